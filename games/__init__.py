@@ -1,0 +1,128 @@
+"""Board games as pure functions, and how to find one by name.
+
+>>> load("tic_tac_toe").num_actions
+9
+"""
+
+import importlib
+import importlib.metadata
+import inspect
+import os
+import sys
+from typing import Any
+
+from games.game import Game, State, Symmetry
+
+__all__ = ["Game", "State", "Symmetry", "load", "names"]
+
+BUILT_IN = {
+    "connect_four": "games.connect_four:ConnectFour",
+    "tic_tac_toe": "games.tic_tac_toe:TicTacToe",
+}
+ENTRY_POINTS = "selfplay.games"
+# What every game has and no option may set, even where a plug-in made it a dataclass field.
+NOT_OPTIONS = {"num_actions", "observation_shape", "max_plies"}
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names that `load` knows: our games, then those of installed plug-in packages."""
+    plugged = {point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    return (*sorted(BUILT_IN), *sorted(plugged - set(BUILT_IN)))
+
+
+def load(spec: str) -> Game[Any]:
+    """Returns the game that `spec` names.
+
+    Args:
+      spec: `NAME`, or `package.module:Class` (looked up on the import path, the current folder
+        last), either followed by options, for example `my_pkg.my_game:MyGame:size=5`.
+
+    Raises:
+      ValueError: no such game, class or option, or a value that the game refuses.
+    """
+    target, options = _split(spec)
+    if target in BUILT_IN:
+        target = BUILT_IN[target]
+    elif ":" not in target:
+        target = _entry_point(target)
+    return _construct(_find_class(target, spec), options, spec)
+
+
+def _split(spec: str) -> tuple[str, dict[str, str]]:
+    head, colon, tail = spec.rpartition(":")
+    if not colon or "=" not in tail:
+        return spec, {}
+    options: dict[str, str] = {}
+    for item in tail.split(","):
+        name, equals, value = item.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"game {spec!r}: option {item!r} is not of the form key=value")
+        if name in options:
+            raise ValueError(f"game {spec!r}: option {name!r} is given twice")
+        options[name] = value
+    return head, options
+
+
+def _entry_point(name: str) -> str:
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if point.name == name:
+            return point.value
+    raise ValueError(
+        f"unknown game {name!r}; known: {', '.join(names())}; "
+        "or give package.module:Class for a game of your own"
+    )
+
+
+def _find_class(target: str, spec: str) -> Any:
+    module_name, _, class_name = target.partition(":")
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())  # last: a plug-in in this folder must not shadow a library
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the game's module was found; something that it imports is missing
+        raise ValueError(f"game {spec!r}: there is no module {module_name!r}") from None
+    if not callable(getattr(module, class_name, None)):
+        found = ", ".join(
+            name
+            for name, value in vars(module).items()
+            if inspect.isclass(value) and hasattr(value, "step")
+        )
+        raise ValueError(
+            f"game {spec!r}: module {module_name!r} has no class {class_name!r}; "
+            f"games in it: {found or 'none'}"
+        )
+    return getattr(module, class_name)
+
+
+def _construct(cls: Any, options: dict[str, str], spec: str) -> Game[Any]:
+    known = {
+        name: parameter.default
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if name not in NOT_OPTIONS and isinstance(parameter.default, bool | int | float | str)
+    }
+    values = {}
+    for name, text in options.items():
+        if name not in known:
+            raise ValueError(
+                f"game {spec!r}: unknown option {name!r}; known: {', '.join(known) or 'none'}"
+            )
+        values[name] = _parse(text, known[name], f"game {spec!r}: option {name}")
+    try:
+        game: Game[Any] = cls(**values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"game {spec!r}: {error}") from error
+    return game
+
+
+def _parse(text: str, default: bool | int | float | str, what: str) -> bool | int | float | str:
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"{what} must be true or false, got {text!r}")
+        return text.lower() == "true"
+    try:
+        return type(default)(text)
+    except ValueError:
+        kind = {int: "a whole number", float: "a number"}[type(default)]
+        raise ValueError(f"{what} must be {kind}, got {text!r}") from None

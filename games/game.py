@@ -1,0 +1,113 @@
+"""The contract between a board game and everything above it, and the laws a game obeys.
+
+Scope: two players, zero-sum, deterministic, perfect information, turns in any order. A game is a
+frozen, hashable object whose methods are pure functions on *one* position; callers `vmap` them.
+
+Viewpoint, everywhere in this project: a value or a return is for the seat to play at that position,
+unless an axis of 2 says otherwise (then it is indexed by seat). Its sign flips when `to_play`
+changes, never "every ply": in some games a player moves twice.
+
+Laws, checked by `games.conformance.check` (command `selfplay check`):
+
+- terminated  =>  no action is legal, and `step` changes nothing;
+- not terminated  =>  some action is legal;
+- returns sum to zero, and are zero before the end;
+- the observation is the mover's own view: plane 0 holds the mover's pieces;
+- a symmetry maps observation, legal actions and next positions consistently;
+- every game has ended after `max_plies` plies;
+- nothing touches a device when a game's module is imported or a game is constructed.
+"""
+
+from typing import NamedTuple, Protocol, TypeVar
+
+import jax
+import numpy as np
+
+
+class State(Protocol):
+    """One position; each game adds its own fields. Must be a JAX pytree (a `NamedTuple` is).
+
+    It holds no observation: a state is copied into every node of the search tree.
+    """
+
+    @property
+    def to_play(self) -> jax.Array: ...  # int8[], the seat to play, 0 or 1
+
+    @property
+    def legal_action_mask(self) -> jax.Array: ...  # bool[A], all False once terminated
+
+    @property
+    def terminated(self) -> jax.Array: ...  # bool[]
+
+
+S = TypeVar("S", bound=State)
+
+
+class Symmetry(NamedTuple):
+    """A relabelling of board and actions under which the game is the same; gather indices.
+
+    The image of an observation is `obs.reshape(H * W, C)[observation].reshape(H, W, C)`, of a mask
+    or policy `mask[action]`; action `a` in the image is action `action[a]` in the original.
+    """
+
+    observation: np.ndarray  # int32[H * W]
+    action: np.ndarray  # int32[A]
+
+
+class Game(Protocol[S]):
+    """The rules of one game; A is `num_actions`."""
+
+    @property
+    def num_actions(self) -> int:
+        """A, the size of the flat action space."""
+        ...
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """`(H, W, C)` of `observe`."""
+        ...
+
+    @property
+    def max_plies(self) -> int:
+        """A bound after which every game has ended; reaching it is a rule, not a truncation."""
+        ...
+
+    def init(self, key: jax.Array) -> S:
+        """Returns the opening position; seat 0 is to play. `key` is for games that draw one."""
+        ...
+
+    def step(self, state: S, action: jax.Array) -> S:
+        """Plays int32[] `action`. An illegal action is undefined, but finite and never NaN."""
+        ...
+
+    def observe(self, state: S) -> jax.Array:
+        """Returns the mover's view `[H, W, C]`, bool unless the game documents another dtype."""
+        ...
+
+    def returns(self, state: S) -> jax.Array:
+        """Returns float32[2], each seat's result: win 1, draw 0, loss -1; zero before the end."""
+        ...
+
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        """Returns the game's symmetries, identity first."""
+        ...
+
+    def action_to_string(self, state: S, action: int) -> str:
+        """Returns the action in the game's usual notation."""
+        ...
+
+    def string_to_action(self, state: S, text: str) -> int:
+        """Returns the legal action that `text` names. Raises ValueError with the legal forms."""
+        ...
+
+    def render(self, state: S) -> str:
+        """Returns the position as text; row 0 is the top line."""
+        ...
+
+
+def identity(observation_shape: tuple[int, ...], num_actions: int) -> Symmetry:
+    """Returns the symmetry that every game has."""
+    height, width = observation_shape[:2]
+    return Symmetry(
+        np.arange(height * width, dtype=np.int32), np.arange(num_actions, dtype=np.int32)
+    )
