@@ -34,7 +34,9 @@ def search(
     }
     if config.policy == "gumbel":
         found = mctx.gumbel_muzero_policy(
-            root=mctx.RootFnOutput(prior_logits, evaluation.value, state),
+            root=mctx.RootFnOutput(
+                prior_logits=prior_logits, value=evaluation.value, embedding=state
+            ),
             max_num_considered_actions=config.max_considered_actions,
             gumbel_scale=config.gumbel_scale,
             qtransform=functools.partial(
@@ -51,7 +53,9 @@ def search(
     else:
         noised = jnp.log(jnp.maximum(_add_dirichlet_noise(noise_key, prior, legal, config), 1e-30))
         found = mctx.muzero_policy(
-            root=mctx.RootFnOutput(mask_illegal(noised, legal), evaluation.value, state),
+            root=mctx.RootFnOutput(
+                prior_logits=mask_illegal(noised, legal), value=evaluation.value, embedding=state
+            ),
             dirichlet_fraction=0.0,  # mctx draws its noise over illegal actions too
             pb_c_init=config.pb_c_init,
             pb_c_base=config.pb_c_base,
