@@ -66,7 +66,7 @@ def search(
     return SearchResult(
         action=action.astype(jnp.int32),
         action_weights=action_weights,
-        visit_counts=summary.visit_counts,
+        visit_counts=summary.visit_counts.astype(jnp.int32),
         value=summary.value,
         q=jnp.where(summary.visit_counts > 0, summary.qvalues, summary.value[:, None]),
         prior=prior,
