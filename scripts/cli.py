@@ -1,0 +1,91 @@
+"""The command `selfplay`: finds the subcommand, runs it, turns a mistake into one sentence.
+
+Each command is a file of this folder with a frozen dataclass `Args`, whose docstring is its help,
+and `run(args) -> int`, the exit code. Codes: 0 done; 75 interrupted, saved, run the same command
+again; 2 wrong use; 1 anything else.
+"""
+
+import importlib
+import os
+import sys
+
+COMMANDS = {
+    "train": "train a network by self-play, or go on with a run",
+    "evaluate": "measure a run against random, its past, or perfect play",
+    "arena": "play a match between two players",
+    "play": "play against a run, or analyse a position",
+    "report": "plots and a page for one or more runs",
+    "bench": "measure speed: network, game, search, self-play",
+    "games": "list the games",
+    "check": "check a game against the laws",
+    "new-game": "write the template of a new game",
+}
+MAX_CPU_DEVICES = 8
+
+
+def main() -> None:
+    """The entry point of the `selfplay` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """Runs one command line; returns its exit code."""
+    debug = "--debug" in argv
+    argv = [word for word in argv if word != "--debug"]
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if argv else 2
+    command, rest = argv[0], argv[1:]
+    if command not in COMMANDS:
+        print(f"selfplay: unknown command {command!r}\n\n{_usage()}", file=sys.stderr)
+        return 2
+    try:
+        return _run_command(command, rest)
+    except KeyboardInterrupt:
+        print("selfplay: interrupted", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        print(f"selfplay {command}: {_sentence(error)}", file=sys.stderr)
+        return 2 if isinstance(error, ValueError | FileNotFoundError) else 1
+
+
+def _run_command(command: str, argv: list[str]) -> int:
+    _one_device_per_core()
+    from scripts import console
+
+    script = importlib.import_module(f"scripts.{command.replace('-', '_')}")
+    defaults = getattr(script, "defaults", lambda _: None)(argv)
+    code: int = script.run(console.parse(script.Args, argv, command, defaults))
+    return code
+
+
+def _one_device_per_core() -> None:
+    """Lets a CPU be one device per core: jax runs some convolutions on one core a device."""
+    import jax
+
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        jax.config.update("jax_num_cpu_devices", min(cores, MAX_CPU_DEVICES))
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, ValueError | OSError):
+        return text
+    return f"{type(error).__name__}: {text} (--debug shows where)"
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: selfplay COMMAND [flags]        selfplay COMMAND --help shows its flags",
+            "",
+            *lines,
+            "",
+            "  --debug  with any command: show the traceback of an error",
+        ]
+    )

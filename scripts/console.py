@@ -1,0 +1,85 @@
+"""The terminal: flags, progress, device lines, JSON. The only file that knows tyro and rich."""
+
+import contextlib
+import inspect
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import jax
+import rich.console
+import rich.progress
+import tyro
+from tyro.conf import Positional
+
+__all__ = ["Positional", "announce_devices", "parse", "print_json", "progress", "say"]
+
+T = TypeVar("T")
+LOG_EVERY_SECONDS = 10.0  # without a terminal, progress is a plain line this often
+
+
+def parse(args: type[T], argv: list[str], command: str, default: T | None = None) -> T:
+    """Returns `args` filled from the command line; prints help or the mistake and exits (0, 2).
+
+    Args:
+      default: an instance whose values stand where no flag is given.
+    """
+    about = inspect.getdoc(args)  # whole: left alone, tyro drops the examples
+    prog = f"selfplay {command}"
+    if default is None:
+        return tyro.cli(args, args=argv, prog=prog, description=about)
+    return tyro.cli(args, args=argv, prog=prog, description=about, default=default)
+
+
+def say(line: str) -> None:
+    """Prints a line for people, on stderr: stdout belongs to results and `--json`."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """Prints the one JSON object that a command with `--json` puts on stdout."""
+    print(json.dumps(result), flush=True)
+
+
+@contextlib.contextmanager
+def progress(description: str, total: float) -> Iterator[Callable[[float], None]]:
+    """Shows how far a task is, on stderr; yields `update(done)`, `done` counted like `total`.
+
+    A bar on a terminal, else a plain line every 10 seconds.
+    """
+    if sys.stderr.isatty():
+        with rich.progress.Progress(
+            *rich.progress.Progress.get_default_columns(),
+            rich.progress.MofNCompleteColumn(),
+            console=rich.console.Console(stderr=True),
+            transient=True,
+        ) as bar:
+            task = bar.add_task(description, total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    last = time.monotonic()
+
+    def update(done: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LOG_EVERY_SECONDS:
+            last = time.monotonic()
+            say(f"{description}: {done:g} of {total:g}")
+
+    yield update
+
+
+def announce_devices() -> None:
+    """Prints which devices do the work, and warns of an NVIDIA card that jax does not use."""
+    devices = jax.devices()
+    kinds = ", ".join(sorted({device.device_kind for device in devices}))
+    say(f"devices: {len(devices)} x {devices[0].platform} ({kinds}), jax {jax.__version__}")
+    card = pathlib.Path("/proc/driver/nvidia/version").exists() or os.path.exists("/dev/nvidia0")
+    if card and devices[0].platform == "cpu":
+        say(
+            "warning: this machine has an NVIDIA card, but jax runs on the CPU; "
+            "install the GPU build: pip install 'selfplay[cuda]'"
+        )
