@@ -15,6 +15,7 @@ from training.checkpoint import CheckpointStore, unflatten
 from training.config import RunConfig
 from training.network import Network, NetworkConfig
 from training.run_folder import RunFolder
+from training.snapshot import under
 
 
 def load_player(
@@ -76,15 +77,11 @@ def load_weights(folder: RunFolder, step: int, network: Network) -> tuple[Any, A
     """Returns the averaged `(params, batch_stats)` of a checkpoint, checked to fit `network`."""
     saved = CheckpointStore(folder.path).load(step, with_replay=False)
     template = jax.eval_shape(network.init, jax.random.key(0))
-    parts = []
-    for name, part in zip(("average_params", "average_batch_stats"), template, strict=True):
-        leaves = {
-            path.removeprefix(f"{name}/"): leaf
-            for path, leaf in saved.train_state.items()
-            if path.startswith(f"{name}/")
-        }
-        parts.append(unflatten(part, leaves))
-    return parts[0], parts[1]
+    averages = [
+        under(f"state/average_{part}", saved.train_state) for part in ("params", "batch_stats")
+    ]
+    params, batch_stats = map(unflatten, template, averages)
+    return params, batch_stats
 
 
 def network_of(config: RunConfig, game: Game[Any]) -> Network:
