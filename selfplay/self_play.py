@@ -155,7 +155,7 @@ def _play_ply(
     # Opening a game can cost several plies of rules, so it is skipped while no game ended.
     restarted = jax.lax.cond(
         ended.any(),
-        lambda: _select(ended, _open(game, config, ended.shape[0], open_key), went_on),
+        lambda: select(ended, _open(game, config, ended.shape[0], open_key), went_on),
         lambda: went_on,
     )
     return restarted._replace(game_number=went_on.game_number), trajectory
@@ -188,7 +188,7 @@ def _open(game: Game[Any], config: SelfPlayConfig, lanes: int, key: jax.Array) -
         action = jax.random.categorical(key, logits)
         after = jax.vmap(game.step)(state, action)
         plays = (index < plies) & ~after.terminated
-        return _select(plays, after, state), jnp.where(plays, action, -1).astype(jnp.int16)
+        return select(plays, after, state), jnp.where(plays, action, -1).astype(jnp.int16)
 
     state = jax.vmap(game.init)(jax.random.split(init_key, lanes))
     steps = (jnp.arange(most), jax.random.split(ply_key, most))
@@ -197,7 +197,7 @@ def _open(game: Game[Any], config: SelfPlayConfig, lanes: int, key: jax.Array) -
     return SelfPlayState(state, ply, jnp.zeros(lanes, jnp.int32), actions.T)
 
 
-def _select(lanes: jax.Array, chosen: Any, other: Any) -> Any:
+def select(lanes: jax.Array, chosen: Any, other: Any) -> Any:
     """Returns the tree whose leaves come from `chosen` where bool[B] `lanes`, else `other`."""
 
     def pick(a: jax.Array, b: jax.Array) -> jax.Array:
