@@ -1,5 +1,45 @@
 """Settings for all tests: warnings are errors (pyproject.toml), and shapes must match by rank."""
 
+import os
+
 import jax
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    jax.config.update("jax_num_cpu_devices", 2)  # so that everything is tested split over devices
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """A run of tic-tac-toe that takes seconds; do not change it in place."""
+    from mcts import SearchConfig
+    from selfplay.self_play import SelfPlayConfig
+    from training.config import EvaluationConfig, RunConfig
+    from training.learner import LearnerConfig
+    from training.network import NetworkConfig
+    from training.replay import ReplayConfig
+
+    return RunConfig(
+        game="tic_tac_toe",
+        iterations=4,
+        network=NetworkConfig(blocks=1, channels=8, value_hidden=8),
+        search=SearchConfig(simulations=4),
+        self_play=SelfPlayConfig(batch=16, plies_per_call=6, random_opening_plies=2),
+        replay=ReplayConfig(capacity=300, min_rows=40, reuse=2.0),
+        learner=LearnerConfig(batch=32),
+        evaluation=EvaluationConfig(every=2, simulations=4, positions=64, games=16),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_config, tmp_path_factory):
+    """The folder of a finished tiny run; do not write to it."""
+    from training.run import train
+    from training.run_folder import RunFolder
+
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "tiny")
+    folder.create(tiny_config)
+    with folder.lock():
+        assert train(folder, tiny_config, watch=lambda line: None, stop=lambda: False)
+    return folder.path

@@ -1,0 +1,134 @@
+"""One training step: its loss, its augmentation, its averages, its schedule."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import games
+from training import learner
+from training.learner import LearnerConfig, Minibatch
+from training.network import Network, NetworkConfig
+
+GAME = games.load("connect_four")
+NETWORK = Network(NetworkConfig(blocks=1, channels=4), GAME.observation_shape, GAME.num_actions)
+ROWS = 16
+
+
+def random_batch(seed=0, symmetry=0):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((ROWS, 7)) < 0.7
+    mask[:, 3] = True
+    target = rng.random((ROWS, 7)) * mask
+    return Minibatch(
+        observation=jnp.asarray(rng.random((ROWS, *GAME.observation_shape)) < 0.4),
+        legal_action_mask=jnp.asarray(mask),
+        policy_target=jnp.asarray(target / target.sum(1, keepdims=True), jnp.float16),
+        outcome=jnp.asarray(rng.integers(-1, 2, ROWS), jnp.float32),
+        root_value=jnp.asarray(rng.uniform(-1, 1, ROWS), jnp.float32),
+        weight=jnp.asarray(rng.random(ROWS), jnp.float32),
+        symmetry=jnp.full(ROWS, symmetry, jnp.int32),
+    )
+
+
+@pytest.fixture(scope="module")
+def train_step():
+    return learner.make_train_step(NETWORK, GAME, LearnerConfig(root_value_weight=0.25))
+
+
+def start(config=LearnerConfig()):
+    return learner.init(NETWORK, config, jax.random.key(0))
+
+
+def test_losses_equal_their_formula_in_plain_numpy(train_step):
+    batch, state = random_batch(), start()
+    predicted, _ = NETWORK.forward(state.params, state.batch_stats, batch.observation)
+    logits = np.asarray(predicted.prior_logits, float)
+    policy = []
+    for row in range(ROWS):
+        legal = np.flatnonzero(batch.legal_action_mask[row])
+        log_total = np.log(np.exp(logits[row][legal]).sum())
+        target = np.asarray(batch.policy_target[row], float)
+        policy.append(-sum(target[a] * (logits[row][a] - log_total) for a in legal))
+    wanted = 0.75 * np.asarray(batch.outcome) + 0.25 * np.asarray(batch.root_value)
+    value = (np.asarray(predicted.value) - wanted) ** 2
+    weight = np.asarray(batch.weight)
+    _, metrics = train_step(state, batch, jnp.float32(100))
+    np.testing.assert_allclose(metrics["policy_loss"], np.average(policy, weights=weight), 2e-3)
+    np.testing.assert_allclose(metrics["value_loss"], np.average(value, weights=weight), 2e-3)
+
+
+def test_steps_on_one_batch_lower_its_loss_and_the_average_follows(train_step):
+    state, batch = start(), random_batch()
+    losses = []
+    for _ in range(120):
+        state, metrics = train_step(state, batch, jnp.float32(1e9))
+        losses.append(float(metrics["policy_loss"] + metrics["value_loss"]))
+    assert losses[-1] < 0.8 * losses[0], (losses[0], losses[-1])
+    assert int(state.step) == 120
+    near = jax.tree.map(
+        lambda a, b: float(jnp.abs(a - b).max()), state.average_params, state.params
+    )
+    assert 0 < max(jax.tree.leaves(near)) < 0.5, near
+
+
+def test_the_average_is_the_recurrence_of_its_definition(train_step):
+    state, batch = start(), random_batch()
+    average = np.asarray(state.average_params["policy"]["kernel"], float)
+    for step in range(5):
+        state, _ = train_step(state, batch, jnp.float32(100))
+        decay = min(LearnerConfig().average_decay, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * np.asarray(state.params["policy"]["kernel"])
+    np.testing.assert_allclose(state.average_params["policy"]["kernel"], average, 1e-4, 1e-6)
+
+
+def test_a_mirrored_row_is_the_row_of_the_mirrored_game():
+    rng = np.random.default_rng(3)
+    plain, mirrored = (GAME.init(jax.random.key(0)) for _ in range(2))
+    for _ in range(7):
+        action = int(rng.choice(np.flatnonzero(plain.legal_action_mask)))
+        plain, mirrored = GAME.step(plain, action), GAME.step(mirrored, 6 - action)
+    target = np.arange(7, dtype=np.float16)
+    batch = random_batch(symmetry=1)._replace(
+        observation=jnp.broadcast_to(GAME.observe(plain), (ROWS, 6, 7, 2)),
+        legal_action_mask=jnp.broadcast_to(plain.legal_action_mask, (ROWS, 7)),
+        policy_target=jnp.broadcast_to(target, (ROWS, 7)),
+    )
+    image = learner.augment(batch, GAME.symmetries())
+    np.testing.assert_array_equal(image.observation[0], GAME.observe(mirrored))
+    np.testing.assert_array_equal(image.legal_action_mask[0], mirrored.legal_action_mask)
+    np.testing.assert_array_equal(image.policy_target[0], target[::-1])
+
+
+@pytest.mark.parametrize(
+    ("step", "share"), [(0, 0.1), (9, 1.0), (40, 1.0), (70, 0.6), (100, 0.2), (500, 0.2)]
+)
+def test_the_rate_rises_stays_and_falls_to_its_last_share(step, share):
+    config = LearnerConfig(learning_rate=1.0, warmup_steps=10, decay_from=0.4, final_rate=0.2)
+    rate = learner.learning_rate(config, jnp.int32(step), jnp.float32(100))
+    assert float(rate) == pytest.approx(share, rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_weights_decay_but_biases_and_norms_do_not(optimizer):
+    config = LearnerConfig(optimizer=optimizer, weight_decay=0.5, learning_rate=0.1, warmup_steps=0)
+    silent = random_batch()._replace(weight=jnp.zeros(ROWS))  # no gradient: decay alone acts
+    state = start(config)
+    before = jax.tree.map(np.copy, state.params)
+    after, _ = learner.make_train_step(NETWORK, GAME, config)(state, silent, jnp.float32(1e9))
+    np.testing.assert_allclose(
+        after.params["policy"]["kernel"], 0.95 * before["policy"]["kernel"], rtol=1e-5
+    )
+    np.testing.assert_array_equal(
+        after.params["stem"]["norm"]["scale"], before["stem"]["norm"]["scale"]
+    )
+
+
+def test_the_step_compiles_once_and_takes_its_state_with_it(train_step):
+    state = start()
+    used = state.params["policy"]["kernel"]
+    for seed in range(3):
+        state, _ = train_step(state, random_batch(seed), jnp.float32(100 + seed))
+    assert used.is_deleted()
+    # one entry for fresh arrays, one for those that the step itself placed on the devices
+    assert train_step._cache_size() <= 2
