@@ -3,6 +3,7 @@
 The other rules are OpenSpiel's, or plain Python written in a test from the rules alone.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -35,19 +36,25 @@ def same_action(reference: Reference, action: int) -> int:
     return action
 
 
+def any_action(reference: Reference, rng: np.random.Generator) -> int:
+    return int(rng.choice(reference.legal_actions()))
+
+
 def assert_agrees(
     game: Game,
     start: Callable[[], Reference],
     num_games: int,
     to_ours: Callable[[Reference, int], int] = same_action,
+    choose: Callable[[Reference, np.random.Generator], int] = any_action,
     seed: int = 0,
 ) -> list[Reference]:
-    """Asserts that random games agree on legal moves, mover, end and returns, ply by ply.
+    """Asserts that games agree on legal moves, mover, end and returns, ply by ply.
 
     Finished games are stepped on with arbitrary actions, which must change nothing.
 
     Args:
       to_ours: maps a legal action of the reference's numbering to that of ours.
+      choose: picks one of the reference's legal actions.
 
     Returns:
       The finished games, for a test to see that they contain what it wants to have tested.
@@ -64,12 +71,15 @@ def assert_agrees(
             case = (game, list(reference.history()))
             assert terminated == reference.is_terminal(), case
             assert returns.tolist() == list(reference.returns()), (case, returns)
-            legal = {to_ours(reference, a): a for a in reference.legal_actions()}
-            assert set(np.flatnonzero(mask).tolist()) == set(legal), case
-            actions[i] = rng.choice(list(legal)) if legal else rng.integers(game.num_actions)
-            if legal:
-                assert to_play == reference.current_player(), case
-                reference.apply_action(legal[int(actions[i])])
+            legal = [to_ours(reference, action) for action in reference.legal_actions()]
+            assert np.flatnonzero(mask).tolist() == sorted(legal), case
+            if terminated:
+                actions[i] = rng.integers(game.num_actions)
+                continue
+            assert to_play == reference.current_player(), case
+            action = choose(reference, rng)
+            actions[i] = to_ours(reference, action)
+            reference.apply_action(action)
         if all(reference.is_terminal() for reference in references) and states.terminated.all():
             return references
         states = step(states, actions)
@@ -79,10 +89,14 @@ def assert_agrees(
 def play(game: Game, moves: str) -> State:
     """Returns the position after `moves`, in the game's own notation with blanks between them."""
     state = game.init(jax.random.key(0))
-    step = jax.jit(game.step)
     for move in moves.split():
-        state = step(state, game.string_to_action(state, move))
+        state = _compiled_step(game)(state, game.string_to_action(state, move))
     return state
+
+
+@functools.cache
+def _compiled_step(game: Game) -> Callable[[State, int], State]:
+    return jax.jit(game.step)
 
 
 def assert_symmetric(game: Game, num_games: int = 4, seed: int = 0) -> None:
