@@ -17,6 +17,7 @@ __all__ = ["Game", "State", "Symmetry", "load", "names"]
 
 BUILT_IN = {
     "connect_four": "games.connect_four:ConnectFour",
+    "gomoku": "games.gomoku:Gomoku",
     "hex": "games.hex:Hex",
     "othello": "games.othello:Othello",
     "tic_tac_toe": "games.tic_tac_toe:TicTacToe",
