@@ -16,6 +16,7 @@ from games.game import Game, State, Symmetry
 __all__ = ["Game", "State", "Symmetry", "load", "names"]
 
 BUILT_IN = {
+    "breakthrough": "games.breakthrough:Breakthrough",
     "connect_four": "games.connect_four:ConnectFour",
     "gomoku": "games.gomoku:Gomoku",
     "hex": "games.hex:Hex",
