@@ -18,6 +18,7 @@ __all__ = ["Game", "State", "Symmetry", "load", "names"]
 BUILT_IN = {
     "breakthrough": "games.breakthrough:Breakthrough",
     "connect_four": "games.connect_four:ConnectFour",
+    "dots_and_boxes": "games.dots_and_boxes:DotsAndBoxes",
     "gomoku": "games.gomoku:Gomoku",
     "hex": "games.hex:Hex",
     "othello": "games.othello:Othello",

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import jax
 import numpy as np
-import pyspiel
+import pytest
 
 from games import Game, State
 
@@ -26,7 +26,8 @@ class Reference(Protocol):
 
 
 def openspiel(name: str) -> Callable[[], Reference]:
-    """Returns a function that starts a game of OpenSpiel's `name`."""
+    """Returns a function that starts a game of OpenSpiel's `name`; skips the test without it."""
+    pyspiel = pytest.importorskip("pyspiel")
     return pyspiel.load_game(name).new_initial_state
 
 
@@ -62,7 +63,7 @@ def assert_agrees(
     rng = np.random.default_rng(seed)
     references = [start() for _ in range(num_games)]
     step, returns_of = jax.jit(jax.vmap(game.step)), jax.jit(jax.vmap(game.returns))
-    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), num_games))
+    states = jax.jit(jax.vmap(game.init))(jax.random.split(jax.random.key(0), num_games))
     for _ in range(game.max_plies + 1):
         arrays = (states.to_play, states.legal_action_mask, states.terminated, returns_of(states))
         columns = zip(references, *(np.asarray(array) for array in arrays), strict=True)
@@ -88,7 +89,7 @@ def assert_agrees(
 
 def play(game: Game, moves: str) -> State:
     """Returns the position after `moves`, in the game's own notation with blanks between them."""
-    state = game.init(jax.random.key(0))
+    state = jax.jit(game.init)(jax.random.key(0))
     for move in moves.split():
         state = _compiled_step(game)(state, game.string_to_action(state, move))
     return state
@@ -110,7 +111,7 @@ def assert_symmetric(game: Game, num_games: int = 4, seed: int = 0) -> None:
     rng = np.random.default_rng(seed)
     step, observe = jax.jit(jax.vmap(game.step)), jax.jit(jax.vmap(game.observe))
     lanes = len(symmetries) * num_games
-    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), lanes))
+    states = jax.jit(jax.vmap(game.init))(jax.random.split(jax.random.key(0), lanes))
     for ply in range(game.max_plies):
         seen = np.asarray(observe(states)).reshape(*image_of.shape[:1], num_games, -1, planes(game))
         mask = np.asarray(states.legal_action_mask).reshape(len(symmetries), num_games, -1)

@@ -1,6 +1,5 @@
 """Breakthrough against OpenSpiel, and its two ways to win."""
 
-import jax
 import numpy as np
 import pytest
 
