@@ -83,7 +83,10 @@ def assert_agrees(
             reference.apply_action(action)
         if all(reference.is_terminal() for reference in references) and states.terminated.all():
             return references
-        states = step(states, actions)
+        before, states = states, step(states, actions)
+        for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(states), strict=True):
+            over = np.asarray(before.terminated)
+            assert np.array_equal(np.asarray(old)[over], np.asarray(new)[over]), game
     raise AssertionError(f"{game} is not over after max_plies = {game.max_plies} plies")
 
 

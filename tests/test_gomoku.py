@@ -73,11 +73,11 @@ def test_thousands_of_random_games_agree_with_openspiel(size: int) -> None:
     assert_agrees(game, openspiel(f"gomoku(size={size})"), 1000, seed=1)
 
 
-@pytest.mark.parametrize(("rows", "cols", "k"), [(4, 6, 3), (6, 5, 4), (3, 3, 2)])
+@pytest.mark.parametrize(("rows", "cols", "k"), [(4, 6, 3), (3, 3, 2)])
 @pytest.mark.parametrize("exact", [True, False])
 def test_random_games_agree_with_plain_python(rows: int, cols: int, k: int, exact: bool) -> None:
     game = load(f"gomoku:rows={rows},cols={cols},k={k},exact={exact}")
-    played = assert_agrees(game, lambda: PlainGomoku(rows, cols, k, exact), 60)
+    played = assert_agrees(game, lambda: PlainGomoku(rows, cols, k, exact), 50)
     if exact and k == 3:
         stones = [line for game in played for line in game.lines()]
         assert any("0000" in line or "1111" in line for line in stones), "no overline"
