@@ -16,7 +16,12 @@ from games.game import Game, State, Symmetry
 __all__ = ["Game", "State", "Symmetry", "load", "names"]
 
 BUILT_IN = {
+    "breakthrough": "games.breakthrough:Breakthrough",
     "connect_four": "games.connect_four:ConnectFour",
+    "dots_and_boxes": "games.dots_and_boxes:DotsAndBoxes",
+    "gomoku": "games.gomoku:Gomoku",
+    "hex": "games.hex:Hex",
+    "othello": "games.othello:Othello",
     "tic_tac_toe": "games.tic_tac_toe:TicTacToe",
 }
 ENTRY_POINTS = "selfplay.games"
