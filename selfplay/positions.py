@@ -4,6 +4,7 @@ N positions; every leaf of a batched state is `[N, ...]`.
 """
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -53,6 +54,13 @@ def opening_position(game: Game[Any]) -> State:
 
 
 @functools.partial(jax.jit, static_argnums=0)
+def step(game: Game[Any], state: State, action: jax.Array) -> State:
+    """Returns the position after one move, unbatched."""
+    after: State = game.step(state, action)
+    return after
+
+
+@functools.partial(jax.jit, static_argnums=0)
 def returns(game: Game[Any], states: State) -> jax.Array:
     """Returns float32[N, 2], each seat's result at each position."""
     return jax.vmap(game.returns)(states)
@@ -61,7 +69,11 @@ def returns(game: Game[Any], states: State) -> jax.Array:
 def as_rows(states: State) -> np.ndarray:
     """Returns void[N]: each position's bytes, equal where the positions are."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(states)]
-    flat = [np.ascontiguousarray(leaf.reshape(len(leaf), -1)).view(np.uint8) for leaf in leaves]
+    flat = [
+        # The width by name: reshape cannot infer it where there are no rows.
+        np.ascontiguousarray(leaf.reshape(len(leaf), math.prod(leaf.shape[1:]))).view(np.uint8)
+        for leaf in leaves
+    ]
     table = np.ascontiguousarray(np.concatenate(flat, axis=1))
     return table.view(np.dtype((np.void, table.shape[1]))).reshape(-1)
 
