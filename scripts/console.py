@@ -7,8 +7,8 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, Any, Protocol, TypeVar
 
 import jax
 import rich.console
@@ -16,9 +16,20 @@ import rich.progress
 import tyro
 from tyro.conf import Positional
 
-__all__ = ["Positional", "announce_devices", "parse", "print_json", "progress", "say"]
+__all__ = [
+    "Flat",
+    "FromFlag",
+    "Positional",
+    "announce_devices",
+    "parse",
+    "print_json",
+    "progress",
+    "say",
+]
 
 T = TypeVar("T")
+Flat = Annotated[T, tyro.conf.arg(name="")]  # its fields are flags without its name
+FromFlag = Annotated[str, tyro.conf.arg(name="from")]  # `from` is no name for a Python field
 LOG_EVERY_SECONDS = 10.0  # without a terminal, progress is a plain line this often
 
 
@@ -45,31 +56,47 @@ def print_json(result: dict[str, Any]) -> None:
     print(json.dumps(result), flush=True)
 
 
-@contextlib.contextmanager
-def progress(description: str, total: float) -> Iterator[Callable[[float], None]]:
-    """Shows how far a task is, on stderr; yields `update(done)`, `done` counted like `total`.
+class Update(Protocol):
+    """Tells a progress display how far the work is, and what else is worth showing."""
 
-    A bar on a terminal, else a plain line every 10 seconds.
+    def __call__(self, done: float, note: str = "") -> None: ...
+
+
+@contextlib.contextmanager
+def progress(description: str, total: float | None) -> Iterator[Update]:
+    """Shows how far a task is, on stderr; yields `update(done, note="")`.
+
+    A bar on a terminal, else a plain line every 10 seconds. `done` counts like `total`, which is
+    None where no end is known.
     """
     if sys.stderr.isatty():
-        with rich.progress.Progress(
-            *rich.progress.Progress.get_default_columns(),
-            rich.progress.MofNCompleteColumn(),
-            console=rich.console.Console(stderr=True),
-            transient=True,
-        ) as bar:
+        with _bar() as bar:
             task = bar.add_task(description, total=total)
-            yield lambda done: bar.update(task, completed=done)
+            yield lambda done, note="": bar.update(
+                task, completed=done, description=f"{description} {note}".rstrip()
+            )
         return
     last = time.monotonic()
 
-    def update(done: float) -> None:
+    def update(done: float, note: str = "") -> None:
         nonlocal last
         if time.monotonic() - last >= LOG_EVERY_SECONDS:
             last = time.monotonic()
-            say(f"{description}: {done:g} of {total:g}")
+            end = "" if total is None else f" of {total:g}"
+            say(f"{description}: {done:.4g}{end} {note}".rstrip())
 
     yield update
+
+
+def _bar() -> rich.progress.Progress:
+    return rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(bar_width=20),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TimeRemainingColumn(),
+        console=rich.console.Console(stderr=True),
+        transient=True,
+    )
 
 
 def announce_devices() -> None:

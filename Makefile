@@ -1,0 +1,37 @@
+# `make train` and `make test` are the only set-up: each makes .venv from a bare python3 if it is
+# missing or older than the files that say what belongs into it.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: train test test-all lint format clean
+
+train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; goes on if it is there
+	$(BIN)/selfplay train --game connect_four --run-dir runs/make-train
+	$(BIN)/selfplay evaluate runs/make-train --against perfect
+	$(BIN)/selfplay report runs/make-train
+
+test: $(READY)  ## the tests that a change must pass, within 10 minutes on 2 cores
+	$(BIN)/pytest -m "not slow"
+
+test-all: $(READY)  ## all tests, the slow ones too
+	$(BIN)/pytest
+
+lint: $(READY)  ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## mend what lint can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove the environment and caches; runs stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "selfplay needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)

@@ -1,0 +1,183 @@
+"""`selfplay bench`."""
+
+import dataclasses
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import games
+from games.game import Game
+from mcts import SearchConfig, search
+from scripts.console import announce_devices, print_json, progress
+from selfplay import devices, self_play
+from selfplay.self_play import SelfPlayConfig
+from training import config as config_module
+from training.config import Preset
+from training.network import Network, NetworkConfig
+
+OPENING_PLIES = 8  # random plies before the positions that are searched
+ENV_STEPS = 64  # steps of every game in one measured call
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Measures speed in one process: network alone, rules alone, search, self-play.
+
+    `search_to_network` is what counts: network evaluations that the search makes in a second, as a
+    share of what the same network reaches alone, at the same batch. The measurements take turns,
+    and medians are reported.
+
+    Examples:
+      selfplay bench --game connect_four --batch 256 --network.blocks 1 --network.channels 16
+      selfplay bench --game connect_four --preset gpu --json
+    """
+
+    game: str = "connect_four"
+    """NAME or package.module:Class, with options as in NAME:key=value,..."""
+    preset: Preset = "quick"
+    """Where the defaults of network and search come from."""
+    batch: int = 0
+    """Games at once, over all devices; 0: the preset's."""
+    rounds: int = 5
+    """Times that each measurement is taken."""
+    network: NetworkConfig = NetworkConfig()
+    search: SearchConfig = SearchConfig()
+    json: bool = False
+    """Print the result as one JSON object on stdout."""
+
+
+def defaults(argv: list[str]) -> Args:
+    """Returns the preset's network and search as defaults."""
+    given = dict(itertools.pairwise(argv))
+    game, name = given.get("--game", Args.game), given.get("--preset", Args.preset)
+    config = config_module.preset(name, game)  # type: ignore[arg-type]
+    return Args(game=game, network=config.network, search=config.search)
+
+
+def run(args: Args) -> int:
+    """Runs the command; returns its exit code."""
+    game = games.load(args.game)
+    found = args.network.problems() + args.search.problems()
+    if args.batch < 0 or args.rounds < 1:
+        found.append(
+            f"batch must be at least 0 and rounds at least 1, got {args.batch}, {args.rounds}"
+        )
+    if found:
+        raise ValueError("; ".join(found))
+    batch = args.batch or config_module.preset(args.preset, args.game).self_play.batch
+    announce_devices()
+    result = measure(game, args.network, args.search, batch, args.rounds)
+    head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
+    result = head | {"simulations": args.search.simulations} | result
+    if args.json:
+        print_json(result)
+    else:
+        for name, value in result.items():
+            print(f"{name:22} {value:,.4g}" if isinstance(value, float) else f"{name:22} {value}")
+    return 0
+
+
+def measure(
+    game: Game[Any], network_config: NetworkConfig, config: SearchConfig, batch: int, rounds: int
+) -> dict[str, Any]:
+    """Returns rates per second over all devices, their ratio, compile seconds and peak bytes."""
+    network = Network(network_config, game.observation_shape, game.num_actions)
+    weights = jax.jit(network.fold)(*network.init(jax.random.key(0)))
+    variables = devices.replicate(weights)
+    settings = SelfPlayConfig(batch=batch, plies_per_call=2, random_opening_plies=OPENING_PLIES)
+    start = self_play.start(game, settings, jax.random.key(1))
+    states, key = start.game, jax.random.key(2)
+    evaluations = max(config.simulations, 8)
+
+    def evaluate_many(variables: Any, states: Any, key: jax.Array) -> jax.Array:
+        del key
+        observation = jax.vmap(game.observe)(states)
+
+        def once(observation: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+            value = network.evaluate(variables, observation).value
+            # Never true, but the compiler cannot know: it may not hoist the loop's work.
+            flipped = (value > 2)[:, None, None, None]
+            return jnp.where(flipped, jnp.ones_like(observation), observation), value
+
+        return jax.lax.scan(once, observation, length=evaluations)[1].T
+
+    def search_once(variables: Any, states: Any, key: jax.Array) -> Any:
+        return search(game, network.evaluate, variables, states, key, config)
+
+    def step_many(variables: Any, states: Any, key: jax.Array) -> Any:
+        del variables
+        opening = jax.vmap(game.init)(jax.random.split(key, states.to_play.shape[0]))
+
+        def once(states: Any, key: jax.Array) -> tuple[Any, None]:
+            chance = jax.random.uniform(key, states.legal_action_mask.shape)
+            action = jnp.where(states.legal_action_mask, chance, -1.0).argmax(axis=-1)
+            after = jax.vmap(game.step)(states, action)
+            return self_play.select(after.terminated, opening, after), None
+
+        return jax.lax.scan(once, states, jax.random.split(key, ENV_STEPS))[0]
+
+    play = self_play.make_play(game, network.evaluate, settings, config)
+    began = time.perf_counter()
+    compiled = play.lower(variables, start, key).compile()  # type: ignore[attr-defined]
+    compile_seconds = time.perf_counter() - began
+    work: dict[str, tuple[Callable[[], Any], int]] = {
+        "network": (_jitted(evaluate_many, variables, states, key), evaluations),
+        "env": (_jitted(step_many, (), states, key), ENV_STEPS),
+        "search": (_jitted(search_once, variables, states, key), config.simulations + 1),
+        "self_play": (lambda: compiled(variables, start, key), settings.plies_per_call),
+    }
+    rates = {name: [] for name in work}  # type: dict[str, list[float]]
+    with progress("bench", (rounds + 1) * len(work)) as update:
+        for round_number in range(rounds + 1):
+            for name, (call, units) in work.items():
+                seconds = _seconds(call)
+                if round_number:  # the first compiles and warms up
+                    rates[name].append(batch * units / seconds)
+                update(round_number * len(work))
+    # Pairwise: each round's search against the same round's network.
+    ratios = [s / n for s, n in zip(rates["search"], rates["network"], strict=True)]
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    share = config.simulations / (config.simulations + 1)
+    return {
+        "network_evals_per_s": median["network"],
+        "env_steps_per_s": median["env"],
+        "simulations_per_s": median["search"] * share,
+        "positions_per_s": median["self_play"],
+        "search_to_network": statistics.median(ratios),
+        "compile_s": compile_seconds,
+        "peak_bytes": _peak_bytes(compiled),
+    }
+
+
+def _jitted(function: Callable[[Any, Any, jax.Array], Any], *args: Any) -> Callable[[], Any]:
+    compiled = jax.jit(devices.data_parallel(function)).lower(*args).compile()
+    return lambda: compiled(*args)
+
+
+def _seconds(call: Callable[[], Any], least: float = 0.3) -> float:
+    """Returns seconds a call, over as many calls as fill `least` seconds."""
+    jax.block_until_ready(call())
+    calls = 1
+    while True:
+        began = time.perf_counter()
+        for _ in range(calls):
+            result = call()
+        jax.block_until_ready(result)
+        seconds = time.perf_counter() - began
+        if seconds >= least:
+            return seconds / calls
+        calls = max(calls + 1, int(calls * least / max(seconds, 1e-4)) + 1)
+
+
+def _peak_bytes(compiled: Any) -> int:
+    """Returns the device's peak, or, on a CPU, what the compiler plans for self-play."""
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "peak_bytes_in_use" in stats:
+        return int(stats["peak_bytes_in_use"])
+    plan = compiled.memory_analysis()
+    return int(plan.temp_size_in_bytes + plan.argument_size_in_bytes + plan.output_size_in_bytes)

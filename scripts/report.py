@@ -1,0 +1,47 @@
+"""`selfplay report`."""
+
+import dataclasses
+import pathlib
+
+from scripts.console import Positional, print_json
+from training.report import text_report, write_report
+from training.run_folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Writes plots (PNG) and one self-contained page (index.html) about one or more runs.
+
+    Shows losses, entropy, how far search still moves the policy, evaluations and speed over time.
+    Works on a run in progress. Several runs are drawn over each other.
+
+    Examples:
+      selfplay report runs/c4
+      selfplay report runs/c4 runs/c4b --out compared
+      selfplay report runs/c4 --text
+    """
+
+    runs: Positional[tuple[str, ...]]
+    """Run folders."""
+    out: str = ""
+    """Folder for the report; by default report/ of the (first) run."""
+    text: bool = False
+    """Print a summary instead."""
+    json: bool = False
+    """Print {"page": path} on stdout."""
+
+
+def run(args: Args) -> int:
+    """Runs the command; returns its exit code."""
+    if not args.runs:
+        raise ValueError("report needs at least one run folder")
+    folders = [RunFolder(path) for path in args.runs]
+    if args.text:
+        print(text_report(folders))
+        return 0
+    page = write_report(folders, pathlib.Path(args.out) if args.out else folders[0].report)
+    if args.json:
+        print_json({"page": str(page)})
+    else:
+        print(f"report: {page}")
+    return 0

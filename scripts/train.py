@@ -1,0 +1,206 @@
+"""`selfplay train`."""
+
+import argparse
+import contextlib
+import dataclasses
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import games
+from scripts.console import (
+    Flat,
+    FromFlag,
+    announce_devices,
+    print_json,
+    progress,
+    say,
+)
+from training import checkpoint_steps
+from training import config as config_module
+from training.config import RunConfig
+from training.run import Watch, train
+from training.run_folder import RunFolder, next_free
+
+INTERRUPTED = 75
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Trains a network by self-play, or goes on with a run that is already there.
+
+    Every setting of the run is a flag; their defaults come from the preset, tuned for some games.
+    Ctrl-C (or SIGTERM) finishes the iteration, saves, and exits with code 75: the same command
+    goes on from there.
+
+    Examples:
+      selfplay train --game tic_tac_toe
+      selfplay train --game connect_four --run-dir runs/c4 --minutes 6
+      selfplay train --game my_pkg.my_game:MyGame:size=5 --preset quick --minutes 10
+      selfplay train --run-dir runs/c4 --minutes 12      # go on for another 6 minutes
+      selfplay train --from runs/c4@1200 --run-dir runs/c4b --learner.learning-rate 1e-3
+    """
+
+    config: Flat[RunConfig]
+    run_dir: str = ""
+    """The run's folder; by default runs/<game>-<n>, the first free n."""
+    from_: FromFlag = ""
+    """R or R@STEP: start a new run from these weights."""
+    json: bool = False
+    """Print one JSON object about the run on stdout when it stops."""
+
+
+def defaults(argv: list[str]) -> Args:
+    """Returns what holds where no flag is given: the run's own settings, or its preset's."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for flag in ("--run-dir", "--run_dir"):
+        parser.add_argument(flag, dest="run_dir", default="")
+    parser.add_argument("--from", dest="source", default="")
+    parser.add_argument("--preset", default="")
+    parser.add_argument("--game", default="")
+    parser.add_argument("--iterations")
+    parser.add_argument("--minutes")
+    try:
+        given, _ = parser.parse_known_args(argv)
+    except argparse.ArgumentError:  # the real parser says it better
+        return Args(RunConfig())
+    if given.run_dir and RunFolder(given.run_dir).exists():
+        return Args(RunFolder(given.run_dir).read_config())
+    old = RunFolder(_split_source(given.source)[0]).read_config() if given.source else None
+    game = given.game or (old.game if old else RunConfig.game)
+    preset = given.preset or (old.preset if old else RunConfig.preset)
+    config = config_module.preset(preset, game)
+    if old:
+        config = dataclasses.replace(config, network=old.network)
+    if given.iterations and not given.minutes:
+        config = dataclasses.replace(config, minutes=0.0)
+    return Args(config)
+
+
+def run(args: Args) -> int:
+    """Runs the command; returns its exit code."""
+    config = args.config
+    config.check()
+    games.load(config.game)  # a wrong name must not leave a folder behind
+    folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
+    announce_devices()
+    source = _find_source(args.from_, folder) if args.from_ else None
+    if folder.exists():
+        _check_same(folder, config)
+    else:
+        folder.create(config)
+    say(f"run: {folder.path}")
+    with folder.lock(), _stop_on_signal() as stop:
+        folder.write_config(config)  # limits may have changed
+        with _display(config) as watch:
+            finished = train(folder, config, watch, stop, source)
+    metrics = folder.read_metrics()
+    last = metrics[-1] if metrics else {}
+    step = checkpoint_steps(folder.path)[-1]
+    if finished:
+        say(f"done: {folder.path} reached its limit at step {step}; raise --minutes to go on")
+    else:
+        say(f"interrupted: {folder.path} is saved at step {step}; the same command goes on")
+    if args.json:
+        counts = {name: last.get(name) for name in ("iteration", "step", "games", "seconds")}
+        print_json({"run_dir": str(folder.path), "finished": finished, **counts})
+    return 0 if finished else INTERRUPTED
+
+
+def _check_same(folder: RunFolder, config: RunConfig) -> None:
+    different = config_module.differences(folder.read_config(), config)
+    if different:
+        raise ValueError(
+            f"{folder.path} computes with other settings ({'; '.join(different)}): name another "
+            f"--run-dir, or start from its weights with --from {folder.path} --run-dir NEW"
+        )
+
+
+def _split_source(text: str) -> tuple[str, str]:
+    path, at, step = text.rpartition("@")
+    return (path, step) if at else (text, "")
+
+
+def _find_source(text: str, folder: RunFolder) -> tuple[RunFolder, int]:
+    path, step = _split_source(text)
+    if folder.exists():
+        raise ValueError(f"--from starts a new run, but {folder.path} holds one already")
+    steps = checkpoint_steps(path)
+    if not steps:
+        raise ValueError(f"--from {text}: {path} has no checkpoint")
+    if step and (not step.isdigit() or int(step) not in steps):
+        known = ", ".join(map(str, steps))
+        raise ValueError(f"--from {text}: {path} has no step {step!r}; it has {known}")
+    return RunFolder(path), int(step) if step else steps[-1]
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Turns the first SIGINT or SIGTERM into a wish to stop; a second one stops at once."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        say("stopping: finishing this iteration, then saving (again: stop at once, unsaved)")
+
+    old = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _display(config: RunConfig) -> Iterator[Watch]:
+    """Shows the run live; also writes TensorBoard files if asked."""
+    by_time = not config.iterations
+    total = config.minutes * 60 if by_time else config.iterations
+    previous: dict[str, Any] = {}
+    note = ""
+    with progress("train", total or None) as update:
+
+        def watch(line: dict[str, Any]) -> None:
+            nonlocal note
+            if line["kind"] == "evaluation":
+                say(describe_evaluation(line))
+            else:
+                note = _describe(line, previous, config)
+                previous.update(line)
+            update(line["seconds"] if by_time else line["iteration"], note)
+
+        yield watch
+
+
+def _describe(line: dict[str, Any], previous: dict[str, Any], config: RunConfig) -> str:
+    seconds = line["seconds"] - previous.get("seconds", 0.0)
+    games_made = line["games"] - previous.get("games", 0)
+    positions = line["positions"] - previous.get("positions", 0)
+    parts = [
+        f"iteration {line['iteration']} step {line['step']}",
+        f"{games_made / seconds:.1f} games/s",
+        f"{positions * config.search.simulations / seconds:,.0f} simulations/s",
+        f"replay {line['rows']:,}",
+        f"kl {line['kl']:.3f}",
+    ]
+    if "policy_loss" in line:
+        parts.append(f"loss {line['policy_loss']:.3f} + {line['value_loss']:.3f}")
+    return " | ".join(parts)
+
+
+def describe_evaluation(line: dict[str, Any]) -> str:
+    """Returns an evaluation's line of metrics.jsonl as a sentence."""
+    head = f"step {line['step']}, {line['seconds']:.0f} s:"
+    if "perfect" in line:
+        rates = [
+            f"{name}: raw {rate['raw']:.1%}, search {rate['search']:.1%}"
+            for name, rate in line["perfect"].items()
+        ]
+        return f"{head} mistakes on {'; '.join(rates)}"
+    result = line["random"]
+    low, high = result["interval"]
+    return f"{head} score against random {result['score']:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,0 +1,56 @@
+"""Splitting a batch of games over the devices: one `data` axis, one device is the case of one.
+
+Games do not see each other, so each device runs its own share of lanes without any exchange
+(`jax.shard_map`), and no search waits for the deepest tree of another device.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = "data"
+BY_LANE = PartitionSpec(AXIS)
+
+
+def mesh() -> Mesh:
+    """Returns all devices of this process in a row."""
+    return Mesh(np.array(jax.local_devices()), (AXIS,))
+
+
+def replicated() -> NamedSharding:
+    """Returns the placement of arrays that are whole on every device."""
+    return NamedSharding(mesh(), PartitionSpec())
+
+
+def replicate(tree: Any) -> Any:
+    """Puts a copy of every leaf on every device."""
+    return jax.device_put(tree, replicated())
+
+
+def split_lanes(tree: Any) -> Any:
+    """Splits every leaf over the devices along axis 0, the batch."""
+    return jax.device_put(tree, NamedSharding(mesh(), BY_LANE))
+
+
+def data_parallel(
+    function: Callable[[Any, Any, jax.Array], Any], out_specs: Any = BY_LANE
+) -> Callable[[Any, Any, jax.Array], Any]:
+    """Returns `function(variables, batch, key)` run on every device's share of the batch.
+
+    `variables` is on every device, each leaf of `batch` splits along axis 0, and each device gets
+    a key of its own. The batch must divide by the number of devices.
+    """
+
+    def on_one_device(variables: Any, batch: Any, key: jax.Array) -> Any:
+        return function(variables, batch, jax.random.fold_in(key, jax.lax.axis_index(AXIS)))
+
+    return jax.shard_map(
+        on_one_device,
+        mesh=mesh(),
+        in_specs=(PartitionSpec(), BY_LANE, PartitionSpec()),
+        out_specs=out_specs,
+        check_vma=False,  # else every loop carry that starts as a constant needs a cast
+    )

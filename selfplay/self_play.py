@@ -1,0 +1,206 @@
+"""Self-play on the device: B games at once, T plies a call.
+
+A lane whose game ends starts the next one at once; unfinished games carry over to the next call, so
+none is truncated and none is thrown away.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec
+
+from games.game import Game
+from mcts import Evaluate, SearchConfig, SearchResult, Variables, search
+from selfplay import devices
+
+
+@dataclasses.dataclass(frozen=True)
+class SelfPlayConfig:
+    """How games are played against oneself. AlphaGo Zero: Silver et al. 2017, Methods."""
+
+    batch: int = 128
+    """B, games played at once, over all devices."""
+    plies_per_call: int = 16
+    """T, plies of each game between two visits of the host."""
+    temperature: float = 1.0
+    """Exponent 1/t on the search's weights, in the first plies. AlphaGo Zero: 1."""
+    temperature_plies: int = 8
+    """Plies in which the move is drawn at `temperature`; then the search's action is played.
+    AlphaGo Zero: 30, in Go 19x19."""
+    random_opening_plies: int = 0
+    """Each game starts with 0 to this many uniformly random plies, which are no samples: variety
+    beyond what the network would open with. AlphaGo Zero: 0."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        rules = [
+            (self.batch >= 1, "batch", "at least 1"),
+            (self.plies_per_call >= 1, "plies_per_call", "at least 1"),
+            (self.temperature > 0, "temperature", "above 0"),
+            (self.temperature_plies >= 0, "temperature_plies", "at least 0"),
+            (self.random_opening_plies >= 0, "random_opening_plies", "at least 0"),
+        ]
+        return [
+            f"self_play.{name} must be {wanted}, got {getattr(self, name)}"
+            for holds, name, wanted in rules
+            if not holds
+        ]
+
+
+class SelfPlayState(NamedTuple):
+    """The games in flight; K is `random_opening_plies`."""
+
+    game: Any  # the game's State, leaves [B, ...]
+    ply: jax.Array  # int32[B], plies played in the lane's game
+    game_number: jax.Array  # int32[B], games that the lane has finished
+    opening: jax.Array  # int16[B, K], the random first actions of the lane's game, -1 for none
+
+
+class Trajectory(NamedTuple):
+    """T plies of B games; what a ply was decided on, then what it led to."""
+
+    observation: jax.Array  # bool[T, B, H, W, C]
+    legal_action_mask: jax.Array  # bool[T, B, A]
+    action_weights: jax.Array  # float16[T, B, A], the policy target
+    q: jax.Array  # float16[T, B, A]
+    action: jax.Array  # int16[T, B]
+    to_play: jax.Array  # int8[T, B], the seat that decided
+    root_value: jax.Array  # float32[T, B], for that seat
+    raw_value: jax.Array  # float32[T, B], likewise
+    kl: jax.Array  # float32[T, B], nats from the network's policy to the search's
+    entropy: jax.Array  # float32[T, B], nats, of the network's policy
+    ply: jax.Array  # int32[T, B]
+    game_number: jax.Array  # int32[T, B]
+    opening: jax.Array  # int16[T, B, K]
+    terminated: jax.Array  # bool[T, B], whether this ply ended the game
+    returns: jax.Array  # float32[T, B, 2], by seat, zero before the end
+
+
+Play = Callable[[Variables, SelfPlayState, jax.Array], tuple[SelfPlayState, Trajectory]]
+
+
+def start(game: Game[Any], config: SelfPlayConfig, key: jax.Array) -> SelfPlayState:
+    """Returns B games at their openings.
+
+    Raises:
+      ValueError: the batch does not divide by the number of devices.
+    """
+    count = devices.mesh().size
+    if config.batch % count:
+        raise ValueError(
+            f"self_play.batch must be a multiple of the {count} devices, got {config.batch}"
+        )
+    open_games = devices.data_parallel(
+        lambda _, lanes, key: _open(game, config, lanes.shape[0], key)
+    )
+    return jax.jit(open_games)((), devices.split_lanes(jnp.zeros(config.batch)), key)
+
+
+def make_play(
+    game: Game[Any], evaluate: Evaluate, config: SelfPlayConfig, search_config: SearchConfig
+) -> Play:
+    """Returns the jitted `play(variables, state, key) -> (state, Trajectory)`."""
+
+    def play(
+        variables: Variables, state: SelfPlayState, key: jax.Array
+    ) -> tuple[SelfPlayState, Trajectory]:
+        ply = functools.partial(_play_ply, game, evaluate, config, search_config, variables)
+        return jax.lax.scan(ply, state, jax.random.split(key, config.plies_per_call))
+
+    specs = (devices.BY_LANE, PartitionSpec(None, devices.AXIS))
+    return jax.jit(devices.data_parallel(play, out_specs=specs))
+
+
+def _play_ply(
+    game: Game[Any],
+    evaluate: Evaluate,
+    config: SelfPlayConfig,
+    search_config: SearchConfig,
+    variables: Variables,
+    state: SelfPlayState,
+    key: jax.Array,
+) -> tuple[SelfPlayState, Trajectory]:
+    """Plays one ply in every lane; ended games make room for new ones."""
+    search_key, action_key, open_key = jax.random.split(key, 3)
+    before = state.game
+    found = search(game, evaluate, variables, before, search_key, search_config)
+    action = _choose(found, state.ply, action_key, config)
+    after = jax.vmap(game.step)(before, action)
+    ended = after.terminated
+    log_prior = jnp.log(jnp.maximum(found.prior, 1e-30))
+    trajectory = Trajectory(
+        observation=jax.vmap(game.observe)(before),
+        legal_action_mask=before.legal_action_mask,
+        action_weights=found.action_weights.astype(jnp.float16),
+        q=found.q.astype(jnp.float16),
+        action=action.astype(jnp.int16),
+        to_play=before.to_play,
+        root_value=found.value,
+        raw_value=found.raw_value,
+        kl=_divergence(found.action_weights, log_prior),
+        entropy=-(found.prior * log_prior).sum(axis=-1),
+        ply=state.ply,
+        game_number=state.game_number,
+        opening=state.opening,
+        terminated=ended,
+        returns=jax.vmap(game.returns)(after),
+    )
+    went_on = SelfPlayState(
+        after, state.ply + 1, state.game_number + ended.astype(jnp.int32), state.opening
+    )
+    # Opening a game can cost several plies of rules, so it is skipped while no game ended.
+    restarted = jax.lax.cond(
+        ended.any(),
+        lambda: select(ended, _open(game, config, ended.shape[0], open_key), went_on),
+        lambda: went_on,
+    )
+    return restarted._replace(game_number=went_on.game_number), trajectory
+
+
+def _choose(
+    found: SearchResult, ply: jax.Array, key: jax.Array, config: SelfPlayConfig
+) -> jax.Array:
+    """Returns int32[B]: drawn from the search's weights in the first plies, then its action."""
+    logits = jnp.log(found.action_weights) / config.temperature  # -inf, never drawn, at weight 0
+    drawn = jax.random.categorical(key, logits)
+    return jnp.where(ply < config.temperature_plies, drawn, found.action)
+
+
+def _divergence(weights: jax.Array, log_prior: jax.Array) -> jax.Array:
+    """Returns float32[B], KL(weights || prior) in nats."""
+    terms = weights * (jnp.log(jnp.maximum(weights, 1e-30)) - log_prior)
+    return terms.sum(axis=-1)
+
+
+def _open(game: Game[Any], config: SelfPlayConfig, lanes: int, key: jax.Array) -> SelfPlayState:
+    """Returns new games after their random first plies, none of which ends a game."""
+    init_key, count_key, ply_key = jax.random.split(key, 3)
+    most = config.random_opening_plies
+    plies = jax.random.randint(count_key, (lanes,), 0, most + 1)
+
+    def random_ply(state: Any, step: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
+        index, key = step
+        logits = jnp.where(state.legal_action_mask, 0.0, -jnp.inf)
+        action = jax.random.categorical(key, logits)
+        after = jax.vmap(game.step)(state, action)
+        plays = (index < plies) & ~after.terminated
+        return select(plays, after, state), jnp.where(plays, action, -1).astype(jnp.int16)
+
+    state = jax.vmap(game.init)(jax.random.split(init_key, lanes))
+    steps = (jnp.arange(most), jax.random.split(ply_key, most))
+    state, actions = jax.lax.scan(random_ply, state, steps)
+    ply = (actions >= 0).sum(axis=0, dtype=jnp.int32)
+    return SelfPlayState(state, ply, jnp.zeros(lanes, jnp.int32), actions.T)
+
+
+def select(lanes: jax.Array, chosen: Any, other: Any) -> Any:
+    """Returns the tree whose leaves come from `chosen` where bool[B] `lanes`, else `other`."""
+
+    def pick(a: jax.Array, b: jax.Array) -> jax.Array:
+        return jnp.where(lanes.reshape(lanes.shape + (1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(pick, chosen, other)

@@ -1,0 +1,241 @@
+"""Saving a run and getting it back. The only file that knows orbax.
+
+A checkpoint is a folder `checkpoints/<step>/`:
+
+- `train_state/`: weights, averages and optimizer, by orbax;
+- `games.npz`: the games in flight and their plies so far;
+- `counters.json`: iteration, rows, seconds and the like;
+- `manifest.json`: the SHA-256 of each of these files and of the replay chunks that belong to them,
+  written last. Orbax does not check tensor data, so a folder is trusted only if it matches.
+
+It is written beside its place and renamed when whole, by a thread of its own: a run that is killed
+at any moment finds its last whole checkpoint again.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from selfplay.record import Sample
+from training import replay
+
+FORMAT_VERSION = 1
+PARTIAL, OLD = ".partial", ".old"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be trusted or does not fit; the message says what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """When a run is saved and what is kept; changing it changes nothing that is computed."""
+
+    every_seconds: float = 60.0
+    """Seconds between saves; the end and an interruption save too."""
+    keep_newest: int = 2
+    """Newest checkpoints kept; step 0 and the best one stay beside them."""
+    keep_every: int = 0
+    """Also keep the first checkpoint after every so many steps; 0: none."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        found = []
+        if self.every_seconds <= 0:
+            found.append(f"checkpoint.every_seconds must be above 0, got {self.every_seconds}")
+        if self.keep_newest < 2:
+            found.append(f"checkpoint.keep_newest must be at least 2, got {self.keep_newest}")
+        if self.keep_every < 0:
+            found.append(f"checkpoint.keep_every must be at least 0, got {self.keep_every}")
+        return found
+
+
+class Checkpoint(NamedTuple):
+    """What a run needs to go on as if nothing had happened, its replay chunks apart."""
+
+    step: int
+    train_state: dict[str, np.ndarray]  # by `flatten`
+    games: dict[str, np.ndarray]
+    counters: dict[str, Any]  # JSON
+
+
+class CheckpointStore:
+    """The checkpoints of one run folder."""
+
+    def __init__(self, run_folder: pathlib.Path, config: CheckpointConfig | None = None) -> None:
+        self.folder = run_folder / "checkpoints"
+        self.replay_folder = run_folder / "replay"
+        self.config = config or CheckpointConfig()
+        self.best: int | None = None  # a step that retention must keep
+        self._chunk_hashes: dict[str, str] = {}
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._saving: concurrent.futures.Future[None] | None = None
+
+    def steps(self) -> list[int]:
+        """Returns the steps that have a checkpoint, oldest first."""
+        return sorted(
+            int(path.name)
+            for path in self.folder.glob("*")
+            if path.name.isdigit() and (path / "manifest.json").exists()
+        )
+
+    def load(self, step: int, with_replay: bool = True) -> Checkpoint:
+        """Returns the checkpoint of `step`, every file checked first.
+
+        Raises:
+          CheckpointError: it is missing, damaged, or of a format this version does not know.
+        """
+        folder = self.folder / str(step)
+        manifest = _read_json(folder / "manifest.json")
+        if manifest.get("format_version") != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{folder} has format {manifest.get('format_version')}, this version reads "
+                f"{FORMAT_VERSION}: use the version of selfplay that wrote it"
+            )
+        _verify(folder, manifest["files"])
+        if with_replay:
+            _verify(self.replay_folder, manifest["replay"])
+            self._chunk_hashes = dict(manifest["replay"])
+        with np.load(folder / "games.npz", allow_pickle=False) as file:
+            games = {name: file[name] for name in file.files}
+        state = ocp.load(folder / "train_state")
+        return Checkpoint(step, state, games, _read_json(folder / "counters.json"))
+
+    def save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
+        """Starts saving; `rows`, numbered from `first_row`, become a replay chunk first.
+
+        Leaves may be device arrays: they are fetched by the saving thread. Waits for an earlier
+        save, and raises what that one met.
+        """
+        self.wait()
+        self._saving = self._thread.submit(self._save, checkpoint, first_row, rows)
+
+    def wait(self) -> None:
+        """Returns when the last save is on disk. Raises what it met, for example OSError."""
+        if self._saving is not None:
+            saving, self._saving = self._saving, None
+            saving.result()
+
+    def _save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
+        if rows is not None:
+            self.replay_folder.mkdir(parents=True, exist_ok=True)
+            chunk = replay.write_chunk(self.replay_folder, first_row, rows)
+            self._chunk_hashes[chunk.name] = _sha256(chunk)
+        final = self.folder / str(checkpoint.step)
+        partial = final.with_name(final.name + PARTIAL)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        ocp.save(partial / "train_state", jax.tree.map(np.asarray, checkpoint.train_state))
+        games = {name: np.asarray(value) for name, value in checkpoint.games.items()}
+        np.savez(partial / "games.npz", allow_pickle=False, **games)
+        _write_json(partial / "counters.json", checkpoint.counters)
+        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "files": {str(path.relative_to(partial)): _sha256(path) for path in files},
+            "replay": self._chunk_hashes,
+        }
+        _write_json(partial / "manifest.json", manifest)
+        _put_in_place(partial, final)
+        self._apply_retention(checkpoint.counters)
+
+    def _apply_retention(self, counters: dict[str, Any]) -> None:
+        steps = self.steps()
+        kept = {0, self.best, *steps[-self.config.keep_newest :]}
+        if self.config.keep_every:
+            marks = {step // self.config.keep_every: step for step in reversed(steps)}
+            kept |= set(marks.values())
+        for step in set(steps) - kept:
+            shutil.rmtree(self.folder / str(step))
+        for _, last, path in replay.chunks(self.replay_folder):
+            if last < counters["replay_oldest_kept"]:
+                path.unlink()
+                self._chunk_hashes.pop(path.name, None)
+
+
+def recover(run_folder: pathlib.Path) -> None:
+    """Finishes or undoes what a kill in the middle of a save left behind."""
+    folder = run_folder / "checkpoints"
+    for old in folder.glob(f"*{OLD}"):
+        final = old.with_name(old.name.removesuffix(OLD))
+        if final.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(final)
+    for partial in folder.glob(f"*{PARTIAL}"):
+        shutil.rmtree(partial)
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """Returns the leaves of a tree by path, such as `params/stem/conv/kernel`."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def unflatten(template: Any, leaves: dict[str, Any]) -> Any:
+    """Returns a tree of `template`'s structure with the given leaves.
+
+    Raises:
+      CheckpointError: a leaf is missing, unknown, or of another shape; says which.
+    """
+    wanted = flatten(template)
+    wrong = sorted(wanted.keys() ^ leaves.keys())
+    wrong += [
+        name for name in wanted if name in leaves and wanted[name].shape != leaves[name].shape
+    ]
+    if wrong:
+        shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+        raise CheckpointError(
+            f"the checkpoint does not fit this configuration: {len(wrong)} arrays differ ({shown})"
+        )
+    return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in wanted])
+
+
+def _verify(folder: pathlib.Path, hashes: dict[str, str]) -> None:
+    for name, expected in hashes.items():
+        path = folder / name
+        if not path.exists():
+            raise CheckpointError(f"{path} is missing: restore it, or resume an earlier step")
+        if _sha256(path) != expected:
+            raise CheckpointError(f"{path} is damaged: its SHA-256 differs from the manifest's")
+
+
+def _put_in_place(partial: pathlib.Path, final: pathlib.Path) -> None:
+    """Renames a whole checkpoint into place; one of the same step makes room until it is there."""
+    old = final.with_name(final.name + OLD)
+    if final.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        final.rename(old)
+    partial.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sha256(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
+    with path.open("w") as file:
+        json.dump(value, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing: there is no whole checkpoint there") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from None
+    return value

@@ -1,0 +1,171 @@
+"""The whole run's configuration, its presets, and which changes a resumed run refuses."""
+
+import dataclasses
+import typing
+from typing import Any, Literal
+
+from mcts import SearchConfig
+from selfplay.self_play import SelfPlayConfig
+from training.checkpoint import CheckpointConfig
+from training.learner import LearnerConfig
+from training.network import NetworkConfig
+from training.replay import ReplayConfig
+
+Preset = Literal["quick", "gpu"]
+# Fields that a resumed run may change: they do not change what is computed.
+FREE = ("minutes", "iterations", "checkpoint", "tensorboard")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """The measurements that a run takes of itself; 0 iterations: none."""
+
+    every: int = 25
+    """Iterations between evaluations."""
+    simulations: int = 32
+    """Of the evaluated search."""
+    positions: int = 512
+    """Solved positions per set, where the game has an oracle."""
+    games: int = 128
+    """Games against `random`, where it has none."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        found = [
+            f"evaluation.{name} must be at least {least}, got {getattr(self, name)}"
+            for name, least in (("every", 0), ("simulations", 1), ("positions", 1), ("games", 2))
+            if getattr(self, name) < least
+        ]
+        if self.games % 2:
+            found.append(f"evaluation.games must be even, got {self.games}")
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Everything that a run computes with."""
+
+    game: str = "connect_four"
+    """NAME or package.module:Class, with options as in NAME:key=value,..."""
+    preset: Preset = "quick"
+    """Where the defaults below come from: quick for a CPU, gpu for one accelerator."""
+    seed: int = 0
+    """Of all randomness in the run."""
+    minutes: float = 0.0
+    """Stop after this much self-play, training, compilation and evaluation, over all processes of
+    the run; 0: no limit. The preset's own limit holds if neither this nor iterations is given."""
+    iterations: int = 0
+    """Stop after this many self-play calls; 0: no limit."""
+    tensorboard: bool = False
+    """Also write TensorBoard files (pip install 'selfplay[tensorboard]')."""
+    network: NetworkConfig = NetworkConfig()
+    search: SearchConfig = SearchConfig()
+    self_play: SelfPlayConfig = SelfPlayConfig()
+    replay: ReplayConfig = ReplayConfig()
+    learner: LearnerConfig = LearnerConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong, a sentence each, over all parts."""
+        found = [] if self.minutes >= 0 else [f"minutes must be at least 0, got {self.minutes}"]
+        if self.iterations < 0:
+            found.append(f"iterations must be at least 0, got {self.iterations}")
+        if self.seed < 0:
+            found.append(f"seed must be at least 0, got {self.seed}")
+        for field in dataclasses.fields(self):
+            part = getattr(self, field.name)
+            if dataclasses.is_dataclass(part):
+                found += part.problems()  # type: ignore[union-attr]
+        return found
+
+    def check(self) -> None:
+        """Raises ValueError with all problems at once."""
+        found = self.problems()
+        if found:
+            raise ValueError("the configuration cannot work: " + "; ".join(found))
+
+
+def preset(name: Preset, game: str) -> RunConfig:
+    """Returns the defaults for a game: its own where we tuned some, else the general ones."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+    table = PRESETS[name]
+    base = table.get(game.partition(":")[0], table[""])
+    return dataclasses.replace(base, game=game, preset=name)
+
+
+def to_dict(config: RunConfig) -> dict[str, Any]:
+    """Returns the configuration as JSON takes it."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(data: dict[str, Any]) -> RunConfig:
+    """Returns the configuration that `to_dict` gave.
+
+    Raises:
+      ValueError: a field is unknown or has another type; fields that are absent, as in a run of
+        an older version, take their defaults.
+    """
+    config: RunConfig = _build(RunConfig, data, "")
+    return config
+
+
+def differences(stored: RunConfig, wanted: RunConfig) -> list[str]:
+    """Returns `field: stored, wanted` for each difference that changes what is computed."""
+    old, new = _leaves(to_dict(stored)), _leaves(to_dict(wanted))
+    return [
+        f"{name}: {old[name]!r} in the run, {new[name]!r} asked for"
+        for name in old
+        if old[name] != new[name] and name.partition(".")[0] not in FREE
+    ]
+
+
+def _leaves(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        found |= (
+            _leaves(value, f"{prefix}{name}.")
+            if isinstance(value, dict)
+            else {prefix + name: value}
+        )
+    return found
+
+
+def _build(cls: Any, data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise ValueError(f"config: {where or 'the whole'} must be an object, got {data!r}")
+    types = typing.get_type_hints(cls)
+    values = {}
+    for name, value in data.items():
+        path = f"{where}.{name}" if where else name
+        if name not in types:
+            raise ValueError(f"config: unknown field {path!r}: made by a newer version?")
+        if dataclasses.is_dataclass(types[name]):
+            value = _build(types[name], value, path)
+        elif types[name] is float and type(value) is int:
+            value = float(value)
+        elif isinstance(types[name], type) and type(value) is not types[name]:
+            raise ValueError(f"config: {path} must be a {types[name].__name__}, got {value!r}")
+        values[name] = value
+    return cls(**values)
+
+
+_QUICK = RunConfig(preset="quick", minutes=10.0)
+_GPU = RunConfig(
+    preset="gpu",
+    minutes=60.0,
+    network=NetworkConfig(blocks=6, channels=128, dtype="bfloat16", value_hidden=128),
+    self_play=SelfPlayConfig(batch=1024, plies_per_call=32),
+    replay=ReplayConfig(capacity=2_000_000, min_rows=50_000, reuse=4.0),
+    learner=LearnerConfig(batch=2048, average_decay=0.995),
+    evaluation=EvaluationConfig(every=50),
+)
+PRESETS: dict[str, dict[str, RunConfig]] = {
+    "quick": {
+        "": _QUICK,
+        "tic_tac_toe": dataclasses.replace(_QUICK, minutes=1.5),
+        "connect_four": dataclasses.replace(_QUICK, minutes=6.0),
+    },
+    "gpu": {"": _GPU},
+}

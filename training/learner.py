@@ -1,0 +1,213 @@
+"""Distil: updates the network towards what the search found. The only file that knows optax."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from games.game import Game
+from mcts import mask_illegal
+from selfplay import devices
+from training.network import Network
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnerConfig:
+    """How the network is trained. AlphaGo Zero: Silver et al. 2017, Methods, "Optimization"."""
+
+    batch: int = 512
+    """M, rows a training step. AlphaGo Zero: 2,048."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AlphaGo Zero: sgd with momentum."""
+    learning_rate: float = 2e-3
+    """Peak rate. AlphaGo Zero, sgd: 0.01, 0.001, 0.0001 in turn."""
+    final_rate: float = 0.05
+    """Share of the peak rate that is left at the schedule's horizon."""
+    decay_from: float = 0.4
+    """Share of the horizon after which the rate falls, along a line."""
+    warmup_steps: int = 100
+    """Steps in which the rate rises from 0, along a line. AlphaGo Zero: 0."""
+    horizon_steps: int = 0
+    """Steps until the rate has fallen; 0: fixed once by the run's limits, and stored."""
+    momentum: float = 0.9
+    """Of sgd. AlphaGo Zero: 0.9."""
+    weight_decay: float = 1e-4
+    """AlphaGo Zero: 1e-4, as L2 loss; here it is decoupled, times the rate."""
+    max_gradient_norm: float = 5.0
+    """Gradients are clipped to this global norm. AlphaGo Zero: no clipping."""
+    value_weight: float = 1.0
+    """Of the value loss against the policy loss. AlphaGo Zero: 1."""
+    root_value_weight: float = 0.0
+    """Share of the search's root value in the value target; the rest is the game's outcome.
+    AlphaGo Zero: 0."""
+    average_decay: float = 0.99
+    """Of the moving average of the weights, which plays and is evaluated. AlphaGo Zero: 0."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        rules = [
+            (self.batch >= 1, "batch", "at least 1"),
+            (self.optimizer in ("adamw", "sgd"), "optimizer", "adamw or sgd"),
+            (self.learning_rate > 0, "learning_rate", "above 0"),
+            (0 <= self.final_rate <= 1, "final_rate", "between 0 and 1"),
+            (0 <= self.decay_from < 1, "decay_from", "at least 0 and below 1"),
+            (self.warmup_steps >= 0, "warmup_steps", "at least 0"),
+            (self.horizon_steps >= 0, "horizon_steps", "at least 0 (0: automatic)"),
+            (0 <= self.momentum < 1, "momentum", "at least 0 and below 1"),
+            (self.weight_decay >= 0, "weight_decay", "at least 0"),
+            (self.max_gradient_norm > 0, "max_gradient_norm", "above 0"),
+            (self.value_weight >= 0, "value_weight", "at least 0"),
+            (0 <= self.root_value_weight <= 1, "root_value_weight", "between 0 and 1"),
+            (0 <= self.average_decay < 1, "average_decay", "at least 0 and below 1"),
+        ]
+        return [
+            f"learner.{name} must be {wanted}, got {getattr(self, name)!r}"
+            for holds, name, wanted in rules
+            if not holds
+        ]
+
+
+class TrainState(NamedTuple):
+    """All that a training step changes."""
+
+    step: jax.Array  # int32[]
+    params: Any
+    batch_stats: Any
+    average_params: Any  # moving averages: what plays
+    average_batch_stats: Any
+    opt_state: Any
+
+
+class Minibatch(NamedTuple):
+    """The fields of M replay rows that training needs."""
+
+    observation: jax.Array  # bool[M, H, W, C]
+    legal_action_mask: jax.Array  # bool[M, A]
+    policy_target: jax.Array  # float16[M, A]
+    outcome: jax.Array  # float32[M]
+    root_value: jax.Array  # float32[M]
+    weight: jax.Array  # float32[M]
+    symmetry: jax.Array  # int32[M], index into `game.symmetries()`
+
+
+TrainStep = Callable[[TrainState, Minibatch, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
+
+
+def init(network: Network, config: LearnerConfig, key: jax.Array) -> TrainState:
+    """Returns a fresh network and optimizer; the averages start as copies of the weights."""
+    params, batch_stats = network.init(key)
+    copy_params, copy_stats = jax.tree.map(jnp.copy, (params, batch_stats))
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        batch_stats=batch_stats,
+        average_params=copy_params,  # copies: a train step donates its state, no buffer twice
+        average_batch_stats=copy_stats,
+        opt_state=_optimizer(config).init(params),
+    )
+
+
+def make_train_step(network: Network, game: Game[Any], config: LearnerConfig) -> TrainStep:
+    """Returns `train_step(state, batch, horizon) -> (state, metrics)`, jitted; it donates `state`.
+
+    Minimises (z - v)^2 - pi . log p over the batch, equation 1 of Silver et al. 2017 (AlphaGo
+    Zero) less its weight penalty, which the optimizer adds as weight decay. `horizon` is float32[],
+    the step at which the learning rate has fallen. Metrics are float32[]: losses in nats (policy)
+    and squared return (value).
+    """
+    optimizer = _optimizer(config)
+    symmetries = game.symmetries()
+
+    def loss(
+        params: Any, batch_stats: Any, batch: Minibatch
+    ) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
+        predicted, batch_stats = network.forward(params, batch_stats, batch.observation)
+        logits = mask_illegal(predicted.prior_logits, batch.legal_action_mask)
+        target = batch.policy_target.astype(jnp.float32)
+        share = config.root_value_weight
+        value_target = (1 - share) * batch.outcome + share * batch.root_value
+        policy_loss = _mean(optax.safe_softmax_cross_entropy(logits, target), batch.weight)
+        value_loss = _mean(jnp.square(predicted.value - value_target), batch.weight)
+        total = policy_loss + config.value_weight * value_loss
+        return total, (batch_stats, {"policy_loss": policy_loss, "value_loss": value_loss})
+
+    def train_step(
+        state: TrainState, batch: Minibatch, horizon: jax.Array
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        batch = augment(batch, symmetries)
+        gradients, (batch_stats, metrics) = jax.grad(loss, has_aux=True)(
+            state.params, state.batch_stats, batch
+        )
+        rate = learning_rate(config, state.step, horizon)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
+        decay = _average_decay(config, state.step)
+
+        def average(old: Any, new: Any) -> Any:
+            return jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, old, new)
+
+        after = TrainState(
+            step=state.step + 1,
+            params=params,
+            batch_stats=batch_stats,
+            average_params=average(state.average_params, params),
+            average_batch_stats=average(state.average_batch_stats, batch_stats),
+            opt_state=opt_state,
+        )
+        metrics["gradient_norm"] = optax.global_norm(gradients)
+        metrics["learning_rate"] = rate
+        return after, metrics
+
+    # The rows are split over the devices, the state is whole on each.
+    return jax.jit(train_step, donate_argnums=0, out_shardings=devices.replicated())
+
+
+def learning_rate(config: LearnerConfig, step: jax.Array, horizon: jax.Array) -> jax.Array:
+    """Returns float32[]: a rise, a plateau, a line down to `final_rate` at the horizon."""
+    warm = (step + 1) / max(config.warmup_steps, 1)
+    start = config.decay_from * horizon
+    fallen = jnp.clip((step - start) / jnp.maximum(horizon - start, 1.0), 0.0, 1.0)
+    return config.learning_rate * jnp.minimum(warm, 1 - (1 - config.final_rate) * fallen)
+
+
+def augment(batch: Minibatch, symmetries: Any) -> Minibatch:
+    """Returns each row as its image under the symmetry that the row names."""
+    if len(symmetries) == 1:
+        return batch
+    cells = jnp.asarray([symmetry.observation for symmetry in symmetries])[batch.symmetry]
+    actions = jnp.asarray([symmetry.action for symmetry in symmetries])[batch.symmetry]
+    rows, height, width, planes = batch.observation.shape
+    flat = batch.observation.reshape(rows, height * width, planes)
+    image = jnp.take_along_axis(flat, cells[:, :, None], axis=1)
+    return batch._replace(
+        observation=image.reshape(batch.observation.shape),
+        legal_action_mask=jnp.take_along_axis(batch.legal_action_mask, actions, axis=1),
+        policy_target=jnp.take_along_axis(batch.policy_target, actions, axis=1),
+    )
+
+
+def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
+    """Returns what turns gradients into a direction; the rate is applied by the train step."""
+    if config.optimizer == "adamw":
+        direction = optax.scale_by_adam()
+    else:
+        direction = optax.trace(decay=config.momentum, nesterov=True)
+    return optax.chain(
+        optax.clip_by_global_norm(config.max_gradient_norm),
+        direction,
+        optax.add_decayed_weights(
+            config.weight_decay, mask=lambda tree: jax.tree.map(lambda leaf: leaf.ndim > 1, tree)
+        ),
+    )
+
+
+def _average_decay(config: LearnerConfig, step: jax.Array) -> jax.Array:
+    """Returns float32[]: a shorter memory at first, or the average keeps its random start."""
+    return jnp.minimum(config.average_decay, (1.0 + step) / (10.0 + step))
+
+
+def _mean(values: jax.Array, weight: jax.Array) -> jax.Array:
+    return (values * weight).sum() / jnp.maximum(weight.sum(), 1e-6)

@@ -1,0 +1,255 @@
+"""The policy-value network behind a functional seam. The only file that knows flax.
+
+AlphaGo Zero's tower (Silver et al. 2017, Methods, "Neural network architecture"): a convolution,
+residual blocks with batch norm after each convolution, a policy and a value head. Training runs
+the flax module; self-play and evaluation run `evaluate` on *folded* weights, in which each batch
+norm is part of the convolution before it: the same function in fewer kernels.
+"""
+
+import dataclasses
+import functools
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from mcts import Evaluation
+
+EPSILON = 1e-5  # batch norm's, in training and when folding alike
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Size and precision of the network. Source of the paper's values: Silver et al. 2017."""
+
+    blocks: int = 2
+    """Residual blocks. AlphaGo Zero: 19 or 39."""
+    channels: int = 32
+    """Channels of the tower. AlphaGo Zero: 256."""
+    policy_channels: int = 8
+    """Channels of the policy head before its dense layer. AlphaGo Zero: 2."""
+    value_channels: int = 4
+    """Channels of the value head before its dense layers. AlphaGo Zero: 1."""
+    value_hidden: int = 64
+    """Width of the value head's hidden layer. AlphaGo Zero: 256."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """What convolutions compute in; weights are kept, and the heads end, in float32."""
+    momentum: float = 0.99
+    """Share of the running batch statistics that a training step keeps."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        sizes = ("channels", "policy_channels", "value_channels", "value_hidden")
+        found = [
+            f"network.{name} must be at least 1, got {getattr(self, name)}"
+            for name in sizes
+            if getattr(self, name) < 1
+        ]
+        if self.blocks < 0:
+            found.append(f"network.blocks must be at least 0, got {self.blocks}")
+        if self.dtype not in ("float32", "bfloat16"):
+            found.append(f"network.dtype must be float32 or bfloat16, got {self.dtype!r}")
+        if not 0 <= self.momentum < 1:
+            found.append(f"network.momentum must be in [0, 1), got {self.momentum}")
+        return found
+
+
+class Affine(NamedTuple):
+    """A convolution or dense layer ready to run: `x * kernel + bias`."""
+
+    kernel: jax.Array
+    bias: jax.Array
+
+
+class Folded(NamedTuple):
+    """The weights that `Network.evaluate` runs on, batch norm folded in."""
+
+    stem: Affine
+    blocks: tuple[tuple[Affine, Affine], ...]
+    policy_conv: Affine
+    policy: Affine
+    value_conv: Affine
+    value_hidden: Affine
+    value: Affine
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network for one game's shapes, as pure functions of its weights.
+
+    Weights are nested dicts of arrays: `params`, and `batch_stats`, the running mean and variance
+    of each batch norm. Equal networks have equal weights' shapes.
+    """
+
+    config: NetworkConfig
+    observation_shape: tuple[int, ...]
+    num_actions: int
+
+    def init(self, key: jax.Array) -> tuple[Any, Any]:
+        """Returns freshly drawn `(params, batch_stats)`."""
+        _, params, batch_stats = _split(self._build(nnx.Rngs(key)))
+        return nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
+
+    def forward(
+        self, params: Any, batch_stats: Any, observation: jax.Array
+    ) -> tuple[Evaluation, Any]:
+        """Scores a training batch; returns its Evaluation and the moved batch statistics."""
+        model = self._merge(params, batch_stats)
+        evaluation = model(observation)
+        return evaluation, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
+
+    def fold(self, params: Any, batch_stats: Any) -> Folded:
+        """Returns weights for `evaluate`: batch norm, with its running statistics, folded in."""
+        model = self._merge(params, batch_stats)
+        dtype = jnp.dtype(self.config.dtype)
+        convolution = functools.partial(_fold, dtype=dtype)
+        return Folded(
+            stem=convolution(model.stem),
+            blocks=tuple((convolution(b.first), convolution(b.second)) for b in model.blocks),
+            policy_conv=convolution(model.policy_conv),
+            policy=_dense(model.policy),
+            value_conv=convolution(model.value_conv),
+            value_hidden=_dense(model.value_hidden),
+            value=_dense(model.value),
+        )
+
+    def evaluate(self, folded: Folded, observation: jax.Array) -> Evaluation:
+        """Scores positions `[B, *observation_shape]`; changes nothing."""
+        x = jax.nn.relu(_convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
+        for first, second in folded.blocks:
+            x = jax.nn.relu(x + _convolve(jax.nn.relu(_convolve(x, first)), second))
+        policy = jax.nn.relu(_convolve(x, folded.policy_conv))
+        value = jax.nn.relu(_convolve(x, folded.value_conv))
+        hidden = jax.nn.relu(_apply_dense(_flat(value), folded.value_hidden))
+        return Evaluation(
+            prior_logits=_apply_dense(_flat(policy), folded.policy),
+            value=jnp.tanh(_apply_dense(hidden, folded.value))[:, 0],
+        )
+
+    def _build(self, rngs: nnx.Rngs) -> "Tower":
+        return Tower(self.config, self.observation_shape, self.num_actions, rngs)
+
+    def _merge(self, params: Any, batch_stats: Any) -> "Tower":
+        # The structure, with shapes in place of arrays: nothing is allocated.
+        abstract = nnx.eval_shape(lambda: self._build(nnx.Rngs(0)))
+        graphdef, param_state, stats_state = _split(abstract)
+        nnx.replace_by_pure_dict(param_state, params)
+        nnx.replace_by_pure_dict(stats_state, batch_stats)
+        # copy=True: without it flax 0.12 raises TraceContextError under jax.grad.
+        model: Tower = nnx.merge(graphdef, param_state, stats_state, copy=True)
+        return model
+
+
+def _split(model: "Tower") -> tuple[Any, Any, Any]:
+    graphdef, params, *rest = nnx.split(model, nnx.Param, nnx.BatchStat)
+    return graphdef, params, rest[0]
+
+
+class ConvNorm(nnx.Module):
+    """A convolution without bias, then batch norm."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        config: NetworkConfig,
+        rngs: nnx.Rngs,
+        scale_init: Any = nnx.initializers.ones_init(),  # noqa: B008 - a function
+    ) -> None:
+        dtype = jnp.dtype(config.dtype)
+        self.conv = nnx.Conv(
+            inputs,
+            outputs,
+            (size, size),
+            use_bias=False,
+            dtype=dtype,
+            kernel_init=nnx.initializers.he_normal(),
+            rngs=rngs,
+        )
+        self.norm = nnx.BatchNorm(
+            outputs,
+            momentum=config.momentum,
+            epsilon=EPSILON,
+            dtype=dtype,
+            scale_init=scale_init,
+            rngs=rngs,
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.norm(self.conv(x), use_running_average=False)
+
+
+class Block(nnx.Module):
+    """A residual block."""
+
+    def __init__(self, config: NetworkConfig, rngs: nnx.Rngs) -> None:
+        self.first = ConvNorm(config.channels, config.channels, 3, config, rngs)
+        # A block starts as the identity, so that a deep tower trains from its first step.
+        zeros = nnx.initializers.zeros_init()
+        self.second = ConvNorm(config.channels, config.channels, 3, config, rngs, zeros)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jax.nn.relu(x + self.second(jax.nn.relu(self.first(x))))
+
+
+class Tower(nnx.Module):
+    """The network as it is trained."""
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        observation_shape: tuple[int, ...],
+        num_actions: int,
+        rngs: nnx.Rngs,
+    ) -> None:
+        height, width, planes = observation_shape
+        cells, wide = height * width, config.channels
+        self.stem = ConvNorm(planes, wide, 3, config, rngs)
+        self.blocks = nnx.List([Block(config, rngs) for _ in range(config.blocks)])
+        self.policy_conv = ConvNorm(wide, config.policy_channels, 1, config, rngs)
+        self.policy = nnx.Linear(cells * config.policy_channels, num_actions, rngs=rngs)
+        self.value_conv = ConvNorm(wide, config.value_channels, 1, config, rngs)
+        self.value_hidden = nnx.Linear(
+            cells * config.value_channels, config.value_hidden, rngs=rngs
+        )
+        self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+
+    def __call__(self, observation: jax.Array) -> Evaluation:
+        x = jax.nn.relu(self.stem(observation.astype(self.stem.conv.dtype)))
+        for block in self.blocks:
+            x = block(x)
+        policy = _flat(jax.nn.relu(self.policy_conv(x)))
+        value = _flat(jax.nn.relu(self.value_conv(x)))
+        hidden = jax.nn.relu(self.value_hidden(value))
+        return Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
+
+
+def _fold(layer: ConvNorm, dtype: Any) -> Affine:
+    norm: Any = layer.norm
+    scale = norm.scale[...] / jnp.sqrt(norm.var[...] + EPSILON)
+    return Affine(
+        (jnp.asarray(layer.conv.kernel[...]) * scale[None, None, None, :]).astype(dtype),
+        (norm.bias[...] - norm.mean[...] * scale).astype(dtype),
+    )
+
+
+def _dense(layer: Any) -> Affine:
+    return Affine(layer.kernel[...], layer.bias[...])
+
+
+def _convolve(x: jax.Array, layer: Affine) -> jax.Array:
+    y = jax.lax.conv_general_dilated(
+        x, layer.kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    return y + layer.bias[None, None, None, :]
+
+
+def _apply_dense(x: jax.Array, layer: Affine) -> jax.Array:
+    return x @ layer.kernel + layer.bias[None, :]
+
+
+def _flat(x: jax.Array) -> jax.Array:
+    """Returns float32[B, H * W * C]: the heads' dense layers run in float32."""
+    return x.reshape(x.shape[0], -1).astype(jnp.float32)

@@ -1,0 +1,107 @@
+"""Players from a run folder."""
+
+import dataclasses
+import functools
+import os
+from typing import Any
+
+import jax
+
+import games
+from games.game import Game
+from mcts import SearchConfig
+from selfplay.players import Player, policy_player, search_player
+from training.checkpoint import CheckpointStore, unflatten
+from training.config import RunConfig
+from training.network import Network, NetworkConfig
+from training.run_folder import RunFolder
+from training.snapshot import under
+
+
+def load_player(
+    path: str | os.PathLike[str],
+    simulations: int = 32,
+    checkpoint: int | None = None,
+    temperature: float = 0.0,
+) -> Player:
+    """Returns the player that a run has trained, as `player(states, key) -> SearchResult`.
+
+    It adds no noise and plays the best action, ties to the lowest.
+
+    Args:
+      path: the run's folder.
+      simulations: of its search; 0 for the network's raw policy.
+      checkpoint: the training step to load, one of `checkpoint_steps(path)`; None for the newest.
+      temperature: above 0, moves are drawn from `action_weights ** (1 / temperature)`.
+
+    Raises:
+      ValueError: no run there, no such checkpoint, or settings that cannot work.
+      CheckpointError: the checkpoint is damaged.
+    """
+    if simulations < 0:
+        raise ValueError(f"simulations must be at least 0, got {simulations}")
+    if not temperature >= 0:
+        raise ValueError(f"temperature must be at least 0, got {temperature}")
+    folder = RunFolder(path)
+    config = folder.read_config()
+    step = _find_step(folder, checkpoint)
+    game = games.load(config.game)
+    network = network_of(config, game)
+    variables = jax.jit(network.fold)(*load_weights(folder, step, network))
+    name = f"{os.path.normpath(path)}@{step}"
+    return make_player(name, game, network, variables, config.search, simulations, temperature)
+
+
+def make_player(
+    name: str,
+    game: Game[Any],
+    network: Network,
+    variables: Any,
+    search: SearchConfig,
+    simulations: int,
+    temperature: float = 0.0,
+) -> Player:
+    """Returns a player with folded `variables`: a search, or the raw policy at 0 simulations."""
+    if simulations == 0:
+        return policy_player(name, game, network.evaluate, variables, temperature)
+    settings = dataclasses.replace(search, simulations=simulations)
+    return search_player(name, game, network.evaluate, variables, settings, temperature)
+
+
+def checkpoint_steps(path: str | os.PathLike[str]) -> list[int]:
+    """Returns the training steps of the run's checkpoints, oldest first."""
+    return CheckpointStore(RunFolder(path).path).steps()
+
+
+def load_weights(folder: RunFolder, step: int, network: Network) -> tuple[Any, Any]:
+    """Returns the averaged `(params, batch_stats)` of a checkpoint, checked to fit `network`."""
+    saved = CheckpointStore(folder.path).load(step, with_replay=False)
+    template = jax.eval_shape(network.init, jax.random.key(0))
+    averages = [
+        under(f"state/average_{part}", saved.train_state) for part in ("params", "batch_stats")
+    ]
+    params, batch_stats = map(unflatten, template, averages)
+    return params, batch_stats
+
+
+def network_of(config: RunConfig, game: Game[Any]) -> Network:
+    """Returns the network of a run; one object for equal ones, so that it compiles once."""
+    return _network(config.network, game.observation_shape, game.num_actions)
+
+
+@functools.cache
+def _network(config: NetworkConfig, observation_shape: tuple[int, ...], actions: int) -> Network:
+    return Network(config, observation_shape, actions)
+
+
+def _find_step(folder: RunFolder, wanted: int | None) -> int:
+    steps = checkpoint_steps(folder.path)
+    if not steps:
+        raise ValueError(f"{folder.path} has no checkpoint yet: let `selfplay train` save one")
+    if wanted is None:
+        return steps[-1]
+    if wanted not in steps:
+        raise ValueError(
+            f"{folder.path} has no checkpoint of step {wanted}; it has {', '.join(map(str, steps))}"
+        )
+    return wanted

@@ -1,0 +1,156 @@
+"""The window of samples that training draws from, and its files on disk.
+
+Rows live in a NumPy ring on the host; device memory belongs to the search tree. Every row also goes
+to a compressed chunk `replay/<first>-<last>.npz` (row numbers counted from the run's first row),
+written at each save: the durable record from which a resumed run fills its ring.
+"""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+import numpy as np
+
+from selfplay.record import Sample
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplayConfig:
+    """How long samples stay, and how often they are trained on."""
+
+    capacity: int = 200_000
+    """Most rows held. AlphaGo Zero: the last 500,000 games, about 100 million positions."""
+    min_rows: int = 2_000
+    """Rows before training starts; also the first size of the window."""
+    window_growth: float = 0.75
+    """Exponent a of the window's growth; 1 keeps all. KataGo: 0.75 (Wu 2019, appendix C)."""
+    window_scale: float = 0.8
+    """Factor b of it: of N rows, window = min_rows (1 + b ((N / min_rows)^a - 1) / a).
+    KataGo: 0.4."""
+    reuse: float = 6.0
+    """Times a row is trained on, on average: the cap on training steps. AlphaGo Zero: about 1.5."""
+    keep: Literal["window", "all"] = "window"
+    """Which chunks stay on disk: those that the ring can hold, or all."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        rules = [
+            (self.capacity >= self.min_rows, "capacity", "at least replay.min_rows"),
+            (self.min_rows >= 1, "min_rows", "at least 1"),
+            (0 < self.window_growth <= 1, "window_growth", "above 0 and at most 1"),
+            (self.window_scale > 0, "window_scale", "above 0"),
+            (self.reuse > 0, "reuse", "above 0"),
+            (self.keep in ("window", "all"), "keep", "window or all"),
+        ]
+        return [
+            f"replay.{name} must be {wanted}, got {getattr(self, name)!r}"
+            for holds, name, wanted in rules
+            if not holds
+        ]
+
+
+class ReplayBuffer:
+    """A ring of the newest rows; `total` counts every row ever added."""
+
+    def __init__(self, config: ReplayConfig) -> None:
+        self.config = config
+        self.total = 0
+        self._columns: Sample | None = None
+        self._unsaved: list[Sample] = []
+
+    def add(self, rows: Sample) -> None:
+        """Appends rows; the oldest make room."""
+        count = len(rows.ply)
+        if count == 0:
+            return
+        self._unsaved.append(rows)
+        self._append(rows)
+
+    def window(self) -> int:
+        """Returns the number of newest rows that `sample` draws from."""
+        first, growth = self.config.min_rows, self.config.window_growth
+        wanted = 1 + self.config.window_scale * ((self.total / first) ** growth - 1) / growth
+        return min(self.total, self.config.capacity, max(first, int(first * wanted)))
+
+    def steps_allowed(self, minibatch: int) -> int:
+        """Returns how many training steps of `minibatch` rows the rows so far allow."""
+        if self.total < self.config.min_rows:
+            return 0
+        return int(self.total * self.config.reuse) // minibatch
+
+    def sample(self, rng: np.random.Generator, count: int) -> Sample:
+        """Draws rows from the window, uniformly and with replacement."""
+        if self._columns is None:
+            raise ValueError("the replay buffer is empty: nothing to sample")
+        newest = self.total - 1 - rng.integers(0, self.window(), count)
+        places = newest % self.config.capacity
+        return Sample(*(column[places] for column in self._columns))
+
+    def take_unsaved(self) -> tuple[int, Sample | None]:
+        """Returns the rows since the last call, for a chunk, and the number of the first one."""
+        rows, self._unsaved = self._unsaved, []
+        if not rows:
+            return self.total, None
+        joined = Sample(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+        return self.total - len(joined.ply), joined
+
+    def restore(self, folder: pathlib.Path, total: int) -> None:
+        """Fills the ring from the chunks of `folder`, up to row `total`.
+
+        Raises:
+          ValueError: rows are missing, or a chunk cannot be read.
+        """
+        oldest = max(0, total - self.config.capacity)
+        self.total = expected = oldest
+        for first, last, path in chunks(folder):
+            if last < oldest or first >= total:
+                continue
+            rows = read_chunk(path)
+            if first > expected:
+                break
+            self._append(Sample(*(column[max(0, oldest - first) :] for column in rows)))
+            expected = last + 1
+        if expected != total:
+            raise ValueError(f"{folder}: replay rows {expected} to {total - 1} are missing")
+
+    def _append(self, rows: Sample) -> None:
+        capacity = self.config.capacity
+        if self._columns is None:
+            self._columns = Sample(
+                *(np.zeros((capacity, *column.shape[1:]), column.dtype) for column in rows)
+            )
+        count = len(rows.ply)
+        places = np.arange(self.total, self.total + count)[-capacity:] % capacity
+        for held, column in zip(self._columns, rows, strict=True):
+            held[places] = column[-capacity:]
+        self.total += count
+
+
+def chunks(folder: pathlib.Path) -> list[tuple[int, int, pathlib.Path]]:
+    """Returns (first row, last row, path) of each chunk, oldest first."""
+    found = []
+    for path in folder.glob("*-*.npz"):
+        first, _, last = path.stem.partition("-")
+        if first.isdigit() and last.isdigit():
+            found.append((int(first), int(last), path))
+    return sorted(found)
+
+
+def write_chunk(folder: pathlib.Path, first: int, rows: Sample) -> pathlib.Path:
+    """Writes one chunk whole or not at all; returns its path."""
+    last = first + len(rows.ply) - 1
+    path = folder / f"{first:012d}-{last:012d}.npz"
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **rows._asdict())
+    partial.replace(path)
+    return path
+
+
+def read_chunk(path: pathlib.Path) -> Sample:
+    """Reads a chunk. Raises ValueError when it is not one."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Sample(**{name: file[name] for name in Sample._fields})
+    except Exception as error:  # a damaged zip raises many kinds
+        raise ValueError(f"{path} is not a readable replay chunk: {error}") from error

@@ -1,0 +1,281 @@
+"""Plots and a page that show whether runs are learning. The only file that knows matplotlib."""
+
+import base64
+import dataclasses
+import html
+import io
+import itertools
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from training.run_folder import RunFolder
+
+Lines = list[dict[str, Any]]
+SMOOTHING = 40  # a curve shows means over this share of a run: 1 / 40
+
+
+class Series(NamedTuple):
+    """One curve of one run."""
+
+    label: str
+    minutes: list[float]
+    values: list[float]
+    low: list[float] | None = None  # of an interval, where there is one
+    high: list[float] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """One plot: a title, what the axis shows, and which entries of metrics.jsonl it draws."""
+
+    name: str
+    title: str
+    axis: str
+    entries: tuple[str, ...]
+    meaning: str
+
+
+PANELS = (
+    Panel(
+        "losses",
+        "Losses",
+        "nats; squared return",
+        ("policy_loss", "value_loss"),
+        "Both should fall, then level off. They can fall while play does not improve.",
+    ),
+    Panel(
+        "entropy",
+        "Entropy of the network's policy",
+        "nats",
+        ("entropy",),
+        "Falls as the network makes up its mind. Near 0 early on, exploration is too weak.",
+    ),
+    Panel(
+        "kl",
+        "How far search still moves the policy",
+        "mean KL(search || network), nats",
+        ("kl",),
+        "0 is the fixed point of distillation and amplification: nothing left to teach.",
+    ),
+    Panel(
+        "value_error",
+        "Value of finished games",
+        "mean (network - outcome)^2",
+        ("value_error",),
+        "How well the playing network foresaw the results of its own games.",
+    ),
+    Panel(
+        "speed",
+        "Speed",
+        "per second",
+        ("games per second", "positions per second"),
+        "Of the whole loop: self-play, training, evaluation and saving.",
+    ),
+    Panel(
+        "game_plies",
+        "Length of games",
+        "plies",
+        ("game_plies",),
+        "A sudden change often means that one side has found, or forgotten, something.",
+    ),
+)
+
+
+def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Path:
+    """Writes a PNG for each panel and a self-contained index.html; returns the page's path.
+
+    Raises:
+      ValueError: a folder is no run, or has no metrics yet.
+    """
+    runs = {str(folder.path): _read(folder) for folder in folders}
+    out.mkdir(parents=True, exist_ok=True)
+    sections = []
+    evaluations = [evaluation_series(name, lines) for name, lines in runs.items()]
+    sections.append(
+        _section(
+            out,
+            "evaluations",
+            "Evaluations",
+            "mistake rate, or score against random",
+            [series for group in evaluations for series in group],
+            "What a run is for: mistakes against perfect play fall, or the score rises.",
+        )
+    )
+    for panel in PANELS:
+        series = [
+            curve
+            for name, lines in runs.items()
+            for entry in panel.entries
+            if (curve := iteration_series(name, lines, entry, len(runs) > 1)) is not None
+        ]
+        sections.append(_section(out, panel.name, panel.title, panel.axis, series, panel.meaning))
+    page = out / "index.html"
+    partial = page.with_suffix(".partial")
+    partial.write_text(_page(folders, runs, sections))
+    partial.replace(page)
+    return page
+
+
+def text_report(folders: Sequence[RunFolder]) -> str:
+    """Returns the state of runs, in progress or ended, as text."""
+    parts = []
+    for folder in folders:
+        lines = _read(folder)
+        iterations = [line for line in lines if line["kind"] == "iteration"]
+        evaluations = [line for line in lines if line["kind"] == "evaluation"]
+        rows = [f"{folder.path}: {folder.read_config().game}"]
+        if iterations:
+            last = iterations[-1]
+            shown = ("iteration", "step", "games", "positions", "rows", "seconds")
+            rows.append("  " + ", ".join(f"{name} {last[name]:,.0f}" for name in shown))
+            for entry in ("policy_loss", "value_loss", "kl", "entropy"):
+                curve = iteration_series("", lines, entry, False)
+                if curve is not None and curve.values:
+                    first, best = curve.values[0], curve.values[-1]
+                    rows.append(f"  {entry:12} {_spark(curve.values)}  {first:.3f} -> {best:.3f}")
+        for line in evaluations[-3:]:
+            rows.append(f"  step {line['step']}: {json.dumps(_results(line))}")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def iteration_series(run: str, lines: Lines, entry: str, named: bool) -> Series | None:
+    """Returns a smoothed curve of an entry of the iteration lines, or None if it has none."""
+    chosen = [line for line in lines if line["kind"] == "iteration"]
+    if entry.endswith(" per second"):
+        return _speed_series(run, chosen, entry, named)
+    chosen = [line for line in chosen if line.get(entry) is not None]
+    if not chosen:
+        return None
+    minutes = [line["seconds"] / 60 for line in chosen]
+    values = _smooth([line[entry] for line in chosen])
+    return Series(f"{run} {entry}" if named else entry, minutes, values)
+
+
+def evaluation_series(run: str, lines: Lines) -> list[Series]:
+    """Returns a curve for each result of the evaluation lines."""
+    chosen = [line for line in lines if line["kind"] == "evaluation"]
+    found: dict[str, Series] = {}
+    for line in chosen:
+        for name, (value, low, high) in _results_with_interval(line).items():
+            series = found.setdefault(name, Series(f"{run} {name}", [], [], [], []))
+            series.minutes.append(line["seconds"] / 60)
+            series.values.append(value)
+            series.low.append(low)  # type: ignore[union-attr]
+            series.high.append(high)  # type: ignore[union-attr]
+    return list(found.values())
+
+
+def _speed_series(run: str, lines: Lines, entry: str, named: bool) -> Series | None:
+    counted = entry.removesuffix(" per second")
+    # Over stretches, not lines: a line is written when the host gets to it.
+    stride = max(1, len(lines) // SMOOTHING)
+    marks = lines[::stride]
+    pairs = [(a, b) for a, b in itertools.pairwise(marks) if b["seconds"] > a["seconds"]]
+    if not pairs:
+        return None
+    return Series(
+        f"{run} {entry}" if named else entry,
+        [b["seconds"] / 60 for _, b in pairs],
+        [(b[counted] - a[counted]) / (b["seconds"] - a["seconds"]) for a, b in pairs],
+    )
+
+
+def _results_with_interval(line: dict[str, Any]) -> dict[str, tuple[float, float, float]]:
+    if "perfect" in line:
+        return {
+            f"mistakes, {name}, {kind}": (rate[kind], rate[kind], rate[kind])
+            for name, rate in line["perfect"].items()
+            for kind in ("raw", "search")
+        }
+    low, high = line["random"]["interval"]
+    return {"score against random": (line["random"]["score"], low, high)}
+
+
+def _results(line: dict[str, Any]) -> dict[str, float]:
+    return {name: round(value, 4) for name, (value, _, _) in _results_with_interval(line).items()}
+
+
+def _read(folder: RunFolder) -> Lines:
+    folder.read_config()  # says what is wrong if this is no run
+    lines = folder.read_metrics()
+    if not lines:
+        raise ValueError(f"{folder.path} has no metrics yet: its first iteration is not done")
+    return lines
+
+
+def _smooth(values: list[float]) -> list[float]:
+    width = max(1, len(values) // SMOOTHING)
+    padded = np.concatenate([np.full(width - 1, values[0]), values])
+    smoothed: list[float] = np.convolve(padded, np.ones(width) / width, mode="valid").tolist()
+    return smoothed
+
+
+def _spark(values: list[float], width: int = 40) -> str:
+    marks = "▁▂▃▄▅▆▇█"
+    chosen = np.asarray(values)[
+        np.linspace(0, len(values) - 1, min(width, len(values))).astype(int)
+    ]
+    low, high = chosen.min(), chosen.max()
+    scaled = (chosen - low) / max(high - low, 1e-12) * (len(marks) - 1)
+    return "".join(marks[round(float(level))] for level in scaled)
+
+
+def _section(
+    out: pathlib.Path, name: str, title: str, axis: str, series: list[Series], meaning: str
+) -> str:
+    if not series:
+        return f"<h2>{title}</h2><p>Nothing measured yet.</p>"
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.add_subplot(xlabel="minutes", ylabel=axis, title=title)
+    for curve in series:
+        (line,) = axes.plot(curve.minutes, curve.values, label=curve.label)
+        if curve.low is not None and curve.high is not None and curve.low != curve.high:
+            axes.fill_between(
+                curve.minutes, curve.low, curve.high, color=line.get_color(), alpha=0.2
+            )
+        if len(curve.values) == 1:
+            line.set_marker("o")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    (out / f"{name}.png").write_bytes(picture.getvalue())
+    encoded = base64.b64encode(picture.getvalue()).decode()
+    return (
+        f"<h2>{title}</h2><p>{html.escape(meaning)}</p>"
+        f'<img alt="{title}" src="data:image/png;base64,{encoded}">'
+    )
+
+
+def _page(folders: Sequence[RunFolder], runs: dict[str, Lines], sections: list[str]) -> str:
+    tables = []
+    for folder, lines in zip(folders, runs.values(), strict=True):
+        evaluations = [line for line in lines if line["kind"] == "evaluation"]
+        last = evaluations[-1] if evaluations else None
+        results = _results(last) if last else {}
+        cells = "".join(
+            f"<tr><td>{html.escape(k)}</td><td>{v:.4g}</td></tr>" for k, v in results.items()
+        )
+        when = f"step {last['step']}" if last else "none yet"
+        content = html.escape(folder.config_file.read_text())
+        tables.append(
+            f"<h2>{html.escape(str(folder.path))}</h2>"
+            f"<p>Last evaluation: {when}</p>"
+            f"<table>{cells}</table>"
+            f"<details><summary>config.json</summary><pre>{content}</pre></details>"
+        )
+    style = (
+        "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+        "img{max-width:100%}td{padding:0 1rem 0 0}"
+    )
+    title = html.escape(", ".join(runs))
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{style}</style><h1>Report</h1>{''.join(tables)}{''.join(sections)}</html>"
+    )

@@ -1,0 +1,346 @@
+"""The loop: A <- Distill(Amplify(A)), with its saving and measuring.
+
+The accelerator does not wait for the host: the next self-play call is dispatched before the last
+one's plies are unpacked, and training steps queue behind it. So the weights that play are one
+iteration behind those that learn, and a checkpoint holds, beside the training state, the weights
+that the call in flight acts with and the games from before it: a resumed run repeats that call.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import games
+from games.game import Game
+from selfplay import devices, self_play
+from selfplay.record import FinishedGame, Recorder, Sample
+from training import learner, snapshot
+from training.checkpoint import Checkpoint, CheckpointStore, recover
+from training.config import RunConfig
+from training.evaluation import evaluate_run
+from training.learner import Minibatch, TrainState
+from training.network import Network
+from training.players import load_weights, network_of
+from training.replay import ReplayBuffer
+from training.run_folder import RunFolder
+from training.snapshot import Snapshot
+
+# What randomness is for: every key is fold_in(fold_in(key(seed), purpose), i).
+INIT, OPEN, PLAY, SAMPLE, EVALUATE = range(5)
+# A run bounded by minutes fixes its schedule's horizon once this share of them has passed.
+HORIZON_FIXED_AT = 0.3
+NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
+
+Watch = Callable[[dict[str, Any]], None]
+
+
+class Weights(NamedTuple):
+    """Averaged weights that play, and the training step that they are from."""
+
+    params: Any
+    batch_stats: Any
+    step: int
+
+
+class Call(NamedTuple):
+    """One self-play call, perhaps still running on the device."""
+
+    acting: Weights
+    before: self_play.SelfPlayState
+    after: self_play.SelfPlayState
+    trajectory: self_play.Trajectory
+
+
+@dataclasses.dataclass
+class Progress:
+    """What changes as the run goes on, apart from weights, games and replay."""
+
+    iteration: int = 0  # self-play calls recorded
+    step: int = 0  # training steps dispatched
+    games: int = 0
+    positions: int = 0  # plies played
+    seconds: float = 0.0  # up to the last save, over all processes
+    horizon: float = 0.0  # steps; 0 until it is fixed
+    trained_from: tuple[float, int] | None = None  # (seconds, step) from which speed is measured
+    best_step: int = 0
+    best_loss: float | None = None
+
+    @classmethod
+    def of(cls, counters: dict[str, Any]) -> "Progress":
+        """Returns the progress that a checkpoint's counters tell."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in counters.items() if name in names})
+
+
+class Run:
+    """One run in this process: built from a folder, driven by `train`."""
+
+    def __init__(self, folder: RunFolder, config: RunConfig, watch: Watch) -> None:
+        self.folder, self.config, self.watch = folder, config, watch
+        self.game: Game[Any] = games.load(config.game)
+        self.network: Network = network_of(config, self.game)
+        self.play = self_play.make_play(
+            self.game, self.network.evaluate, config.self_play, config.search
+        )
+        self.fold = jax.jit(self.network.fold)
+        self.train_step = learner.make_train_step(self.network, self.game, config.learner)
+        self.symmetries = len(self.game.symmetries())
+        self.store = CheckpointStore(folder.path, config.checkpoint)
+        self.replay = ReplayBuffer(config.replay)
+        self.recorder = Recorder()
+        self.progress = Progress()
+        self.started = time.monotonic()
+        self.pending_metrics: dict[str, Any] | None = None
+
+    def key(self, purpose: int, index: int) -> jax.Array:
+        """Returns the key of one use of randomness."""
+        key = jax.random.fold_in(jax.random.key(self.config.seed), purpose)
+        return jax.random.fold_in(key, index)
+
+    def seconds(self) -> float:
+        """Returns the run's time so far, over all its processes."""
+        return self.progress.seconds + time.monotonic() - self.started
+
+    def finished(self) -> bool:
+        """Whether the run has reached its limits."""
+        limits = self.config
+        by_iterations = limits.iterations and self.progress.iteration >= limits.iterations
+        return bool(by_iterations or (limits.minutes and self.seconds() >= 60 * limits.minutes))
+
+    # ---- the stations of the loop -------------------------------------------------------------
+
+    def amplify(self, index: int, acting: Weights, before: self_play.SelfPlayState) -> Call:
+        """Dispatches self-play call `index`; returns at once."""
+        variables = self.fold(acting.params, acting.batch_stats)
+        after, trajectory = self.play(variables, before, self.key(PLAY, index))
+        return Call(acting, before, after, trajectory)
+
+    def record(self, call: Call) -> dict[str, Any]:
+        """Waits for a call's plies; finished games go to the replay and a sample to disk."""
+        trajectory = jax.device_get(call.trajectory)
+        samples, finished = self.recorder.add(trajectory, call.acting.step)
+        self.replay.add(samples)
+        self.progress.games += len(finished)
+        self.progress.positions += trajectory.ply.size
+        self._write_game(finished)
+        return {
+            "kl": float(trajectory.kl.mean()),
+            "entropy": float(trajectory.entropy.mean()),
+            "new_games": len(finished),
+            "new_rows": len(samples.ply),
+            "game_plies": float(np.mean([len(game.moves) for game in finished] or [0])),
+            "value_error": float(np.square(samples.raw_value - samples.outcome).mean())
+            if len(samples.ply)
+            else None,
+        }
+
+    def distil(self, state: TrainState) -> tuple[TrainState, list[dict[str, jax.Array]]]:
+        """Dispatches the training steps that the replay allows."""
+        batch = self.config.learner.batch
+        due = self.replay.steps_allowed(batch) - self.progress.step
+        horizon = jnp.float32(self.progress.horizon or NO_HORIZON)
+        metrics = []
+        for _ in range(due):
+            rng = np.random.default_rng([self.config.seed, SAMPLE, self.progress.step])
+            rows = self.replay.sample(rng, batch)
+            minibatch = _minibatch(rows, rng.integers(0, self.symmetries, batch, np.int32))
+            state, measured = self.train_step(state, minibatch, horizon)
+            metrics.append(measured)
+            self.progress.step += 1
+        return state, metrics
+
+    def evaluation_due(self, ended: bool) -> bool:
+        """Whether the run measures itself after this iteration."""
+        every = self.config.evaluation.every
+        return bool(every) and (ended or self.progress.iteration % every == 0)
+
+    def evaluate(self, state: TrainState) -> bool:
+        """Measures the averaged weights; returns whether they are the best so far."""
+        weights = _averages(state, self.progress.step)
+        variables = self.fold(weights.params, weights.batch_stats)
+        result = evaluate_run(self.config, self.game, self.network, variables, self.config.seed)
+        self._emit({"kind": "evaluation", **self._where(), **result})
+        best = self.progress.best_loss
+        is_best = best is None or result["loss"] < best
+        if is_best:
+            self.progress.best_loss, self.progress.best_step = result["loss"], self.progress.step
+        return is_best
+
+    def save(self, state: TrainState, call: Call) -> None:
+        """Starts writing a checkpoint whose resume repeats `call`; the device goes on meanwhile."""
+        self.progress.seconds, self.started = self.seconds(), time.monotonic()
+        first_row, rows = self.replay.take_unsaved()
+        counters = dataclasses.asdict(self.progress) | {
+            "rows": self.replay.total,
+            "replay_oldest_kept": 0
+            if self.config.replay.keep == "all"
+            else max(0, self.replay.total - self.config.replay.capacity),
+            "acting_step": call.acting.step,
+            "devices": devices.mesh().size,
+        }
+        acting = (call.acting.params, call.acting.batch_stats)
+        held = Snapshot(state, acting, call.before, self.recorder.pending, counters)
+        self.store.best = self.progress.best_step
+        self.store.save(snapshot.pack(held, self.progress.step), first_row, rows)
+
+    # ---- beginning and going on ---------------------------------------------------------------
+
+    def begin(self, source: tuple[RunFolder, int] | None) -> tuple[TrainState, Call]:
+        """Returns a fresh state, or one with the weights of `source`, and the first call."""
+        state = learner.init(self.network, self.config.learner, self.key(INIT, 0))
+        if source is not None:
+            params, stats = load_weights(*source, self.network)
+            state = state._replace(
+                params=params,
+                batch_stats=stats,
+                average_params=jax.tree.map(np.copy, params),
+                average_batch_stats=jax.tree.map(np.copy, stats),
+            )
+        state = devices.replicate(state)
+        before = self_play.start(self.game, self.config.self_play, self.key(OPEN, 0))
+        if self.config.learner.horizon_steps:
+            self.progress.horizon = self.config.learner.horizon_steps
+        elif self.config.iterations:
+            rows = self.config.iterations * self.config.self_play.batch
+            rows *= self.config.self_play.plies_per_call
+            self.progress.horizon = rows * self.config.replay.reuse / self.config.learner.batch
+        return state, self.amplify(0, _averages(state, 0), before)
+
+    def resume(self, saved: Checkpoint) -> tuple[TrainState, Call]:
+        """Returns the state of a checkpoint and repeats the call that was in flight."""
+        rows, acting_step = saved.counters["rows"], saved.counters["acting_step"]
+        self.folder.discard_after(self.progress.iteration, rows)
+        self.replay.restore(self.store.replay_folder, rows)
+        shapes = jax.eval_shape(
+            lambda key: learner.init(self.network, self.config.learner, key), self.key(INIT, 0)
+        )
+        fresh = self_play.start(self.game, self.config.self_play, self.key(OPEN, 0))
+        held = snapshot.unpack(saved, shapes, fresh)
+        self.recorder = Recorder(held.pending)
+        acting = Weights(*held.acting, acting_step)
+        return held.state, self.amplify(self.progress.iteration, acting, held.games)
+
+    def fix_horizon(self) -> None:
+        """Fixes the schedule's horizon once: for a run bounded by minutes, by its speed so far."""
+        progress, limit = self.progress, 60 * self.config.minutes
+        if progress.horizon or not limit:
+            return
+        if progress.trained_from is None and progress.step:
+            progress.trained_from = (self.seconds(), progress.step)
+        if progress.trained_from is not None and self.seconds() >= HORIZON_FIXED_AT * limit:
+            since, step = progress.trained_from
+            rate = (progress.step - step) / max(self.seconds() - since, 1e-3)
+            progress.horizon = progress.step + rate * max(limit - self.seconds(), 0.0)
+
+    # ---- what a person sees -------------------------------------------------------------------
+
+    def report(self, monitors: dict[str, Any], losses: list[dict[str, jax.Array]]) -> None:
+        """Writes the last iteration's line, and keeps this one's until its losses are computed."""
+        self.flush_metrics()
+        self.pending_metrics = {
+            "kind": "iteration",
+            **self._where(),
+            **monitors,
+            "rows": self.replay.total,
+            "window": self.replay.window() if self.replay.total else 0,
+            "losses": losses,
+        }
+
+    def flush_metrics(self) -> None:
+        """Writes the pending line, waiting for its losses."""
+        if self.pending_metrics is None:
+            return
+        line, self.pending_metrics = self.pending_metrics, None
+        losses = jax.device_get(line.pop("losses"))
+        if losses:
+            means = {name: float(np.mean([row[name] for row in losses])) for name in losses[0]}
+            line |= means
+        self._emit(line)
+
+    def _where(self) -> dict[str, Any]:
+        progress = self.progress
+        return {
+            "iteration": progress.iteration,
+            "step": progress.step,
+            "seconds": round(self.seconds(), 3),
+            "games": progress.games,
+            "positions": progress.positions,
+        }
+
+    def _emit(self, line: dict[str, Any]) -> None:
+        self.folder.append_metrics(line)
+        self.watch(line)
+
+    def _write_game(self, finished: list[FinishedGame]) -> None:
+        """Appends one of an iteration's games to the sample of self-play games."""
+
+
+def train(
+    folder: RunFolder,
+    config: RunConfig,
+    watch: Watch,
+    stop: Callable[[], bool],
+    source: tuple[RunFolder, int] | None = None,
+) -> bool:
+    """Trains until the run's limits, or until `stop()`; saves either way.
+
+    Args:
+      folder: a run folder that exists and whose lock is held; one without a checkpoint begins,
+        another goes on.
+      watch: called with each line of metrics.jsonl.
+      source: a run and step whose weights a new run begins with.
+
+    Returns:
+      Whether the run reached its limits.
+
+    Raises:
+      ValueError, CheckpointError, OSError: as the message says.
+    """
+    run = Run(folder, config, watch)
+    recover(folder.path)
+    steps = run.store.steps()
+    if steps:
+        saved = run.store.load(steps[-1])
+        run.progress = Progress.of(saved.counters)
+        if run.finished():
+            return True
+        state, call = run.resume(saved)
+    else:
+        state, call = run.begin(source)
+        run.save(state, call)
+    ended, saved_at = False, time.monotonic()
+    while not ended and not stop():
+        acting = _averages(state, run.progress.step)
+        following = run.amplify(run.progress.iteration + 1, acting, call.after)
+        monitors = run.record(call)
+        state, losses = run.distil(state)
+        call = following
+        run.progress.iteration += 1
+        run.fix_horizon()
+        run.report(monitors, losses)
+        ended = run.finished()
+        is_best = run.evaluation_due(ended) and run.evaluate(state)
+        if is_best or time.monotonic() - saved_at >= config.checkpoint.every_seconds:
+            run.save(state, call)
+            saved_at = time.monotonic()
+    run.flush_metrics()
+    run.save(state, call)
+    run.store.wait()
+    return ended
+
+
+def _averages(state: TrainState, step: int) -> Weights:
+    """Returns copies of the averaged weights: the next training step donates the state's own."""
+    params, stats = jax.tree.map(jnp.copy, (state.average_params, state.average_batch_stats))
+    return Weights(params, stats, step)
+
+
+def _minibatch(rows: Sample, symmetry: np.ndarray) -> Minibatch:
+    """Returns what a training step needs of its rows, split over the devices."""
+    fields = {name: getattr(rows, name) for name in Minibatch._fields if name != "symmetry"}
+    return Minibatch(**devices.split_lanes(fields | {"symmetry": symmetry}))
