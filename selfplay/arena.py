@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from selfplay import openings, positions
+from selfplay import devices, openings, positions
 from selfplay.players import Player
 from selfplay.rating import PAIR_SCORES, score_interval, score_to_elo
 
@@ -189,18 +189,24 @@ def _start(
     opening_moves = np.repeat(positions.pad_moves(opened.moves), 2, axis=0)
     width = min(opening_moves.shape[1], game.max_plies)
     history[:, :width] = opening_moves[:, :width]
-    match = _Match(
-        states=jax.tree.map(lambda leaf: jnp.asarray(np.repeat(leaf, 2, axis=0)), opened.states),
-        history=jnp.asarray(history),
-        plies=jnp.asarray((history != positions.NO_ACTION).sum(axis=1, dtype=np.int32)),
-        stuck=jnp.asarray(np.zeros(games, bool)),
-        first_seat=jnp.asarray(np.arange(games, dtype=np.int8) % 2),
-    )
     idle = jax.tree.map(
-        lambda leaf: jnp.asarray(np.repeat(np.asarray(leaf)[None], capacity, axis=0)),
+        lambda leaf: np.repeat(np.asarray(leaf)[None], capacity, axis=0),
         positions.opening_position(game),
     )
-    turn = _Turn(jnp.asarray(np.full(capacity, games, np.int32)), idle)
+    match: _Match
+    turn: _Turn
+    match, turn = devices.replicate(
+        (
+            _Match(
+                states=jax.tree.map(lambda leaf: np.repeat(leaf, 2, axis=0), opened.states),
+                history=history,  # type: ignore[arg-type]  # on their way to the device
+                plies=(history != positions.NO_ACTION).sum(axis=1, dtype=np.int32),
+                stuck=np.zeros(games, bool),  # type: ignore[arg-type]
+                first_seat=np.arange(games, dtype=np.int8) % 2,  # type: ignore[arg-type]
+            ),
+            _Turn(np.full(capacity, games, np.int32), idle),  # type: ignore[arg-type]
+        )
+    )
     return match, (turn, turn)
 
 
@@ -240,7 +246,10 @@ def _ply(
         return _Turn(lanes, _states_of(game, match, lanes))
 
     tally = jnp.stack([(~live).sum(), match.stuck.sum()])
-    return match, (deal(is_first), deal(~is_first)), tally
+    # Placed as `_start` does, so that one compilation serves all rounds.
+    return jax.lax.with_sharding_constraint(
+        (match, (deal(is_first), deal(~is_first)), tally), devices.replicated()
+    )
 
 
 def _step(game: Game[Any], match: _Match, action: jax.Array, moved: jax.Array) -> _Match:

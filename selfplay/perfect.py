@@ -4,6 +4,7 @@ A *mistake* is a move whose game-theoretic outcome (win, draw, loss) is worse th
 available.
 """
 
+import functools
 import gzip
 import json
 import os
@@ -19,7 +20,9 @@ from selfplay import positions, solver
 from selfplay.players import Player
 from selfplay.solver import ILLEGAL
 
-BATCH = 1024  # positions that a player is asked at once
+BATCH = 1024  # positions that a player is asked at once, at most
+SHUFFLE_SEED = 0
+ORACLES = ("tic_tac_toe", "connect_four")
 CONNECT_FOUR_FILE = pathlib.Path(__file__).parent / "data" / "connect_four.jsonl.gz"
 
 
@@ -42,6 +45,7 @@ def mistakes(
       batch: positions evaluated at once; the last batch is filled up with its last position.
     """
     count = len(outcomes)
+    batch = min(batch, count)
     actions = []
     for number, start in enumerate(range(0, count, batch)):
         rows = np.minimum(np.arange(start, start + batch), count - 1)
@@ -50,6 +54,28 @@ def mistakes(
     chosen = np.concatenate(actions)[:count]
     wrong: np.ndarray = outcomes[np.arange(count), chosen] < outcomes.max(axis=1)
     return wrong
+
+
+def measure(raw: Player, searching: Player, solved: SolvedSet) -> dict[str, float]:
+    """Returns `{positions, raw, search}`: the mistake rates of a raw policy and of a search."""
+    key = jax.random.key(0)  # neither player draws lots
+    return {
+        "positions": len(solved.outcomes),
+        "raw": float(mistakes(raw, *solved, key).mean()),
+        "search": float(mistakes(searching, *solved, key).mean()),
+    }
+
+
+def first(solved: SolvedSet, count: int) -> SolvedSet:
+    """Returns the first `count` positions of a fixed shuffle, or all if there are fewer."""
+    order = np.random.default_rng(SHUFFLE_SEED).permutation(len(solved.outcomes))
+    rows = np.sort(order[:count])
+    return SolvedSet(positions.take(solved.states, rows), solved.outcomes[rows])
+
+
+def has_oracle(spec: str) -> bool:
+    """Whether `load_positions` has sets of its own for a game."""
+    return games.load(spec) in map(games.load, ORACLES)
 
 
 def load_positions(spec: str, file: str | os.PathLike[str] | None = None) -> dict[str, SolvedSet]:
@@ -66,17 +92,21 @@ def load_positions(spec: str, file: str | os.PathLike[str] | None = None) -> dic
     Raises:
       ValueError: no file and no set of our own, or a line that contradicts the game's rules.
     """
-    game = games.load(spec)
     if file is not None:
-        return _read(game, pathlib.Path(file))
+        return _read(games.load(spec), pathlib.Path(file))
+    if not has_oracle(spec):
+        raise ValueError(
+            f"no perfect player is known for {spec!r}, only for {' and '.join(ORACLES)}; "
+            "--positions takes a file of solved positions"
+        )
+    return dict(_own_sets(games.load(spec)))  # type: ignore[arg-type]
+
+
+@functools.cache
+def _own_sets(game: Game[Any]) -> dict[str, SolvedSet]:
     if game == games.load("tic_tac_toe"):
         return {"all": SolvedSet(*solver.solve(game))}
-    if game == games.load("connect_four"):
-        return _read(game, CONNECT_FOUR_FILE)
-    raise ValueError(
-        f"no perfect player is known for {spec!r}, only for tic_tac_toe and connect_four; "
-        "--positions takes a file of solved positions"
-    )
+    return _read(game, CONNECT_FOUR_FILE)
 
 
 def _read(game: Game[Any], path: pathlib.Path) -> dict[str, SolvedSet]:

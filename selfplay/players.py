@@ -31,6 +31,7 @@ from mcts.search import (
     mask_illegal,
     search,
 )
+from selfplay import devices
 
 # On the device `act(variables, states, key)`; outside it takes `history` as fourth argument.
 Act: TypeAlias = Callable[..., SearchResult]
@@ -66,14 +67,25 @@ class Player:
                 f"{np.shape(states.to_play)}"
             )
         if self.on_device:
+            if isinstance(states.to_play, jax.core.Tracer):  # part of a larger jitted function
+                return self.act(self.variables, states, key)
             return _act_on_device(self.act, self.variables, states, key)
         return self.act(self.variables, states, key, history)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _act_on_device(act: Act, variables: Variables, states: State, key: jax.Array) -> SearchResult:
-    """The one place where a player's work reaches the device."""
-    return act(variables, states, key)
+    """The one place where a player's work reaches the devices: each takes a share of the batch."""
+    count = len(states.to_play)
+    missing = -count % devices.mesh().size
+
+    def fill(leaf: jax.Array) -> jax.Array:
+        return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], missing, axis=0)])
+
+    padded = jax.tree.map(fill, states) if missing else states
+    result = devices.data_parallel(act)(variables, padded, key)
+    kept: SearchResult = jax.tree.map(lambda leaf: leaf[:count], result)
+    return kept
 
 
 def search_player(
@@ -141,13 +153,10 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
     Raises:
       ValueError: no such player, or it needs a game and none is known.
     """
-    folder, at, step = spec.rpartition("@")
-    if os.path.isdir(spec):
-        return load_run(spec, simulations=simulations, checkpoint=None)
-    if at and os.path.isdir(folder):
-        if not step.isdecimal():
-            raise ValueError(f"player {spec!r}: the step after @ must be a number, got {step!r}")
-        return load_run(folder, simulations=simulations, checkpoint=int(step))
+    found = run_of(spec)
+    if found:
+        folder, checkpoint = found
+        return load_run(folder, simulations=simulations, checkpoint=checkpoint)
     if spec not in ("random", "uniform") and ":" not in spec:
         raise ValueError(
             f"player {spec!r}: there is no such run folder; a player is a run folder R, R@STEP, "
@@ -162,6 +171,22 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
             raise ValueError("player 'uniform' searches: it needs at least 1 simulation, got 0")
         return uniform_player(game, SearchConfig(simulations=simulations))
     return _plug_in(spec, game)
+
+
+def run_of(spec: str) -> tuple[str, int | None] | None:
+    """Returns the folder and the step that `R` or `R@STEP` names; None for players of other kinds.
+
+    Raises:
+      ValueError: the step is not a number.
+    """
+    if os.path.isdir(spec):
+        return spec, None
+    folder, at, step = spec.rpartition("@")
+    if not (at and os.path.isdir(folder)):
+        return None
+    if not step.isdecimal():
+        raise ValueError(f"player {spec!r}: the step after @ must be a number, got {step!r}")
+    return folder, int(step)
 
 
 def _plug_in(spec: str, game: Game[Any]) -> Player:

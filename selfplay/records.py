@@ -17,6 +17,7 @@ import numpy as np
 import games
 from games.game import Game
 from selfplay import positions
+from selfplay.arena import MatchResult
 
 FORMS = {
     "game": "a game's spec",
@@ -35,6 +36,16 @@ class GameRecord:
     returns: tuple[float, float]  # by seat
     players: tuple[str, str]  # by seat
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)  # further keys of the line
+
+
+def match_records(result: MatchResult, spec: str, **extra: Any) -> list[GameRecord]:
+    """Returns the games of a match; `extra` goes into each."""
+    found = []
+    for moves, returns, seat in zip(result.moves, result.returns, result.first_seat, strict=True):
+        players = result.players if seat == 0 else result.players[::-1]
+        by_seat = (float(returns[0]), float(returns[1]))
+        found.append(GameRecord(spec, moves, by_seat, (players[0], players[1]), dict(extra)))
+    return found
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> None:

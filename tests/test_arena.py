@@ -133,7 +133,7 @@ def test_repeated_pairs_do_not_narrow_the_interval():
 
 
 def test_a_player_that_wins_in_one_beats_random_from_both_seats():
-    player = uniform_player(TIC_TAC_TOE, SearchConfig(simulations=16))
+    player = uniform_player(TIC_TAC_TOE, SearchConfig(simulations=48))
     match = arena.play_match(player, random_player(TIC_TAC_TOE), TIC_TAC_TOE, 64, opening_plies=1)
     assert match.interval[0] > 0.7, (match.by_seat, match.interval)
     assert min(wins for wins, _, _ in match.by_seat) > 18, match.by_seat

@@ -1,10 +1,21 @@
 """Game records: round trip, and each kind of broken line refused with its place."""
 
+import dataclasses
 import json
 
 import pytest
 
-from selfplay.records import GameRecord, append_records, read_records, render_record, write_records
+import games
+from selfplay.arena import play_match
+from selfplay.players import random_player
+from selfplay.records import (
+    GameRecord,
+    append_records,
+    match_records,
+    read_records,
+    render_record,
+    write_records,
+)
 
 WON = GameRecord("tic_tac_toe", (0, 3, 1, 4, 2), (1.0, -1.0), ("a", "b"), {"seed": 7})
 DRAWN = GameRecord("tic_tac_toe", (0, 1, 2, 4, 3, 5, 7, 6, 8), (0.0, 0.0), ("a", "random"))
@@ -25,6 +36,19 @@ def test_records_survive_writing_appending_and_reading(tmp_path):
         "players": ["a", "b"],
         "seed": 7,
     }
+
+
+def test_the_games_of_a_match_are_valid_records_with_the_players_by_seat(tmp_path):
+    game = games.load("tic_tac_toe")
+    one, other = (dataclasses.replace(random_player(game), name=name) for name in "ab")
+    match = play_match(one, other, game, 8)
+    path = tmp_path / "games.jsonl"
+    write_records(path, match_records(match, "tic_tac_toe", seed=0))
+    read = read_records(path)
+    assert [record.players for record in read] == [("a", "b"), ("b", "a")] * 4
+    own = [record.returns[record.players.index("a")] for record in read]
+    assert own == match.results.tolist()
+    assert read[0].extra == {"seed": 0}
 
 
 def line(**changes):
