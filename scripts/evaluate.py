@@ -1,0 +1,111 @@
+"""`selfplay evaluate`."""
+
+import dataclasses
+from typing import Literal
+
+import training
+from scripts.arena import report
+from scripts.console import Positional, announce_devices, print_json, progress, say
+from selfplay import perfect
+from selfplay.arena import MatchResult, play_match
+from selfplay.players import Player, random_player, run_of
+from selfplay.records import append_records, match_records
+from training.run_folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Measures a run: in games against random moves or its own past, or against perfect play.
+
+    Against perfect play, it reports the rate of mistakes (moves whose game-theoretic outcome is
+    worse than the best one's) of the network's raw policy and of the search. The games of a match
+    are added to games/evaluation.jsonl of the run.
+
+    Examples:
+      selfplay evaluate runs/c4 --against perfect
+      selfplay evaluate runs/c4@1200 --against initial --games 512
+      selfplay evaluate runs/c4 --against perfect --positions my_positions.jsonl.gz --json
+    """
+
+    run: Positional[str]
+    """A run folder R (its newest checkpoint), or R@STEP."""
+    against: Literal["random", "previous", "initial", "perfect"] = "random"
+    """Uniformly random moves; the run's checkpoint before this one; its step 0; perfect play."""
+    simulations: int = 32
+    """Simulations of each search; 0: the raw policy (not against perfect, which has both)."""
+    games: int = 100
+    """Games to play; even, as each opening is played from both seats."""
+    positions: str = ""
+    """Against perfect: solved positions to use instead of ours, JSON lines, gzipped or not."""
+    seed: int = 0
+    """Draws the openings."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+def run(args: Args) -> int:
+    """Runs the command; returns its exit code."""
+    if args.positions and args.against != "perfect":
+        raise ValueError("--positions is for --against perfect")
+    path, step = run_of(args.run) or (args.run, None)
+    spec = RunFolder(path).read_config().game
+    announce_devices()
+    if args.against == "perfect":
+        _measure(args, path, step, spec)
+        return 0
+    player = training.load_player(path, simulations=args.simulations, checkpoint=step)
+    opponent = _opponent(args, path, step, player)
+    with progress(f"evaluate against {args.against}", args.games) as update:
+        result = play_match(player, opponent, player.game, args.games, args.seed, progress=update)
+    _keep(result, args, path, spec)
+    report(result, args.json)
+    return 0
+
+
+def _measure(args: Args, path: str, step: int | None, spec: str) -> None:
+    if args.simulations < 1:
+        raise ValueError("--against perfect needs at least 1 simulation for the search, got 0")
+    raw, searching = (
+        training.load_player(path, simulations=simulations, checkpoint=step)
+        for simulations in (0, args.simulations)
+    )
+    sets = perfect.load_positions(spec, args.positions or None)
+    rates = {}
+    with progress("evaluate against perfect", len(sets)) as update:
+        for name, solved in sets.items():
+            rates[name] = perfect.measure(raw, searching, solved)
+            update(len(rates))
+    if args.json:
+        print_json(rates)
+        return
+    print(f"{searching.name}: mistakes against perfect play")
+    for name, rate in rates.items():
+        print(
+            f"  {name}, {rate['positions']} positions: raw policy {rate['raw']:.2%}, "
+            f"search of {args.simulations} simulations {rate['search']:.2%}"
+        )
+
+
+def _opponent(args: Args, path: str, step: int | None, player: Player) -> Player:
+    if args.against == "random":
+        return random_player(player.game)
+    steps = training.checkpoint_steps(path)
+    if args.against == "initial":
+        wanted = 0
+    else:
+        earlier = [known for known in steps if known < (steps[-1] if step is None else step)]
+        if not earlier:
+            raise ValueError(f"{args.run} has no checkpoint before this one")
+        wanted = earlier[-1]
+    return training.load_player(path, simulations=args.simulations, checkpoint=wanted)
+
+
+def _keep(result: MatchResult, args: Args, path: str, spec: str) -> None:
+    """Adds the games to the run's records; a folder that cannot be written to is no failure."""
+    file = RunFolder(path).games / "evaluation.jsonl"
+    extra = {"against": args.against, "seed": args.seed, "simulations": args.simulations}
+    try:
+        file.parent.mkdir(exist_ok=True)
+        append_records(file, match_records(result, spec, **extra))
+    except OSError as error:
+        say(f"note: the games are not kept, {file} cannot be written ({error.strerror})")

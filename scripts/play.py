@@ -1,0 +1,235 @@
+"""`selfplay play`."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+import games
+import training
+from games.game import Game, State
+from scripts.arena import find_game
+from scripts.console import Positional, print_json
+from selfplay import positions
+from selfplay.analysis import Analysis, analyse, ranked
+from selfplay.players import Player, parse_player
+
+SHOWN_MOVES = 5
+HELP = "a move, or: hint (its opinion of this position), undo, quit"
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Play against a run in the terminal, or let it analyse a position.
+
+    Shows the board and, for each move it makes, the network's opinion (prior, value) and the
+    search's (visits, value of each move). At your turn type a move, hint, undo or quit.
+
+    With --json, nothing is played: it prints what the player thinks of the position after --moves:
+    policy (weight of each move), value for the seat to play, and a principal variation, whose
+    every move is the best one of a fresh search.
+
+    Examples:
+      selfplay play runs/c4
+      selfplay play runs/c4 --seat 1 --simulations 400
+      selfplay play runs/c4 --moves "4 4 3" --json
+      selfplay play uniform --game tic_tac_toe
+    """
+
+    player: Positional[str]
+    """Your opponent: a run folder R, R@STEP, random, uniform, or module:function."""
+    game: str = ""
+    """The game; needed only if the player is not a run."""
+    simulations: int = 200
+    """Simulations of each search; 0: the raw policy."""
+    seat: int = 0
+    """Your seat: 0 moves first, 1 second."""
+    moves: str = ""
+    """Moves to begin from, in the game's notation, separated by spaces."""
+    seed: int = 0
+    """Draws lots, for players that do."""
+    json: bool = False
+    """Analyse the position and print one JSON object on stdout."""
+
+
+class Session:
+    """A game under way: its positions so far, newest last, and the moves between them."""
+
+    def __init__(self, player: Player, seed: int) -> None:
+        self.player, self.game = player, player.game
+        self.states: list[State] = [positions.opening_position(player.game)]
+        self.moves: list[int] = []
+        self.key = jax.random.key(seed)
+
+    @property
+    def state(self) -> State:
+        return self.states[-1]
+
+    @property
+    def over(self) -> bool:
+        return bool(self.state.terminated)
+
+    def play(self, action: int) -> None:
+        """Plays a legal action."""
+        self.states.append(positions.step(self.game, self.state, np.int32(action)))
+        self.moves.append(action)
+
+    def undo(self, seat: int) -> bool:
+        """Takes back the last move of `seat` and all after it; False if it has made none."""
+        own = [ply for ply in range(len(self.moves)) if int(self.states[ply].to_play) == seat]
+        if not own:
+            return False
+        del self.states[own[-1] + 1 :], self.moves[own[-1] :]
+        return True
+
+    def analyse(self, variation_plies: int) -> Analysis:
+        """Returns the player's opinion of this position."""
+        key = jax.random.fold_in(self.key, len(self.moves))
+        return analyse(self.player, self.state, key, self.moves, variation_plies)
+
+
+def run(args: Args) -> int:
+    """Runs the command; returns its exit code."""
+    if args.seat not in (0, 1):
+        raise ValueError(f"--seat must be 0 or 1, got {args.seat}")
+    spec = find_game((args.player,), args.game)
+    player = parse_player(args.player, games.load(spec), args.simulations, training.load_player)
+    session = Session(player, args.seed)
+    for number, text in enumerate(args.moves.replace(",", " ").split(), start=1):
+        try:
+            session.play(session.game.string_to_action(session.state, text))
+        except ValueError as error:
+            raise ValueError(f"--moves: move {number}: {error}") from None
+    if args.json:
+        print_json({"game": spec, **analysis_json(session)})
+    else:
+        converse(session, args.seat, _read, print)
+    return 0
+
+
+def _read(prompt: str) -> str | None:
+    try:
+        return input(prompt)
+    except (EOFError, KeyboardInterrupt):
+        return None
+
+
+def converse(
+    session: Session,
+    seat: int,
+    read: Callable[[str], str | None],
+    write: Callable[[str], None],
+) -> None:
+    """Plays until the person quits; `read` returns None at the end of input."""
+    game = session.game
+    write(f"You play seat {seat}. Type {HELP}.")
+    while True:
+        write("\n" + game.render(session.state))
+        if not session.over and int(session.state.to_play) != seat:
+            opinion = session.analyse(variation_plies=1)
+            action = int(opinion.result.action)
+            write(opinion_text(game, session.state, opinion))
+            write(f"{session.player.name} plays {game.action_to_string(session.state, action)}")
+            session.play(action)
+            continue
+        if session.over:
+            write(_result(game, session.state, seat))
+        if not _turn(session, seat, read, write):
+            return
+
+
+def _turn(
+    session: Session,
+    seat: int,
+    read: Callable[[str], str | None],
+    write: Callable[[str], None],
+) -> bool:
+    """Reads until the person has moved or taken back a move; False if they quit."""
+    game = session.game
+    while True:
+        text = read("undo or quit: " if session.over else "your move: ")
+        if text is None:
+            return False
+        try:
+            session.play(game.string_to_action(session.state, text))
+            return True
+        except ValueError as error:
+            complaint = str(error)
+        match text.strip().lower():
+            case "quit" | "exit" | "q":
+                return False
+            case "undo" | "u":
+                if session.undo(seat):
+                    return True
+                write("there is no move of yours to take back")
+            case "hint" | "h" if not session.over:
+                write(opinion_text(game, session.state, session.analyse(variation_plies=4)))
+            case _:
+                write("the game is over" if session.over else f"{complaint}; or {HELP}")
+
+
+def opinion_text(game: Game[Any], state: State, opinion: Analysis) -> str:
+    """Returns the network's and the search's opinion as a small table."""
+    result = opinion.result
+    lines = [
+        f"value for seat {int(state.to_play)}: network {float(result.raw_value):+.2f}, "
+        f"search {float(result.value):+.2f}",
+        "    move  prior  visits  value  weight",
+    ]
+    for action in ranked(result, state.legal_action_mask)[:SHOWN_MOVES]:
+        visits = int(result.visit_counts[action])
+        value = f"{float(result.q[action]):+.2f}" if visits else ""
+        lines.append(
+            f"{game.action_to_string(state, action):>8}  {float(result.prior[action]):5.1%}  "
+            f"{visits:6}  {value:>5}  {float(result.action_weights[action]):6.1%}"
+        )
+    if len(opinion.principal_variation) > 1:
+        lines.append("expects " + " ".join(_notation(game, state, opinion.principal_variation)))
+    return "\n".join(lines)
+
+
+def analysis_json(session: Session) -> dict[str, Any]:
+    """Returns what `--json` prints of a position; numbers by move, in the game's notation."""
+    game, state = session.game, session.state
+    about: dict[str, Any] = {
+        "moves": _notation(game, session.states[0], session.moves),
+        "to_play": int(state.to_play),
+        "terminated": session.over,
+    }
+    if session.over:
+        returns = np.asarray(game.returns(state)).tolist()
+        value = returns[about["to_play"]]
+        return about | {"returns": returns, "policy": {}, "value": value, "principal_variation": []}
+    opinion = session.analyse(variation_plies=8)
+    result = opinion.result
+
+    def by_move(numbers: jax.Array) -> dict[str, Any]:
+        return {
+            game.action_to_string(state, action): numbers[action].item()
+            for action in ranked(result, state.legal_action_mask)
+        }
+
+    return about | {
+        "policy": by_move(result.action_weights),
+        "value": float(result.value),
+        "principal_variation": _notation(game, state, opinion.principal_variation),
+        "prior": by_move(result.prior),
+        "raw_value": float(result.raw_value),
+        "visits": by_move(result.visit_counts),
+        "q": by_move(result.q),
+    }
+
+
+def _notation(game: Game[Any], state: State, actions: Any) -> list[str]:
+    texts = []
+    for action in actions:
+        texts.append(game.action_to_string(state, action))
+        state = positions.step(game, state, np.int32(action))
+    return texts
+
+
+def _result(game: Game[Any], state: State, seat: int) -> str:
+    own = float(np.asarray(game.returns(state))[seat])
+    return "You win." if own > 0 else "You lose." if own < 0 else "A draw."

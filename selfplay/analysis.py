@@ -1,0 +1,65 @@
+"""What a player thinks of one position, and how it expects the game to go on."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from games.game import State
+from mcts.search import SearchResult
+from selfplay import positions
+from selfplay.players import Player
+
+VARIATION_PLIES = 8
+
+
+class Analysis(NamedTuple):
+    """A player's opinion of one position."""
+
+    result: SearchResult  # in NumPy, without the batch axis
+    principal_variation: tuple[int, ...]  # actions, this position's best first
+
+
+def analyse(
+    player: Player,
+    state: State,
+    key: jax.Array,
+    moves: Sequence[int] = (),
+    variation_plies: int = VARIATION_PLIES,
+) -> Analysis:
+    """Returns a player's opinion of an unbatched position in which play goes on.
+
+    The principal variation is the best action of this position, then of the position after it, and
+    so on, by a fresh search for each: deeper than the first tree's own line, and as much slower.
+
+    Args:
+      key: PRNG key, consumed.
+      moves: the actions that led here, for players outside the device.
+    """
+    line = list(moves)
+    first: SearchResult | None = None
+    variation: list[int] = []
+    while len(variation) < max(variation_plies, 1) and not state.terminated:
+        batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], state)
+        history = np.array([line or [positions.NO_ACTION]], np.int32)
+        found = player(batch, jax.random.fold_in(key, len(variation)), history)
+        result = SearchResult(*(np.asarray(field)[0] for field in found))
+        first = first or result
+        variation.append(int(result.action))
+        line.append(variation[-1])
+        state = positions.step(player.game, state, np.int32(variation[-1]))
+    if first is None:
+        raise ValueError("the game is over: there is nothing to analyse")
+    return Analysis(first, tuple(variation))
+
+
+def ranked(result: SearchResult, legal: Any) -> list[int]:
+    """Returns the legal actions of an unbatched result, the played one first, then by weight."""
+    actions = np.flatnonzero(np.asarray(legal)).tolist()
+
+    def rank(action: int) -> tuple[bool, float, float]:
+        weight, visits = result.action_weights[action], result.visit_counts[action]
+        return action != int(result.action), -float(visits), -float(weight)
+
+    return sorted(actions, key=rank)

@@ -1,0 +1,309 @@
+"""Ways to choose a move, with one signature for all: `player(states, key) -> SearchResult`.
+
+A player on the device is a pure, batched function `act(variables, states, key)` and the variables
+to call it with. Players with the same `act` share its compilations: two checkpoints of one run
+differ in `variables` only. So every `act` here comes from a cached factory, whose arguments, the
+game among them, must be hashable.
+
+No player adds noise to its choice: it plays the best action, ties to the lowest, unless a
+temperature above 0 asks for a draw from `action_weights ** (1 / temperature)`.
+"""
+
+import dataclasses
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.game import Game, State
+from mcts.search import (
+    Evaluate,
+    Evaluation,
+    SearchConfig,
+    SearchResult,
+    Variables,
+    mask_illegal,
+    search,
+)
+from selfplay import devices
+
+# On the device `act(variables, states, key)`; outside it takes `history` as fourth argument.
+Act: TypeAlias = Callable[..., SearchResult]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Player:
+    """Chooses moves in B games at once."""
+
+    name: str
+    game: Game[Any]
+    act: Act
+    variables: Variables = ()
+    on_device: bool = True
+
+    def __call__(
+        self, states: State, key: jax.Array, history: np.ndarray | None = None
+    ) -> SearchResult:
+        """Returns a move and an opinion for each of B positions.
+
+        Args:
+          states: batched, each leaf `[B, ...]`.
+          key: PRNG key, consumed.
+          history: int32[B, T], the actions so far, padded with -1; only players outside the device
+            look at it.
+
+        Raises:
+          ValueError: `states` has no batch axis.
+        """
+        if np.ndim(states.to_play) != 1:
+            raise ValueError(
+                f"a player needs a batch of positions, got to_play of shape "
+                f"{np.shape(states.to_play)}"
+            )
+        if self.on_device:
+            if isinstance(states.to_play, jax.core.Tracer):  # part of a larger jitted function
+                return self.act(self.variables, states, key)
+            return _act_on_device(self.act, self.variables, states, key)
+        return self.act(self.variables, states, key, history)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _act_on_device(act: Act, variables: Variables, states: State, key: jax.Array) -> SearchResult:
+    """The one place where a player's work reaches the devices: each takes a share of the batch."""
+    count = len(states.to_play)
+    missing = -count % devices.mesh().size
+
+    def fill(leaf: jax.Array) -> jax.Array:
+        return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], missing, axis=0)])
+
+    padded = jax.tree.map(fill, states) if missing else states
+    result = devices.data_parallel(act)(variables, padded, key)
+    kept: SearchResult = jax.tree.map(lambda leaf: leaf[:count], result)
+    return kept
+
+
+def search_player(
+    name: str,
+    game: Game[Any],
+    evaluate: Evaluate,
+    variables: Variables,
+    config: SearchConfig,
+    temperature: float = 0.0,
+) -> Player:
+    """Returns a player that searches with a network; noise in `config` is switched off."""
+    _check_temperature(temperature)
+    act = _search_act(game, _by_value(evaluate), config.without_noise(), temperature)  # type: ignore[arg-type]
+    return Player(name, game, act, variables)
+
+
+def policy_player(
+    name: str,
+    game: Game[Any],
+    evaluate: Evaluate,
+    variables: Variables,
+    temperature: float = 0.0,
+) -> Player:
+    """Returns a player that plays the network's raw policy, without search."""
+    _check_temperature(temperature)
+    act = _policy_act(game, _by_value(evaluate), temperature)  # type: ignore[arg-type]
+    return Player(name, game, act, variables)
+
+
+def _check_temperature(temperature: float) -> None:
+    if temperature < 0:
+        raise ValueError(f"a player's temperature must be at least 0, got {temperature}")
+
+
+def random_player(game: Game[Any]) -> Player:
+    """Returns a player that plays every legal action equally often."""
+    return Player("random", game, _random_act)
+
+
+def uniform_player(game: Game[Any], config: SearchConfig) -> Player:
+    """Returns a player that searches with a uniform prior and zero value.
+
+    Gumbel noise stays on: here it only breaks ties. Without it, a search would look at the 16
+    actions of lowest number and at no other.
+    """
+    act = _search_act(game, _UniformEvaluate(game.num_actions), config, 0.0)  # type: ignore[arg-type]
+    return Player("uniform", game, act)
+
+
+class LoadRun(Protocol):
+    """Makes a player from a run folder; raises ValueError if it cannot."""
+
+    def __call__(self, path: str, *, simulations: int, checkpoint: int | None) -> Player: ...
+
+
+def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: LoadRun) -> Player:
+    """Returns the player that `spec` names on a command line.
+
+    Args:
+      spec: a run folder `R`, `R@STEP`, `random`, `uniform`, or `module:function`.
+      game: what players that are not a run play; None if no game is known.
+      simulations: of each search; 0 for a run's raw policy.
+      load_run: resolves run folders, which this layer knows nothing of.
+
+    Raises:
+      ValueError: no such player, or it needs a game and none is known.
+    """
+    found = run_of(spec)
+    if found:
+        folder, checkpoint = found
+        return load_run(folder, simulations=simulations, checkpoint=checkpoint)
+    if spec not in ("random", "uniform") and ":" not in spec:
+        raise ValueError(
+            f"player {spec!r}: there is no such run folder; a player is a run folder R, R@STEP, "
+            "random, uniform, or module:function"
+        )
+    if game is None:
+        raise ValueError(f"player {spec!r} plays any game: say which with --game")
+    if spec == "random":
+        return random_player(game)
+    if spec == "uniform":
+        if simulations < 1:
+            raise ValueError("player 'uniform' searches: it needs at least 1 simulation, got 0")
+        return uniform_player(game, SearchConfig(simulations=simulations))
+    return _plug_in(spec, game)
+
+
+def run_of(spec: str) -> tuple[str, int | None] | None:
+    """Returns the folder and the step that `R` or `R@STEP` names; None for players of other kinds.
+
+    Raises:
+      ValueError: the step is not a number.
+    """
+    if os.path.isdir(spec):
+        return spec, None
+    folder, at, step = spec.rpartition("@")
+    if not (at and os.path.isdir(folder)):
+        return None
+    if not step.isdecimal():
+        raise ValueError(f"player {spec!r}: the step after @ must be a number, got {step!r}")
+    return folder, int(step)
+
+
+def _plug_in(spec: str, game: Game[Any]) -> Player:
+    """Returns the player of `module:function`, the current folder last on the import path."""
+    module_name, _, function_name = spec.partition(":")
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the player's module was found; something that it imports is missing
+        raise ValueError(f"player {spec!r}: there is no module {module_name!r}") from None
+    except ValueError:  # an empty or relative name
+        raise ValueError(f"player {spec!r}: {module_name!r} is not a module's name") from None
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise ValueError(
+            f"player {spec!r}: module {module_name!r} has no function {function_name!r}"
+        )
+    on_device = bool(getattr(function, "on_device", False))
+    return Player(spec, game, _plug_in_act(function), on_device=on_device)
+
+
+@functools.cache
+def _plug_in_act(function: Callable[..., SearchResult]) -> Act:
+    def act(variables: Variables, states: State, key: jax.Array, *history: Any) -> SearchResult:
+        del variables
+        return function(states, key, *history)
+
+    return act
+
+
+@functools.cache
+def _search_act(
+    game: Game[Any], evaluate: Evaluate, config: SearchConfig, temperature: float
+) -> Act:
+    def act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
+        search_key, action_key = jax.random.split(key)
+        result = search(game, evaluate, variables, states, search_key, config)
+        return _at_temperature(result, states, action_key, temperature)
+
+    return act
+
+
+@functools.cache
+def _policy_act(game: Game[Any], evaluate: Evaluate, temperature: float) -> Act:
+    def act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
+        evaluation = evaluate(variables, jax.vmap(game.observe)(states))
+        legal = states.legal_action_mask
+        logits = mask_illegal(evaluation.prior_logits, legal)
+        result = _without_search(logits.argmax(axis=-1), jax.nn.softmax(logits), evaluation.value)
+        return _at_temperature(result, states, key, temperature)
+
+    return act
+
+
+def _random_act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
+    del variables
+    legal = states.legal_action_mask
+    logits = mask_illegal(jnp.zeros(legal.shape), legal)
+    action = jax.random.categorical(key, logits)
+    return _without_search(action, jax.nn.softmax(logits), jnp.zeros(legal.shape[0]))
+
+
+def _without_search(action: jax.Array, policy: jax.Array, value: jax.Array) -> SearchResult:
+    return SearchResult(
+        action=action.astype(jnp.int32),
+        action_weights=policy,
+        visit_counts=jnp.zeros(policy.shape, jnp.int32),
+        value=value,
+        q=jnp.broadcast_to(value[:, None], policy.shape),
+        prior=policy,
+        raw_value=value,
+    )
+
+
+def _at_temperature(
+    result: SearchResult, states: State, key: jax.Array, temperature: float
+) -> SearchResult:
+    if temperature == 0:
+        return result
+    log_weights = jnp.log(jnp.maximum(result.action_weights, jnp.finfo(jnp.float32).tiny))
+    logits = mask_illegal(log_weights / temperature, states.legal_action_mask)
+    return result._replace(action=jax.random.categorical(key, logits).astype(jnp.int32))
+
+
+@dataclasses.dataclass(frozen=True)
+class _UniformEvaluate:
+    """An `Evaluate` without preferences."""
+
+    num_actions: int
+
+    def __call__(self, variables: Variables, observation: jax.Array) -> Evaluation:
+        del variables
+        games = observation.shape[0]
+        return Evaluation(jnp.zeros((games, self.num_actions)), jnp.zeros(games))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Method:
+    """A bound method that is equal to that of an equal object; Python's own compare by identity."""
+
+    function: Callable[..., Any]
+    owner: Any
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(self.owner, *args)
+
+
+def _by_value(evaluate: Evaluate) -> Evaluate:
+    """Returns `evaluate` such that those of two equal networks are equal cache keys."""
+    owner = getattr(evaluate, "__self__", None)
+    if owner is None:
+        return evaluate
+    try:
+        hash(owner)
+    except TypeError:
+        return evaluate  # by identity then: it works, but is compiled once for each network
+    return _Method(evaluate.__func__, owner)  # type: ignore[attr-defined]

@@ -1,0 +1,110 @@
+"""Batches of positions: made from move lists, compared as bytes, taken apart.
+
+N positions; every leaf of a batched state is `[N, ...]`.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.game import Game, State
+
+NO_ACTION = -1  # pads the rows of a history
+
+
+class Replayed(NamedTuple):
+    """The positions after N move lists."""
+
+    states: State  # batched, [N, ...]
+    returns: np.ndarray  # float32[N, 2], zero where the game goes on
+    # int32[N], the index of the first move that the rules forbid, the list's length if none is.
+    legal_plies: np.ndarray
+
+
+def replay(game: Game[Any], moves: Sequence[Sequence[int]]) -> Replayed:
+    """Plays N lists of action numbers from the opening position; stops before an illegal one."""
+    history = pad_moves(moves)
+    states, returns, legal_plies = _replay(game, history)
+    return Replayed(states, np.asarray(returns), np.asarray(legal_plies))
+
+
+def pad_moves(moves: Sequence[Sequence[int]]) -> np.ndarray:
+    """Returns int32[N, T] `history`: the lists as rows, padded with `NO_ACTION`; T at least 1."""
+    history = np.full((len(moves), max([1, *map(len, moves)])), NO_ACTION, np.int32)
+    for row, actions in zip(history, moves, strict=True):
+        row[: len(actions)] = actions
+    return history
+
+
+def move_lists(history: np.ndarray) -> list[tuple[int, ...]]:
+    """Returns the rows of int32[N, T] `history` as tuples, without the padding."""
+    lengths = (history != NO_ACTION).sum(axis=1)
+    return [tuple(row[:n].tolist()) for row, n in zip(history, lengths, strict=True)]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def opening_position(game: Game[Any]) -> State:
+    """Returns the position that matches and records start from, unbatched."""
+    return game.init(jax.random.key(0))  # one key for all: move lists alone must tell the position
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def step(game: Game[Any], state: State, action: jax.Array) -> State:
+    """Returns the position after one move, unbatched."""
+    after: State = game.step(state, action)
+    return after
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def returns(game: Game[Any], states: State) -> jax.Array:
+    """Returns float32[N, 2], each seat's result at each position."""
+    return jax.vmap(game.returns)(states)
+
+
+def as_rows(states: State) -> np.ndarray:
+    """Returns void[N]: each position's bytes, equal where the positions are."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(states)]
+    flat = [
+        # The width by name: reshape cannot infer it where there are no rows.
+        np.ascontiguousarray(leaf.reshape(len(leaf), math.prod(leaf.shape[1:]))).view(np.uint8)
+        for leaf in leaves
+    ]
+    table = np.ascontiguousarray(np.concatenate(flat, axis=1))
+    return table.view(np.dtype((np.void, table.shape[1]))).reshape(-1)
+
+
+def take(states: State, indices: np.ndarray | slice | int) -> State:
+    """Returns the chosen positions, in NumPy; an int takes one, unbatched."""
+    taken: State = jax.tree.map(lambda leaf: np.asarray(leaf)[indices], states)
+    return taken
+
+
+def concatenate(batches: Sequence[State]) -> State:
+    """Returns the batches as one, in NumPy."""
+    joined: State = jax.tree.map(lambda *leaves: np.concatenate(leaves), *batches)
+    return joined
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _replay(game: Game[Any], history: jax.Array) -> tuple[State, jax.Array, jax.Array]:
+    def one(row: jax.Array) -> tuple[State, jax.Array, jax.Array]:
+        def ply(carry: Any, action: jax.Array) -> tuple[Any, None]:
+            state, plies, stopped = carry
+            known = (action >= 0) & (action < game.num_actions)
+            legal = known & state.legal_action_mask[jnp.where(known, action, 0)]
+            stopped = stopped | ~legal
+            after = game.step(state, jnp.where(legal, action, 0))
+            state = jax.tree.map(lambda old, new: jnp.where(stopped, old, new), state, after)
+            return (state, plies + ~stopped, stopped), None
+
+        start = (opening_position(game), jnp.int32(0), jnp.bool_(False))
+        (state, plies, _), _ = jax.lax.scan(ply, start, row)
+        return state, game.returns(state), plies
+
+    states, returns, plies = jax.vmap(one)(history)
+    return states, returns, plies

@@ -1,0 +1,159 @@
+"""Players: each rule for choosing a move, weights as arguments, and names on the command line."""
+
+import dataclasses
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import games
+from mcts import Evaluation, SearchConfig
+from selfplay import players, positions
+
+GAME = games.load("tic_tac_toe")
+BATCH = 8
+traces = []
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+    """A stand-in for a network: equal objects, different bound methods."""
+
+    size: int = 9
+
+    def evaluate(self, variables, observation):
+        traces.append(observation.shape)
+        logits = jnp.broadcast_to(variables, (observation.shape[0], self.size))
+        return Evaluation(logits, jnp.full(observation.shape[0], 0.25))
+
+
+def batch_of(*moves):
+    return positions.replay(GAME, [list(line) for line in moves]).states
+
+
+def test_policy_player_plays_the_largest_legal_logit_ties_to_the_lowest():
+    logits = jnp.array([0.0, 9.0, 3.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    player = players.policy_player("p", GAME, Linear().evaluate, logits)
+    result = player(batch_of([], [1], [1, 2], [1, 3]), jax.random.key(0))
+    assert result.action.tolist() == [1, 2, 3, 2]
+    # After 1: a softmax over what is left, by hand.
+    weights = np.exp(np.array([0, -np.inf, 3, 3, 1, 1, 1, 1, 1]))
+    np.testing.assert_allclose(result.action_weights[1], weights / weights.sum(), rtol=1e-5)
+    np.testing.assert_allclose(result.value, 0.25)
+
+
+def test_random_player_plays_every_legal_action_equally_often():
+    states = batch_of(*[[4, 0, 8]] * 6000)
+    result = players.random_player(GAME)(states, jax.random.key(1))
+    counts = np.bincount(result.action, minlength=9)
+    assert counts[[4, 0, 8]].sum() == 0, counts
+    assert np.abs(counts[[1, 2, 3, 5, 6, 7]] - 1000).max() < 150, counts  # 5 standard deviations
+
+
+def test_temperature_draws_from_the_weights_raised_to_its_inverse():
+    logits = jnp.log(jnp.array([0.5, 0.3, 0.2, 0, 0, 0, 0, 0, 0]))
+    player = players.policy_player("p", GAME, Linear().evaluate, logits, temperature=0.5)
+    result = player(batch_of(*[[]] * 6000), jax.random.key(2))
+    share = np.bincount(result.action, minlength=9) / 6000
+    np.testing.assert_allclose(share[:3], np.array([25, 9, 4]) / 38, atol=0.03)
+
+
+def test_search_player_wins_in_one_blocks_and_ignores_its_key():
+    # X: a3 a2 and c1 next wins; O threatens nothing. Then O must block the top row.
+    states = batch_of([0, 3, 1, 4], [0, 4, 1])
+    player = players.search_player(
+        "s", GAME, Linear().evaluate, jnp.zeros(9), SearchConfig(simulations=64)
+    )
+    first, second = (player(states, jax.random.key(seed)) for seed in (0, 1))
+    assert first.action.tolist() == [2, 2]
+    for name, a, b in zip(first._fields, first, second, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def test_two_checkpoints_of_equal_networks_share_one_compilation():
+    config = SearchConfig(simulations=2)
+    states = batch_of(*[[]] * BATCH)
+    one, other = (
+        players.search_player(str(best), GAME, Linear().evaluate, jnp.eye(9)[best] * 99.0, config)
+        for best in (3, 7)
+    )
+    assert one(states, jax.random.key(0)).action.tolist() == [3] * BATCH
+    before = len(traces)
+    assert other(states, jax.random.key(0)).action.tolist() == [7] * BATCH  # not the same weights
+    assert len(traces) == before, "the second checkpoint was traced again"
+
+
+def test_finished_positions_yield_finite_results():
+    finished = batch_of([0, 3, 1, 4, 2])
+    for player in (
+        players.random_player(GAME),
+        players.policy_player("p", GAME, Linear().evaluate, jnp.zeros(9), temperature=0.5),
+    ):
+        result = player(finished, jax.random.key(0))
+        for name, field in result._asdict().items():
+            assert np.isfinite(np.asarray(field)).all(), (player.name, name)
+
+
+def test_a_player_refuses_a_single_position_and_a_negative_temperature():
+    with pytest.raises(ValueError, match="batch"):
+        players.random_player(GAME)(GAME.init(jax.random.key(0)), jax.random.key(0))
+    with pytest.raises(ValueError, match="temperature"):
+        players.policy_player("p", GAME, Linear().evaluate, (), temperature=-1.0)
+
+
+def load_run(path, *, simulations, checkpoint):
+    return players.Player(f"{path}|{simulations}|{checkpoint}", GAME, None)
+
+
+def test_parse_player_knows_its_forms(tmp_path):
+    run = str(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run@5").mkdir()
+    names = [
+        players.parse_player(spec, GAME, 3, load_run).name
+        for spec in (run, f"{run}@12", f"{run}@5", "random", "uniform")
+    ]
+    assert names == [f"{run}|3|None", f"{run}|3|12", f"{run}@5|3|None", "random", "uniform"]
+
+
+def test_parse_player_calls_a_plug_in_with_the_history_and_on_the_device_if_it_says_so(monkeypatch):
+    seen = []
+
+    def outside(states, key, history=None):
+        seen.append((type(states.to_play), history))
+        return players.random_player(GAME)(states, key)
+
+    def inside(states, key):
+        seen.append(type(states.to_play))
+        return players.random_player(GAME)(states, key)
+
+    inside.on_device = True
+    module = types.ModuleType("my_player")
+    module.outside, module.inside = outside, inside
+    monkeypatch.setitem(sys.modules, "my_player", module)
+    states, history = batch_of([4]), np.array([[4, -1]])
+    for spec in ("my_player:outside", "my_player:inside"):
+        player = players.parse_player(spec, GAME, 1, load_run)
+        assert player.on_device == spec.endswith("inside")
+        assert player(states, jax.random.key(0), history).action.shape == (1,)
+    assert seen[0][1] is history
+    assert issubclass(seen[1], jax.core.Tracer), seen
+
+
+@pytest.mark.parametrize(
+    ("spec", "game", "wanted"),
+    [
+        ("nothing_here", GAME, "no such run folder; a player is a run folder R, R@STEP, random"),
+        ("no_module:f", GAME, "no module 'no_module'"),
+        ("json:f", GAME, "no function 'f'"),
+        (":f", GAME, "not a module's name"),
+        ("random", None, "--game"),
+        (".@x", GAME, "must be a number"),
+    ],
+)
+def test_parse_player_says_what_is_wrong(spec, game, wanted):
+    with pytest.raises(ValueError, match=wanted.replace("(", "[(]")):
+        players.parse_player(spec, game, 32, load_run)

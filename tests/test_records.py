@@ -1,0 +1,90 @@
+"""Game records: round trip, and each kind of broken line refused with its place."""
+
+import dataclasses
+import json
+
+import pytest
+
+import games
+from selfplay.arena import play_match
+from selfplay.players import random_player
+from selfplay.records import (
+    GameRecord,
+    append_records,
+    match_records,
+    read_records,
+    render_record,
+    write_records,
+)
+
+WON = GameRecord("tic_tac_toe", (0, 3, 1, 4, 2), (1.0, -1.0), ("a", "b"), {"seed": 7})
+DRAWN = GameRecord("tic_tac_toe", (0, 1, 2, 4, 3, 5, 7, 6, 8), (0.0, 0.0), ("a", "random"))
+COLUMN = GameRecord("connect_four", (6, 3, 0, 3, 6, 3, 0, 3), (-1.0, 1.0), ("x", "o"))
+
+
+def test_records_survive_writing_appending_and_reading(tmp_path):
+    path = tmp_path / "games.jsonl"
+    write_records(path, [DRAWN])
+    write_records(path, [WON])  # replaces
+    append_records(path, [COLUMN, DRAWN])
+    assert read_records(path) == [WON, COLUMN, DRAWN]
+    first = json.loads(path.read_text().splitlines()[0])
+    assert first == {
+        "game": "tic_tac_toe",
+        "moves": [0, 3, 1, 4, 2],
+        "returns": [1.0, -1.0],
+        "players": ["a", "b"],
+        "seed": 7,
+    }
+
+
+def test_the_games_of_a_match_are_valid_records_with_the_players_by_seat(tmp_path):
+    game = games.load("tic_tac_toe")
+    one, other = (dataclasses.replace(random_player(game), name=name) for name in "ab")
+    match = play_match(one, other, game, 8)
+    path = tmp_path / "games.jsonl"
+    write_records(path, match_records(match, "tic_tac_toe", seed=0))
+    read = read_records(path)
+    assert [record.players for record in read] == [("a", "b"), ("b", "a")] * 4
+    own = [record.returns[record.players.index("a")] for record in read]
+    assert own == match.results.tolist()
+    assert read[0].extra == {"seed": 0}
+
+
+def line(**changes):
+    fields = {"game": "tic_tac_toe", "moves": [0, 3, 1, 4, 2], "returns": [1, -1]}
+    return json.dumps({**fields, "players": ["a", "b"], **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("{", "line 3: not JSON"),
+        ("[1]", "line 3: a record is a JSON object"),
+        (line(game="no_such_game"), "line 3: unknown game 'no_such_game'"),
+        (line(moves=[0, 3, 1, 3, 2]), "line 3: move 4, action 3, is illegal"),
+        (line(moves=[0, 3, 1, 9]), "line 3: move 4, action 9, is illegal"),
+        (line(moves=[0, 3, -1]), "line 3: move 3, action -1, is illegal"),
+        (line(moves=[0, 3, 1, 4, 2, 5]), "line 3: move 6, action 5, is illegal"),
+        (line(moves=[0, 3, 1, 4]), "line 3: the game is not over after its 4 moves"),
+        (line(moves=[]), "line 3: the game is not over after its 0 moves"),
+        (line(moves=[0.5]), "line 3: 'moves' must be a list of action numbers"),
+        (line(returns=[-1, 1]), r"line 3: the result is \[-1.0, 1.0\], by the rules \[1.0, -1.0\]"),
+        (line(returns=[1]), "line 3: 'returns' must be two numbers"),
+        (line(players="ab"), "line 3: 'players' must be two names"),
+    ],
+)
+def test_a_broken_line_is_refused_with_its_place(tmp_path, text, wanted):
+    path = tmp_path / "games.jsonl"
+    path.write_text(f"{line()}\n\n{text}\n")
+    with pytest.raises(ValueError, match=wanted) as caught:
+        read_records(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_rendered_game_shows_players_moves_boards_and_result():
+    text = render_record(WON)
+    assert "tic_tac_toe: a - b" in text
+    assert "2. b (seat 1): a2" in text
+    assert "3 X X X\n2 O O .\n1 . . .\n  a b c" in text
+    assert text.endswith("result by seat: 1 -1")
