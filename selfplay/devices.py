@@ -9,10 +9,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "data"
 BY_LANE = PartitionSpec(AXIS)
+WHOLE = PartitionSpec()
 
 
 def mesh() -> Mesh:
@@ -22,7 +24,7 @@ def mesh() -> Mesh:
 
 def replicated() -> NamedSharding:
     """Returns the placement of arrays that are whole on every device."""
-    return NamedSharding(mesh(), PartitionSpec())
+    return NamedSharding(mesh(), WHOLE)
 
 
 def replicate(tree: Any) -> Any:
@@ -33,6 +35,17 @@ def replicate(tree: Any) -> Any:
 def split_lanes(tree: Any) -> Any:
     """Splits every leaf over the devices along axis 0, the batch."""
     return jax.device_put(tree, NamedSharding(mesh(), BY_LANE))
+
+
+def shard(function: Callable[..., Any], in_specs: Any, out_specs: Any) -> Callable[..., Any]:
+    """Returns `function` run on every device, with its share of each argument."""
+    return jax.shard_map(
+        function,
+        mesh=mesh(),
+        in_specs=in_specs,
+        out_specs=out_specs,
+        check_vma=False,  # else every loop carry that starts as a constant needs a cast
+    )
 
 
 def data_parallel(
@@ -47,10 +60,10 @@ def data_parallel(
     def on_one_device(variables: Any, batch: Any, key: jax.Array) -> Any:
         return function(variables, batch, jax.random.fold_in(key, jax.lax.axis_index(AXIS)))
 
-    return jax.shard_map(
-        on_one_device,
-        mesh=mesh(),
-        in_specs=(PartitionSpec(), BY_LANE, PartitionSpec()),
-        out_specs=out_specs,
-        check_vma=False,  # else every loop carry that starts as a constant needs a cast
-    )
+    return shard(on_one_device, in_specs=(WHOLE, BY_LANE, WHOLE), out_specs=out_specs)
+
+
+def sum_shares(tree: Any) -> Any:
+    """Inside `shard`: returns the sums over the devices, by one exchange for all leaves."""
+    flat, rebuild = ravel_pytree(tree)
+    return rebuild(jax.lax.psum(flat, AXIS))

@@ -124,23 +124,40 @@ def make_train_step(network: Network, game: Game[Any], config: LearnerConfig) ->
     def loss(
         params: Any, batch_stats: Any, batch: Minibatch
     ) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
+        """Returns sums over the rows, not means: the rows may be one device's share of a batch."""
         predicted, batch_stats = network.forward(params, batch_stats, batch.observation)
         logits = mask_illegal(predicted.prior_logits, batch.legal_action_mask)
         target = batch.policy_target.astype(jnp.float32)
         share = config.root_value_weight
         value_target = (1 - share) * batch.outcome + share * batch.root_value
-        policy_loss = _mean(optax.safe_softmax_cross_entropy(logits, target), batch.weight)
-        value_loss = _mean(jnp.square(predicted.value - value_target), batch.weight)
-        total = policy_loss + config.value_weight * value_loss
-        return total, (batch_stats, {"policy_loss": policy_loss, "value_loss": value_loss})
+        policy = (optax.safe_softmax_cross_entropy(logits, target) * batch.weight).sum()
+        value = (jnp.square(predicted.value - value_target) * batch.weight).sum()
+        sums = {"policy_loss": policy, "value_loss": value}
+        return policy + config.value_weight * value, (batch_stats, sums)
+
+    def gradients_of_share(
+        params: Any, batch_stats: Any, batch: Minibatch
+    ) -> tuple[Any, Any, dict[str, jax.Array]]:
+        batch = augment(batch, symmetries)
+        gradients, (batch_stats, sums) = jax.grad(loss, has_aux=True)(params, batch_stats, batch)
+        totals = devices.sum_shares((gradients, sums, batch_stats, batch.weight.sum(), 1.0))
+        gradients, sums, batch_stats, weight, shares = totals
+        # Each device norms by the statistics of its own share; the running ones are averaged.
+        batch_stats = jax.tree.map(lambda leaf: leaf / shares, batch_stats)
+        weight = jnp.maximum(weight, 1e-6)
+        gradients, means = jax.tree.map(lambda leaf: leaf / weight, (gradients, sums))
+        return gradients, batch_stats, means
+
+    share_out = devices.shard(
+        gradients_of_share,
+        in_specs=(devices.WHOLE, devices.WHOLE, devices.BY_LANE),
+        out_specs=devices.WHOLE,
+    )
 
     def train_step(
         state: TrainState, batch: Minibatch, horizon: jax.Array
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        batch = augment(batch, symmetries)
-        gradients, (batch_stats, metrics) = jax.grad(loss, has_aux=True)(
-            state.params, state.batch_stats, batch
-        )
+        gradients, batch_stats, metrics = share_out(state.params, state.batch_stats, batch)
         rate = learning_rate(config, state.step, horizon)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
@@ -207,7 +224,3 @@ def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
 def _average_decay(config: LearnerConfig, step: jax.Array) -> jax.Array:
     """Returns float32[]: a shorter memory at first, or the average keeps its random start."""
     return jnp.minimum(config.average_decay, (1.0 + step) / (10.0 + step))
-
-
-def _mean(values: jax.Array, weight: jax.Array) -> jax.Array:
-    return (values * weight).sum() / jnp.maximum(weight.sum(), 1e-6)
