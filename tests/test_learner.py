@@ -13,6 +13,7 @@ from training.network import Network, NetworkConfig
 GAME = games.load("connect_four")
 NETWORK = Network(NetworkConfig(blocks=1, channels=4), GAME.observation_shape, GAME.num_actions)
 ROWS = 16
+DEFAULTS = LearnerConfig()
 
 
 def random_batch(seed=0, symmetry=0):
@@ -36,7 +37,7 @@ def train_step():
     return learner.make_train_step(NETWORK, GAME, LearnerConfig(root_value_weight=0.25))
 
 
-def start(config=LearnerConfig()):
+def start(config=DEFAULTS):
     return learner.init(NETWORK, config, jax.random.key(0))
 
 

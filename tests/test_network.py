@@ -24,17 +24,18 @@ def plain_convolution(x, kernel):
 
 def plain_network(params, stats, x, blocks):
     """The unfolded network with running statistics, in NumPy float64."""
+    params, stats = jax.tree.map(lambda leaf: np.asarray(leaf, float), (params, stats))
 
     def conv_norm(name, x, tree=params, means=stats):
         for part in name.split("/"):
             key = int(part) if part.isdigit() else part
             tree, means = tree[key], means[key]
-        y = plain_convolution(x, np.asarray(tree["conv"]["kernel"], float))
+        y = plain_convolution(x, tree["conv"]["kernel"])
         norm = (y - means["norm"]["mean"]) / np.sqrt(means["norm"]["var"] + EPSILON)
         return norm * tree["norm"]["scale"] + tree["norm"]["bias"]
 
     def dense(name, x):
-        return x @ np.asarray(params[name]["kernel"], float) + params[name]["bias"]
+        return x @ params[name]["kernel"] + params[name]["bias"]
 
     def relu(x):
         return np.maximum(x, 0)

@@ -157,7 +157,7 @@ def make_train_step(network: Network, game: Game[Any], config: LearnerConfig) ->
             average_batch_stats=average(state.average_batch_stats, batch_stats),
             opt_state=opt_state,
         )
-        metrics["gradient_norm"] = optax.global_norm(gradients)
+        metrics["gradient_norm"] = optax.tree.norm(gradients)
         metrics["learning_rate"] = rate
         return after, metrics
 

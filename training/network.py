@@ -88,8 +88,13 @@ class Network:
 
     def init(self, key: jax.Array) -> tuple[Any, Any]:
         """Returns freshly drawn `(params, batch_stats)`."""
-        _, params, batch_stats = _split(self._build(nnx.Rngs(key)))
-        return nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
+
+        def draw(key: jax.Array) -> tuple[Any, Any]:
+            _, params, batch_stats = _split(self._build(nnx.Rngs(key)))
+            return nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
+
+        drawn: tuple[Any, Any] = jax.jit(draw)(key)  # one compilation, not one a layer
+        return drawn
 
     def forward(
         self, params: Any, batch_stats: Any, observation: jax.Array

@@ -150,7 +150,7 @@ def write_chunk(folder: pathlib.Path, first: int, rows: Sample) -> pathlib.Path:
 def read_chunk(path: pathlib.Path) -> Sample:
     """Reads a chunk. Raises ValueError when it is not one."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return Sample(**{name: file[name] for name in Sample._fields})
     except Exception as error:  # a damaged zip raises many kinds
         raise ValueError(f"{path} is not a readable replay chunk: {error}") from error

@@ -19,6 +19,7 @@ import games
 from games.game import Game
 from selfplay import devices, self_play
 from selfplay.record import FinishedGame, Recorder, Sample
+from selfplay.records import GameRecord, append_records
 from training import learner, snapshot
 from training.checkpoint import Checkpoint, CheckpointStore, recover
 from training.config import RunConfig
@@ -277,7 +278,16 @@ class Run:
         self.watch(line)
 
     def _write_game(self, finished: list[FinishedGame]) -> None:
-        """Appends one of an iteration's games to the sample of self-play games."""
+        """Adds the first of an iteration's games to the sample of self-play games."""
+        for game in finished[:1]:
+            record = GameRecord(
+                game=self.config.game,
+                moves=tuple(game.moves),
+                returns=game.returns,
+                players=("self", "self"),
+                extra={"iteration": self.progress.iteration + 1, "game_id": game.game_id},
+            )
+            append_records(self.folder.games / "self_play.jsonl", [record])
 
 
 def train(

@@ -1,0 +1,138 @@
+"""Checkpoints: what comes back is what went in, or an error."""
+
+import random
+
+import numpy as np
+import pytest
+
+from tests.test_replay import rows
+from training.checkpoint import (
+    Checkpoint,
+    CheckpointConfig,
+    CheckpointError,
+    CheckpointStore,
+    flatten,
+    recover,
+    unflatten,
+)
+
+
+def made(step, total=0):
+    rng = np.random.default_rng(step)
+    return Checkpoint(
+        step=step,
+        train_state={
+            "state/step": np.asarray(step, np.int32),
+            "state/params/policy/kernel": rng.random((4, 3), np.float32),
+        },
+        games={
+            "games/board": rng.integers(-1, 2, (2, 9)).astype(np.int8),
+            "pending/nothing": np.zeros((0, 3), np.float16),
+        },
+        counters={"step": step, "rows": total, "replay_oldest_kept": 0},
+    )
+
+
+def save(store, checkpoint, first=0, chunk=None):
+    store.save(checkpoint, first, chunk)
+    store.wait()
+
+
+def test_every_array_and_counter_comes_back_with_its_dtype(tmp_path):
+    store, saved = CheckpointStore(tmp_path), made(7)
+    save(store, saved)
+    loaded = CheckpointStore(tmp_path).load(7)
+    for group in ("train_state", "games"):
+        one, two = getattr(saved, group), getattr(loaded, group)
+        assert one.keys() == two.keys()
+        for name in one:
+            assert one[name].dtype == two[name].dtype, name
+            np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    assert loaded.counters == saved.counters
+
+
+def test_a_flipped_bit_in_any_file_is_found(tmp_path):
+    store = CheckpointStore(tmp_path)
+    save(store, made(3, total=5), 0, rows(0, 5))
+    files = [p for p in (tmp_path / "checkpoints" / "3").rglob("*") if p.is_file()]
+    files += list((tmp_path / "replay").iterdir())
+    assert len(files) > 5
+    for path in files:
+        content = path.read_bytes()
+        if not content:
+            continue
+        broken = bytearray(content)
+        broken[random.Random(path.name).randrange(len(broken))] ^= 1 << 3
+        path.write_bytes(broken)
+        try:
+            with pytest.raises(CheckpointError):
+                CheckpointStore(tmp_path).load(3)
+        finally:
+            path.write_bytes(content)
+    CheckpointStore(tmp_path).load(3)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    store = CheckpointStore(tmp_path)
+    save(store, made(3, total=5), 0, rows(0, 5))
+    (tmp_path / "replay" / "000000000000-000000000004.npz").unlink()
+    with pytest.raises(CheckpointError, match=r"000000000000-000000000004\.npz is missing"):
+        store.load(3)
+
+
+def test_retention_keeps_the_first_the_best_and_the_newest_two(tmp_path):
+    store = CheckpointStore(tmp_path)
+    for step in (0, 10, 20, 30, 40, 50):
+        if step == 20:
+            store.best = 20
+        save(store, made(step))
+    assert store.steps() == [0, 20, 40, 50]
+
+
+def test_retention_can_keep_milestones(tmp_path):
+    store = CheckpointStore(tmp_path, CheckpointConfig(keep_every=100))
+    for step in (0, 60, 110, 150, 210, 260, 290):
+        save(store, made(step))
+    assert store.steps() == [0, 110, 210, 260, 290]
+
+
+def test_saving_a_step_again_replaces_it(tmp_path):
+    store = CheckpointStore(tmp_path)
+    save(store, made(0))
+    later = made(0)._replace(counters={"step": 0, "rows": 9, "replay_oldest_kept": 0})
+    save(store, later)
+    assert store.load(0).counters["rows"] == 9
+
+
+def test_what_a_kill_in_the_middle_of_a_save_leaves_is_mended(tmp_path):
+    store = CheckpointStore(tmp_path)
+    save(store, made(0))
+    save(store, made(5))
+    folder = tmp_path / "checkpoints"
+    (folder / "9.partial" / "train_state").mkdir(parents=True)  # killed while writing
+    (folder / "5").rename(folder / "5.old")  # killed between the two renames
+    assert store.steps() == [0]
+    recover(tmp_path)
+    assert store.steps() == [0, 5]
+    store.load(5)
+    assert not list(folder.glob("*.*"))
+
+
+def test_an_error_while_saving_is_raised_by_the_next_wait(tmp_path):
+    store = CheckpointStore(tmp_path)
+    (tmp_path / "checkpoints").write_text("in the way")
+    store.save(made(0), 0, None)
+    with pytest.raises(OSError, match="checkpoints"):
+        store.wait()
+
+
+def test_a_tree_survives_flattening_and_misfits_are_named():
+    tree = {"a": (np.zeros(2), {"b": np.ones((1, 3))}), "c": np.asarray(4)}
+    leaves = flatten(tree)
+    assert sorted(leaves) == ["a/0", "a/1/b", "c"]
+    again = unflatten(tree, leaves)
+    np.testing.assert_array_equal(again["a"][1]["b"], tree["a"][1]["b"])
+    with pytest.raises(CheckpointError, match="a/1/b"):
+        unflatten(tree, leaves | {"a/1/b": np.ones((2, 3))})
+    with pytest.raises(CheckpointError, match="c"):
+        unflatten(tree, {name: leaf for name, leaf in leaves.items() if name != "c"})
