@@ -90,13 +90,10 @@ def _opponent(args: Args, path: str, step: int | None, player: Player) -> Player
     if args.against == "random":
         return random_player(player.game)
     steps = training.checkpoint_steps(path)
-    if args.against == "initial":
-        wanted = 0
-    else:
-        earlier = [known for known in steps if known < (steps[-1] if step is None else step)]
-        if not earlier:
-            raise ValueError(f"{args.run} has no checkpoint before this one")
-        wanted = earlier[-1]
+    earlier = [known for known in steps if known < (steps[-1] if step is None else step)]
+    if not earlier:
+        raise ValueError(f"{player.name} is the run's first checkpoint: there is none before it")
+    wanted = earlier[0 if args.against == "initial" else -1]
     return training.load_player(path, simulations=args.simulations, checkpoint=wanted)
 
 

@@ -167,7 +167,7 @@ def _turn(
             case "hint" | "h" if not session.over:
                 write(opinion_text(game, session.state, session.analyse(variation_plies=4)))
             case _:
-                write("the game is over" if session.over else f"{complaint}; or {HELP}")
+                write("the game is over" if session.over else f"{complaint}; or hint, undo, quit")
 
 
 def opinion_text(game: Game[Any], state: State, opinion: Analysis) -> str:

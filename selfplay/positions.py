@@ -34,8 +34,12 @@ def replay(game: Game[Any], moves: Sequence[Sequence[int]]) -> Replayed:
 
 
 def pad_moves(moves: Sequence[Sequence[int]]) -> np.ndarray:
-    """Returns int32[N, T] `history`: the lists as rows, padded with `NO_ACTION`; T at least 1."""
-    history = np.full((len(moves), max([1, *map(len, moves)])), NO_ACTION, np.int32)
+    """Returns int32[N, T] `history`: the lists as rows, padded with `NO_ACTION`.
+
+    T is a power of two: few lengths mean few compilations.
+    """
+    longest = max([1, *map(len, moves)])
+    history = np.full((len(moves), 1 << (longest - 1).bit_length()), NO_ACTION, np.int32)
     for row, actions in zip(history, moves, strict=True):
         row[: len(actions)] = actions
     return history

@@ -22,7 +22,7 @@ def score_to_elo(score: float) -> float:
         return -MAX_ELO
     if score >= elo_to_score(MAX_ELO):
         return MAX_ELO
-    return float(-400.0 * np.log10(1.0 / score - 1.0))
+    return float(400.0 * np.log10(score / (1.0 - score)))
 
 
 def elo_to_score(elo: float) -> float:

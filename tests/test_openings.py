@@ -33,7 +33,7 @@ def test_openings_follow_from_the_key():
     assert first == again != other
 
 
-@pytest.mark.parametrize(("plies", "distinct"), [(0, 1), (1, 9), (2, 72)])
+@pytest.mark.parametrize(("plies", "distinct"), [(0, 1), (1, 9)])
 def test_too_few_openings_are_repeated_equally_often_and_counted(plies, distinct):
     openings = make_openings(TIC_TAC_TOE, 100, jax.random.key(0), plies)
     times = np.unique(openings.states.board, axis=0, return_counts=True)[1]

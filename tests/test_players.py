@@ -14,7 +14,7 @@ from mcts import Evaluation, SearchConfig
 from selfplay import players, positions
 
 GAME = games.load("tic_tac_toe")
-BATCH = 8
+SEARCH = SearchConfig(simulations=32)
 traces = []
 
 
@@ -49,8 +49,18 @@ def test_random_player_plays_every_legal_action_equally_often():
     states = batch_of(*[[4, 0, 8]] * 6000)
     result = players.random_player(GAME)(states, jax.random.key(1))
     counts = np.bincount(result.action, minlength=9)
+    halves = np.split(np.asarray(result.action), 2)  # one on each device
+    assert (halves[0] != halves[1]).any()
     assert counts[[4, 0, 8]].sum() == 0, counts
     assert np.abs(counts[[1, 2, 3, 5, 6, 7]] - 1000).max() < 150, counts  # 5 standard deviations
+
+
+def test_a_batch_that_does_not_divide_by_the_devices_is_answered_whole():
+    assert jax.device_count() > 1  # tests/conftest.py
+    player = players.policy_player("p", GAME, Linear().evaluate, jnp.arange(9.0))
+    result = player(batch_of([], [8], [8, 7]), jax.random.key(0))
+    assert result.action.tolist() == [8, 7, 6]
+    assert result.prior.shape == (3, 9)
 
 
 def test_temperature_draws_from_the_weights_raised_to_its_inverse():
@@ -64,9 +74,7 @@ def test_temperature_draws_from_the_weights_raised_to_its_inverse():
 def test_search_player_wins_in_one_blocks_and_ignores_its_key():
     # X: a3 a2 and c1 next wins; O threatens nothing. Then O must block the top row.
     states = batch_of([0, 3, 1, 4], [0, 4, 1])
-    player = players.search_player(
-        "s", GAME, Linear().evaluate, jnp.zeros(9), SearchConfig(simulations=64)
-    )
+    player = players.search_player("s", GAME, Linear().evaluate, jnp.zeros(9), SEARCH)
     first, second = (player(states, jax.random.key(seed)) for seed in (0, 1))
     assert first.action.tolist() == [2, 2]
     for name, a, b in zip(first._fields, first, second, strict=True):
@@ -74,15 +82,14 @@ def test_search_player_wins_in_one_blocks_and_ignores_its_key():
 
 
 def test_two_checkpoints_of_equal_networks_share_one_compilation():
-    config = SearchConfig(simulations=2)
-    states = batch_of(*[[]] * BATCH)
+    states = batch_of([], [])
     one, other = (
-        players.search_player(str(best), GAME, Linear().evaluate, jnp.eye(9)[best] * 99.0, config)
+        players.search_player(str(best), GAME, Linear().evaluate, jnp.eye(9)[best] * 99.0, SEARCH)
         for best in (3, 7)
     )
-    assert one(states, jax.random.key(0)).action.tolist() == [3] * BATCH
+    assert one(states, jax.random.key(0)).action.tolist() == [3, 3]
     before = len(traces)
-    assert other(states, jax.random.key(0)).action.tolist() == [7] * BATCH  # not the same weights
+    assert other(states, jax.random.key(0)).action.tolist() == [7, 7]  # not the same weights
     assert len(traces) == before, "the second checkpoint was traced again"
 
 
