@@ -1,0 +1,103 @@
+"""The laws of a game as checks, for our games and for anyone's.
+
+>>> from games import load
+>>> check(load("tic_tac_toe"), games=16, fresh_process=False).violations
+()
+"""
+
+from typing import Any
+
+import numpy as np
+
+from games.conformance_form import check_construction, check_form, check_import, check_purity
+from games.conformance_play import Course, Sample
+from games.conformance_positions import (
+    check_end,
+    check_illegal,
+    check_notation,
+    check_transpositions,
+)
+from games.conformance_seats import Alternation, Twins, Views
+from games.conformance_symmetry import Images, inverse, well_formed
+from games.game import Game, Symmetry
+from games.laws import LAWS, Findings, Report, Violation
+from games.playouts import Rules, batched, fill, lanes_for, play, take
+
+__all__ = ["LAWS", "Report", "Violation", "check"]
+
+
+def check(
+    game: Game[Any], *, games: int = 256, seed: int = 0, fresh_process: bool = True
+) -> Report:
+    """Tries a game against every law, over many random games. It never raises because of the game.
+
+    Args:
+      games: random games to play; about as many again are played to try something on.
+      fresh_process: also import the module in a process without devices, which takes a second.
+
+    Returns:
+      What was found; `report.violations` is empty for a game that conforms. What the rules alone
+      can tell (who *should* win) is not checked, only what no game may do.
+    """
+    findings = Findings()
+    sound = check_construction(findings, game)
+    if fresh_process:
+        check_import(findings, game)
+    if sound and check_form(findings, game):
+        with findings.trying("form", doing="a check of this game"):
+            _check_play(findings, game, games, np.random.default_rng([seed, games]))
+    return findings.report()
+
+
+def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.Generator) -> None:
+    symmetries: tuple[Symmetry, ...] = ()
+    with findings.trying("symmetry", doing="symmetries()"):
+        symmetries = well_formed(findings, game)
+    lanes = lanes_for(games, len(symmetries))
+    rules = batched(game)
+    course, sample = Course(findings, game, lanes), Sample(lanes, rng)
+    twins, alternation = Twins(findings, game, lanes), Alternation(lanes)
+    images = Images(findings, game, lanes, symmetries)
+
+    seeds = rng.integers(0, 2**32, lanes.count, dtype=np.uint32)
+    openings = take(rules.init(seeds), lanes.source())
+    openings = rules.look(images.place(rules.look(twins.place(openings.state))))
+    findings.tried.update(("turns", "mask", "end", "returns", "seats", "observation", "length"))
+    course.start(openings)
+    twins.start(openings)
+    images.start(openings)
+    moved_by = [inverse(symmetry.action) for symmetry in symmetries]
+    for ply in play(rules, lanes, openings, moved_by, game.max_plies, rng):
+        watchers: tuple[Any, ...] = (course, sample, twins, alternation, images)
+        for watcher in watchers:
+            watcher.watch(ply)
+    course.conclude()
+    twins.conclude(course.decided)
+    _check_sample(findings, game, rules, sample, alternation, lanes.count, rng)
+
+
+def _check_sample(
+    findings: Findings,
+    game: Game[Any],
+    rules: Rules,
+    sample: Sample,
+    alternation: Alternation,
+    count: int,
+    rng: np.random.Generator,
+) -> None:
+    positions = sample.positions()
+    some = fill(positions[-1], count)
+    with findings.trying("purity", doing="the methods called one by one"):
+        check_purity(findings, game, rules, some)
+    with findings.trying("observation", doing="observe"):
+        views = Views(findings, game, rules, rng)
+        if all(views.watch(fill(batch, count)) for batch in positions):
+            views.conclude(alternation)
+    with findings.trying("mask", doing="step"):
+        check_transpositions(findings, game, rules, positions, count, rng)
+    with findings.trying("end", doing="step at the end"):
+        check_end(findings, game, rules, sample.finals(), count)
+    with findings.trying("illegal actions", doing="step with illegal actions"):
+        check_illegal(findings, game, rules, some, rng)
+    with findings.trying("notation", doing="render, action_to_string or string_to_action"):
+        check_notation(findings, game, take(positions[-1], slice(None)))

@@ -1,0 +1,213 @@
+"""The laws that one move can break, watched over many games."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from games.conformance_form import action_name, rendered
+from games.game import Game
+from games.laws import Findings
+from games.playouts import LONGEST, Batch, Lanes, Ply, differs, take
+
+ENOUGH = 8  # deciding moves of each seat, before anything is said about who they favour
+KEPT = 4  # positions sampled from each main lane
+
+
+@dataclasses.dataclass
+class Course:
+    """Watches the real lanes, ply by ply."""
+
+    findings: Findings
+    game: Game[Any]
+    lanes: Lanes
+    seats: set[int] = dataclasses.field(default_factory=set)  # that were to play
+    views: set[bytes] = dataclasses.field(default_factory=set)  # of lane 0
+    masks: set[bytes] = dataclasses.field(default_factory=set)  # at live positions, two at most
+    # [mover, winner]: main lanes' games that were decided by mover's move in favour of winner.
+    decided: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((2, 2), int))
+    last: Batch | None = None  # the newest positions
+
+    def start(self, openings: Batch) -> None:
+        """Checks the openings."""
+        first = take(openings, slice(self.lanes.real))
+        self._blame(
+            "turns", first.to_play != 0, "seat 0 to play at the opening", "seat 1", first, None
+        )
+        self._blame(
+            "mask", first.terminated, "a game to go on at its opening", "terminated", first, None
+        )
+        self._check_position(first, None)
+
+    def watch(self, ply: Ply) -> None:
+        """Checks one ply."""
+        real = slice(self.lanes.real)
+        before, after, action = take((ply.before, ply.after, ply.action), real)
+        self._check_position(after, action, before)
+        moved = differs(after, before)
+        self._blame(
+            "end",
+            before.terminated & moved,
+            "no action to change anything at the end (jax.tree.map over old and new state)",
+            "another position",
+            before,
+            action,
+        )
+        self._blame(
+            "mask",
+            ~before.terminated & before.mask[np.arange(len(action)), action] & ~moved,
+            "a legal action to change the position",
+            "the same position after it, so either the mask is wrong or step ignores the action",
+            before,
+            action,
+        )
+        self._count(before, after)
+
+    def conclude(self) -> None:
+        """Checks what shows only over many games."""
+        assert self.last is not None
+        live = ~self.last.terminated
+        if min(self.game.max_plies, LONGEST) < self.game.max_plies and live.any():
+            self.findings.notes.append(f"length: play-outs were stopped after {LONGEST} plies")
+        else:
+            self._blame(
+                "length",
+                live,
+                f"every game to have ended after max_plies = {self.game.max_plies} plies",
+                f"{live.sum()} of {len(live)} games go on",
+                self.last,
+                None,
+            )
+        if live.any() and len(self.masks) == 1 and self.game.num_actions > 1:
+            self.findings.add(
+                "mask",
+                "the mask to change in the course of a game that must end",
+                "one mask at all positions, and games that go on: is it computed from the board?",
+            )
+        if self.seats == {0} and self.game.max_plies > 1:
+            self.findings.add(
+                "turns", "both seats to play in some game", "seat 1 never is: is to_play flipped?"
+            )
+        if len(self.views) == 1:
+            self.findings.add(
+                "observation", "positions to look different", "one view all through a game"
+            )
+        self._check_deciding_moves()
+
+    def _check_deciding_moves(self) -> None:
+        """Last moves that only ever lose are the mark of a result with the wrong sign.
+
+        It can't be proven: in a misère game they do. Such a game says so: `misere = True`.
+        """
+        lost, won = self.decided[[0, 1], [1, 0]], self.decided[[0, 1], [0, 1]]
+        if getattr(self.game, "misere", False) or (lost < ENOUGH).any() or won.any():
+            return
+        self.findings.add(
+            "seats",
+            "the seat that makes the deciding move to win sometimes; if by the rules it always "
+            "loses (a misère game), say so with a class attribute: misere = True",
+            f"it lost all {lost.sum()} decided games: is the sign of the returns, "
+            "or the winner's seat, the wrong way round?",
+        )
+
+    def _check_position(
+        self, at: Batch, action: np.ndarray | None, before: Batch | None = None
+    ) -> None:
+        legal, returns = at.mask.any(axis=1), at.returns
+        rules: tuple[tuple[str, Any, str, Any], ...] = (
+            ("turns", ~np.isin(at.to_play, (0, 1)), "to_play to be 0 or 1", at.to_play),
+            ("mask", at.terminated & legal, "no legal action at the end", "some action is legal"),
+            (
+                "mask",
+                ~at.terminated & ~legal,
+                "some legal action until the end (a pass, where the rules force one)",
+                "none is",
+            ),
+            ("returns", ~np.isfinite(returns).all(axis=1), "finite returns", returns),
+            ("returns", abs(returns.sum(axis=1)) > 1e-6, "returns that sum to zero", returns),
+            ("returns", (abs(returns) > 1).any(axis=1), "returns in [-1, 1]", returns),
+            (
+                "returns",
+                ~at.terminated & (returns != 0).any(axis=1),
+                "returns of zero before the end",
+                returns,
+            ),
+        )
+        for law, bad, expected, found in rules:
+            self._blame(law, bad, expected, found, at, action, before)
+        seen: Any = np.isfinite(at.observation.astype(np.float32)).all(axis=(1, 2, 3))
+        self._blame("observation", ~seen, "finite numbers", "NaN or infinity", at, action, before)
+        self.last = at
+
+    def _count(self, before: Batch, after: Batch) -> None:
+        self.seats.update(before.to_play[~before.terminated].tolist())
+        if len(self.views) < 2:
+            self.views.update((before.observation[0].tobytes(), after.observation[0].tobytes()))
+        if len(self.masks) < 2:
+            self.masks.update(mask.tobytes() for mask in before.mask[~before.terminated])
+        main = slice(self.lanes.main)
+        ended = (after.terminated & ~before.terminated)[main]
+        ended &= after.returns[main, 0] != 0
+        mover = np.clip(before.to_play[main][ended], 0, 1)
+        winner = after.returns[main].argmax(axis=1)[ended]
+        np.add.at(self.decided, (mover, winner), 1)
+
+    def _blame(
+        self,
+        law: str,
+        bad: np.ndarray,
+        expected: str,
+        found: Any,
+        at: Batch,
+        action: np.ndarray | None,
+        before: Batch | None = None,
+    ) -> None:
+        """Reports the first bad lane: the position `at`, and the action there or that led there."""
+        if not bad.any() or self.findings.has(law, expected):
+            return
+        lane = int(np.flatnonzero(bad)[0])
+        name = ""
+        if action is not None:
+            name = action_name(self.game, (before or at).state, lane, int(action[lane]))
+            name += ", which led here" if before else ""
+        shown = found if isinstance(found, str) else str(found[lane].tolist())
+        self.findings.add(law, expected, shown, rendered(self.game, at.state, lane), name)
+
+
+@dataclasses.dataclass
+class Sample:
+    """Keeps a few live positions of each main lane, evenly from all plies, and the final ones."""
+
+    lanes: Lanes
+    rng: np.random.Generator
+    _rows: list[Any] = dataclasses.field(default_factory=list)
+    _finals: list[Batch] = dataclasses.field(default_factory=list)
+
+    def watch(self, ply: Ply) -> None:
+        main = take(ply.before, slice(self.lanes.main))
+        if not self._rows:
+            self._rows = [take(main, np.arange(self.lanes.main)) for _ in range(KEPT)]
+        slot = self.rng.integers(0, ply.number, self.lanes.main)
+        for number, row in enumerate(self._rows):
+            chosen = (slot == number) & ~main.terminated
+            self._rows[number] = _where(chosen, main, row)
+        real = slice(self.lanes.real)
+        ended = take(ply.after, real).terminated & ~take(ply.before, real).terminated
+        if ended.any():
+            self._finals.append(take(take(ply.after, real), ended))
+
+    def positions(self) -> list[Batch]:
+        """Returns batches of one live position for each main lane."""
+        return self._rows
+
+    def finals(self) -> list[Batch]:
+        """Returns the positions in which games ended, in batches of any size."""
+        return self._finals
+
+
+def _where(chosen: np.ndarray, new: Any, old: Any) -> Any:
+    def pick(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.where(chosen.reshape(-1, *[1] * (x.ndim - 1)), x, y)
+
+    return jax.tree.map(pick, new, old)

@@ -1,0 +1,197 @@
+"""The laws tried on sampled positions: illegal actions, the end, stale masks, notation."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from games.conformance_form import action_name, rendered
+from games.game import Game
+from games.laws import Findings, described
+from games.playouts import Batch, Rules, choose, differs, fill, join, one, take
+
+FINALS = 4  # final positions on which every action is tried
+TRANSPOSED = 3  # batches of positions on which moves are tried in two orders
+NAMED_POSITIONS, NAMED_ACTIONS = 24, 64  # whose notation is read back, the latter a position
+NONSENSE = "no such move"
+
+
+def check_illegal(
+    findings: Findings, game: Game[Any], rules: Rules, at: Batch, rng: np.random.Generator
+) -> None:
+    """Plays a random illegal action on every lane; whatever follows must be finite."""
+    action = choose(~at.mask, rng)
+    after = rules.step(at.state, action)
+    for part in ("state", "observation", "returns"):
+        bad = np.flatnonzero(~_finite(getattr(after, part)) & ~at.mask.all(axis=1))
+        if len(bad):
+            lane = int(bad[0])
+            findings.add(
+                "illegal actions",
+                "step to stay finite after an illegal action: the search may try one",
+                f"NaN or infinity in the {part}",
+                rendered(game, at.state, lane),
+                action_name(game, at.state, lane, int(action[lane])) + ", illegal",
+            )
+
+
+def _finite(tree: Any) -> np.ndarray:
+    """Returns bool[N]: lanes without NaN or infinity."""
+    lanes = [
+        np.isfinite(leaf.astype(np.float32)).reshape(len(leaf), -1).all(axis=1)
+        for leaf in jax.tree.leaves(tree)
+    ]
+    return np.logical_and.reduce(lanes)
+
+
+def check_end(
+    findings: Findings, game: Game[Any], rules: Rules, finals: list[Batch], count: int
+) -> None:
+    """Plays every action in a few final positions: nothing may change. Uses `count` lanes."""
+    if not finals:
+        findings.notes.append("end: no game ended, so that no final position was tried")
+        return
+    last = take(join(*finals[-FINALS:]), slice(FINALS))
+    size = len(last.terminated)
+    pairs = np.stack(np.divmod(np.arange(size * game.num_actions), game.num_actions), axis=1)
+    for start in range(0, len(pairs), count):
+        lane, action = fill(pairs[start : start + count], count).T
+        before = take(last, lane)
+        after = rules.step(before.state, action.astype(np.int32))
+        bad = np.flatnonzero(differs(before, after))
+        if len(bad):
+            findings.add(
+                "end",
+                "no action to change anything at the end (jax.tree.map over old and new state)",
+                "another position",
+                rendered(game, before.state, int(bad[0])),
+                action_name(game, before.state, int(bad[0]), int(action[bad[0]])),
+            )
+            return
+
+
+def check_transpositions(
+    findings: Findings,
+    game: Game[Any],
+    rules: Rules,
+    positions: list[Batch],
+    count: int,
+    rng: np.random.Generator,
+) -> None:
+    """Plays three moves in two orders; where they lead to one position, so must the masks.
+
+    A mask that describes an earlier position depends on which move was the last.
+    """
+    half = count // 2
+    for batch in positions[:TRANSPOSED]:
+        at = take(batch, rng.integers(0, len(batch.terminated), half))
+        order = np.argsort(~at.mask + rng.random(at.mask.shape), axis=1)[:, :3].astype(np.int32)
+        if order.shape[1] < 3:
+            return
+        now = fill(join(at, at), count)
+        legal = np.ones(count, bool)
+        for ply in range(3):
+            action = fill(np.concatenate([order[:, ply], order[:, 2 - ply]]), count)
+            legal &= now.mask[np.arange(count), action]
+            now = rules.step(now.state, action)
+        first, second = take(now, slice(half)), take(now, slice(half, 2 * half))
+        rest = [at._replace(state=_without_mask(at.state), mask=()) for at in (first, second)]
+        alike = legal[:half] & legal[half : 2 * half] & ~differs(*rest) & ~first.terminated
+        bad = np.flatnonzero(alike & (first.mask != second.mask).any(axis=1))
+        if len(bad):
+            _blame_mask(findings, game, at, order, (first, second), int(bad[0]))
+            return
+
+
+def _blame_mask(
+    findings: Findings,
+    game: Game[Any],
+    at: Batch,
+    order: np.ndarray,
+    ends: tuple[Batch, Batch],
+    lane: int,
+) -> None:
+    names = [
+        "-".join(action_name(game, at.state, lane, int(action)) for action in moves)
+        for moves in (order[lane], order[lane, ::-1])
+    ]
+    wrong = int(np.flatnonzero(ends[0].mask[lane] != ends[1].mask[lane])[0])
+    findings.add(
+        "mask",
+        "the mask to be a function of the position reached, whatever move was the last "
+        "(computed from the new board, not the old one)",
+        f"the moves {names[0]} and {names[1]} lead to one position with two masks",
+        rendered(game, ends[0].state, lane),
+        action_name(game, ends[0].state, lane, wrong) + ", legal after one of the orders only",
+    )
+
+
+def _without_mask(state: Any) -> list[Any]:
+    paths = jax.tree_util.tree_leaves_with_path(state)
+    return [leaf for path, leaf in paths if "legal_action_mask" not in jax.tree_util.keystr(path)]
+
+
+def check_notation(findings: Findings, game: Game[Any], at: Batch) -> None:
+    """Writes and reads back legal actions, on the host."""
+    for lane in range(min(NAMED_POSITIONS, len(at.terminated))):
+        state = one(at.state, lane)
+        text = game.render(state)
+        if not (isinstance(text, str) and text.strip()):
+            findings.add("notation", "render to return text", repr(text))
+        legal = np.flatnonzero(at.mask[lane]).tolist()
+        names = {action: game.action_to_string(state, action) for action in legal}
+        _check_names(findings, game, at, lane, names)
+        for action in legal[:: -(-len(legal) // NAMED_ACTIONS) or 1]:
+            with findings.trying("notation", doing=f"string_to_action of {names[action]!r}"):
+                back = game.string_to_action(state, names[action])
+                if back != action or not isinstance(back, int | np.integer):
+                    findings.add(
+                        "notation",
+                        "string_to_action to read back what action_to_string wrote",
+                        f"{names[action]!r}, written for {action}, is read as {back!r}",
+                        rendered(game, at.state, lane),
+                        f"number {action}",
+                    )
+        for bad_text in [NONSENSE, *_illegal_names(game, state, at.mask[lane], names)]:
+            _check_refused(findings, game, at, lane, bad_text)
+
+
+def _check_names(
+    findings: Findings, game: Game[Any], at: Batch, lane: int, names: dict[int, str]
+) -> None:
+    shared = [n for n in names.values() if list(names.values()).count(n) > 1]
+    if shared or not all(isinstance(name, str) and name for name in names.values()):
+        findings.add(
+            "notation",
+            "action_to_string to give every legal action a name of its own",
+            f"{shared[0]!r} twice" if shared else f"{names}",
+            rendered(game, at.state, lane),
+        )
+
+
+def _illegal_names(
+    game: Game[Any], state: Any, mask: np.ndarray, names: dict[int, str]
+) -> list[str]:
+    """Returns what the first illegal actions are called, where that is no legal action's name."""
+    texts = []
+    for action in np.flatnonzero(~mask)[:3].tolist():
+        try:
+            texts.append(game.action_to_string(state, action))
+        except Exception:  # an illegal action need not have a name
+            continue
+    return [text for text in texts if text not in names.values()]
+
+
+def _check_refused(findings: Findings, game: Game[Any], at: Batch, lane: int, text: str) -> None:
+    try:
+        found = f"it returned {game.string_to_action(one(at.state, lane), text)!r}"
+    except ValueError:
+        return
+    except Exception as error:
+        found = described(error)
+    findings.add(
+        "notation",
+        "string_to_action to raise ValueError for what is not a legal move",
+        f"{text!r}: {found}",
+        rendered(game, at.state, lane),
+    )

@@ -1,0 +1,252 @@
+"""The laws of the two seats: whose view an observation is, and whose result a return.
+
+No check knows the rules. The evidence is that seats are names: a game played with the seats
+exchanged must look the same to its movers and end with the results exchanged. So *twin* lanes play
+the moves of a main lane from an opening in which `to_play` alone was changed. Where that makes no
+difference to be seen, and the twins go on to look alike for two plies, they are the same game but
+for the names; where it doesn't (pieces on the board at the start, a plane that shows the seat, a
+seat kept in other fields too), nothing is concluded.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from games.conformance_form import action_name, rendered
+from games.conformance_play import ENOUGH
+from games.game import Game
+from games.laws import Findings
+from games.playouts import Batch, Lanes, Ply, Rules, choose, differs, take
+
+WARM_UP = 2  # plies, one of each seat, after which twins that still look alike are the same game
+
+
+def with_to_play(states: Any, to_play: np.ndarray, lanes: slice) -> Any | None:
+    """Returns the states with another seat to play, or None if `to_play` is not one field."""
+    paths, structure = jax.tree_util.tree_flatten_with_path(states)
+    found = [i for i, (path, _) in enumerate(paths) if _name(path) == "to_play"]
+    if len(found) != 1:
+        return None
+    leaves = [leaf for _, leaf in paths]
+    changed = leaves[found[0]].copy()
+    changed[lanes] = to_play
+    leaves[found[0]] = changed
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _name(path: Any) -> Any:
+    last = path[-1]
+    return getattr(last, "name", getattr(last, "key", None)) if len(path) == 1 else None
+
+
+@dataclasses.dataclass
+class Twins:
+    """Watches main lanes and their twins."""
+
+    findings: Findings
+    game: Game[Any]
+    lanes: Lanes
+    alike: np.ndarray | None = None  # bool[twins], None where twins prove nothing
+    unequal: str = ""  # the first pair of twins that ended unlike
+    case: tuple[str, str] = ("", "")  # its position and action
+
+    def place(self, states: Any) -> Any:
+        """Returns the openings with seat 1 to play on the twins' lanes."""
+        twin = take(states, self.lanes.twin)
+        placed = with_to_play(states, 1 - np.asarray(twin.to_play), self.lanes.twin)
+        if placed is None:
+            return states
+        self.alike = np.ones(self.lanes.twins, bool)
+        return placed
+
+    def start(self, openings: Batch) -> None:
+        main, twin = self._pair(openings)
+        if self.alike is not None and differs(main.observation, twin.observation).any():
+            self.alike = None
+
+    def watch(self, ply: Ply) -> None:
+        if self.alike is None:
+            return
+        main, twin = self._pair(ply.after)
+        exchanged = twin.to_play == 1 - main.to_play
+        same_view = ~differs(main.observation, twin.observation)
+        same = same_view & ~differs(
+            (main.mask, main.terminated, main.returns),
+            (twin.mask, twin.terminated, twin.returns[:, ::-1]),
+        )
+        odd = self.alike & exchanged & ~same
+        if ply.number > WARM_UP:
+            if odd.any() and not self.unequal:
+                self._remember(ply, int(np.flatnonzero(odd)[0]))
+        elif self.alike.all() and (exchanged & ~same_view & _renamed(main, twin)).all():
+            self._check_skew(ply, main, twin)
+        self.alike &= exchanged & same
+
+    def conclude(self, decided: np.ndarray) -> None:
+        """Judges unequal twins by who won the games: `decided[mover, winner]`."""
+        wins, deciding = decided.sum(axis=0), decided.sum(axis=1)
+        one_seat = (wins == 0).any() and (deciding >= ENOUGH).all()
+        if one_seat and self.unequal:
+            self.findings.add(
+                "seats",
+                "games that are alike but for the seats to end with the results exchanged "
+                "(returns are indexed by seat, never by mover); if the rules favour a seat, "
+                "show it in a plane of the observation",
+                f"{self.unequal}; all {wins.sum()} decided games were credited to seat "
+                f"{wins.argmax()}, though each seat made deciding moves",
+                *self.case,
+            )
+        elif one_seat:
+            self.findings.notes.append(
+                f"seats: all {wins.sum()} decided games were credited to seat {wins.argmax()}, "
+                "though each seat made deciding moves; right only if the rules favour that seat"
+            )
+        elif self.unequal:
+            self.findings.notes.append(
+                "seats: positions that look the same to seat 0 and to seat 1 lead to different "
+                f"ends ({self.unequal}); if the rules differ for the seats, a plane of the "
+                "observation should show the seat"
+            )
+
+    def _pair(self, batch: Batch) -> tuple[Batch, Batch]:
+        return take(batch, slice(self.lanes.twins)), take(batch, self.lanes.twin)
+
+    def _remember(self, ply: Ply, lane: int) -> None:
+        main, twin = self._pair(ply.after)
+        what = [
+            f"terminated {bool(at.terminated[lane])}, returns {at.returns[lane].tolist()}"
+            for at in (main, twin)
+        ]
+        self.unequal = f"{what[0]} where seat 0 began, {what[1]} where seat 1 began"
+        before = take(ply.before, slice(self.lanes.twins))
+        action = int(ply.action[lane])
+        self.case = (
+            rendered(self.game, main.state, lane),
+            action_name(self.game, before.state, lane, action) + ", which led here",
+        )
+
+    def _check_skew(self, ply: Ply, main: Batch, twin: Batch) -> None:
+        """The states are the same but for the names of the seats, and yet look different."""
+        if _framed(main.observation, twin.observation):
+            self.findings.notes.append("observation: seat 1 sees the board in another frame")
+            return
+        unlike = (main.observation != twin.observation).any(axis=(0, 1, 2))
+        self.findings.add(
+            "observation",
+            "the same view for the mover when the seats are exchanged and the same moves played: "
+            "its own pieces in plane 0, whichever seat it is",
+            f"planes {np.flatnonzero(unlike).tolist()} differ",
+            rendered(self.game, main.state, 0),
+            action_name(self.game, ply.before.state, 0, int(ply.action[0])) + ", which led here",
+        )
+
+
+def _renamed(main: Batch, twin: Batch) -> np.ndarray:
+    """Returns bool[N]: the states are equal but for seats, and some field besides to_play has them.
+
+    A field with seats holds 0 where its twin holds 1, or has an axis of two, one place a seat.
+    """
+    related = np.ones(len(main.to_play), bool)
+    marked = np.zeros(len(main.to_play), bool)
+    paths = jax.tree_util.tree_leaves_with_path(main.state)
+    for (path, x), y in zip(paths, jax.tree.leaves(twin.state), strict=True):
+        if _name(path) == "to_play":
+            continue
+        images = [np.flip(x, axis) for axis in range(1, x.ndim) if x.shape[axis] == 2]
+        if np.issubdtype(x.dtype, np.integer):
+            images.append(np.where(x == 0, 1, np.where(x == 1, 0, x)))
+        equal = ~differs(x, y)
+        renamed = np.logical_or.reduce(
+            [np.zeros_like(equal), *(~differs(image, y) for image in images)]
+        )
+        related &= equal | renamed
+        marked |= renamed & ~equal
+    return related & marked
+
+
+def _framed(a: np.ndarray, b: np.ndarray) -> bool:
+    """Returns whether b is a, turned or mirrored in the same way on all lanes."""
+    turned = [np.rot90(x, k, axes=(1, 2)) for x in (a, a[:, :, ::-1]) for k in range(4)]
+    return any(x.shape == b.shape and bool((x == b).all()) for x in turned)
+
+
+@dataclasses.dataclass
+class Alternation:
+    """Measures whether plane 0 changes hands when the turn passes, on the main lanes."""
+
+    lanes: Lanes
+    to_other: float = 0.0  # summed change of plane 0 from a mover's view to the other's
+    to_own: float = 0.0  # and from a mover's view to its next, two plies on
+    _last: Batch | None = None
+
+    def watch(self, ply: Ply) -> None:
+        before, after = take((ply.before, ply.after), slice(self.lanes.main))
+        last, self._last = self._last, before
+        if last is None:
+            return
+        passed = (last.to_play != before.to_play) & (before.to_play != after.to_play)
+        plane = [at.observation[passed & ~before.terminated, ..., 0].astype(np.float32)
+                 for at in (last, before, after)]  # fmt: skip
+        self.to_other += float(abs(plane[0] - plane[1]).sum())
+        self.to_own += float(abs(plane[0] - plane[2]).sum())
+
+
+@dataclasses.dataclass
+class Views:
+    """Looks at sampled positions, and after a move from each, with the eyes of either seat."""
+
+    findings: Findings
+    game: Game[Any]
+    rules: Rules
+    rng: np.random.Generator
+    ignores_seat: bool = True  # no position looked different with the other seat to play
+    stores_seat: bool = False  # some move led to another view when the other seat made it
+    own_gain: bool = False  # some move added to the mover's own plane 0
+    other_gain: bool = False  # some move added to the other seat's plane 0
+    case: tuple[str, str] = ("", "")  # position and action of the first such move
+
+    def watch(self, at: Batch) -> bool:
+        """Tries one batch; returns whether the seat to play could be changed at all."""
+        action = choose(at.mask, self.rng)
+        turned = with_to_play(at.state, 1 - at.to_play, slice(None))
+        if turned is None:
+            return False
+        other = self.rules.look(turned)
+        after = self.rules.step(at.state, action)
+        by_other = self.rules.step(turned, action)
+        back = self.rules.look(with_to_play(after.state, at.to_play, slice(None)))
+
+        self.ignores_seat &= not differs(other.observation, at.observation).any()
+        self.stores_seat |= bool(differs(after.observation, by_other.observation).any())
+        passed = ((after.to_play != at.to_play) & ~at.terminated)[:, None, None]
+        own = (back.observation[..., 0] > at.observation[..., 0]) & passed
+        others = (after.observation[..., 0] > other.observation[..., 0]) & passed
+        if others.any() and not self.other_gain:
+            lane = int(np.flatnonzero(others.any(axis=(1, 2)))[0])
+            name = action_name(self.game, at.state, lane, int(action[lane]))
+            self.case = (rendered(self.game, at.state, lane), name)
+        self.own_gain |= bool(own.any())
+        self.other_gain |= bool(others.any())
+        return True
+
+    def conclude(self, alternation: Alternation) -> None:
+        if self.other_gain and not self.own_gain:
+            self.findings.add(
+                "observation",
+                "a move to add to the mover's own plane 0, not to the opponent's",
+                "the reverse: the opponent's pieces are in plane 0",
+                *self.case,
+            )
+        # A game may store its board from the mover's side, and then need not look at the seat: but
+        # then what a move leads to does not depend on the seat, and plane 0 changes hands.
+        stays = alternation.to_other <= alternation.to_own
+        known = any(violation.law == "observation" for violation in self.findings.violations)
+        if self.ignores_seat and self.stores_seat and stays and not known:
+            self.findings.add(
+                "observation",
+                "the view of the seat to play: its own pieces in plane 0",
+                "the same planes whoever is to play; observe must look at to_play",
+                *self.case,
+            )

@@ -1,0 +1,142 @@
+"""The laws of a game by name, and what a check of them finds."""
+
+import contextlib
+import dataclasses
+import traceback
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+
+LAWS = {
+    "construction": "a game is frozen, hashable, cheap to construct, equal when its options are",
+    "import": "nothing touches a device when the module is imported or the game constructed",
+    "form": "every method returns the shapes and dtypes of the contract, and step keeps them",
+    "purity": "methods are pure: plain, jitted and vmapped calls agree, today and tomorrow",
+    "turns": "to_play is 0 or 1, seat 0 starts, and both seats get to play",
+    "mask": "some action is legal until the end, none after it, and the mask fits the position",
+    "end": "at the end no action changes anything",
+    "returns": "returns sum to zero, lie in [-1, 1], and are zero before the end",
+    "seats": "the result goes to the seat that earned it",
+    "observation": "the observation is the mover's own view, its own pieces in plane 0",
+    "symmetry": "a symmetry maps observation, mask and next positions consistently",
+    "length": "every game has ended after max_plies plies",
+    "notation": "every legal action has a name of its own, which is read back; positions render",
+    "illegal actions": "an illegal action may lead anywhere, but never to NaN or infinity",
+}
+
+# What to say of the errors by which JAX reports that a function cannot be traced, first match wins.
+UNTRACEABLE: tuple[tuple[type[Exception], str], ...] = (
+    (
+        jax.errors.TracerBoolConversionError,
+        "Python `if`, `while`, `and`, `or` or `not` on a traced value; "
+        "use jnp.where, and & | ~ between arrays",
+    ),
+    (
+        jax.errors.TracerArrayConversionError,
+        "a NumPy function on a traced array; use its jax.numpy twin",
+    ),
+    (
+        jax.errors.NonConcreteBooleanIndexError,
+        "an array indexed by a traced mask, whose size is not known; use jnp.where",
+    ),
+    (
+        jax.errors.TracerIntegerConversionError,
+        "a traced value as a Python index or a length; index a jax array instead",
+    ),
+    (
+        jax.errors.ConcretizationTypeError,
+        "a traced value turned into a Python number, by int(), float() or .item(), or as a shape",
+    ),
+    (
+        jax.errors.UnexpectedTracerError,
+        "a traced value kept from an earlier call; keep nothing outside the state",
+    ),
+)
+
+
+class Violation(NamedTuple):
+    """One broken law, with the case that broke it."""
+
+    law: str  # a key of LAWS
+    expected: str
+    found: str
+    position: str = ""  # as the game renders it; empty where no position is involved
+    action: str = ""  # in the game's notation, with its number
+
+    def __str__(self) -> str:
+        lines = [f"{self.law}: expected {self.expected}; found {self.found}"]
+        if self.position:
+            lines.append("  position:")
+            lines += [f"    {line}" for line in self.position.splitlines()]
+        if self.action:
+            lines.append(f"  action: {self.action}")
+        return "\n".join(lines)
+
+
+class Report(NamedTuple):
+    """The result of a check. A game conforms if it has no violations and no law went untried."""
+
+    violations: tuple[Violation, ...]
+    notes: tuple[str, ...]  # what could not be proven, or deserves a look; no fault by itself
+    tried: frozenset[str]  # a law goes untried where an earlier one is too broken to go on
+
+    def verdict(self, law: str) -> str:
+        """Returns "broken", "holds" or "not tried"."""
+        if any(violation.law == law for violation in self.violations):
+            return "broken"
+        return "holds" if law in self.tried else "not tried"
+
+
+@dataclasses.dataclass
+class Findings:
+    """Collects what a check finds; of each kind of violation the first case only."""
+
+    violations: list[Violation] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    tried: set[str] = dataclasses.field(default_factory=set)
+
+    def add(
+        self, law: str, expected: str, found: str, position: str = "", action: str = ""
+    ) -> None:
+        """Adds a violation, unless there is one already of the same law and expectation."""
+        if not self.has(law, expected):
+            self.violations.append(Violation(law, expected, found, position, action))
+
+    def has(self, law: str, expected: str) -> bool:
+        """Returns whether that expectation was already found broken."""
+        return any((v.law, v.expected) == (law, expected) for v in self.violations)
+
+    @contextlib.contextmanager
+    def trying(self, *laws: str, doing: str) -> Iterator[None]:
+        """Marks `laws` as tried; an exception inside becomes a violation of the first of them."""
+        self.tried.update(laws)
+        try:
+            yield
+        except Exception as error:  # whatever a broken game raises: a check never fails itself
+            untraceable = [text for kind, text in UNTRACEABLE if isinstance(error, kind)]
+            law = "purity" if untraceable else laws[0]
+            found = untraceable[0] + _place(error) if untraceable else described(error)
+            self.add(law, f"{doing} to run", found)
+
+    def report(self) -> Report:
+        return Report(tuple(self.violations), tuple(self.notes), frozenset(self.tried))
+
+
+def described(error: BaseException) -> str:
+    """Returns the exception in one line, with the source line that raised it."""
+    return f"{type(error).__name__}: {_first_line(error)}{_place(error)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or "no message").splitlines()[0]
+
+
+def _place(error: BaseException) -> str:
+    """Returns the innermost line outside of installed libraries, which is the game's own."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _installed(f.filename)]
+    return f" (at {frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+
+
+def _installed(filename: str) -> bool:
+    return "site-packages" in filename or filename.startswith("<")

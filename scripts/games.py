@@ -1,0 +1,78 @@
+"""`selfplay games`."""
+
+import dataclasses
+import inspect
+from typing import Any
+
+import games
+from scripts.console import print_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Lists the games that are known by name, with their options.
+
+    A game of your own needs no name: give package.module:Class wherever a game is asked for.
+
+    Examples:
+      selfplay games
+      selfplay games --json
+      selfplay train --game connect_four
+    """
+
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+def run(args: Args) -> int:
+    """Prints the list; a game that fails to load is listed with the reason."""
+    rows = [_describe(name) for name in games.names()]
+    if args.json:
+        print_json({"games": rows})
+    else:
+        print(_table(rows))
+    return 0
+
+
+def _describe(name: str) -> dict[str, Any]:
+    try:
+        game: Any = games.load(name)
+    except Exception as error:  # someone else's plug-in: its fault must not hide the other games
+        return {"name": name, "error": f"{type(error).__name__}: {error}"}
+    options = {
+        field.name: field.default
+        for field in (dataclasses.fields(game) if dataclasses.is_dataclass(game) else ())
+        if isinstance(field.default, bool | int | float | str)
+        and field.name not in games.NOT_OPTIONS
+    }
+    return {
+        "name": name,
+        "options": options,
+        "board": [int(n) for n in game.observation_shape[:2]],
+        "actions": int(game.num_actions),
+        "max_plies": int(game.max_plies),
+        "about": (inspect.getdoc(type(game)) or "").partition("\n")[0],
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    head = ("game", "board", "actions", "max plies", "options")
+    lines = [head]
+    for row in rows:
+        if "error" in row:
+            lines.append((row["name"], "-", "-", "-", f"cannot be loaded: {row['error']}"))
+            continue
+        options = ",".join(f"{key}={_text(value)}" for key, value in row["options"].items())
+        board = "x".join(map(str, row["board"]))
+        plies = str(row["max_plies"])
+        lines.append((row["name"], board, str(row["actions"]), plies, options or "-"))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    text = []
+    for line, about in zip(lines, ["", *(row.get("about", "") for row in rows)], strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        text.append("  ".join([*cells, about]).rstrip())
+    return "\n".join(text)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,333 @@
+"""Correct games with one bug each, and the law that each bug breaks.
+
+The bugs are those that people make: they are the reason for the check.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.connect_four import ConnectFour
+from games.game import Symmetry
+from games.tic_tac_toe import EMPTY, State, TicTacToe
+
+COUNTER = [0]
+
+
+class Mutant(NamedTuple):
+    law: str  # that the report must name
+    base: type
+    changes: dict[str, Any]  # attributes and methods that replace those of `base`
+
+    def game(self) -> Any:
+        """Returns the mutant."""
+        changed = type(f"Mutant{self.base.__name__}", (self.base,), dict(self.changes))
+        return dataclasses.dataclass(frozen=True)(changed)()
+
+
+def after_step(base: type, change: Callable[[Any, Any, Any], Any]) -> dict[str, Any]:
+    """Returns a `step` whose result is changed by `change(before, after, action)`."""
+
+    def step(self: Any, state: Any, action: jax.Array) -> Any:
+        return change(state, base.step(self, state, action), action)
+
+    return {"step": step}
+
+
+def before_the_end(before: Any, changed: Any) -> Any:
+    """Returns `changed`, or `before` where the game had ended, so that the end still absorbs."""
+    return jax.tree.map(lambda old, new: jnp.where(before.terminated, old, new), before, changed)
+
+
+def with_returns(change: Callable[[Any, jax.Array], jax.Array], base: type = TicTacToe) -> Any:
+    return {"returns": lambda self, state: change(state, base.returns(self, state))}
+
+
+def with_winner(choose: Callable[[Any], Any]) -> dict[str, Any]:
+    """Returns a `step` of tic-tac-toe in which `choose(state)` is who won."""
+    return after_step(
+        TicTacToe,
+        lambda before, after, _: before_the_end(
+            before,
+            after._replace(
+                winner=jnp.where(after.winner == EMPTY, after.winner, jnp.int8(choose(before)))
+            ),
+        ),
+    )
+
+
+def view(first: Callable[[Any], Any], second: Callable[[Any], Any]) -> dict[str, Any]:
+    """Returns an `observe` for tic-tac-toe with the stones of seat `first`, then of `second`."""
+
+    def observe(self: Any, state: State) -> jax.Array:
+        seats = jnp.stack([jnp.int8(first(state)), jnp.int8(second(state))])
+        return (state.board[:, None] == seats[None, :]).reshape(self.observation_shape)
+
+    return {"observe": observe}
+
+
+def branching_step(self: Any, state: State, action: jax.Array) -> State:
+    if state.terminated:  # works in plain Python, not under jit
+        return state
+    return TicTacToe.step(self, state, action)
+
+
+def numpy_step(self: Any, state: State, action: jax.Array) -> State:
+    board = np.array(state.board)
+    board[action] = state.to_play
+    return TicTacToe.step(self, state, action)._replace(board=jnp.asarray(board))
+
+
+def noisy_step(self: Any, state: State, action: jax.Array) -> State:
+    after = TicTacToe.step(self, state, action)
+    lucky = np.random.default_rng().random() < 0.5
+    to_play = after.to_play if lucky else state.to_play
+    return before_the_end(state, after._replace(to_play=to_play))
+
+
+def counting_step(self: Any, state: State, action: jax.Array) -> State:
+    COUNTER[0] += 1
+    after = TicTacToe.step(self, state, action)
+    to_play = jnp.int8((COUNTER[0] // 2) % 2)
+    return before_the_end(state, after._replace(to_play=to_play))
+
+
+def unfinished_step(self: Any, state: State, action: jax.Array) -> State:
+    return TicTacToe.step(self, state._replace(terminated=jnp.bool_(False)), action)
+
+
+def growing_step(self: Any, state: State, action: jax.Array) -> State:
+    after = TicTacToe.step(self, state, action)
+    return after._replace(board=jnp.concatenate([after.board, after.board[:1]]))
+
+
+def flipped_for_seat_1(self: Any, state: State) -> jax.Array:
+    seen = TicTacToe.observe(self, state)
+    return jnp.where(state.to_play == 0, seen, seen.at[..., 1].set(False))
+
+
+def swapped(symmetries: Any, field: str) -> Any:
+    """Returns symmetries of which the last has two entries of one field exchanged."""
+    *others, last = symmetries
+    indices = getattr(last, field).copy()
+    indices[[0, 1]] = indices[[1, 0]]
+    return (*others, last._replace(**{field: indices}))
+
+
+def ambiguous(self: Any, state: Any, action: int) -> str:
+    return str(action % 3)
+
+
+def off_by_one(self: Any, state: Any, text: str) -> int:
+    return max(TicTacToe.string_to_action(self, state, text) - 1, 0)
+
+
+def crashing_render(self: Any, state: Any) -> str:
+    raise KeyError("no glyph")
+
+
+class FloatState(NamedTuple):
+    board: jax.Array
+    to_play: jax.Array
+    legal_action_mask: jax.Array
+    terminated: jax.Array
+    winner: jax.Array
+    score: jax.Array  # float32[], NaN after a move onto a stone
+
+
+def float_init(self: Any, key: jax.Array) -> FloatState:
+    return FloatState(*TicTacToe.init(self, key), score=jnp.float32(0))
+
+
+def nan_step(self: Any, state: FloatState, action: jax.Array) -> FloatState:
+    after = TicTacToe.step(self, State(*state[:5]), action)
+    free = (state.board[action] == EMPTY).astype(jnp.float32)
+    return before_the_end(state, FloatState(*after, score=0 * jnp.log(free)))
+
+
+MUTANTS = {
+    # The end and the results.
+    "returns of the wrong sign": Mutant("seats", TicTacToe, with_returns(lambda s, r: -r)),
+    "the winner is the other seat": Mutant(
+        "seats", TicTacToe, with_winner(lambda s: 1 - s.to_play)
+    ),
+    "returns exchanged when seat 1 won": Mutant(
+        "seats", TicTacToe, with_returns(lambda s, r: jnp.where(s.winner == 1, r[::-1], r))
+    ),
+    "returns by mover instead of by seat": Mutant(
+        "seats", TicTacToe, with_returns(lambda s, r: jnp.stack([r[s.to_play], r[1 - s.to_play]]))
+    ),
+    "seat 1's wins go to seat 0": Mutant(
+        "seats",
+        ConnectFour,
+        with_returns(lambda s, r: jnp.where(s.winner == 1, r[::-1], r), ConnectFour),
+    ),
+    "the winner is always seat 0": Mutant("seats", TicTacToe, with_winner(lambda s: 0)),
+    "returns that do not sum to zero": Mutant(
+        "returns", TicTacToe, with_returns(lambda s, r: jnp.maximum(r, 0))
+    ),
+    "returns before the end": Mutant(
+        "returns",
+        TicTacToe,
+        with_returns(lambda s, r: jnp.where(s.terminated, r, jnp.array([0.1, -0.1]))),
+    ),
+    "returns of 2 and -2": Mutant("returns", TicTacToe, with_returns(lambda s, r: 2 * r)),
+    "an end that does not absorb": Mutant("end", TicTacToe, {"step": unfinished_step}),
+    "an end at which the turn still passes": Mutant(
+        "end", TicTacToe, after_step(TicTacToe, lambda b, s, _: s._replace(to_play=1 - b.to_play))
+    ),
+    "max_plies too small": Mutant("length", TicTacToe, {"max_plies": 8}),
+    "max_plies too small by one, in a long game": Mutant("length", ConnectFour, {"max_plies": 41}),
+    # The mask and the turn.
+    "a mask of the board before the move": Mutant(
+        "mask",
+        TicTacToe,
+        after_step(
+            TicTacToe,
+            lambda before, after, _: after._replace(
+                legal_action_mask=(before.board == EMPTY) & ~after.terminated
+            ),
+        ),
+    ),
+    "a mask that is never computed again": Mutant(
+        "mask",
+        TicTacToe,
+        after_step(
+            TicTacToe,
+            lambda before, after, _: after._replace(
+                legal_action_mask=before.legal_action_mask & ~after.terminated
+            ),
+        ),
+    ),
+    "a mask of the board before the move, connect_four": Mutant(
+        "mask",
+        ConnectFour,
+        after_step(
+            ConnectFour,
+            lambda before, after, _: after._replace(
+                legal_action_mask=(before.board[0] == EMPTY) & ~after.terminated
+            ),
+        ),
+    ),
+    "a mask that stays on at the end": Mutant(
+        "mask",
+        TicTacToe,
+        after_step(TicTacToe, lambda b, s, _: s._replace(legal_action_mask=s.board == EMPTY)),
+    ),
+    "a forgotten pass": Mutant(
+        "mask",
+        TicTacToe,
+        after_step(
+            TicTacToe,
+            lambda b, s, _: s._replace(
+                legal_action_mask=s.legal_action_mask & ((s.board != EMPTY).sum() != 4)
+            ),
+        ),
+    ),
+    "a legal action that does nothing": Mutant(
+        "mask",
+        TicTacToe,
+        after_step(
+            TicTacToe,
+            lambda b, s, action: jax.tree.map(lambda x, y: jnp.where(action == 4, x, y), b, s),
+        ),
+    ),
+    "a forgotten change of turn": Mutant(
+        "turns", TicTacToe, after_step(TicTacToe, lambda b, s, _: s._replace(to_play=b.to_play))
+    ),
+    "seats called 1 and 2": Mutant(
+        "turns",
+        TicTacToe,
+        after_step(TicTacToe, lambda b, s, _: before_the_end(b, s._replace(to_play=s.to_play + 1))),
+    ),
+    # The view.
+    "seat 0's view for both": Mutant("observation", TicTacToe, view(lambda s: 0, lambda s: 1)),
+    "the opponent's stones first": Mutant(
+        "observation", TicTacToe, view(lambda s: 1 - s.to_play, lambda s: s.to_play)
+    ),
+    "a view that hides stones from seat 1": Mutant(
+        "observation", TicTacToe, {"observe": flipped_for_seat_1}
+    ),
+    "an observation that never changes": Mutant(
+        "observation",
+        TicTacToe,
+        {"observe": lambda self, s: jnp.zeros(self.observation_shape, bool)},
+    ),
+    "seat 0's view for both, connect_four": Mutant(
+        "observation",
+        ConnectFour,
+        {"observe": lambda self, s: jnp.stack([s.board == 0, s.board == 1], axis=-1)},
+    ),
+    # Symmetries.
+    "a wrong symmetry of the board": Mutant(
+        "symmetry",
+        ConnectFour,
+        {"symmetries": lambda self: swapped(ConnectFour.symmetries(self), "observation")},
+    ),
+    "a wrong symmetry of the actions": Mutant(
+        "symmetry",
+        TicTacToe,
+        {"symmetries": lambda self: swapped(TicTacToe.symmetries(self), "action")},
+    ),
+    "a symmetry of the board but not of the actions": Mutant(
+        "symmetry",
+        ConnectFour,
+        {
+            "symmetries": lambda self: tuple(
+                Symmetry(s.observation, np.arange(7, dtype=np.int32))
+                for s in ConnectFour.symmetries(self)
+            )
+        },
+    ),
+    "the identity last": Mutant(
+        "symmetry", TicTacToe, {"symmetries": lambda self: TicTacToe.symmetries(self)[::-1]}
+    ),
+    # Form and purity.
+    "a Python if on a traced value": Mutant("purity", TicTacToe, {"step": branching_step}),
+    "NumPy on a traced value": Mutant("purity", TicTacToe, {"step": numpy_step}),
+    "NumPy's randomness": Mutant("purity", TicTacToe, {"step": noisy_step}),
+    "a counter outside the state": Mutant("purity", TicTacToe, {"step": counting_step}),
+    "a wrong dtype": Mutant(
+        "form", TicTacToe, after_step(TicTacToe, lambda b, s, _: s._replace(to_play=s.winner + 0.0))
+    ),
+    "returns in another dtype": Mutant(
+        "form", TicTacToe, with_returns(lambda s, r: r.astype(jnp.bfloat16))
+    ),
+    "an observation of another shape": Mutant(
+        "form", TicTacToe, {"observe": lambda self, s: TicTacToe.observe(self, s).reshape(9, 2)}
+    ),
+    "a board that grows": Mutant("form", TicTacToe, {"step": growing_step}),
+    "a method that raises": Mutant(
+        "form", TicTacToe, {"observe": lambda self, state: state.no_such_field}
+    ),
+    "a game that cannot be hashed": Mutant("construction", TicTacToe, {"__hash__": None}),
+    "NaN after an illegal action": Mutant(
+        "illegal actions", TicTacToe, {"init": float_init, "step": nan_step}
+    ),
+    # Text.
+    "two actions of one name": Mutant("notation", TicTacToe, {"action_to_string": ambiguous}),
+    "names that are misread": Mutant("notation", TicTacToe, {"string_to_action": off_by_one}),
+    "a render that raises": Mutant("notation", TicTacToe, {"render": crashing_render}),
+}
+
+# Like another one above, on another game or in another place; tried by `make test-all` only.
+VARIANTS = {
+    "the winner is the other seat",
+    "the winner is always seat 0",
+    "seat 1's wins go to seat 0",
+    "returns of 2 and -2",
+    "an end at which the turn still passes",
+    "a mask that is never computed again",
+    "a mask that stays on at the end",
+    "a legal action that does nothing",
+    "seats called 1 and 2",
+    "seat 0's view for both, connect_four",
+    "an observation that never changes",
+    "a symmetry of the board but not of the actions",
+    "the identity last",
+    "a render that raises",
+}

@@ -1,0 +1,128 @@
+"""Finding a game: names, options, modules of one's own, plug-in packages, and what goes wrong."""
+
+import dataclasses
+import sys
+
+import pytest
+
+import games
+
+MODULE = """
+import dataclasses
+from games.tic_tac_toe import TicTacToe
+
+@dataclasses.dataclass(frozen=True)
+class MyGame(TicTacToe):
+    size: int = 3
+    komi: float = 0.5
+    swap: bool = False
+    title: str = "mine"
+    num_actions: int = 9
+
+    def __post_init__(self):
+        if self.size != 3:
+            raise ValueError(f"size must be 3, got {self.size}")
+
+class NoGame:
+    pass
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A current folder with the module `my_plug_in`; import path and modules are put back."""
+    (tmp_path / "my_plug_in.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    yield tmp_path
+    sys.modules.pop("my_plug_in", None)
+
+
+def error_of(spec):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011, the tests look at the message
+        games.load(spec)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", games.BUILT_IN)
+def test_every_name_loads_and_equal_specs_give_equal_games(name):
+    assert name in games.names()
+    assert games.load(name) == games.load(name)
+    assert hash(games.load(name)) == hash(games.load(name))
+
+
+def test_names_are_sorted_and_distinct():
+    built_in = [name for name in games.names() if name in games.BUILT_IN]
+    assert built_in == sorted(set(built_in)) == sorted(games.BUILT_IN)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    message = error_of("connect_for")
+    assert "'connect_for'" in message
+    for name in games.names():
+        assert name in message
+
+
+def test_a_module_in_the_current_folder_is_found_and_appended_last(folder):
+    game = games.load("my_plug_in:MyGame")
+    assert type(game).__name__ == "MyGame"
+    assert sys.path[-1] == str(folder)
+    games.load("my_plug_in:MyGame")
+    assert sys.path.count(str(folder)) == 1
+
+
+def test_a_module_in_the_current_folder_does_not_shadow_a_library(folder):
+    (folder / "colorsys.py").write_text("raise AssertionError('shadowed')")
+    sys.modules.pop("colorsys", None)
+    assert "no class 'MyGame'" in error_of("colorsys:MyGame")
+
+
+def test_options_are_read_by_the_type_of_their_default(folder):
+    game = games.load("my_plug_in:MyGame:size=3,komi=7.5,swap=true,title=yours")
+    values = {name: getattr(game, name) for name in ("size", "komi", "swap", "title")}
+    assert values == {"size": 3, "komi": 7.5, "swap": True, "title": "yours"}
+    assert games.load("my_plug_in:MyGame:swap=False") == games.load("my_plug_in:MyGame")
+    assert dataclasses.replace(game, komi=0.5) != game
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("my_plug_in:MyGame:size=three", ["size", "'three'", "whole number"]),
+        ("my_plug_in:MyGame:komi=much", ["komi", "'much'", "a number"]),
+        ("my_plug_in:MyGame:swap=1", ["swap", "'1'", "true or false"]),
+        ("my_plug_in:MyGame:size=4", ["size must be 3, got 4"]),
+        ("my_plug_in:MyGame:colour=red", ["'colour'", "size, komi, swap, title"]),
+        ("my_plug_in:MyGame:num_actions=5", ["'num_actions'", "known: size"]),
+        ("my_plug_in:MyGame:size=3,size=3", ["'size'", "twice"]),
+        ("my_plug_in:MyGame:size=", ["'size='", "key=value"]),
+        ("my_plug_in:MyGame:size=3,komi", ["'komi'", "key=value"]),
+        ("my_plug_in:YourGame", ["'YourGame'", "MyGame"]),
+        ("your_plug_in:MyGame", ["no module 'your_plug_in'"]),
+        ("tic_tac_toe:size=3", ["'size'", "known: none"]),
+    ],
+)
+def test_an_error_names_the_bad_value_and_what_is_known(folder, spec, said):
+    message = error_of(spec)
+    assert spec in message
+    for words in said:
+        assert words in message
+
+
+def test_a_missing_import_inside_a_module_is_not_called_a_missing_module(folder):
+    (folder / "needs_more.py").write_text("import not_installed_anywhere")
+    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+        games.load("needs_more:MyGame")
+
+
+def test_an_installed_plug_in_package_is_known_by_its_entry_point(folder):
+    packaged = folder / "my_package-1.0.dist-info"
+    packaged.mkdir()
+    (packaged / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    (packaged / "entry_points.txt").write_text(
+        "[selfplay.games]\nmy_own = my_plug_in:MyGame\ntic_tac_toe = my_plug_in:MyGame\n"
+    )
+    sys.path.append(str(folder))
+    assert "my_own" in games.names()
+    assert type(games.load("my_own:komi=2.5")).__name__ == "MyGame"
+    assert type(games.load("tic_tac_toe")).__name__ == "TicTacToe", "ours must not be replaced"
