@@ -17,6 +17,7 @@ __all__ = ["Game", "State", "Symmetry", "load", "names"]
 
 BUILT_IN = {
     "connect_four": "games.connect_four:ConnectFour",
+    "go": "games.go:Go",
     "tic_tac_toe": "games.tic_tac_toe:TicTacToe",
 }
 ENTRY_POINTS = "selfplay.games"
