@@ -24,6 +24,7 @@ from games.game import Symmetry
 
 LETTERS = "ABCDEFGHJKLMNOPQRST"  # the Go Text Protocol leaves out I
 RECENT = 5  # moves that the observation shows, as in KataGo (Wu 2019), arXiv:1902.10565, table 3
+STRIDE = 32  # of the history's entries that are all compared with, before the search between two
 NO_ENTRY = np.uint32(2**32 - 1)  # pads the sorted history at its end
 SPREADS = 4  # in an iteration of the loop of `_area`: more are fewer kernels, but compile slowly
 
@@ -101,7 +102,9 @@ class Go:
         is_pass = action == self.size**2
         history = jnp.where(is_pass, state.history, _insert(state.history, board_hash))
         low, atari = _liberties(chain, self.size)
-        legal = _legal_points(chain, low, atari, 1 - state.to_play, board_hash, history, self.size)
+        legal = _legal_points(
+            chain, low, atari, 1 - state.to_play, board_hash, state.history, self.size
+        )
 
         two_passes = is_pass & (state.recent[0] == self.size**2)
         terminated = two_passes | (state.ply + 1 >= self.max_plies)
@@ -215,8 +218,8 @@ def _legal_points(
     keys = jnp.asarray(_keys(size))
     own, other = jnp.where(seat == 0, keys, keys[::-1])
     point = jnp.where(capturable, low, size**2)  # where the capture takes place; else dropped
-    taken = jnp.zeros((2, size**2), jnp.uint32).at[:, point].add(other, mode="drop")
-    return lives & ~_seen(history, board_hash[:, None] + own - taken)
+    taken = jnp.zeros((size**2, 2), jnp.uint32).at[point].add(other, mode="drop")
+    return lives & ~_seen(history, board_hash[None, :] + own - taken)
 
 
 def _hash_change(seat: jax.Array, action: jax.Array, captured: jax.Array, size: int) -> jax.Array:
@@ -229,8 +232,9 @@ def _hash_change(seat: jax.Array, action: jax.Array, captured: jax.Array, size: 
     keys = jnp.asarray(_keys(size))
     own, other = jnp.where(seat == 0, keys, keys[::-1])
     stone = jnp.arange(size**2) == action  # nowhere for a pass
-    change = jnp.where(stone, own, jnp.uint32(0)) - jnp.where(captured, other, jnp.uint32(0))
-    return change.sum(axis=1, dtype=jnp.uint32)
+    added = jnp.where(stone[:, None], own, jnp.uint32(0))
+    change = added - jnp.where(captured[:, None], other, jnp.uint32(0))
+    return change.sum(axis=0, dtype=jnp.uint32)
 
 
 def _insert(history: jax.Array, entry: jax.Array) -> jax.Array:
@@ -242,20 +246,26 @@ def _insert(history: jax.Array, entry: jax.Array) -> jax.Array:
 
 
 def _seen(history: jax.Array, boards: jax.Array) -> jax.Array:
-    """Returns bool[N]: whether the hashes uint32[2, N] are in `history`.
+    """Returns bool[N]: whether the hashes uint32[N, 2] are in `history`.
 
-    Binary search for word 0, with as many probes for every entry. Then both words are compared, of
-    the entry found and of the next, which may share word 0 with it; three boards of one game
-    that do are as rare as a collision of the whole hash.
+    Word 0 is looked up: a comparison with every STRIDE-th entry, then a binary search of as many
+    probes for each. Both words are compared with the entry found and with the next one, which may
+    share its word 0; three boards of a game that do are as rare as a collision of whole hashes.
     """
-    entries = history.shape[1]
-    before = jnp.zeros(boards.shape[1], jnp.int32)  # entries known to lie below
-    for k in reversed(range(entries.bit_length())):
-        probe = before + 2**k
-        value = history[0].at[probe - 1].get(mode="clip")
-        before = jnp.where(value < boards[0], probe, before)
-    found = [(history.at[:, before + i].get(mode="clip") == boards).all(axis=0) for i in range(2)]
+    last = history.shape[1] - 1
+    pivots = history[0, STRIDE - 1 :: STRIDE]
+    before = STRIDE * (pivots[:, None] < boards[None, :, 0]).sum(axis=0, dtype=jnp.int32)
+    for k in reversed(range(STRIDE.bit_length() - 1)):
+        probe = jnp.minimum(before + 2**k - 1, last)
+        before = jnp.where(_rows(history[0], probe) < boards[:, 0], before + 2**k, before)
+    nearest = [jnp.minimum(before + i, last) for i in range(2)]
+    found = [(_rows(history.T, entry) == boards).all(axis=1) for entry in nearest]
     return found[0] | found[1]
+
+
+def _rows(table: jax.Array, index: jax.Array) -> jax.Array:
+    """Returns `table[index]` for an index known to be inside: unchecked, which XLA cannot know."""
+    return table.at[index].get(mode="promise_in_bounds")
 
 
 def _area(chain: jax.Array, size: int) -> jax.Array:
@@ -314,8 +324,7 @@ def _adjacent(size: int) -> np.ndarray:
 
 @functools.cache
 def _keys(size: int) -> np.ndarray:
-    """Returns uint32[2, 2, N]: two random words for each seat's stone on each point."""
-    raw = np.random.PCG64(size).random_raw(2 * size**2).reshape(2, 1, size**2)
-    return np.concatenate([raw >> np.uint64(32), raw & np.uint64(2**32 - 1)], axis=1).astype(
-        np.uint32
-    )
+    """Returns uint32[2, N, 2]: for each seat's stone on each point a random key of two words."""
+    raw = np.random.PCG64(size).random_raw(2 * size**2)  # the same in every version of NumPy
+    words = np.stack([raw >> np.uint64(32), raw & np.uint64(2**32 - 1)], axis=-1)
+    return words.astype(np.uint32).reshape(2, size**2, 2)

@@ -1,5 +1,6 @@
 """Go in plain Python, by flood fill and a set of past boards; it shares no code with `games/`."""
 
+import functools
 import itertools
 import random
 
@@ -14,6 +15,7 @@ class PlainGo:
         self.board = "." * size**2
         self.past = {self.board}
         self.actions: list[int] = []
+        self.bans = 0  # moves that `legal` has refused only because they repeat a board
 
     @property
     def to_play(self) -> int:
@@ -25,10 +27,7 @@ class PlainGo:
         return self.actions[-2:] == passes or len(self.actions) >= self.max_plies
 
     def beside(self, point: int) -> list[int]:
-        row, col = divmod(point, self.size)
-        sides = [(row - 1, col), (row, col - 1), (row, col + 1), (row + 1, col)]
-        inside = range(self.size)
-        return [r * self.size + c for r, c in sides if r in inside and c in inside]
+        return neighbours(self.size, point)
 
     def flood(self, board: str, point: int) -> tuple[set[int], set[str]]:
         """Returns the points joined to `point` by its own symbol, and the symbols around them."""
@@ -60,7 +59,9 @@ class PlainGo:
         if self.ended:
             return {}
         boards = {point: self.after(point) for point in range(self.size**2)}
-        legal = {p: board for p, board in boards.items() if board and board not in self.past}
+        boards = {point: board for point, board in boards.items() if board}
+        legal = {point: board for point, board in boards.items() if board not in self.past}
+        self.bans += len(boards) - len(legal)
         return legal | {self.size**2: self.board}
 
     def play(self, action: int) -> None:
@@ -96,6 +97,21 @@ class PlainGo:
             return a_pass
         return rng.choice(captures if captures and rng.random() < 0.6 else points)
 
+    def is_eye(self, point: int) -> bool:
+        """Returns whether an empty point is an eye of the mover's that cannot be taken from it."""
+        row, col = divmod(point, self.size)
+        corners = [(r, c) for r in (row - 1, row + 1) for c in (col - 1, col + 1)]
+        corners = [(r, c) for r, c in corners if 0 <= r < self.size and 0 <= c < self.size]
+        other = COLOURS[1 - self.to_play]
+        lost = [self.board[r * self.size + c] for r, c in corners].count(other)
+        own = {self.board[q] for q in self.beside(point)} == {COLOURS[self.to_play]}
+        return own and lost <= (len(corners) == 4)
+
+    def choose_to_finish(self, rng: random.Random) -> int:
+        """Returns a random legal move that fills no eye of the mover; the pass if there is none."""
+        points = [p for p in self.legal() if p < self.size**2 and not self.is_eye(p)]
+        return rng.choice(points) if points else self.size**2
+
     def perft(self, depth: int) -> int:
         """Returns the number of ways to play `depth` more plies."""
         legal = self.legal()
@@ -110,21 +126,23 @@ class PlainGo:
         return count
 
 
-def diagram(text: str) -> tuple[list[int], list[int]]:
-    """Returns the points of the X and of the O in rows of symbols, spaces ignored."""
-    symbols = "".join(text.split())
-    return tuple([i for i, s in enumerate(symbols) if s == colour] for colour in COLOURS)
+@functools.cache
+def neighbours(size: int, point: int) -> list[int]:
+    row, col = divmod(point, size)
+    sides = [(row - 1, col), (row, col - 1), (row, col + 1), (row + 1, col)]
+    return [r * size + c for r, c in sides if 0 <= r < size and 0 <= c < size]
 
 
-def moves_to(text: str, last: int) -> list[int]:
-    """Returns actions from the empty board to a diagram, the last one by seat `last`.
+def moves_to(text: str, to_play: int) -> list[int]:
+    """Returns actions from the empty board to a diagram (rows of symbols) with `to_play` to move.
 
-    The seat with fewer stones passes early on, so that no two passes follow each other; only if
-    the other seat would have the last move does it end with a pass.
+    A seat that has too few stones passes early on, so no two passes follow each other, and the
+    diagram appears just once: after the last stone.
     """
-    black, white = diagram(text)
-    a_pass = len("".join(text.split()))
-    black = [a_pass] * (len(white) - len(black)) + black
-    white = [a_pass] * (len(black) - len(white)) + white
-    moves = list(itertools.chain.from_iterable(zip(black, white, strict=True)))
-    return moves if last == 1 else [*moves, a_pass]
+    symbols = "".join(text.split())
+    black, white = ([i for i, s in enumerate(symbols) if s == colour] for colour in COLOURS)
+    a_pass, lead = len(symbols), len(black) - len(white) - to_play
+    black = [a_pass] * -lead + black
+    white = [a_pass] * lead + white
+    moves = itertools.chain.from_iterable(itertools.zip_longest(black, white))
+    return [move for move in moves if move is not None]
