@@ -19,6 +19,7 @@ BUILT_IN = {
     "breakthrough": "games.breakthrough:Breakthrough",
     "connect_four": "games.connect_four:ConnectFour",
     "dots_and_boxes": "games.dots_and_boxes:DotsAndBoxes",
+    "go": "games.go:Go",
     "gomoku": "games.gomoku:Gomoku",
     "hex": "games.hex:Hex",
     "othello": "games.othello:Othello",

@@ -1,0 +1,330 @@
+"""Go with area scoring and positional superko, on boards from 5x5 to 19x19.
+
+Rules: Tromp and Taylor, "The game of Go", https://tromp.github.io/go.html, but for suicide, which
+is forbidden here. Seat 0 has the black stones, seat 1 the white ones and the komi. A stone that
+would recreate any earlier position of the board, whoever was to play then, is illegal; a pass never
+is. The game ends after two passes in a row or `2 * size * size` plies and is scored as it stands:
+stones left on the board are alive.
+
+Every stone carries a name of its chain, so chains are joined and taken off by comparing names, and
+what a chain has in common (its liberties) is collected by one scatter over the points.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.board import cell_name, check_range, dihedral, draw, find_action
+from games.game import Symmetry
+
+LETTERS = "ABCDEFGHJKLMNOPQRST"  # the Go Text Protocol leaves out I
+RECENT = 5  # moves that the observation shows, as in KataGo (Wu 2019), arXiv:1902.10565, table 3
+STRIDE = 32  # of the history's entries that are all compared with, before the search between two
+NO_ENTRY = np.uint32(2**32 - 1)  # pads the sorted history at its end
+SPREADS = 4  # in an iteration of the loop of `_area`: more are fewer kernels, but compile slowly
+
+
+class State(NamedTuple):
+    """A position with its past; N is size * size, T is `max_plies`. 1.7 kB on 9x9, 7.3 on 19x19."""
+
+    chain: jax.Array  # int16[N]: 0 if empty, else 1 + a point of the stone's chain; below 0: seat 1
+    atari: jax.Array  # bool[N], the stones of chains with exactly one liberty
+    to_play: jax.Array  # int8[], seat 0 or 1
+    legal_action_mask: jax.Array  # bool[N + 1], all False once terminated
+    terminated: jax.Array  # bool[]
+    ply: jax.Array  # int16[]
+    recent: jax.Array  # int16[RECENT], the last actions, the latest first; -1 before the game
+    hash: jax.Array  # uint32[2], of the board
+    history: jax.Array  # uint32[2, T], hashes of this and all earlier boards, ordered by word 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Go:
+    """Go; the komi (7.5 is common on 9x9) is a multiple of a half; a whole one allows draws.
+
+    Seen by the mover, the observation's planes are
+    0, 1: the mover's stones, the other's;
+    2, 3: those of them in atari, that is in chains with a single liberty;
+    4: the points where the mover may play, which tells suicide and superko;
+    5 to 9: the last five moves, the latest first, each a single point, or none for a pass;
+    10: whether the last move was a pass, everywhere (another one ends the game);
+    11: whether the mover is seat 1, which has the komi, everywhere.
+    Earlier boards are neither kept nor shown, nor are the plies left.
+    """
+
+    size: int = 9
+    komi: float = 7.5
+
+    def __post_init__(self) -> None:
+        check_range("size", self.size, 5, 19)
+        if not (abs(self.komi) <= self.size**2 and float(2 * self.komi).is_integer()):
+            raise ValueError(
+                f"komi must be a multiple of 0.5 from {-(self.size**2)} to {self.size**2}, "
+                f"got {self.komi}"
+            )
+
+    @property
+    def num_actions(self) -> int:
+        return self.size**2 + 1  # row * size + col, then the pass
+
+    @property
+    def observation_shape(self) -> tuple[int, int, int]:
+        return (self.size, self.size, 7 + RECENT)
+
+    @property
+    def max_plies(self) -> int:
+        return 2 * self.size**2
+
+    def init(self, key: jax.Array) -> State:
+        del key  # one opening position
+        points = self.size**2
+        return State(
+            chain=jnp.zeros(points, jnp.int16),
+            atari=jnp.zeros(points, bool),
+            to_play=jnp.int8(0),
+            legal_action_mask=jnp.ones(points + 1, bool),
+            terminated=jnp.bool_(False),
+            ply=jnp.int16(0),
+            recent=jnp.full(RECENT, -1, jnp.int16),
+            hash=jnp.zeros(2, jnp.uint32),
+            # The empty board needs no entry: a move leaves at least its own stone.
+            history=jnp.full((2, self.max_plies), NO_ENTRY),
+        )
+
+    def step(self, state: State, action: jax.Array) -> State:
+        chain, captured = _place(state, action, self.size)
+        board_hash = state.hash + _hash_change(state.to_play, action, captured, self.size)
+        is_pass = action == self.size**2
+        history = jnp.where(is_pass, state.history, _insert(state.history, board_hash))
+        low, atari = _liberties(chain, self.size)
+        legal = _legal_points(
+            chain, low, atari, 1 - state.to_play, board_hash, state.history, self.size
+        )
+
+        two_passes = is_pass & (state.recent[0] == self.size**2)
+        terminated = two_passes | (state.ply + 1 >= self.max_plies)
+        after = State(
+            chain=chain,
+            atari=atari,
+            to_play=1 - state.to_play,
+            legal_action_mask=jnp.append(legal, True) & ~terminated,
+            terminated=terminated,
+            ply=state.ply + jnp.int16(1),
+            recent=jnp.append(action.astype(jnp.int16), state.recent[:-1]),
+            hash=board_hash,
+            history=history,
+        )
+        # The search steps past the end of games: there, nothing may change.
+        return jax.tree.map(lambda old, new: jnp.where(state.terminated, old, new), state, after)
+
+    def observe(self, state: State) -> jax.Array:
+        points = jnp.arange(self.size**2)
+        stones = state.chain * _sign(state.to_play)
+        planes = [
+            stones > 0,
+            stones < 0,
+            (stones > 0) & state.atari,
+            (stones < 0) & state.atari,
+            state.legal_action_mask[:-1],
+            *(points == state.recent[i] for i in range(RECENT)),
+            jnp.full(points.shape, state.recent[0] == self.size**2),
+            jnp.full(points.shape, state.to_play == 1),
+        ]
+        return jnp.stack(planes, axis=-1).reshape(self.observation_shape)
+
+    def returns(self, state: State) -> jax.Array:
+        area = _area(state.chain, self.size)
+        lead = jnp.sign((area[0] - area[1]).astype(jnp.float32) - self.komi)
+        return jnp.where(state.terminated, lead * jnp.array([1.0, -1.0]), 0.0)
+
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        images = [image.reshape(-1) for image in dihedral(self.size, self.size)]
+        return tuple(Symmetry(image, np.append(image, np.int32(self.size**2))) for image in images)
+
+    def action_to_string(self, state: State, action: int) -> str:
+        del state
+        if action == self.size**2:
+            return "pass"
+        return cell_name(*divmod(action, self.size), range(self.size, 0, -1), LETTERS)
+
+    def string_to_action(self, state: State, text: str) -> int:
+        return find_action(self, state, text)
+
+    def render(self, state: State) -> str:
+        symbols = np.array([".", "X", "O"])[np.sign(np.asarray(state.chain))]
+        return draw(symbols.reshape(self.size, self.size), range(self.size, 0, -1), LETTERS)
+
+
+def _sign(seat: jax.Array) -> jax.Array:
+    """Returns int16[]: the sign of `seat`'s stones in `State.chain`."""
+    return jnp.int16(1) - 2 * seat.astype(jnp.int16)
+
+
+def _place(state: State, action: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+    """Returns the chains after the mover's `action`, and bool[N]: which stones it captured."""
+    sign = _sign(state.to_play)
+    beside = jnp.asarray(_adjacent(size))[action]
+    names = jnp.append(state.chain, jnp.int16(0))[beside]  # int16[4]; 0 off the board
+    same = (state.chain[None, :] == names[:, None]) & (names != 0)[:, None]
+    is_own = (names * sign > 0)[:, None]
+    captured = (same & ~is_own).any(axis=0) & state.atari  # the last liberty was this point
+    joined = (same & is_own).any(axis=0) | (jnp.arange(size**2) == action)
+    name = sign * (action + 1).astype(jnp.int16)
+    return jnp.where(joined, name, jnp.where(captured, jnp.int16(0), state.chain)), captured
+
+
+def _liberties(chain: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+    """Returns int32[N]: the lowest liberty of each stone's chain, and bool[N]: if it has no other.
+
+    A chain's only liberty is at once its lowest and its highest, so two maxima tell it.
+    """
+    points = size**2
+    point = jnp.arange(points).reshape(size, size)
+    up, left, right, down = _shifted((chain == 0).reshape(size, size))
+    lowest, highest = jnp.full((size, size), points), jnp.full((size, size), -1)
+    for empty, offset in ((down, size), (right, 1), (left, -1), (up, -size)):
+        lowest = jnp.where(empty, point + offset, lowest)
+    for empty, offset in ((up, -size), (left, -1), (right, 1), (down, size)):
+        highest = jnp.where(empty, point + offset, highest)
+    ends = jnp.stack([-lowest, highest], axis=-1).reshape(points, 2)
+    name = jnp.abs(chain.astype(jnp.int32))  # 0 gathers the empty points, which nobody asks for
+    ends = jnp.full((points + 1, 2), -points).at[name].max(ends)[name]
+    low = -ends[:, 0]
+    return low, (chain != 0) & (low == ends[:, 1])
+
+
+def _legal_points(
+    chain: jax.Array,
+    low: jax.Array,
+    atari: jax.Array,
+    seat: jax.Array,
+    board_hash: jax.Array,
+    history: jax.Array,
+    size: int,
+) -> jax.Array:
+    """Returns bool[N]: where `seat` may play a stone, given `_liberties(chain)`."""
+    stones = chain * _sign(seat)
+    capturable = (stones < 0) & atari
+    # A stone lives beside an empty point, an own chain with another liberty, or what it captures.
+    gives_life = (chain == 0) | ((stones > 0) & ~atari) | capturable
+    up, left, right, down = _shifted(gives_life.reshape(size, size))
+    lives = (chain == 0) & (up | left | right | down).reshape(-1)
+
+    keys = jnp.asarray(_keys(size))
+    own, other = jnp.where(seat == 0, keys, keys[::-1])
+    point = jnp.where(capturable, low, size**2)  # where the capture takes place; else dropped
+    taken = jnp.zeros((size**2, 2), jnp.uint32).at[point].add(other, mode="drop")
+    return lives & ~_seen(history, board_hash[None, :] + own - taken)
+
+
+def _hash_change(seat: jax.Array, action: jax.Array, captured: jax.Array, size: int) -> jax.Array:
+    """Returns uint32[2]: what `seat`'s stone at `action` and its captures add to the board's hash.
+
+    The hash is a sum of a random 64-bit key for each stone, as two words that wrap around; unlike
+    Zobrist's exclusive or it can be added up by a scatter. Two boards are confused with probability
+    2^-64.
+    """
+    keys = jnp.asarray(_keys(size))
+    own, other = jnp.where(seat == 0, keys, keys[::-1])
+    stone = jnp.arange(size**2) == action  # nowhere for a pass
+    added = jnp.where(stone[:, None], own, jnp.uint32(0))
+    change = added - jnp.where(captured[:, None], other, jnp.uint32(0))
+    return change.sum(axis=0, dtype=jnp.uint32)
+
+
+def _insert(history: jax.Array, entry: jax.Array) -> jax.Array:
+    """Returns `history` with uint32[2] `entry` at its place, one padding entry less."""
+    before = history[0] < entry[0]
+    first = jnp.append(True, before[:-1])  # whether the entry to the left stays
+    shifted = jnp.concatenate([history[:, :1], history[:, :-1]], axis=1)
+    return jnp.where(before, history, jnp.where(first, entry[:, None], shifted))
+
+
+def _seen(history: jax.Array, boards: jax.Array) -> jax.Array:
+    """Returns bool[N]: whether the hashes uint32[N, 2] are in `history`.
+
+    Word 0 is looked up: a comparison with every STRIDE-th entry, then a binary search of as many
+    probes for each. Both words are compared with the entry found and with the next one, which may
+    share its word 0; three boards of a game that do are as rare as a collision of whole hashes.
+    """
+    last = history.shape[1] - 1
+    pivots = history[0, STRIDE - 1 :: STRIDE]
+    before = STRIDE * (pivots[:, None] < boards[None, :, 0]).sum(axis=0, dtype=jnp.int32)
+    for k in reversed(range(STRIDE.bit_length() - 1)):
+        probe = jnp.minimum(before + 2**k - 1, last)
+        before = jnp.where(_rows(history[0], probe) < boards[:, 0], before + 2**k, before)
+    nearest = [jnp.minimum(before + i, last) for i in range(2)]
+    found = [(_rows(history.T, entry) == boards).all(axis=1) for entry in nearest]
+    return found[0] | found[1]
+
+
+def _rows(table: jax.Array, index: jax.Array) -> jax.Array:
+    """Returns `table[index]` for an index known to be inside: unchecked, which XLA cannot know."""
+    return table.at[index].get(mode="promise_in_bounds")
+
+
+def _area(chain: jax.Array, size: int) -> jax.Array:
+    """Returns int32[2]: each seat's stones and the empty points that reach only them.
+
+    Reach spreads by one point at a time, in words that hold a row of the board. It goes on for as
+    many points as a path without shortcuts can have, L: each has four sides, on the edge of the
+    board three; L - 1 are shared with the next point, the others lead to the n * n - L other
+    points, each of which has at most four. So 4 L - 4 n - 2 (L - 1) <= 4 (n * n - L).
+    """
+    longest = (4 * size**2 + 4 * size - 2) // 6
+    bit = jnp.left_shift(jnp.uint32(1), jnp.arange(size, dtype=jnp.uint32))
+
+    def rows(points: jax.Array) -> list[jax.Array]:
+        packed = jnp.where(points.reshape(size, size), bit[None, :], jnp.uint32(0))
+        return list(packed.sum(axis=1, dtype=jnp.uint32))
+
+    empty = rows(chain == 0)
+
+    def spread(_: int, reach: list[list[jax.Array]]) -> list[list[jax.Array]]:
+        for _ in range(SPREADS):
+            reach = [_spread(seat, empty) for seat in reach]
+        return reach
+
+    reach = [rows(chain > 0), rows(chain < 0)]
+    reach = jax.lax.fori_loop(0, math.ceil(longest / SPREADS), spread, reach)
+    words = jnp.stack([jnp.stack(seat) for seat in reach])
+    return jax.lax.population_count(words & ~words[::-1]).sum(axis=1, dtype=jnp.int32)
+
+
+def _spread(reach: list[jax.Array], empty: list[jax.Array]) -> list[jax.Array]:
+    """Returns `reach` and the empty points beside it; a uint32[] for each row."""
+    above, below = [jnp.uint32(0), *reach[:-1]], [*reach[1:], jnp.uint32(0)]
+    return [
+        row | ((row << 1 | row >> 1 | up | down) & free)
+        for row, up, down, free in zip(reach, above, below, empty, strict=True)
+    ]
+
+
+def _shifted(board: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Returns what lies above, left, right and below each point of bool[n, n]; False outside."""
+    padded = jnp.pad(board, 1)
+    return padded[:-2, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:], padded[2:, 1:-1]
+
+
+@functools.cache
+def _adjacent(size: int) -> np.ndarray:
+    """Returns int32[N + 1, 4]: the points beside each; N for off the board, and beside a pass."""
+    points = size**2
+    padded = np.full((size + 2, size + 2), points, np.int32)
+    padded[1:-1, 1:-1] = np.arange(points).reshape(size, size)
+    sides = [padded[:-2, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:], padded[2:, 1:-1]]
+    table = np.stack(sides, axis=-1).reshape(points, 4)
+    return np.concatenate([table, np.full((1, 4), points, np.int32)])
+
+
+@functools.cache
+def _keys(size: int) -> np.ndarray:
+    """Returns uint32[2, N, 2]: for each seat's stone on each point a random key of two words."""
+    raw = np.random.PCG64(size).random_raw(2 * size**2)  # the same in every version of NumPy
+    words = np.stack([raw >> np.uint64(32), raw & np.uint64(2**32 - 1)], axis=-1)
+    return words.astype(np.uint32).reshape(2, size**2, 2)
