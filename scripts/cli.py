@@ -21,7 +21,6 @@ COMMANDS = {
     "new-game": "write the template of a new game",
 }
 MAX_CPU_DEVICES = 8
-COLLECTIVE_TIMEOUT = "xla_cpu_collective_call_terminate_timeout_seconds"
 
 
 def main() -> None:
@@ -64,14 +63,9 @@ def _run_command(command: str, argv: list[str]) -> int:
 
 def _one_device_per_core() -> None:
     """Lets a CPU be one device per core: jax runs some convolutions on one core a device."""
-    flags = os.environ.get("XLA_FLAGS", "")
-    if COLLECTIVE_TIMEOUT not in flags:
-        # Devices that are threads of a busy machine can wait for each other for long; by default
-        # XLA ends the process after 40 seconds.
-        os.environ["XLA_FLAGS"] = f"{flags} --{COLLECTIVE_TIMEOUT}=86400".strip()
     import jax
 
-    if "xla_force_host_platform_device_count" not in flags:
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         jax.config.update("jax_num_cpu_devices", min(cores, MAX_CPU_DEVICES))
 

@@ -22,6 +22,16 @@ def mesh() -> Mesh:
     return Mesh(np.array(jax.local_devices()), (AXIS,))
 
 
+def learner_mesh() -> Mesh:
+    """Returns the devices that train: all of them, but of a CPU's only the first.
+
+    A CPU's devices share one pool of threads. There an exchange between devices can wait for ever
+    for work that is queued behind it (seen with jax 0.10.2 on 2 cores, self-play under way).
+    """
+    devices = jax.local_devices()
+    return Mesh(np.array(devices[:1] if devices[0].platform == "cpu" else devices), (AXIS,))
+
+
 def replicated() -> NamedSharding:
     """Returns the placement of arrays that are whole on every device."""
     return NamedSharding(mesh(), WHOLE)
@@ -37,11 +47,23 @@ def split_lanes(tree: Any) -> Any:
     return jax.device_put(tree, NamedSharding(mesh(), BY_LANE))
 
 
-def shard(function: Callable[..., Any], in_specs: Any, out_specs: Any) -> Callable[..., Any]:
-    """Returns `function` run on every device, with its share of each argument."""
+def to_learner(tree: Any) -> Any:
+    """Puts a copy of every leaf on every device that trains."""
+    return jax.device_put(tree, NamedSharding(learner_mesh(), WHOLE))
+
+
+def split_rows(tree: Any) -> Any:
+    """Splits every leaf of a training batch over the devices that train."""
+    return jax.device_put(tree, NamedSharding(learner_mesh(), BY_LANE))
+
+
+def shard(
+    function: Callable[..., Any], over: Mesh, in_specs: Any, out_specs: Any
+) -> Callable[..., Any]:
+    """Returns `function` run on every device of `over`, with its share of each argument."""
     return jax.shard_map(
         function,
-        mesh=mesh(),
+        mesh=over,
         in_specs=in_specs,
         out_specs=out_specs,
         check_vma=False,  # else every loop carry that starts as a constant needs a cast
@@ -60,7 +82,7 @@ def data_parallel(
     def on_one_device(variables: Any, batch: Any, key: jax.Array) -> Any:
         return function(variables, batch, jax.random.fold_in(key, jax.lax.axis_index(AXIS)))
 
-    return shard(on_one_device, in_specs=(WHOLE, BY_LANE, WHOLE), out_specs=out_specs)
+    return shard(on_one_device, mesh(), in_specs=(WHOLE, BY_LANE, WHOLE), out_specs=out_specs)
 
 
 def sum_shares(tree: Any) -> Any:

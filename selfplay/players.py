@@ -73,19 +73,28 @@ class Player:
         return self.act(self.variables, states, key, history)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def _act_on_device(act: Act, variables: Variables, states: State, key: jax.Array) -> SearchResult:
     """The one place where a player's work reaches the devices: each takes a share of the batch."""
     count = len(states.to_play)
-    missing = -count % devices.mesh().size
+    result = _act_in_shares(act, variables, states, key)
+    if devices.mesh().size > 1:
+        # By way of the host: joining shares on the devices is an exchange, see `learner_mesh`.
+        result = jax.device_get(result)
+    kept: SearchResult = jax.tree.map(lambda leaf: leaf[:count], result)
+    return kept
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _act_in_shares(act: Act, variables: Variables, states: State, key: jax.Array) -> SearchResult:
+    """Returns the result for the batch, filled up with its last position to equal shares."""
+    missing = -len(states.to_play) % devices.mesh().size
 
     def fill(leaf: jax.Array) -> jax.Array:
         return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], missing, axis=0)])
 
     padded = jax.tree.map(fill, states) if missing else states
-    result = devices.data_parallel(act)(variables, padded, key)
-    kept: SearchResult = jax.tree.map(lambda leaf: leaf[:count], result)
-    return kept
+    result: SearchResult = devices.data_parallel(act)(variables, padded, key)
+    return result
 
 
 def search_player(

@@ -5,9 +5,6 @@ import os
 import jax
 import pytest
 
-from scripts.cli import COLLECTIVE_TIMEOUT
-
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --{COLLECTIVE_TIMEOUT}=3600"
 jax.config.update("jax_numpy_rank_promotion", "raise")
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     jax.config.update("jax_num_cpu_devices", 2)  # so that everything is tested split over devices

@@ -150,6 +150,7 @@ def make_train_step(network: Network, game: Game[Any], config: LearnerConfig) ->
 
     share_out = devices.shard(
         gradients_of_share,
+        devices.learner_mesh(),
         in_specs=(devices.WHOLE, devices.WHOLE, devices.BY_LANE),
         out_specs=devices.WHOLE,
     )
@@ -178,8 +179,7 @@ def make_train_step(network: Network, game: Game[Any], config: LearnerConfig) ->
         metrics["learning_rate"] = rate
         return after, metrics
 
-    # The rows are split over the devices, the state is whole on each.
-    return jax.jit(train_step, donate_argnums=0, out_shardings=devices.replicated())
+    return jax.jit(train_step, donate_argnums=0)
 
 
 def learning_rate(config: LearnerConfig, step: jax.Array, horizon: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import jax
 import games
 from games.game import Game
 from mcts import SearchConfig
+from selfplay import devices
 from selfplay.players import Player, policy_player, search_player
 from training.checkpoint import CheckpointStore, unflatten
 from training.config import RunConfig
@@ -47,7 +48,8 @@ def load_player(
     step = _find_step(folder, checkpoint)
     game = games.load(config.game)
     network = network_of(config, game)
-    variables = jax.jit(network.fold)(*load_weights(folder, step, network))
+    folded = jax.jit(network.fold)(*load_weights(folder, step, network))
+    variables = devices.replicate(folded)
     name = f"{os.path.normpath(path)}@{step}"
     return make_player(name, game, network, variables, config.search, simulations, temperature)
 

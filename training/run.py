@@ -91,6 +91,11 @@ class Run:
         self.fold = jax.jit(self.network.fold)
         self.train_step = learner.make_train_step(self.network, self.game, config.learner)
         self.symmetries = len(self.game.symmetries())
+        if config.learner.batch % devices.learner_mesh().size:
+            raise ValueError(
+                f"learner.batch must be a multiple of the {devices.learner_mesh().size} devices, "
+                f"got {config.learner.batch}"
+            )
         self.store = CheckpointStore(folder.path, config.checkpoint)
         self.replay = ReplayBuffer(config.replay)
         self.recorder = Recorder()
@@ -113,12 +118,15 @@ class Run:
         by_iterations = limits.iterations and self.progress.iteration >= limits.iterations
         return bool(by_iterations or (limits.minutes and self.seconds() >= 60 * limits.minutes))
 
+    def folded(self, weights: Weights) -> Any:
+        """Returns weights as self-play and evaluation run them, on every device."""
+        return devices.replicate(self.fold(weights.params, weights.batch_stats))
+
     # ---- the stations of the loop -------------------------------------------------------------
 
     def amplify(self, index: int, acting: Weights, before: self_play.SelfPlayState) -> Call:
         """Dispatches self-play call `index`; returns at once."""
-        variables = self.fold(acting.params, acting.batch_stats)
-        after, trajectory = self.play(variables, before, self.key(PLAY, index))
+        after, trajectory = self.play(self.folded(acting), before, self.key(PLAY, index))
         return Call(acting, before, after, trajectory)
 
     def record(self, call: Call) -> dict[str, Any]:
@@ -162,8 +170,7 @@ class Run:
 
     def evaluate(self, state: TrainState) -> bool:
         """Measures the averaged weights; returns whether they are the best so far."""
-        weights = _averages(state, self.progress.step)
-        variables = self.fold(weights.params, weights.batch_stats)
+        variables = self.folded(_averages(state, self.progress.step))
         result = evaluate_run(self.config, self.game, self.network, variables, self.config.seed)
         self._emit({"kind": "evaluation", **self._where(), **result})
         best = self.progress.best_loss
@@ -202,7 +209,7 @@ class Run:
                 average_params=jax.tree.map(np.copy, params),
                 average_batch_stats=jax.tree.map(np.copy, stats),
             )
-        state = devices.replicate(state)
+        state = devices.to_learner(state)
         before = self_play.start(self.game, self.config.self_play, self.key(OPEN, 0))
         if self.config.learner.horizon_steps:
             self.progress.horizon = self.config.learner.horizon_steps
@@ -351,6 +358,6 @@ def _averages(state: TrainState, step: int) -> Weights:
 
 
 def _minibatch(rows: Sample, symmetry: np.ndarray) -> Minibatch:
-    """Returns what a training step needs of its rows, split over the devices."""
+    """Returns what a training step needs of its rows, where it trains."""
     fields = {name: getattr(rows, name) for name in Minibatch._fields if name != "symmetry"}
-    return Minibatch(**devices.split_lanes(fields | {"symmetry": symmetry}))
+    return Minibatch(**devices.split_rows(fields | {"symmetry": symmetry}))

@@ -44,8 +44,8 @@ def unpack(saved: Checkpoint, state: TrainState, games: SelfPlayState) -> Snapsh
     """
     acting = (state.average_params, state.average_batch_stats)
     return Snapshot(
-        state=devices.replicate(unflatten(state, under("state", saved.train_state))),
-        acting=devices.replicate(unflatten(acting, under("acting", saved.train_state))),
+        state=devices.to_learner(unflatten(state, under("state", saved.train_state))),
+        acting=devices.to_learner(unflatten(acting, under("acting", saved.train_state))),
         games=devices.split_lanes(unflatten(games, under("games", saved.games))),
         pending=under("pending", saved.games) or None,
         counters=saved.counters,
