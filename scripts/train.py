@@ -93,7 +93,12 @@ def run(args: Args) -> int:
     say(f"run: {folder.path}")
     with folder.lock(), _stop_on_signal() as stop:
         folder.write_config(config)  # limits may have changed
-        with _display(config) as watch:
+        with _display(config) as show, _tensorboard(folder, config) as write:
+
+            def watch(line: dict[str, Any]) -> None:
+                show(line)
+                write(line)
+
             finished = train(folder, config, watch, stop, source)
     metrics = folder.read_metrics()
     last = metrics[-1] if metrics else {}
@@ -157,7 +162,7 @@ def _stop_on_signal() -> Iterator[Callable[[], bool]]:
 
 @contextlib.contextmanager
 def _display(config: RunConfig) -> Iterator[Watch]:
-    """Shows the run live; also writes TensorBoard files if asked."""
+    """Shows the run live."""
     by_time = not config.iterations
     total = config.minutes * 60 if by_time else config.iterations
     previous: dict[str, Any] = {}
@@ -174,6 +179,26 @@ def _display(config: RunConfig) -> Iterator[Watch]:
             update(line["seconds"] if by_time else line["iteration"], note)
 
         yield watch
+
+
+@contextlib.contextmanager
+def _tensorboard(folder: RunFolder, config: RunConfig) -> Iterator[Watch]:
+    """Writes the numbers of metrics.jsonl as TensorBoard files, if the run asks for it."""
+    if not config.tensorboard:
+        yield lambda line: None
+        return
+    try:
+        import tensorboardX
+    except ModuleNotFoundError:
+        raise ValueError("--tensorboard needs a package: pip install tensorboardX") from None
+    with tensorboardX.SummaryWriter(str(folder.path / "tensorboard")) as writer:
+
+        def write(line: dict[str, Any]) -> None:
+            for name, value in line.items():
+                if isinstance(value, int | float) and name != "iteration":
+                    writer.add_scalar(f"{line['kind']}/{name}", value, line["iteration"])
+
+        yield write
 
 
 def _describe(line: dict[str, Any], previous: dict[str, Any], config: RunConfig) -> str:

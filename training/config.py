@@ -57,7 +57,7 @@ class RunConfig:
     iterations: int = 0
     """Stop after this many self-play calls; 0: no limit."""
     tensorboard: bool = False
-    """Also write TensorBoard files (pip install 'selfplay[tensorboard]')."""
+    """Also write TensorBoard files (pip install tensorboardX)."""
     network: NetworkConfig = NetworkConfig()
     search: SearchConfig = SearchConfig()
     self_play: SelfPlayConfig = SelfPlayConfig()
