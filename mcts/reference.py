@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import mctx
 
 from games.game import Game, S
-from mcts.search import Evaluate, SearchConfig, SearchResult, Variables, mask_illegal
+from mcts.config import SearchConfig
+from mcts.contract import Evaluate, SearchResult, Variables, mask_illegal
 
 
 def search(
@@ -30,6 +31,7 @@ def search(
         "rng_key": search_key,
         "recurrent_fn": expand,
         "num_simulations": config.simulations,
+        "max_depth": config.depth(game.max_plies),
         "invalid_actions": ~legal,
     }
     if config.policy == "gumbel":
