@@ -46,7 +46,7 @@ def search(
     if config.policy == "gumbel":
         noise = config.gumbel_scale * jax.random.gumbel(jax.random.split(jax.random.split(key)[1])[1], logits.shape, logits.dtype)
         considered = jnp.minimum(config.max_considered_actions, legal.sum(axis=-1, dtype=jnp.int32))
-        gumbel = Gumbel(noise, considered, schedule(config))
+        gumbel = Gumbel(noise, considered, jnp.asarray(schedule(config)))
     else:
         from mcts.reference import _add_dirichlet_noise
         noised = _add_dirichlet_noise(jax.random.split(key)[0], prior, legal, config)
@@ -54,7 +54,7 @@ def search(
     row = tree.grow(game, evaluate, variables, state, Evaluation(logits, root.value), gumbel, config)
     if gumbel:
         values = completed_values(config, row)
-        action = halving_action(gumbel.noise, row, values, row.visits.max(axis=-1).astype(jnp.int32))
+        action = halving_action(gumbel.noise, row, values, row.visits.max(axis=-1))
         weights = jax.nn.softmax(mask_illegal(row.prior + values, legal))
     else:
         action = row.visits.argmax(axis=-1)

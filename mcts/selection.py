@@ -21,7 +21,7 @@ class Row(NamedTuple):
     """What a node knows of its A actions; values are for the seat to play at it."""
 
     prior: jax.Array  # float[..., A], as `to_prior` returns it
-    visits: jax.Array  # int[..., A]
+    visits: jax.Array  # float[..., A]
     value_sum: jax.Array  # float[..., A], over the visits
     raw_value: jax.Array  # float[...], the network's value of the node
 
@@ -39,7 +39,7 @@ class Gumbel(NamedTuple):
 
     noise: jax.Array  # float[B, A]
     considered: jax.Array  # int32[B], how many actions it starts from
-    schedule: np.ndarray  # int32[considered actions + 1, n + 1], see `schedule`
+    schedule: jax.Array  # int32[considered actions + 1, n + 1], see `schedule`
 
 
 def to_prior(config: SearchConfig, masked_logits: jax.Array) -> jax.Array:
@@ -62,22 +62,16 @@ def interior_action(config: SearchConfig, row: Row) -> jax.Array:
     return _gumbel_interior(row, completed_values(config, row))
 
 
-def node_actions(config: SearchConfig, row: Row, gumbel: Gumbel | None, done: jax.Array):
-    """Returns int32[B, D]: the next action at the D nodes of B paths, of which the first is a root.
+def root_action(config: SearchConfig, row: Row, gumbel: Gumbel | None, done: jax.Array) -> jax.Array:
+    """Returns int32[B]: the next action at the root, after `done` simulations.
 
     Args:
-      row: with leading axes `[B, D]`.
       gumbel: the root's noise; None for PUCT, which treats the root like any other node.
-      done: int32[], simulations made so far.
     """
     if gumbel is None:
         return interior_action(config, row)
-    values = completed_values(config, row)
-    interior = _gumbel_interior(row, values)
-    root = jax.tree.map(lambda x: x[:, 0], row)
-    wanted = jnp.asarray(gumbel.schedule)[gumbel.considered, done]
-    first = halving_action(gumbel.noise, root, values[:, 0], wanted)
-    return jnp.concatenate([first[:, None], interior[:, 1:]], axis=1)
+    wanted = gumbel.schedule[gumbel.considered, done]
+    return halving_action(gumbel.noise, row, completed_values(config, row), wanted)
 
 
 def halving_action(
@@ -136,7 +130,7 @@ def _puct_score(config: SearchConfig, row: Row) -> jax.Array:
     q = jnp.where(visited, q, filler[config.first_play])
     if config.puct_values != "plain":
         q = (q - least) / jnp.maximum(most - least, EPSILON)
-    count = 1.0 + row.visits.sum(axis=-1, keepdims=True).astype(q.dtype)
+    count = 1 + row.visits.sum(axis=-1, keepdims=True)
     weight = config.pb_c_init + jnp.log((count + config.pb_c_base + 1) / config.pb_c_base)
     return q + jnp.sqrt(count) * weight * row.prior / (row.visits + 1)
 

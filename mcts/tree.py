@@ -9,13 +9,14 @@ Three caches replace the walks down and up the tree:
 A simulation changes the visits and values of the nodes on its path and of no other, and the rules
 of selection look at one node's own row, so rescoring the path keeps all caches exact.
 
-An edge is numbered `node * A + action`; node 0 is the root, simulation t makes node t + 1. A
-finished position is never expanded: it is a leaf whose edge stays its own leaf, and so is a node at
-the depth cap. Reaching it again steps into it again and backs up its value once more; the node that
-this simulation makes is a copy to which no edge leads.
+An edge is numbered `node * A + action`. Node 0 is the root, simulation t makes node t + 1. Neither
+a finished position nor a node at the depth cap is ever expanded: the edge to it stays its own leaf.
+Reaching it again steps into it again and backs up the same value once more; the node that this
+simulation makes is a spare copy to which no edge leads.
 """
 
-from typing import Generic, NamedTuple
+import functools
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,25 +24,31 @@ import jax.numpy as jnp
 from games.game import Game, S
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Evaluation, Variables, mask_illegal
-from mcts.selection import Gumbel, Row, node_actions, to_prior
+from mcts.selection import Gumbel, Row, interior_action, root_action, to_prior
+
+T = TypeVar("T")
+DESCEND = -1  # in place of a leaf: the best edge leads along the path
 
 
 class Tree(NamedTuple, Generic[S]):
-    """B trees of N nodes and A actions, depth at most D; node-major: a new node is one slab."""
+    """B trees of N nodes and A actions, depth at most D.
 
-    state: S  # each leaf [N, B, ...]
-    path: jax.Array  # int[N, B, D], edges from the root into the node, then -1
-    raw_value: jax.Array  # float[N, B], for the seat to play there
-    sign: jax.Array  # int8[N, B], 1 where seat 0 is to play, else -1
-    prior: jax.Array  # float[N, B, A], see `selection.to_prior`
-    visits: jax.Array  # int[N, B, A]
-    value_sum: jax.Array  # float[N, B, A], over the visits, for seat 0
-    leaf: jax.Array  # int[N, B, A], the edge where descent through this edge ends
-    
+    Node n of tree b is row `n * B + b`, so the nodes that a simulation makes are one slab. Kept flat
+    in the loop, for a write through a reshaped view costs XLA a copy of the whole array.
+    """
+
+    state: S  # each leaf [N * B, ...]
+    path: jax.Array  # int[N * B, D], edges from the root into the node, then -1
+    node: jax.Array  # float[N * B, 2]: own value for the seat to play; 1 if that is seat 0, else -1
+    edges: jax.Array  # float[N * B, 3, A]: prior (see `to_prior`), visits, sum of values for seat 0
+    leaf: jax.Array  # int[N * B * A], the edge where greedy descent through this edge ends
+
 
 class Search(NamedTuple, Generic[S]):
+    """What a simulation starts from."""
+
     tree: Tree[S]
-    next_edge: jax.Array  # int32[B], the leaf that the next simulation starts from
+    edge: jax.Array  # int32[B], the leaf: the edge to step along
 
 
 def grow(
@@ -56,99 +63,79 @@ def grow(
     """Runs all simulations from B roots and returns the roots' rows, leading axis B.
 
     Args:
-      root: the roots' evaluation with masked logits and, for PUCT, its noise within.
+      root: what is to be believed of `state`: masked logits, with noise if they shall have any.
+      gumbel: for the policy `gumbel`, else None.
     """
-    tree = _plant(game, state, root, config)
-    first = node_actions(config, jax.tree.map(lambda x: x[:, None], _root_row(tree)), gumbel, jnp.int32(0))
 
     def simulate(done: jax.Array, search: Search[S]) -> Search[S]:
         return _simulate(game, evaluate, variables, gumbel, config, search, done)
 
-    search = jax.lax.fori_loop(0, config.simulations, simulate, Search(tree, first[:, 0]))
-    return _root_row(search.tree)
+    tree = _plant(game, state, root, config)
+    batch = len(root.value)
+    first = root_action(config, _root_row(tree, batch), gumbel, jnp.int32(0))
+    search = jax.lax.fori_loop(0, config.simulations, simulate, Search(tree, first))
+    return _root_row(search.tree, batch)
 
 
 def _plant(game: Game[S], state: S, root: Evaluation, config: SearchConfig) -> Tree[S]:
-    batch, num_actions = root.prior_logits.shape
+    """Returns trees of one node, with room for all others."""
     nodes = config.simulations + 1
-    depth = config.depth(game.max_plies)
-    edge_dtype = _width(nodes * num_actions)
+    edge_dtype = _narrowest(nodes * game.num_actions)
+    prior = to_prior(config, root.prior_logits)
+    no_path = jnp.full((*root.value.shape, config.depth(game.max_plies)), -1, edge_dtype)
 
+    # By padding, not by `jnp.zeros`: so the loop's state varies over devices as the roots do, which
+    # `jax.shard_map` insists on.
     def room(row: jax.Array) -> jax.Array:
-        return jnp.pad(row[None], [(0, nodes - 1)] + [(0, 0)] * row.ndim)
+        return jnp.pad(row, [(0, (nodes - 1) * len(row))] + [(0, 0)] * (row.ndim - 1))
 
-    none = jnp.zeros_like(root.prior_logits)
     return Tree(
         state=jax.tree.map(room, state),
-        path=room(jnp.full((batch, depth), -1, edge_dtype)),
-        raw_value=room(root.value),
-        sign=room(_sign(state)),
-        prior=room(to_prior(config, root.prior_logits)),
-        visits=room(none.astype(_width(config.simulations))),
-        value_sum=room(none),
-        leaf=room(_own_edges(0, batch, num_actions, edge_dtype)),
+        path=room(no_path),
+        node=room(_node(state, root.value)),
+        edges=room(_new_edges(prior)),
+        leaf=room(_own_edges(prior, jnp.int32(0)).astype(edge_dtype)),
     )
 
 
-def _simulate(game, evaluate, variables, gumbel, config, search, done):
+def _simulate(
+    game: Game[S],
+    evaluate: Evaluate,
+    variables: Variables,
+    gumbel: Gumbel | None,
+    config: SearchConfig,
+    search: Search[S],
+    done: jax.Array,
+) -> Search[S]:
+    """Steps along the leaf edge, evaluates, backs up, and finds the next leaf."""
     tree, edge = search
-    num_actions, depth_cap = tree.prior.shape[-1], tree.path.shape[-1]
-    lane = jnp.arange(edge.shape[0])
-    parent, action = edge // num_actions, edge % num_actions
-    path = tree.path[parent, lane].astype(jnp.int32)
-    depth = (path >= 0).sum(axis=-1, dtype=jnp.int32)
-    path = jnp.where(jnp.arange(depth_cap)[None] == depth[:, None], edge[:, None], path)
+    num_actions, max_depth = tree.edges.shape[-1], tree.path.shape[-1]
+    parent = edge // num_actions * edge.shape[0] + jnp.arange(edge.shape[0], dtype=jnp.int32)
+    state = jax.vmap(game.step)(_rows(tree.state, parent), edge % num_actions)
+    value, prior = _evaluate(game, evaluate, variables, config, state)
+    path, length = _lengthen(_rows(tree.path, parent).astype(jnp.int32), edge)
 
-    parent_state = jax.tree.map(lambda x: x[parent, lane], tree.state)
-    child = jax.vmap(game.step)(parent_state, action)
-    value, prior = _evaluate(game, evaluate, variables, config, child)
-
-    on_path = path >= 0
-    nodes = jnp.maximum(path, 0) // num_actions
-    actions = jnp.maximum(path, 0) % num_actions
-    col = lane[:, None]
-    taken = (jnp.arange(num_actions)[None, None] == actions[..., None]) & on_path[..., None]
-    value0 = _sign(child) * value
-    sign = tree.sign[nodes, col]
-    row = Row(
-        prior=tree.prior[nodes, col],
-        visits=tree.visits[nodes, col] + taken,
-        value_sum=sign[..., None] * (tree.value_sum[nodes, col] + jnp.where(taken, value0[:, None, None], 0)),
-        raw_value=tree.raw_value[nodes, col],
-    )
-    best = node_actions(config, row, gumbel, done + 1)
-    off = tree.leaf[nodes, col, best].astype(jnp.int32)
-    new = done + 1
-    stuck = child.terminated | (depth + 1 == depth_cap)
-    end = jnp.where(stuck, edge, new * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32))
-    leaf = _chain(off, (best != actions) | ~on_path, jnp.where(on_path, 0, 1), end)
-    where = jnp.where(on_path, nodes, tree.prior.shape[0])
+    here = done + 1
+    node = _node(state, value)
     tree = Tree(
-        state=jax.tree.map(lambda x, y: x.at[new].set(y), tree.state, child),
-        path=tree.path.at[new].set(path.astype(tree.path.dtype)),
-        raw_value=tree.raw_value.at[new].set(value),
-        sign=tree.sign.at[new].set(_sign(child)),
-        prior=tree.prior.at[new].set(prior),
-        visits=tree.visits.at[where, col, actions].add(1, mode="drop", unique_indices=True),
-        value_sum=tree.value_sum.at[where, col, actions].add(value0[:, None], mode="drop", unique_indices=True),
-        leaf=tree.leaf.at[new].set(_own_edges(new, edge.shape[0], num_actions, tree.leaf.dtype))
-            .at[where, col, actions].set(leaf[:, 1:].astype(tree.leaf.dtype), mode="drop", unique_indices=True),
+        state=_put(tree.state, here, state),
+        path=_put(tree.path, here, path),
+        node=_put(tree.node, here, node),
+        edges=_back_up(_put(tree.edges, here, _new_edges(prior)), path, node[:, 0] * node[:, 1]),
+        leaf=_put(tree.leaf, here, _own_edges(prior, here)),
     )
-    return Search(tree, leaf[:, 0])
+    # Every rule agrees on a node without visits: the likeliest action.
+    onward = here * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32)
+    end = jnp.where(state.terminated | (length == max_depth), edge, onward)
+    ways_out = _ways_out(tree, path, _best_edges(tree, path, length, gumbel, config, here))
+    leaf = _leaves(ways_out, path, end)
+    return Search(tree._replace(leaf=_cache(tree, path, leaf[:, 1:])), leaf[:, 0])
 
 
-def _chain(off, leaves, beyond, end):
-    depth = off.shape[1]
-    at = jnp.where(leaves, jnp.arange(depth, dtype=jnp.int32)[None], depth)
-    first = jax.lax.cummin(at, axis=1, reverse=True)
-    off = jnp.where(beyond == 1, end[:, None], off)
-    off = jnp.concatenate([off, end[:, None]], axis=1)
-    first = jnp.concatenate([first, jnp.full_like(first[:, :1], depth)], axis=1)
-    return jnp.take_along_axis(off, first, axis=1)
-
-
-def _evaluate(game, evaluate, variables, config, state):
-    """Returns the value for the seat to play and the prior of B new nodes."""
+def _evaluate(
+    game: Game[S], evaluate: Evaluate, variables: Variables, config: SearchConfig, state: S
+) -> tuple[jax.Array, jax.Array]:
+    """Returns float[B], the values for the seats to play, and float[B, A], the priors."""
     evaluation = evaluate(variables, jax.vmap(game.observe)(state))
     returns = jax.vmap(game.returns)(state).astype(evaluation.value.dtype)
     result = jnp.where(state.to_play == 0, returns[:, 0], returns[:, 1])
@@ -157,18 +144,188 @@ def _evaluate(game, evaluate, variables, config, state):
     return value, to_prior(config, mask_illegal(evaluation.prior_logits, state.legal_action_mask))
 
 
-def _root_row(tree):
-    return Row(tree.prior[0], tree.visits[0], tree.sign[0][:, None] * tree.value_sum[0], tree.raw_value[0])
+def _lengthen(path: jax.Array, edge: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns int32[B, D], the paths with one more edge, and int32[B], how many edges they have."""
+    length = (path >= 0).sum(axis=1, dtype=jnp.int32)
+    last = jnp.arange(path.shape[1], dtype=jnp.int32)[None] == length[:, None]
+    return jnp.where(last, edge[:, None], path), length + 1
 
 
-def _own_edges(node, batch, num_actions, dtype):
-    edges = node * num_actions + jnp.arange(num_actions, dtype=jnp.int32)
-    return jnp.broadcast_to(edges.astype(dtype), (batch, num_actions))
+def _back_up(edges: jax.Array, path: jax.Array, value: jax.Array) -> jax.Array:
+    """Returns `edges` with a visit of float[B] `value`, for seat 0, at every edge of the paths."""
+    rows, _, num_actions = edges.shape
+    visit = jnp.stack([jnp.ones_like(value), value], axis=-1)
+    visit = jnp.broadcast_to(visit[:, None], (*path.shape, 2))
+    added = edges.at[_row_of(path, num_actions, beyond=rows), 1:, path % num_actions]
+    return added.add(visit, mode="drop", unique_indices=True)
 
 
-def _sign(state):
-    return jnp.where(state.to_play == 0, 1, -1).astype(jnp.int8)
+def _best_edges(
+    tree: Tree[S],
+    path: jax.Array,
+    length: jax.Array,
+    gumbel: Gumbel | None,
+    config: SearchConfig,
+    done: jax.Array,
+) -> jax.Array:
+    """Returns int32[B, D]: the best edge of each node on the paths; anything beyond their ends."""
+    # On a GPU, idle threads cost nothing and a branch waits for the host; on a CPU it is the other
+    # way round. (Both give the same numbers.)
+    best = jax.lax.platform_dependent(
+        tree.edges,
+        tree.node,
+        path,
+        length,
+        cpu=functools.partial(_rescore_packed, config),
+        default=functools.partial(_rescore, config),
+    )
+    if gumbel is None:
+        return best
+    root = root_action(config, _root_row(tree, len(path)), gumbel, done)
+    return jnp.concatenate([root[:, None], best[:, 1:]], axis=1)
 
 
-def _width(largest: int):
-    return next(t for t in (jnp.int8, jnp.int16, jnp.int32) if largest <= jnp.iinfo(t).max)
+def _rescore(
+    config: SearchConfig, edges: jax.Array, node: jax.Array, path: jax.Array, length: jax.Array
+) -> jax.Array:
+    del length
+    batch = len(path)
+    lane = jnp.broadcast_to(jnp.arange(batch, dtype=jnp.int32)[:, None], path.shape)
+    return _rescore_at(config, edges, node, path, lane, batch)
+
+
+def _rescore_packed(
+    config: SearchConfig, edges: jax.Array, node: jax.Array, path: jax.Array, length: jax.Array
+) -> jax.Array:
+    """Like `_rescore`, but with the paths strung together, so that short ones cost little."""
+    batch, max_depth = path.shape
+    stop = jnp.cumsum(length)
+    start = stop - length
+
+    def rescore(size: int) -> jax.Array:
+        lane = jnp.repeat(jnp.arange(batch, dtype=jnp.int32), length, total_repeat_length=size)
+        position = jnp.minimum(jnp.arange(size, dtype=jnp.int32) - start[lane], max_depth - 1)
+        edge = path.reshape(-1)[lane * max_depth + position]
+        best = _rescore_at(config, edges, node, edge, lane, batch)
+        place = start[:, None] + jnp.arange(max_depth, dtype=jnp.int32)[None]
+        return best[jnp.minimum(place, size - 1)]
+
+    sizes = [batch * mean for mean in (2, 4, 8, 16) if mean < max_depth] + [batch * max_depth]
+    fits = jnp.sum(jnp.array(sizes) < stop[-1])
+    return jax.lax.switch(fits, [functools.partial(rescore, size) for size in sizes])
+
+
+def _rescore_at(
+    config: SearchConfig,
+    edges: jax.Array,
+    node: jax.Array,
+    edge: jax.Array,
+    lane: jax.Array,
+    batch: int,
+) -> jax.Array:
+    """Returns int32[...]: the best edge of the node that int32[...] `edge` of `lane` starts at."""
+    num_actions = edges.shape[-1]
+    start = jnp.maximum(edge, 0) // num_actions
+    rows, own = _rows((edges, node), start * batch + lane)
+    return start * num_actions + interior_action(config, _row(rows, own))
+
+
+def _ways_out(tree: Tree[S], path: jax.Array, best: jax.Array) -> jax.Array:
+    """Returns int32[B, D]: where descent from each node ends if its best edge leaves the path.
+
+    Off the path nothing has changed, so the leaf cached there still holds.
+    """
+    num_actions = tree.edges.shape[-1]
+    cached = tree.leaf.at[_row_of(best, num_actions) * num_actions + best % num_actions]
+    leaf = cached.get(mode="promise_in_bounds").astype(jnp.int32)
+    return jnp.where(best == path, DESCEND, leaf)
+
+
+def _leaves(ways_out: jax.Array, path: jax.Array, end: jax.Array) -> jax.Array:
+    """Returns int32[B, D + 1]: where descent ends from each node on the paths.
+
+    It follows the path up to the first way out, else to int32[B] `end`, its own leaf.
+    """
+    ways_out = jnp.where(path >= 0, ways_out, end[:, None])
+    first = _next_true(ways_out != DESCEND)
+    ways_out = jnp.concatenate([ways_out, end[:, None]], axis=1)
+    leaf = jnp.take_along_axis(ways_out, first, axis=1, mode="promise_in_bounds")
+    return jnp.concatenate([leaf, end[:, None]], axis=1)
+
+
+def _next_true(flags: jax.Array) -> jax.Array:
+    """Returns int32[B, D]: the first position at or after each where `flags` holds, D if none.
+
+    The flags become the bits of 32-bit words, where finding the next one takes no loop.
+    """
+    depth = flags.shape[1]
+    position = jnp.arange(depth, dtype=jnp.int32)[None]
+    found = jnp.full_like(flags, depth, jnp.int32)
+    for start in reversed(range(0, depth, 32)):
+        part = flags[:, start : start + 32].astype(jnp.uint32)
+        word = (part << jnp.arange(part.shape[1], dtype=jnp.uint32)[None]).sum(axis=1, dtype=jnp.uint32)
+        skipped = jnp.clip(position - start, 0, 31)
+        rest = jnp.where(position < start + 32, word[:, None] >> skipped.astype(jnp.uint32), 0)
+        zeros = jax.lax.population_count(~rest & (rest - 1)).astype(jnp.int32)
+        found = jnp.where(rest > 0, start + skipped + zeros, found)
+    return found
+
+
+def _cache(tree: Tree[S], path: jax.Array, leaf: jax.Array) -> jax.Array:
+    """Returns `tree.leaf` with int32[B, D] `leaf` at the edges of the paths."""
+    rows, _, num_actions = tree.edges.shape
+    row = _row_of(path, num_actions, beyond=rows)
+    at = tree.leaf.at[row * num_actions + path % num_actions]
+    return at.set(leaf.astype(tree.leaf.dtype), mode="drop", unique_indices=True)
+
+
+def _row_of(edge: jax.Array, num_actions: int, beyond: int = 0) -> jax.Array:
+    """Returns int32[B, D]: the row, `node * B + lane`, that an edge starts at; `beyond` if none."""
+    lane = jnp.arange(edge.shape[0], dtype=jnp.int32)[:, None]
+    return jnp.where(edge >= 0, edge // num_actions * edge.shape[0] + lane, beyond)
+
+
+def _rows(arrays: T, row: jax.Array) -> T:
+    """Returns int32[...] rows of each leaf."""
+    return jax.tree.map(lambda x: x.at[row].get(mode="promise_in_bounds"), arrays)
+
+
+def _put(arrays: T, node: jax.Array, new: T) -> T:
+    """Returns the arrays with the slab of `node` replaced: a contiguous write in place."""
+
+    def put(x: jax.Array, y: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_update_slice_in_dim(x, y.astype(x.dtype), node * len(y), 0)
+
+    return jax.tree.map(put, arrays, new)
+
+
+def _root_row(tree: Tree[S], batch: int) -> Row:
+    return _row(tree.edges[:batch], tree.node[:batch])
+
+
+def _row(edges: jax.Array, node: jax.Array) -> Row:
+    """Returns the row as the seat to play sees it, of float[..., 3, A] and float[..., 2]."""
+    sign = node[..., 1:]
+    return Row(edges[..., 0, :], edges[..., 1, :], sign * edges[..., 2, :], node[..., 0])
+
+
+def _node(state: S, value: jax.Array) -> jax.Array:
+    sign = jnp.where(state.to_play == 0, 1, -1).astype(value.dtype)
+    return jnp.stack([value, sign], axis=-1)
+
+
+def _new_edges(prior: jax.Array) -> jax.Array:
+    """Returns float[B, 3, A]: edges without visits."""
+    return jnp.pad(prior[:, None], [(0, 0), (0, 2), (0, 0)])
+
+
+def _own_edges(prior: jax.Array, node: jax.Array) -> jax.Array:
+    """Returns int32[B * A]: the edges that start at `node`."""
+    batch, num_actions = prior.shape
+    return node * num_actions + jnp.tile(jnp.arange(num_actions, dtype=jnp.int32), batch)
+
+
+def _narrowest(largest: int) -> jnp.dtype:
+    """Returns the narrowest signed type that holds `largest`."""
+    types = (jnp.dtype(t) for t in (jnp.int8, jnp.int16, jnp.int32))
+    return next(t for t in types if largest <= jnp.iinfo(t).max)
