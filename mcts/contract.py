@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
+from games.game import Game, S
+
 Variables: TypeAlias = Any  # what a network is evaluated with; any pytree
 
 
@@ -33,6 +35,18 @@ class SearchResult(NamedTuple):
     q: jax.Array  # float32[B, A], searched value of each action; the root's where unvisited
     prior: jax.Array  # float32[B, A], the network's policy over legal actions, without noise
     raw_value: jax.Array  # float32[B], the network's value of the root
+
+
+def judge(game: Game[S], evaluate: Evaluate, variables: Variables, state: S) -> Evaluation:
+    """Returns what a search believes of B positions: masked logits, and the result where ended."""
+    opinion = evaluate(variables, jax.vmap(game.observe)(state))
+    returns = jax.vmap(game.returns)(state).astype(opinion.value.dtype)
+    result = jnp.where(state.to_play == 0, returns[:, 0], returns[:, 1])
+    return Evaluation(
+        prior_logits=mask_illegal(opinion.prior_logits, state.legal_action_mask),
+        # `where`, for what a network says of a finished position may even be NaN.
+        value=jnp.where(state.terminated, result, opinion.value),
+    )
 
 
 def mask_illegal(logits: jax.Array, legal_action_mask: jax.Array) -> jax.Array:

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 
 from games.game import Game, S
-from mcts import tree
+from mcts import noise, tree
 from mcts.config import SearchConfig
-from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, mask_illegal
-from mcts.selection import Gumbel, Row, completed_values, halving_action, schedule
+from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, judge, mask_illegal
+from mcts.selection import Gumbel, Row, completed_values, halving_action, halving_schedule
 
 __all__ = ["Evaluate", "Evaluation", "SearchConfig", "SearchResult", "mask_illegal", "search"]
 
@@ -34,38 +34,45 @@ def search(
         raise ValueError(
             f"search needs a batch of roots, got to_play of shape {state.to_play.shape}"
         )
+    root = judge(game, evaluate, variables, state)
     if config.engine == "mctx":
         from mcts import reference  # only here: mctx takes a second to import
 
-        return reference.search(game, evaluate, variables, state, key, config)
-    root = evaluate(variables, jax.vmap(game.observe)(state))
+        return reference.search(game, evaluate, variables, state, root, key, config)
     legal = state.legal_action_mask
-    logits = mask_illegal(root.prior_logits, legal)
-    prior = jax.nn.softmax(logits)
-    gumbel = None
+    dirichlet_key, gumbel_key = noise.split(key)
     if config.policy == "gumbel":
-        noise = config.gumbel_scale * jax.random.gumbel(jax.random.split(jax.random.split(key)[1])[1], logits.shape, logits.dtype)
-        considered = jnp.minimum(config.max_considered_actions, legal.sum(axis=-1, dtype=jnp.int32))
-        gumbel = Gumbel(noise, considered, jnp.asarray(schedule(config)))
+        gumbel = Gumbel(
+            noise=noise.gumbel(gumbel_key, root.prior_logits, config),
+            considered=jnp.minimum(
+                config.max_considered_actions, legal.sum(axis=-1, dtype=jnp.int32)
+            ),
+            schedule=jnp.asarray(halving_schedule(config)),
+        )
+        row = tree.grow(game, evaluate, variables, state, root, gumbel, config)
+        action, action_weights = _decide(row, gumbel, legal, config)
     else:
-        from mcts.reference import _add_dirichlet_noise
-        noised = _add_dirichlet_noise(jax.random.split(key)[0], prior, legal, config)
-        logits = mask_illegal(jnp.log(jnp.maximum(noised, 1e-30)), legal)
-    row = tree.grow(game, evaluate, variables, state, Evaluation(logits, root.value), gumbel, config)
-    if gumbel:
-        values = completed_values(config, row)
-        action = halving_action(gumbel.noise, row, values, row.visits.max(axis=-1))
-        weights = jax.nn.softmax(mask_illegal(row.prior + values, legal))
-    else:
+        noised = noise.add_dirichlet(dirichlet_key, root.prior_logits, legal, config)
+        noised_root = root._replace(prior_logits=noised)
+        row = tree.grow(game, evaluate, variables, state, noised_root, None, config)
         action = row.visits.argmax(axis=-1)
-        weights = row.visits / row.visits.sum(axis=-1, keepdims=True)
+        action_weights = row.visits / row.visits.sum(axis=-1, keepdims=True)
     value = row.value()
     return SearchResult(
         action=action.astype(jnp.int32),
-        action_weights=weights,
+        action_weights=action_weights,
         visit_counts=row.visits.astype(jnp.int32),
         value=value,
         q=jnp.where(row.visits > 0, row.q(), value[:, None]),
-        prior=prior,
+        prior=jax.nn.softmax(root.prior_logits),
         raw_value=root.value,
     )
+
+
+def _decide(
+    row: Row, gumbel: Gumbel, legal: jax.Array, config: SearchConfig
+) -> tuple[jax.Array, jax.Array]:
+    """Returns the best of the most visited actions, and the improved policy (the paper's pi')."""
+    values = completed_values(config, row)
+    action = halving_action(gumbel.noise, row, values, row.visits.max(axis=-1))
+    return action, jax.nn.softmax(mask_illegal(row.prior + values, legal))

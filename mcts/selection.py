@@ -39,7 +39,7 @@ class Gumbel(NamedTuple):
 
     noise: jax.Array  # float[B, A]
     considered: jax.Array  # int32[B], how many actions it starts from
-    schedule: jax.Array  # int32[considered actions + 1, n + 1], see `schedule`
+    schedule: jax.Array  # int32[considered actions + 1, n + 1], see `halving_schedule`
 
 
 def to_prior(config: SearchConfig, masked_logits: jax.Array) -> jax.Array:
@@ -62,7 +62,9 @@ def interior_action(config: SearchConfig, row: Row) -> jax.Array:
     return _gumbel_interior(row, completed_values(config, row))
 
 
-def root_action(config: SearchConfig, row: Row, gumbel: Gumbel | None, done: jax.Array) -> jax.Array:
+def root_action(
+    config: SearchConfig, row: Row, gumbel: Gumbel | None, done: jax.Array
+) -> jax.Array:
     """Returns int32[B]: the next action at the root, after `done` simulations.
 
     Args:
@@ -95,9 +97,7 @@ def completed_values(config: SearchConfig, row: Row) -> jax.Array:
     total = row.visits.sum(axis=-1)
     filler = row.raw_value
     if config.mixed_value:
-        weight = jnp.where(
-            visited, jnp.maximum(jnp.exp(row.prior), jnp.finfo(q.dtype).tiny), 0.0
-        )
+        weight = jnp.where(visited, jnp.maximum(jnp.exp(row.prior), jnp.finfo(q.dtype).tiny), 0.0)
         mean = (weight * q).sum(axis=-1) / jnp.where(total > 0, weight.sum(axis=-1), 1.0)
         filler = (row.raw_value + total * mean) / (total + 1)
     q = jnp.where(visited, q, filler[..., None])
@@ -135,7 +135,7 @@ def _puct_score(config: SearchConfig, row: Row) -> jax.Array:
     return q + jnp.sqrt(count) * weight * row.prior / (row.visits + 1)
 
 
-def schedule(config: SearchConfig) -> np.ndarray:
+def halving_schedule(config: SearchConfig) -> np.ndarray:
     """Returns int32[m + 1, n + 1]: the visits an action must have to be tried, by simulation.
 
     Row k is for k actions under consideration. Sequential halving: each phase gives every action

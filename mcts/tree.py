@@ -23,7 +23,7 @@ import jax.numpy as jnp
 
 from games.game import Game, S
 from mcts.config import SearchConfig
-from mcts.contract import Evaluate, Evaluation, Variables, mask_illegal
+from mcts.contract import Evaluate, Evaluation, Variables, judge
 from mcts.selection import Gumbel, Row, interior_action, root_action, to_prior
 
 T = TypeVar("T")
@@ -33,8 +33,8 @@ DESCEND = -1  # in place of a leaf: the best edge leads along the path
 class Tree(NamedTuple, Generic[S]):
     """B trees of N nodes and A actions, depth at most D.
 
-    Node n of tree b is row `n * B + b`, so the nodes that a simulation makes are one slab. Kept flat
-    in the loop, for a write through a reshaped view costs XLA a copy of the whole array.
+    Node n of tree b is row `n * B + b`, so the nodes that a simulation makes are one slab. The arrays
+    are kept flat, for XLA copies the whole of an array that is written through a reshaped view.
     """
 
     state: S  # each leaf [N * B, ...]
@@ -63,7 +63,7 @@ def grow(
     """Runs all simulations from B roots and returns the roots' rows, leading axis B.
 
     Args:
-      root: what is to be believed of `state`: masked logits, with noise if they shall have any.
+      root: what `judge` says of `state`, its logits with noise if they shall have any.
       gumbel: for the policy `gumbel`, else None.
     """
 
@@ -112,11 +112,12 @@ def _simulate(
     num_actions, max_depth = tree.edges.shape[-1], tree.path.shape[-1]
     parent = edge // num_actions * edge.shape[0] + jnp.arange(edge.shape[0], dtype=jnp.int32)
     state = jax.vmap(game.step)(_rows(tree.state, parent), edge % num_actions)
-    value, prior = _evaluate(game, evaluate, variables, config, state)
+    believed = judge(game, evaluate, variables, state)
+    prior = to_prior(config, believed.prior_logits)
     path, length = _lengthen(_rows(tree.path, parent).astype(jnp.int32), edge)
 
     here = done + 1
-    node = _node(state, value)
+    node = _node(state, believed.value)
     tree = Tree(
         state=_put(tree.state, here, state),
         path=_put(tree.path, here, path),
@@ -127,21 +128,8 @@ def _simulate(
     # Every rule agrees on a node without visits: the likeliest action.
     onward = here * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32)
     end = jnp.where(state.terminated | (length == max_depth), edge, onward)
-    ways_out = _ways_out(tree, path, _best_edges(tree, path, length, gumbel, config, here))
-    leaf = _leaves(ways_out, path, end)
+    leaf = _leaves(_ways_out(tree, path, length, gumbel, config, here), path, end)
     return Search(tree._replace(leaf=_cache(tree, path, leaf[:, 1:])), leaf[:, 0])
-
-
-def _evaluate(
-    game: Game[S], evaluate: Evaluate, variables: Variables, config: SearchConfig, state: S
-) -> tuple[jax.Array, jax.Array]:
-    """Returns float[B], the values for the seats to play, and float[B, A], the priors."""
-    evaluation = evaluate(variables, jax.vmap(game.observe)(state))
-    returns = jax.vmap(game.returns)(state).astype(evaluation.value.dtype)
-    result = jnp.where(state.to_play == 0, returns[:, 0], returns[:, 1])
-    # `where`, for what a network says of a finished position may even be NaN.
-    value = jnp.where(state.terminated, result, evaluation.value)
-    return value, to_prior(config, mask_illegal(evaluation.prior_logits, state.legal_action_mask))
 
 
 def _lengthen(path: jax.Array, edge: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -160,7 +148,7 @@ def _back_up(edges: jax.Array, path: jax.Array, value: jax.Array) -> jax.Array:
     return added.add(visit, mode="drop", unique_indices=True)
 
 
-def _best_edges(
+def _ways_out(
     tree: Tree[S],
     path: jax.Array,
     length: jax.Array,
@@ -168,34 +156,36 @@ def _best_edges(
     config: SearchConfig,
     done: jax.Array,
 ) -> jax.Array:
-    """Returns int32[B, D]: the best edge of each node on the paths; anything beyond their ends."""
-    # On a GPU, idle threads cost nothing and a branch waits for the host; on a CPU it is the other
-    # way round. (Both give the same numbers.)
-    best = jax.lax.platform_dependent(
-        tree.edges,
-        tree.node,
+    """Returns int32[B, D]: for each node of the paths, where descent ends if it leaves the path.
+
+    DESCEND if the node's best edge is the one on the path; beyond the ends of the paths, anything.
+    """
+    # On a GPU idle threads cost nothing and a branch waits for the host; on a CPU it is the other
+    # way round. Both give the same numbers.
+    ways_out = jax.lax.platform_dependent(
+        tree,
         path,
         length,
-        cpu=functools.partial(_rescore_packed, config),
+        cpu=functools.partial(_rescore_strung, config),
         default=functools.partial(_rescore, config),
     )
     if gumbel is None:
-        return best
-    root = root_action(config, _root_row(tree, len(path)), gumbel, done)
-    return jnp.concatenate([root[:, None], best[:, 1:]], axis=1)
+        return ways_out
+    lane = jnp.arange(len(path), dtype=jnp.int32)
+    best = root_action(config, _root_row(tree, len(path)), gumbel, done)
+    root = _way_out(tree, path[:, 0], lane, best)
+    return jnp.concatenate([root[:, None], ways_out[:, 1:]], axis=1)
 
 
-def _rescore(
-    config: SearchConfig, edges: jax.Array, node: jax.Array, path: jax.Array, length: jax.Array
-) -> jax.Array:
+def _rescore(config: SearchConfig, tree: Tree[S], path: jax.Array, length: jax.Array) -> jax.Array:
     del length
-    batch = len(path)
-    lane = jnp.broadcast_to(jnp.arange(batch, dtype=jnp.int32)[:, None], path.shape)
-    return _rescore_at(config, edges, node, path, lane, batch)
+    lane = jnp.arange(len(path), dtype=jnp.int32)
+    edge, lane = path.reshape(-1), jnp.repeat(lane, path.shape[1])
+    return _rescore_at(config, tree, edge, lane, len(path)).reshape(path.shape)
 
 
-def _rescore_packed(
-    config: SearchConfig, edges: jax.Array, node: jax.Array, path: jax.Array, length: jax.Array
+def _rescore_strung(
+    config: SearchConfig, tree: Tree[S], path: jax.Array, length: jax.Array
 ) -> jax.Array:
     """Like `_rescore`, but with the paths strung together, so that short ones cost little."""
     batch, max_depth = path.shape
@@ -206,39 +196,31 @@ def _rescore_packed(
         lane = jnp.repeat(jnp.arange(batch, dtype=jnp.int32), length, total_repeat_length=size)
         position = jnp.minimum(jnp.arange(size, dtype=jnp.int32) - start[lane], max_depth - 1)
         edge = path.reshape(-1)[lane * max_depth + position]
-        best = _rescore_at(config, edges, node, edge, lane, batch)
+        ways_out = _rescore_at(config, tree, edge, lane, batch)
         place = start[:, None] + jnp.arange(max_depth, dtype=jnp.int32)[None]
-        return best[jnp.minimum(place, size - 1)]
+        return ways_out[jnp.minimum(place, size - 1)]
 
-    sizes = [batch * mean for mean in (2, 4, 8, 16) if mean < max_depth] + [batch * max_depth]
+    sizes = [batch * mean for mean in (4, 12) if mean < max_depth] + [batch * max_depth]
     fits = jnp.sum(jnp.array(sizes) < stop[-1])
     return jax.lax.switch(fits, [functools.partial(rescore, size) for size in sizes])
 
 
 def _rescore_at(
-    config: SearchConfig,
-    edges: jax.Array,
-    node: jax.Array,
-    edge: jax.Array,
-    lane: jax.Array,
-    batch: int,
+    config: SearchConfig, tree: Tree[S], edge: jax.Array, lane: jax.Array, batch: int
 ) -> jax.Array:
-    """Returns int32[...]: the best edge of the node that int32[...] `edge` of `lane` starts at."""
-    num_actions = edges.shape[-1]
-    start = jnp.maximum(edge, 0) // num_actions
-    rows, own = _rows((edges, node), start * batch + lane)
-    return start * num_actions + interior_action(config, _row(rows, own))
-
-
-def _ways_out(tree: Tree[S], path: jax.Array, best: jax.Array) -> jax.Array:
-    """Returns int32[B, D]: where descent from each node ends if its best edge leaves the path.
-
-    Off the path nothing has changed, so the leaf cached there still holds.
-    """
+    """Returns int32[K]: the way out of the node that each `edge` starts at, in the tree `lane`."""
     num_actions = tree.edges.shape[-1]
-    cached = tree.leaf.at[_row_of(best, num_actions) * num_actions + best % num_actions]
-    leaf = cached.get(mode="promise_in_bounds").astype(jnp.int32)
-    return jnp.where(best == path, DESCEND, leaf)
+    edge = jnp.maximum(edge, 0)
+    row = edge // num_actions * batch + lane
+    best = interior_action(config, _row(*_rows((tree.edges, tree.node), row)))
+    return _way_out(tree, edge, row, best)
+
+
+def _way_out(tree: Tree[S], edge: jax.Array, row: jax.Array, best: jax.Array) -> jax.Array:
+    # Off the path nothing has changed, so the leaf cached there still holds.
+    num_actions = tree.edges.shape[-1]
+    leaf = _rows(tree.leaf, row * num_actions + best).astype(jnp.int32)
+    return jnp.where(best == edge % num_actions, DESCEND, leaf)
 
 
 def _leaves(ways_out: jax.Array, path: jax.Array, end: jax.Array) -> jax.Array:
@@ -249,7 +231,8 @@ def _leaves(ways_out: jax.Array, path: jax.Array, end: jax.Array) -> jax.Array:
     ways_out = jnp.where(path >= 0, ways_out, end[:, None])
     first = _next_true(ways_out != DESCEND)
     ways_out = jnp.concatenate([ways_out, end[:, None]], axis=1)
-    leaf = jnp.take_along_axis(ways_out, first, axis=1, mode="promise_in_bounds")
+    start = jnp.arange(len(path), dtype=jnp.int32)[:, None] * ways_out.shape[1]
+    leaf = _rows(ways_out.reshape(-1), start + first)
     return jnp.concatenate([leaf, end[:, None]], axis=1)
 
 
@@ -263,7 +246,9 @@ def _next_true(flags: jax.Array) -> jax.Array:
     found = jnp.full_like(flags, depth, jnp.int32)
     for start in reversed(range(0, depth, 32)):
         part = flags[:, start : start + 32].astype(jnp.uint32)
-        word = (part << jnp.arange(part.shape[1], dtype=jnp.uint32)[None]).sum(axis=1, dtype=jnp.uint32)
+        word = (part << jnp.arange(part.shape[1], dtype=jnp.uint32)[None]).sum(
+            axis=1, dtype=jnp.uint32
+        )
         skipped = jnp.clip(position - start, 0, 31)
         rest = jnp.where(position < start + 32, word[:, None] >> skipped.astype(jnp.uint32), 0)
         zeros = jax.lax.population_count(~rest & (rest - 1)).astype(jnp.int32)
