@@ -33,7 +33,7 @@ DESCEND = -1  # in place of a leaf: the best edge leads along the path
 class Tree(NamedTuple, Generic[S]):
     """B trees of N nodes and A actions, depth at most D.
 
-    Node n of tree b is row `n * B + b`, so the nodes that a simulation makes are one slab. The arrays
+    Node n of tree b is row `n * B + b`, so what a simulation makes is one slab. The arrays
     are kept flat, for XLA copies the whole of an array that is written through a reshaped view.
     """
 
