@@ -82,10 +82,12 @@ def _plant(game: Game[S], state: S, root: Evaluation, config: SearchConfig) -> T
     nodes = config.simulations + 1
     edge_dtype = _narrowest(nodes * game.num_actions)
     prior = to_prior(config, root.prior_logits)
-    no_path = jnp.full((*root.value.shape, config.depth(game.max_plies)), -1, edge_dtype)
+    # Made from the roots, not by `jnp.full`: so the loop's state varies over devices as they do,
+    # which `jax.shard_map` insists on.
+    none = 0 * state.to_play.astype(jnp.int32)[:, None]
+    no_path = jnp.tile(none - 1, (1, config.depth(game.max_plies))).astype(edge_dtype)
+    own_edges = none + _own_edges(prior, jnp.int32(0)).reshape(prior.shape)
 
-    # By padding, not by `jnp.zeros`: so the loop's state varies over devices as the roots do, which
-    # `jax.shard_map` insists on.
     def room(row: jax.Array) -> jax.Array:
         return jnp.pad(row, [(0, (nodes - 1) * len(row))] + [(0, 0)] * (row.ndim - 1))
 
@@ -94,7 +96,7 @@ def _plant(game: Game[S], state: S, root: Evaluation, config: SearchConfig) -> T
         path=room(no_path),
         node=room(_node(state, root.value)),
         edges=room(_new_edges(prior)),
-        leaf=room(_own_edges(prior, jnp.int32(0)).astype(edge_dtype)),
+        leaf=room(own_edges.reshape(-1).astype(edge_dtype)),
     )
 
 

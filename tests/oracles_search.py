@@ -71,8 +71,8 @@ class Node:
         self.sign = 1 if rules.seat(board) == 0 else -1
         self.result = rules.result(board)
         self.moves = [] if self.result is not None else rules.moves(board)
-        self.visits = {move: 0 for move in self.moves}
-        self.total = {move: 0.0 for move in self.moves}
+        self.visits = dict.fromkeys(self.moves, 0)
+        self.total = dict.fromkeys(self.moves, 0.0)
         self.value0 = self.result
         if self.result is None:
             logits, value = network(rules.observe(board))

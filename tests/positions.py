@@ -1,5 +1,7 @@
 """Positions and networks to try a search on, for any game."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,12 @@ import numpy as np
 from mcts import Evaluation
 
 
+def quick_jit(function):
+    """Compiles in half the time to code half as fast: tests compile much and run little."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
+@functools.cache
 def random_positions(game, count, seed, live=True):
     """Returns `count` positions (leaves `[count, ...]`) from random games; `live`: none ended."""
 
@@ -23,7 +31,7 @@ def random_positions(game, count, seed, live=True):
 
         return jax.lax.fori_loop(0, game.max_plies, ply, game.init(init_key))
 
-    return jax.jit(jax.vmap(play))(jax.random.split(jax.random.key(seed), count))
+    return quick_jit(jax.vmap(play))(jax.random.split(jax.random.key(seed), count))
 
 
 def random_weights(game, seed=3):

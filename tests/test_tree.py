@@ -12,17 +12,16 @@ import games
 from games.tic_tac_toe import TicTacToe
 from mcts import SearchConfig, search, tree
 from tests import oracles_search
-from tests.positions import evaluate, evaluate_one, random_positions, random_weights
+from tests.positions import evaluate, evaluate_one, quick_jit, random_positions, random_weights
 from tests.tandem import Tandem
 
 PUCT = SearchConfig(policy="puct")
 GUMBEL = SearchConfig(policy="gumbel")
-FAST = ("tic_tac_toe", "connect_four")
 
 
 def run(game, weights, state, config, dtype, seed=5):
     weights = [jnp.asarray(w, dtype) for w in weights]
-    searched = jax.jit(lambda w, s: search(game, evaluate, w, s, jax.random.key(seed), config))
+    searched = quick_jit(lambda w, s: search(game, evaluate, w, s, jax.random.key(seed), config))
     return jax.tree.map(np.asarray, searched(weights, state))
 
 
@@ -44,16 +43,18 @@ def compare_with_mctx(game, config, dtype, count, seed=0):
     np.testing.assert_allclose(ours.action_weights[same], theirs.action_weights[same], atol=atol)
 
 
-@pytest.fixture(params=["float32", "float64"])
-def precision(request):
-    with jax.enable_x64(request.param == "float64"):
-        yield jnp.dtype(request.param)
+def in_precision(precision):
+    return jax.enable_x64(precision == jnp.float64)
 
 
 @pytest.mark.parametrize("config", [GUMBEL, PUCT], ids=lambda c: c.policy)
-@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize(
+    ("name", "precision"), [("tic_tac_toe", "float32"), ("connect_four", "float64")]
+)
 def test_equals_mctx_with_the_same_noise(name, config, precision):
-    compare_with_mctx(games.load(name), config, precision, count=300)
+    precision = jnp.dtype(precision)
+    with in_precision(precision):
+        compare_with_mctx(games.load(name), config, precision, count=300)
 
 
 # Settings away from the defaults, each on one game, simulation count and depth.
@@ -67,44 +68,57 @@ VARIANTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "simulations", "config"), VARIANTS)
 def test_equals_mctx_in_every_setting_that_both_have(name, simulations, config):
     config = dataclasses.replace(config, simulations=simulations)
-    with jax.enable_x64(True):
+    with in_precision(jnp.float64):
         compare_with_mctx(games.load(name), config, jnp.dtype("float64"), count=100, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("config", [GUMBEL, PUCT], ids=lambda c: c.policy)
+@pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("simulations", [2, 50, 200])
 @pytest.mark.parametrize("name", games.names())
 def test_equals_mctx_on_every_game(name, simulations, config, precision):
     config = dataclasses.replace(config, simulations=simulations)
-    compare_with_mctx(games.load(name), config, precision, count=200, seed=2)
+    precision = jnp.dtype(precision)
+    with in_precision(precision):
+        compare_with_mctx(games.load(name), config, precision, count=200, seed=2)
 
 
 ORACLE_RULES = {
     "tic_tac_toe": (TicTacToe(), oracles_search.Rules(oracles_search.TIC_TAC_TOE_LINES, False)),
     "tandem": (Tandem(), oracles_search.Rules(oracles_search.TANDEM_LINES, True)),
 }
-ORACLE_SETTINGS = [
-    dataclasses.replace(GUMBEL, gumbel_scale=0.0),
-    dataclasses.replace(GUMBEL, gumbel_scale=0.0, max_considered_actions=4, max_depth=3),
-    dataclasses.replace(PUCT, dirichlet_fraction=0.0),
-    dataclasses.replace(PUCT, dirichlet_fraction=0.0, puct_values="plain", first_play="zero"),
-    dataclasses.replace(PUCT, dirichlet_fraction=0.0, first_play="parent", max_depth=4),
-    dataclasses.replace(PUCT, dirichlet_fraction=0.0, first_play="zero"),
+QUIET_GUMBEL = dataclasses.replace(GUMBEL, gumbel_scale=0.0)
+QUIET_PUCT = dataclasses.replace(PUCT, dirichlet_fraction=0.0)
+ORACLE_CASES = [
+    ("tandem", QUIET_GUMBEL),
+    ("tandem", dataclasses.replace(QUIET_PUCT, puct_values="plain", first_play="zero")),
+    ("tic_tac_toe", dataclasses.replace(QUIET_PUCT, first_play="parent", max_depth=4)),
+    *[
+        pytest.param(name, config, marks=pytest.mark.slow)
+        for name, config in [
+            ("tandem", QUIET_PUCT),
+            ("tandem", dataclasses.replace(QUIET_PUCT, first_play="zero", max_depth=4)),
+            ("tandem", dataclasses.replace(QUIET_PUCT, puct_values="min_max", first_play="parent")),
+            ("tic_tac_toe", QUIET_GUMBEL),
+            ("tic_tac_toe", dataclasses.replace(QUIET_GUMBEL, max_considered_actions=4)),
+            ("tic_tac_toe", dataclasses.replace(QUIET_GUMBEL, max_depth=3, mixed_value=False)),
+        ]
+    ],
 ]
 
 
-@pytest.mark.parametrize("config", ORACLE_SETTINGS)
-@pytest.mark.parametrize("name", list(ORACLE_RULES))
+@pytest.mark.parametrize(("name", "config"), ORACLE_CASES)
 def test_equals_a_search_in_plain_python_where_games_end_and_seats_move_twice(name, config):
     game, rules = ORACLE_RULES[name]
     config = dataclasses.replace(config, simulations=48)
     weights = random_weights(game)
     network = functools.partial(evaluate_one, weights)
-    with jax.enable_x64(True):
+    with in_precision(jnp.float64):
         state = random_positions(game, 40, seed=4)
         ours = run(game, weights, state, config, jnp.dtype("float64"))
     for lane, board in enumerate(np.asarray(state.board).tolist()):
@@ -120,7 +134,9 @@ def test_equals_a_search_in_plain_python_where_games_end_and_seats_move_twice(na
         assert ours.value[lane] == pytest.approx(root.value(), abs=1e-12), board
 
 
-@pytest.mark.parametrize("config", [GUMBEL, PUCT], ids=lambda c: c.policy)
+@pytest.mark.parametrize(
+    "config", [GUMBEL, pytest.param(PUCT, marks=pytest.mark.slow)], ids=lambda c: c.policy
+)
 def test_the_form_for_accelerators_gives_the_same_numbers(config, monkeypatch):
     game = Tandem()
     weights, state = random_weights(game), random_positions(game, 64, seed=6)
