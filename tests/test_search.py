@@ -178,7 +178,7 @@ def test_lanes_do_not_touch_each_other(config):
     ],
 )
 def test_no_illegal_action_is_ever_stepped_along(config):
-    """Inside the tree too: the game below ends in NaN wherever an illegal action is played."""
+    """Inside the tree too: in this game every illegal action ends the game in NaN."""
     game = TicTacToe()
 
     class Poisoned:
@@ -190,24 +190,22 @@ def test_no_illegal_action_is_ever_stepped_along(config):
         def step(state, action):
             after = game.step(state, action)
             legal = state.legal_action_mask[action] | state.terminated
-            return after._replace(winner=jnp.where(legal, after.winner, jnp.int8(99)))
+            return after._replace(
+                winner=jnp.where(legal, after.winner, jnp.int8(99)),
+                terminated=after.terminated | ~legal,
+            )
 
         @staticmethod
         def returns(state):
             return jnp.where(state.winner == 99, jnp.nan, game.returns(state))
 
-    # Full of losing values, so that an unvisited illegal action of value 0 looks good.
-    def gloomy(weights, observation):
-        opinion = evaluate(weights, observation)
-        return opinion._replace(prior_logits=3 * opinion.prior_logits)
-
+    # Every move seems to lose, so that an unvisited illegal action of value 0 looks good.
     def watched(weights, observation):
-        opinion = gloomy(weights, observation)
-        return opinion._replace(value=-0.9 + 0.1 * opinion.value)
+        opinion = evaluate(weights, observation)
+        return Evaluation(3 * opinion.prior_logits, 0.9 + 0.1 * opinion.value)
 
     weights = [jnp.asarray(w, jnp.float32) for w in random_weights(game)]
     state = random_positions(game, 100, seed=7)
-    # A poisoned board repeats a cell: one stone fewer than plies. Its owner changes, too.
     poisoned = quick_jit(lambda s: search(Poisoned(), watched, weights, s, KEY, config))(state)
     plain = quick_jit(lambda s: search(game, watched, weights, s, KEY, config))(state)
     jax.tree.map(np.testing.assert_array_equal, poisoned, plain)
