@@ -27,7 +27,7 @@ from mcts.contract import Evaluate, Evaluation, Variables, judge
 from mcts.selection import Gumbel, Row, interior_action, root_action, to_prior
 
 T = TypeVar("T")
-DESCEND = -1  # in place of a leaf: the best edge leads along the path
+WIDTHS = (4, 8, 16, 32)  # of paths, that code for CPUs is made for
 
 
 class Tree(NamedTuple, Generic[S]):
@@ -42,6 +42,15 @@ class Tree(NamedTuple, Generic[S]):
     node: jax.Array  # float[N * B, 2]: own value for the seat to play; 1 if that is seat 0, else -1
     edges: jax.Array  # float[N * B, 3, A]: prior (see `to_prior`), visits, sum of values for seat 0
     leaf: jax.Array  # int[N * B * A], the edge where greedy descent through this edge ends
+
+
+class Task(NamedTuple):
+    """What one simulation has to tell the nodes on its B paths."""
+
+    path: jax.Array  # int32[B, D], edges from the root to the evaluated node, then -1
+    length: jax.Array  # int32[B], how many edges
+    end: jax.Array  # int32[B], the leaf of the last edge
+    done: jax.Array  # int32[], simulations made, this one included
 
 
 class Search(NamedTuple, Generic[S]):
@@ -130,8 +139,15 @@ def _simulate(
     # Every rule agrees on a node without visits: the likeliest action.
     onward = here * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32)
     end = jnp.where(state.terminated | (length == max_depth), edge, onward)
-    leaf = _leaves(_ways_out(tree, path, length, gumbel, config, here), path, end)
-    return Search(tree._replace(leaf=_cache(tree, path, leaf[:, 1:])), leaf[:, 0])
+    # On a GPU idle threads cost nothing and a branch waits for the host; on a CPU it is the other
+    # way round. Both give the same numbers.
+    ends = jax.lax.platform_dependent(
+        tree,
+        Task(path, length, end, here),
+        cpu=functools.partial(_ends_of_short_paths, gumbel, config),
+        default=functools.partial(_ends, gumbel, config),
+    )
+    return Search(tree._replace(leaf=_cache(tree, path, ends[:, 1:])), ends[:, 0])
 
 
 def _lengthen(path: jax.Array, edge: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -150,92 +166,40 @@ def _back_up(edges: jax.Array, path: jax.Array, value: jax.Array) -> jax.Array:
     return added.add(visit, mode="drop", unique_indices=True)
 
 
-def _ways_out(
-    tree: Tree[S],
-    path: jax.Array,
-    length: jax.Array,
-    gumbel: Gumbel | None,
-    config: SearchConfig,
-    done: jax.Array,
+def _ends_of_short_paths(
+    gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task
 ) -> jax.Array:
-    """Returns int32[B, D]: for each node of the paths, where descent ends if it leaves the path.
+    """Like `_ends`, but only as wide as the longest path needs."""
+    depth = task.path.shape[1]
+    widths = [width for width in WIDTHS if width < depth] + [depth]
 
-    DESCEND if the node's best edge is the one on the path; beyond the ends of the paths, anything.
+    def ends(width: int) -> jax.Array:
+        found = _ends(gumbel, config, tree, task._replace(path=task.path[:, :width]))
+        return jnp.pad(found, ((0, 0), (0, depth - width)))
+
+    fits = jnp.sum(jnp.array(widths) < task.length.max())
+    return jax.lax.switch(fits, [functools.partial(ends, width) for width in widths])
+
+
+def _ends(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> jax.Array:
+    """Returns int32[B, D + 1]: the leaf where greedy descent ends from each node on the paths.
+
+    It follows the path up to the first node whose best edge leaves it, else to the path's own end.
+    Off the path nothing has changed, so the leaf cached there still holds.
     """
-    # On a GPU idle threads cost nothing and a branch waits for the host; on a CPU it is the other
-    # way round. Both give the same numbers.
-    ways_out = jax.lax.platform_dependent(
-        tree,
-        path,
-        length,
-        cpu=functools.partial(_rescore_strung, config),
-        default=functools.partial(_rescore, config),
-    )
-    if gumbel is None:
-        return ways_out
-    lane = jnp.arange(len(path), dtype=jnp.int32)
-    best = root_action(config, _root_row(tree, len(path)), gumbel, done)
-    root = _way_out(tree, path[:, 0], lane, best)
-    return jnp.concatenate([root[:, None], ways_out[:, 1:]], axis=1)
-
-
-def _rescore(config: SearchConfig, tree: Tree[S], path: jax.Array, length: jax.Array) -> jax.Array:
-    del length
-    lane = jnp.arange(len(path), dtype=jnp.int32)
-    edge, lane = path.reshape(-1), jnp.repeat(lane, path.shape[1])
-    return _rescore_at(config, tree, edge, lane, len(path)).reshape(path.shape)
-
-
-def _rescore_strung(
-    config: SearchConfig, tree: Tree[S], path: jax.Array, length: jax.Array
-) -> jax.Array:
-    """Like `_rescore`, but with the paths strung together, so that short ones cost little."""
-    batch, max_depth = path.shape
-    stop = jnp.cumsum(length)
-    start = stop - length
-
-    def rescore(size: int) -> jax.Array:
-        lane = jnp.repeat(jnp.arange(batch, dtype=jnp.int32), length, total_repeat_length=size)
-        position = jnp.minimum(jnp.arange(size, dtype=jnp.int32) - start[lane], max_depth - 1)
-        edge = path.reshape(-1)[lane * max_depth + position]
-        ways_out = _rescore_at(config, tree, edge, lane, batch)
-        place = start[:, None] + jnp.arange(max_depth, dtype=jnp.int32)[None]
-        return ways_out[jnp.minimum(place, size - 1)]
-
-    sizes = [batch * mean for mean in (4, 12) if mean < max_depth] + [batch * max_depth]
-    fits = jnp.sum(jnp.array(sizes) < stop[-1])
-    return jax.lax.switch(fits, [functools.partial(rescore, size) for size in sizes])
-
-
-def _rescore_at(
-    config: SearchConfig, tree: Tree[S], edge: jax.Array, lane: jax.Array, batch: int
-) -> jax.Array:
-    """Returns int32[K]: the way out of the node that each `edge` starts at, in the tree `lane`."""
-    num_actions = tree.edges.shape[-1]
-    edge = jnp.maximum(edge, 0)
-    row = edge // num_actions * batch + lane
+    path, batch, num_actions = task.path, len(task.path), tree.edges.shape[-1]
+    row = _row_of(path, num_actions)
     best = interior_action(config, _row(*_rows((tree.edges, tree.node), row)))
-    return _way_out(tree, edge, row, best)
-
-
-def _way_out(tree: Tree[S], edge: jax.Array, row: jax.Array, best: jax.Array) -> jax.Array:
-    # Off the path nothing has changed, so the leaf cached there still holds.
-    num_actions = tree.edges.shape[-1]
-    leaf = _rows(tree.leaf, row * num_actions + best).astype(jnp.int32)
-    return jnp.where(best == edge % num_actions, DESCEND, leaf)
-
-
-def _leaves(ways_out: jax.Array, path: jax.Array, end: jax.Array) -> jax.Array:
-    """Returns int32[B, D + 1]: where descent ends from each node on the paths.
-
-    It follows the path up to the first way out, else to int32[B] `end`, its own leaf.
-    """
-    ways_out = jnp.where(path >= 0, ways_out, end[:, None])
-    first = _next_true(ways_out != DESCEND)
-    ways_out = jnp.concatenate([ways_out, end[:, None]], axis=1)
-    start = jnp.arange(len(path), dtype=jnp.int32)[:, None] * ways_out.shape[1]
-    leaf = _rows(ways_out.reshape(-1), start + first)
-    return jnp.concatenate([leaf, end[:, None]], axis=1)
+    if gumbel is not None:
+        root = root_action(config, _root_row(tree, batch), gumbel, task.done)
+        best = jnp.concatenate([root[:, None], best[:, 1:]], axis=1)
+    cached = _rows(tree.leaf, row * num_actions + best).astype(jnp.int32)
+    leaves_path = (best != path % num_actions) | (path < 0)
+    ways_out = jnp.where(path < 0, task.end[:, None], cached)
+    ways_out = jnp.concatenate([ways_out, task.end[:, None]], axis=1)
+    start = jnp.arange(batch, dtype=jnp.int32)[:, None] * ways_out.shape[1]
+    ends = _rows(ways_out.reshape(-1), start + _next_true(leaves_path))
+    return jnp.concatenate([ends, task.end[:, None]], axis=1)
 
 
 def _next_true(flags: jax.Array) -> jax.Array:
@@ -258,12 +222,12 @@ def _next_true(flags: jax.Array) -> jax.Array:
     return found
 
 
-def _cache(tree: Tree[S], path: jax.Array, leaf: jax.Array) -> jax.Array:
-    """Returns `tree.leaf` with int32[B, D] `leaf` at the edges of the paths."""
+def _cache(tree: Tree[S], path: jax.Array, ends: jax.Array) -> jax.Array:
+    """Returns `tree.leaf` with int32[B, D] `ends` at the edges of the paths."""
     rows, _, num_actions = tree.edges.shape
     row = _row_of(path, num_actions, beyond=rows)
     at = tree.leaf.at[row * num_actions + path % num_actions]
-    return at.set(leaf.astype(tree.leaf.dtype), mode="drop", unique_indices=True)
+    return at.set(ends.astype(tree.leaf.dtype), mode="drop", unique_indices=True)
 
 
 def _row_of(edge: jax.Array, num_actions: int, beyond: int = 0) -> jax.Array:
