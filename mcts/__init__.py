@@ -1,14 +1,8 @@
 """Amplify: turn a network's opinion of B positions into a better one by tree search."""
 
-from mcts.search import (
-    Evaluate,
-    Evaluation,
-    SearchConfig,
-    SearchResult,
-    Variables,
-    mask_illegal,
-    search,
-)
+from mcts.config import SearchConfig
+from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, mask_illegal
+from mcts.search import search
 
 __all__ = [
     "Evaluate",

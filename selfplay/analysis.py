@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from games.game import State
-from mcts.search import SearchResult
+from mcts import SearchResult
 from selfplay import positions
 from selfplay.players import Player
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from mcts.search import mask_illegal
+from mcts import mask_illegal
 from selfplay import positions
 
 DEFAULT_PLIES = 4

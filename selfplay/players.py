@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from mcts.search import (
+from mcts import (
     Evaluate,
     Evaluation,
     SearchConfig,

@@ -1,0 +1,60 @@
+"""What a search is given and what it returns.
+
+Viewpoint: a value is the expected return in [-1, 1] for the seat to play at that node; it changes
+sign when the turn passes, which in some games is not every ply.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from games.game import Game, S
+
+Variables: TypeAlias = Any  # what a network is evaluated with; any pytree
+
+
+class Evaluation(NamedTuple):
+    """A network's opinion of B positions."""
+
+    prior_logits: jax.Array  # float32[B, A]; those of illegal actions are ignored
+    value: jax.Array  # float32[B], in [-1, 1], for the seat to play
+
+
+Evaluate: TypeAlias = Callable[[Variables, jax.Array], Evaluation]
+
+
+class SearchResult(NamedTuple):
+    """What B searches found; at a terminated root all fields are meaningless, but finite."""
+
+    action: jax.Array  # int32[B], the action to play
+    action_weights: jax.Array  # float32[B, A], the policy target: sums to 1, 0 on illegal actions
+    visit_counts: jax.Array  # int32[B, A]
+    value: jax.Array  # float32[B], the searched value of the root
+    q: jax.Array  # float32[B, A], searched value of each action; the root's where unvisited
+    prior: jax.Array  # float32[B, A], the network's policy over legal actions, without noise
+    raw_value: jax.Array  # float32[B], the network's value of the root
+
+
+def judge(game: Game[S], evaluate: Evaluate, variables: Variables, state: S) -> Evaluation:
+    """Returns what a search believes of B positions: masked logits, and the result where ended."""
+    opinion = evaluate(variables, jax.vmap(game.observe)(state))
+    returns = jax.vmap(game.returns)(state).astype(opinion.value.dtype)
+    result = jnp.where(state.to_play == 0, returns[:, 0], returns[:, 1])
+    return Evaluation(
+        prior_logits=mask_illegal(opinion.prior_logits, state.legal_action_mask),
+        # `where`, for what a network says of a finished position may even be NaN.
+        value=jnp.where(state.terminated, result, opinion.value),
+    )
+
+
+def mask_illegal(logits: jax.Array, legal_action_mask: jax.Array) -> jax.Array:
+    """Returns float[..., A]: the largest legal logit 0, illegal ones the least finite number.
+
+    The maximum is subtracted first, so that no legal logit can fall below an illegal one; not -inf,
+    because a softmax over a finished position, which has no legal action, would be NaN.
+    """
+    least = jnp.finfo(logits.dtype).min
+    legal = jnp.where(legal_action_mask, logits, least)
+    return jnp.where(legal_action_mask, logits - legal.max(axis=-1, keepdims=True), least)
