@@ -27,7 +27,7 @@ BUILT_IN = {
 }
 ENTRY_POINTS = "selfplay.games"
 # What every game has and no option may set, even where a plug-in made it a dataclass field.
-NOT_OPTIONS = {"num_actions", "observation_shape", "max_plies"}
+NOT_OPTIONS = {"num_actions", "observation_shape", "max_plies", "misere"}
 
 
 def names() -> tuple[str, ...]:

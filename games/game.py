@@ -16,6 +16,9 @@ Laws, checked by `games.conformance.check` (command `selfplay check`):
 - a symmetry maps observation, legal actions and next positions consistently;
 - every game has ended after `max_plies` plies;
 - nothing touches a device when a game's module is imported or a game is constructed.
+
+A game in which the deciding move never wins says so by a class attribute `misere = True`; without
+it, the check takes that for a wrong sign.
 """
 
 from typing import NamedTuple, Protocol, TypeVar

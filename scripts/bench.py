@@ -5,14 +5,16 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import games
 from games.game import Game
 from mcts import SearchConfig, search
+from mcts.config import Engine
 from scripts.console import announce_devices, print_json, progress
 from selfplay import devices, self_play
 from selfplay.self_play import SelfPlayConfig
@@ -45,6 +47,8 @@ class Args:
     """Games at once, over all devices; 0: the preset's."""
     rounds: int = 5
     """Times that each measurement is taken."""
+    compare: Literal["none", "mctx"] = "none"
+    """Also measure the same with the search of mctx, in the same process."""
     network: NetworkConfig = NetworkConfig()
     search: SearchConfig = SearchConfig()
     json: bool = False
@@ -74,11 +78,14 @@ def run(args: Args) -> int:
     result = measure(game, args.network, args.search, batch, args.rounds)
     head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
     result = head | {"simulations": args.search.simulations} | result
+    if args.compare == "mctx":
+        other = dataclasses.replace(args.search, engine="mctx")
+        result["mctx"] = measure(game, args.network, other, batch, args.rounds)
+        result["mctx"]["same_visit_counts"] = _agreement(game, args.network, args.search, batch)
     if args.json:
         print_json(result)
     else:
-        for name, value in result.items():
-            print(f"{name:22} {value:,.4g}" if isinstance(value, float) else f"{name:22} {value}")
+        _print(result)
     return 0
 
 
@@ -132,13 +139,15 @@ def measure(
         "self_play": (lambda: compiled(variables, start, key), settings.plies_per_call),
     }
     rates = {name: [] for name in work}  # type: dict[str, list[float]]
+    done = 0
     with progress("bench", (rounds + 1) * len(work)) as update:
         for round_number in range(rounds + 1):
             for name, (call, units) in work.items():
                 seconds = _seconds(call)
                 if round_number:  # the first compiles and warms up
                     rates[name].append(batch * units / seconds)
-                update(round_number * len(work))
+                done += 1
+                update(done)
     # Pairwise: each round's search against the same round's network.
     ratios = [s / n for s, n in zip(rates["search"], rates["network"], strict=True)]
     median = {name: statistics.median(values) for name, values in rates.items()}
@@ -152,6 +161,35 @@ def measure(
         "compile_s": compile_seconds,
         "peak_bytes": _peak_bytes(compiled),
     }
+
+
+def _agreement(
+    game: Game[Any], network_config: NetworkConfig, config: SearchConfig, batch: int
+) -> float:
+    """Returns the share of positions in which both engines, without noise, visit alike."""
+    network = Network(network_config, game.observation_shape, game.num_actions)
+    variables = devices.replicate(jax.jit(network.fold)(*network.init(jax.random.key(0))))
+    settings = SelfPlayConfig(batch=batch, random_opening_plies=OPENING_PLIES)
+    states = self_play.start(game, settings, jax.random.key(1)).game
+    counts = []
+    for engine in get_args(Engine):
+        quiet = dataclasses.replace(config.without_noise(), engine=engine)
+
+        def visits(variables: Any, states: Any, key: jax.Array, quiet: Any = quiet) -> jax.Array:
+            return search(game, network.evaluate, variables, states, key, quiet).visit_counts
+
+        counts.append(np.asarray(_jitted(visits, variables, states, jax.random.key(2))()))
+    return float((counts[0] == counts[1]).all(axis=1).mean())
+
+
+def _print(result: dict[str, Any], indent: str = "") -> None:
+    for name, value in result.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}:")
+            _print(value, indent + "  ")
+        else:
+            shown = f"{value:,.4g}" if isinstance(value, float) else str(value)
+            print(f"{indent}{name:22} {shown}")
 
 
 def _jitted(function: Callable[[Any, Any, jax.Array], Any], *args: Any) -> Callable[[], Any]:

@@ -1,5 +1,6 @@
 """Checkpoints: what comes back is what went in, or an error."""
 
+import pathlib
 import random
 
 import numpy as np
@@ -49,6 +50,14 @@ def test_every_array_and_counter_comes_back_with_its_dtype(tmp_path):
             assert one[name].dtype == two[name].dtype, name
             np.testing.assert_array_equal(one[name], two[name], err_msg=name)
     assert loaded.counters == saved.counters
+
+
+def test_a_relative_folder_works_from_where_it_was_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = CheckpointStore(pathlib.Path("run"))
+    monkeypatch.chdir("/")
+    save(store, made(0))
+    assert CheckpointStore(tmp_path / "run").load(0).step == 0
 
 
 def test_a_flipped_bit_in_any_file_is_found(tmp_path):

@@ -72,8 +72,9 @@ class CheckpointStore:
     """The checkpoints of one run folder."""
 
     def __init__(self, run_folder: pathlib.Path, config: CheckpointConfig | None = None) -> None:
-        self.folder = run_folder / "checkpoints"
-        self.replay_folder = run_folder / "replay"
+        # Absolute, as orbax wants it; it also holds if somebody changes the working folder.
+        self.folder = run_folder.absolute() / "checkpoints"
+        self.replay_folder = run_folder.absolute() / "replay"
         self.config = config or CheckpointConfig()
         self.best: int | None = None  # a step that retention must keep
         self._chunk_hashes: dict[str, str] = {}
