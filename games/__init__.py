@@ -4,6 +4,7 @@
 9
 """
 
+import functools
 import importlib
 import importlib.metadata
 import inspect
@@ -25,6 +26,7 @@ BUILT_IN = {
     "othello": "games.othello:Othello",
     "tic_tac_toe": "games.tic_tac_toe:TicTacToe",
 }
+PGX = "pgx:"
 ENTRY_POINTS = "selfplay.games"
 # What every game has and no option may set, even where a plug-in made it a dataclass field.
 NOT_OPTIONS = {"num_actions", "observation_shape", "max_plies", "misere"}
@@ -40,13 +42,16 @@ def load(spec: str) -> Game[Any]:
     """Returns the game that `spec` names.
 
     Args:
-      spec: `NAME`, or `package.module:Class` (looked up on the import path, the current folder
-        last), either followed by options, for example `my_pkg.my_game:MyGame:size=5`.
+      spec: `NAME`, `package.module:Class` (looked up on the import path, the current folder last)
+        or `pgx:NAME` (one of pgx's games); options follow, as in `my_pkg.my_game:MyGame:size=5`.
 
     Raises:
       ValueError: no such game, class or option, or a value that the game refuses.
     """
     target, options = _split(spec)
+    if target.startswith(PGX):
+        adapter = _find_class("games.pgx_adapter:PgxGame", spec)
+        return _construct(functools.partial(adapter, target.removeprefix(PGX)), options, spec)
     if target in BUILT_IN:
         target = BUILT_IN[target]
     elif ":" not in target:

@@ -1,0 +1,239 @@
+"""The board games of pgx as games of ours: `load("pgx:chess")`.
+
+Rules and action numbers are those of pgx 2 (Koyama et al. 2023, arXiv:2303.17503,
+https://github.com/sotetsuk/pgx). Its contract differs from ours in five points, which this file
+settles: its first player is drawn at random; all actions are legal in a finished game; results are
+gone a step after the end; observations are part of the state; and some of its modules compute on
+the device when they are imported, so that loading one of these games does, unlike any of ours.
+"""
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.board import draw, find_action
+from games.game import Symmetry, identity
+
+
+class Kind(NamedTuple):
+    """What pgx does not tell of a game; the pictures read the first planes of its observation."""
+
+    max_plies: int
+    letters: str = "X"  # of the planes of the mover's pieces, in order
+    others: int = 1  # the first plane of the other's pieces, in the same order
+    turned: tuple[int, ...] = ()  # the axes along which seat 1 sees the board reversed
+
+
+CHESS, SHOGI = "PNBRQK", "PLNSBRGKTMQVHD"  # the last six of shogi's are its promoted pieces
+GAMES = {
+    "animal_shogi": Kind(256, "CEGLH", 5, (0, 1)),  # chick, elephant, giraffe, lion, hen
+    "chess": Kind(512, CHESS, 6, (0,)),
+    "connect_four": Kind(42),
+    "gardner_chess": Kind(256, CHESS, 6, (0,)),
+    "go_19x19": Kind(722),
+    "go_9x9": Kind(162),
+    "hex": Kind(122),  # the swap is a ply
+    "othello": Kind(122),  # after each of 60 discs at most a pass, and two at the end
+    "shogi": Kind(512, SHOGI, 31, (0, 1)),
+    "tic_tac_toe": Kind(9),
+}
+NOT_BOARD_GAMES = {
+    "2048": "has one player",
+    "backgammon": "has dice",
+    "bridge_bidding": "has four players and hidden cards",
+    "kuhn_poker": "has hidden cards",
+    "leduc_holdem": "has hidden cards",
+    "minatar": "has one player",
+    "sparrow_mahjong": "has three players and hidden tiles",
+}
+# Fields of pgx's state that `State` holds itself or that can be computed again.
+LEFT_OUT = (
+    "current_player",
+    "legal_action_mask",
+    "observation",
+    "rewards",
+    "terminated",
+    "truncated",
+)
+
+
+class State(NamedTuple):
+    inner: Any  # pgx's state, with None for the fields LEFT_OUT
+    to_play: jax.Array  # int8[], seat 0 or 1: pgx's player
+    legal_action_mask: jax.Array  # bool[A], all False once terminated
+    terminated: jax.Array  # bool[]
+    result: jax.Array  # float32[2], the returns
+
+
+@dataclasses.dataclass(frozen=True)
+class PgxGame:
+    """A two-player, deterministic, perfect-information game of pgx, by its name there.
+
+    Observations are pgx's, in its dtype: bool, float32 in the four chess-like games. Only the
+    identity is known of its symmetries. Actions are named by their number, in chess by the squares
+    as the Universal Chess Interface does. Pictures use capitals for seat 0 and show no castling
+    rights or the like.
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.name not in GAMES:
+            reason = NOT_BOARD_GAMES.get(self.name.partition("-")[0], "is not a game of pgx")
+            raise ValueError(f"{self.name!r} {reason}; choose from {', '.join(GAMES)}")
+        _environment(self.name)
+
+    @property
+    def num_actions(self) -> int:
+        return int(_opening_shapes(self.name).legal_action_mask.shape[0])
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        return tuple(_opening_shapes(self.name).observation.shape)
+
+    @property
+    def max_plies(self) -> int:
+        return GAMES[self.name].max_plies
+
+    def init(self, key: jax.Array) -> State:
+        with jax.numpy_rank_promotion("allow"):  # pgx relies on it
+            opening = _environment(self.name).init(key)
+        # `key` decides nothing but which player has the first colour: here always player 0.
+        first = {"current_player": jnp.int32(0)}
+        if hasattr(opening, "_player_order"):
+            first["_player_order"] = jnp.array([0, 1], jnp.int32)
+        return _pack(opening.replace(**first))
+
+    def step(self, state: State, action: jax.Array) -> State:
+        with jax.numpy_rank_promotion("allow"):
+            after = _pack(_environment(self.name).step(_unpack(state), action))
+        # The search steps past the end of games: there, nothing may change.
+        return jax.tree.map(lambda old, new: jnp.where(state.terminated, old, new), state, after)
+
+    def observe(self, state: State) -> jax.Array:
+        with jax.numpy_rank_promotion("allow"):
+            observation: jax.Array = _environment(self.name).observe(_unpack(state))
+        return observation
+
+    def returns(self, state: State) -> jax.Array:
+        return state.result
+
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        return (identity(self.observation_shape, self.num_actions),)
+
+    def action_to_string(self, state: State, action: int) -> str:
+        return _chess_move(state, action) if self.name == "chess" else str(action)
+
+    def string_to_action(self, state: State, text: str) -> int:
+        return find_action(self, state, text)
+
+    def render(self, state: State) -> str:
+        kind, count = GAMES[self.name], len(GAMES[self.name].letters)
+        planes = np.asarray(_compiled_observe(self)(state)) > 0
+        seat = int(state.to_play)
+        symbols = np.full(planes.shape[:2], ".")
+        for owner, first in ((seat, 0), (1 - seat, kind.others)):
+            for i in range(count):
+                symbols[planes[:, :, first + i]] = _symbol(kind.letters[i], owner)
+        if seat == 1:
+            symbols = np.flip(symbols, kind.turned)
+        lines = [draw(symbols, range(len(symbols), 0, -1))]
+        hands = getattr(getattr(state.inner, "_x", None), "hand", None)
+        hands = getattr(state.inner, "_hand", hands)
+        if hands is not None:  # captured pieces that may be dropped, the mover's row first
+            held = zip(np.asarray(hands), (seat, 1 - seat), strict=True)
+            pieces = [
+                _symbol(kind.letters[i], owner) * int(number)
+                for row, owner in held
+                for i, number in enumerate(row)
+            ]
+            lines.append(f"in hand: {''.join(pieces) or 'none'}")
+        return "\n".join(lines)
+
+
+def _symbol(letter: str, seat: int) -> str:
+    if seat == 0:
+        return letter
+    return "O" if letter == "X" else letter.lower()
+
+
+@functools.cache
+def _environment(name: str) -> Any:
+    try:
+        import pgx  # here, not above: it is optional, and importing it starts a device
+    except ImportError as error:
+        raise ValueError(
+            f"pgx:{name} needs the package pgx ({error}): pip install 'selfplay[pgx]'"
+        ) from error
+    return pgx.make(name)
+
+
+@functools.cache
+def _opening_shapes(name: str) -> Any:
+    with jax.numpy_rank_promotion("allow"):
+        return jax.eval_shape(_environment(name).init, jax.random.key(0))
+
+
+@functools.cache
+def _compiled_observe(game: PgxGame) -> Any:
+    return jax.jit(game.observe)  # for pictures: uncompiled, some take seconds
+
+
+def _pack(after: Any) -> State:
+    """Returns our state for one of pgx's."""
+    terminated = after.terminated | after.truncated
+    inner = after.replace(**dict.fromkeys(LEFT_OUT))
+    if hasattr(getattr(inner, "_x", None), "legal_action_mask"):  # a second copy of the mask
+        inner = inner.replace(_x=inner._x._replace(legal_action_mask=None))
+    return State(
+        # Strong types everywhere: some openings hold Python numbers.
+        inner=jax.tree.map(lambda leaf: jnp.array(leaf, jnp.result_type(leaf)), inner),
+        to_play=after.current_player.astype(jnp.int8),
+        legal_action_mask=after.legal_action_mask & ~terminated,
+        terminated=terminated,
+        result=jnp.where(terminated, after.rewards, 0.0),
+    )
+
+
+def _unpack(state: State) -> Any:
+    """Returns pgx's state for ours, without an observation. What follows the end is never used."""
+    before = state.inner.replace(
+        current_player=state.to_play.astype(jnp.int32),
+        legal_action_mask=state.legal_action_mask,
+        rewards=jnp.zeros(2, jnp.float32),
+        terminated=state.terminated,
+        truncated=jnp.zeros_like(state.terminated),
+    )
+    if hasattr(getattr(before, "_x", None), "legal_action_mask"):
+        before = before.replace(_x=before._x._replace(legal_action_mask=state.legal_action_mask))
+    return before
+
+
+@functools.cache
+def _chess_planes() -> list[tuple[int, int, str]]:
+    """Returns (ranks up, files right, piece promoted to) for each of pgx's 73 kinds of move."""
+    back, forth = range(-7, 0), range(1, 8)
+    moves = [(1, files, piece) for piece in "rbn" for files in (0, 1, -1)]
+    moves += [(k, 0, "") for line in (back, forth) for k in line]
+    moves += [(0, k, "") for line in (back, forth) for k in line]
+    moves += [(k, k, "") for line in (back, forth) for k in line]
+    moves += [(-k, k, "") for line in (back, forth) for k in line]
+    knight = ((-1, 2), (1, 2), (-2, 1), (2, 1))
+    return moves + [(ranks, files * side, "") for side in (-1, 1) for ranks, files in knight]
+
+
+def _chess_move(state: State, action: int) -> str:
+    """Returns a move as UCI names it, for example e7e8q; squares count as the mover sees them."""
+    square, plane = divmod(action, 73)
+    file, rank = divmod(square, 8)
+    ranks, files, promotion = _chess_planes()[plane]
+    is_pawn = int(state.inner._x.board[square]) == 1
+    if is_pawn and rank + ranks == 7 and not promotion:
+        promotion = "q"
+    numbers = "12345678" if int(state.to_play) == 0 else "87654321"
+    ends = ((file, rank), (file + files, rank + ranks))
+    return "".join("abcdefgh"[x % 8] + numbers[y % 8] for x, y in ends) + promotion
