@@ -12,10 +12,10 @@ train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; g
 	$(BIN)/selfplay report runs/make-train
 
 test: $(READY)  ## the tests that a change must pass, within 10 minutes on 2 cores
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n auto --dist loadfile -m "not slow"
 
 test-all: $(READY)  ## all tests, the slow ones too
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: $(READY)  ## lint, format, types
 	$(BIN)/ruff check .
