@@ -3,12 +3,13 @@
 Rules and action numbers are those of pgx 2 (Koyama et al. 2023, arXiv:2303.17503,
 https://github.com/sotetsuk/pgx). Its contract differs from ours in five points, which this file
 settles: its first player is drawn at random; all actions are legal in a finished game; results are
-gone a step after the end; observations are part of the state; and some of its modules compute on
-the device when they are imported, so that loading one of these games does, unlike any of ours.
+gone a step after the end; observations are part of the state; and its modules compute on the device
+when they are imported, so that this is put off until a game is first used.
 """
 
 import dataclasses
 import functools
+import importlib.util
 from typing import Any, NamedTuple
 
 import jax
@@ -85,7 +86,8 @@ class PgxGame:
         if self.name not in GAMES:
             reason = NOT_BOARD_GAMES.get(self.name.partition("-")[0], "is not a game of pgx")
             raise ValueError(f"{self.name!r} {reason}; choose from {', '.join(GAMES)}")
-        _environment(self.name)
+        if importlib.util.find_spec("pgx") is None:
+            raise ValueError("the package pgx is not installed: pip install 'selfplay[pgx]'")
 
     @property
     def num_actions(self) -> int:
@@ -163,13 +165,11 @@ def _symbol(letter: str, seat: int) -> str:
 
 @functools.cache
 def _environment(name: str) -> Any:
-    try:
-        import pgx  # here, not above: it is optional, and importing it starts a device
-    except ImportError as error:
-        raise ValueError(
-            f"pgx:{name} needs the package pgx ({error}): pip install 'selfplay[pgx]'"
-        ) from error
-    return pgx.make(name)
+    # The first use may be inside a traced function, whose tracers must not end up in pgx's tables.
+    with jax.ensure_compile_time_eval(), jax.numpy_rank_promotion("allow"):
+        import pgx  # here, not above: it is optional, and its import starts a device
+
+        return pgx.make(name)
 
 
 @functools.cache

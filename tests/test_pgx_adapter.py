@@ -2,6 +2,7 @@
 
 import random
 import re
+import subprocess
 import sys
 
 import jax
@@ -138,9 +139,25 @@ def test_other_games_and_options_are_refused_with_the_reason(spec, message):
 
 def test_without_pgx_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pgx", None)
-    _environment.cache_clear()
     with pytest.raises(ValueError, match=r"pip install 'selfplay\[pgx\]'"):
         load("pgx:tic_tac_toe")
+
+
+def test_a_device_is_asked_for_only_by_the_first_use_and_that_may_be_traced():
+    program = """
+import jax
+from games import load
+jax.config.update("jax_platforms", "none of them")
+game = load("pgx:connect_four")
+jax.config.update("jax_platforms", "cpu")
+state = jax.jit(jax.vmap(game.init))(jax.random.split(jax.random.key(0), 3))
+state = jax.jit(jax.vmap(game.step))(state, jax.numpy.zeros(3, int))
+print(game.render(jax.tree.map(lambda leaf: leaf[2], state)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "1 X . . . . . ." in done.stdout, done.stderr
 
 
 def test_equal_names_make_equal_games():
