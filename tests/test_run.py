@@ -41,7 +41,7 @@ def everything(path):
     """All that a run has learned, minus the clock."""
     store = CheckpointStore(path)
     saved = store.load(store.steps()[-1])
-    clock = ("seconds", "trained_from")
+    clock = ("seconds", "trained_from", "iteration_seconds", "evaluation_seconds")
     counters = {k: v for k, v in saved.counters.items() if k not in clock}
     lines = [
         {k: v for k, v in line.items() if k != "seconds"} for line in RunFolder(path).read_metrics()

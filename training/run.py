@@ -68,6 +68,8 @@ class Progress:
     seconds: float = 0.0  # up to the last save, over all processes
     horizon: float = 0.0  # steps; 0 until it is fixed
     trained_from: tuple[float, int] | None = None  # (seconds, step) from which speed is measured
+    iteration_seconds: float = 0.0  # of the last one, and of the last evaluation: the time that
+    evaluation_seconds: float = 0.0  # must be left for one more within the limit
     best_step: int = 0
     best_loss: float | None = None
 
@@ -113,10 +115,12 @@ class Run:
         return self.progress.seconds + time.monotonic() - self.started
 
     def finished(self) -> bool:
-        """Whether the run has reached its limits."""
-        limits = self.config
-        by_iterations = limits.iterations and self.progress.iteration >= limits.iterations
-        return bool(by_iterations or (limits.minutes and self.seconds() >= 60 * limits.minutes))
+        """Whether the run has reached its limits, or has no time left for another iteration."""
+        limits, progress = self.config, self.progress
+        by_iterations = limits.iterations and progress.iteration >= limits.iterations
+        needed = progress.iteration_seconds + progress.evaluation_seconds
+        by_time = limits.minutes and self.seconds() + needed >= 60 * limits.minutes
+        return bool(by_iterations or by_time)
 
     def folded(self, weights: Weights) -> Any:
         """Returns weights as self-play and evaluation run them, on every device."""
@@ -170,8 +174,10 @@ class Run:
 
     def evaluate(self, state: TrainState) -> bool:
         """Measures the averaged weights; returns whether they are the best so far."""
+        began = time.monotonic()
         variables = self.folded(_averages(state, self.progress.step))
         result = evaluate_run(self.config, self.game, self.network, variables, self.config.seed)
+        self.progress.evaluation_seconds = time.monotonic() - began
         self._emit({"kind": "evaluation", **self._where(), **result})
         best = self.progress.best_loss
         is_best = best is None or result["loss"] < best
@@ -332,6 +338,7 @@ def train(
         run.save(state, call)
     ended, saved_at = False, time.monotonic()
     while not ended and not stop():
+        began = time.monotonic()
         acting = _averages(state, run.progress.step)
         following = run.amplify(run.progress.iteration + 1, acting, call.after)
         monitors = run.record(call)
@@ -340,6 +347,7 @@ def train(
         run.progress.iteration += 1
         run.fix_horizon()
         run.report(monitors, losses)
+        run.progress.iteration_seconds = time.monotonic() - began
         ended = run.finished()
         is_best = run.evaluation_due(ended) and run.evaluate(state)
         if is_best or time.monotonic() - saved_at >= config.checkpoint.every_seconds:
