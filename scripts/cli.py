@@ -7,6 +7,7 @@ again; 2 wrong use; 1 anything else.
 
 import importlib
 import os
+import signal
 import sys
 
 COMMANDS = {
@@ -21,10 +22,13 @@ COMMANDS = {
     "new-game": "write the template of a new game",
 }
 MAX_CPU_DEVICES = 8
+INTERRUPTED = 75
 
 
 def main() -> None:
     """The entry point of the `selfplay` command."""
+    # A preemption's SIGTERM is a Ctrl-C, from the first import on; `train` refines this.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -42,7 +46,10 @@ def run(argv: list[str]) -> int:
     try:
         return _run_command(command, rest)
     except KeyboardInterrupt:
-        print("selfplay: interrupted", file=sys.stderr)
+        if command == "train":
+            print("selfplay train: interrupted; the same command goes on", file=sys.stderr)
+            return INTERRUPTED
+        print(f"selfplay {command}: interrupted", file=sys.stderr)
         return 1
     except Exception as error:
         if debug:

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import games
+from scripts.cli import INTERRUPTED
 from scripts.console import (
     Flat,
     FromFlag,
@@ -22,8 +23,6 @@ from training import config as config_module
 from training.config import RunConfig
 from training.run import Watch, train
 from training.run_folder import RunFolder, next_free
-
-INTERRUPTED = 75
 
 
 @dataclasses.dataclass(frozen=True)
