@@ -87,7 +87,7 @@ class Twins:
     def conclude(self, decided: np.ndarray) -> None:
         """Judges unequal twins by who won the games: `decided[mover, winner]`."""
         wins, deciding = decided.sum(axis=0), decided.sum(axis=1)
-        one_seat = (wins == 0).any() and (deciding >= ENOUGH).all()
+        one_seat = (wins == 0).any() and wins.sum() >= 2 * ENOUGH
         if one_seat and self.unequal:
             self.findings.add(
                 "seats",
@@ -95,10 +95,10 @@ class Twins:
                 "(returns are indexed by seat, never by mover); if the rules favour a seat, "
                 "show it in a plane of the observation",
                 f"{self.unequal}; all {wins.sum()} decided games were credited to seat "
-                f"{wins.argmax()}, though each seat made deciding moves",
+                f"{wins.argmax()}",
                 *self.case,
             )
-        elif one_seat:
+        elif one_seat and (deciding >= ENOUGH).all():
             self.findings.notes.append(
                 f"seats: all {wins.sum()} decided games were credited to seat {wins.argmax()}, "
                 "though each seat made deciding moves; right only if the rules favour that seat"
