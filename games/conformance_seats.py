@@ -23,7 +23,7 @@ from games.playouts import Batch, Lanes, Ply, Rules, choose, differs, take
 WARM_UP = 2  # plies, one of each seat, after which twins that still look alike are the same game
 
 
-def with_to_play(states: Any, to_play: np.ndarray, lanes: slice) -> Any | None:
+def with_to_play(states: Any, to_play: np.ndarray | int, lanes: slice) -> Any | None:
     """Returns the states with another seat to play, or None if `to_play` is not one field."""
     paths, structure = jax.tree_util.tree_flatten_with_path(states)
     found = [i for i, (path, _) in enumerate(paths) if _name(path) == "to_play"]
@@ -54,8 +54,7 @@ class Twins:
 
     def place(self, states: Any) -> Any:
         """Returns the openings with seat 1 to play on the twins' lanes."""
-        twin = take(states, self.lanes.twin)
-        placed = with_to_play(states, 1 - np.asarray(twin.to_play), self.lanes.twin)
+        placed = with_to_play(states, 1, self.lanes.twin)
         if placed is None:
             return states
         self.alike = np.ones(self.lanes.twins, bool)
