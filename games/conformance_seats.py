@@ -23,7 +23,7 @@ from games.playouts import Batch, Lanes, Ply, Rules, choose, differs, take
 WARM_UP = 2  # plies, one of each seat, after which twins that still look alike are the same game
 
 
-def with_to_play(states: Any, to_play: np.ndarray, lanes: slice) -> Any | None:
+def with_to_play(states: Any, to_play: np.ndarray | int, lanes: slice) -> Any | None:
     """Returns the states with another seat to play, or None if `to_play` is not one field."""
     paths, structure = jax.tree_util.tree_flatten_with_path(states)
     found = [i for i, (path, _) in enumerate(paths) if _name(path) == "to_play"]
@@ -54,8 +54,7 @@ class Twins:
 
     def place(self, states: Any) -> Any:
         """Returns the openings with seat 1 to play on the twins' lanes."""
-        twin = take(states, self.lanes.twin)
-        placed = with_to_play(states, 1 - np.asarray(twin.to_play), self.lanes.twin)
+        placed = with_to_play(states, 1, self.lanes.twin)
         if placed is None:
             return states
         self.alike = np.ones(self.lanes.twins, bool)
@@ -87,7 +86,7 @@ class Twins:
     def conclude(self, decided: np.ndarray) -> None:
         """Judges unequal twins by who won the games: `decided[mover, winner]`."""
         wins, deciding = decided.sum(axis=0), decided.sum(axis=1)
-        one_seat = (wins == 0).any() and (deciding >= ENOUGH).all()
+        one_seat = (wins == 0).any() and wins.sum() >= 2 * ENOUGH
         if one_seat and self.unequal:
             self.findings.add(
                 "seats",
@@ -95,10 +94,10 @@ class Twins:
                 "(returns are indexed by seat, never by mover); if the rules favour a seat, "
                 "show it in a plane of the observation",
                 f"{self.unequal}; all {wins.sum()} decided games were credited to seat "
-                f"{wins.argmax()}, though each seat made deciding moves",
+                f"{wins.argmax()}",
                 *self.case,
             )
-        elif one_seat:
+        elif one_seat and (deciding >= ENOUGH).all():
             self.findings.notes.append(
                 f"seats: all {wins.sum()} decided games were credited to seat {wins.argmax()}, "
                 "though each seat made deciding moves; right only if the rules favour that seat"

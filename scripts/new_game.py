@@ -147,7 +147,7 @@ def play(moves):
 
 
 def test_the_game_obeys_the_laws():
-    report = check(GAME)
+    report = check(GAME, games=64)
     assert not report.violations, "\\n".join(map(str, report.violations))
 
 

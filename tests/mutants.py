@@ -166,6 +166,22 @@ MUTANTS = {
         ConnectFour,
         with_returns(lambda s, r: jnp.where(s.winner == 1, r[::-1], r), ConnectFour),
     ),
+    "only seat 0's lines count": Mutant(
+        "seats",
+        TicTacToe,
+        after_step(
+            TicTacToe,
+            lambda before, after, _: before_the_end(
+                before,
+                after._replace(
+                    winner=jnp.where(after.winner == 1, EMPTY, after.winner).astype(jnp.int8),
+                    terminated=after.terminated & (after.winner != 1)
+                    | (after.board != EMPTY).all(),
+                    legal_action_mask=(after.board == EMPTY) & (after.winner != 0),
+                ),
+            ),
+        ),
+    ),
     "the winner is always seat 0": Mutant("seats", TicTacToe, with_winner(lambda s: 0)),
     "returns that do not sum to zero": Mutant(
         "returns", TicTacToe, with_returns(lambda s, r: jnp.maximum(r, 0))

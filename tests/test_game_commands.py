@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 import games
-from games.conformance import LAWS
+from games.conformance import LAWS, Report, Violation
 from scripts import check, new_game
 from scripts import games as games_command
 
@@ -37,10 +37,13 @@ def folder(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def test_check_prints_one_line_a_law_and_returns_0(folder, capsys):
-    assert check.run(check.Args("tic_tac_toe", games=16)) == 0
+def test_check_prints_one_line_a_law_and_returns_0(monkeypatch, capsys):
+    report = Report((), ("a note",), frozenset(LAWS))
+    monkeypatch.setattr(check, "check", lambda game, games, seed: report)
+    assert check.run(check.Args("tic_tac_toe")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[: len(LAWS)]] == ["holds"] * len(LAWS)
+    assert "note: a note" in lines
     assert lines[-1].startswith("tic_tac_toe conforms")
 
 
@@ -53,15 +56,18 @@ def test_check_of_a_broken_game_returns_1_and_shows_the_case(folder, capsys):
     assert "a b c" in out, "no board is shown"
 
 
-def test_check_json_is_one_object_on_stdout(folder, capsys):
-    (folder / "broken.py").write_text(BROKEN)
-    assert check.run(check.Args("broken:Broken", games=32, json=True)) == 1
+def test_check_json_is_one_object_on_stdout(monkeypatch, capsys):
+    case = Violation("length", "an end", "none", "a board", "a move")
+    report = Report((case,), (), frozenset(LAWS) - {"notation"})
+    monkeypatch.setattr(check, "check", lambda game, games, seed: report)
+    assert check.run(check.Args("tic_tac_toe", games=32, json=True)) == 1
     result = json.loads(capsys.readouterr().out)
     assert result["conforms"] is False
-    assert result["laws"]["length"] == "broken"
-    assert set(result["laws"]) == set(LAWS)
-    [violation] = result["violations"]
-    assert set(violation) == {"law", "expected", "found", "position", "action"}
+    assert result["laws"] == {
+        law: {"length": "broken", "notation": "not tried"}.get(law, "holds") for law in LAWS
+    }
+    assert result["violations"] == [case._asdict()]
+    assert (result["game"], result["games"], result["notes"]) == ("tic_tac_toe", 32, [])
 
 
 def test_check_of_a_module_that_cannot_be_imported_says_where(folder, capsys):

@@ -120,7 +120,7 @@ def test_an_installed_plug_in_package_is_known_by_its_entry_point(folder):
     packaged.mkdir()
     (packaged / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
     (packaged / "entry_points.txt").write_text(
-        "[selfplay.games]\nmy_own = my_plug_in:MyGame\ntic_tac_toe = my_plug_in:MyGame\n"
+        "[selfplay.games]\nmy_own = my_plug_in:MyGame\ntic_tac_toe = my_plug_in:NoGame\n"
     )
     sys.path.append(str(folder))
     assert "my_own" in games.names()

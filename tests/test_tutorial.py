@@ -54,7 +54,8 @@ def without_seconds(text):
     return re.sub(r"\d+\.\d s", "0.0 s", "\n".join(lines))
 
 
-@pytest.mark.parametrize("size", [2, 7])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 3, 9])
 def test_other_sizes_conform_too(folder, size):
     report = check(games.load(f"snort:Snort:size={size}"), games=32, fresh_process=False)
     assert not report.violations, "\n".join(map(str, report.violations))
