@@ -23,7 +23,7 @@ from games.board import cell_name, check_range, dihedral, draw, find_action
 from games.game import Symmetry
 
 LETTERS = "ABCDEFGHJKLMNOPQRST"  # the Go Text Protocol leaves out I
-RECENT = 5  # moves that the observation shows, as in KataGo (Wu 2019), arXiv:1902.10565, table 3
+RECENT = 5  # moves that the observation shows, as many as KataGo's does (Wu 2019, arXiv:1902.10565)
 STRIDE = 32  # of the history's entries that are all compared with, before the search between two
 NO_ENTRY = np.uint32(2**32 - 1)  # pads the sorted history at its end
 SPREADS = 4  # in an iteration of the loop of `_area`: more are fewer kernels, but compile slowly
@@ -102,6 +102,8 @@ class Go:
         is_pass = action == self.size**2
         history = jnp.where(is_pass, state.history, _insert(state.history, board_hash))
         low, atari = _liberties(chain, self.size)
+        # No move leads to the board it is made on, so the history without that board will do;
+        # with it, XLA would insert again for every look-up.
         legal = _legal_points(
             chain, low, atari, 1 - state.to_play, board_hash, state.history, self.size
         )
@@ -271,10 +273,11 @@ def _rows(table: jax.Array, index: jax.Array) -> jax.Array:
 def _area(chain: jax.Array, size: int) -> jax.Array:
     """Returns int32[2]: each seat's stones and the empty points that reach only them.
 
-    Reach spreads by one point at a time, in words that hold a row of the board. It goes on for as
-    many points as a path without shortcuts can have, L: each has four sides, on the edge of the
-    board three; L - 1 are shared with the next point, the others lead to the n * n - L other
-    points, each of which has at most four. So 4 L - 4 n - 2 (L - 1) <= 4 (n * n - L).
+    Reach spreads by one point at a time, in words that hold a row of the board, and as often as a
+    path without shortcuts can have points, L. They have 4 L sides, at most 4 n of them on the edge
+    of the board; 2 (L - 1) face each other, and the rest face the other n * n - L points, which
+    have four sides each: 4 L - 4 n - 2 (L - 1) <= 4 (n * n - L). No test for an early end: on a GPU
+    the host would wait for each.
     """
     longest = (4 * size**2 + 4 * size - 2) // 6
     bit = jnp.left_shift(jnp.uint32(1), jnp.arange(size, dtype=jnp.uint32))
