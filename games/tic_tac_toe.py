@@ -11,7 +11,8 @@ from games.game import Symmetry
 
 EMPTY = -1
 LINES = np.array(  # cells in row-major order; NumPy: importing starts no device
-    [[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 3, 6], [1, 4, 7], [2, 5, 8], [0, 4, 8], [2, 4, 6]]
+    [[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 3, 6], [1, 4, 7], [2, 5, 8], [0, 4, 8], [2, 4, 6]],
+    np.int32,
 )
 
 

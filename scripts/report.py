@@ -35,7 +35,7 @@ def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
     if not args.runs:
         raise ValueError("report needs at least one run folder")
-    folders = [RunFolder(path) for path in args.runs]
+    folders = [RunFolder(path) for path in dict.fromkeys(args.runs)]
     if args.text:
         print(text_report(folders))
         return 0
