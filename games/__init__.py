@@ -10,11 +10,12 @@ import importlib.metadata
 import inspect
 import os
 import sys
+from types import ModuleType
 from typing import Any
 
 from games.game import Game, State, Symmetry
 
-__all__ = ["Game", "State", "Symmetry", "load", "names"]
+__all__ = ["Game", "State", "Symmetry", "import_plug_in", "load", "names"]
 
 BUILT_IN = {
     "breakthrough": "games.breakthrough:Breakthrough",
@@ -59,6 +60,26 @@ def load(spec: str) -> Game[Any]:
     return _construct(_find_class(target, spec), options, spec)
 
 
+def import_plug_in(module_name: str, what: str) -> ModuleType:
+    """Returns a module, looked for in the current folder last.
+
+    Last, so that a plug-in in that folder does not shadow a library.
+
+    Raises:
+      ValueError: there is none of that name; `what` begins the message.
+    """
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module was found; something that it imports is missing
+        raise ValueError(f"{what}: there is no module {module_name!r}") from None
+    except ValueError:  # an empty or relative name
+        raise ValueError(f"{what}: {module_name!r} is not a module's name") from None
+
+
 def _split(spec: str) -> tuple[str, dict[str, str]]:
     head, colon, tail = spec.rpartition(":")
     if not colon or "=" not in tail:
@@ -86,14 +107,7 @@ def _entry_point(name: str) -> str:
 
 def _find_class(target: str, spec: str) -> Any:
     module_name, _, class_name = target.partition(":")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())  # last: a plug-in in this folder must not shadow a library
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the game's module was found; something that it imports is missing
-        raise ValueError(f"game {spec!r}: there is no module {module_name!r}") from None
+    module = import_plug_in(module_name, f"game {spec!r}")
     if not callable(getattr(module, class_name, None)):
         found = ", ".join(
             name

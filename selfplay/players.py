@@ -11,9 +11,7 @@ temperature above 0 asks for a draw from `action_weights ** (1 / temperature)`.
 
 import dataclasses
 import functools
-import importlib
 import os
-import sys
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
@@ -21,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import games
 from games.game import Game, State
 from mcts import (
     Evaluate,
@@ -201,16 +200,7 @@ def run_of(spec: str) -> tuple[str, int | None] | None:
 def _plug_in(spec: str, game: Game[Any]) -> Player:
     """Returns the player of `module:function`, the current folder last on the import path."""
     module_name, _, function_name = spec.partition(":")
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the player's module was found; something that it imports is missing
-        raise ValueError(f"player {spec!r}: there is no module {module_name!r}") from None
-    except ValueError:  # an empty or relative name
-        raise ValueError(f"player {spec!r}: {module_name!r} is not a module's name") from None
+    module = games.import_plug_in(module_name, f"player {spec!r}")
     function = getattr(module, function_name, None)
     if not callable(function):
         raise ValueError(
