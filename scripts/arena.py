@@ -20,8 +20,10 @@ class Args:
     """Plays a match between two players, from varied openings, each from both seats.
 
     A player is a run folder R (its newest checkpoint), R@STEP, random, uniform (search with a
-    uniform prior and zero value), or module:function for one of your own. The score is the first
-    player's, with a 95% interval in which the two games from one opening are one observation.
+    uniform prior and zero value), or module:function for one of your own: a function of (states,
+    key, history=None) that returns a SearchResult; `history` holds the actions so far, padded with
+    -1. With an attribute on_device = True it is jitted and called without history. The score is the
+    first player's, with a 95% interval in which the two games from one opening are one observation.
 
     Examples:
       selfplay arena runs/c4 random

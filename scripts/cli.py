@@ -79,7 +79,8 @@ def _one_device_per_core() -> None:
 
 def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split())
-    if isinstance(error, ValueError | OSError):
+    ours = type(error).__module__.partition(".")[0] in ("games", "mcts", "selfplay", "training")
+    if ours or isinstance(error, ValueError | OSError):
         return text
     return f"{type(error).__name__}: {text} (--debug shows where)"
 

@@ -95,7 +95,10 @@ def run(args: Args) -> int:
     if args.seat not in (0, 1):
         raise ValueError(f"--seat must be 0 or 1, got {args.seat}")
     spec = find_game((args.player,), args.game)
-    player = parse_player(args.player, games.load(spec), args.simulations, training.load_player)
+    game = games.load(spec)
+    player = parse_player(args.player, game, args.simulations, training.load_player)
+    if player.game != game:
+        raise ValueError(f"{args.player} was not trained on {spec}: leave out --game")
     session = Session(player, args.seed)
     for number, text in enumerate(args.moves.replace(",", " ").split(), start=1):
         try:

@@ -103,7 +103,9 @@ def run(args: Args) -> int:
     last = metrics[-1] if metrics else {}
     step = checkpoint_steps(folder.path)[-1]
     if finished:
-        say(f"done: {folder.path} reached its limit at step {step}; raise --minutes to go on")
+        by_iterations = config.iterations and last.get("iteration") == config.iterations
+        limit = "--iterations" if by_iterations else "--minutes"
+        say(f"done: {folder.path} reached its limit at step {step}; raise {limit} to go on")
     else:
         say(f"interrupted: {folder.path} is saved at step {step}; the same command goes on")
     if args.json:

@@ -11,6 +11,7 @@ temperature above 0 asks for a draw from `action_weights ** (1 / temperature)`.
 
 import dataclasses
 import functools
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
@@ -207,6 +208,13 @@ def _plug_in(spec: str, game: Game[Any]) -> Player:
             f"player {spec!r}: module {module_name!r} has no function {function_name!r}"
         )
     on_device = bool(getattr(function, "on_device", False))
+    given = ("states", "key") if on_device else ("states", "key", "history")
+    try:
+        inspect.signature(function).bind(*given)
+    except TypeError as error:
+        raise ValueError(
+            f"player {spec!r} is called with ({', '.join(given)}), but does not take that: {error}"
+        ) from None
     return Player(spec, game, _plug_in_act(function), on_device=on_device)
 
 

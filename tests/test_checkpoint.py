@@ -16,6 +16,7 @@ from training.checkpoint import (
     recover,
     unflatten,
 )
+from training.replay import ReplayBuffer, ReplayConfig
 
 
 def made(step, total=0):
@@ -103,6 +104,21 @@ def test_retention_can_keep_milestones(tmp_path):
     for step in (0, 60, 110, 150, 210, 260, 290):
         save(store, made(step))
     assert store.steps() == [0, 110, 210, 260, 290]
+
+
+def test_the_newest_two_can_be_resumed_while_old_replay_rows_go(tmp_path):
+    store, capacity = CheckpointStore(tmp_path), 25
+    for number in range(1, 8):
+        counters = {"rows": 10 * number, "replay_oldest_kept": max(0, 10 * number - capacity)}
+        checkpoint = made(number)._replace(counters=counters)
+        save(store, checkpoint, 10 * (number - 1), rows(10 * (number - 1), 10))
+        for step in store.steps()[-2:]:
+            loaded = CheckpointStore(tmp_path).load(step)
+            buffer = ReplayBuffer(ReplayConfig(capacity=capacity, min_rows=5))
+            buffer.restore(tmp_path / "replay", loaded.counters["rows"])
+            drawn = buffer.sample(np.random.default_rng(0), 500).game_id
+            assert drawn.max() == loaded.counters["rows"] - 1
+    assert len(list((tmp_path / "replay").iterdir())) == 4  # rows 35 to 69
 
 
 def test_saving_a_step_again_replaces_it(tmp_path):

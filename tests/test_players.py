@@ -164,3 +164,12 @@ def test_parse_player_calls_a_plug_in_with_the_history_and_on_the_device_if_it_s
 def test_parse_player_says_what_is_wrong(spec, game, wanted):
     with pytest.raises(ValueError, match=wanted.replace("(", "[(]")):
         players.parse_player(spec, game, 32, load_run)
+
+
+def takes_too_little(states, key):
+    raise AssertionError("never called")
+
+
+def test_a_plug_in_with_another_signature_is_refused_before_it_plays():
+    with pytest.raises(ValueError, match=r"is called with \(states, key, history\)"):
+        players.parse_player(f"{__name__}:takes_too_little", games.load("tic_tac_toe"), 1, None)

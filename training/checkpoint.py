@@ -96,6 +96,16 @@ class CheckpointStore:
           CheckpointError: it is missing, damaged, or of a format this version does not know.
         """
         folder = self.folder / str(step)
+        try:
+            return self._load(folder, step, with_replay)
+        except CheckpointError as error:
+            older = ", ".join(str(other) for other in self.steps() if other < step)
+            advice = (
+                f"; to go back to an earlier step ({older}), move {folder} away" if older else ""
+            )
+            raise CheckpointError(f"{error}{advice}") from None
+
+    def _load(self, folder: pathlib.Path, step: int, with_replay: bool) -> Checkpoint:
         manifest = _read_json(folder / "manifest.json")
         if manifest.get("format_version") != FORMAT_VERSION:
             raise CheckpointError(
@@ -143,22 +153,31 @@ class CheckpointStore:
         manifest = {
             "format_version": FORMAT_VERSION,
             "files": {str(path.relative_to(partial)): _sha256(path) for path in files},
-            "replay": self._chunk_hashes,
+            "replay": self._chunks_since(checkpoint.counters["replay_oldest_kept"]),
         }
         _write_json(partial / "manifest.json", manifest)
         _put_in_place(partial, final)
-        self._apply_retention(checkpoint.counters)
+        self._apply_retention()
 
-    def _apply_retention(self, counters: dict[str, Any]) -> None:
+    def _chunks_since(self, row: int) -> dict[str, str]:
+        """Returns the hashes of the chunks that hold row `row` or a later one."""
+        names = {path.name for _, last, path in replay.chunks(self.replay_folder) if last >= row}
+        return {name: sha for name, sha in self._chunk_hashes.items() if name in names}
+
+    def _apply_retention(self) -> None:
         steps = self.steps()
-        kept = {0, self.best, *steps[-self.config.keep_newest :]}
+        newest = steps[-self.config.keep_newest :]
+        kept = {0, self.best, *newest}
         if self.config.keep_every:
             marks = {step // self.config.keep_every: step for step in reversed(steps)}
             kept |= set(marks.values())
         for step in set(steps) - kept:
             shutil.rmtree(self.folder / str(step))
+        # A resume may start from any of the newest checkpoints.
+        counters = [_read_json(self.folder / str(step) / "counters.json") for step in newest]
+        oldest = min(count["replay_oldest_kept"] for count in counters)
         for _, last, path in replay.chunks(self.replay_folder):
-            if last < counters["replay_oldest_kept"]:
+            if last < oldest:
                 path.unlink()
                 self._chunk_hashes.pop(path.name, None)
 
@@ -205,7 +224,7 @@ def _verify(folder: pathlib.Path, hashes: dict[str, str]) -> None:
     for name, expected in hashes.items():
         path = folder / name
         if not path.exists():
-            raise CheckpointError(f"{path} is missing: restore it, or resume an earlier step")
+            raise CheckpointError(f"{path} is missing")
         if _sha256(path) != expected:
             raise CheckpointError(f"{path} is damaged: its SHA-256 differs from the manifest's")
 
