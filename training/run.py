@@ -195,7 +195,6 @@ class Run:
             if self.config.replay.keep == "all"
             else max(0, self.replay.total - self.config.replay.capacity),
             "acting_step": call.acting.step,
-            "devices": devices.mesh().size,
         }
         acting = (call.acting.params, call.acting.batch_stats)
         held = Snapshot(state, acting, call.before, self.recorder.pending, counters)
