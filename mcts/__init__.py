@@ -3,6 +3,7 @@
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, mask_illegal
 from mcts.search import search
+from mcts.tree import tree_bytes
 
 __all__ = [
     "Evaluate",
@@ -12,4 +13,5 @@ __all__ = [
     "Variables",
     "mask_illegal",
     "search",
+    "tree_bytes",
 ]

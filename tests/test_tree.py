@@ -10,7 +10,7 @@ import pytest
 
 import games
 from games.tic_tac_toe import TicTacToe
-from mcts import SearchConfig, search, tree
+from mcts import SearchConfig, search, tree, tree_bytes
 from tests import oracles_search
 from tests.positions import evaluate, evaluate_one, quick_jit, random_positions, random_weights
 from tests.tandem import Tandem
@@ -153,3 +153,19 @@ def test_next_true_finds_what_a_walk_finds(width):
     for row, got in zip(flags, found, strict=True):
         expected = [next((j for j in range(i, width) if row[j]), width) for i in range(width)]
         assert got.tolist() == expected, row
+
+
+def test_tree_bytes_counts_the_planted_arrays():
+    """Connect Four, two games of 33 nodes, by hand: the state, then what the tree adds."""
+    game = games.load("connect_four")
+    state = 42 + 1 + 7 + 1 + 1
+    path, node, edges, leaf = 32 * 2, 2 * 4, 3 * 7 * 4, 7 * 2  # edge numbers to 33 * 7 take int16
+    assert tree_bytes(game, GUMBEL, batch=2) == 2 * 33 * (state + path + node + edges + leaf)
+
+
+def test_refuses_more_edges_than_int32_counts():
+    game = games.load("go:size=19")
+    config = dataclasses.replace(PUCT, simulations=800)
+    assert tree_bytes(game, config, batch=7000) > 2**34
+    with pytest.raises(ValueError, match="lower the batch to 7406 "):
+        tree_bytes(game, config, batch=8192)
