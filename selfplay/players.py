@@ -7,6 +7,11 @@ game among them, must be hashable.
 
 No player adds noise to its choice: it plays the best action, ties to the lowest, unless a
 temperature above 0 asks for a draw from `action_weights ** (1 / temperature)`.
+
+A player outside the device may end a game by its action: `RESIGN` gives it up; `FORFEIT` says that
+the player failed (an engine crashed, hung, or made an illegal move). Either loses that game, and the
+match goes on. For each `FORFEIT` of an answer, in order, the player appends one sentence to its
+list `faults`. A single game that cannot go on must not raise: an exception ends the whole match.
 """
 
 import dataclasses
@@ -35,6 +40,7 @@ from selfplay import devices
 
 # On the device `act(variables, states, key)`; outside it takes `history` as fourth argument.
 Act: TypeAlias = Callable[..., SearchResult]
+RESIGN, FORFEIT = -1, -2  # actions that lose the game at once, of players outside the device
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +52,7 @@ class Player:
     act: Act
     variables: Variables = ()
     on_device: bool = True
+    faults: list[str] = dataclasses.field(default_factory=list)  # a sentence for each `FORFEIT`
 
     def __call__(
         self, states: State, key: jax.Array, history: np.ndarray | None = None
