@@ -8,7 +8,8 @@ from typing import Any
 import games as games_package
 import training
 from scripts.console import Positional, announce_devices, print_json, progress, say
-from selfplay.arena import MatchResult, play_match
+from selfplay.arena import play_match
+from selfplay.match_result import MatchResult
 from selfplay.openings import DEFAULT_PLIES
 from selfplay.players import parse_player, run_of
 from selfplay.records import match_records, write_records

@@ -7,7 +7,8 @@ import training
 from scripts.arena import report
 from scripts.console import Positional, announce_devices, print_json, progress, say
 from selfplay import perfect
-from selfplay.arena import MatchResult, play_match
+from selfplay.arena import play_match
+from selfplay.match_result import MatchResult
 from selfplay.players import Player, random_player, run_of
 from selfplay.records import append_records, match_records
 from training.run_folder import RunFolder

@@ -1,14 +1,14 @@
 """Matches between two players: batched, from paired openings, each played from both seats.
 
-A match is G games in lanes. Games 2i and 2i + 1 start from opening i, the first player in seat 0 of
-the one and in seat 1 of the other. A round gives each player the lanes where it is to move, up to a
-fixed number C, in the order of the lanes; the rest wait for a later round. So no player evaluates
-the other's positions, shapes never change, and a player may move twice.
+Games 2i and 2i + 1 start from opening i, the first player in seat 0 of the one and in seat 1 of the
+other. A match is played in blocks of G games, a lane each. A round gives each player the lanes
+where it is to move, up to a fixed number C, in the order of the lanes; the rest wait for a later
+round. So no player evaluates the other's positions, shapes never change, and a player may move
+twice.
 """
 
-import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -16,82 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from selfplay import devices, openings, positions
-from selfplay.players import Player
-from selfplay.rating import PAIR_SCORES, score_interval, score_to_elo
+from selfplay import devices, match_result, openings, positions
+from selfplay.match_result import RESIGNED, MatchResult, PlayedGame
+from selfplay.players import FORFEIT, RESIGN, Player
 
 MAX_BATCH = 512  # C at most: lanes that a player evaluates at once
-OPENING, FIRST, SECOND = 0, 1, 2  # purposes of keys
-
-
-@dataclasses.dataclass(frozen=True)
-class MatchResult:
-    """How G games went, told from the first player's side."""
-
-    players: tuple[str, str]
-    moves: tuple[tuple[int, ...], ...]  # of each game, from its first ply, opening included
-    returns: np.ndarray  # float32[G, 2], by seat
-    first_seat: np.ndarray  # int8[G], the seat of the first player
-    distinct_openings: int  # below G / 2 only if the game has too few
-
-    @property
-    def games(self) -> int:
-        return len(self.moves)
-
-    @property
-    def results(self) -> np.ndarray:
-        """int[G]: 1 where the first player won, 0 drawn, -1 lost."""
-        own = self.returns[np.arange(self.games), self.first_seat.astype(int)]
-        return np.sign(own).astype(int)
-
-    @property
-    def wins(self) -> int:
-        return int((self.results == 1).sum())
-
-    @property
-    def draws(self) -> int:
-        return int((self.results == 0).sum())
-
-    @property
-    def losses(self) -> int:
-        return int((self.results == -1).sum())
-
-    @property
-    def by_seat(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """Wins, draws and losses of the first player in seat 0, then in seat 1."""
-
-        def count(seat: int) -> tuple[int, int, int]:
-            results = self.results[self.first_seat == seat]
-            return int((results == 1).sum()), int((results == 0).sum()), int((results == -1).sum())
-
-        return count(0), count(1)
-
-    @property
-    def score(self) -> float:
-        """The first player's points per game, a draw being half a point."""
-        return float((self.results + 1).mean() / 2)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95% interval of the score; pairs of games that repeat an earlier pair add nothing."""
-        doubled = (self.results.reshape(-1, 2) + 1).sum(axis=1)  # 0 to 4: a pair's points, doubled
-        pairs = set(zip(self.moves[::2], self.moves[1::2], strict=True))
-        low, high = score_interval(np.bincount(doubled, minlength=len(PAIR_SCORES)), len(pairs))
-        return float(low), float(high)
-
-    @property
-    def distinct_games(self) -> int:
-        return len(set(self.moves))
-
-    @property
-    def elo(self) -> float:
-        """How much stronger the first player is; see `rating.score_to_elo` for its limits."""
-        return score_to_elo(self.score)
-
-    @property
-    def elo_interval(self) -> tuple[float, float]:
-        low, high = self.interval
-        return score_to_elo(low), score_to_elo(high)
+BLOCK = 256  # games that are played side by side
+FIRST, SECOND = 1, 2  # purposes of keys within a block
+PLAYING, ILLEGAL, ABSENT = 0, -3, -4  # beside RESIGN and FORFEIT: how a lane stopped
 
 
 class _Match(NamedTuple):
@@ -100,7 +32,7 @@ class _Match(NamedTuple):
     states: State  # [G, ...]
     history: jax.Array  # int32[G, T], padded with -1
     plies: jax.Array  # int32[G]
-    stuck: jax.Array  # bool[G]: a player chose an illegal action, the last of `history`
+    stopped: jax.Array  # int32[G]: PLAYING unless something other than the rules ended it
     first_seat: jax.Array  # int8[G]
 
 
@@ -121,7 +53,7 @@ def play_match(
     batch: int = MAX_BATCH,
     progress: Callable[[int], None] | None = None,
 ) -> MatchResult:
-    """Plays `games` games between two players.
+    """Plays `games` games between two players, from random openings.
 
     Args:
       games: even; half as many openings are drawn from the seed.
@@ -133,43 +65,70 @@ def play_match(
       ValueError: an odd or non-positive number of games, a player of another game, or a player
         that chose an illegal action.
     """
-    _check(first, second, game, games, batch)
-    match_key = jax.random.key(seed)
-    opening_key = jax.random.fold_in(match_key, OPENING)
-    opened = openings.make_openings(game, games // 2, opening_key, opening_plies)
-    match, turns = _start(game, opened, games, min(games // 2, batch))
-    pending, number = None, 0
-    while True:
-        actions = tuple(
-            _choose(player, turn, match, _round_key(match_key, purpose, number))
-            for player, turn, purpose in zip((first, second), turns, (FIRST, SECOND), strict=True)
-        )
-        match, turns, tally = _ply(game, match, turns, actions)
-        # The tally of the round before: the device is never idle while the host waits for it.
-        if pending is not None:
-            over, stuck = np.asarray(pending).tolist()
-            if stuck:
-                _refuse_illegal(first, second, game, match)
-            if progress:
-                progress(over)
-            if over == games:
-                break
-        pending, number = tally, number + 1
-    return MatchResult(
-        players=(first.name, second.name),
-        moves=tuple(positions.move_lists(np.asarray(match.history))),
-        returns=np.asarray(positions.returns(game, match.states)),
-        first_seat=np.asarray(match.first_seat),
-        distinct_openings=opened.distinct,
+    check(first, second, game, games)
+    opened = openings.make_openings(
+        game, games // 2, openings.purpose_key(seed, openings.OPENINGS), opening_plies
     )
+    played: list[PlayedGame] = []
+    for block in play_blocks(first, second, game, opened, seed, batch=batch, progress=progress):
+        played += block
+    return match_result.of((first.name, second.name), played, opened.distinct)
 
 
-def _check(first: Player, second: Player, game: Game[Any], games: int, batch: int) -> None:
-    if games < 2 or games % 2:
-        raise ValueError(
-            "a match needs an even number of games, each opening being played from both seats, "
-            f"got {games}"
-        )
+def play_blocks(
+    first: Player,
+    second: Player,
+    game: Game[Any],
+    opened: openings.Openings,
+    seed: int,
+    block: int = BLOCK,
+    batch: int = MAX_BATCH,
+    progress: Callable[[int], None] | None = None,
+    done: int = 0,
+) -> Iterator[list[PlayedGame]]:
+    """Plays two games from each opening, `block` games at a time; yields the games of each block.
+
+    A block's games depend on the openings, the seed and the block's number only, so that a match
+    may go on after any block.
+
+    Args:
+      block: even.
+      done: games that have been played before: whole blocks.
+
+    Raises:
+      ValueError: as `play_match` says.
+    """
+    games = 2 * len(opened.moves)
+    check(first, second, game, games, block, batch)
+    lanes = min(block, games)  # of every block, the last one too: one compilation
+    blocks_key = openings.purpose_key(seed, openings.GAMES)
+    for start in range(done, games, block):
+
+        def report(over: int, start: int = start) -> None:
+            if progress:
+                progress(start + over)
+
+        chosen = slice(start // 2, min(start + block, games) // 2)
+        began = _start(game, opened, chosen, lanes, min(lanes // 2, batch))
+        block_key = jax.random.fold_in(blocks_key, start // block)
+        yield _play_block((first, second), game, began, block_key, report)
+
+
+def check(
+    first: Player,
+    second: Player,
+    game: Game[Any],
+    games: int,
+    block: int = BLOCK,
+    batch: int = MAX_BATCH,
+) -> None:
+    """Raises ValueError about settings that no match can be played with."""
+    for name, count in (("number of games", games), ("block", block)):
+        if count < 2 or count % 2:
+            raise ValueError(
+                f"a match needs an even {name}, each opening being played from both seats, "
+                f"got {count}"
+            )
     if batch < 1:
         raise ValueError(f"a match needs a batch of at least 1, got {batch}")
     for player in (first, second):
@@ -177,41 +136,95 @@ def _check(first: Player, second: Player, game: Game[Any], games: int, batch: in
             raise ValueError(f"player {player.name!r} plays {player.game}, the match is of {game}")
 
 
-def _round_key(match_key: jax.Array, purpose: int, number: int) -> jax.Array:
-    return jax.random.fold_in(jax.random.fold_in(match_key, purpose), number)
+def _play_block(
+    players: tuple[Player, Player],
+    game: Game[Any],
+    began: tuple[_Match, tuple[_Turn, _Turn]],
+    block_key: jax.Array,
+    progress: Callable[[int], None],
+) -> list[PlayedGame]:
+    """Plays a block to its end."""
+    match, turns = began
+    absent = int((np.asarray(match.stopped) == ABSENT).sum())
+    faults: dict[int, str] = {}
+    pending, number = None, 0
+    while True:
+        actions = tuple(
+            _choose(player, turn, match, _round_key(block_key, purpose, number), faults)
+            for player, turn, purpose in zip(players, turns, (FIRST, SECOND), strict=True)
+        )
+        match, turns, tally = _ply(game, match, turns, actions)
+        # The tally of the round before: the device is never idle while the host waits for it.
+        if pending is not None:
+            over, illegal = np.asarray(pending).tolist()
+            if illegal:
+                _refuse_illegal(players, game, match)
+            progress(over - absent)
+            if over == len(match.plies):
+                return _finished(game, match, faults, over - absent)
+        pending, number = tally, number + 1
+
+
+def _finished(
+    game: Game[Any], match: _Match, faults: dict[int, str], games: int
+) -> list[PlayedGame]:
+    returns = np.asarray(positions.returns(game, match.states)).tolist()
+    stopped, loser = np.asarray(match.stopped), np.asarray(match.states.to_play)
+    played = []
+    for i, moves in enumerate(positions.move_lists(np.asarray(match.history))[:games]):
+        if stopped[i] == PLAYING:
+            played.append(PlayedGame(moves, (returns[i][0], returns[i][1])))
+            continue
+        end = RESIGNED if stopped[i] == RESIGN else faults.get(i, "failed, and did not say why")
+        played.append(PlayedGame(moves, (1.0, -1.0) if loser[i] == 1 else (-1.0, 1.0), end))
+    return played
+
+
+def _round_key(block_key: jax.Array, purpose: int, number: int) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(block_key, purpose), number)
 
 
 def _start(
-    game: Game[Any], opened: openings.Openings, games: int, capacity: int
+    game: Game[Any], opened: openings.Openings, chosen: slice, lanes: int, capacity: int
 ) -> tuple[_Match, tuple[_Turn, _Turn]]:
-    """Returns the match before its first round, and empty turns: the first `_ply` deals only."""
-    history = np.full((games, game.max_plies), positions.NO_ACTION, np.int32)
-    opening_moves = np.repeat(positions.pad_moves(opened.moves), 2, axis=0)
+    """Returns a block before its first round, and empty turns: the first `_ply` deals only."""
+    opening_moves = np.repeat(positions.pad_moves(opened.moves[chosen]), 2, axis=0)
+    games = len(opening_moves)
+    history = np.full((lanes, game.max_plies), positions.NO_ACTION, np.int32)
     width = min(opening_moves.shape[1], game.max_plies)
-    history[:, :width] = opening_moves[:, :width]
-    idle = jax.tree.map(
-        lambda leaf: np.repeat(np.asarray(leaf)[None], capacity, axis=0),
-        positions.opening_position(game),
-    )
+    history[:games, :width] = opening_moves[:, :width]
+    opening = positions.opening_position(game)
+
+    def fill(leaf: Any, empty: Any) -> np.ndarray:
+        """Returns the openings twice each, then the opening position in lanes without a game."""
+        absent = np.repeat(np.asarray(empty)[None], lanes - games, axis=0)
+        return np.concatenate([np.repeat(np.asarray(leaf)[chosen], 2, axis=0), absent])
+
+    idle = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], capacity, axis=0), opening)
     match: _Match
     turn: _Turn
     match, turn = devices.replicate(
         (
             _Match(
-                states=jax.tree.map(lambda leaf: np.repeat(leaf, 2, axis=0), opened.states),
+                states=jax.tree.map(fill, opened.states, opening),
                 history=history,  # type: ignore[arg-type]  # on their way to the device
                 plies=(history != positions.NO_ACTION).sum(axis=1, dtype=np.int32),
-                stuck=np.zeros(games, bool),  # type: ignore[arg-type]
-                first_seat=np.arange(games, dtype=np.int8) % 2,  # type: ignore[arg-type]
+                stopped=np.where(np.arange(lanes) < games, PLAYING, ABSENT).astype(np.int32),  # type: ignore[arg-type]
+                first_seat=np.arange(lanes, dtype=np.int8) % 2,  # type: ignore[arg-type]
             ),
-            _Turn(np.full(capacity, games, np.int32), idle),  # type: ignore[arg-type]
+            _Turn(np.full(capacity, lanes, np.int32), idle),  # type: ignore[arg-type]
         )
     )
     return match, (turn, turn)
 
 
-def _choose(player: Player, turn: _Turn, match: _Match, key: jax.Array) -> jax.Array:
-    """Returns int32[C], the player's actions; those of rows without a game mean nothing."""
+def _choose(
+    player: Player, turn: _Turn, match: _Match, key: jax.Array, faults: dict[int, str]
+) -> jax.Array:
+    """Returns int32[C], the player's actions; those of rows without a game mean nothing.
+
+    Adds the player's faults to `faults`, by lane.
+    """
     if player.on_device:
         return player(turn.states, key).action
     lanes = np.asarray(turn.lanes)
@@ -219,7 +232,10 @@ def _choose(player: Player, turn: _Turn, match: _Match, key: jax.Array) -> jax.A
     actions = np.zeros(len(lanes), np.int32)
     if len(asked):
         states = positions.take(turn.states, slice(len(asked)))
+        known = len(player.faults)
         actions[: len(asked)] = player(states, key, np.asarray(match.history)[asked]).action
+        forfeited = asked[actions[: len(asked)] == FORFEIT].tolist()
+        faults |= zip(forfeited, player.faults[known:], strict=False)
     return jnp.asarray(actions)
 
 
@@ -230,7 +246,7 @@ def _ply(
     turns: tuple[_Turn, _Turn],
     actions: tuple[jax.Array, jax.Array],
 ) -> tuple[_Match, tuple[_Turn, _Turn], jax.Array]:
-    """Plays the answers to the last turns and deals the next; also int32[2]: games over, stuck."""
+    """Plays the answers to the last turns, deals the next; also int32[2]: lanes over, illegal."""
     games, capacity = len(match.plies), len(turns[0].lanes)
     action, moved = jnp.zeros(games, jnp.int32), jnp.zeros(games, bool)
     for turn, chosen in zip(turns, actions, strict=True):
@@ -238,14 +254,14 @@ def _ply(
         moved = moved.at[turn.lanes].set(True, mode="drop")
     match = _step(game, match, action, moved)
 
-    live = ~match.states.terminated & ~match.stuck
+    live = ~match.states.terminated & (match.stopped == PLAYING)
     is_first = match.states.to_play == match.first_seat
 
     def deal(mine: jax.Array) -> _Turn:
         lanes = jnp.nonzero(live & mine, size=capacity, fill_value=games)[0].astype(jnp.int32)
         return _Turn(lanes, _states_of(game, match, lanes))
 
-    tally = jnp.stack([(~live).sum(), match.stuck.sum()])
+    tally = jnp.stack([(~live).sum(), (match.stopped == ILLEGAL).sum()])
     # Placed as `_start` does, so that one compilation serves all rounds.
     return jax.lax.with_sharding_constraint(
         (match, (deal(is_first), deal(~is_first)), tally), devices.replicated()
@@ -263,12 +279,15 @@ def _step(game: Game[Any], match: _Match, action: jax.Array, moved: jax.Array) -
     def choose(old: jax.Array, new: jax.Array) -> jax.Array:
         return jnp.where((moved & legal).reshape(games, *[1] * (old.ndim - 1)), new, old)
 
-    here = moved[:, None] & (jnp.arange(plies)[None, :] == match.plies[:, None])
+    gave_up = (action == RESIGN) | (action == FORFEIT)
+    stopped = jnp.where(gave_up, action, jnp.where(legal, PLAYING, ILLEGAL))
+    noted = moved & ~gave_up  # an illegal action too: it is reported
+    here = noted[:, None] & (jnp.arange(plies)[None, :] == match.plies[:, None])
     return match._replace(
         states=jax.tree.map(choose, match.states, after),
         history=jnp.where(here, action[:, None], match.history),
-        plies=match.plies + moved,
-        stuck=match.stuck | (moved & ~legal),
+        plies=match.plies + noted,
+        stopped=jnp.where(moved, stopped, match.stopped),
     )
 
 
@@ -282,13 +301,13 @@ def _states_of(game: Game[Any], match: _Match, lanes: jax.Array) -> State:
     return gathered
 
 
-def _refuse_illegal(first: Player, second: Player, game: Game[Any], match: _Match) -> None:
+def _refuse_illegal(players: tuple[Player, Player], game: Game[Any], match: _Match) -> None:
     """Raises ValueError about the first game in which a player chose an illegal action."""
-    number = int(np.flatnonzero(np.asarray(match.stuck))[0])
+    number = int(np.flatnonzero(np.asarray(match.stopped) == ILLEGAL)[0])
     state = positions.take(match.states, number)
     ply = int(match.plies[number]) - 1
     action = int(match.history[number, ply])
-    culprit = first if int(state.to_play) == int(match.first_seat[number]) else second
+    culprit = players[int(state.to_play) != int(match.first_seat[number])]
     raise ValueError(
         f"player {culprit.name!r} chose action {action} in game {number} at ply {ply}, where it is "
         f"illegal; legal: {np.flatnonzero(state.legal_action_mask).tolist()}\n{game.render(state)}"

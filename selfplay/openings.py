@@ -1,9 +1,10 @@
-"""Varied openings for matches: positions after a few uniformly random plies, from a key.
+"""Varied openings for matches: random ones, the balanced among random ones, or given ones.
 
 Two players that always play their best move would otherwise play one game over and over.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,8 +14,12 @@ import numpy as np
 from games.game import Game, State
 from mcts import mask_illegal
 from selfplay import positions
+from selfplay.players import Player
 
 DEFAULT_PLIES = 4
+POOL = 8  # balanced openings: so many random ones are drawn for each that is kept
+JUDGED = 512  # of them, positions that the judge values at once
+OPENINGS, GAMES = 0, 1  # purposes of a match's keys
 PLAYOUTS = 1024  # tried at once
 STALE_CALLS = 3  # calls without a new position after which the game is taken to have no more
 
@@ -25,6 +30,11 @@ class Openings(NamedTuple):
     moves: tuple[tuple[int, ...], ...]  # N lists of actions
     states: State  # batched, [N, ...], in NumPy
     distinct: int  # how many of the N positions differ; below N only if the game has no more
+
+
+def purpose_key(seed: int, purpose: int) -> jax.Array:
+    """Returns a match's key for its `OPENINGS` or its `GAMES`."""
+    return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
 def make_openings(
@@ -38,20 +48,49 @@ def make_openings(
     Raises:
       ValueError: a negative number of plies, or a count below 1.
     """
+    return repeat(game, _draw(game, count, opening_key, plies), count)
+
+
+def balanced_openings(
+    game: Game[Any], count: int, opening_key: jax.Array, judge: Player, plies: int = DEFAULT_PLIES
+) -> Openings:
+    """Returns those of `POOL` times as many random openings that `judge` values closest to 0.
+
+    Raises:
+      ValueError: as `make_openings`.
+    """
+    draw_key, judge_key = jax.random.split(opening_key)
+    pool = _draw(game, POOL * count, draw_key, plies)
+    values = []
+    for start in range(0, len(pool), JUDGED):
+        # The last batch is filled up with openings from the front: one compilation.
+        batch = [pool[i % len(pool)] for i in range(start, start + min(JUDGED, POOL * count))]
+        states = positions.replay(game, batch).states
+        found = judge(states, jax.random.fold_in(judge_key, start), positions.pad_moves(batch))
+        values += np.asarray(found.value).tolist()
+    nearest = sorted(range(len(pool)), key=lambda i: (abs(values[i]), i))
+    # In the order of their drawing: the first games of a match are no more even than the last.
+    return repeat(game, [pool[i] for i in sorted(nearest[:count])], count)
+
+
+def repeat(game: Game[Any], moves: Sequence[tuple[int, ...]], count: int) -> Openings:
+    """Returns `count` openings, each of `moves` equally often, up to one."""
+    chosen = tuple(moves[i % len(moves)] for i in range(count))
+    states = positions.take(positions.replay(game, chosen).states, slice(None))
+    return Openings(chosen, states, len(set(positions.as_rows(states).tolist())))
+
+
+def _draw(game: Game[Any], count: int, opening_key: jax.Array, plies: int) -> list[tuple[int, ...]]:
+    """Returns up to `count` move lists to distinct unfinished positions."""
     if count < 1:
         raise ValueError(f"openings: the count must be at least 1, got {count}")
     if plies < 0:
         raise ValueError(f"openings: the plies must be at least 0, got {plies}")
-    found: list[tuple[int, ...]] = []
     for length in range(min(plies, game.max_plies), -1, -1):
         found = _distinct(game, count, length, opening_key)
         if found:
-            break
-    if not found:
-        raise ValueError("openings: the game is over before its first move")
-    moves = tuple(found[i % len(found)] for i in range(count))
-    states = positions.take(positions.replay(game, moves).states, slice(None))
-    return Openings(moves, states, len(found))
+            return found
+    raise ValueError("openings: the game is over before its first move")
 
 
 def _distinct(

@@ -9,9 +9,9 @@ No player adds noise to its choice: it plays the best action, ties to the lowest
 temperature above 0 asks for a draw from `action_weights ** (1 / temperature)`.
 
 A player outside the device may end a game by its action: `RESIGN` gives it up; `FORFEIT` says that
-the player failed (an engine crashed, hung, or made an illegal move). Either loses that game, and the
-match goes on. For each `FORFEIT` of an answer, in order, the player appends one sentence to its
-list `faults`. A single game that cannot go on must not raise: an exception ends the whole match.
+the player failed (an engine crashed, hung, or made an illegal move). Either loses that game, and
+the match goes on. For each `FORFEIT` of an answer, in order, the player appends one sentence to
+its list `faults`. A single game that cannot go on must not raise: an exception ends the match.
 """
 
 import dataclasses

@@ -5,6 +5,8 @@ a pair has one of five scores for the first player, and the statistics are those
 ("pentanomial").
 """
 
+import math
+
 import numpy as np
 
 PAIR_SCORES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])  # mean score of a pair's two games
@@ -56,7 +58,7 @@ def score_interval(
         inside, beyond = score, np.full_like(score, outside)
         for _ in range(BISECTIONS):
             truth = (inside + beyond) / 2
-            variance = _constrained_variance(proportions * pairs[..., None], truth)
+            variance = _variance(constrained(proportions * pairs[..., None], truth), truth)
             accepted = pairs * (score - truth) ** 2 <= critical * variance
             inside, beyond = np.where(accepted, truth, inside), np.where(accepted, beyond, truth)
         return inside
@@ -64,8 +66,22 @@ def score_interval(
     return end(0.0), end(1.0)
 
 
-def _constrained_variance(counts: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Returns float[...], a pair's variance under the likeliest probabilities with this mean.
+def superiority(pair_counts: np.ndarray, distinct_pairs: int) -> float:
+    """Returns the likelihood that the first player is the stronger one ("LOS").
+
+    By the same test as `score_interval`: above 0.975 or below 0.025 exactly where 0.5 lies outside
+    the interval.
+    """
+    counts = np.asarray(pair_counts, float)
+    proportions, half = counts / counts.sum(), np.array(0.5)
+    error = np.sqrt(_variance(constrained(proportions * distinct_pairs, half), half))
+    deviations = np.sqrt(distinct_pairs) * (proportions @ PAIR_SCORES - half) / error
+    deviations /= 1 + FEW_PAIRS / distinct_pairs
+    return (1 + math.erf(float(deviations) / math.sqrt(2))) / 2
+
+
+def constrained(counts: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Returns float[..., 5], the likeliest outcome probabilities whose mean score is `mean`.
 
     They are `p_i = n_i / (N * (1 + multiplier * (score_i - mean)))`, and the multiplier is where
     their mean comes out right; their mean falls as it grows.
@@ -79,5 +95,11 @@ def _constrained_variance(counts: np.ndarray, mean: np.ndarray) -> np.ndarray:
         below = (counts * away / (1.0 + middle[..., None] * away)).sum(axis=-1) > 0
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     weights = counts / (1.0 + middle[..., None] * away)
-    variance: np.ndarray = (weights * away**2).sum(axis=-1) / weights.sum(axis=-1)
+    found: np.ndarray = weights / weights.sum(axis=-1, keepdims=True)
+    return found
+
+
+def _variance(probabilities: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Returns float[...], the variance of a pair's score about `mean`."""
+    variance: np.ndarray = (probabilities * (PAIR_SCORES - mean[..., None]) ** 2).sum(axis=-1)
     return variance

@@ -2,7 +2,8 @@
 
 A line is `{"game": SPEC, "moves": [...], "returns": [r0, r1], "players": [a, b], ...}`: the moves
 are action numbers from the opening position, the returns are by seat, and so are the players. Other
-keys are kept as they are.
+keys are kept as they are. With the key "end" the game stopped before the rules ended it: one side
+resigned or failed, as its text says.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ import numpy as np
 import games
 from games.game import Game
 from selfplay import positions
-from selfplay.arena import MatchResult
+from selfplay.match_result import MatchResult
 
 FORMS = {
     "game": "a game's spec",
@@ -41,10 +42,10 @@ class GameRecord:
 def match_records(result: MatchResult, spec: str, **extra: Any) -> list[GameRecord]:
     """Returns the games of a match; `extra` goes into each."""
     found = []
-    for moves, returns, seat in zip(result.moves, result.returns, result.first_seat, strict=True):
-        players = result.players if seat == 0 else result.players[::-1]
-        by_seat = (float(returns[0]), float(returns[1]))
-        found.append(GameRecord(spec, moves, by_seat, (players[0], players[1]), dict(extra)))
+    for played, seat in zip(result.played, result.first_seat, strict=True):
+        players = result.players if seat == 0 else (result.players[1], result.players[0])
+        end = {"end": played.end} if played.end else {}
+        found.append(GameRecord(spec, played.moves, played.returns, players, {**extra, **end}))
     return found
 
 
@@ -154,6 +155,8 @@ def _check(game: Game[Any], records: list[GameRecord], places: list[str]) -> Non
         legal = int(replayed.legal_plies[i])
         if legal < len(record.moves):
             raise ValueError(f"{place}: move {legal + 1}, action {record.moves[legal]}, is illegal")
+        if "end" in record.extra:
+            continue
         if not ended[i]:
             raise ValueError(f"{place}: the game is not over after its {legal} moves")
         returns = tuple(replayed.returns[i].tolist())

@@ -1,6 +1,7 @@
 """Matches: seats, turns, duplicates, refusals, against games played one by one in plain Python."""
 
 import collections
+import itertools
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 
 import games
 from mcts import SearchConfig, SearchResult
-from selfplay import arena
-from selfplay.players import Player, random_player, uniform_player
+from selfplay import arena, openings
+from selfplay.players import FORFEIT, RESIGN, Player, random_player, uniform_player
 from tests import double_move
 
 PILE = double_move.Pile(stones=12)
@@ -177,3 +178,48 @@ def test_an_illegal_action_is_refused_with_player_game_and_position():
 def test_a_match_refuses_odd_counts_and_players_of_another_game(first, count, wanted):
     with pytest.raises(ValueError, match=wanted):
         arena.play_match(first, SECOND, PILE, count)
+
+
+def test_blocks_are_played_alike_whatever_came_before_and_the_last_may_be_short():
+    opened = openings.make_openings(PILE, 9, openings.purpose_key(3, openings.OPENINGS), 2)
+    before = arena._ply._cache_size()
+    players = random_player(PILE), SECOND
+    blocks = list(arena.play_blocks(*players, PILE, opened, seed=3, block=8))
+    assert [len(block) for block in blocks] == [8, 8, 2]
+    assert arena._ply._cache_size() <= before + 1, "the short block was compiled apart"
+    later = list(arena.play_blocks(*players, PILE, opened, seed=3, block=8, done=8))
+    assert later == blocks[1:]
+    for i, game in enumerate(itertools.chain(*blocks)):
+        assert game.moves[:2] == opened.moves[i // 2], i
+        assert game.end == ""
+
+
+def test_a_player_that_resigns_or_fails_loses_that_game_only_and_is_reported():
+    def act(variables, states, key, history):
+        action = np.array(
+            [first_rule(s, t) for s, t in zip(states.stones, states.to_play, strict=True)]
+        )
+        action[states.stones == 7] = RESIGN
+        failed = np.flatnonzero(states.stones == 5)
+        action[failed] = FORFEIT
+        unsure.faults.extend(f"crashed before {history[i].max()}" for i in failed)
+        return result_of(action)
+
+    unsure = Player("unsure", PILE, act, on_device=False)
+    match = arena.play_match(unsure, SECOND, PILE, 18, seed=3, opening_plies=2)
+    reasons = collections.Counter()
+    for i, game in enumerate(match.played):
+        stones, seat = PILE.stones, 0
+        for action in game.moves:
+            stones, seat = stones - action - 1, seat if action == 0 else 1 - seat
+        own = i % 2
+        if game.end:
+            assert (stones, seat) in ((7, own), (5, own)), (i, game)
+            assert game.returns[own] == -1.0 == -game.returns[1 - own]
+            crashed = f"crashed before {max(game.moves)}"
+            assert game.end == ("resigned" if stones == 7 else crashed), (i, game)
+            reasons[game.end] += 1
+        else:
+            assert stones == 0, (i, game)
+    assert match.lost_by == (reasons, collections.Counter())
+    assert len(reasons) >= 2, reasons

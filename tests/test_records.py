@@ -2,10 +2,9 @@
 
 import json
 
-import numpy as np
 import pytest
 
-from selfplay.arena import MatchResult
+from selfplay.match_result import MatchResult, PlayedGame
 from selfplay.records import (
     GameRecord,
     append_records,
@@ -39,9 +38,7 @@ def test_records_survive_writing_appending_and_reading(tmp_path):
 def test_the_games_of_a_match_are_valid_records_with_the_players_by_seat(tmp_path):
     match = MatchResult(
         players=("a", "b"),
-        moves=(WON.moves, DRAWN.moves, DRAWN.moves, WON.moves),
-        returns=np.array([WON.returns, DRAWN.returns, DRAWN.returns, WON.returns], np.float32),
-        first_seat=np.array([0, 1, 0, 1], np.int8),
+        played=tuple(PlayedGame(game.moves, game.returns) for game in (WON, DRAWN, DRAWN, WON)),
         distinct_openings=2,
     )
     path = tmp_path / "games.jsonl"

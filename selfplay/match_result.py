@@ -1,0 +1,139 @@
+"""What came out of a match: counts, score, Elo, and how far they can be trusted."""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from selfplay import sprt
+from selfplay.rating import PAIR_SCORES, score_interval, score_to_elo, superiority
+
+RESIGNED = "resigned"
+
+
+class PlayedGame(NamedTuple):
+    """A finished game."""
+
+    moves: tuple[int, ...]  # from the first ply, opening included
+    returns: tuple[float, float]  # by seat
+    # "" where the rules ended it, `RESIGNED`, or the loser's fault in a sentence.
+    end: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchResult:
+    """How G games went, told from the first player's side.
+
+    Games 2i and 2i + 1 are a pair: one opening, the first player in seat 0, then in seat 1.
+    """
+
+    players: tuple[str, str]
+    played: tuple[PlayedGame, ...]
+    distinct_openings: int  # below G / 2 only if there are too few
+
+    @property
+    def games(self) -> int:
+        return len(self.played)
+
+    @property
+    def moves(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(game.moves for game in self.played)
+
+    @property
+    def returns(self) -> np.ndarray:
+        """float[G, 2], by seat."""
+        return np.array([game.returns for game in self.played]).reshape(-1, 2)
+
+    @property
+    def first_seat(self) -> np.ndarray:
+        """int[G], the seat of the first player."""
+        return np.arange(self.games) % 2
+
+    @property
+    def results(self) -> np.ndarray:
+        """int[G]: 1 where the first player won, 0 drawn, -1 lost."""
+        return np.sign(self.returns[np.arange(self.games), self.first_seat]).astype(int)
+
+    @property
+    def wins(self) -> int:
+        return int((self.results == 1).sum())
+
+    @property
+    def draws(self) -> int:
+        return int((self.results == 0).sum())
+
+    @property
+    def losses(self) -> int:
+        return int((self.results == -1).sum())
+
+    @property
+    def by_seat(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Wins, draws and losses of the first player in seat 0, then in seat 1."""
+
+        def count(seat: int) -> tuple[int, int, int]:
+            results = self.results[self.first_seat == seat]
+            return int((results == 1).sum()), int((results == 0).sum()), int((results == -1).sum())
+
+        return count(0), count(1)
+
+    @property
+    def score(self) -> float:
+        """The first player's points per game, a draw being half a point."""
+        return float((self.results + 1).mean() / 2)
+
+    @property
+    def pair_counts(self) -> np.ndarray:
+        """int[5]: pairs by the first player's score in them, see `rating.PAIR_SCORES`."""
+        doubled = (self.results.reshape(-1, 2) + 1).sum(axis=1)  # 0 to 4: a pair's points, doubled
+        return np.bincount(doubled, minlength=len(PAIR_SCORES))
+
+    @property
+    def distinct_pairs(self) -> int:
+        """Pairs of games that repeat an earlier pair add nothing to what is known."""
+        return len(set(zip(self.moves[::2], self.moves[1::2], strict=True)))
+
+    @property
+    def distinct_games(self) -> int:
+        return len(set(self.moves))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval of the score, in which a pair is one observation."""
+        low, high = score_interval(self.pair_counts, self.distinct_pairs)
+        return float(low), float(high)
+
+    @property
+    def superiority(self) -> float:
+        """The likelihood that the first player is the stronger one."""
+        return superiority(self.pair_counts, self.distinct_pairs)
+
+    @property
+    def elo(self) -> float:
+        """How much stronger the first player is; see `rating.score_to_elo` for its limits."""
+        return score_to_elo(self.score)
+
+    @property
+    def elo_interval(self) -> tuple[float, float]:
+        low, high = self.interval
+        return score_to_elo(low), score_to_elo(high)
+
+    @property
+    def lost_by(self) -> tuple[collections.Counter[str], collections.Counter[str]]:
+        """Of the first and of the second player: games lost other than by the rules, by reason."""
+        reasons = collections.Counter[str](), collections.Counter[str]()
+        for game, result in zip(self.played, self.results.tolist(), strict=True):
+            if game.end:
+                reasons[result == 1][game.end] += 1
+        return reasons
+
+    def judge(self, test: sprt.Sprt) -> sprt.SprtResult:
+        """Returns where a sequential test stands."""
+        return sprt.judge(test, self.pair_counts, self.distinct_pairs)
+
+
+def of(players: Sequence[str], played: Sequence[PlayedGame], distinct_openings: int) -> MatchResult:
+    """Returns the result of games played so far."""
+    first, second = players
+    return MatchResult((first, second), tuple(played), distinct_openings)
