@@ -1,7 +1,8 @@
 """`selfplay evaluate`."""
 
 import dataclasses
-from typing import Literal
+import itertools
+from typing import Any, Literal
 
 import training
 from scripts.arena import report
@@ -19,11 +20,12 @@ class Args:
     """Measures a run: in games against random moves or its own past, or against perfect play.
 
     Against perfect play, it reports the rate of mistakes (moves whose game-theoretic outcome is
-    worse than the best one's) of the network's raw policy and of the search. The games of a match
+    worse than the best one's) of the network's raw policy and of searches, all told and by ply.
+    Games that are small enough, such as hex:size=4, are solved on the spot. The games of a match
     are added to games/evaluation.jsonl of the run.
 
     Examples:
-      selfplay evaluate runs/c4 --against perfect
+      selfplay evaluate runs/c4 --against perfect --simulations 16 64 256
       selfplay evaluate runs/c4@1200 --against initial --games 512
       selfplay evaluate runs/c4 --against perfect --positions my_positions.jsonl.gz --json
     """
@@ -32,8 +34,9 @@ class Args:
     """A run folder R (its newest checkpoint), or R@STEP."""
     against: Literal["random", "previous", "initial", "perfect"] = "random"
     """Uniformly random moves; the run's checkpoint before this one; its step 0; perfect play."""
-    simulations: int = 32
-    """Simulations of each search; 0: the raw policy (not against perfect, which has both)."""
+    simulations: tuple[int, ...] = (32,)
+    """Simulations of each search; 0: the raw policy (not against perfect, which has both). Against
+    perfect, several budgets may be named."""
     games: int = 100
     """Games to play; even, as each opening is played from both seats."""
     positions: str = ""
@@ -54,7 +57,7 @@ def run(args: Args) -> int:
     if args.against == "perfect":
         _measure(args, path, step, spec)
         return 0
-    player = training.load_player(path, simulations=args.simulations, checkpoint=step)
+    player = training.load_player(path, simulations=_one_budget(args), checkpoint=step)
     opponent = _opponent(args, path, step, player)
     with progress(f"evaluate against {args.against}", args.games) as update:
         result = play_match(player, opponent, player.game, args.games, args.seed, progress=update)
@@ -63,28 +66,59 @@ def run(args: Args) -> int:
     return 0
 
 
+def _one_budget(args: Args) -> int:
+    if len(args.simulations) != 1:
+        raise ValueError(
+            f"--simulations takes one number, got {len(args.simulations)}; several are for "
+            "--against perfect"
+        )
+    return args.simulations[0]
+
+
 def _measure(args: Args, path: str, step: int | None, spec: str) -> None:
-    if args.simulations < 1:
-        raise ValueError("--against perfect needs at least 1 simulation for the search, got 0")
-    raw, searching = (
+    if not args.simulations or min(args.simulations) < 1:
+        raise ValueError(
+            "--against perfect needs at least 1 simulation for each search, got "
+            f"{' '.join(map(str, args.simulations)) or 'none'}"
+        )
+    raw, *searching = (
         training.load_player(path, simulations=simulations, checkpoint=step)
-        for simulations in (0, args.simulations)
+        for simulations in (0, *dict.fromkeys(args.simulations))
     )
-    sets = perfect.load_positions(spec, args.positions or None)
+    budgets = dict(zip(dict.fromkeys(args.simulations), searching, strict=True))
+    with progress(f"solving {spec}", None) as update:
+        sets = perfect.load_positions(
+            spec, args.positions or None, lambda found: update(found, "positions")
+        )
     rates = {}
-    with progress("evaluate against perfect", len(sets)) as update:
+    turns = itertools.count(1)
+    with progress("evaluate against perfect", len(sets) * (1 + len(budgets))) as update:
         for name, solved in sets.items():
-            rates[name] = perfect.measure(raw, searching, solved)
-            update(len(rates))
+            rates[name] = perfect.measure(raw, budgets, solved, lambda: update(next(turns)))
     if args.json:
         print_json(rates)
         return
-    print(f"{searching.name}: mistakes against perfect play")
+    print(f"{raw.name}: mistakes against perfect play")
     for name, rate in rates.items():
         print(
             f"  {name}, {rate['positions']} positions: raw policy {rate['raw']:.2%}, "
-            f"search of {args.simulations} simulations {rate['search']:.2%}"
+            + ", ".join(
+                f"search of {budget} simulations {value:.2%}"
+                for budget, value in rate["budgets"].items()
+            )
         )
+        print(_table(rate))
+
+
+def _table(rate: dict[str, Any]) -> str:
+    """Returns the rates by ply as lines of text."""
+    lines = ["    ply  positions     raw" + "".join(f"{b:>8}" for b in rate["budgets"])]
+    for row in rate["by_ply"]:
+        shares = (row["raw"], *row["budgets"].values())
+        lines.append(
+            f"  {row['ply']:5d}{row['positions']:11d}" + "".join(f"{s:8.1%}" for s in shares)
+        )
+    return "\n".join(lines)
 
 
 def _opponent(args: Args, path: str, step: int | None, player: Player) -> Player:
@@ -95,13 +129,13 @@ def _opponent(args: Args, path: str, step: int | None, player: Player) -> Player
     if not earlier:
         raise ValueError(f"{player.name} is the run's first checkpoint: there is none before it")
     wanted = earlier[0 if args.against == "initial" else -1]
-    return training.load_player(path, simulations=args.simulations, checkpoint=wanted)
+    return training.load_player(path, simulations=_one_budget(args), checkpoint=wanted)
 
 
 def _keep(result: MatchResult, args: Args, path: str, spec: str) -> None:
     """Adds the games to the run's records; a folder that cannot be written to is no failure."""
     file = RunFolder(path).games / "evaluation.jsonl"
-    extra = {"against": args.against, "seed": args.seed, "simulations": args.simulations}
+    extra = {"against": args.against, "seed": args.seed, "simulations": _one_budget(args)}
     try:
         file.parent.mkdir(exist_ok=True)
         append_records(file, match_records(result, spec, **extra))

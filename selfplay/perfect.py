@@ -4,33 +4,34 @@ A *mistake* is a move whose game-theoretic outcome (win, draw, loss) is worse th
 available.
 """
 
-import functools
 import gzip
 import json
 import os
 import pathlib
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import numpy as np
 
 import games
+from games.breakthrough import Breakthrough
 from games.game import Game, State
+from games.hex import Hex
 from selfplay import positions, solver
 from selfplay.players import Player
-from selfplay.solver import ILLEGAL
+from selfplay.solver import ILLEGAL, Progress, SolvedSet
 
 BATCH = 1024  # positions that a player is asked at once, at most
 SHUFFLE_SEED = 0
-ORACLES = ("tic_tac_toe", "connect_four")
 CONNECT_FOUR_FILE = pathlib.Path(__file__).parent / "data" / "connect_four.jsonl.gz"
-
-
-class SolvedSet(NamedTuple):
-    """N solved positions, each with a choice: play goes on in all of them."""
-
-    states: State  # batched, [N, ...], in NumPy
-    outcomes: np.ndarray  # int8[N, A], for the mover: win 1, draw 0, loss -1, `ILLEGAL`
+# So many positions of each ply at most, of games that are solved here: all of tic_tac_toe, and
+# rates by ply to about 1%.
+KEPT_PER_PLY = 1_500
+# Games that the solver finishes in seconds, which a run may therefore measure itself against.
+SMALL_HEX, SMALL_BREAKTHROUGH = 3, 16  # lines; cells
+# Where the solver gives up on any other game. Hex 4x4 has 5.6 million live positions.
+POSITION_LIMIT, SECONDS_LIMIT = 12_000_000, 300.0
 
 
 def mistakes(
@@ -56,57 +57,116 @@ def mistakes(
     return wrong
 
 
-def measure(raw: Player, searching: Player, solved: SolvedSet) -> dict[str, float]:
-    """Returns `{positions, raw, search}`: the mistake rates of a raw policy and of a search."""
-    key = jax.random.key(0)  # neither player draws lots
-    return {
-        "positions": len(solved.outcomes),
-        "raw": float(mistakes(raw, *solved, key).mean()),
-        "search": float(mistakes(searching, *solved, key).mean()),
-    }
+def measure(
+    raw: Player,
+    searching: Mapping[int, Player],
+    solved: SolvedSet,
+    progress: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Returns the mistake rates of a raw policy and of searches, all told and by ply.
+
+    Args:
+      searching: players by the number of their simulations; at least one.
+      progress: called after each player's turn.
+
+    Returns:
+      `{positions, raw, search, budgets, by_ply}`: `search` is the first budget's rate, `budgets`
+      all of them by simulations (text, as JSON wants it), `by_ply` a list of `{ply, positions, raw,
+      budgets}`.
+    """
+    wrong = {}
+    for budget, player in {0: raw, **searching}.items():
+        key = jax.random.key(0)  # these players draw no lots
+        wrong[budget] = mistakes(player, solved.states, solved.outcomes, key)
+        progress()
+
+    def rates(rows: np.ndarray) -> dict[str, Any]:
+        means = {budget: float(column[rows].mean()) for budget, column in wrong.items()}
+        raw_rate = means.pop(0)
+        budgets = {str(budget): rate for budget, rate in means.items()}
+        return {"positions": len(rows), "raw": raw_rate, "budgets": budgets}
+
+    everything = rates(np.arange(len(solved.plies)))
+    by_ply = [
+        {"ply": ply} | rates(np.flatnonzero(solved.plies == ply))
+        for ply in np.unique(solved.plies).tolist()
+    ]
+    main = next(iter(everything["budgets"].values()))
+    return everything | {"search": main, "by_ply": by_ply}
 
 
 def first(solved: SolvedSet, count: int) -> SolvedSet:
     """Returns the first `count` positions of a fixed shuffle, or all if there are fewer."""
     order = np.random.default_rng(SHUFFLE_SEED).permutation(len(solved.outcomes))
-    rows = np.sort(order[:count])
-    return SolvedSet(positions.take(solved.states, rows), solved.outcomes[rows])
+    return _chosen(solved, np.sort(order[:count]))
 
 
 def has_oracle(spec: str) -> bool:
-    """Whether `load_positions` has sets of its own for a game."""
-    return games.load(spec) in map(games.load, ORACLES)
+    """Whether `load_positions` has or makes sets for a game within seconds."""
+    game = games.load(spec)
+    if isinstance(game, Hex):
+        return game.size <= SMALL_HEX
+    if isinstance(game, Breakthrough):
+        return game.rows * game.cols <= SMALL_BREAKTHROUGH
+    return game in (games.load("tic_tac_toe"), games.load("connect_four"))
 
 
-def load_positions(spec: str, file: str | os.PathLike[str] | None = None) -> dict[str, SolvedSet]:
-    """Returns the solved sets of a game by name: those we have, or those of a file.
+def load_positions(
+    spec: str,
+    file: str | os.PathLike[str] | None = None,
+    progress: Progress = lambda found: None,
+) -> dict[str, SolvedSet]:
+    """Returns solved sets of a game by name: those that we have, those of a file, or by solving it.
 
-    tic_tac_toe: `all`, its 4,520 live positions. connect_four: `random` and `quiet` (no side could
-    win in one), made by `scripts/make_solved_positions.py`.
+    connect_four has `random` and `quiet` (no side could win in one), made by
+    `scripts/make_solved_positions.py`. Any other game is solved here and now, if it is small
+    enough: its set is `all` where it has every live position that can be reached (tic_tac_toe:
+    4,520), else `spread`, up to `KEPT_PER_PLY` positions of each ply.
 
     Args:
       spec: the game, as for `games.load`.
       file: JSON lines, gzipped or not, `{"set": "random", "moves": [...], "outcomes": [1, ...]}`:
         one outcome per action for the mover, null where it is illegal.
+      progress: called with the number of positions found so far while a game is solved.
 
     Raises:
-      ValueError: no file and no set of our own, or a line that contradicts the game's rules.
+      ValueError: the game is too big to be solved here, or a line contradicts the game's rules.
     """
     if file is not None:
         return _read(games.load(spec), pathlib.Path(file))
-    if not has_oracle(spec):
-        raise ValueError(
-            f"no perfect player is known for {spec!r}, only for {' and '.join(ORACLES)}; "
-            "--positions takes a file of solved positions"
+    return dict(_own_sets(games.load(spec), progress))
+
+
+def _own_sets(game: Game[Any], progress: Progress) -> dict[str, SolvedSet]:
+    if game not in _solved:
+        _solved[game] = (
+            _read(game, CONNECT_FOUR_FILE)
+            if game == games.load("connect_four")
+            else _solve(game, progress)
         )
-    return dict(_own_sets(games.load(spec)))  # type: ignore[arg-type]
+    return _solved[game]
 
 
-@functools.cache
-def _own_sets(game: Game[Any]) -> dict[str, SolvedSet]:
-    if game == games.load("tic_tac_toe"):
-        return {"all": SolvedSet(*solver.solve(game))}
-    return _read(game, CONNECT_FOUR_FILE)
+_solved: dict[Game[Any], dict[str, SolvedSet]] = {}  # of this process
+
+
+def _solve(game: Game[Any], progress: Progress) -> dict[str, SolvedSet]:
+    is_plain_board = isinstance(game, Hex | Breakthrough)
+    try:
+        solved = solver.solve(
+            game, is_plain_board, POSITION_LIMIT, SECONDS_LIMIT, KEPT_PER_PLY, progress
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"no perfect player for this game: {error}; a smaller variant can be solved, and "
+            "--positions takes a file of solved positions"
+        ) from None
+    whole = np.bincount(solved.plies).max() < KEPT_PER_PLY
+    return {"all" if whole else "spread": solved}
+
+
+def _chosen(solved: SolvedSet, rows: np.ndarray) -> SolvedSet:
+    return SolvedSet(positions.take(solved.states, rows), solved.outcomes[rows], solved.plies[rows])
 
 
 def _read(game: Game[Any], path: pathlib.Path) -> dict[str, SolvedSet]:
@@ -122,9 +182,10 @@ def _read(game: Game[Any], path: pathlib.Path) -> dict[str, SolvedSet]:
         raise ValueError(f"{path}: no solved position in it")
     table = np.array(outcomes, np.int8)
     states = _checked(game, moves, table, places)
-    chosen = {name: np.flatnonzero(np.array(names) == name) for name in dict.fromkeys(names)}
+    everything = SolvedSet(states, table, np.array(list(map(len, moves)), np.int32))
     return {
-        name: SolvedSet(positions.take(states, rows), table[rows]) for name, rows in chosen.items()
+        name: _chosen(everything, np.flatnonzero(np.array(names) == name))
+        for name in dict.fromkeys(names)
     }
 
 

@@ -111,7 +111,7 @@ def test_report_writes_plots_and_a_page_without_links_to_elsewhere(tiny_run, tmp
     assert page.count("data:image/png;base64,") >= 6
     assert "http" not in page.replace("http-equiv", "")
     pictures = sorted(path.name for path in tmp_path.glob("*.png"))
-    for name in ("losses", "entropy", "kl", "evaluations", "speed"):
+    for name in ("losses", "entropy", "kl", "evaluations", "mistakes", "speed"):
         assert f"{name}.png" in pictures
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert cli.run(["report", str(tiny_run), "--text"]) == 0

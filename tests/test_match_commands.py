@@ -136,11 +136,11 @@ def test_evaluate_against_perfect_reports_each_set_of_raw_policy_and_search(run,
     assert command(evaluate, run, "--against", "perfect", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert list(result) == ["all"]
-    assert set(result["all"]) == {"positions", "raw", "search"}
+    assert set(result["all"]) == {"positions", "raw", "search", "budgets", "by_ply"}
     assert result["all"]["positions"] == 4520
     stand_in = players.Player("low", GAME, _lowest_act, on_device=False)
     solved = perfect.load_positions("tic_tac_toe")["all"]
-    expected = perfect.mistakes(stand_in, *solved, jax.random.key(0)).mean()
+    expected = perfect.mistakes(stand_in, solved.states, solved.outcomes, jax.random.key(0)).mean()
     assert result["all"]["search"] == pytest.approx(expected)
     assert 0.35 < result["all"]["raw"] < 0.47  # random moves; the mean share of mistakes is 0.41
 

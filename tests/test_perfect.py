@@ -83,7 +83,7 @@ def free(board):
 
 def test_a_perfect_player_makes_no_mistake(solved):
     best = table_player(lambda board, seat: max(free(board), key=lambda c: outcome(board, c, seat)))
-    assert not perfect.mistakes(best, *solved, KEY, batch=1000).any()
+    assert not perfect.mistakes(best, solved.states, solved.outcomes, KEY, batch=1000).any()
 
 
 def test_the_mistakes_of_a_bad_player_are_found_position_by_position(solved):
@@ -92,7 +92,7 @@ def test_the_mistakes_of_a_bad_player_are_found_position_by_position(solved):
         TIC_TAC_TOE,
         lambda v, s, k: SearchResult(jnp.argmax(s.legal_action_mask, axis=1), *[None] * 6),
     )
-    found = perfect.mistakes(lowest, *solved, KEY, batch=1000)
+    found = perfect.mistakes(lowest, solved.states, solved.outcomes, KEY, batch=1000)
     for (board, seat), wrong in zip(boards_of(solved.states), found.tolist(), strict=True):
         results = [outcome(board, c, seat) for c in free(board)]
         assert wrong == (results[0] < max(results)), (board, seat)
@@ -101,7 +101,7 @@ def test_the_mistakes_of_a_bad_player_are_found_position_by_position(solved):
 
 def test_an_illegal_move_counts_as_a_mistake(solved):
     taken = table_player(lambda board, seat: next((c for c in range(9) if board[c] != -1), 0))
-    found = perfect.mistakes(taken, *solved, KEY)
+    found = perfect.mistakes(taken, solved.states, solved.outcomes, KEY)
     assert found.sum() == 4519  # all but the empty board, where every move draws
 
 
@@ -113,16 +113,17 @@ def test_the_shipped_positions_are_distinct_live_spread_and_quiet_where_they_say
     }
     together = positions.concatenate([found.states for found in sets.values()])
     assert len(np.unique(positions.as_rows(together))) == 6000
-    for name, (states, outcomes) in sets.items():
+    for name, (states, outcomes, found_plies) in sets.items():
         plies = np.bincount((states.board != -1).sum(axis=(1, 2)), minlength=35)
         assert len(plies) == 35, name
+        np.testing.assert_array_equal(np.bincount(found_plies, minlength=35), plies)
         assert plies[3:].min() > 80, (name, plies)
         np.testing.assert_array_equal(outcomes == solver.ILLEGAL, ~states.legal_action_mask)
-    states, outcomes = sets["quiet"]
+    states = sets["quiet"].states
     for passed in (False, True):
         turned = states._replace(to_play=np.where(passed, 1 - states.to_play, states.to_play))
         assert not wins_in_one(turned).any(), f"a win in one, other side: {passed}"
-    states, outcomes = sets["random"]
+    states, outcomes, _ = sets["random"]
     wins = wins_in_one(states)
     assert 0.2 < wins.any(axis=1).mean() < 0.6  # 41% in uniformly random play
     assert (outcomes[wins] == 1).all()
@@ -178,9 +179,43 @@ def test_a_broken_file_of_positions_is_refused_with_its_line(tmp_path, text, wan
         perfect.load_positions("connect_four", path)
 
 
-def test_a_game_without_a_perfect_player_says_which_have_one(tmp_path):
-    with pytest.raises(ValueError, match=r"tic_tac_toe and connect_four; --positions"):
-        perfect.load_positions("tests.double_move:Pile")
+def test_a_game_that_is_too_big_to_solve_says_what_was_found_and_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(perfect, "POSITION_LIMIT", 2_000)
+    with pytest.raises(
+        ValueError, match=r"more than 2000 live positions; a smaller .* --positions"
+    ):
+        perfect.load_positions("hex:size=5")
+    monkeypatch.setattr(perfect, "SECONDS_LIMIT", 0.0)
+    with pytest.raises(ValueError, match=r"after 0 seconds, \d+ live .* too big"):
+        perfect.load_positions("breakthrough:rows=3,cols=4")
     (tmp_path / "empty").touch()
     with pytest.raises(ValueError, match="no solved position"):
         perfect.load_positions("connect_four", tmp_path / "empty")
+
+
+def test_rates_by_ply_and_budget_add_up_to_the_rates_of_the_set(solved):
+    def wrong_from(ply):  # perfect until then, and the worst afterwards
+        def choose(board, seat):
+            worst = sum(cell != -1 for cell in board) >= ply
+            pick = min if worst else max
+            return pick(free(board), key=lambda cell: outcome(board, cell, seat))
+
+        return table_player(choose)
+
+    found = perfect.measure(wrong_from(9), {4: wrong_from(6), 8: wrong_from(0)}, solved)
+    assert found["raw"] == 0.0
+    assert found["search"] == found["budgets"]["4"] < found["budgets"]["8"]
+    assert [row["ply"] for row in found["by_ply"]] == list(range(9))
+    assert sum(row["positions"] for row in found["by_ply"]) == found["positions"] == 4520
+    assert [row["budgets"]["4"] > 0 for row in found["by_ply"]] == [
+        ply in (6, 7) for ply in range(9)
+    ]
+    for budget, rate in found["budgets"].items():
+        mean = sum(row["positions"] * row["budgets"][budget] for row in found["by_ply"]) / 4520
+        assert mean == pytest.approx(rate)
+
+
+def test_small_games_have_an_oracle_and_big_ones_do_not():
+    known = ("tic_tac_toe", "connect_four", "hex:size=3", "hex:size=3,swap=true")
+    assert all(perfect.has_oracle(spec) for spec in (*known, "breakthrough:rows=4,cols=4"))
+    assert not any(perfect.has_oracle(spec) for spec in ("hex", "hex:size=4", "breakthrough", "go"))

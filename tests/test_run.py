@@ -119,7 +119,8 @@ def test_the_metrics_tell_what_a_person_needs(tiny_run):
         assert np.isfinite(iterations[-1][name]), name
     evaluations = [line for line in lines if line["kind"] == "evaluation"]
     assert [line["iteration"] for line in evaluations] == [2, 4]
-    assert set(evaluations[0]["perfect"]["all"]) == {"positions", "raw", "search"}
+    measured = {"positions", "raw", "search", "budgets", "by_ply"}
+    assert set(evaluations[0]["perfect"]["all"]) == measured
 
 
 def test_sampled_games_of_self_play_are_valid_records(tiny_run):

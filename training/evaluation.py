@@ -29,7 +29,9 @@ def evaluate_run(
         sets = perfect.load_positions(config.game)
         rates = {
             name: perfect.measure(
-                player(0), player(settings.simulations), perfect.first(chosen, settings.positions)
+                player(0),
+                {settings.simulations: player(settings.simulations)},
+                perfect.first(chosen, settings.positions),
             )
             for name, chosen in sets.items()
         }

@@ -106,6 +106,7 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
             "What a run is for: mistakes against perfect play fall, or the score rises.",
         )
     )
+    sections.append(_mistakes_section(out, runs))
     for panel in PANELS:
         series = [
             curve
@@ -171,6 +172,35 @@ def evaluation_series(run: str, lines: Lines) -> list[Series]:
     return list(found.values())
 
 
+def mistake_series(run: str, lines: Lines) -> list[Series]:
+    """Returns the last evaluation's mistake rates by ply; the x axis is the ply."""
+    measured = [line["perfect"] for line in lines if "perfect" in line]
+    found = []
+    for name, rate in (measured[-1] if measured else {}).items():
+        rows = rate.get("by_ply", [])  # runs of older versions have none
+        plies = [float(row["ply"]) for row in rows]
+        if rows:
+            raw = [row["raw"] for row in rows]
+            found.append(Series(f"{run} {name}, raw", plies, raw))
+        for budget in rows[0]["budgets"] if rows else ():
+            values = [row["budgets"][budget] for row in rows]
+            found.append(Series(f"{run} {name}, search of {budget}", plies, values))
+    return found
+
+
+def _mistakes_section(out: pathlib.Path, runs: dict[str, Lines]) -> str:
+    series = [curve for name, lines in runs.items() for curve in mistake_series(name, lines)]
+    if not series:
+        return ""  # the game has no perfect player
+    meaning = (
+        "Of the last evaluation. A peak shows which part of the game is played worst: early "
+        "mistakes want more varied openings, late ones more simulations or training."
+    )
+    return _section(
+        out, "mistakes", "Mistakes by ply", "mistake rate", series, meaning, across="ply"
+    )
+
+
 def _speed_series(run: str, lines: Lines, entry: str, named: bool) -> Series | None:
     counted = entry.removesuffix(" per second")
     # Over stretches, not lines: a line is written when the host gets to it.
@@ -227,12 +257,18 @@ def _spark(values: list[float], width: int = 40) -> str:
 
 
 def _section(
-    out: pathlib.Path, name: str, title: str, axis: str, series: list[Series], meaning: str
+    out: pathlib.Path,
+    name: str,
+    title: str,
+    axis: str,
+    series: list[Series],
+    meaning: str,
+    across: str = "minutes",
 ) -> str:
     if not series:
         return f"<h2>{title}</h2><p>Nothing measured yet.</p>"
     figure = Figure(figsize=(8, 3.6), layout="constrained")
-    axes = figure.add_subplot(xlabel="minutes", ylabel=axis, title=title)
+    axes = figure.add_subplot(xlabel=across, ylabel=axis, title=title)
     for curve in series:
         (line,) = axes.plot(curve.minutes, curve.values, label=curve.label)
         if curve.low is not None and curve.high is not None and curve.low != curve.high:
