@@ -2,6 +2,9 @@
 
 Rules: Allis, "A Knowledge-based Approach of Connect-Four", 1988, section 2; the standard board of
 six rows and seven columns. Solved: seat 0 wins with perfect play by opening in the centre.
+
+A row of the board is a byte, a bit for each column and one, never set, that keeps lines from running
+on into the next row: four rows fill a 32-bit word, in which eight shifts find all lines.
 """
 
 import dataclasses
@@ -15,12 +18,12 @@ from games.game import Symmetry
 
 ROWS, COLS = 6, 7
 EMPTY = -1
-# (rows down, columns right) of the four directions in which a line can run.
-DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))
+FULL_ROW = 2**COLS - 1
+DIRECTIONS = (1, 7, 8, 9)  # bits to the cell on the right; below on the left; below; on the right
 
 
 class State(NamedTuple):
-    board: jax.Array  # int8[6, 7], row 0 at the top; the seat that owns each cell, or EMPTY
+    stones: jax.Array  # uint8[2, 6], by seat and row, row 0 at the top; column c is bit c
     to_play: jax.Array  # int8[], seat 0 or 1
     legal_action_mask: jax.Array  # bool[7], all False once terminated
     terminated: jax.Array  # bool[]
@@ -29,7 +32,10 @@ class State(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ConnectFour:
-    """Four in a row, column or diagonal wins on a 6x7 board; a full board without is a draw."""
+    """Four in a row, column or diagonal wins on a 6x7 board; a full board without is a draw.
+
+    The observation's planes are the mover's stones and the other's.
+    """
 
     num_actions = COLS  # the column, from the left
     observation_shape = (ROWS, COLS, 2)
@@ -38,7 +44,7 @@ class ConnectFour:
     def init(self, key: jax.Array) -> State:
         del key  # one opening position
         return State(
-            board=jnp.full((ROWS, COLS), EMPTY, jnp.int8),
+            stones=jnp.zeros((2, ROWS), jnp.uint8),
             to_play=jnp.int8(0),
             legal_action_mask=jnp.ones(COLS, bool),
             terminated=jnp.bool_(False),
@@ -46,16 +52,19 @@ class ConnectFour:
         )
 
     def step(self, state: State, action: jax.Array) -> State:
-        # Dense comparisons instead of a scatter: on a GPU, a batch of these fuses into one kernel.
-        row = (state.board == EMPTY).sum(axis=0, dtype=jnp.int32)[action] - 1
-        here = (jnp.arange(ROWS)[:, None] == row) & (jnp.arange(COLS)[None, :] == action)
-        board = jnp.where(here, state.to_play, state.board)
-        won = _has_line(board == state.to_play)
-        terminated = won | (board[0] != EMPTY).all()
+        taken = state.stones[0] | state.stones[1]
+        floor = jnp.append(taken[1:], jnp.uint8(FULL_ROW))  # what a stone can come to lie on
+        column = jnp.left_shift(jnp.uint8(1), action.astype(jnp.uint8))
+        stone = column & floor & ~taken
+        mover = (jnp.arange(2) == state.to_play)[:, None]
+        stones = state.stones | jnp.where(mover, stone[None, :], jnp.uint8(0))
+        won = _has_line(jnp.where(state.to_play == 0, stones[0], stones[1]))
+        top = taken[0] | stone[0]
+        terminated = won | (top == FULL_ROW)
         after = State(
-            board=board,
+            stones=stones,
             to_play=1 - state.to_play,
-            legal_action_mask=(board[0] == EMPTY) & ~terminated,
+            legal_action_mask=~_columns(top) & ~terminated,
             terminated=terminated,
             winner=jnp.where(won, state.to_play, jnp.int8(EMPTY)),
         )
@@ -63,8 +72,9 @@ class ConnectFour:
         return jax.tree.map(lambda old, new: jnp.where(state.terminated, old, new), state, after)
 
     def observe(self, state: State) -> jax.Array:
-        seats = jnp.stack([state.to_play, 1 - state.to_play])  # the mover's stones first
-        return state.board[:, :, None] == seats[None, None, :]
+        board = _columns(state.stones)
+        mover_first = jnp.where(state.to_play == 0, board, board[::-1])
+        return jnp.moveaxis(mover_first, 0, -1)
 
     def returns(self, state: State) -> jax.Array:
         result = jnp.where(jnp.arange(2) == state.winner, 1.0, -1.0)
@@ -89,15 +99,24 @@ class ConnectFour:
         return int(text) - 1
 
     def render(self, state: State) -> str:
-        cells = np.array([".", "X", "O"])[np.asarray(state.board) + 1]
-        return "\n".join([*(" ".join(row) for row in cells), "1 2 3 4 5 6 7"])
+        first, second = np.asarray(_columns(state.stones))
+        symbols = np.array([".", "X", "O"])[first + 2 * second]
+        return "\n".join([*(" ".join(row) for row in symbols), "1 2 3 4 5 6 7"])
 
 
-def _has_line(own: jax.Array) -> jax.Array:
-    """Returns bool[]: whether bool[6, 7] `own` has four in a line."""
-    padded = jnp.pad(own, ((0, 3), (3, 3)))
-    lines = [
-        [padded[i * down : i * down + ROWS, 3 + i * right : 3 + i * right + COLS] for i in range(4)]
-        for down, right in DIRECTIONS
-    ]
-    return jnp.stack([a & b & c & d for a, b, c, d in lines]).any()
+def _columns(rows: jax.Array) -> jax.Array:
+    """Returns bool[..., 7]: the cells of uint8[...] rows."""
+    bit = np.arange(COLS, dtype=np.uint8).reshape(*[1] * rows.ndim, COLS)
+    return jnp.right_shift(rows[..., None], bit) % 2 == 1
+
+
+def _has_line(rows: jax.Array) -> jax.Array:
+    """Returns bool[]: whether the stones uint8[6] have four in a line."""
+    row = [rows[i].astype(jnp.uint32) for i in range(ROWS)]
+    found = jnp.bool_(False)
+    for top in range(ROWS - 3):  # no line is higher than four rows
+        word = row[top] | row[top + 1] << 8 | row[top + 2] << 16 | row[top + 3] << 24
+        for by in DIRECTIONS:
+            pairs = word & (word >> by)
+            found |= (pairs & (pairs >> 2 * by)) != 0
+    return found

@@ -10,6 +10,7 @@ when they are imported, so that this is put off until a game is first used.
 import dataclasses
 import functools
 import importlib.util
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.board import draw, find_action
-from games.game import Symmetry, identity
+from games.game import Game, Symmetry, identity
 
 
 class Kind(NamedTuple):
@@ -51,6 +52,15 @@ NOT_BOARD_GAMES = {
     "minatar": "has one player",
     "sparrow_mahjong": "has three players and hidden tiles",
 }
+# Which of our games are also pgx's, by class and size.
+COUNTERPARTS = {
+    ("ConnectFour", None): "connect_four",
+    ("Go", 9): "go_9x9",
+    ("Go", 19): "go_19x19",
+    ("Hex", 11): "hex",
+    ("Othello", 8): "othello",
+    ("TicTacToe", None): "tic_tac_toe",
+}
 # Fields of pgx's state that `State` holds itself or that can be computed again.
 LEFT_OUT = (
     "current_player",
@@ -60,6 +70,15 @@ LEFT_OUT = (
     "terminated",
     "truncated",
 )
+
+
+class Stepper(NamedTuple):
+    """Rules for B positions at once, on the device, for whoever compares two of them."""
+
+    init: Callable[[jax.Array], Any]  # from B keys
+    step: Callable[[Any, jax.Array], Any]  # from states and int32[B] actions
+    # From states: the legal actions bool[B, A], which games ended bool[B], returns float32[B, 2].
+    look: Callable[[Any], tuple[jax.Array, jax.Array, jax.Array]]
 
 
 class State(NamedTuple):
@@ -155,6 +174,36 @@ class PgxGame:
             ]
             lines.append(f"in hand: {''.join(pieces) or 'none'}")
         return "\n".join(lines)
+
+
+def raw(game: Game[Any]) -> Stepper:
+    """Returns pgx's own rules, nothing added, of the game that is `game` here.
+
+    States hold no observation, so that a step computes none. Rules that differ in detail (Go's
+    repetitions, the end of Othello, the swap of Hex) stay pgx's.
+
+    Raises:
+      ValueError: pgx has no such game, or not of that size, or is not installed.
+    """
+    kind, size = type(game).__name__, getattr(game, "size", None)
+    name = game.name if isinstance(game, PgxGame) else COUNTERPARTS.get((kind, size))
+    if name is None:
+        known = [f"{kind} of size {size}" if size else kind for kind, size in COUNTERPARTS]
+        raise ValueError(f"pgx has no {game}; it has {', '.join(known)}")
+    environment = _environment(PgxGame(name).name)
+
+    def without_observation(function: Callable[..., Any]) -> Callable[..., Any]:
+        def mapped(*args: Any) -> Any:
+            with jax.numpy_rank_promotion("allow"):  # pgx relies on it
+                return jax.vmap(function)(*args).replace(observation=None)
+
+        return mapped
+
+    return Stepper(
+        init=without_observation(environment.init),
+        step=without_observation(environment.step),
+        look=lambda at: (at.legal_action_mask, at.terminated | at.truncated, at.rewards),
+    )
 
 
 def _symbol(letter: str, seat: int) -> str:

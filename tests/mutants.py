@@ -105,6 +105,11 @@ def growing_step(self: Any, state: State, action: jax.Array) -> State:
     return after._replace(board=jnp.concatenate([after.board, after.board[:1]]))
 
 
+def seat_0_view(self: Any, state: Any) -> jax.Array:
+    seen = ConnectFour.observe(self, state)
+    return jnp.where(state.to_play == 0, seen, seen[..., ::-1])
+
+
 def flipped_for_seat_1(self: Any, state: State) -> jax.Array:
     seen = TicTacToe.observe(self, state)
     return jnp.where(state.to_play == 0, seen, seen.at[..., 1].set(False))
@@ -225,7 +230,7 @@ MUTANTS = {
         after_step(
             ConnectFour,
             lambda before, after, _: after._replace(
-                legal_action_mask=(before.board[0] == EMPTY) & ~after.terminated
+                legal_action_mask=before.legal_action_mask & ~after.terminated
             ),
         ),
     ),
@@ -276,7 +281,7 @@ MUTANTS = {
     "seat 0's view for both, connect_four": Mutant(
         "observation",
         ConnectFour,
-        {"observe": lambda self, s: jnp.stack([s.board == 0, s.board == 1], axis=-1)},
+        {"observe": seat_0_view},
     ),
     # Symmetries.
     "a wrong symmetry of the board": Mutant(

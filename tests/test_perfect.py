@@ -114,7 +114,7 @@ def test_the_shipped_positions_are_distinct_live_spread_and_quiet_where_they_say
     together = positions.concatenate([found.states for found in sets.values()])
     assert len(np.unique(positions.as_rows(together))) == 6000
     for name, (states, outcomes, found_plies) in sets.items():
-        plies = np.bincount((states.board != -1).sum(axis=(1, 2)), minlength=35)
+        plies = np.bincount(np.bitwise_count(states.stones).sum(axis=(1, 2)), minlength=35)
         assert len(plies) == 35, name
         np.testing.assert_array_equal(np.bincount(found_plies, minlength=35), plies)
         assert plies[3:].min() > 80, (name, plies)
@@ -152,7 +152,9 @@ def test_a_file_of_positions_is_read_packed_or_not(tmp_path, pack):
     assert list(sets) == ["mine", "other"]
     assert sets["mine"].outcomes.tolist() == [[1, 0, -1, 0, 0, 0, 0]]
     assert sets["other"].outcomes.tolist() == [[0, 0, 0, solver.ILLEGAL, 0, 0, 1]]
-    assert sets["other"].states.board[0, :, 3].tolist() == [1, 0, 1, 0, 1, 0]
+    first, second = sets["other"].states.stones[0].tolist()
+    assert second == [8, 0, 8, 0, 8, 0], "seat 1 has every other cell of column 3, from the top"
+    assert first == second[::-1]
 
 
 @pytest.mark.parametrize(
