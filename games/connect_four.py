@@ -3,8 +3,8 @@
 Rules: Allis, "A Knowledge-based Approach of Connect-Four", 1988, section 2; the standard board of
 six rows and seven columns. Solved: seat 0 wins with perfect play by opening in the centre.
 
-A row of the board is a byte, a bit for each column and one, never set, that keeps lines from running
-on into the next row: four rows fill a 32-bit word, in which eight shifts find all lines.
+A row of the board is a byte, a bit for each column and one, never set, that keeps lines from
+running on into the next row: four rows fill a 32-bit word, in which eight shifts find all lines.
 """
 
 import dataclasses

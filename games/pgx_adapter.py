@@ -189,7 +189,7 @@ def raw(game: Game[Any]) -> Stepper:
     name = game.name if isinstance(game, PgxGame) else COUNTERPARTS.get((kind, size))
     if name is None:
         known = [f"{kind} of size {size}" if size else kind for kind, size in COUNTERPARTS]
-        raise ValueError(f"pgx has no {game}; it has {', '.join(known)}")
+        raise ValueError(f"pgx has no {game}; of our games it has {', '.join(known)}")
     environment = _environment(PgxGame(name).name)
 
     def without_observation(function: Callable[..., Any]) -> Callable[..., Any]:

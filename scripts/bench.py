@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import games
+from games import pgx_adapter
 from games.game import Game
 from mcts import SearchConfig, search
 from mcts.config import Engine
+from scripts import bench_env
 from scripts.console import announce_devices, print_json, progress
 from selfplay import devices, self_play
 from selfplay.self_play import SelfPlayConfig
@@ -23,7 +25,6 @@ from training.config import Preset
 from training.network import Network, NetworkConfig
 
 OPENING_PLIES = 8  # random plies before the positions that are searched
-ENV_STEPS = 64  # steps of every game in one measured call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Args:
     Examples:
       selfplay bench --game connect_four --batch 256 --network.blocks 1 --network.channels 16
       selfplay bench --game connect_four --preset gpu --json
+      selfplay bench --game go:size=9 --compare pgx
     """
 
     game: str = "connect_four"
@@ -47,8 +49,9 @@ class Args:
     """Games at once, over all devices; 0: the preset's."""
     rounds: int = 5
     """Times that each measurement is taken."""
-    compare: Literal["none", "mctx"] = "none"
-    """Also measure the same with the search of mctx, in the same process."""
+    compare: Literal["none", "mctx", "pgx"] = "none"
+    """Also measure, in the same process: mctx, the same with the search of mctx; pgx, the rules of
+    the same game in pgx, at batches of 64 and 1024 too."""
     network: NetworkConfig = NetworkConfig()
     search: SearchConfig = SearchConfig()
     json: bool = False
@@ -73,6 +76,7 @@ def run(args: Args) -> int:
         )
     if found:
         raise ValueError("; ".join(found))
+    theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
     batch = args.batch or config_module.preset(args.preset, args.game).self_play.batch
     announce_devices()
     result = measure(game, args.network, args.search, batch, args.rounds)
@@ -82,6 +86,8 @@ def run(args: Args) -> int:
         other = dataclasses.replace(args.search, engine="mctx")
         result["mctx"] = measure(game, args.network, other, batch, args.rounds)
         result["mctx"]["same_visit_counts"] = _agreement(game, args.network, args.search, batch)
+    if theirs:
+        result["pgx"] = bench_env.compare(game, theirs, batch, args.rounds)
     if args.json:
         print_json(result)
     else:
@@ -116,25 +122,13 @@ def measure(
     def search_once(variables: Any, states: Any, key: jax.Array) -> Any:
         return search(game, network.evaluate, variables, states, key, config)
 
-    def step_many(variables: Any, states: Any, key: jax.Array) -> Any:
-        del variables
-        opening = jax.vmap(game.init)(jax.random.split(key, states.to_play.shape[0]))
-
-        def once(states: Any, key: jax.Array) -> tuple[Any, None]:
-            chance = jax.random.uniform(key, states.legal_action_mask.shape)
-            action = jnp.where(states.legal_action_mask, chance, -1.0).argmax(axis=-1)
-            after = jax.vmap(game.step)(states, action)
-            return self_play.select(after.terminated, opening, after), None
-
-        return jax.lax.scan(once, states, jax.random.split(key, ENV_STEPS))[0]
-
     play = self_play.make_play(game, network.evaluate, settings, config)
     began = time.perf_counter()
     compiled = play.lower(variables, start, key).compile()  # type: ignore[attr-defined]
     compile_seconds = time.perf_counter() - began
     work: dict[str, tuple[Callable[[], Any], int]] = {
         "network": (_jitted(evaluate_many, variables, states, key), evaluations),
-        "env": (_jitted(step_many, (), states, key), ENV_STEPS),
+        "env": bench_env.compiled(bench_env.stepper(game), batch),
         "search": (_jitted(search_once, variables, states, key), config.simulations + 1),
         "self_play": (lambda: compiled(variables, start, key), settings.plies_per_call),
     }

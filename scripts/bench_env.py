@@ -1,4 +1,4 @@
-"""The speed of the rules alone: of ours, and of pgx's beside them."""
+"""The speed of the rules alone, and of another library's rules of the same game beside them."""
 
 import statistics
 import time
@@ -8,14 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from games import pgx_adapter
 from games.game import Game
 from games.pgx_adapter import Stepper
 from scripts.console import progress
 from selfplay import devices, self_play
 
 BATCHES = (64, 1024)  # compared at these, and at the batch of the whole measurement
-STEPS = 64  # of every game in one measured call
+LONGEST = 64  # steps of every game in one measured call; fewer where a step takes long
 LEAST_SECONDS = 0.1  # of a block of calls
 
 
@@ -28,24 +27,27 @@ def stepper(game: Game[Any]) -> Stepper:
     )
 
 
-def compiled(rules: Stepper, batch: int) -> Callable[[], Any]:
-    """Returns a call that plays STEPS random moves in each of `batch` games, over all devices.
+def compiled(rules: Stepper, batch: int) -> tuple[Callable[[], Any], int]:
+    """Returns a call that plays random moves in each of `batch` games, and how many in each.
 
     A step is what every user of the rules needs of it: the next position, its legal actions,
-    whether it ended the game, and the returns. Finished games begin anew. No observations: these
-    are computed on demand by us, and dropped by the compiler from pgx's step, where nobody reads
-    them.
+    whether it ended the game, and the returns. Finished games begin anew; the next call goes on
+    with the others. No observations: they are computed on demand in ours, and the compiler drops
+    them from pgx's step, since nobody reads them.
     """
     opening = jax.jit(rules.init)(jax.random.split(jax.random.key(0), batch))
+    actions = rules.look(opening)[0].shape[1]
+    steps = max(8, min(LONGEST, 4096 // actions))
 
-    def steps(variables: Any, opening: Any, key: jax.Array) -> Any:
+    def play(variables: Any, games: tuple[Any, Any], key: jax.Array) -> tuple[Any, jax.Array]:
         del variables
-        lanes, actions = rules.look(opening)[0].shape
+        opening, states = games
+        lanes = rules.look(opening)[1].shape[0]
         # One random number a move, drawn before: the draw of one for each action took longer than
         # a step of a small game.
-        offsets = jax.random.randint(key, (STEPS, lanes), 0, actions)
+        offsets = jax.random.randint(key, (steps, lanes), 0, actions)
 
-        def once(carry: Any, offset: jax.Array) -> tuple[Any, None]:
+        def once(carry: tuple[Any, jax.Array], offset: jax.Array) -> tuple[Any, None]:
             states, total = carry
             mask, _, _ = rules.look(states)
             # The first legal action from a random one on, around the end.
@@ -57,40 +59,39 @@ def compiled(rules: Stepper, batch: int) -> Callable[[], Any]:
             total = total + jnp.abs(returns)
             return (self_play.select(ended, opening, states), total), None
 
-        return jax.lax.scan(once, (opening, jnp.zeros((lanes, 2))), offsets)[0][1]
+        return jax.lax.scan(once, (states, jnp.zeros((lanes, 2))), offsets)[0]
 
-    call = jax.jit(devices.data_parallel(steps)).lower((), opening, jax.random.key(1)).compile()
-    return lambda: call((), opening, jax.random.key(1))
+    key, states = jax.random.key(1), opening
+    run = jax.jit(devices.data_parallel(play)).lower((), (opening, states), key).compile()
+
+    def call() -> Any:
+        nonlocal states
+        states, total = run((), (opening, states), key)
+        return total
+
+    return call, steps
 
 
-def compare(game: Game[Any], batch: int, rounds: int) -> dict[str, Any]:
-    """Returns the steps a second of pgx's rules beside ours; the two take turns.
+def compare(game: Game[Any], theirs: Stepper, batch: int, rounds: int) -> dict[str, Any]:
+    """Returns the steps a second of two rules of one game, which take turns to be measured.
 
-    `env_steps_per_s` is pgx's at `batch`, as all that stands below a peer's name; `by_batch` has,
-    for BATCHES too, `ours`, `theirs`, and the median of the rounds' ratios.
-
-    Raises:
-      ValueError: pgx has no such game, or not of that size, or is not installed.
+    `env_steps_per_s` is theirs at `batch`; `by_batch` has, there and at BATCHES, `ours`, `theirs`
+    and `ratio`, the median over the rounds of ours divided by theirs.
     """
-    theirs = pgx_adapter.raw(game)
-    sizes = sorted({batch, *BATCHES})
-    by_batch = {}
-    with progress("bench against pgx", len(sizes) * (rounds + 1)) as update:
+    sizes, by_batch = sorted({batch, *BATCHES}), {}
+    with progress("bench, rules", len(sizes) * (rounds + 1)) as update:
         for number, size in enumerate(sizes):
             calls = [compiled(rules, size) for rules in (stepper(game), theirs)]
             rates: list[list[float]] = [[], []]
             for round_number in range(rounds + 1):
-                for call, found in zip(calls, rates, strict=True):
+                for (call, steps), found in zip(calls, rates, strict=True):
                     seconds = _seconds(call)
                     if round_number:  # the first warms up
-                        found.append(size * STEPS / seconds)
+                        found.append(size * steps / seconds)
                 update(number * (rounds + 1) + round_number + 1)
-            ratios = [a / b for a, b in zip(*rates, strict=True)]
-            by_batch[str(size)] = {
-                "ours": statistics.median(rates[0]),
-                "theirs": statistics.median(rates[1]),
-                "ratio": statistics.median(ratios),
-            }
+            ratios = [ours / other for ours, other in zip(*rates, strict=True)]
+            medians = [statistics.median(found) for found in (*rates, ratios)]
+            by_batch[str(size)] = dict(zip(("ours", "theirs", "ratio"), medians, strict=True))
     return {"env_steps_per_s": by_batch[str(batch)]["theirs"], "by_batch": by_batch}
 
 
