@@ -24,6 +24,9 @@ class SearchConfig:
     max_depth: int = 0
     """Plies below the root beyond which nothing is expanded: a node there is scored again by its
     own value. 0: the smallest of `simulations`, the game's `max_plies` and 64. Papers: no limit."""
+    proven: bool = False
+    """Back up wins, losses and draws exactly where the search has proven them, and use them in its
+    moves, targets and values. Papers and mctx: no."""
     max_considered_actions: int = 16
     """Gumbel: actions that sequential halving starts from. Paper: 16."""
     gumbel_scale: float = 1.0
@@ -77,6 +80,7 @@ class SearchConfig:
                 "first_play",
                 "least with the engine mctx, which has no other",
             ),
+            (self.engine != "mctx" or not self.proven, "proven", "off with the engine mctx"),
             (0 <= self.dirichlet_fraction <= 1, "dirichlet_fraction", "between 0 and 1"),
             (self.dirichlet_alpha >= 0, "dirichlet_alpha", "at least 0 (0: automatic)"),
         ]

@@ -7,7 +7,14 @@ from games.game import Game, S
 from mcts import noise, tree
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, judge, mask_illegal
-from mcts.selection import Gumbel, Row, completed_values, halving_action, halving_schedule
+from mcts.selection import (
+    Gumbel,
+    Row,
+    candidates,
+    completed_values,
+    halving_action,
+    halving_schedule,
+)
 
 __all__ = ["Evaluate", "Evaluation", "SearchConfig", "SearchResult", "mask_illegal", "search"]
 
@@ -50,13 +57,12 @@ def search(
             schedule=jnp.asarray(halving_schedule(config)),
         )
         row = tree.grow(game, evaluate, variables, state, root, gumbel, config)
-        action, action_weights = _decide(row, gumbel, legal, config)
+        action, action_weights = _decide(row, gumbel, config)
     else:
         noised = noise.add_dirichlet(dirichlet_key, root.prior_logits, legal, config)
         noised_root = root._replace(prior_logits=noised)
         row = tree.grow(game, evaluate, variables, state, noised_root, None, config)
-        action = row.visits.argmax(axis=-1)
-        action_weights = row.visits / row.visits.sum(axis=-1, keepdims=True)
+        action, action_weights = _most_visited(row)
     value = row.value()
     return SearchResult(
         action=action.astype(jnp.int32),
@@ -69,10 +75,21 @@ def search(
     )
 
 
-def _decide(
-    row: Row, gumbel: Gumbel, legal: jax.Array, config: SearchConfig
-) -> tuple[jax.Array, jax.Array]:
+def _decide(row: Row, gumbel: Gumbel, config: SearchConfig) -> tuple[jax.Array, jax.Array]:
     """Returns the best of the most visited actions, and the improved policy (the paper's pi')."""
+    allowed = candidates(row)
     values = completed_values(config, row)
-    action = halving_action(gumbel.noise, row, values, row.visits.max(axis=-1))
-    return action, jax.nn.softmax(mask_illegal(row.prior + values, legal))
+    visits = jnp.where(allowed, row.visits, -1)
+    action = halving_action(gumbel.noise, row._replace(visits=visits), values, visits.max(axis=-1))
+    return action, jax.nn.softmax(mask_illegal(row.prior + values, allowed))
+
+
+def _most_visited(row: Row) -> tuple[jax.Array, jax.Array]:
+    """Returns the most visited action, and the shares of the visits."""
+    allowed = candidates(row)
+    visits = jnp.where(allowed, row.visits, 0)
+    # With few simulations all visits can have gone to proven losses: then the prior decides.
+    none = visits.sum(axis=-1, keepdims=True) == 0
+    weights = jnp.where(none, jnp.where(allowed, row.prior, 0), visits)
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights.argmax(axis=-1), weights / jnp.where(total > 0, total, 1)

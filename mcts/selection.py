@@ -24,14 +24,20 @@ class Row(NamedTuple):
     visits: jax.Array  # float[..., A]
     value_sum: jax.Array  # float[..., A], over the visits
     raw_value: jax.Array  # float[...], the network's value of the node
+    least: jax.Array | None = None  # float[..., A], what each action is proven to give at least
+    most: jax.Array | None = None  # float[..., A], and at most; None if nothing is to be proven
 
     def q(self) -> jax.Array:
         """Returns float[..., A]: the mean value of each action, 0 where unvisited."""
-        return self.value_sum / jnp.maximum(self.visits, 1)
+        mean = self.value_sum / jnp.maximum(self.visits, 1)
+        return mean if self.least is None else jnp.clip(mean, self.least, self.most)
 
     def value(self) -> jax.Array:
         """Returns float[...]: the mean over the node's own evaluation and all visits below."""
-        return (self.raw_value + self.value_sum.sum(axis=-1)) / (1 + self.visits.sum(axis=-1))
+        mean = (self.raw_value + self.value_sum.sum(axis=-1)) / (1 + self.visits.sum(axis=-1))
+        if self.least is None or self.most is None:
+            return mean
+        return jnp.clip(mean, self.least.max(axis=-1), self.most.max(axis=-1))
 
 
 class Gumbel(NamedTuple):
@@ -45,20 +51,17 @@ class Gumbel(NamedTuple):
 def to_prior(config: SearchConfig, masked_logits: jax.Array) -> jax.Array:
     """Returns float[..., A]: the prior as nodes keep it, in the form that selection needs most.
 
-    Log-probabilities for Gumbel, probabilities for PUCT; at illegal actions the least finite number
-    and -1, so that no legal action can be mistaken for them.
+    Log-probabilities for Gumbel, probabilities for PUCT; at illegal actions the least finite
+    number, so that no legal action can be mistaken for them.
     """
-    if config.policy == "gumbel":
-        legal = _legal_logits(masked_logits)
-        return jnp.where(legal, jax.nn.log_softmax(masked_logits), masked_logits)
-    return jnp.where(_legal_logits(masked_logits), jax.nn.softmax(masked_logits), -1.0)
+    form = jax.nn.log_softmax if config.policy == "gumbel" else jax.nn.softmax
+    return jnp.where(is_legal(masked_logits), form(masked_logits), masked_logits)
 
 
 def interior_action(config: SearchConfig, row: Row) -> jax.Array:
     """Returns int32[...]: the action that a search passing through a node takes."""
     if config.policy == "puct":
-        score = _puct_score(config, row)
-        return _best(score, row.prior >= 0)
+        return _best(_puct_score(config, row), _open(row))
     return _gumbel_interior(row, completed_values(config, row))
 
 
@@ -84,7 +87,7 @@ def halving_action(
     score = jnp.maximum(LOWEST, noise + logits + values)
     considered = row.visits == wanted_visits[:, None]
     # An illegal action has no visits either, so the count alone does not keep it out.
-    return _best(score, considered & _legal_logits(row.prior))
+    return _best(score, considered & is_legal(row.prior))
 
 
 def completed_values(config: SearchConfig, row: Row) -> jax.Array:
@@ -114,7 +117,7 @@ def _gumbel_interior(row: Row, values: jax.Array) -> jax.Array:
     """The paper's equation 14: keep visits in proportion to the improved policy."""
     improved = jax.nn.softmax(row.prior + values)
     share = row.visits / (1 + row.visits.sum(axis=-1, keepdims=True))
-    return _best(improved - share, _legal_logits(row.prior))
+    return _best(improved - share, _open(row))
 
 
 def _puct_score(config: SearchConfig, row: Row) -> jax.Array:
@@ -163,8 +166,36 @@ def _halving_visits(actions: int, simulations: int) -> np.ndarray:
     return np.array(wanted[: simulations + 1])
 
 
-def _legal_logits(logits: jax.Array) -> jax.Array:
-    return logits > jnp.finfo(logits.dtype).min / 2
+def candidates(row: Row) -> jax.Array:
+    """Returns bool[..., A]: the actions to decide among, of the legal ones.
+
+    Where the result is proven, those that reach it; else not those that are proven to give no more
+    than another one gives at least. So a proven loss is a candidate only if all actions lose.
+    """
+    legal = is_legal(row.prior)
+    if row.least is None or row.most is None:
+        return legal
+    sure = row.least.max(axis=-1, keepdims=True)
+    proven = sure == row.most.max(axis=-1, keepdims=True)
+    keeps, gains = row.least == sure, row.most > sure
+    return legal & jnp.where(proven, keeps, gains | (keeps & (sure > -1)))
+
+
+def _open(row: Row) -> jax.Array:
+    """Returns bool[..., A]: the actions worth a visit, of the legal ones.
+
+    Not those that cannot give more than another one gives for sure; all where nothing is open.
+    """
+    legal = is_legal(row.prior)
+    if row.least is None or row.most is None:
+        return legal
+    gains = legal & (row.most > row.least.max(axis=-1, keepdims=True))
+    return jnp.where(gains.any(axis=-1, keepdims=True), gains, legal)
+
+
+def is_legal(prior: jax.Array) -> jax.Array:
+    """Returns bool[..., A] of masked logits, or of what `to_prior` makes of them."""
+    return prior > jnp.finfo(prior.dtype).min / 2
 
 
 def _best(score: jax.Array, allowed: jax.Array) -> jax.Array:

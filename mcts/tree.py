@@ -16,15 +16,17 @@ simulation makes is a spare copy to which no edge leads.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from games.game import Game, S
+from mcts import bounds
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Evaluation, Variables, judge
-from mcts.selection import Gumbel, Row, interior_action, root_action, to_prior
+from mcts.selection import Gumbel, Row, interior_action, is_legal, root_action, to_prior
 
 T = TypeVar("T")
 WIDTHS = (4, 8, 16, 32)  # of paths, that code for CPUs is made for
@@ -40,7 +42,9 @@ class Tree(NamedTuple, Generic[S]):
     state: S  # each leaf [N * B, ...]
     path: jax.Array  # int[N * B, D], edges from the root into the node, then -1
     node: jax.Array  # float[N * B, 2]: own value for the seat to play; 1 if that is seat 0, else -1
-    edges: jax.Array  # float[N * B, 3, A]: prior (see `to_prior`), visits, sum of values for seat 0
+    # float[N * B, 3, A]: prior (see `to_prior`), visits, sum of values for seat 0;
+    # float[N * B, 5, A] with `proven`: also the least and the most for seat 0 (see `bounds`)
+    edges: jax.Array
     leaf: jax.Array  # int[N * B * A], the edge where greedy descent through this edge ends
 
 
@@ -50,6 +54,7 @@ class Task(NamedTuple):
     path: jax.Array  # int32[B, D], edges from the root to the evaluated node, then -1
     length: jax.Array  # int32[B], how many edges
     end: jax.Array  # int32[B], the leaf of the last edge
+    found: jax.Array  # float[3, B], what the evaluated node is worth, see `bounds.of_leaf`
     done: jax.Array  # int32[], simulations made, this one included
 
 
@@ -120,6 +125,7 @@ def _plant(game: Game[S], state: S, root: Evaluation, config: SearchConfig) -> T
     none = 0 * state.to_play.astype(jnp.int32)[:, None]
     no_path = jnp.tile(none - 1, (1, config.depth(game.max_plies))).astype(edge_dtype)
     own_edges = none + _own_edges(prior, jnp.int32(0)).reshape(prior.shape)
+    node = _node(state, root.value)
 
     def room(row: jax.Array) -> jax.Array:
         return jnp.pad(row, [(0, (nodes - 1) * len(row))] + [(0, 0)] * (row.ndim - 1))
@@ -127,8 +133,8 @@ def _plant(game: Game[S], state: S, root: Evaluation, config: SearchConfig) -> T
     return Tree(
         state=jax.tree.map(room, state),
         path=room(no_path),
-        node=room(_node(state, root.value)),
-        edges=room(_new_edges(prior)),
+        node=room(node),
+        edges=room(_new_edges(config, prior, node)),
         leaf=room(own_edges.reshape(-1).astype(edge_dtype)),
     )
 
@@ -153,24 +159,20 @@ def _simulate(
 
     here = done + 1
     node = _node(state, believed.value)
+    # Every rule agrees on a node without visits: the likeliest action.
+    onward = here * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32)
+    end = jnp.where(state.terminated | (length == max_depth), edge, onward)
+    found = bounds.of_leaf(node[:, 0] * node[:, 1], state.terminated)
+    task = Task(path, length, end, found, here)
     tree = Tree(
         state=_put(tree.state, here, state),
         path=_put(tree.path, here, path),
         node=_put(tree.node, here, node),
-        edges=_back_up(_put(tree.edges, here, _new_edges(prior)), path, node[:, 0] * node[:, 1]),
+        edges=_put(tree.edges, here, _new_edges(config, prior, node)),
         leaf=_put(tree.leaf, here, _own_edges(prior, here)),
     )
-    # Every rule agrees on a node without visits: the likeliest action.
-    onward = here * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32)
-    end = jnp.where(state.terminated | (length == max_depth), edge, onward)
-    # On a GPU idle threads cost nothing and a branch waits for the host; on a CPU it is the other
-    # way round. Both give the same numbers.
-    ends = jax.lax.platform_dependent(
-        tree,
-        Task(path, length, end, here),
-        cpu=functools.partial(_ends_of_short_paths, gumbel, config),
-        default=functools.partial(_ends, gumbel, config),
-    )
+    tree = tree._replace(edges=_back_up(config, tree, task))
+    ends = _along_paths(functools.partial(_ends, gumbel, config), tree, task)
     return Search(tree._replace(leaf=_cache(tree, path, ends[:, 1:])), ends[:, 0])
 
 
@@ -181,28 +183,54 @@ def _lengthen(path: jax.Array, edge: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.where(last, edge[:, None], path), length + 1
 
 
-def _back_up(edges: jax.Array, path: jax.Array, value: jax.Array) -> jax.Array:
-    """Returns `edges` with a visit of float[B] `value`, for seat 0, at every edge of the paths."""
-    rows, _, num_actions = edges.shape
-    visit = jnp.stack([jnp.ones_like(value), value], axis=-1)
-    visit = jnp.broadcast_to(visit[:, None], (*path.shape, 2))
-    added = edges.at[_row_of(path, num_actions, beyond=rows), 1:, path % num_actions]
-    return added.add(visit, mode="drop", unique_indices=True)
+def _back_up(config: SearchConfig, tree: Tree[S], task: Task) -> jax.Array:
+    """Returns `tree.edges` with a visit of what was found at every edge of the paths."""
+    rows, _, num_actions = tree.edges.shape
+    row, action = _row_of(task.path, num_actions, beyond=rows), task.path % num_actions
+    values = jnp.broadcast_to(task.found[:, :, None], (3, *task.path.shape))
+    if config.proven:
+        values = _along_paths(_bounds, tree, task)
+    visit = jnp.stack([jnp.ones_like(values[0]), values[0]], axis=-1)
+    edges = tree.edges.at[row, 1:3, action].add(visit, mode="drop", unique_indices=True)
+    if config.proven:
+        known = jnp.moveaxis(values[1:], 0, -1)
+        edges = edges.at[row, 3:, action].set(known, mode="drop", unique_indices=True)
+    return edges
 
 
-def _ends_of_short_paths(
-    gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task
+def _bounds(tree: Tree[S], task: Task) -> jax.Array:
+    """Returns float[3, B, D]: what the edges of the paths are worth, see `bounds.back_up`."""
+    num_actions = tree.edges.shape[-1]
+    edges, node = _rows((tree.edges, tree.node), _row_of(task.path, num_actions))
+    action = task.path % num_actions
+    return bounds.back_up(edges[..., 3:, :], node[..., 1:], action, task.path >= 0, task.found)
+
+
+def _along_paths(
+    work: Callable[[Tree[S], Task], jax.Array], tree: Tree[S], task: Task
 ) -> jax.Array:
-    """Like `_ends`, but only as wide as the longest path needs."""
+    """Returns `work(tree, task)`, whose last axis goes along the paths.
+
+    On a GPU idle threads cost nothing and a branch waits for the host; on a CPU it is the other way
+    round. Both give the same numbers.
+    """
+    on_cpu = functools.partial(_along_short_paths, work)
+    return jax.lax.platform_dependent(tree, task, cpu=on_cpu, default=work)
+
+
+def _along_short_paths(
+    work: Callable[[Tree[S], Task], jax.Array], tree: Tree[S], task: Task
+) -> jax.Array:
+    """Like `work`, but only as wide as the longest path needs."""
     depth = task.path.shape[1]
     widths = [width for width in WIDTHS if width < depth] + [depth]
 
-    def ends(width: int) -> jax.Array:
-        found = _ends(gumbel, config, tree, task._replace(path=task.path[:, :width]))
-        return jnp.pad(found, ((0, 0), (0, depth - width)))
+    def at_width(width: int) -> jax.Array:
+        found = work(tree, task._replace(path=task.path[:, :width]))
+        return jnp.pad(found, [(0, 0)] * (found.ndim - 1) + [(0, depth - width)])
 
     fits = jnp.sum(jnp.array(widths) < task.length.max())
-    return jax.lax.switch(fits, [functools.partial(ends, width) for width in widths])
+    return jax.lax.switch(fits, [functools.partial(at_width, width) for width in widths])
 
 
 def _ends(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> jax.Array:
@@ -279,9 +307,13 @@ def _root_row(tree: Tree[S], batch: int) -> Row:
 
 
 def _row(edges: jax.Array, node: jax.Array) -> Row:
-    """Returns the row as the seat to play sees it, of float[..., 3, A] and float[..., 2]."""
+    """Returns the row as the seat to play sees it, of float[..., 3 or 5, A] and float[..., 2]."""
     sign = node[..., 1:]
-    return Row(edges[..., 0, :], edges[..., 1, :], sign * edges[..., 2, :], node[..., 0])
+    row = Row(edges[..., 0, :], edges[..., 1, :], sign * edges[..., 2, :], node[..., 0])
+    if edges.shape[-2] == 3:
+        return row
+    least, most = bounds.of_mover(edges[..., 3:, :], sign)
+    return row._replace(least=least, most=most)
 
 
 def _node(state: S, value: jax.Array) -> jax.Array:
@@ -289,9 +321,12 @@ def _node(state: S, value: jax.Array) -> jax.Array:
     return jnp.stack([value, sign], axis=-1)
 
 
-def _new_edges(prior: jax.Array) -> jax.Array:
-    """Returns float[B, 3, A]: edges without visits."""
-    return jnp.pad(prior[:, None], [(0, 0), (0, 2), (0, 0)])
+def _new_edges(config: SearchConfig, prior: jax.Array, node: jax.Array) -> jax.Array:
+    """Returns float[B, 3 or 5, A]: edges without visits."""
+    edges = jnp.pad(prior[:, None], [(0, 0), (0, 2), (0, 0)])
+    if not config.proven:
+        return edges
+    return jnp.concatenate([edges, bounds.of_new_edges(is_legal(prior), node[:, 1])], axis=1)
 
 
 def _own_edges(prior: jax.Array, node: jax.Array) -> jax.Array:

@@ -65,9 +65,13 @@ class Rules:
         return memo[board]
 
 
+def clip(value, bounds):
+    return min(max(value, bounds[0]), bounds[1])
+
+
 class Node:
-    def __init__(self, rules, network, board):
-        self.board, self.children = board, {}
+    def __init__(self, rules, network, board, proven=False):
+        self.board, self.children, self.proven = board, {}, proven
         self.sign = 1 if rules.seat(board) == 0 else -1
         self.result = rules.result(board)
         self.moves = [] if self.result is not None else rules.moves(board)
@@ -80,15 +84,47 @@ class Node:
             self.prior = {move: exps[move] / sum(exps.values()) for move in self.moves}
             self.raw, self.value0 = value, self.sign * value
 
+    def bounds(self, move=None):
+        """Returns what seat 0 gets at least and at most here, or after `move`, by what is known."""
+        if not self.proven:
+            return (-2.0, 2.0)
+        if move is not None:
+            return self.children[move].bounds() if move in self.children else (-1.0, 1.0)
+        if self.result is not None:
+            return (self.result, self.result)
+        below = [self.bounds(move) for move in self.moves]
+        best = max if self.sign > 0 else min
+        return best(low for low, _ in below), best(high for _, high in below)
+
+    def own_bounds(self, move=None):
+        """The same for the seat to play."""
+        return self.bounds(move) if self.sign > 0 else tuple(-x for x in self.bounds(move)[::-1])
+
+    def open(self):
+        """Returns the moves that may still improve on what is sure, or all."""
+        sure = self.own_bounds()[0]
+        return [move for move in self.moves if self.own_bounds(move)[1] > sure] or self.moves
+
+    def candidates(self):
+        """Returns the moves to decide among."""
+        if not self.proven:
+            return self.moves
+        sure, hope = self.own_bounds()
+        safe = [move for move in self.moves if self.own_bounds(move)[0] == sure]
+        if sure == hope:
+            return safe
+        gains = [move for move in self.moves if self.own_bounds(move)[1] > sure]
+        return sorted({*gains, *(safe if sure > -1 else [])})
+
     def q(self, move):
-        return self.sign * self.total[move] / self.visits[move]
+        return self.sign * clip(self.total[move] / self.visits[move], self.bounds(move))
 
     def tried(self):
         return [move for move in self.moves if self.visits[move]]
 
     def value(self):
-        total = sum(self.total.values())
-        return (self.raw + self.sign * total) / (1 + sum(self.visits.values()))
+        mean0 = (self.sign * self.raw + sum(self.total.values())) / (1 + sum(self.visits.values()))
+        return self.sign * clip(mean0, self.bounds())
 
 
 def simulate(rules, network, root, first, choose, max_depth):
@@ -97,14 +133,16 @@ def simulate(rules, network, root, first, choose, max_depth):
     while True:
         trail.append((node, move))
         if move not in node.children:
-            node.children[move] = Node(rules, network, rules.play(node.board, move))
+            board = rules.play(node.board, move)
+            node.children[move] = Node(rules, network, board, node.proven)
             break
         if node.children[move].result is not None or len(trail) == max_depth:
             break
         node = node.children[move]
         move = choose(node)
     value0 = node.children[move].value0
-    for node, move in trail:
+    for node, move in reversed(trail):
+        value0 = clip(value0, node.bounds(move))
         node.visits[move] += 1
         node.total[move] += value0
 
@@ -131,9 +169,9 @@ def puct(rules, network, board, simulations, config, max_depth=10**6):
             bonus = weight * node.prior[move] * math.sqrt(count) / (1 + node.visits[move])
             return q + bonus
 
-        return max(node.moves, key=score)
+        return max(node.open(), key=score)
 
-    root = Node(rules, network, board)
+    root = Node(rules, network, board, config.proven)
     for _ in range(simulations):
         simulate(rules, network, root, choose(root), choose, max_depth)
     return root
@@ -162,9 +200,9 @@ def gumbel(rules, network, board, simulations, config, noise, max_depth=10**6):
         exps = {move: math.exp(logit[move] - top) for move in node.moves}
         total = sum(exps.values())
         share = 1 + sum(node.visits.values())
-        return max(node.moves, key=lambda m: exps[m] / total - node.visits[m] / share)
+        return max(node.open(), key=lambda m: exps[m] / total - node.visits[m] / share)
 
-    root = Node(rules, network, board)
+    root = Node(rules, network, board, config.proven)
 
     def merit(move):
         return noise[move] + math.log(root.prior[move]) + sigma(root)[move]
@@ -175,14 +213,13 @@ def gumbel(rules, network, board, simulations, config, noise, max_depth=10**6):
     while used < simulations:
         visits_each = max(1, simulations // (phases * racing)) if racing > 1 else simulations
         for _ in range(visits_each):
-            # One more visit for each action in the race: those with the most visits and merit.
-            level = sorted(root.moves, key=lambda m: (-root.visits[m], -merit(m)))[:racing]
-            waiting = list(level)
-            while waiting and used < simulations:
-                move = max(waiting, key=merit)
-                waiting.remove(move)
+            # One more visit for each place in the race: the best of those visited equally often.
+            level = max(root.visits.values())
+            for _ in range(min(racing, simulations - used)):
+                move = max((m for m in root.moves if root.visits[m] == level), key=merit)
                 simulate(rules, network, root, move, choose, max_depth)
                 used += 1
         racing = min(racing, max(2, racing // 2))
-    most = max(root.visits.values())
-    return root, max((m for m in root.moves if root.visits[m] == most), key=merit)
+    allowed = root.candidates()
+    most = max(root.visits[move] for move in allowed)
+    return root, max((m for m in allowed if root.visits[m] == most), key=merit)
