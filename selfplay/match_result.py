@@ -107,7 +107,7 @@ class MatchResult:
     @property
     def superiority(self) -> float:
         """The likelihood that the first player is the stronger one."""
-        return superiority(self.pair_counts, self.distinct_pairs)
+        return float(superiority(self.pair_counts, self.distinct_pairs))
 
     @property
     def elo(self) -> float:

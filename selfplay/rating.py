@@ -66,18 +66,19 @@ def score_interval(
     return end(0.0), end(1.0)
 
 
-def superiority(pair_counts: np.ndarray, distinct_pairs: int) -> float:
+def superiority(pair_counts: np.ndarray, distinct_pairs: np.ndarray | int) -> np.ndarray:
     """Returns the likelihood that the first player is the stronger one ("LOS").
 
-    By the same test as `score_interval`: above 0.975 or below 0.025 exactly where 0.5 lies outside
-    the interval.
+    By the same test as `score_interval`, and of the same arguments: above 0.975 or below 0.025
+    exactly where 0.5 lies outside the interval.
     """
-    counts = np.asarray(pair_counts, float)
-    proportions, half = counts / counts.sum(), np.array(0.5)
-    error = np.sqrt(_variance(constrained(proportions * distinct_pairs, half), half))
-    deviations = np.sqrt(distinct_pairs) * (proportions @ PAIR_SCORES - half) / error
-    deviations /= 1 + FEW_PAIRS / distinct_pairs
-    return (1 + math.erf(float(deviations) / math.sqrt(2))) / 2
+    counts, pairs = np.asarray(pair_counts, float), np.asarray(distinct_pairs, float)
+    proportions = counts / counts.sum(axis=-1, keepdims=True)
+    score, half = proportions @ PAIR_SCORES, np.full(counts.shape[:-1], 0.5)
+    error = np.sqrt(_variance(constrained(proportions * pairs[..., None], half), half))
+    deviations = np.sqrt(pairs) * (score - half) / error / (1 + FEW_PAIRS / pairs)
+    likelihood: np.ndarray = (1 + np.vectorize(math.erf)(deviations / math.sqrt(2))) / 2
+    return likelihood
 
 
 def constrained(counts: np.ndarray, mean: np.ndarray) -> np.ndarray:

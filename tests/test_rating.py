@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from selfplay.rating import MAX_ELO, PAIR_SCORES, elo_to_score, score_interval, score_to_elo
+from selfplay.rating import (
+    MAX_ELO,
+    PAIR_SCORES,
+    elo_to_score,
+    score_interval,
+    score_to_elo,
+    superiority,
+)
 
 
 @pytest.mark.parametrize(("score", "elo"), [(0.5, 0.0), (10 / 11, 400.0), (1 / 101, -800.0)])
@@ -46,29 +53,72 @@ def test_interval_of_the_other_side_is_mirrored_and_duplicates_widen_it():
     np.testing.assert_allclose(wide, score_interval(counts / 4, 10), atol=1e-9)
 
 
-def outcome_distributions():
+def pair_outcomes(score, draws, independent):
+    """Probabilities of a pair's five scores: its games are independent, or always end alike."""
+    middle = draws * 2 * min(score, 1 - score)
+    game = np.array([1 - score - middle / 2, middle, score - middle / 2])
+    alike = np.zeros(5)
+    alike[::2] = game
+    return np.convolve(game, game) if independent else alike
+
+
+def outcome_distributions(scores):
     """Pair outcomes with a known mean: games independent, half alike, or decided by the seat."""
-    for score in (0.03, 0.3, 0.5, 0.97):
+    for score in scores:
         for share in (0.0, 0.6):
-            middle = share * 2 * min(score, 1 - score)
-            game = np.array([1 - score - middle / 2, middle, score - middle / 2])
-            alike = np.zeros(5)
-            alike[::2] = game
-            yield score, f"half alike, draws {share}", (np.convolve(game, game) + alike) / 2
-            yield score, f"pairs split {share}", alike
-        yield score, "independent", np.convolve(game, game)
+            alone, alike = (pair_outcomes(score, share, kind) for kind in (True, False))
+            yield score, f"half alike, draws {share}", (alone + alike) / 2
+            yield score, f"pairs alike, draws {share}", alike
+        yield score, "independent", alone
 
 
-@pytest.mark.parametrize(("pairs", "most"), [(10, 1.0), (50, 1.0), (300, 0.975)])
-def test_interval_covers_the_truth_in_about_95_percent_of_simulated_matches(pairs, most):
+def simulated_matches(rng, pairs, probabilities, matches):
+    """Returns the different pair counts of so many matches, and how often each came."""
+    drawn = rng.multinomial(pairs, probabilities / probabilities.sum(), size=matches)
+    found, times = np.unique(drawn, axis=0, return_counts=True)
+    return found, times / times.sum()
+
+
+@pytest.mark.parametrize(
+    ("pairs", "scores", "most"),
+    [
+        (10, (0.03, 0.3, 0.5, 0.97), 1.0),
+        (50, (0.03, 0.3), 1.0),
+        (100, (0.03, 0.3, 0.5, 0.97), 0.975),
+        (1000, (0.03, 0.5), 0.97),
+    ],
+)
+def test_interval_covers_the_truth_in_about_95_percent_of_simulated_matches(pairs, scores, most):
     rng = np.random.default_rng(pairs)
-    for score, kind, probabilities in outcome_distributions():
-        matches, times = np.unique(
-            rng.multinomial(pairs, probabilities / probabilities.sum(), size=1500),
-            axis=0,
-            return_counts=True,
-        )
+    for score, kind, probabilities in outcome_distributions(scores):
+        matches, times = simulated_matches(rng, pairs, probabilities, 1500)
         low, high = score_interval(matches, np.full(len(matches), pairs))
-        share = times[(low <= score) & (score <= high)].sum() / times.sum()
+        share = times[(low <= score) & (score <= high)].sum()
         # 0.93 to 0.97 are asked; 1,500 simulations know a share of 0.95 to 0.006.
         assert 0.925 < share <= most, (pairs, score, kind, share)
+
+
+@pytest.mark.parametrize("pairs", [10, 30, 100, 400])
+def test_identical_players_differ_significantly_in_at_most_5_percent_of_matches(pairs):
+    rng = np.random.default_rng(pairs)
+    for draws in (0.0, 0.3, 0.9):
+        game = pair_outcomes(0.5, draws, independent=True)
+        decided_by_opening = 0.5 * game + 0.5 * np.array([0, 0, 1, 0, 0])
+        for probabilities in (game, decided_by_opening):
+            matches, times = simulated_matches(rng, pairs, probabilities, 20_000)
+            likelihood = superiority(matches, np.full(len(matches), pairs))
+            share = times[abs(likelihood - 0.5) > 0.475].sum()
+            assert share <= 0.05 + 0.004, (pairs, draws, share)  # 20,000 know it to 0.0015
+
+
+def test_superiority_agrees_with_the_interval_and_is_mirrored():
+    rng = np.random.default_rng(1)
+    for pairs in (10, 200):
+        counts = rng.multinomial(pairs, pair_outcomes(0.56, 0.4, True), size=200)
+        low, high = score_interval(counts, np.full(200, pairs))
+        likelihood = superiority(counts, np.full(200, pairs))
+        np.testing.assert_array_equal(likelihood > 0.975, low > 0.5)
+        np.testing.assert_array_equal(likelihood < 0.025, high < 0.5)
+        mirrored = superiority(counts[:, ::-1], np.full(200, pairs))
+        np.testing.assert_allclose(mirrored, 1 - likelihood, atol=1e-9)
+        assert 0 < (likelihood > 0.975).mean() < 1, "no case of either kind"
