@@ -15,7 +15,7 @@ from typing import Any
 
 from games.game import Game, State, Symmetry
 
-__all__ = ["Game", "State", "Symmetry", "import_plug_in", "load", "names"]
+__all__ = ["Game", "State", "Symmetry", "import_plug_in", "load", "names", "names_a_module"]
 
 BUILT_IN = {
     "breakthrough": "games.breakthrough:Breakthrough",
@@ -58,6 +58,12 @@ def load(spec: str) -> Game[Any]:
     elif ":" not in target:
         target = _entry_point(target)
     return _construct(_find_class(target, spec), options, spec)
+
+
+def names_a_module(spec: str) -> bool:
+    """Returns whether `load` would import a module of the spec's choice, as a file's must not."""
+    target, _ = _split(spec)
+    return ":" in target and not target.startswith(PGX)
 
 
 def import_plug_in(module_name: str, what: str) -> ModuleType:

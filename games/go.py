@@ -140,9 +140,13 @@ class Go:
         return jnp.stack(planes, axis=-1).reshape(self.observation_shape)
 
     def returns(self, state: State) -> jax.Array:
+        result = jnp.sign(self.lead(state)) * jnp.array([1.0, -1.0])
+        return jnp.where(state.terminated, result, 0.0)
+
+    def lead(self, state: State) -> jax.Array:
+        """Returns float32[]: seat 0's area less seat 1's and the komi, the board as it stands."""
         area = _area(state.chain, self.size)
-        lead = jnp.sign((area[0] - area[1]).astype(jnp.float32) - self.komi)
-        return jnp.where(state.terminated, lead * jnp.array([1.0, -1.0]), 0.0)
+        return (area[0] - area[1]).astype(jnp.float32) - self.komi
 
     def symmetries(self) -> tuple[Symmetry, ...]:
         images = [image.reshape(-1) for image in dihedral(self.size, self.size)]

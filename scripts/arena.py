@@ -1,7 +1,6 @@
 """`selfplay arena`."""
 
 import dataclasses
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from selfplay.arena import play_match
 from selfplay.match_result import MatchResult
 from selfplay.openings import DEFAULT_PLIES
 from selfplay.players import parse_player, run_of
-from selfplay.records import match_records, write_records
+from selfplay.records import check_path, match_records, write_records
 from training.run_folder import RunFolder
 
 
@@ -48,16 +47,16 @@ class Args:
     opening_plies: int = DEFAULT_PLIES
     """Random plies before the players take over."""
     records: str = ""
-    """Also write the games to this file, one JSON line each."""
+    """Also write the games to this file: one JSON line each, or SGF (Go) if it ends in .sgf."""
     json: bool = False
     """Print one JSON object on stdout."""
 
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
-    if args.records and not pathlib.Path(args.records).absolute().parent.is_dir():
-        raise ValueError(f"--records {args.records}: there is no such folder")
     spec = find_game((args.first, args.second), args.game)
+    if args.records:
+        check_path(args.records, spec)
     game = games_package.load(spec)
     announce_devices()
     first, second = (

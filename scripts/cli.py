@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "measure a run against random, its past, or perfect play",
     "arena": "play a match between two players",
     "play": "play against a run, or analyse a position",
+    "show": "show recorded games",
     "report": "plots and a page for one or more runs",
     "bench": "measure speed: network, game, search, self-play",
     "games": "list the games",

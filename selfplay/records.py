@@ -1,25 +1,33 @@
-"""Game records, one JSON line each: written, read back and checked by replaying, shown as text.
+"""Game records: written, read back and checked by replaying, shown as text.
 
-A line is `{"game": SPEC, "moves": [...], "returns": [r0, r1], "players": [a, b], ...}`: the moves
-are action numbers from the opening position, the returns are by seat, and so are the players. Other
-keys are kept as they are. With the key "end" the game stopped before the rules ended it: one side
-resigned or failed, as its text says.
+A file holds one JSON line a game, or Go games as SGF if its name ends in `.sgf` (see `sgf`). A line
+is `{"game": SPEC, "moves": [...], "returns": [r0, r1], "players": [a, b], ...}`: the moves are
+action numbers from the opening position, the returns are by seat, and so are the players. Where
+the result is not the rules' own, the key `end` says why: one side resigned or failed, or both
+agreed. Other keys are kept as they are.
 """
 
 import dataclasses
+import functools
+import io
 import json
 import os
 import pathlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 import games
 from games.game import Game
-from selfplay import positions
+from games.go import Go
+from selfplay import positions, sgf
 from selfplay.match_result import MatchResult
 
+MAX_BYTES = 64 << 20  # of a file; what it holds takes a few times as much memory
+MAX_PROBLEMS = 1000  # after so many, a file is not what it was taken for
+CHUNK = 128  # games replayed at once
 FORMS = {
     "game": "a game's spec",
     "moves": "a list of action numbers",
@@ -38,6 +46,18 @@ class GameRecord:
     players: tuple[str, str]  # by seat
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)  # further keys of the line
 
+    @property
+    def end(self) -> str:
+        """Why the result is not the rules' own; empty if it is."""
+        return str(self.extra.get("end", ""))
+
+
+class Scan(NamedTuple):
+    """What a file holds, in its order."""
+
+    records: list[GameRecord]
+    problems: list[str]  # one for each bad game: file, line or game, move if it is at fault
+
 
 def match_records(result: MatchResult, spec: str, **extra: Any) -> list[GameRecord]:
     """Returns the games of a match; `extra` goes into each."""
@@ -49,80 +69,154 @@ def match_records(result: MatchResult, spec: str, **extra: Any) -> list[GameReco
     return found
 
 
+def check_path(path: str | os.PathLike[str], spec: str) -> None:
+    """Raises ValueError unless the games of `spec` can be written to this file."""
+    if not pathlib.Path(path).absolute().parent.is_dir():
+        raise ValueError(f"{path}: there is no such folder")
+    if _is_sgf(path) and not isinstance(games.load(spec), Go):
+        raise ValueError(f"{path}: SGF is for Go, not for {spec}: give a name that ends in .jsonl")
+
+
 def write_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> None:
-    """Writes a new file, replacing an old one."""
-    pathlib.Path(path).write_text(_lines(records), encoding="utf-8")
+    """Writes a new file, replacing an old one; SGF if the name ends in `.sgf`."""
+    pathlib.Path(path).write_text(_text(path, records), encoding="utf-8", errors="replace")
 
 
 def append_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> None:
     """Adds to the end of a file, which need not exist."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(_lines(records))
+    with open(path, "a", encoding="utf-8", errors="replace") as file:
+        file.write(_text(path, records))
 
 
-def read_records(path: str | os.PathLike[str]) -> list[GameRecord]:
-    """Returns the games of a file, each replayed by its game's rules.
+def read_records(path: str | os.PathLike[str], plug_in: str = "") -> list[GameRecord]:
+    """Returns the games of a file, each replayed by its game's rules; see `scan_records`.
 
     Raises:
-      ValueError: a line is not such a game; the message names file, line and, if it is at fault,
-        the move.
+      ValueError: a game is not right; the message names the file, the line or the game, and, if it
+        is at fault, the move.
     """
-    records, places = [], []
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                place = f"{path}, line {number}"
-                records.append(_parse(line, place))
-                places.append(place)
-    for spec in dict.fromkeys(record.game for record in records):
-        chosen = [i for i, record in enumerate(records) if record.game == spec]
-        try:
-            game = games.load(spec)
-        except ValueError as error:
-            raise ValueError(f"{places[chosen[0]]}: {error}") from None
-        _check(game, [records[i] for i in chosen], [places[i] for i in chosen])
-    return records
+    scan = scan_records(path, plug_in)
+    if scan.problems:
+        more = f" (and {len(scan.problems) - 1} more)" if len(scan.problems) > 1 else ""
+        raise ValueError(scan.problems[0] + more)
+    return scan.records
 
 
-def render_record(record: GameRecord) -> str:
-    """Returns the game as text: players, each move with the position after it, the result."""
-    game = games.load(record.game)
-    state = positions.opening_position(game)
-    parts = [f"{record.game}: {record.players[0]} - {record.players[1]}", game.render(state)]
-    for ply, action in enumerate(record.moves):
-        seat = int(state.to_play)
-        move = game.action_to_string(state, action)
-        state = positions.step(game, state, np.int32(action))
-        parts.append(
-            f"{ply + 1}. {record.players[seat]} (seat {seat}): {move}\n{game.render(state)}"
-        )
-    parts.append(f"result by seat: {record.returns[0]:g} {record.returns[1]:g}")
-    return "\n\n".join(parts)
+def scan_records(path: str | os.PathLike[str], plug_in: str = "") -> Scan:
+    """Returns the games of a file that are right, and what is wrong with the others.
 
+    Args:
+      path: JSON lines, or SGF if the name ends in `.sgf`.
+      plug_in: the spec of a game of the form `module:Class` that the file may hold; any other of
+        this form is a problem, since reading a file must not run code that the file names.
 
-def _lines(records: Iterable[GameRecord]) -> str:
-    return "".join(
-        json.dumps(
-            {
-                "game": record.game,
-                "moves": list(record.moves),
-                "returns": list(record.returns),
-                "players": list(record.players),
-                **record.extra,
-            }
-        )
-        + "\n"
-        for record in records
+    Raises:
+      ValueError: the file is too large.
+    """
+    found: list[tuple[str, GameRecord | str]] = []  # a game's place, and it or what is wrong
+    bad = 0
+    for place, fields in _read(path):
+        item = fields if isinstance(fields, str) else _parse(fields)
+        found.append((f"{path}, {place}", item))
+        bad += isinstance(item, str)
+        if bad == MAX_PROBLEMS:
+            found.append((f"{path}", f"reading stopped here, after {bad} bad games"))
+            break
+    for spec in dict.fromkeys(item.game for _, item in found if isinstance(item, GameRecord)):
+        chosen = {
+            i: item
+            for i, (_, item) in enumerate(found)
+            if isinstance(item, GameRecord) and item.game == spec
+        }
+        problems = _check(spec, list(chosen.values()), plug_in)
+        for i, problem in zip(chosen, problems, strict=True):
+            if problem:
+                found[i] = (found[i][0], problem)
+    return Scan(
+        [item for _, item in found if isinstance(item, GameRecord)],
+        [f"{place}: {item}" for place, item in found if isinstance(item, str)],
     )
 
 
-def _parse(line: str, place: str) -> GameRecord:
+def render_record(record: GameRecord, ply: int | None = None) -> str:
+    """Returns the game as text: players, each move with the position after it, the result.
+
+    Args:
+      ply: show only the position after so many moves.
+    """
+    game = games.load(record.game)
+    state = positions.opening_position(game)
+    parts = [game.render(state)]
+    for number, action in enumerate(record.moves, start=1):
+        seat = int(state.to_play)
+        move = game.action_to_string(state, action)
+        state = positions.step(game, state, np.int32(action))
+        who = f"{number}. {record.players[seat]} (seat {seat}): {move}"
+        parts.append(f"{who}\n{game.render(state)}")
+    title = f"{record.game}: {record.players[0]} - {record.players[1]}"
+    if ply is not None:
+        return f"{title}\n\n{parts[ply]}"
+    how = f" ({record.end})" if record.end else ""
+    result = f"result by seat: {record.returns[0]:g} {record.returns[1]:g}{how}"
+    return "\n\n".join([title, *parts, result])
+
+
+def _is_sgf(path: str | os.PathLike[str]) -> bool:
+    return pathlib.Path(path).suffix.lower() == ".sgf"
+
+
+def _text(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> str:
+    lines = [
+        {
+            "game": record.game,
+            "moves": list(record.moves),
+            "returns": list(record.returns),
+            "players": list(record.players),
+            **record.extra,
+        }
+        for record in records
+    ]
+    if _is_sgf(path):
+        return "".join(map(sgf.write_game, lines, _leads(lines)))
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def _leads(lines: list[sgf.Fields]) -> list[float | None]:
+    """Returns by how much black leads at the end of each game of Go, None if it stopped early."""
+    leads: list[float | None] = [None] * len(lines)
+    for spec in dict.fromkeys(line["game"] for line in lines):
+        chosen = [i for i, line in enumerate(lines) if line["game"] == spec]
+        ends = _ends(games.load(spec), [lines[i]["moves"] for i in chosen])
+        for i, end in zip(chosen, ends, strict=True):
+            leads[i] = end.lead if end.over and "end" not in lines[i] else None
+    return leads
+
+
+def _read(path: str | os.PathLike[str]) -> Iterator[tuple[str, sgf.Fields | str]]:
+    """Yields each game's place and fields, or what is wrong with it."""
+    with open(path, "rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_BYTES >> 20} MiB: split it")
+    if _is_sgf(path):
+        yield from sgf.read_games(data.decode("utf-8", errors="replace"))
+        return
+    for number, line in enumerate(io.BytesIO(data), start=1):
+        if line.strip():
+            yield f"line {number}", _json_object(line)
+
+
+def _json_object(line: bytes) -> sgf.Fields | str:
     try:
         fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{place}: not JSON: {error}") from None
+    except (ValueError, RecursionError) as error:  # also numbers, or nesting, beyond all bounds
+        return f"not JSON: {error}"
     if not isinstance(fields, dict):
-        raise ValueError(f"{place}: a record is a JSON object, got {line.strip()[:40]!r}")
+        return f"a record is a JSON object, got {line.strip()[:40]!r}"
+    return fields
+
+
+def _parse(fields: sgf.Fields) -> GameRecord | str:
     wanted = {
         "game": lambda value: isinstance(value, str),
         "moves": lambda value: isinstance(value, list) and all(type(a) is int for a in value),
@@ -131,7 +225,7 @@ def _parse(line: str, place: str) -> GameRecord:
     }
     for key, holds in wanted.items():
         if key not in fields or not holds(fields[key]):
-            raise ValueError(f"{place}: {key!r} must be {FORMS[key]}, got {fields.get(key)!r}")
+            return f"{key!r} must be {FORMS[key]}, got {repr(fields.get(key))[:80]}"
     return GameRecord(
         game=fields["game"],
         moves=tuple(fields["moves"]),
@@ -147,20 +241,57 @@ def _is_pair(value: Any, kind: type | tuple[type, ...]) -> bool:
     return all(isinstance(item, kind) and not isinstance(item, bool) for item in value)
 
 
-def _check(game: Game[Any], records: list[GameRecord], places: list[str]) -> None:
-    """Raises ValueError unless the rules allow each record's moves and agree on its result."""
-    replayed = positions.replay(game, [record.moves for record in records])
-    ended = np.asarray(replayed.states.terminated)
-    for i, (record, place) in enumerate(zip(records, places, strict=True)):
-        legal = int(replayed.legal_plies[i])
-        if legal < len(record.moves):
-            raise ValueError(f"{place}: move {legal + 1}, action {record.moves[legal]}, is illegal")
-        if "end" in record.extra:
-            continue
-        if not ended[i]:
-            raise ValueError(f"{place}: the game is not over after its {legal} moves")
-        returns = tuple(replayed.returns[i].tolist())
-        if returns != record.returns:
-            raise ValueError(
-                f"{place}: the result is {list(record.returns)}, by the rules {list(returns)}"
-            )
+def _check(spec: str, records: list[GameRecord], plug_in: str) -> list[str]:
+    """Returns what the rules of one game have against each record; empty for nothing."""
+    try:
+        if spec != plug_in and games.names_a_module(spec):
+            raise ValueError(f"{spec!r} would import a module: say that it may")
+        game = games.load(spec)
+    except ValueError as error:
+        return [str(error)] * len(records)
+    ends = _ends(game, [record.moves for record in records])
+    return [_objection(record, end) for record, end in zip(records, ends, strict=True)]
+
+
+def _objection(record: GameRecord, end: "_End") -> str:
+    if end.plies < len(record.moves):
+        return f"move {end.plies + 1}, action {record.moves[end.plies]}, is illegal"
+    if record.end:
+        fair = record.returns in ((1.0, -1.0), (0.0, 0.0), (-1.0, 1.0))
+        return "" if fair else f"{list(record.returns)} is no result of a game"
+    if not end.over:
+        return f"the game is not over after its {end.plies} moves"
+    if end.returns != record.returns:
+        return f"the result is {list(record.returns)}, by the rules {list(end.returns)}"
+    return ""
+
+
+class _End(NamedTuple):
+    """Where the moves of a record lead."""
+
+    plies: int  # the moves that the rules allow
+    over: bool
+    returns: tuple[float, float]
+    lead: float  # of seat 0, in Go
+
+
+def _ends(game: Game[Any], moves: Sequence[Sequence[int]]) -> Iterator[_End]:
+    """Yields the end of each game; plays chunks of few sizes, so that it compiles a few times."""
+    last = game.num_actions  # stands for all numbers that are no action
+    for first in range(0, len(moves), CHUNK):
+        rows = [
+            [a if 0 <= a < last else last for a in row[: game.max_plies + 1]]
+            for row in moves[first : first + CHUNK]
+        ]
+        missing = (1 << (len(rows) - 1).bit_length()) - len(rows)
+        replayed = positions.replay(game, rows + [[]] * missing)
+        leads = _lead(game, replayed.states) if isinstance(game, Go) else np.zeros(len(rows))
+        over = np.asarray(replayed.states.terminated)
+        for i in range(len(rows)):
+            low, high = replayed.returns[i].tolist()
+            yield _End(int(replayed.legal_plies[i]), bool(over[i]), (low, high), float(leads[i]))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _lead(game: Go, states: Any) -> jax.Array:
+    return jax.vmap(game.lead)(states)

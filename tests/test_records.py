@@ -11,6 +11,7 @@ from selfplay.records import (
     match_records,
     read_records,
     render_record,
+    scan_records,
     write_records,
 )
 
@@ -87,3 +88,37 @@ def test_a_rendered_game_shows_players_moves_boards_and_result():
     assert "2. b (seat 1): a2" in text
     assert "3 X X X\n2 O O .\n1 . . .\n  a b c" in text
     assert text.endswith("result by seat: 1 -1")
+
+
+def test_good_lines_are_read_beside_bad_ones(tmp_path):
+    path = tmp_path / "games.jsonl"
+    path.write_bytes(
+        b"\n".join(
+            [
+                line().encode(),
+                b"\xff\xfe",
+                b"[" * 100_000,
+                line(moves=[10**30]).encode(),
+                b'{"game": ' + b"9" * 5000 + b"}",
+                line(moves=list(range(9)) * 1000).encode(),
+                line(returns=[float("nan"), 1], end="resigned").encode(),
+                line(moves=[0, 3], returns=[-1, 1], end="resigned").encode(),
+            ]
+        )
+    )
+    scan = scan_records(path)
+    assert [record.moves for record in scan.records] == [(0, 3, 1, 4, 2), (0, 3)]
+    places = [problem.partition(":")[0] for problem in scan.problems]
+    assert places == [f"{path}, line {n}" for n in (2, 3, 4, 5, 6, 7)], scan.problems
+
+
+def test_reading_a_file_imports_no_module_that_it_names(tmp_path, monkeypatch):
+    (tmp_path / "evil_game.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "games.jsonl"
+    path.write_text(line(game="evil_game:Game") + "\n" + line(game="evil_game:Game:size=5"))
+    scan = scan_records(path)
+    assert len(scan.problems) == 2
+    assert "would import a module" in scan.problems[0]
+    with pytest.raises(SystemExit, match="imported"):  # it would have been
+        scan_records(path, plug_in="evil_game:Game")

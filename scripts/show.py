@@ -1,0 +1,70 @@
+"""`selfplay show`."""
+
+import dataclasses
+
+from scripts.console import Positional, say
+from selfplay.records import GameRecord, Scan, render_record, scan_records
+
+SHOWN_PROBLEMS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Shows recorded games: a list of those in a file, or one of them move by move.
+
+    A file holds one JSON line a game, or Go games as SGF if its name ends in .sgf. Every game is
+    replayed by the rules; those that they forbid are named on stderr, with place and move.
+
+    Examples:
+      selfplay show runs/c4/games/self_play.jsonl
+      selfplay show games.sgf --number 3
+      selfplay show games.sgf --number 3 --ply 20
+    """
+
+    file: Positional[str]
+    """The file of records."""
+    number: int = 0
+    """The game to show, counted from 1 as in the list; 0: the list, or the only game."""
+    ply: int = -1
+    """Show only the position after so many moves; -1: all of them."""
+    game: str = ""
+    """A game of your own (module:Class) that the file holds: its module is imported."""
+
+
+def run(args: Args) -> int:
+    """Runs the command; returns its exit code."""
+    scan = scan_records(args.file, plug_in=args.game)
+    _complain(scan)
+    if not scan.records:
+        raise ValueError(f"{args.file} holds no game that the rules allow")
+    if args.number == 0 and len(scan.records) > 1:
+        print("\n".join(_line(i, record) for i, record in enumerate(scan.records, start=1)))
+        return 0
+    print(render_record(_chosen(args, scan.records), None if args.ply < 0 else args.ply))
+    return 0
+
+
+def _chosen(args: Args, records: list[GameRecord]) -> GameRecord:
+    number = args.number or 1
+    if not 1 <= number <= len(records):
+        raise ValueError(f"--number must be from 1 to {len(records)}, got {args.number}")
+    moves = len(records[number - 1].moves)
+    if args.ply > moves:
+        raise ValueError(f"--ply must be at most {moves}, the moves of game {number}")
+    return records[number - 1]
+
+
+def _complain(scan: Scan) -> None:
+    for problem in scan.problems[:SHOWN_PROBLEMS]:
+        say(problem)
+    if len(scan.problems) > SHOWN_PROBLEMS:
+        say(f"and {len(scan.problems) - SHOWN_PROBLEMS} more games that are not right")
+
+
+def _line(number: int, record: GameRecord) -> str:
+    low, high = (f"{value:g}" for value in record.returns)
+    how = f" ({record.end})" if record.end else ""
+    return (
+        f"{number}. {record.game}: {record.players[0]} - {record.players[1]}, "
+        f"{len(record.moves)} moves, result by seat {low} {high}{how}"
+    )

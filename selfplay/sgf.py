@@ -1,0 +1,260 @@
+"""Go games as SGF, the format of Go programs: the fields of a record to text and back.
+
+Format: FF[4], https://www.red-bean.com/sgf/. A file may hold many games. Read are the main line
+(the first variation at every fork) and the properties that a record needs; the rest is skipped.
+
+Why not the library sgfmill: it gives a collection whole or not at all, without a place, so one
+damaged game would hide a thousand good ones; and it holds every token at once. The tests take it as
+the second opinion, for reading and for writing.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+import games
+from games.go import Go
+
+Fields: TypeAlias = dict[str, Any]  # a record's, named as in its JSON line
+Node: TypeAlias = dict[str, list[str]]  # the values of each property, escapes still in them
+
+RULES = "Tromp-Taylor"  # our games are such games in which nobody chose suicide
+RESIGNED, AGREED = "resigned", "agreed"
+ENDS = {"R": RESIGNED, "T": "lost on time", "F": "forfeited"}  # what may follow RE[B+
+MAX_NODES = 10_000  # of one game; the longest of ours has 722 moves
+COLOURS = "BW"  # by seat
+MOVES_A_LINE = 10
+KEYS = ("game", "moves", "returns", "players")
+SETUP = ("AB", "AW", "AE")
+
+# Possessive (`*+`): a damaged file of any size is read once, without a stack of ways back.
+_START = re.compile(r"\(\s*+;")
+_TOKEN = re.compile(r"\s*+(?:([;()])|([A-Za-z]++)|\[([^\\\]]*+(?:\\.[^\\\]]*+)*+)\])", re.DOTALL)
+_SPACE = re.compile(r"\s*+")
+_ESCAPE = re.compile(r"\\(\r\n|\n\r|.)", re.DOTALL)
+_RESULT = re.compile(r"\s*([BW])\+\s*(\w?)", re.IGNORECASE)
+
+
+class _Game(NamedTuple):
+    nodes: list[Node]  # of the main line
+    end: int  # where reading goes on
+    problem: str  # empty if there is none
+
+
+def read_games(text: str) -> Iterator[tuple[str, Fields | str]]:
+    """Yields each game's place, as `game 3 (line 41)`, and its fields, or what is wrong with it.
+
+    Whether the rules allow the moves is not looked at. "end" is set where the result is not
+    theirs: the game stopped early, or was played by rules that take dead stones off the board.
+    """
+    position, line = 0, 1
+    for number in itertools.count(1):
+        start = _START.search(text, position)
+        if not start:
+            return
+        line += text.count("\n", position, start.start())
+        game = _main_line(text, start.start())
+        yield f"game {number} (line {line})", game.problem or _fields_or_problem(game.nodes)
+        line += text.count("\n", start.start(), game.end)
+        position = game.end
+
+
+def write_game(fields: Fields, lead: float | None) -> str:
+    """Returns one game as SGF.
+
+    Further keys of the record are kept as a JSON object in the comment of the first node.
+
+    Args:
+      lead: black's points more than white's, the komi taken off; None if the game stopped early.
+    """
+    game = games.load(fields["game"])
+    if not isinstance(game, Go):
+        raise ValueError(f"SGF is for Go, not for {fields['game']}: write .jsonl")
+    extra = {key: value for key, value in fields.items() if key not in KEYS}
+    root = {
+        "GM": "1",
+        "FF": "4",
+        "CA": "UTF-8",
+        "AP": "selfplay",
+        "SZ": str(game.size),
+        "KM": f"{game.komi:g}",
+        "RU": RULES,
+        "PB": " ".join(fields["players"][0].split()),
+        "PW": " ".join(fields["players"][1].split()),
+        "RE": _result_text(fields, lead),
+    }
+    if extra:
+        root["C"] = json.dumps(extra)
+    properties = "".join(f"{key}[{_escaped(value)}]" for key, value in root.items())
+    moves = [
+        f";{COLOURS[ply % 2]}[{_point(action, game.size)}]"
+        for ply, action in enumerate(fields["moves"])
+    ]
+    lines = ["".join(moves[i : i + MOVES_A_LINE]) for i in range(0, len(moves), MOVES_A_LINE)]
+    return "\n".join([f"(;{properties}", *lines]) + ")\n"
+
+
+def _main_line(text: str, position: int) -> _Game:
+    """Reads one game tree from its opening parenthesis on; keeps the nodes before the first end."""
+    nodes: list[Node] = []
+    depth, closed, name = 0, False, ""
+    while True:
+        token = _TOKEN.match(text, position)
+        if not token:
+            return _Game(nodes, *_damage(text, position))
+        position = token.end()
+        delimiter, identifier, value = token.groups()
+        if delimiter:
+            name = ""
+            depth += {"(": 1, ")": -1, ";": 0}[delimiter]
+            closed |= delimiter == ")"
+            if depth == 0:
+                return _Game(nodes, position, "")
+            if delimiter == ";" and not closed:
+                if len(nodes) == MAX_NODES:
+                    return _Game(nodes, position, f"it has more than {MAX_NODES:,} nodes")
+                nodes.append({})
+        elif identifier:
+            name = "".join(filter(str.isupper, identifier))  # FF[3] wrote AddBlack for AB
+        elif not name:
+            return _Game(nodes, position, f"the value [{value[:20]}] belongs to no property")
+        elif not closed:
+            nodes[-1].setdefault(name, []).append(value)
+
+
+def _damage(text: str, position: int) -> tuple[int, str]:
+    """Returns where to read on and what is wrong at a place where no token is."""
+    at = _SPACE.match(text, position).end()  # type: ignore[union-attr]  # it matches everywhere
+    if at == len(text):
+        return at, "the file ends within it"
+    if text[at] == "[":  # so is all the rest of the file
+        return len(text), "a value is not closed by ]"
+    return at + 1, f"{text[at]!r} is not SGF"
+
+
+def _fields_or_problem(nodes: list[Node]) -> Fields | str:
+    try:
+        return _fields(nodes)
+    except ValueError as error:
+        return str(error)
+
+
+def _fields(nodes: list[Node]) -> Fields:
+    root = nodes[0]
+    if _value(root, "GM", "1").strip() != "1":
+        raise ValueError(f"GM[{_value(root, 'GM')}] is another game than Go, which is GM[1]")
+    size = _size(_value(root, "SZ", "19"))
+    game = Go(size, _komi(_value(root, "KM", "0")))
+    moves = _moves(nodes, size)
+    returns, end = _result(_value(root, "RE"))
+    over = moves[-2:] == [size**2] * 2 or len(moves) == game.max_plies
+    ours = _value(root, "RU").strip().lower() == RULES.lower()
+    if not (over and ours):
+        end = end or AGREED
+    names = [_value(root, "PB") or "black", _value(root, "PW") or "white"]
+    fields = {
+        "game": f"go:size={size},komi={game.komi:g}",
+        "moves": moves,
+        "returns": returns,
+        "players": names,
+    }
+    return ({"end": end} if end else {}) | _extra(_value(root, "C")) | fields
+
+
+def _moves(nodes: list[Node], size: int) -> list[int]:
+    moves: list[int] = []
+    for node in nodes:
+        place = f"move {len(moves) + 1}"
+        for name in SETUP:
+            if name in node:
+                raise ValueError(
+                    f"{place}: {name} sets up stones; here a game begins on the empty board"
+                )
+        played = [(colour, value) for colour in COLOURS for value in node.get(colour, ())]
+        if len(played) > 1:
+            raise ValueError(f"{place}: one node holds {len(played)} moves")
+        for colour, value in played:
+            if colour != COLOURS[len(moves) % 2]:
+                raise ValueError(f"{place}: {colour} moves out of turn")
+            moves.append(_action(value, size, place))
+    return moves
+
+
+def _action(value: str, size: int, place: str) -> int:
+    """Returns the action of an SGF point; `tt` is a pass on boards that have no such point."""
+    text = _plain(value).strip()
+    if text in ("", "tt"):
+        return size**2
+    row, col = (ord(text[1]) - ord("a"), ord(text[0]) - ord("a")) if len(text) == 2 else (-1, -1)
+    if not (0 <= row < size and 0 <= col < size):
+        raise ValueError(f"{place}: [{text[:20]}] is no point of a board of size {size}")
+    return row * size + col
+
+
+def _point(action: int, size: int) -> str:
+    if action == size**2:
+        return ""
+    row, col = divmod(action, size)
+    return chr(ord("a") + col) + chr(ord("a") + row)
+
+
+def _size(text: str) -> int:
+    width, colon, height = text.strip().partition(":")
+    if not (width.isdecimal() and len(width) < 4 and (not colon or width == height)):
+        raise ValueError(f"SZ[{text[:20]}] is no size of a square board")
+    return int(width)
+
+
+def _komi(text: str) -> float:
+    try:
+        return float(text.strip() or "0")
+    except ValueError:
+        raise ValueError(f"KM[{text[:20]}] is not a number") from None
+
+
+def _result(text: str) -> tuple[list[float], str]:
+    """Returns the returns by seat, and why the game stopped early, if it says so."""
+    if text.strip().lower() in ("0", "draw", "jigo"):
+        return [0.0, 0.0], ""
+    found = _RESULT.match(text)
+    if not found:
+        raise ValueError(f"RE[{text[:20]}] does not say who won")
+    returns = [1.0, -1.0] if found[1].upper() == "B" else [-1.0, 1.0]
+    return returns, ENDS.get(found[2].upper(), "")
+
+
+def _result_text(fields: Fields, lead: float | None) -> str:
+    black = fields["returns"][0]
+    if black == 0:
+        return "0"
+    winner = "B" if black > 0 else "W"
+    if lead is not None:
+        return f"{winner}+{abs(lead):g}"
+    letters = {end: letter for letter, end in ENDS.items()} | {AGREED: ""}
+    return f"{winner}+{letters.get(fields.get('end', ''), 'F')}"
+
+
+def _extra(comment: str) -> Fields:
+    """Returns what `write_game` put into the comment; nothing for other people's comments."""
+    try:
+        found = json.loads(comment)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: value for key, value in found.items() if key not in KEYS}
+
+
+def _value(node: Node, name: str, default: str = "") -> str:
+    return _plain(node[name][0]) if name in node else default
+
+
+def _plain(value: str) -> str:
+    """Returns the text of a value: a backslash makes the next character plain, or joins lines."""
+    return _ESCAPE.sub(lambda found: "" if found[1][0] in "\r\n" else found[1], value)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("]", "\\]")

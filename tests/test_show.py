@@ -1,0 +1,46 @@
+"""`selfplay show`: the list of a file's games, one game, one position, and what is wrong."""
+
+import pytest
+
+from scripts import cli
+from selfplay.records import GameRecord, append_records
+
+WON = GameRecord("tic_tac_toe", (0, 3, 1, 4, 2), (1.0, -1.0), ("a", "b"))
+STOPPED = GameRecord("tic_tac_toe", (0, 3), (-1.0, 1.0), ("a", "b"), {"end": "resigned"})
+WRONG = GameRecord("tic_tac_toe", (0, 0), (-1.0, 1.0), ("a", "b"))
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "games.jsonl"
+    append_records(path, [WON, WRONG, STOPPED])
+    return str(path)
+
+
+def test_show_lists_the_good_games_and_names_the_bad(file, capsys):
+    assert cli.run(["show", file]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "1. tic_tac_toe: a - b, 5 moves, result by seat 1 -1",
+        "2. tic_tac_toe: a - b, 2 moves, result by seat -1 1 (resigned)",
+    ]
+    assert f"{file}, line 2: move 2, action 0, is illegal" in err
+
+
+def test_show_renders_one_game_or_one_position_of_it(file, capsys):
+    assert cli.run(["show", file, "--number", "2"]) == 0
+    assert "result by seat: -1 1 (resigned)" in capsys.readouterr().out
+    assert cli.run(["show", file, "--number", "1", "--ply", "2"]) == 0
+    assert capsys.readouterr().out.strip().endswith("3 X . .\n2 O . .\n1 . . .\n  a b c")
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (["--number", "3"], "--number must be from 1 to 2, got 3"),
+        (["--number", "1", "--ply", "6"], "--ply must be at most 5"),
+    ],
+)
+def test_show_refuses_what_is_not_there(file, capsys, flags, wanted):
+    assert cli.run(["show", file, *flags]) == 2
+    assert wanted in capsys.readouterr().err
