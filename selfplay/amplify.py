@@ -18,9 +18,10 @@ import numpy as np
 import games
 from games.game import Game, State
 from mcts import Evaluate, SearchConfig, SearchResult, Variables, search
-from selfplay.players import Act, Player, policy_player
+from selfplay import committee
+from selfplay.players import FORFEIT, Act, Player, policy_player
 
-FORMS = "search, policy, player:SPEC or module:function"
+FORMS = "search, policy, committee, player:SPEC or module:function"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,6 +61,12 @@ class Amplifier:
 def problems(spec: str) -> list[str]:
     """Returns what is wrong with an amplifier's name, without importing anything."""
     kind, _, rest = spec.partition(":")
+    if kind == "committee":
+        try:
+            committee.parse(rest)
+        except ValueError as error:
+            return [f"amplify {spec!r}: {error}"]
+        return []
     if spec in ("search", "policy") or (kind and rest):
         return []
     return [f"amplify must be {FORMS}, got {spec!r}"]
@@ -75,10 +82,11 @@ def load(
     """Returns the amplifier that `spec` names.
 
     Args:
-      spec: `search`; `policy`, the network's own sampled play (no amplification); `player:SPEC`,
-        any player as the overseer; or `module:function`, called with (variables, states, key), and
-        with `history` too unless it has an attribute `on_device = True`. It is given `game`,
-        `evaluate` and `search_config` if it has keyword-only parameters of these names.
+      spec: `search`; `policy`, the network's own sampled play (no amplification); `committee`,
+        with options as in `committee:members=8,considered=4`; `player:SPEC`, any player as the
+        overseer; or `module:function`, called with (variables, states, key), and with `history` too
+        unless it has an attribute `on_device = True`. It is given `game`, `evaluate` and
+        `search_config` if it has keyword-only parameters of these names.
       evaluate: the network, called with `variables`.
       search_config: of every search in it.
       load_player: finds the player of `player:SPEC`.
@@ -93,6 +101,9 @@ def load(
         return search_amplifier(game, evaluate, search_config)
     if spec == "policy":
         return Amplifier(spec, policy_player(spec, game, evaluate, (), temperature=1.0).act)
+    if kind == "committee":
+        act = committee.committee_act(game, evaluate, search_config, committee.parse(rest))
+        return Amplifier(spec, act)
     if kind == "player":
         return player_amplifier(load_player(rest), game, evaluate)
     return _plug_in(spec, {"game": game, "evaluate": evaluate, "search_config": search_config})
@@ -110,13 +121,30 @@ def search_amplifier(game: Game[Any], evaluate: Evaluate, config: SearchConfig) 
 def player_amplifier(player: Player, game: Game[Any], evaluate: Evaluate) -> Amplifier:
     """Returns an overseer that does not consult A: an engine, a run, any player.
 
-    It is asked from the host, whatever it is, with the games' history.
+    It is asked from the host, whatever it is, with the games' history. Where it resigns, A plays on
+    by itself. Where it did not search (no visits), as engines that only name a move, the values are
+    A's own: to have none must not teach that every position is even.
+
+    Raises:
+      ValueError: when it is asked, the player failed.
     """
 
     def act(variables: Variables, states: State, key: jax.Array, history: Any) -> SearchResult:
-        found = player(states, key, history)
-        own = policy_player("network", game, evaluate, variables)(states, key)
-        return found._replace(prior=own.prior, raw_value=own.raw_value)
+        found = jax.device_get(player(states, key, history))
+        own = jax.device_get(policy_player("network", game, evaluate, variables)(states, key))
+        if (found.action == FORFEIT).any():
+            raise ValueError(f"overseer {player.name!r} failed: {'; '.join(player.faults)}")
+        searched = found.visit_counts.sum(axis=1) > 0
+        found = found._replace(
+            value=np.where(searched, found.value, own.value),
+            q=np.where(searched[:, None], found.q, own.q),
+        )
+        plays = found.action >= 0
+        chosen = [
+            np.where(plays.reshape(-1, *[1] * (own_field.ndim - 1)), field, own_field)
+            for field, own_field in zip(found, own, strict=True)
+        ]
+        return SearchResult(*chosen)._replace(prior=own.prior, raw_value=own.raw_value)
 
     return Amplifier(f"player:{player.name}", act, on_device=False)
 

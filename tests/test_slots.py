@@ -34,8 +34,9 @@ def my_slots(tmp_path, monkeypatch):
     ("amplify", "distil"),
     [
         ("my_slots:hosted", "my_slots:soft_imitation"),
-        pytest.param("my_slots:one_ply", "imitation", marks=pytest.mark.slow),
-        pytest.param("policy", "imitation", marks=pytest.mark.slow),
+        pytest.param("my_slots:one_ply", "cloning", marks=pytest.mark.slow),
+        pytest.param("policy", "reinforce", marks=pytest.mark.slow),
+        pytest.param("committee:members=2", "action_values", marks=pytest.mark.slow),
         pytest.param("player:uniform", "imitation", marks=pytest.mark.slow),
     ],
 )
@@ -65,6 +66,7 @@ def test_every_mode_that_is_stopped_and_resumed_equals_one_that_was_not(
     ("setting", "sentence"),
     [
         ({"amplify": "serach"}, "amplify must be search, .*got 'serach'"),
+        ({"amplify": "committee:members=1"}, "at least 2 members, got 1"),
         ({"amplify": "nowhere:f"}, "amplify 'nowhere:f': there is no module 'nowhere'"),
         ({"amplify": "player:nobody"}, "player 'nobody': there is no such run folder"),
         ({"distil": "copying"}, "distil must be imitation.* or module:function, got 'copying'"),

@@ -62,9 +62,10 @@ class RunConfig:
     """Also write TensorBoard files (pip install tensorboardX)."""
     amplify: str = "search"
     """What the network learns from (docs/ida.md): search, policy (its own sampled play),
-    player:SPEC (any player as the overseer) or module:function."""
+    committee, player:SPEC (any player as the overseer) or module:function."""
     distil: str = "imitation"
-    """How it learns (docs/ida.md): imitation (AlphaGo Zero's loss) or module:function."""
+    """How it learns (docs/ida.md): imitation (AlphaGo Zero's loss), cloning, action_values,
+    reinforce or module:function."""
     network: NetworkConfig = NetworkConfig()
     search: SearchConfig = SearchConfig()
     self_play: SelfPlayConfig = SelfPlayConfig()
