@@ -18,9 +18,10 @@ from scripts.console import (
     progress,
     say,
 )
-from training import checkpoint_steps
+from training import checkpoint_steps, losses
 from training import config as config_module
 from training.config import RunConfig
+from training.players import load_amplifier
 from training.run import Watch, train
 from training.run_folder import RunFolder, next_free
 
@@ -81,7 +82,9 @@ def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
     config = args.config
     config.check()
-    games.load(config.game)  # a wrong name must not leave a folder behind
+    # A wrong name must not leave a folder behind.
+    load_amplifier(config, games.load(config.game))
+    losses.load(config.distil)
     folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
     announce_devices()
     source = _find_source(args.from_, folder) if args.from_ else None

@@ -16,7 +16,6 @@ its list `faults`. A single game that cannot go on must not raise: an exception 
 
 import dataclasses
 import functools
-import inspect
 import os
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
@@ -207,21 +206,12 @@ def run_of(spec: str) -> tuple[str, int | None] | None:
 
 def _plug_in(spec: str, game: Game[Any]) -> Player:
     """Returns the player of `module:function`, the current folder last on the import path."""
-    module_name, _, function_name = spec.partition(":")
-    module = games.import_plug_in(module_name, f"player {spec!r}")
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise ValueError(
-            f"player {spec!r}: module {module_name!r} has no function {function_name!r}"
-        )
+    what = f"player {spec!r}"
+    function = games.import_function(spec, what)
     on_device = bool(getattr(function, "on_device", False))
-    given = ("states", "key") if on_device else ("states", "key", "history")
-    try:
-        inspect.signature(function).bind(*given)
-    except TypeError as error:
-        raise ValueError(
-            f"player {spec!r} is called with ({', '.join(given)}), but does not take that: {error}"
-        ) from None
+    games.check_call(
+        function, ("states", "key") if on_device else ("states", "key", "history"), what
+    )
     return Player(spec, game, _plug_in_act(function), on_device=on_device)
 
 

@@ -1,7 +1,8 @@
 """Self-play on the device: B games at once, T plies a call.
 
 A lane whose game ends starts the next one at once; unfinished games carry over to the next call, so
-none is truncated and none is thrown away.
+none is truncated and none is thrown away. An amplifier (`selfplay.amplify`) chooses the moves; one
+outside the device is called by the host between plies, and all else is the same.
 """
 
 import dataclasses
@@ -11,11 +12,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import PartitionSpec
 
 from games.game import Game
-from mcts import Evaluate, SearchConfig, SearchResult, Variables, search
+from mcts import Evaluate, SearchConfig, SearchResult, Variables
 from selfplay import devices
+from selfplay.amplify import Amplifier, check_choices, search_amplifier
+from selfplay.positions import NO_ACTION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +62,8 @@ class SelfPlayState(NamedTuple):
     ply: jax.Array  # int32[B], plies played in the lane's game
     game_number: jax.Array  # int32[B], games that the lane has finished
     opening: jax.Array  # int16[B, K], the random first actions of the lane's game, -1 for none
+    # int32[B, max_plies], its actions so far, padded with -1; only if the amplifier asks for them
+    history: jax.Array | None = None
 
 
 class Trajectory(NamedTuple):
@@ -83,8 +89,10 @@ class Trajectory(NamedTuple):
 Play = Callable[[Variables, SelfPlayState, jax.Array], tuple[SelfPlayState, Trajectory]]
 
 
-def start(game: Game[Any], config: SelfPlayConfig, key: jax.Array) -> SelfPlayState:
-    """Returns B games at their openings.
+def start(
+    game: Game[Any], config: SelfPlayConfig, key: jax.Array, history: bool = False
+) -> SelfPlayState:
+    """Returns B games at their openings; with their `history` for an amplifier outside the device.
 
     Raises:
       ValueError: the batch does not divide by the number of devices.
@@ -95,7 +103,7 @@ def start(game: Game[Any], config: SelfPlayConfig, key: jax.Array) -> SelfPlaySt
             f"self_play.batch must be a multiple of the {count} devices, got {config.batch}"
         )
     open_games = devices.data_parallel(
-        lambda _, lanes, key: _open(game, config, lanes.shape[0], key)
+        lambda _, lanes, key: _open(game, config, lanes.shape[0], key, history)
     )
     return jax.jit(open_games)((), devices.split_lanes(jnp.zeros(config.batch)), key)
 
@@ -103,31 +111,84 @@ def start(game: Game[Any], config: SelfPlayConfig, key: jax.Array) -> SelfPlaySt
 def make_play(
     game: Game[Any], evaluate: Evaluate, config: SelfPlayConfig, search_config: SearchConfig
 ) -> Play:
-    """Returns the jitted `play(variables, state, key) -> (state, Trajectory)`."""
+    """Returns the jitted `play(variables, state, key) -> (state, Trajectory)` that searches."""
+    return make_amplified_play(game, search_amplifier(game, evaluate, search_config), config)
+
+
+def make_amplified_play(game: Game[Any], amplifier: Amplifier, config: SelfPlayConfig) -> Play:
+    """Returns `play(variables, state, key) -> (state, Trajectory)`, jitted if it can be."""
+    if not amplifier.on_device:
+        return _make_host_play(game, amplifier, config)
 
     def play(
         variables: Variables, state: SelfPlayState, key: jax.Array
     ) -> tuple[SelfPlayState, Trajectory]:
-        ply = functools.partial(_play_ply, game, evaluate, config, search_config, variables)
+        ply = functools.partial(_play_ply, game, amplifier, config, variables)
         return jax.lax.scan(ply, state, jax.random.split(key, config.plies_per_call))
 
     specs = (devices.BY_LANE, PartitionSpec(None, devices.AXIS))
     return jax.jit(devices.data_parallel(play, out_specs=specs))
 
 
+def _make_host_play(game: Game[Any], amplifier: Amplifier, config: SelfPlayConfig) -> Play:
+    """Returns a `play` that asks the amplifier on the host, between plies.
+
+    It draws moves and openings with the keys of the jitted one: given the same opinions, it plays
+    the same games.
+    """
+
+    def finish(ply: jax.Array, batch: Any, key: jax.Array) -> tuple[SelfPlayState, Trajectory]:
+        state, found = batch
+        ply_key = jax.random.split(key, config.plies_per_call)[ply]
+        return _finish_ply(game, config, state, found, ply_key)
+
+    finish_ply = jax.jit(devices.data_parallel(finish))
+
+    def play(
+        variables: Variables, state: SelfPlayState, key: jax.Array
+    ) -> tuple[SelfPlayState, Trajectory]:
+        plies = []
+        for ply, search_key in enumerate(jax.random.split(key, config.plies_per_call)):
+            states = jax.device_get(state.game)
+            found = amplifier(variables, states, search_key, np.asarray(state.history))
+            check_choices(amplifier.name, game, states, found)
+            found = devices.split_lanes(found)
+            state, trajectory = finish_ply(jnp.int32(ply), (state, found), key)
+            plies.append(jax.device_get(trajectory))
+        return state, jax.tree.map(lambda *leaves: np.stack(leaves), *plies)
+
+    return play
+
+
 def _play_ply(
     game: Game[Any],
-    evaluate: Evaluate,
+    amplifier: Amplifier,
     config: SelfPlayConfig,
-    search_config: SearchConfig,
     variables: Variables,
     state: SelfPlayState,
     key: jax.Array,
 ) -> tuple[SelfPlayState, Trajectory]:
-    """Plays one ply in every lane; ended games make room for new ones."""
+    """Plays one ply in every lane, on the device."""
+    search_key, _, _ = _ply_keys(key)
+    found = amplifier(variables, state.game, search_key)
+    return _finish_ply(game, config, state, found, key)
+
+
+def _ply_keys(key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     search_key, action_key, open_key = jax.random.split(key, 3)
+    return search_key, action_key, open_key
+
+
+def _finish_ply(
+    game: Game[Any],
+    config: SelfPlayConfig,
+    state: SelfPlayState,
+    found: SearchResult,
+    key: jax.Array,
+) -> tuple[SelfPlayState, Trajectory]:
+    """Plays what was found in every lane; ended games make room for new ones."""
+    _, action_key, open_key = _ply_keys(key)
     before = state.game
-    found = search(game, evaluate, variables, before, search_key, search_config)
     action = _choose(found, state.ply, action_key, config)
     after = jax.vmap(game.step)(before, action)
     ended = after.terminated
@@ -149,15 +210,19 @@ def _play_ply(
         terminated=ended,
         returns=jax.vmap(game.returns)(after),
     )
+    history = state.history
+    if history is not None:
+        history = history.at[jnp.arange(len(action)), state.ply].set(action)
     went_on = SelfPlayState(
-        after, state.ply + 1, state.game_number + ended.astype(jnp.int32), state.opening
+        after, state.ply + 1, state.game_number + ended.astype(jnp.int32), state.opening, history
     )
+
+    def reopen() -> SelfPlayState:
+        opened = _open(game, config, ended.shape[0], open_key, history is not None)
+        return select(ended, opened, went_on)
+
     # Opening a game can cost several plies of rules, so it is skipped while no game ended.
-    restarted = jax.lax.cond(
-        ended.any(),
-        lambda: select(ended, _open(game, config, ended.shape[0], open_key), went_on),
-        lambda: went_on,
-    )
+    restarted = jax.lax.cond(ended.any(), reopen, lambda: went_on)
     return restarted._replace(game_number=went_on.game_number), trajectory
 
 
@@ -176,7 +241,9 @@ def _divergence(weights: jax.Array, log_prior: jax.Array) -> jax.Array:
     return terms.sum(axis=-1)
 
 
-def _open(game: Game[Any], config: SelfPlayConfig, lanes: int, key: jax.Array) -> SelfPlayState:
+def _open(
+    game: Game[Any], config: SelfPlayConfig, lanes: int, key: jax.Array, with_history: bool
+) -> SelfPlayState:
     """Returns new games after their random first plies, none of which ends a game."""
     init_key, count_key, ply_key = jax.random.split(key, 3)
     most = config.random_opening_plies
@@ -194,7 +261,16 @@ def _open(game: Game[Any], config: SelfPlayConfig, lanes: int, key: jax.Array) -
     steps = (jnp.arange(most), jax.random.split(ply_key, most))
     state, actions = jax.lax.scan(random_ply, state, steps)
     ply = (actions >= 0).sum(axis=0, dtype=jnp.int32)
-    return SelfPlayState(state, ply, jnp.zeros(lanes, jnp.int32), actions.T)
+    opening = actions.T
+    history = _as_history(opening, game.max_plies) if with_history else None
+    return SelfPlayState(state, ply, jnp.zeros(lanes, jnp.int32), opening, history)
+
+
+def _as_history(opening: jax.Array, plies: int) -> jax.Array:
+    """Returns int32[B, plies]: the openings without their gaps, padded with -1."""
+    order = jnp.argsort(opening == NO_ACTION, axis=1, stable=True)
+    played = jnp.take_along_axis(opening, order, axis=1).astype(jnp.int32)[:, :plies]
+    return jnp.pad(played, ((0, 0), (0, plies - played.shape[1])), constant_values=NO_ACTION)
 
 
 def select(lanes: jax.Array, chosen: Any, other: Any) -> Any:

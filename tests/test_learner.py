@@ -7,7 +7,8 @@ import pytest
 
 import games
 from training import learner
-from training.learner import LearnerConfig, Minibatch
+from training.learner import LearnerConfig
+from training.losses import Minibatch
 from training.network import Network, NetworkConfig
 
 GAME = games.load("connect_four")
@@ -25,6 +26,8 @@ def random_batch(seed=0, symmetry=0):
         observation=jnp.asarray(rng.random((ROWS, *GAME.observation_shape)) < 0.4),
         legal_action_mask=jnp.asarray(mask),
         policy_target=jnp.asarray(target / target.sum(1, keepdims=True), jnp.float16),
+        action=jnp.asarray(target.argmax(1), jnp.int16),
+        q=jnp.asarray(target - 0.5, jnp.float16),
         outcome=jnp.asarray(rng.integers(-1, 2, ROWS), jnp.float32),
         root_value=jnp.asarray(rng.uniform(-1, 1, ROWS), jnp.float32),
         weight=jnp.asarray(rng.random(ROWS), jnp.float32),
@@ -94,11 +97,15 @@ def test_a_mirrored_row_is_the_row_of_the_mirrored_game():
         observation=jnp.broadcast_to(GAME.observe(plain), (ROWS, 6, 7, 2)),
         legal_action_mask=jnp.broadcast_to(plain.legal_action_mask, (ROWS, 7)),
         policy_target=jnp.broadcast_to(target, (ROWS, 7)),
+        action=jnp.full(ROWS, 2, jnp.int16),
+        q=jnp.broadcast_to(-target, (ROWS, 7)),
     )
     image = learner.augment(batch, GAME.symmetries())
     np.testing.assert_array_equal(image.observation[0], GAME.observe(mirrored))
     np.testing.assert_array_equal(image.legal_action_mask[0], mirrored.legal_action_mask)
     np.testing.assert_array_equal(image.policy_target[0], target[::-1])
+    np.testing.assert_array_equal(image.q[0], -target[::-1])
+    assert image.action.tolist() == [4] * ROWS
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import typing
 from typing import Any, Literal
 
 from mcts import SearchConfig
+from selfplay import amplify
 from selfplay.self_play import SelfPlayConfig
+from training import losses
 from training.checkpoint import CheckpointConfig
 from training.learner import LearnerConfig
 from training.network import NetworkConfig
@@ -58,6 +60,12 @@ class RunConfig:
     """Stop after this many self-play calls; 0: no limit."""
     tensorboard: bool = False
     """Also write TensorBoard files (pip install tensorboardX)."""
+    amplify: str = "search"
+    """What the network learns from (docs/ida.md): search, policy (its own sampled play),
+    committee, player:SPEC (any player as the overseer) or module:function."""
+    distil: str = "imitation"
+    """How it learns (docs/ida.md): imitation (AlphaGo Zero's loss), cloning, action_values,
+    reinforce or module:function."""
     network: NetworkConfig = NetworkConfig()
     search: SearchConfig = SearchConfig()
     self_play: SelfPlayConfig = SelfPlayConfig()
@@ -73,6 +81,7 @@ class RunConfig:
             found.append(f"iterations must be at least 0, got {self.iterations}")
         if self.seed < 0:
             found.append(f"seed must be at least 0, got {self.seed}")
+        found += amplify.problems(self.amplify) + losses.problems(self.distil)
         for field in dataclasses.fields(self):
             part = getattr(self, field.name)
             if dataclasses.is_dataclass(part):

@@ -11,6 +11,7 @@ import optax
 from games.game import Game
 from mcts import mask_illegal
 from selfplay import devices
+from training.losses import Loss, Minibatch, imitation
 from training.network import Network
 
 
@@ -81,18 +82,6 @@ class TrainState(NamedTuple):
     opt_state: Any
 
 
-class Minibatch(NamedTuple):
-    """The fields of M replay rows that training needs."""
-
-    observation: jax.Array  # bool[M, H, W, C]
-    legal_action_mask: jax.Array  # bool[M, A]
-    policy_target: jax.Array  # float16[M, A]
-    outcome: jax.Array  # float32[M]
-    root_value: jax.Array  # float32[M]
-    weight: jax.Array  # float32[M]
-    symmetry: jax.Array  # int32[M], index into `game.symmetries()`
-
-
 TrainStep = Callable[[TrainState, Minibatch, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
 
 
@@ -110,13 +99,14 @@ def init(network: Network, config: LearnerConfig, key: jax.Array) -> TrainState:
     )
 
 
-def make_train_step(network: Network, game: Game[Any], config: LearnerConfig) -> TrainStep:
+def make_train_step(
+    network: Network, game: Game[Any], config: LearnerConfig, row_losses: Loss = imitation
+) -> TrainStep:
     """Returns `train_step(state, batch, horizon) -> (state, metrics)`, jitted; it donates `state`.
 
-    Minimises (z - v)^2 - pi . log p over the batch, equation 1 of Silver et al. 2017 (AlphaGo
-    Zero) less its weight penalty, which the optimizer adds as weight decay. `horizon` is float32[],
-    the step at which the learning rate has fallen. Metrics are float32[]: losses in nats (policy)
-    and squared return (value).
+    Minimises the weighted mean of `row_losses` (`training.losses`) over the batch; weight decay is
+    the optimizer's. `horizon` is float32[], the step at which the learning rate has fallen. Metrics
+    are float32[]; of the default loss in nats (policy) and squared return (value).
     """
     optimizer = _optimizer(config)
     symmetries = game.symmetries()
@@ -127,11 +117,10 @@ def make_train_step(network: Network, game: Game[Any], config: LearnerConfig) ->
         """Returns sums over the rows, not means: the rows may be one device's share of a batch."""
         predicted, batch_stats = network.forward(params, batch_stats, batch.observation)
         logits = mask_illegal(predicted.prior_logits, batch.legal_action_mask)
-        target = batch.policy_target.astype(jnp.float32)
         share = config.root_value_weight
         value_target = (1 - share) * batch.outcome + share * batch.root_value
-        policy = (optax.safe_softmax_cross_entropy(logits, target) * batch.weight).sum()
-        value = (jnp.square(predicted.value - value_target) * batch.weight).sum()
+        rows = row_losses(predicted._replace(prior_logits=logits), batch, value_target)
+        policy, value = ((row * batch.weight).sum() for row in rows)
         sums = {"policy_loss": policy, "value_loss": value}
         return policy + config.value_weight * value, (batch_stats, sums)
 
@@ -197,12 +186,15 @@ def augment(batch: Minibatch, symmetries: Any) -> Minibatch:
     cells = jnp.asarray([symmetry.observation for symmetry in symmetries])[batch.symmetry]
     actions = jnp.asarray([symmetry.action for symmetry in symmetries])[batch.symmetry]
     rows, height, width, planes = batch.observation.shape
+    played = actions == batch.action[:, None]  # action a in the image is actions[a] in the original
     flat = batch.observation.reshape(rows, height * width, planes)
     image = jnp.take_along_axis(flat, cells[:, :, None], axis=1)
     return batch._replace(
         observation=image.reshape(batch.observation.shape),
         legal_action_mask=jnp.take_along_axis(batch.legal_action_mask, actions, axis=1),
         policy_target=jnp.take_along_axis(batch.policy_target, actions, axis=1),
+        action=played.argmax(axis=1).astype(batch.action.dtype),
+        q=jnp.take_along_axis(batch.q, actions, axis=1),
     )
 
 

@@ -10,8 +10,9 @@ import jax
 import games
 from games.game import Game
 from mcts import SearchConfig
-from selfplay import devices
-from selfplay.players import Player, policy_player, search_player
+from selfplay import amplify, devices
+from selfplay.amplify import Amplifier
+from selfplay.players import Player, parse_player, policy_player, search_player
 from training.checkpoint import CheckpointStore, unflatten
 from training.config import RunConfig
 from training.network import Network, NetworkConfig
@@ -68,6 +69,21 @@ def make_player(
         return policy_player(name, game, network.evaluate, variables, temperature)
     settings = dataclasses.replace(search, simulations=simulations)
     return search_player(name, game, network.evaluate, variables, settings, temperature)
+
+
+def load_amplifier(config: RunConfig, game: Game[Any], noise: bool = True) -> Amplifier:
+    """Returns what amplifies a run's network, without the search's noise if so wanted.
+
+    Raises:
+      ValueError: there is no such amplifier; says what is.
+    """
+    search = config.search if noise else config.search.without_noise()
+
+    def find_player(spec: str) -> Player:
+        return parse_player(spec, game, search.simulations, load_player)
+
+    evaluate = network_of(config, game).evaluate
+    return amplify.load(config.amplify, game, evaluate, search, find_player)
 
 
 def checkpoint_steps(path: str | os.PathLike[str]) -> list[int]:

@@ -20,13 +20,14 @@ from games.game import Game
 from selfplay import devices, self_play
 from selfplay.record import FinishedGame, Recorder, Sample
 from selfplay.records import GameRecord, append_records
-from training import learner, snapshot
+from training import learner, losses, snapshot
 from training.checkpoint import Checkpoint, CheckpointStore, recover
 from training.config import RunConfig
 from training.evaluation import evaluate_run
-from training.learner import Minibatch, TrainState
+from training.learner import TrainState
+from training.losses import Minibatch
 from training.network import Network
-from training.players import load_weights, network_of
+from training.players import load_amplifier, load_weights, network_of
 from training.replay import ReplayBuffer
 from training.run_folder import RunFolder
 from training.snapshot import Snapshot
@@ -87,11 +88,12 @@ class Run:
         self.folder, self.config, self.watch = folder, config, watch
         self.game: Game[Any] = games.load(config.game)
         self.network: Network = network_of(config, self.game)
-        self.play = self_play.make_play(
-            self.game, self.network.evaluate, config.self_play, config.search
-        )
+        self.amplifier = load_amplifier(config, self.game)
+        self.play = self_play.make_amplified_play(self.game, self.amplifier, config.self_play)
         self.fold = jax.jit(self.network.fold)
-        self.train_step = learner.make_train_step(self.network, self.game, config.learner)
+        self.train_step = learner.make_train_step(
+            self.network, self.game, config.learner, losses.load(config.distil)
+        )
         self.symmetries = len(self.game.symmetries())
         if config.learner.batch % devices.learner_mesh().size:
             raise ValueError(
@@ -215,7 +217,7 @@ class Run:
                 average_batch_stats=jax.tree.map(np.copy, stats),
             )
         state = devices.to_learner(state)
-        before = self_play.start(self.game, self.config.self_play, self.key(OPEN, 0))
+        before = self.open_games()
         if self.config.learner.horizon_steps:
             self.progress.horizon = self.config.learner.horizon_steps
         elif self.config.iterations:
@@ -223,6 +225,11 @@ class Run:
             rows *= self.config.self_play.plies_per_call
             self.progress.horizon = rows * self.config.replay.reuse / self.config.learner.batch
         return state, self.amplify(0, _averages(state, 0), before)
+
+    def open_games(self) -> self_play.SelfPlayState:
+        """Returns the run's first games."""
+        history = not self.amplifier.on_device
+        return self_play.start(self.game, self.config.self_play, self.key(OPEN, 0), history)
 
     def resume(self, saved: Checkpoint) -> tuple[TrainState, Call]:
         """Returns the state of a checkpoint and repeats the call that was in flight."""
@@ -232,8 +239,7 @@ class Run:
         shapes = jax.eval_shape(
             lambda key: learner.init(self.network, self.config.learner, key), self.key(INIT, 0)
         )
-        fresh = self_play.start(self.game, self.config.self_play, self.key(OPEN, 0))
-        held = snapshot.unpack(saved, shapes, fresh)
+        held = snapshot.unpack(saved, shapes, self.open_games())
         self.recorder = Recorder(held.pending)
         acting = Weights(*held.acting, acting_step)
         return held.state, self.amplify(self.progress.iteration, acting, held.games)

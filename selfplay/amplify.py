@@ -1,0 +1,210 @@
+"""Amplify: ways to make a stronger, slower decision maker out of a network, in one slot.
+
+`amplifier(variables, states, key, history=None) -> SearchResult`: a player (`selfplay.players`)
+that takes the network's variables as well. In iterated distillation and amplification (Christiano,
+Shlegeris and Amodei 2018, https://arxiv.org/abs/1810.08575) it is Amplify(H, A): H is what it does,
+A the network that it consults. `prior` and `raw_value` of its results are A's own, so that the gap
+between A and Amplify(A) can be measured.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import games
+from games.game import Game, State
+from mcts import Evaluate, SearchConfig, SearchResult, Variables, search
+from selfplay import committee
+from selfplay.players import FORFEIT, Act, Player, policy_player
+
+FORMS = "search, policy, committee, player:SPEC or module:function"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Amplifier:
+    """Chooses moves in B games at once with the help of a network."""
+
+    name: str
+    act: Act  # act(variables, states, key), outside the device with `history` as fourth argument
+    on_device: bool = True
+
+    def __call__(
+        self,
+        variables: Variables,
+        states: State,
+        key: jax.Array,
+        history: np.ndarray | None = None,
+    ) -> SearchResult:
+        """Returns a move and an opinion for each of B positions.
+
+        Args:
+          variables: the network's, as its `evaluate` takes them.
+          states: batched, each leaf `[B, ...]`.
+          key: PRNG key, consumed.
+          history: int32[B, T], the actions so far, padded with -1; only outside the device.
+
+        Raises:
+          ValueError: the answer is no `SearchResult` of these positions.
+        """
+        given = (variables, states, key) if self.on_device else (variables, states, key, history)
+        return _check_form(self.name, self.act(*given), np.shape(states.legal_action_mask))
+
+    def as_player(self, game: Game[Any], variables: Variables) -> Player:
+        """Returns Amplify(A) for one A, as matches and measurements take it."""
+        return Player(self.name, game, self, variables, self.on_device)
+
+
+def problems(spec: str) -> list[str]:
+    """Returns what is wrong with an amplifier's name, without importing anything."""
+    kind, _, rest = spec.partition(":")
+    if kind == "committee":
+        try:
+            committee.parse(rest)
+        except ValueError as error:
+            return [f"amplify {spec!r}: {error}"]
+        return []
+    if spec in ("search", "policy") or (kind and rest):
+        return []
+    return [f"amplify must be {FORMS}, got {spec!r}"]
+
+
+def load(
+    spec: str,
+    game: Game[Any],
+    evaluate: Evaluate,
+    search_config: SearchConfig,
+    load_player: Callable[[str], Player],
+) -> Amplifier:
+    """Returns the amplifier that `spec` names.
+
+    Args:
+      spec: `search`; `policy`, the network's own sampled play (no amplification); `committee`,
+        with options as in `committee:members=8,considered=4`; `player:SPEC`, any player as the
+        overseer; or `module:function`, called with (variables, states, key), and with `history` too
+        unless it has an attribute `on_device = True`. It is given `game`, `evaluate` and
+        `search_config` if it has keyword-only parameters of these names.
+      evaluate: the network, called with `variables`.
+      search_config: of every search in it.
+      load_player: finds the player of `player:SPEC`.
+
+    Raises:
+      ValueError: there is no such amplifier.
+    """
+    for problem in problems(spec):
+        raise ValueError(problem)
+    kind, _, rest = spec.partition(":")
+    if spec == "search":
+        return search_amplifier(game, evaluate, search_config)
+    if spec == "policy":
+        return Amplifier(spec, policy_player(spec, game, evaluate, (), temperature=1.0).act)
+    if kind == "committee":
+        act = committee.committee_act(game, evaluate, search_config, committee.parse(rest))
+        return Amplifier(spec, act)
+    if kind == "player":
+        return player_amplifier(load_player(rest), game, evaluate)
+    return _plug_in(spec, {"game": game, "evaluate": evaluate, "search_config": search_config})
+
+
+def search_amplifier(game: Game[Any], evaluate: Evaluate, config: SearchConfig) -> Amplifier:
+    """Returns tree search as AlphaGo Zero uses it: with its noise, for it explores in self-play."""
+
+    def act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
+        return search(game, evaluate, variables, states, key, config)
+
+    return Amplifier("search", act)
+
+
+def player_amplifier(player: Player, game: Game[Any], evaluate: Evaluate) -> Amplifier:
+    """Returns an overseer that does not consult A: an engine, a run, any player.
+
+    It is asked from the host, whatever it is, with the games' history. Where it resigns, A plays on
+    by itself. Where it did not search (no visits), as engines that only name a move, the values are
+    A's own: to have none must not teach that every position is even.
+
+    Raises:
+      ValueError: when it is asked, the player failed.
+    """
+
+    def act(variables: Variables, states: State, key: jax.Array, history: Any) -> SearchResult:
+        found = jax.device_get(player(states, key, history))
+        own = jax.device_get(policy_player("network", game, evaluate, variables)(states, key))
+        if (found.action == FORFEIT).any():
+            raise ValueError(f"overseer {player.name!r} failed: {'; '.join(player.faults)}")
+        searched = found.visit_counts.sum(axis=1) > 0
+        found = found._replace(
+            value=np.where(searched, found.value, own.value),
+            q=np.where(searched[:, None], found.q, own.q),
+        )
+        plays = found.action >= 0
+        chosen = [
+            np.where(plays.reshape(-1, *[1] * (own_field.ndim - 1)), field, own_field)
+            for field, own_field in zip(found, own, strict=True)
+        ]
+        return SearchResult(*chosen)._replace(prior=own.prior, raw_value=own.raw_value)
+
+    return Amplifier(f"player:{player.name}", act, on_device=False)
+
+
+def check_choices(name: str, game: Game[Any], states: State, found: SearchResult) -> None:
+    """Checks what an amplifier outside the device decided.
+
+    Raises:
+      ValueError: an action is illegal, or weights are no distribution over legal actions; the
+        message shows the position.
+    """
+    legal, action = np.asarray(states.legal_action_mask), np.asarray(found.action)
+    weights = np.asarray(found.action_weights)
+    lanes = np.arange(len(action))
+    known = (action >= 0) & (action < game.num_actions)
+    wrong = ~(known & legal[lanes, np.where(known, action, 0)])
+    uneven = ~np.isclose(np.where(legal, weights, 0.0).sum(axis=1), 1.0, atol=1e-3)
+    uneven |= ~np.isclose(weights.sum(axis=1), 1.0, atol=1e-3) | (weights < 0).any(axis=1)
+    if not (wrong | uneven).any():
+        return
+    lane = int(np.flatnonzero(wrong | uneven)[0])
+    fault = (
+        f"chose action {action[lane]}, which is illegal"
+        if wrong[lane]
+        else f"gave action_weights {weights[lane].tolist()}, no distribution over legal actions"
+    )
+    state = jax.tree.map(lambda leaf: np.asarray(leaf)[lane], states)
+    raise ValueError(
+        f"amplifier {name!r} {fault}; legal: {np.flatnonzero(legal[lane]).tolist()}\n"
+        f"{game.render(state)}"
+    )
+
+
+def _plug_in(spec: str, offered: dict[str, Any]) -> Amplifier:
+    what = f"amplify {spec!r}"
+    function = games.import_function(spec, what)
+    on_device = bool(getattr(function, "on_device", False))
+    bound = games.fill_keywords(function, offered)
+    given = ("variables", "states", "key")
+    games.check_call(bound, given if on_device else (*given, "history"), what)
+    return Amplifier(spec, bound, on_device)
+
+
+def _check_form(name: str, found: Any, shape: tuple[int, ...]) -> SearchResult:
+    """Returns the result in the contract's dtypes; raises ValueError if its form is another."""
+    if not isinstance(found, SearchResult):
+        raise ValueError(
+            f"amplifier {name!r} must return a SearchResult, got {type(found).__name__}"
+        )
+    per_action = ("action_weights", "visit_counts", "q", "prior")
+    for field, value in found._asdict().items():
+        wanted = shape if field in per_action else shape[:1]
+        if np.shape(value) != wanted:
+            raise ValueError(
+                f"amplifier {name!r}: {field} must have shape {wanted}, got {np.shape(value)}"
+            )
+    integers = ("action", "visit_counts")
+    return SearchResult(
+        *(
+            jnp.asarray(value, jnp.int32 if field in integers else jnp.float32)
+            for field, value in found._asdict().items()
+        )
+    )

@@ -1,0 +1,93 @@
+"""A committee as the overseer: the same search by several copies of a network, merged.
+
+Each member sees every position through another symmetry of the game, so that what it errs in by
+habit, its fellows do not; with fewer `considered` actions than are legal, each also looks at
+candidates of its own, drawn by the noise of the Gumbel search. It costs as much as it has members.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.game import Game, State
+from mcts import Evaluate, Evaluation, SearchConfig, SearchResult, Variables, search
+from selfplay.players import Act
+
+
+@dataclasses.dataclass(frozen=True)
+class CommitteeConfig:
+    """Who is on the committee."""
+
+    members: int = 4  # of which each takes the next symmetry of the game, the first the identity
+    considered: int = 0  # actions that a member's Gumbel search starts from; 0: as the search does
+
+
+def parse(options: str) -> CommitteeConfig:
+    """Returns the committee of `key=value,...`; raises ValueError if it cannot be."""
+    values = {}
+    for item in filter(None, options.split(",")):
+        name, _, value = item.partition("=")
+        known = {field.name for field in dataclasses.fields(CommitteeConfig)}
+        if name not in known or not value.isdecimal():
+            raise ValueError(f"a committee has members=NUMBER and considered=NUMBER, got {item!r}")
+        values[name] = int(value)
+    config = CommitteeConfig(**values)
+    if config.members < 2:
+        raise ValueError(f"a committee needs at least 2 members, got {config.members}")
+    return config
+
+
+def committee_act(
+    game: Game[Any], evaluate: Evaluate, config: SearchConfig, committee: CommitteeConfig
+) -> Act:
+    """Returns the committee's decision as `act(variables, states, key)`."""
+    symmetries = game.symmetries()
+    chosen = [symmetries[member % len(symmetries)] for member in range(committee.members)]
+    cells = np.stack([symmetry.observation for symmetry in chosen])
+    back = np.stack([np.argsort(symmetry.action) for symmetry in chosen])
+    if committee.considered:
+        config = dataclasses.replace(config, max_considered_actions=committee.considered)
+
+    def act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
+        def search_as_member(member: tuple[jax.Array, jax.Array, jax.Array]) -> SearchResult:
+            cells, back, search_key = member
+
+            def evaluate_image(variables: Variables, observation: jax.Array) -> Evaluation:
+                rows, height, width, planes = observation.shape
+                flat = observation.reshape(rows, height * width, planes)
+                opinion = evaluate(variables, flat[:, cells].reshape(observation.shape))
+                return opinion._replace(prior_logits=opinion.prior_logits[:, back])
+
+            return search(game, evaluate_image, variables, states, search_key, config)
+
+        keys = jax.random.split(key, committee.members)
+        # One member after the other: the memory of one tree is enough.
+        found = jax.lax.map(search_as_member, (jnp.asarray(cells), jnp.asarray(back), keys))
+        return merge(found, states.legal_action_mask)
+
+    return act
+
+
+def merge(found: SearchResult, legal: jax.Array) -> SearchResult:
+    """Returns the verdict of members, each field of `found` with the members on axis 0.
+
+    Weights and values are averages, those of an action over the visits that it got. The move is the
+    one that most members chose, of several the one with the larger weight. `prior` and `raw_value`
+    are those of the network as it stands, the first member's.
+    """
+    weights, value = found.action_weights.mean(axis=0), found.value.mean(axis=0)
+    visits = found.visit_counts.sum(axis=0)
+    total = (found.q * found.visit_counts).sum(axis=0)
+    votes = jax.nn.one_hot(found.action, legal.shape[1]).sum(axis=0)
+    return SearchResult(
+        action=jnp.where(legal, votes + weights, -1.0).argmax(axis=1).astype(jnp.int32),
+        action_weights=weights,
+        visit_counts=visits,
+        value=value,
+        q=jnp.where(visits > 0, total / jnp.maximum(visits, 1), value[:, None]),
+        prior=found.prior[0],
+        raw_value=found.raw_value[0],
+    )

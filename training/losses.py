@@ -1,0 +1,145 @@
+"""Distil: what the network learns from a batch, one small loss each, in one slot.
+
+`loss(predicted, batch, value_target) -> (policy_loss, value_loss)`, float32[M] each, a row's own
+loss in it; the learner takes the weighted means and adds them. `predicted.prior_logits` is
+float32[M, A] with illegal actions masked out, `predicted.value` float32[M]; `value_target` is
+float32[M], the game's outcome mixed with the root value as `learner.root_value_weight` says.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import games
+from mcts import Evaluation
+
+# Of `action_values`, in units of value: a smaller one trusts small differences of q more.
+ACTION_VALUES_TEMPERATURE = 0.1
+
+
+class Minibatch(NamedTuple):
+    """The fields of M replay rows that training needs."""
+
+    observation: jax.Array  # bool[M, H, W, C]
+    legal_action_mask: jax.Array  # bool[M, A]
+    policy_target: jax.Array  # float16[M, A]
+    action: jax.Array  # int16[M], the action played
+    q: jax.Array  # float16[M, A], the overseer's value of each action
+    outcome: jax.Array  # float32[M]
+    root_value: jax.Array  # float32[M]
+    weight: jax.Array  # float32[M]
+    symmetry: jax.Array  # int32[M], index into `game.symmetries()`
+
+
+RowLosses: TypeAlias = tuple[jax.Array, jax.Array]
+Loss: TypeAlias = Callable[[Evaluation, Minibatch, jax.Array], RowLosses]
+
+
+def imitation(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
+    """Narrow imitation of the amplified distribution and of the outcome.
+
+    (z - v)^2 - pi . log p, equation 1 of Silver et al. 2017 (AlphaGo Zero) less its weight penalty,
+    which the optimizer adds as weight decay.
+    """
+    target = batch.policy_target.astype(jnp.float32)
+    return cross_entropy(predicted.prior_logits, target), jnp.square(predicted.value - value_target)
+
+
+def cloning(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
+    """Imitation of the moves played alone: behavioural cloning (Pomerleau 1991).
+
+    (z - v)^2 - log p[action]: what else the overseer considered is not looked at.
+    """
+    return -log_probability(predicted, batch.action), jnp.square(predicted.value - value_target)
+
+
+def action_values(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
+    """Narrow reinforcement by the overseer's judgement of every action, not of the action alone.
+
+    sum over a of p[a] (t log p[a] - q[a]), which is t KL(p || softmax(q / t)) and a constant: the
+    overseer's values are the reward, at once and for each action, as a person's are in TAMER (Knox
+    and Stone 2009), and an entropy bonus t keeps p off the corners. Regularised policy optimisation
+    (Grill et al. 2020, https://arxiv.org/abs/2007.12509) stays near the search's prior instead.
+    """
+    legal = batch.legal_action_mask
+    log_p = jnp.where(legal, jax.nn.log_softmax(predicted.prior_logits), 0.0)
+    p = jnp.where(legal, jnp.exp(log_p), 0.0)
+    q = batch.q.astype(jnp.float32)
+    policy_loss = (p * (ACTION_VALUES_TEMPERATURE * log_p - q)).sum(axis=-1)
+    return policy_loss, jnp.square(predicted.value - value_target)
+
+
+def reinforce(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
+    """Broad reinforcement by the game's result alone: policy gradient with the value as baseline.
+
+    REINFORCE (Williams 1992): -r (z - v) log p[action], nothing flowing through r and v. r is
+    min(1, p / m), with m the probability that the action was played with: importance weights cut at
+    1, as in V-trace (Espeholt et al. 2018), for rows are older than the network. m is taken to be
+    the row's `policy_target`: exact for `--amplify policy`, near for a Gumbel search.
+    """
+    log_p = log_probability(predicted, batch.action)
+    played = jnp.take_along_axis(batch.policy_target, batch.action[:, None].astype(int), axis=1)
+    played_with = jnp.maximum(played[:, 0].astype(jnp.float32), 1e-6)
+    ratio = jnp.minimum(1.0, jnp.exp(log_p) / played_with)
+    advantage = batch.outcome - predicted.value
+    policy_loss = -jax.lax.stop_gradient(ratio * advantage) * log_p
+    return policy_loss, jnp.square(predicted.value - value_target)
+
+
+def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
+    """Returns float32[M], -target . log softmax(logits); masked actions have weight 0 in both."""
+    log_p = jax.nn.log_softmax(logits)
+    return -jnp.where(target > 0, target * log_p, 0.0).sum(axis=-1)
+
+
+def log_probability(predicted: Evaluation, action: jax.Array) -> jax.Array:
+    """Returns float32[M], the log of the network's probability of each row's action."""
+    log_p = jax.nn.log_softmax(predicted.prior_logits)
+    return jnp.take_along_axis(log_p, action[:, None].astype(int), axis=1)[:, 0]
+
+
+LOSSES: dict[str, Loss] = {
+    "imitation": imitation,
+    "cloning": cloning,
+    "action_values": action_values,
+    "reinforce": reinforce,
+}
+
+
+def problems(spec: str) -> list[str]:
+    """Returns what is wrong with a loss's name, without importing anything."""
+    module, _, function = spec.partition(":")
+    if spec in LOSSES or (module and function):
+        return []
+    return [f"distil must be {', '.join(LOSSES)} or module:function, got {spec!r}"]
+
+
+def load(spec: str) -> Loss:
+    """Returns the loss that `spec` names: one of `LOSSES`, or the function `module:function`.
+
+    Raises:
+      ValueError: there is none, or it does not take (predicted, batch, value_target).
+    """
+    for problem in problems(spec):
+        raise ValueError(problem)
+    if spec in LOSSES:
+        return LOSSES[spec]
+    what = f"distil {spec!r}"
+    function = games.import_function(spec, what)
+    games.check_call(function, ("predicted", "batch", "value_target"), what)
+
+    def checked(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
+        found = function(predicted, batch, value_target)
+        shapes = [np.shape(part) for part in found] if isinstance(found, tuple) else type(found)
+        if shapes != [value_target.shape] * 2:
+            raise ValueError(
+                f"{what} must return two arrays of shape {value_target.shape}, the rows' policy "
+                f"and value losses, got {shapes}"
+            )
+        policy, value = found
+        return policy, value
+
+    return checked
