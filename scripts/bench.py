@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import pathlib
 import statistics
 import time
 from collections.abc import Callable
@@ -16,13 +17,15 @@ from games import pgx_adapter
 from games.game import Game
 from mcts import SearchConfig, search
 from mcts.config import Engine
-from scripts import bench_env
-from scripts.console import announce_devices, print_json, progress
+from scripts import bench_env, out_of_memory
+from scripts.console import announce_devices, print_json, progress, say
 from selfplay import devices, self_play
 from selfplay.self_play import SelfPlayConfig
 from training import config as config_module
+from training import preflight
 from training.config import Preset
 from training.network import Network, NetworkConfig
+from training.preflight import in_words
 
 OPENING_PLIES = 8  # random plies before the positions that are searched
 
@@ -79,6 +82,31 @@ def run(args: Args) -> int:
     theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
     batch = args.batch or config_module.preset(args.preset, args.game).self_play.batch
     announce_devices()
+    check_memory(args, game, batch)
+    with out_of_memory.advise(lambda: f"lower --batch from {batch} to {batch // 2}"):
+        return _run(args, game, batch)
+
+
+def check_memory(args: Args, game: Game[Any], batch: int) -> None:
+    """Says what trees and network take. Raises ValueError if they do not fit."""
+    config = dataclasses.replace(
+        config_module.preset(args.preset, args.game),
+        network=args.network,
+        search=args.search,
+        self_play=SelfPlayConfig(batch=batch, plies_per_call=2),
+    )
+    has = preflight.machine(pathlib.Path())
+    need = preflight.needs(config, game, has)
+    say(
+        f"memory: tree {in_words(need.tree)} on each of {has.players} devices, "
+        f"network at least {in_words(need.play)}"
+    )
+    found = preflight.search_problems(config, game, has, "--batch")
+    if found:
+        raise ValueError("; ".join(found))
+
+
+def _run(args: Args, game: Game[Any], batch: int) -> int:
     result = measure(game, args.network, args.search, batch, args.rounds)
     head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
     result = head | {"simulations": args.search.simulations} | result

@@ -61,11 +61,13 @@ def run(argv: list[str]) -> int:
 
 def _run_command(command: str, argv: list[str]) -> int:
     _one_device_per_core()
-    from scripts import console
+    from scripts import console, out_of_memory
 
     script = importlib.import_module(f"scripts.{command.replace('-', '_')}")
     defaults = getattr(script, "defaults", lambda _: None)(argv)
-    code: int = script.run(console.parse(script.Args, argv, command, defaults))
+    args = console.parse(script.Args, argv, command, defaults)
+    with out_of_memory.advise(lambda: out_of_memory.halve(args)):
+        code: int = script.run(args)
     return code
 
 
@@ -80,7 +82,13 @@ def _one_device_per_core() -> None:
 
 def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split())
-    ours = type(error).__module__.partition(".")[0] in ("games", "mcts", "selfplay", "training")
+    ours = type(error).__module__.partition(".")[0] in (
+        "games",
+        "mcts",
+        "selfplay",
+        "training",
+        "scripts",
+    )
     if ours or isinstance(error, ValueError | OSError):
         return text
     return f"{type(error).__name__}: {text} (--debug shows where)"

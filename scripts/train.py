@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import games
+from scripts import dry_run, out_of_memory
 from scripts.cli import INTERRUPTED
 from scripts.console import (
     Flat,
@@ -18,7 +19,7 @@ from scripts.console import (
     progress,
     say,
 )
-from training import checkpoint_steps, losses
+from training import checkpoint_steps, losses, preflight
 from training import config as config_module
 from training.config import RunConfig
 from training.players import load_amplifier
@@ -39,6 +40,7 @@ class Args:
       selfplay train --game connect_four --run-dir runs/c4 --minutes 6
       selfplay train --game my_pkg.my_game:MyGame:size=5 --preset quick --minutes 10
       selfplay train --run-dir runs/c4 --minutes 12      # go on for another 6 minutes
+      selfplay train --game go:size=9 --preset gpu --dry-run
       selfplay train --from runs/c4@1200 --run-dir runs/c4b --learner.learning-rate 1e-3
     """
 
@@ -47,6 +49,8 @@ class Args:
     """The run's folder; by default runs/<game>-<n>, the first free n."""
     from_: FromFlag = ""
     """R or R@STEP: start a new run from these weights."""
+    dry_run: bool = False
+    """Say what the run will take (memory, disk, compilation, speed, hours), and write nothing."""
     json: bool = False
     """Print one JSON object about the run on stdout when it stops."""
 
@@ -83,14 +87,18 @@ def run(args: Args) -> int:
     config = args.config
     config.check()
     # A wrong name must not leave a folder behind.
-    load_amplifier(config, games.load(config.game))
+    game = games.load(config.game)
+    load_amplifier(config, game)
     losses.load(config.distil)
     folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
     announce_devices()
     source = _find_source(args.from_, folder) if args.from_ else None
     if folder.exists():
         _check_same(folder, config)
-    else:
+    dry_run.check(config, game, folder)
+    if args.dry_run:
+        return dry_run.run(config, game, folder, args.json)
+    if not folder.exists():
         folder.create(config)
     say(f"run: {folder.path}")
     with folder.lock(), _stop_on_signal() as stop:
@@ -101,7 +109,8 @@ def run(args: Args) -> int:
                 show(line)
                 write(line)
 
-            finished = train(folder, config, watch, stop, source)
+            with out_of_memory.advise(lambda: _less_memory(config, game, folder)):
+                finished = train(folder, config, watch, stop, source)
     metrics = folder.read_metrics()
     last = metrics[-1] if metrics else {}
     step = checkpoint_steps(folder.path)[-1]
@@ -115,6 +124,16 @@ def run(args: Args) -> int:
         counts = {name: last.get(name) for name in ("iteration", "step", "games", "seconds")}
         print_json({"run_dir": str(folder.path), "finished": finished, **counts})
     return 0 if finished else INTERRUPTED
+
+
+def _less_memory(config: RunConfig, game: Any, folder: RunFolder) -> str:
+    advice = preflight.advice(config, game, preflight.machine(folder.path))
+    if not checkpoint_steps(folder.path):
+        return f"{advice}, with another --run-dir"
+    return (
+        f"{advice}; a run keeps its settings, so go on from its weights: selfplay train --from "
+        f"{folder.path} --run-dir NEW, with the settings of your choice"
+    )
 
 
 def _check_same(folder: RunFolder, config: RunConfig) -> None:

@@ -1,0 +1,131 @@
+"""`selfplay train --dry-run`, and the short check at the start of every `train`."""
+
+from typing import Any, NamedTuple
+
+from games.game import Game
+from scripts.console import print_json, say
+from training import preflight
+from training.config import RunConfig
+from training.preflight import Machine, Needs, in_words
+from training.rehearsal import Rehearsal, rehearse
+from training.run_folder import RunFolder
+
+SECONDS = 5.0  # of measurement
+GOALS = (10_000, 100_000, 1_000_000)  # games
+
+
+class Outlook(NamedTuple):
+    """What a run comes to at its limit; None if it has none."""
+
+    hours: float | None
+    iterations: float | None
+    disk_bytes: int
+
+
+def check(config: RunConfig, game: Game[Any], folder: RunFolder) -> None:
+    """Says what the run asks for. Raises ValueError if it cannot work here."""
+    has = preflight.machine(folder.path)
+    say(preflight.summary(preflight.needs(config, game, has), has))
+    _refuse(preflight.problems(config, game, has))
+
+
+def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) -> int:
+    """Compiles and measures for a few seconds, prints what the run will take; returns 0.
+
+    Raises:
+      ValueError: it cannot work here.
+    """
+    has = preflight.machine(folder.path)
+    floor = preflight.needs(config, game, has)
+    say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
+    found = rehearse(config, game, SECONDS)
+    need = preflight.scaled(floor, found.scale(floor))
+    outlook = foresee(config, game, need, found)
+    if as_json:
+        print_json(
+            {"needs": need._asdict(), "machine": has._asdict(), "rehearsal": found._asdict()}
+            | {"outlook": outlook._asdict(), "hours_to_games": _hours_to_games(found)}
+        )
+    else:
+        print(describe(config, need, has, found, outlook))
+    refused = preflight.problems(config, game, has, found.scale(floor))
+    if has.disk_bytes is not None and outlook.disk_bytes > has.disk_bytes:
+        refused.append(
+            f"the whole run needs {in_words(outlook.disk_bytes)} of disk, and there is "
+            f"{in_words(has.disk_bytes)}: free some, name another --run-dir, or lower "
+            "--replay.capacity or raise --checkpoint.keep-every"
+        )
+    _refuse(refused)
+    return 0
+
+
+def foresee(config: RunConfig, game: Game[Any], need: Needs, found: Rehearsal) -> Outlook:
+    """Returns what the run comes to at its limit; disk for the full ring where it has none."""
+    iterations = _iterations(config, found)
+    rows = float(config.replay.capacity)
+    steps = 0.0
+    if iterations is not None:
+        positions = iterations * config.self_play.batch * config.self_play.plies_per_call
+        rows = positions if config.replay.keep == "all" else min(rows, positions)
+        steps = positions * config.replay.reuse / config.learner.batch
+    disk = preflight.checkpoints_kept(config, steps) * need.checkpoint
+    disk += int(rows * preflight.row_bytes(game) * found.compressed)
+    hours = None if iterations is None else iterations * found.iteration_s / 3600
+    return Outlook(hours, iterations, disk)
+
+
+def describe(
+    config: RunConfig, need: Needs, has: Machine, found: Rehearsal, outlook: Outlook
+) -> str:
+    """Returns the dry run's result for a person."""
+    device = in_words(has.device_bytes) if has.device_bytes else "that of the host"
+    positions = config.self_play.batch * config.self_play.plies_per_call
+    steps = positions * config.replay.reuse / config.learner.batch
+    kept = preflight.checkpoints_kept(config)
+    lines = [
+        f"device memory   {has.players} devices; on each: tree {in_words(need.tree)}, rest of "
+        f"self-play {in_words(need.play)}",
+        f"                weights {in_words(need.weights)}, a training step "
+        f"{in_words(need.train)}; there is {device}",
+        f"host memory     replay {in_words(need.replay)}; there is {_or_unknown(has.host_bytes)}",
+        f"disk            {in_words(outlook.disk_bytes)} at most: {kept} checkpoints of "
+        f"{in_words(need.checkpoint)} and the replay; there is {_or_unknown(has.disk_bytes)}",
+        f"compilation     {found.compile_s:.1f} s here; it comes from a cache the next time",
+        f"an iteration    {found.iteration_s:.2f} s: self-play {found.call_s:.2f} s, "
+        f"{steps:.3g} training steps of {1000 * found.step_s:.3g} ms",
+        f"speed           {found.positions_per_s:,.0f} positions/s, {found.games_per_s:,.1f} "
+        f"games/s of {found.game_plies:.0f} plies (a random game's), without evaluation",
+    ]
+    hours = [f"{games:,}: {_hours(found, games):.3g}" for games in GOALS]
+    lines.append(f"hours to games  {'; '.join(hours)}")
+    if outlook.iterations is not None and outlook.hours is not None:
+        played = outlook.iterations * positions
+        lines.append(
+            f"at its limit    {outlook.hours:.3g} hours, {outlook.iterations:,.0f} iterations, "
+            f"{played / found.game_plies:,.0f} games, {played:,.0f} positions"
+        )
+    return "\n".join(lines)
+
+
+def _iterations(config: RunConfig, found: Rehearsal) -> float | None:
+    limits = [float(config.iterations)] if config.iterations else []
+    if config.minutes:
+        limits.append(max(60 * config.minutes - found.compile_s, 0.0) / found.iteration_s)
+    return min(limits, default=None)
+
+
+def _hours(found: Rehearsal, games: int) -> float:
+    return (found.compile_s + games / found.games_per_s) / 3600
+
+
+def _hours_to_games(found: Rehearsal) -> dict[str, float]:
+    return {str(games): _hours(found, games) for games in GOALS}
+
+
+def _or_unknown(count: int | None) -> str:
+    return "an unknown amount" if count is None else in_words(count)
+
+
+def _refuse(found: list[str]) -> None:
+    if found:
+        raise ValueError(f"this run cannot work here: {'; '.join(found)}")

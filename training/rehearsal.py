@@ -1,0 +1,150 @@
+"""A few seconds of a run that leaves nothing behind: what it takes to compile, how fast it will be.
+
+Self-play is played for real, by a fresh network. Training is timed on blank rows, which take as
+long as others. How long a game is must come from random play: few games end in seconds.
+"""
+
+import io
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.game import Game
+from selfplay import devices, self_play
+from selfplay.self_play import Trajectory
+from training import learner
+from training.config import RunConfig
+from training.learner import Minibatch
+from training.players import network_of
+from training.preflight import Needs, Scale
+
+RANDOM_GAMES = 64
+LEAST_CALLS = 2  # of each kind that is timed
+
+
+class Rehearsal(NamedTuple):
+    """What was measured. Times in seconds, sizes in bytes."""
+
+    compile_s: float  # of self-play and the training step
+    play_bytes: int  # on each device that plays, during a call, its tree included
+    train_bytes: int  # on each device that trains, during a step
+    call_s: float  # a self-play call
+    step_s: float  # a training step
+    iteration_s: float  # a call, and the training steps that its plies allow
+    positions_per_s: float  # of the whole loop, without evaluation and saving
+    games_per_s: float  # likewise, were games as long as at random
+    game_plies: float  # of a game at random
+    compressed: float  # share of a replay row that is left on disk
+
+    def scale(self, floor: Needs) -> Scale:
+        """Returns by how much the compiler's plans exceed the floors of the same settings."""
+        return Scale(
+            max(self.play_bytes - floor.tree, 0) / floor.play, self.train_bytes / floor.train
+        )
+
+
+def rehearse(config: RunConfig, game: Game[Any], seconds: float) -> Rehearsal:
+    """Compiles a run's self-play and training and runs them for `seconds`, or two calls of each."""
+    network = network_of(config, game)
+    key = jax.random.key(config.seed)
+    state = devices.to_learner(learner.init(network, config.learner, key))
+    folded = jax.jit(network.fold)(state.average_params, state.average_batch_stats)
+    variables = devices.replicate(folded)
+    games = self_play.start(game, config.self_play, key)
+    rows, horizon = _blank_rows(game, config.learner.batch), jnp.float32(1e9)
+
+    began = time.perf_counter()
+    play = self_play.make_play(game, network.evaluate, config.self_play, config.search)
+    playing = play.lower(variables, games, key).compile()  # type: ignore[attr-defined]
+    step = learner.make_train_step(network, game, config.learner)
+    training = step.lower(state, rows, horizon).compile()  # type: ignore[attr-defined]
+    compile_s = time.perf_counter() - began
+
+    trajectory: Any = None
+
+    def call() -> None:
+        nonlocal games, trajectory
+        games, trajectory = playing(variables, games, key)
+        trajectory = jax.device_get(trajectory)
+
+    def train() -> None:
+        nonlocal state
+        state, _ = jax.block_until_ready(training(state, rows, horizon))
+
+    call_s, step_s = (_seconds(work, seconds / 2) for work in (call, train))
+    positions = config.self_play.batch * config.self_play.plies_per_call
+    iteration_s = call_s + step_s * positions * config.replay.reuse / config.learner.batch
+    game_plies = random_game_plies(game, key)
+    return Rehearsal(
+        compile_s=compile_s,
+        play_bytes=_planned(playing),
+        train_bytes=_planned(training),
+        call_s=call_s,
+        step_s=step_s,
+        iteration_s=iteration_s,
+        positions_per_s=positions / iteration_s,
+        games_per_s=positions / iteration_s / game_plies,
+        game_plies=game_plies,
+        compressed=_compressed(trajectory),
+    )
+
+
+def random_game_plies(game: Game[Any], key: jax.Array) -> float:
+    """Returns the mean number of plies of games played uniformly at random."""
+
+    def ply(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
+        logits = jnp.where(state.legal_action_mask, 0.0, -jnp.inf)
+        # Of an ended game the action is meaningless, and the step changes nothing.
+        after = jax.vmap(game.step)(state, jax.random.categorical(key, logits))
+        return after, (~state.terminated).sum()
+
+    @jax.jit
+    def play(key: jax.Array) -> jax.Array:
+        state = jax.vmap(game.init)(jax.random.split(key, RANDOM_GAMES))
+        plies = jax.lax.scan(ply, state, jax.random.split(key, game.max_plies))[1]
+        return plies.sum() / RANDOM_GAMES
+
+    return float(play(key))
+
+
+def _blank_rows(game: Game[Any], count: int) -> Minibatch:
+    observation = jax.eval_shape(lambda key: game.observe(game.init(key)), jax.random.key(0))
+    rows = {
+        "observation": np.zeros((count, *observation.shape), observation.dtype),
+        "legal_action_mask": np.ones((count, game.num_actions), bool),
+        "policy_target": np.full((count, game.num_actions), 1 / game.num_actions, np.float16),
+        "outcome": np.zeros(count, np.float32),
+        "root_value": np.zeros(count, np.float32),
+        "weight": np.ones(count, np.float32),
+        "symmetry": np.zeros(count, np.int32),
+    }
+    return Minibatch(**devices.split_rows(rows))
+
+
+def _seconds(work: Callable[[], None], least: float) -> float:
+    """Returns the seconds that `work` takes, the mean of as many runs as fill `least` seconds."""
+    work()  # the first one warms up
+    runs = 0
+    began = time.perf_counter()
+    while runs < LEAST_CALLS or time.perf_counter() - began < least:
+        work()
+        runs += 1
+    return (time.perf_counter() - began) / runs
+
+
+def _planned(compiled: Any) -> int:
+    """Returns the bytes that the compiler plans for a call, beside its arguments."""
+    plan = compiled.memory_analysis()
+    new = plan.output_size_in_bytes - plan.alias_size_in_bytes  # donated arguments are written over
+    return int(plan.temp_size_in_bytes + new)
+
+
+def _compressed(trajectory: Trajectory) -> float:
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **trajectory._asdict())
+    share: float = file.tell() / sum(column.nbytes for column in trajectory)
+    return min(share, 1.0)  # above 1 where the file's own headers outweigh a few rows
