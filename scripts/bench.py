@@ -79,7 +79,6 @@ def run(args: Args) -> int:
         )
     if found:
         raise ValueError("; ".join(found))
-    theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
     batch = args.batch or config_module.preset(args.preset, args.game).self_play.batch
     announce_devices()
     check_memory(args, game, batch)
@@ -107,6 +106,7 @@ def check_memory(args: Args, game: Game[Any], batch: int) -> None:
 
 
 def _run(args: Args, game: Game[Any], batch: int) -> int:
+    theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
     result = measure(game, args.network, args.search, batch, args.rounds)
     head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
     result = head | {"simulations": args.search.simulations} | result
