@@ -181,7 +181,6 @@ class Run:
         self.folder.check_held()
         self.progress.seconds, self.started = self.seconds(), time.monotonic()
         first_row, rows = self.replay.take_unsaved()
-        line = dict(self.pending_metrics or {})
         counters = dataclasses.asdict(self.progress) | {
             "rows": self.replay.total,
             "replay_oldest_kept": 0
@@ -190,14 +189,11 @@ class Run:
             "acting_step": call.acting.step,
         }
         acting = (call.acting.params, call.acting.batch_stats)
-        held = Snapshot(state, acting, call.before, self.recorder.pending, counters)
+        held = Snapshot(
+            state, acting, call.before, self.recorder.pending, counters, self.pending_metrics
+        )
         self.store.best = self.progress.best_step
-        logs = {
-            "sizes": self.folder.log_sizes(),
-            "losses": line.pop("losses", []),  # of the line that is not in the log yet
-            "line": line,
-        }
-        packed = snapshot.pack(held, self.progress.step)._replace(logs=logs)
+        packed = snapshot.pack(held, self.progress.step, self.folder.log_sizes())
         self.store.save(packed, first_row, rows)
 
     # ---- beginning and going on ---------------------------------------------------------------
@@ -234,18 +230,12 @@ class Run:
             saved.chunks,
         ):
             self.tell(notice)
-        if saved.logs.get("line"):
-            losses = [
-                {name: np.float32(value) for name, value in measured.items()}
-                for measured in saved.logs["losses"]
-            ]
-            self.pending_metrics = saved.logs["line"] | {"losses": losses}
         self.replay.restore(self.store.replay_folder, rows)
         shapes = jax.eval_shape(
             lambda key: learner.init(self.network, self.config.learner, key), self.key(INIT, 0)
         )
         held = snapshot.unpack(saved, shapes, self.open_games())
-        self.recorder = Recorder(held.pending)
+        self.recorder, self.pending_metrics = Recorder(held.pending), held.line
         acting = Weights(*held.acting, acting_step)
         return held.state, self.amplify(self.progress.iteration, acting, held.games)
 
