@@ -92,34 +92,45 @@ def run(args: Args) -> int:
     losses.load(config.distil)
     folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
     announce_devices()
-    source = _find_source(args.from_, folder) if args.from_ else None
-    if folder.exists():
-        _check_same(folder, config)
+    if not folder.exists():
+        folder.check_free()  # before the lock makes it
+    source = _find_source(args.from_, folder)
     dry_run.check(config, game, folder)
     if args.dry_run:
+        if folder.exists():
+            _check_same(folder, config)
         return dry_run.run(config, game, folder, args.json)
-    if not folder.exists():
-        folder.create(config)
     say(f"run: {folder.path}")
     with folder.lock(), _stop_on_signal() as stop:
-        folder.write_config(config)  # limits may have changed
+        if folder.exists():
+            _check_same(folder, config)
+            folder.write_config(config)  # limits may have changed
+        else:
+            folder.create(config, f"{source[0].path}@{source[1]}" if source else "")
         with _display(config) as show, _tensorboard(folder, config) as write:
+            last: dict[str, Any] = {}
 
             def watch(line: dict[str, Any]) -> None:
+                if line["kind"] == "notice":
+                    say(f"note: {line['text']}")
+                    return
+                last.update(line)
                 show(line)
                 write(line)
 
             with out_of_memory.advise(lambda: _less_memory(config, game, folder)):
                 finished = train(folder, config, watch, stop, source)
-    metrics = folder.read_metrics()
-    last = metrics[-1] if metrics else {}
+    last = last or (folder.read_metrics() or [{}])[-1]
     step = checkpoint_steps(folder.path)[-1]
     if finished:
         by_iterations = config.iterations and last.get("iteration") == config.iterations
         limit = "--iterations" if by_iterations else "--minutes"
         say(f"done: {folder.path} reached its limit at step {step}; raise {limit} to go on")
     else:
-        say(f"interrupted: {folder.path} is saved at step {step}; the same command goes on")
+        say(
+            f"interrupted: {folder.path} is saved at step {step}; "
+            f"selfplay train --run-dir {folder.path} goes on"
+        )
     if args.json:
         counts = {name: last.get(name) for name in ("iteration", "step", "games", "seconds")}
         print_json({"run_dir": str(folder.path), "finished": finished, **counts})
@@ -150,10 +161,18 @@ def _split_source(text: str) -> tuple[str, str]:
     return (path, step) if at else (text, "")
 
 
-def _find_source(text: str, folder: RunFolder) -> tuple[RunFolder, int]:
+def _find_source(text: str, folder: RunFolder) -> tuple[RunFolder, int] | None:
+    """Returns where a new run's weights come from: of a run that is there, what it began with."""
     path, step = _split_source(text)
     if folder.exists():
-        raise ValueError(f"--from starts a new run, but {folder.path} holds one already")
+        began = folder.source()
+        if text and text not in (began, _split_source(began)[0]):
+            raise ValueError(f"--from starts a new run, but {folder.path} holds one already")
+        path, step = _split_source(began)
+    if not path:
+        return None
+    if folder.exists() and checkpoint_steps(folder.path):
+        return None  # it has weights of its own
     steps = checkpoint_steps(path)
     if not steps:
         raise ValueError(f"--from {text}: {path} has no checkpoint")

@@ -88,6 +88,11 @@ def append_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) 
         file.write(_text(path, records))
 
 
+def to_lines(records: Iterable[GameRecord]) -> str:
+    """Returns the text of records, a JSON line each."""
+    return _text("", records)
+
+
 def read_records(path: str | os.PathLike[str], plug_in: str = "") -> list[GameRecord]:
     """Returns the games of a file, each replayed by its game's rules; see `scan_records`.
 

@@ -5,35 +5,50 @@ A checkpoint is a folder `checkpoints/<step>/`:
 - `train_state/`: weights, averages and optimizer, by orbax;
 - `games.npz`: the games in flight and their plies so far;
 - `counters.json`: iteration, rows, seconds and the like;
+- `config.json`: a copy of the run's, should that be damaged;
+- `logs.json`: the sizes of the logs, and the line that they do not have yet;
 - `manifest.json`: the SHA-256 of each of these files and of the replay chunks that belong to them,
   written last. Orbax does not check tensor data, so a folder is trusted only if it matches.
 
-It is written beside its place and renamed when whole, by a thread of its own: a run that is killed
-at any moment finds its last whole checkpoint again.
+It is written beside its place, brought to the disk and renamed when whole, by a thread of its own:
+a run that is killed at any moment finds its last whole checkpoint again.
 """
 
 import concurrent.futures
 import dataclasses
 import hashlib
 import json
-import os
+import math
 import pathlib
 import shutil
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from selfplay import json_lines
 from selfplay.record import Sample
-from training import replay
+from training import durable, npz, replay
+from training.durable import PARTIAL
 
 FORMAT_VERSION = 1
-PARTIAL, OLD = ".partial", ".old"
+OLD, REMOVED = ".old", ".removed"
+MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
+CONFIG = "config.json"
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be trusted or does not fit; the message says what to do."""
+
+
+class DamagedError(CheckpointError):
+    """A checkpoint that is not as it was written; an older one may do."""
+
+
+class NonFiniteError(RuntimeError):
+    """NaN or infinity where a number must be; the message says where, and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +81,8 @@ class Checkpoint(NamedTuple):
     train_state: dict[str, np.ndarray]  # by `flatten`
     games: dict[str, np.ndarray]
     counters: dict[str, Any]  # JSON
+    logs: dict[str, Any] = {}  # noqa: RUF012 - a default that is never changed; see training/run.py
+    chunks: frozenset[str] = frozenset()  # names of the replay chunks that belong to it
 
 
 class CheckpointStore:
@@ -77,17 +94,14 @@ class CheckpointStore:
         self.replay_folder = run_folder.absolute() / "replay"
         self.config = config or CheckpointConfig()
         self.best: int | None = None  # a step that retention must keep
+        self.sync_logs: Callable[[], None] = lambda: None  # called before a save counts
         self._chunk_hashes: dict[str, str] = {}
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
         self._saving: concurrent.futures.Future[None] | None = None
 
     def steps(self) -> list[int]:
-        """Returns the steps that have a checkpoint, oldest first."""
-        return sorted(
-            int(path.name)
-            for path in self.folder.glob("*")
-            if path.name.isdigit() and (path / "manifest.json").exists()
-        )
+        """Returns the steps that have a checkpoint, whole or damaged, oldest first."""
+        return sorted(int(p.name) for p in self.folder.glob("*") if p.name.isdecimal())
 
     def load(self, step: int, with_replay: bool = True) -> Checkpoint:
         """Returns the checkpoint of `step`, every file checked first.
@@ -106,26 +120,28 @@ class CheckpointStore:
             raise CheckpointError(f"{error}{advice}") from None
 
     def _load(self, folder: pathlib.Path, step: int, with_replay: bool) -> Checkpoint:
-        manifest = _read_json(folder / "manifest.json")
-        if manifest.get("format_version") != FORMAT_VERSION:
-            raise CheckpointError(
-                f"{folder} has format {manifest.get('format_version')}, this version reads "
-                f"{FORMAT_VERSION}: use the version of selfplay that wrote it"
-            )
+        manifest = _read_manifest(folder)
         _verify(folder, manifest["files"])
         if with_replay:
             _verify(self.replay_folder, manifest["replay"])
             self._chunk_hashes = dict(manifest["replay"])
-        with np.load(folder / "games.npz", allow_pickle=False) as file:
-            games = {name: file[name] for name in file.files}
-        state = ocp.load(folder / "train_state")
-        return Checkpoint(step, state, games, _read_json(folder / "counters.json"))
+        try:
+            _check_size(folder / "train_state")
+            state = ocp.load(folder / "train_state")
+            games = npz.read(folder / "games.npz")
+            counters = _read_json(folder / "counters.json")
+            logs = _read_json(folder / "logs.json") if "logs.json" in manifest["files"] else {}
+        except Exception as error:  # files as they were written, but not by us
+            raise DamagedError(f"{folder} is not a checkpoint of ours: {error}") from error
+        chunks = frozenset(manifest["replay"])
+        return Checkpoint(step, state, games, counters, logs, chunks)
 
     def save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
         """Starts saving; `rows`, numbered from `first_row`, become a replay chunk first.
 
         Leaves may be device arrays: they are fetched by the saving thread. Waits for an earlier
-        save, and raises what that one met.
+        save, and raises what that one met: `WriteError`, or `NonFiniteError`, as no state with
+        NaN or infinity in it is ever saved.
         """
         self.wait()
         self._saving = self._thread.submit(self._save, checkpoint, first_row, rows)
@@ -136,19 +152,46 @@ class CheckpointStore:
             saving, self._saving = self._saving, None
             saving.result()
 
+    def close(self) -> None:
+        """Ends the saving thread, after the save that it is at."""
+        self._thread.shutdown()
+
+    def set_aside(self, step: int, folder: pathlib.Path) -> None:
+        """Moves a checkpoint that cannot be loaded to `folder`."""
+        (self.folder / str(step)).rename(folder / f"checkpoint-{step}")
+
     def _save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
+        final = self.folder / str(checkpoint.step)
+        state = jax.tree.map(np.asarray, checkpoint.train_state)
+        _check_finite(state, checkpoint.step)
+        with durable.writing(final):
+            self._write(final, checkpoint, state, first_row, rows)
+            self._apply_retention()
+
+    def _write(
+        self,
+        final: pathlib.Path,
+        checkpoint: Checkpoint,
+        state: dict[str, np.ndarray],
+        first_row: int,
+        rows: Sample | None,
+    ) -> None:
+        self.sync_logs()
         if rows is not None:
             self.replay_folder.mkdir(parents=True, exist_ok=True)
             chunk = replay.write_chunk(self.replay_folder, first_row, rows)
             self._chunk_hashes[chunk.name] = _sha256(chunk)
-        final = self.folder / str(checkpoint.step)
         partial = final.with_name(final.name + PARTIAL)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        ocp.save(partial / "train_state", jax.tree.map(np.asarray, checkpoint.train_state))
+        ocp.save(partial / "train_state", state)
         games = {name: np.asarray(value) for name, value in checkpoint.games.items()}
         np.savez(partial / "games.npz", allow_pickle=False, **games)
         _write_json(partial / "counters.json", checkpoint.counters)
+        _write_json(partial / "logs.json", jax.device_get(checkpoint.logs))
+        config = self.folder.parent / CONFIG
+        if config.exists():
+            shutil.copy(config, partial / CONFIG)
         files = sorted(path for path in partial.rglob("*") if path.is_file())
         manifest = {
             "format_version": FORMAT_VERSION,
@@ -156,8 +199,8 @@ class CheckpointStore:
             "replay": self._chunks_since(checkpoint.counters["replay_oldest_kept"]),
         }
         _write_json(partial / "manifest.json", manifest)
+        durable.sync_tree(partial)
         _put_in_place(partial, final)
-        self._apply_retention()
 
     def _chunks_since(self, row: int) -> dict[str, str]:
         """Returns the hashes of the chunks that hold row `row` or a later one."""
@@ -172,7 +215,9 @@ class CheckpointStore:
             marks = {step // self.config.keep_every: step for step in reversed(steps)}
             kept |= set(marks.values())
         for step in set(steps) - kept:
-            shutil.rmtree(self.folder / str(step))
+            # Renamed first: a kill must not leave half a checkpoint under its name.
+            removed = (self.folder / str(step)).rename(self.folder / f"{step}{REMOVED}")
+            shutil.rmtree(removed)
         # A resume may start from any of the newest checkpoints.
         counters = [_read_json(self.folder / str(step) / "counters.json") for step in newest]
         oldest = min(count["replay_oldest_kept"] for count in counters)
@@ -191,8 +236,10 @@ def recover(run_folder: pathlib.Path) -> None:
             shutil.rmtree(old)
         else:
             old.rename(final)
-    for partial in folder.glob(f"*{PARTIAL}"):
-        shutil.rmtree(partial)
+    for left in (*folder.glob(f"*{PARTIAL}"), *folder.glob(f"*{REMOVED}")):
+        shutil.rmtree(left)
+    for chunk in (run_folder / "replay").glob(f"*{PARTIAL}"):
+        chunk.unlink()
 
 
 def flatten(tree: Any) -> dict[str, Any]:
@@ -205,12 +252,15 @@ def unflatten(template: Any, leaves: dict[str, Any]) -> Any:
     """Returns a tree of `template`'s structure with the given leaves.
 
     Raises:
-      CheckpointError: a leaf is missing, unknown, or of another shape; says which.
+      CheckpointError: a leaf is missing, unknown, or of another shape or dtype; says which.
     """
     wanted = flatten(template)
     wrong = sorted(wanted.keys() ^ leaves.keys())
     wrong += [
-        name for name in wanted if name in leaves and wanted[name].shape != leaves[name].shape
+        name
+        for name in wanted
+        if name in leaves
+        and (wanted[name].shape, wanted[name].dtype) != (leaves[name].shape, leaves[name].dtype)
     ]
     if wrong:
         shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
@@ -220,13 +270,49 @@ def unflatten(template: Any, leaves: dict[str, Any]) -> Any:
     return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in wanted])
 
 
+def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    manifest = _read_json(path)
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder} has format {manifest.get('format_version')}, this version reads "
+            f"{FORMAT_VERSION}: use the version of selfplay that wrote it"
+        )
+    if unknown := manifest.keys() - {"format_version", "files", "replay"}:
+        raise DamagedError(f"{path} has unknown entries: {', '.join(sorted(unknown))}")
+    for part in ("files", "replay"):
+        hashes = manifest.get(part)
+        if not isinstance(hashes, dict) or not all(type(sha) is str for sha in hashes.values()):
+            raise DamagedError(f"{path} is damaged: it has no list of {part}")
+    there = {str(file.relative_to(folder)) for file in folder.rglob("*") if not file.is_dir()}
+    if extra := sorted(there - manifest["files"].keys() - {path.name}):
+        raise DamagedError(f"{folder / extra[0]} is not in the manifest")
+    if any(pathlib.PurePath(name).name != name for name in manifest["replay"]):
+        raise DamagedError(f"{path} is damaged: a replay chunk lies in no other folder")
+    return manifest
+
+
 def _verify(folder: pathlib.Path, hashes: dict[str, str]) -> None:
     for name, expected in hashes.items():
         path = folder / name
-        if not path.exists():
-            raise CheckpointError(f"{path} is missing")
+        if not path.is_file():
+            raise DamagedError(f"{path} is missing")
         if _sha256(path) != expected:
-            raise CheckpointError(f"{path} is damaged: its SHA-256 differs from the manifest's")
+            raise DamagedError(f"{path} is damaged: its SHA-256 differs from the manifest's")
+
+
+def _check_size(folder: pathlib.Path) -> None:
+    """Raises ValueError if the arrays would not fit in memory: their files may be far smaller."""
+    arrays = jax.tree.leaves(ocp.metadata(folder).metadata)
+    total = sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays)
+    if total > npz.largest():
+        raise ValueError(f"its arrays would take {total:,} bytes, more than fit in memory")
+
+
+def _check_finite(state: dict[str, np.ndarray], step: int) -> None:
+    for name, value in state.items():
+        if not np.isfinite(value).all():
+            raise NonFiniteError(f"{name} is not finite at step {step}: that state is not saved")
 
 
 def _put_in_place(partial: pathlib.Path, final: pathlib.Path) -> None:
@@ -236,6 +322,7 @@ def _put_in_place(partial: pathlib.Path, final: pathlib.Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
         final.rename(old)
     partial.rename(final)
+    durable.sync(final.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -245,17 +332,18 @@ def _sha256(path: pathlib.Path) -> str:
 
 
 def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
-    with path.open("w") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_text(json.dumps(value, indent=1, default=float))
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise DamagedError(f"{path} is missing: there is no whole checkpoint there")
+    if path.stat().st_size > MAX_JSON:
+        raise DamagedError(f"{path} is damaged: it has {path.stat().st_size:,} bytes")
     try:
-        value: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing: there is no whole checkpoint there") from None
+        value = json_lines.parse(path.read_text(), str(path))
     except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from None
+        raise DamagedError(f"{path} is damaged: {error}") from None
+    if not isinstance(value, dict):
+        raise DamagedError(f"{path} is damaged: it holds no JSON object")
     return value

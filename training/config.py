@@ -16,6 +16,7 @@ from training.replay import ReplayConfig
 Preset = Literal["quick", "gpu"]
 # Fields that a resumed run may change: they do not change what is computed.
 FREE = ("minutes", "iterations", "checkpoint", "tensorboard")
+FREE_FIELDS = ("learner.on_nan", "learner.rollback_rate")  # they matter from the next NaN on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +127,7 @@ def differences(stored: RunConfig, wanted: RunConfig) -> list[str]:
     return [
         f"{name}: {old[name]!r} in the run, {new[name]!r} asked for"
         for name in old
-        if old[name] != new[name] and name.partition(".")[0] not in FREE
+        if old[name] != new[name] and not (name.partition(".")[0] in FREE or name in FREE_FIELDS)
     ]
 
 

@@ -46,6 +46,11 @@ class LearnerConfig:
     AlphaGo Zero: 0."""
     average_decay: float = 0.99
     """Of the moving average of the weights, which plays and is evaluated. AlphaGo Zero: 0."""
+    on_nan: Literal["stop", "rollback"] = "stop"
+    """When a loss or weight is NaN or infinite: stop, or go back to the last save at a lower rate,
+    three times at most."""
+    rollback_rate: float = 0.5
+    """Factor on the learning rate at each such rollback."""
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
@@ -63,6 +68,8 @@ class LearnerConfig:
             (self.value_weight >= 0, "value_weight", "at least 0"),
             (0 <= self.root_value_weight <= 1, "root_value_weight", "between 0 and 1"),
             (0 <= self.average_decay < 1, "average_decay", "at least 0 and below 1"),
+            (self.on_nan in ("stop", "rollback"), "on_nan", "stop or rollback"),
+            (0 < self.rollback_rate < 1, "rollback_rate", "above 0 and below 1"),
         ]
         return [
             f"learner.{name} must be {wanted}, got {getattr(self, name)!r}"

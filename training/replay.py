@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from selfplay.record import Sample
+from training import durable, npz
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,11 +67,12 @@ class ReplayBuffer:
         self._unsaved.append(rows)
         self._append(rows)
 
-    def window(self) -> int:
-        """Returns the number of newest rows that `sample` draws from."""
+    def window(self, total: int | None = None) -> int:
+        """Returns the number of newest rows that `sample` draws from (when it held `total`)."""
+        total = self.total if total is None else total
         first, growth = self.config.min_rows, self.config.window_growth
-        wanted = 1 + self.config.window_scale * ((self.total / first) ** growth - 1) / growth
-        return min(self.total, self.config.capacity, max(first, int(first * wanted)))
+        wanted = 1 + self.config.window_scale * ((total / first) ** growth - 1) / growth
+        return min(total, self.config.capacity, max(first, int(first * wanted)))
 
     def steps_allowed(self, minibatch: int) -> int:
         """Returns how many training steps of `minibatch` rows the rows so far allow."""
@@ -78,12 +80,17 @@ class ReplayBuffer:
             return 0
         return int(self.total * self.config.reuse) // minibatch
 
-    def sample(self, rng: np.random.Generator, count: int) -> Sample:
-        """Draws rows from the window, uniformly and with replacement."""
+    def sample(self, rng: np.random.Generator, count: int, total: int | None = None) -> Sample:
+        """Draws rows from the window, uniformly and with replacement.
+
+        Args:
+          total: draw as when the buffer held so many rows; those overwritten since are left out.
+        """
         if self._columns is None:
             raise ValueError("the replay buffer is empty: nothing to sample")
-        newest = self.total - 1 - rng.integers(0, self.window(), count)
-        places = newest % self.config.capacity
+        total = self.total if total is None else total
+        rows = total - 1 - rng.integers(0, self.window(total), count)
+        places = rows[rows >= self.total - self.config.capacity] % self.config.capacity
         return Sample(*(column[places] for column in self._columns))
 
     def take_unsaved(self) -> tuple[int, Sample | None]:
@@ -96,6 +103,8 @@ class ReplayBuffer:
 
     def restore(self, folder: pathlib.Path, total: int) -> None:
         """Fills the ring from the chunks of `folder`, up to row `total`.
+
+        The chunks are as `training/checkpoint.py` has checked them.
 
         Raises:
           ValueError: rows are missing, or a chunk cannot be read.
@@ -119,6 +128,12 @@ class ReplayBuffer:
             self._columns = Sample(
                 *(np.zeros((capacity, *column.shape[1:]), column.dtype) for column in rows)
             )
+        for held, column in zip(self._columns, rows, strict=True):
+            if (held.dtype, held.shape[1:]) != (column.dtype, column.shape[1:]):
+                raise ValueError(
+                    f"replay rows of {column.dtype}{column.shape[1:]} do not go with the others, "
+                    f"of {held.dtype}{held.shape[1:]}"
+                )
         count = len(rows.ply)
         places = np.arange(self.total, self.total + count)[-capacity:] % capacity
         for held, column in zip(self._columns, rows, strict=True):
@@ -140,17 +155,17 @@ def write_chunk(folder: pathlib.Path, first: int, rows: Sample) -> pathlib.Path:
     """Writes one chunk whole or not at all; returns its path."""
     last = first + len(rows.ply) - 1
     path = folder / f"{first:012d}-{last:012d}.npz"
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **rows._asdict())
-    partial.replace(path)
+    durable.write_whole(
+        path, lambda file: np.savez_compressed(file, allow_pickle=False, **rows._asdict())
+    )
     return path
 
 
 def read_chunk(path: pathlib.Path) -> Sample:
-    """Reads a chunk. Raises ValueError when it is not one."""
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return Sample(**{name: file[name] for name in Sample._fields})
-    except Exception as error:  # a damaged zip raises many kinds
-        raise ValueError(f"{path} is not a readable replay chunk: {error}") from error
+    """Reads a chunk. Raises ValueError when it is not one, or not of the rows in its name."""
+    found = npz.read(path)
+    first, _, last = path.stem.partition("-")
+    count = int(last) - int(first) + 1
+    if found.keys() != set(Sample._fields) or any(c.shape[:1] != (count,) for c in found.values()):
+        raise ValueError(f"{path} is damaged: it does not hold {count} replay rows")
+    return Sample(**found)

@@ -19,23 +19,22 @@ import games
 from games.game import Game
 from selfplay import devices, self_play
 from selfplay.record import FinishedGame, Recorder, Sample
-from selfplay.records import GameRecord, append_records
-from training import learner, losses, snapshot
-from training.checkpoint import Checkpoint, CheckpointStore, recover
+from selfplay.records import GameRecord, to_lines
+from training import guard, learner, losses, recovery, snapshot
+from training.checkpoint import Checkpoint, CheckpointStore, NonFiniteError, recover
 from training.config import RunConfig
 from training.evaluation import evaluate_run
 from training.learner import TrainState
 from training.losses import Minibatch
 from training.network import Network
 from training.players import load_amplifier, load_weights, network_of
+from training.progress import Progress, first_horizon
 from training.replay import ReplayBuffer
 from training.run_folder import RunFolder
 from training.snapshot import Snapshot
 
 # What randomness is for: every key is fold_in(fold_in(key(seed), purpose), i).
 INIT, OPEN, PLAY, SAMPLE, EVALUATE = range(5)
-# A run bounded by minutes fixes its schedule's horizon once this share of them has passed.
-HORIZON_FIXED_AT = 0.3
 NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
 
 Watch = Callable[[dict[str, Any]], None]
@@ -58,29 +57,6 @@ class Call(NamedTuple):
     trajectory: self_play.Trajectory
 
 
-@dataclasses.dataclass
-class Progress:
-    """What changes as the run goes on, apart from weights, games and replay."""
-
-    iteration: int = 0  # self-play calls recorded
-    step: int = 0  # training steps dispatched
-    games: int = 0
-    positions: int = 0  # plies played
-    seconds: float = 0.0  # up to the last save, over all processes
-    horizon: float = 0.0  # steps; 0 until it is fixed
-    trained_from: tuple[float, int] | None = None  # (seconds, step) from which speed is measured
-    iteration_seconds: float = 0.0  # of the last one, and of the last evaluation: the time that
-    evaluation_seconds: float = 0.0  # must be left for one more within the limit
-    best_step: int = 0
-    best_loss: float | None = None
-
-    @classmethod
-    def of(cls, counters: dict[str, Any]) -> "Progress":
-        """Returns the progress that a checkpoint's counters tell."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in counters.items() if name in names})
-
-
 class Run:
     """One run in this process: built from a folder, driven by `train`."""
 
@@ -91,9 +67,6 @@ class Run:
         self.amplifier = load_amplifier(config, self.game)
         self.play = self_play.make_amplified_play(self.game, self.amplifier, config.self_play)
         self.fold = jax.jit(self.network.fold)
-        self.train_step = learner.make_train_step(
-            self.network, self.game, config.learner, losses.load(config.distil)
-        )
         self.symmetries = len(self.game.symmetries())
         if config.learner.batch % devices.learner_mesh().size:
             raise ValueError(
@@ -101,11 +74,21 @@ class Run:
                 f"got {config.learner.batch}"
             )
         self.store = CheckpointStore(folder.path, config.checkpoint)
+        self.store.sync_logs = folder.sync_logs
         self.replay = ReplayBuffer(config.replay)
         self.recorder = Recorder()
         self.progress = Progress()
         self.started = time.monotonic()
         self.pending_metrics: dict[str, Any] | None = None
+        self.state: TrainState | None = None  # the newest one, for inspection
+
+    def make_train_step(self) -> None:
+        """Makes the training step, at the rate that the rollbacks so far have left."""
+        settings = self.config.learner
+        rate = settings.learning_rate * settings.rollback_rate**self.progress.rollbacks
+        settings = dataclasses.replace(settings, learning_rate=rate)
+        loss = losses.load(self.config.distil)
+        self.train_step = learner.make_train_step(self.network, self.game, settings, loss)
 
     def key(self, purpose: int, index: int) -> jax.Array:
         """Returns the key of one use of randomness."""
@@ -138,6 +121,11 @@ class Run:
     def record(self, call: Call) -> dict[str, Any]:
         """Waits for a call's plies; finished games go to the replay and a sample to disk."""
         trajectory = jax.device_get(call.trajectory)
+        try:
+            guard.check_plies(self.config.game, trajectory)
+        except NonFiniteError:
+            self.flush_metrics()  # knows the step at which it began
+            raise
         samples, finished = self.recorder.add(trajectory, call.acting.step)
         self.replay.add(samples)
         self.progress.games += len(finished)
@@ -167,6 +155,7 @@ class Run:
             state, measured = self.train_step(state, minibatch, horizon)
             metrics.append(measured)
             self.progress.step += 1
+        self.state = state
         return state, metrics
 
     def evaluation_due(self, ended: bool) -> bool:
@@ -189,6 +178,7 @@ class Run:
 
     def save(self, state: TrainState, call: Call) -> None:
         """Starts writing a checkpoint whose resume repeats `call`; the device goes on meanwhile."""
+        self.folder.check_held()
         self.progress.seconds, self.started = self.seconds(), time.monotonic()
         first_row, rows = self.replay.take_unsaved()
         counters = dataclasses.asdict(self.progress) | {
@@ -199,9 +189,12 @@ class Run:
             "acting_step": call.acting.step,
         }
         acting = (call.acting.params, call.acting.batch_stats)
-        held = Snapshot(state, acting, call.before, self.recorder.pending, counters)
+        held = Snapshot(
+            state, acting, call.before, self.recorder.pending, counters, self.pending_metrics
+        )
         self.store.best = self.progress.best_step
-        self.store.save(snapshot.pack(held, self.progress.step), first_row, rows)
+        packed = snapshot.pack(held, self.progress.step, self.folder.log_sizes())
+        self.store.save(packed, first_row, rows)
 
     # ---- beginning and going on ---------------------------------------------------------------
 
@@ -218,12 +211,7 @@ class Run:
             )
         state = devices.to_learner(state)
         before = self.open_games()
-        if self.config.learner.horizon_steps:
-            self.progress.horizon = self.config.learner.horizon_steps
-        elif self.config.iterations:
-            rows = self.config.iterations * self.config.self_play.batch
-            rows *= self.config.self_play.plies_per_call
-            self.progress.horizon = rows * self.config.replay.reuse / self.config.learner.batch
+        self.progress.horizon = first_horizon(self.config)
         return state, self.amplify(0, _averages(state, 0), before)
 
     def open_games(self) -> self_play.SelfPlayState:
@@ -233,28 +221,23 @@ class Run:
 
     def resume(self, saved: Checkpoint) -> tuple[TrainState, Call]:
         """Returns the state of a checkpoint and repeats the call that was in flight."""
-        rows, acting_step = saved.counters["rows"], saved.counters["acting_step"]
-        self.folder.discard_after(self.progress.iteration, rows)
+        counters = saved.counters
+        rows, acting_step = counters["rows"], counters["acting_step"]
+        for notice in self.folder.discard_after(
+            self.progress.iteration,
+            counters["replay_oldest_kept"],
+            saved.logs.get("sizes"),
+            saved.chunks,
+        ):
+            self.tell(notice)
         self.replay.restore(self.store.replay_folder, rows)
         shapes = jax.eval_shape(
             lambda key: learner.init(self.network, self.config.learner, key), self.key(INIT, 0)
         )
         held = snapshot.unpack(saved, shapes, self.open_games())
-        self.recorder = Recorder(held.pending)
+        self.recorder, self.pending_metrics = Recorder(held.pending), held.line
         acting = Weights(*held.acting, acting_step)
         return held.state, self.amplify(self.progress.iteration, acting, held.games)
-
-    def fix_horizon(self) -> None:
-        """Fixes the schedule's horizon once: for a run bounded by minutes, by its speed so far."""
-        progress, limit = self.progress, 60 * self.config.minutes
-        if progress.horizon or not limit:
-            return
-        if progress.trained_from is None and progress.step:
-            progress.trained_from = (self.seconds(), progress.step)
-        if progress.trained_from is not None and self.seconds() >= HORIZON_FIXED_AT * limit:
-            since, step = progress.trained_from
-            rate = (progress.step - step) / max(self.seconds() - since, 1e-3)
-            progress.horizon = progress.step + rate * max(limit - self.seconds(), 0.0)
 
     # ---- what a person sees -------------------------------------------------------------------
 
@@ -276,10 +259,25 @@ class Run:
             return
         line, self.pending_metrics = self.pending_metrics, None
         losses = jax.device_get(line.pop("losses"))
+        bad = guard.first_bad(losses)
+        if bad is not None:
+            raise self.blame(line["step"] - len(losses) + bad, line["rows"])
         if losses:
             means = {name: float(np.mean([row[name] for row in losses])) for name in losses[0]}
             line |= means
         self._emit(line)
+
+    def blame(self, step: int, total: int) -> NonFiniteError:
+        """Writes the minibatch of a training step, drawn from `total` rows, for inspection."""
+        path = self.folder.path / f"nan-{step}.npz"
+        rng = np.random.default_rng([self.config.seed, SAMPLE, step])
+        rows = self.replay.sample(rng, self.config.learner.batch, total)
+        guard.write_batch(path, rows, self.state)
+        return NonFiniteError(f"NaN or infinity at training step {step}, see {path}")
+
+    def tell(self, text: str) -> None:
+        """Tells the person who watches something that is no measurement."""
+        self.watch({"kind": "notice", "text": text})
 
     def _where(self) -> dict[str, Any]:
         progress = self.progress
@@ -305,7 +303,7 @@ class Run:
                 players=("self", "self"),
                 extra={"iteration": self.progress.iteration + 1, "game_id": game.game_id},
             )
-            append_records(self.folder.games / "self_play.jsonl", [record])
+            self.folder.logs["self_play"].append(to_lines([record]))
 
 
 def train(
@@ -320,28 +318,50 @@ def train(
     Args:
       folder: a run folder that exists and whose lock is held; one without a checkpoint begins,
         another goes on.
-      watch: called with each line of metrics.jsonl.
+      watch: called with each line of metrics.jsonl, and with `{"kind": "notice", "text": ...}`.
       source: a run and step whose weights a new run begins with.
 
     Returns:
       Whether the run reached its limits.
 
     Raises:
-      ValueError, CheckpointError, OSError: as the message says.
+      ValueError, CheckpointError, NonFiniteError, OSError: as the message says.
     """
-    run = Run(folder, config, watch)
-    recover(folder.path)
-    steps = run.store.steps()
-    if steps:
-        saved = run.store.load(steps[-1])
+    rollbacks = 0
+    while True:
+        run = Run(folder, config, watch)
+        try:
+            return _train(run, stop, source, rollbacks)
+        except NonFiniteError as error:
+            rollbacks = run.progress.rollbacks + 1
+            run.tell(guard.roll_back(error, config, run.store, rollbacks))
+        finally:
+            run.store.close()  # what is being saved is saved, whatever happened
+
+
+def _train(
+    run: Run,
+    stop: Callable[[], bool],
+    source: tuple[RunFolder, int] | None,
+    rollbacks: int,
+) -> bool:
+    """Trains until the limits, `stop()`, or a number that is not finite; see `train`."""
+    config = run.config
+    recover(run.folder.path)
+    saved = recovery.last_good(run.folder, run.store, run.tell)
+    if saved is not None:
         run.progress = Progress.of(saved.counters)
-        if run.finished():
+        if run.finished() and not saved.logs.get("line"):
             return True
+    run.progress.rollbacks = max(run.progress.rollbacks, rollbacks)
+    run.make_train_step()
+    if saved is not None:
         state, call = run.resume(saved)
     else:
+        run.folder.discard_after(0, 0, None, frozenset())  # a kill came before the first save
         state, call = run.begin(source)
         run.save(state, call)
-    ended, saved_at = False, time.monotonic()
+    ended, saved_at = run.finished(), time.monotonic()
     while not ended and not stop():
         began = time.monotonic()
         acting = _averages(state, run.progress.step)
@@ -350,7 +370,7 @@ def train(
         state, losses = run.distil(state)
         call = following
         run.progress.iteration += 1
-        run.fix_horizon()
+        run.progress.fix_horizon(run.seconds(), 60 * config.minutes)
         run.report(monitors, losses)
         run.progress.iteration_seconds = time.monotonic() - began
         ended = run.finished()

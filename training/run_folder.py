@@ -1,20 +1,25 @@
 """What lies where in a run's folder, and who may write to it.
 
     config.json      format_version, configuration, library versions, commit
-    metrics.jsonl    one line an iteration or evaluation
+    metrics.jsonl    one line an iteration or evaluation; older parts in metrics-<n>.jsonl
     checkpoints/     <step>/, see training/checkpoint.py
     replay/          <first>-<last>.npz, see training/replay.py
     games/           records of a sample of self-play, and of evaluation games
     report/          index.html and plots
     lock             held by the process that trains, with its name
-    discarded/       what was written after the save that a resume started from
+    nan-<step>.npz   the minibatch at which NaN or infinity came up, see training/guard.py
+    discarded/       what was written after the save that a resume started from, and checkpoints
+                     that are damaged; why.txt says which
 
 Nothing is erased except by the retention that the configuration states.
 """
 
 import contextlib
 import fcntl
+import functools
+import hashlib
 import importlib.metadata
+import itertools
 import json
 import os
 import pathlib
@@ -25,12 +30,16 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from selfplay import json_lines
 from training import config as config_module
-from training import replay
+from training import durable, replay
 from training.checkpoint import CheckpointError, recover
 from training.config import RunConfig
+from training.log import Log
 
 FORMAT_VERSION = 1
+MAX_CONFIG = 1 << 20  # bytes
+BEGUN = {"lock", "games", "config.json.partial"}  # what a kill while a run is made may leave
 LIBRARIES = ("selfplay", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "mctx", "numpy")
 
 
@@ -43,32 +52,46 @@ class RunFolder:
         self.metrics_file = self.path / "metrics.jsonl"
         self.games = self.path / "games"
         self.report = self.path / "report"
+        self.logs = {
+            "metrics": Log(self.metrics_file),
+            "self_play": Log(self.games / "self_play.jsonl"),
+        }
+        self._holder: str | None = None  # what `lock` holds, while this process has it
 
     def exists(self) -> bool:
         """Whether a run lives here."""
         return self.config_file.exists()
 
-    def create(self, config: RunConfig) -> None:
-        """Makes the folder of a new run. Raises ValueError if other things lie there."""
+    def check_free(self) -> None:
+        """Raises ValueError if other things lie where a new run would be made."""
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file; --run-dir needs a folder")
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.exists() and {path.name for path in self.path.iterdir()} - BEGUN:
             raise ValueError(f"{self.path} is not empty and holds no run; name another --run-dir")
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.games.mkdir(exist_ok=True)
-        self.write_config(config)
 
-    def write_config(self, config: RunConfig) -> None:
-        """Writes config.json, whole or not at all."""
+    def create(self, config: RunConfig, source: str = "") -> None:
+        """Makes the folder of a new run. Raises ValueError if other things lie there.
+
+        Args:
+          source: where its first weights come from, R@STEP; empty for new ones.
+        """
+        self.check_free()
+        with durable.writing(self.games):
+            self.games.mkdir(parents=True, exist_ok=True)
+        self.write_config(config, source)
+
+    def write_config(self, config: RunConfig, source: str | None = None) -> None:
+        """Writes config.json, whole or not at all; `source` stays unless one is given."""
         content = {
             "format_version": FORMAT_VERSION,
             "config": config_module.to_dict(config),
             "versions": {"python": platform.python_version()} | _versions(),
             "commit": _commit(),
+            "source": self.source() if source is None else source,
         }
-        partial = self.config_file.with_suffix(".partial")
-        partial.write_text(json.dumps(content, indent=1) + "\n")
-        partial.replace(self.config_file)
+        content["sha256"] = _digest(content)
+        text = json.dumps(content, indent=1) + "\n"
+        durable.write_whole(self.config_file, text.encode())
 
     def read_config(self) -> RunConfig:
         """Returns the run's configuration.
@@ -81,50 +104,115 @@ class RunFolder:
         if not self.exists():
             raise ValueError(f"{self.path} is not a run folder: it has no config.json")
         try:
-            content = json.loads(self.config_file.read_text())
-            version = content["format_version"]
-            stored = content["config"]
+            config = config_module.from_dict(self._read()["config"])
+            config.check()
+        except ValueError as error:
+            named = str(self.config_file) in str(error)
+            raise ValueError(str(error) if named else f"{self.config_file}: {error}") from None
+        return config
+
+    def source(self) -> str:
+        """Returns R@STEP if the run began with the weights of another, else an empty text."""
+        return str(self._read().get("source", "")) if self.exists() else ""
+
+    def _read(self) -> dict[str, Any]:
+        """Returns what config.json holds; raises ValueError if it is not what a run wrote."""
+        file = self.config_file
+        if file.stat().st_size > MAX_CONFIG:
+            raise ValueError(f"{file} is damaged: it has {file.stat().st_size:,} bytes")
+        try:
+            content = json_lines.parse(file.read_text(), str(file))
+            version, _ = content["format_version"], content["config"]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self.config_file} is damaged: {error}") from None
+            raise ValueError(f"{file} is damaged: {error}{self._copies()}") from None
         if version != FORMAT_VERSION:
             raise ValueError(
-                f"{self.config_file} has format {version}, this version reads {FORMAT_VERSION}: "
+                f"{file} has format {version}, this version reads {FORMAT_VERSION}: "
                 "use the version of selfplay that wrote it"
             )
-        return config_module.from_dict(stored)
+        unknown = content.keys() - {
+            *("format_version", "config", "versions", "commit", "source", "sha256")
+        }
+        if unknown:
+            raise ValueError(
+                f"{file} has the unknown entries {sorted(unknown)}: made by a newer version?"
+            )
+        # Runs from before the sum was written have none.
+        if "sha256" in content and content.pop("sha256") != _digest(content):
+            raise ValueError(
+                f"{file} is damaged, or was edited (flags change settings): "
+                f"its checksum differs{self._copies()}"
+            )
+        return dict(content)
+
+    def _copies(self) -> str:
+        found = sorted(
+            self.path.glob("checkpoints/*/config.json"), key=lambda path: path.stat().st_mtime
+        )
+        return f"; copy {found[-1]} over it" if found else ""
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Appends one line to metrics.jsonl, readable at once."""
-        with self.metrics_file.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        self.logs["metrics"].append(json.dumps(line) + "\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Returns the lines of metrics.jsonl; a last line cut off by a kill is left out."""
-        if not self.metrics_file.exists():
-            return []
-        lines = []
-        for text in self.metrics_file.read_text().splitlines():
-            with contextlib.suppress(ValueError):
-                lines.append(json.loads(text))
-        return lines
+        """Returns the lines of metrics.jsonl and its older parts.
 
-    def discard_after(self, iteration: int, rows: int) -> None:
+        A last line that a kill cut off is left out.
+
+        Raises:
+          ValueError: a line is damaged; says which.
+        """
+        try:
+            return self.logs["metrics"].read()
+        except ValueError as error:
+            raise ValueError(f"{error}; remove that line to go without it") from None
+
+    def log_sizes(self) -> dict[str, int]:
+        """Returns the bytes of each log."""
+        return {name: log.size() for name, log in self.logs.items()}
+
+    def sync_logs(self) -> None:
+        """Waits until the logs are on the disk."""
+        for log in self.logs.values():
+            log.sync()
+
+    def discard_after(
+        self, iteration: int, oldest_row: int, sizes: dict[str, int] | None, chunks: frozenset[str]
+    ) -> list[str]:
         """Moves what was written after a save to discarded/: a resume does it again.
 
         Args:
           iteration: the last iteration that the save holds.
-          rows: the replay rows that it holds.
+          oldest_row: the first replay row that the save's chunks hold; older ones are not its.
+          sizes: of the logs at the save; None if it did not note them.
+          chunks: the names of the replay chunks that belong to the save.
+
+        Returns:
+          What a person should know about it, a sentence each.
         """
         recover(self.path)
-        discarded = self.path / "discarded" / time.strftime("%Y%m%d-%H%M%S")
-        late_chunks = [
-            path for first, _, path in replay.chunks(self.path / "replay") if first >= rows
-        ]
-        for path in late_chunks:
-            discarded.mkdir(parents=True, exist_ok=True)
-            path.rename(discarded / path.name)
-        for file in (self.metrics_file, *sorted(self.games.glob("self_play*.jsonl"))):
-            _split_lines(file, iteration, discarded)
+        discarded = functools.cache(self.discarded)
+        for _, last, path in replay.chunks(self.path / "replay"):
+            if last >= oldest_row and path.name not in chunks:
+                path.rename(discarded() / path.name)
+        notices = []
+        for name, log in self.logs.items():
+            size = log.size_up_to(iteration) if sizes is None else sizes.get(name, 0)
+            if not log.cut(size, discarded):
+                notices.append(f"{log.path} is shorter than when it was saved: lines are missing")
+        return notices
+
+    def discarded(self, why: str = "") -> pathlib.Path:
+        """Makes a folder for things that the run does without; never one that is there."""
+        stamp = self.path / "discarded" / time.strftime("%Y%m%d-%H%M%S")
+        folders = (stamp.with_name(f"{stamp.name}-{n}") for n in itertools.count(1))
+        folder = next(folder for folder in folders if not folder.exists())
+        with durable.writing(folder):
+            folder.mkdir(parents=True)
+            if why:
+                (folder / "why.txt").write_text(why + "\n")
+        return folder
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -133,26 +221,49 @@ class RunFolder:
         Raises:
           CheckpointError: another process holds it; says which.
         """
-        try:
-            file = (self.path / "lock").open("a+")
-        except OSError as error:
-            raise CheckpointError(
-                f"cannot write to {self.path} ({error.strerror}): "
-                "training needs a folder that it may write to"
-            ) from None
-        with file:
+        path = self.path / "lock"
+        with contextlib.ExitStack() as stack:
+            with durable.writing(path):
+                self.path.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(path.open("a+"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
                 raise CheckpointError(
-                    f"{self.path} is in use by {file.read().strip() or 'another process'}: "
+                    f"{self.path} is in use by {file.read(200).strip() or 'another process'}: "
                     "stop it first, or name another --run-dir"
                 ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
-            yield
+            except OSError as error:
+                raise CheckpointError(
+                    f"{self.path} cannot be locked ({error.strerror}), so two processes could "
+                    "write to it at once: put the run on another file system"
+                ) from None
+            self._holder = f"process {os.getpid()} on {socket.gethostname()}"
+            with durable.writing(path):
+                file.truncate(0)
+                file.write(self._holder + "\n")
+                file.flush()
+            try:
+                yield
+            finally:
+                self._holder = None
+
+    def check_held(self) -> None:
+        """Raises CheckpointError if another process has taken the run from this one.
+
+        That happens where the locks of a shared file system do not reach other machines, and when
+        the folder is moved away.
+        """
+        path = self.path / "lock"
+        if self._holder is None:
+            return
+        with durable.writing(path):
+            holder = path.read_text()[:200].strip()
+        if holder != self._holder:
+            raise CheckpointError(
+                f"{self.path} has been taken over by {holder or 'another process'}: this one stops"
+            )
 
 
 def next_free(game: str, root: str = "runs") -> RunFolder:
@@ -164,24 +275,8 @@ def next_free(game: str, root: str = "runs") -> RunFolder:
     return RunFolder(pathlib.Path(root) / f"{name}-{n}")
 
 
-def _split_lines(file: pathlib.Path, iteration: int, discarded: pathlib.Path) -> None:
-    """Keeps the lines up to `iteration`, moves the rest."""
-    if not file.exists():
-        return
-    kept: list[str] = []
-    late: list[str] = []
-    for text in file.read_text().splitlines(keepends=True):
-        try:
-            is_late = json.loads(text)["iteration"] > iteration
-        except (ValueError, KeyError):
-            is_late = True  # cut off by a kill
-        (late if is_late else kept).append(text)
-    if late:
-        discarded.mkdir(parents=True, exist_ok=True)
-        (discarded / file.name).write_text("".join(late))
-        partial = file.with_suffix(".partial")
-        partial.write_text("".join(kept))
-        partial.replace(file)
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:

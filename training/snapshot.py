@@ -20,16 +20,19 @@ class Snapshot(NamedTuple):
     games: SelfPlayState  # from before that call
     pending: dict[str, np.ndarray] | None  # plies of unfinished games
     counters: dict[str, Any]
+    line: dict[str, Any] | None  # of the metrics, not in their log yet; its `losses` may be arrays
 
 
-def pack(snapshot: Snapshot, step: int) -> Checkpoint:
+def pack(snapshot: Snapshot, step: int, log_sizes: dict[str, int]) -> Checkpoint:
     """Returns the snapshot by named arrays; copies what the next training step would donate."""
     state = jax.tree.map(jnp.copy, snapshot.state)
+    line = dict(snapshot.line or {})
     return Checkpoint(
         step=step,
         train_state=flatten({"state": state, "acting": snapshot.acting}),
         games=flatten({"games": snapshot.games, "pending": snapshot.pending or {}}),
         counters=snapshot.counters,
+        logs={"sizes": log_sizes, "losses": line.pop("losses", []), "line": line},
     )
 
 
@@ -43,12 +46,18 @@ def unpack(saved: Checkpoint, state: TrainState, games: SelfPlayState) -> Snapsh
       CheckpointError: the checkpoint is of another structure.
     """
     acting = (state.average_params, state.average_batch_stats)
+    losses = [
+        {name: np.float32(value) for name, value in measured.items()}
+        for measured in saved.logs.get("losses", [])
+    ]
+    line = saved.logs.get("line")
     return Snapshot(
         state=devices.to_learner(unflatten(state, under("state", saved.train_state))),
         acting=devices.to_learner(unflatten(acting, under("acting", saved.train_state))),
         games=devices.split_lanes(unflatten(games, under("games", saved.games))),
         pending=under("pending", saved.games) or None,
         counters=saved.counters,
+        line=line | {"losses": losses} if line else None,
     )
 
 

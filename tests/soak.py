@@ -1,0 +1,128 @@
+"""Kills a tiny run at random moments, until it has ended, and compares it with an undisturbed one.
+
+    make soak        # 200 kills
+
+Each kill is a SIGKILL: no handler runs. Every life of the run is the real command, forked from a
+process that has done the imports, so that most kills hit the work and not the start.
+"""
+
+import argparse
+import os
+import pathlib
+import random
+import signal
+import sys
+import tempfile
+import time
+
+from tests.test_run import assert_same
+
+COMMAND = [
+    *("train", "--game", "tic_tac_toe", "--iterations", "24", "--seed", "3"),
+    *("--network.blocks", "1", "--network.channels", "8", "--network.value-hidden", "8"),
+    *("--search.simulations", "4", "--self-play.batch", "16", "--self-play.plies-per-call", "6"),
+    *("--replay.capacity", "400", "--replay.min-rows", "40", "--learner.batch", "32"),
+    *("--evaluation.every", "10", "--evaluation.positions", "64", "--evaluation.simulations", "4"),
+    *("--checkpoint.every-seconds", "0.1"),
+]
+# Of a life: the start, an iteration, or the middle of a save; the last two a moment later.
+MOMENTS = {"start": 1, "iteration": 4, "save": 5}
+LONGEST_LIFE = 300.0  # seconds; more is a hang
+
+
+def start(path: pathlib.Path) -> int:
+    """Starts the command on a run folder in a process of its own; returns its id."""
+    process = os.fork()
+    if process:
+        return process
+    log = os.open(path.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    code = 1
+    try:
+        from scripts import cli
+
+        code = cli.run([*COMMAND, "--run-dir", str(path), "--debug"])
+    finally:
+        os._exit(code)
+
+
+def ended(process: int) -> int | None:
+    """Returns a process's exit code, or None while it runs."""
+    done, status = os.waitpid(process, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
+
+
+def wait(process: int) -> int:
+    """Waits until a process has ended; returns its exit code, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def kill_at_random(process: int, path: pathlib.Path, rng: random.Random) -> tuple[str, int]:
+    """Kills a process at a random moment; returns which, and its exit code."""
+    moment = rng.choices(list(MOMENTS), list(MOMENTS.values()))[0]
+    delay = rng.uniform(0, 5.0 if moment == "start" else 0.3 if moment == "iteration" else 0.05)
+    metrics = path / "metrics.jsonl"
+    before = metrics.stat().st_size if metrics.exists() else 0
+    began = time.monotonic()
+    while (code := ended(process)) is None:
+        if time.monotonic() - began > LONGEST_LIFE:
+            raise RuntimeError(f"{path} hangs")
+        if moment == "start":
+            break
+        if moment == "iteration" and metrics.exists() and metrics.stat().st_size > before:
+            break
+        if moment == "save" and any(path.glob("checkpoints/*.partial")):
+            break
+        time.sleep(0.001)
+    if code is not None:
+        return moment, code
+    time.sleep(delay)
+    os.kill(process, signal.SIGKILL)
+    return moment, wait(process)
+
+
+def soak(folder: pathlib.Path, kills: int, seed: int, say=print) -> dict[str, int]:
+    """Kills runs until `kills` have hit; returns how many hit which moment.
+
+    Raises:
+      AssertionError: a run does not end as the undisturbed one does.
+    """
+    rng = random.Random(seed)
+    reference = folder / "reference"
+    assert wait(start(reference)) == 0, reference.with_suffix(".log").read_text()
+    hits = dict.fromkeys(MOMENTS, 0)
+    number = 0
+    while sum(hits.values()) < kills:
+        number += 1
+        path, lives, code = folder / f"run-{number}", 0, -signal.SIGKILL
+        while code == -signal.SIGKILL:
+            process = start(path)
+            lives += 1
+            if sum(hits.values()) >= kills:
+                code = wait(process)
+                break
+            moment, code = kill_at_random(process, path, rng)
+            hits[moment] += code == -signal.SIGKILL
+        assert code == 0, f"exit code {code}: {path.with_suffix('.log').read_text()[-3000:]}"
+        assert_same(path, reference)
+        say(f"run {number}: killed {lives - 1} times, then equal; {hits}", flush=True)
+    return hits
+
+
+def main() -> None:
+    """Soaks, in a folder of its own that stays if something differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="soak-"))
+    print(f"soak: {args.kills} kills in {folder}", flush=True)
+    began = time.monotonic()
+    hits = soak(folder, args.kills, args.seed)
+    seconds = time.monotonic() - began
+    print(f"done: {sum(hits.values())} kills {hits}, every run equal bit by bit, {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""A crash at any operation on files leaves a run that goes on from its last whole save."""
+
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.crashes import every_crash
+from tests.test_checkpoint import made
+from tests.test_replay import rows
+from training import checkpoint
+from training.checkpoint import CheckpointStore, recover
+from training.config import RunConfig
+from training.log import Log
+from training.replay import ReplayBuffer, ReplayConfig
+from training.run_folder import RunFolder
+
+
+class QuickArrays:
+    """In place of orbax, which tests/soak.py kills: it saves a minute."""
+
+    @staticmethod
+    def save(folder, arrays):
+        folder.mkdir()
+        np.savez(folder / "train_state.npz", **arrays)
+
+    @staticmethod
+    def load(folder):
+        return dict(np.load(folder / "train_state.npz"))
+
+    @staticmethod
+    def metadata(folder):
+        return SimpleNamespace(metadata=QuickArrays.load(folder))
+
+
+@pytest.fixture(autouse=True)
+def quick_arrays(monkeypatch):
+    monkeypatch.setattr(checkpoint, "ocp", QuickArrays)
+
+
+def save(folder, step, first, count):
+    """Saves a step that adds some replay rows; returns when it is on the disk."""
+    store = CheckpointStore(folder)
+    if steps := store.steps():
+        store.load(steps[-1])  # as a run does that goes on
+    counters = {"step": step, "rows": first + count, "replay_oldest_kept": max(0, first - 10)}
+    try:
+        store.save(made(step)._replace(counters=counters), first, rows(first, count))
+        store.wait()
+    finally:
+        store.close()
+
+
+def rows_of(folder, step):
+    saved = CheckpointStore(folder).load(step)
+    buffer = ReplayBuffer(ReplayConfig(capacity=20, min_rows=5))
+    buffer.restore(folder / "replay", saved.counters["rows"])
+    return buffer.sample(np.random.default_rng(0), 200).game_id
+
+
+def crashes_of_a_save(tmp_path, step):
+    """Yields the folder after a crash at each operation of saving `step` after 0, 5 and 7."""
+    base, folder = tmp_path / "base", tmp_path / "run"
+    for first, earlier in ((0, 0), (10, 5), (20, 7)):
+        save(base, earlier, first, 10)
+
+    def prepare():
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(base, folder)
+
+    for k in every_crash(folder, prepare, lambda: save(folder, step, 30, 10)):
+        yield k, folder
+
+
+def test_a_crash_at_any_operation_of_a_save_leaves_the_old_state_or_the_new_one(tmp_path):
+    seen, crashes = set(), 0
+    for k, folder in crashes_of_a_save(tmp_path, step=9):
+        crashes += 1
+        recover(folder)
+        newest = CheckpointStore(folder).steps()[-1]
+        seen.add(newest)
+        drawn = rows_of(folder, newest)
+        assert drawn.max() == {7: 29, 9: 39}[newest], k
+        for step in CheckpointStore(folder).steps():
+            CheckpointStore(folder).load(step, with_replay=step >= newest - 2)
+        left = [path.name for path in folder.rglob("*") if "." in path.name]
+        assert not [name for name in left if name.endswith(("partial", "old", "removed"))], k
+        # The run goes on, does the lost work again, and has nothing twice.
+        RunFolder(folder).discard_after(0, 0, None, CheckpointStore(folder).load(newest).chunks)
+        if newest == 7:
+            save(folder, 9, 30, 10)
+        assert CheckpointStore(folder).steps()[-2:] == [7, 9], k
+        assert rows_of(folder, 9).max() == 39
+    assert seen == {7, 9}
+    assert crashes > 20, "the crashes do not reach the save"
+
+
+def test_a_crash_while_a_step_is_saved_again_keeps_one_of_the_two(tmp_path):
+    for k, folder in crashes_of_a_save(tmp_path, step=7):
+        recover(folder)
+        assert CheckpointStore(folder).steps()[-1] == 7, k
+        assert rows_of(folder, 7).max() in (29, 39), k
+
+
+def test_a_crash_while_a_run_is_made_lets_the_same_command_make_it(tmp_path):
+    folder = tmp_path / "run"
+
+    def make():
+        run = RunFolder(folder)
+        if not run.exists():
+            run.check_free()
+        with run.lock():
+            if run.exists():
+                run.read_config()
+                run.write_config(RunConfig())
+            else:
+                run.create(RunConfig(), "elsewhere@3")
+
+    crashes = list(every_crash(folder, lambda: shutil.rmtree(folder, ignore_errors=True), make))
+    assert len(crashes) > 3
+    for k in every_crash(folder, lambda: None, make):  # each one after the other, on one folder
+        if RunFolder(folder).exists():
+            assert RunFolder(folder).read_config() == RunConfig(), k
+            assert RunFolder(folder).source() == "elsewhere@3"
+    make()
+    assert RunFolder(folder).games.is_dir()
+
+
+def test_a_crash_while_late_lines_move_away_loses_and_repeats_none(tmp_path):
+    folder = tmp_path / "run"
+    lines = [f'{{"iteration": {i}}}\n' for i in range(40)]
+    kept = sum(map(len, lines[:13]))
+
+    def prepare():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        log = Log(folder / "metrics.jsonl", max_bytes=100)
+        for line in lines:
+            log.append(line)
+
+    def cut():
+        Log(folder / "metrics.jsonl").cut(kept, RunFolder(folder).discarded)
+
+    def text(path):
+        return "".join(part.read_text() for part in Log(path / "metrics.jsonl").parts())
+
+    prepare()
+    assert len(Log(folder / "metrics.jsonl").parts()) > 4
+    for k in every_crash(folder, prepare, cut):
+        cut()
+        assert text(folder) == "".join(lines[:13]), k
+        moved = "".join(sorted(p.read_text() for p in folder.glob("discarded/*/*")))
+        assert all(line in moved for line in lines[13:]), k

@@ -1,0 +1,103 @@
+"""A log of JSON lines that grows for days: `NAME.jsonl`, its older parts `NAME-<n>.jsonl`.
+
+A save notes the log's size, and a resume cuts it there: each line is in the log once, however often
+the run was killed.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from selfplay import json_lines
+from training import durable
+
+MAX_BYTES = 16 << 20  # of a part; then another begins
+
+
+class Log:
+    """The parts of one log. Creating the object touches nothing on disk."""
+
+    def __init__(self, path: pathlib.Path, max_bytes: int = MAX_BYTES) -> None:
+        self.path = path  # of the part that grows
+        self.max_bytes = max_bytes
+
+    def parts(self) -> list[pathlib.Path]:
+        """Returns the files that are there, oldest first."""
+        older = [
+            path
+            for path in self.path.parent.glob(f"{self.path.stem}-*.jsonl")
+            if path.stem.removeprefix(f"{self.path.stem}-").isdigit()
+        ]
+        return sorted(older) + [self.path] * self.path.exists()
+
+    def size(self) -> int:
+        """Returns the bytes of all parts."""
+        return sum(path.stat().st_size for path in self.parts())
+
+    def append(self, lines: str) -> None:
+        """Adds whole lines, readable at once."""
+        with durable.writing(self.path):
+            if self.path.exists() and self.path.stat().st_size >= self.max_bytes:
+                self.path.rename(self._part(len(self.parts())))
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(lines)
+
+    def sync(self) -> None:
+        """Waits until the log is on the disk; parts older than the last two already are."""
+        for path in self.parts()[-2:]:
+            durable.sync(path)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Returns the lines; a last one that a kill cut off, or that is being written, is left out.
+
+        Raises:
+          ValueError: another line is damaged; says which.
+        """
+        found = []
+        for path in self.parts():
+            for place, line in json_lines.read(path):
+                if path == self.path and not line.endswith("\n"):
+                    break
+                value = json_lines.parse(line, place)
+                if not isinstance(value, dict):
+                    raise ValueError(f"{place}: a JSON object was expected, got {line[:40]!r}")
+                found.append(value)
+        return found
+
+    def cut(self, size: int, discarded: Callable[[], pathlib.Path]) -> bool:
+        """Moves what lies behind the first `size` bytes to the folder that `discarded` makes.
+
+        Returns whether the log had that many: False if someone has shortened it.
+        """
+        parts = self.parts()
+        start = total = self.size()
+        for path in reversed(parts):
+            start -= path.stat().st_size
+            if start >= size and path.stat().st_size:
+                path.rename(discarded() / path.name)
+            elif start + path.stat().st_size > size:
+                with path.open("rb") as file:
+                    file.seek(size - start)
+                    (discarded() / path.name).write_bytes(file.read())
+                os.truncate(path, size - start)
+        if not self.path.exists() and (left := self.parts()):
+            left[-1].rename(self.path)  # it was full when what is now cut off was there
+        return total >= size
+
+    def size_up_to(self, iteration: int) -> int:
+        """Returns the bytes of the lines up to `iteration`, for saves that noted no size."""
+        total = 0
+        for path in self.parts():
+            for raw in path.read_bytes().splitlines(keepends=True):
+                try:
+                    if json.loads(raw)["iteration"] > iteration:
+                        return total
+                except (ValueError, KeyError, TypeError):
+                    return total  # cut off by a kill
+                total += len(raw)
+        return total
+
+    def _part(self, number: int) -> pathlib.Path:
+        return self.path.with_name(f"{self.path.stem}-{number:06d}.jsonl")

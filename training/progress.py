@@ -1,0 +1,65 @@
+"""What a run counts as it goes on."""
+
+import dataclasses
+from typing import Any
+
+from training.checkpoint import CheckpointError
+from training.config import RunConfig
+
+# A run bounded by minutes fixes its schedule's horizon once this share of them has passed.
+HORIZON_FIXED_AT = 0.3
+
+
+@dataclasses.dataclass
+class Progress:
+    """What changes as the run goes on, apart from weights, games and replay."""
+
+    iteration: int = 0  # self-play calls recorded
+    step: int = 0  # training steps dispatched
+    games: int = 0
+    positions: int = 0  # plies played
+    seconds: float = 0.0  # up to the last save, over all processes
+    horizon: float = 0.0  # steps; 0 until it is fixed
+    trained_from: tuple[float, int] | None = None  # (seconds, step) from which speed is measured
+    iteration_seconds: float = 0.0  # of the last one, and of the last evaluation: the time that
+    evaluation_seconds: float = 0.0  # must be left for one more within the limit
+    best_step: int = 0
+    best_loss: float | None = None
+    rollbacks: int = 0  # each has lowered the learning rate
+
+    @classmethod
+    def of(cls, counters: dict[str, Any]) -> "Progress":
+        """Returns the progress that a checkpoint's counters tell.
+
+        Raises:
+          CheckpointError: a counter is no number.
+        """
+        names = {field.name for field in dataclasses.fields(cls)} & counters.keys()
+        for name in names - {"trained_from", "best_loss"}:
+            if type(counters[name]) not in (int, float):
+                raise CheckpointError(f"the checkpoint's {name} is {counters[name]!r}, no number")
+        return cls(**{name: counters[name] for name in names})
+
+    def fix_horizon(self, seconds: float, limit: float) -> None:
+        """Fixes the schedule's horizon once: for a run bounded by minutes, by its speed so far.
+
+        Args:
+          seconds: of the run so far.
+          limit: its seconds in all; 0: no limit.
+        """
+        if self.horizon or not limit:
+            return
+        if self.trained_from is None and self.step:
+            self.trained_from = (seconds, self.step)
+        if self.trained_from is not None and seconds >= HORIZON_FIXED_AT * limit:
+            since, step = self.trained_from
+            rate = (self.step - step) / max(seconds - since, 1e-3)
+            self.horizon = self.step + rate * max(limit - seconds, 0.0)
+
+
+def first_horizon(config: RunConfig) -> float:
+    """Returns the steps after which a new run's rate has fallen; 0 if its speed will tell."""
+    if config.learner.horizon_steps or not config.iterations:
+        return config.learner.horizon_steps
+    rows = config.iterations * config.self_play.batch * config.self_play.plies_per_call
+    return rows * config.replay.reuse / config.learner.batch
