@@ -13,7 +13,7 @@ import sys
 COMMANDS = {
     "train": "train a network by self-play, or go on with a run",
     "evaluate": "measure a run against random, its past, or perfect play",
-    "arena": "play a match between two players",
+    "arena": "play matches between players",
     "play": "play against a run, or analyse a position",
     "show": "show recorded games",
     "report": "plots and a page for one or more runs",

@@ -17,7 +17,7 @@ import numpy as np
 
 from games.game import Game, State
 from selfplay import devices, match_result, openings, positions
-from selfplay.match_result import RESIGNED, MatchResult, PlayedGame
+from selfplay.match_result import MatchResult, PlayedGame
 from selfplay.players import FORFEIT, RESIGN, Player
 
 MAX_BATCH = 512  # C at most: lanes that a player evaluates at once
@@ -123,17 +123,21 @@ def check(
     batch: int = MAX_BATCH,
 ) -> None:
     """Raises ValueError about settings that no match can be played with."""
-    for name, count in (("number of games", games), ("block", block)):
-        if count < 2 or count % 2:
-            raise ValueError(
-                f"a match needs an even {name}, each opening being played from both seats, "
-                f"got {count}"
-            )
+    check_games(games)
+    check_games(block, "block")
     if batch < 1:
         raise ValueError(f"a match needs a batch of at least 1, got {batch}")
     for player in (first, second):
         if player.game != game:
             raise ValueError(f"player {player.name!r} plays {player.game}, the match is of {game}")
+
+
+def check_games(count: int, name: str = "number of games") -> None:
+    """Raises ValueError unless so many games are pairs."""
+    if count < 2 or count % 2:
+        raise ValueError(
+            f"a match needs an even {name}, each opening being played from both seats, got {count}"
+        )
 
 
 def _play_block(
@@ -175,8 +179,12 @@ def _finished(
         if stopped[i] == PLAYING:
             played.append(PlayedGame(moves, (returns[i][0], returns[i][1])))
             continue
-        end = RESIGNED if stopped[i] == RESIGN else faults.get(i, "failed, and did not say why")
-        played.append(PlayedGame(moves, (1.0, -1.0) if loser[i] == 1 else (-1.0, 1.0), end))
+        lost = (1.0, -1.0) if loser[i] == 1 else (-1.0, 1.0)
+        if stopped[i] == RESIGN:
+            played.append(PlayedGame(moves, lost, match_result.RESIGNATION))
+        else:
+            fault = faults.get(i, "failed and did not say why")
+            played.append(PlayedGame(moves, lost, match_result.FORFEIT, fault))
     return played
 
 

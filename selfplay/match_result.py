@@ -10,7 +10,7 @@ import numpy as np
 from selfplay import sprt
 from selfplay.rating import PAIR_SCORES, score_interval, score_to_elo, superiority
 
-RESIGNED = "resigned"
+RESIGNATION, FORFEIT = "resignation", "forfeit"  # the words of game records
 
 
 class PlayedGame(NamedTuple):
@@ -18,8 +18,8 @@ class PlayedGame(NamedTuple):
 
     moves: tuple[int, ...]  # from the first ply, opening included
     returns: tuple[float, float]  # by seat
-    # "" where the rules ended it, `RESIGNED`, or the loser's fault in a sentence.
-    end: str = ""
+    ended_by: str = ""  # "" for the rules, else `RESIGNATION` or `FORFEIT`
+    fault: str = ""  # of who forfeits it, in a sentence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,12 +120,19 @@ class MatchResult:
         return score_to_elo(low), score_to_elo(high)
 
     @property
-    def lost_by(self) -> tuple[collections.Counter[str], collections.Counter[str]]:
-        """Of the first and of the second player: games lost other than by the rules, by reason."""
+    def resigned(self) -> tuple[int, int]:
+        """How many games the first and the second player gave up."""
+        given_up = np.array([game.ended_by == RESIGNATION for game in self.played])
+        results = self.results
+        return int((given_up & (results == -1)).sum()), int((given_up & (results == 1)).sum())
+
+    @property
+    def faults(self) -> tuple[collections.Counter[str], collections.Counter[str]]:
+        """The games that the first and the second player forfeited, by what went wrong."""
         reasons = collections.Counter[str](), collections.Counter[str]()
         for game, result in zip(self.played, self.results.tolist(), strict=True):
-            if game.end:
-                reasons[result == 1][game.end] += 1
+            if game.ended_by == FORFEIT:
+                reasons[result == 1][game.fault] += 1
         return reasons
 
     def judge(self, test: sprt.Sprt) -> sprt.SprtResult:

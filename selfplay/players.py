@@ -17,7 +17,7 @@ its list `faults`. A single game that cannot go on must not raise: an exception 
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import jax
@@ -36,6 +36,7 @@ from mcts import (
     search,
 )
 from selfplay import devices
+from selfplay.player_settings import split_settings
 
 # On the device `act(variables, states, key)`; outside it takes `history` as fourth argument.
 Act: TypeAlias = Callable[..., SearchResult]
@@ -153,14 +154,23 @@ def uniform_player(game: Game[Any], config: SearchConfig) -> Player:
 class LoadRun(Protocol):
     """Makes a player from a run folder; raises ValueError if it cannot."""
 
-    def __call__(self, path: str, *, simulations: int, checkpoint: int | None) -> Player: ...
+    def __call__(
+        self,
+        path: str,
+        *,
+        simulations: int,
+        checkpoint: int | None,
+        temperature: float,
+        search: Mapping[str, Any],
+    ) -> Player: ...
 
 
 def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: LoadRun) -> Player:
     """Returns the player that `spec` names on a command line.
 
     Args:
-      spec: a run folder `R`, `R@STEP`, `random`, `uniform`, or `module:function`.
+      spec: a run folder `R`, `R@STEP`, `random`, `uniform`, or `module:function`; players that
+        search may have settings of their own, see `player_settings`.
       game: what players that are not a run play; None if no game is known.
       simulations: of each search; 0 for a run's raw policy.
       load_run: resolves run folders, which this layer knows nothing of.
@@ -168,23 +178,35 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
     Raises:
       ValueError: no such player, or it needs a game and none is known.
     """
-    found = run_of(spec)
+    bare, own = split_settings(spec)
+    if own.simulations is not None:
+        simulations = own.simulations
+    found = run_of(bare)
     if found:
-        folder, checkpoint = found
-        return load_run(folder, simulations=simulations, checkpoint=checkpoint)
-    if spec not in ("random", "uniform") and ":" not in spec:
+        player = load_run(
+            found[0],
+            simulations=simulations,
+            checkpoint=found[1],
+            temperature=own.temperature,
+            search=own.search,
+        )
+        return dataclasses.replace(player, name=player.name + own.text)
+    if own.text and (bare != "uniform" or own.temperature):
+        raise ValueError(f"player {spec!r}: only runs, and uniform without temperature, have these")
+    if bare not in ("random", "uniform") and ":" not in spec:
         raise ValueError(
             f"player {spec!r}: there is no such run folder; a player is a run folder R, R@STEP, "
             "random, uniform, or module:function"
         )
     if game is None:
         raise ValueError(f"player {spec!r} plays any game: say which with --game")
-    if spec == "random":
+    if bare == "random":
         return random_player(game)
-    if spec == "uniform":
+    if bare == "uniform":
         if simulations < 1:
             raise ValueError("player 'uniform' searches: it needs at least 1 simulation, got 0")
-        return uniform_player(game, SearchConfig(simulations=simulations))
+        config = SearchConfig(**{**own.search, "simulations": simulations})
+        return dataclasses.replace(uniform_player(game, config), name=spec)
     return _plug_in(spec, game)
 
 
@@ -192,8 +214,9 @@ def run_of(spec: str) -> tuple[str, int | None] | None:
     """Returns the folder and the step that `R` or `R@STEP` names; None for players of other kinds.
 
     Raises:
-      ValueError: the step is not a number.
+      ValueError: the step is not a number, or a setting is wrong.
     """
+    spec, _ = split_settings(spec)
     if os.path.isdir(spec):
         return spec, None
     folder, at, step = spec.rpartition("@")

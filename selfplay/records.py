@@ -22,7 +22,7 @@ import numpy as np
 import games
 from games.game import Game
 from games.go import Go
-from selfplay import positions, sgf
+from selfplay import durable, positions, sgf
 from selfplay.match_result import MatchResult
 
 MAX_BYTES = 64 << 20  # of a file; what it holds takes a few times as much memory
@@ -64,8 +64,9 @@ def match_records(result: MatchResult, spec: str, **extra: Any) -> list[GameReco
     found = []
     for played, seat in zip(result.played, result.first_seat, strict=True):
         players = result.players if seat == 0 else (result.players[1], result.players[0])
-        end = {"end": played.end} if played.end else {}
-        found.append(GameRecord(spec, played.moves, played.returns, players, {**extra, **end}))
+        why = {"ended_by": played.ended_by, "fault": played.fault}
+        more = extra | {key: text for key, text in why.items() if text}
+        found.append(GameRecord(spec, played.moves, played.returns, players, more))
     return found
 
 
@@ -83,9 +84,8 @@ def write_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) -
 
 
 def append_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> None:
-    """Adds to the end of a file, which need not exist."""
-    with open(path, "a", encoding="utf-8", errors="replace") as file:
-        file.write(_text(path, records))
+    """Adds to the end of a file, which need not exist; the games are on disk on return."""
+    durable.append(path, _text(path, records))
 
 
 def to_lines(records: Iterable[GameRecord]) -> str:

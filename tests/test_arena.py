@@ -191,7 +191,7 @@ def test_blocks_are_played_alike_whatever_came_before_and_the_last_may_be_short(
     assert later == blocks[1:]
     for i, game in enumerate(itertools.chain(*blocks)):
         assert game.moves[:2] == opened.moves[i // 2], i
-        assert game.end == ""
+        assert game.ended_by == ""
 
 
 def test_a_player_that_resigns_or_fails_loses_that_game_only_and_is_reported():
@@ -213,13 +213,14 @@ def test_a_player_that_resigns_or_fails_loses_that_game_only_and_is_reported():
         for action in game.moves:
             stones, seat = stones - action - 1, seat if action == 0 else 1 - seat
         own = i % 2
-        if game.end:
+        if game.ended_by:
             assert (stones, seat) in ((7, own), (5, own)), (i, game)
             assert game.returns[own] == -1.0 == -game.returns[1 - own]
-            crashed = f"crashed before {max(game.moves)}"
-            assert game.end == ("resigned" if stones == 7 else crashed), (i, game)
-            reasons[game.end] += 1
+            fault = "" if stones == 7 else f"crashed before {max(game.moves)}"
+            assert game[2:] == ("forfeit" if fault else "resignation", fault), (i, game)
+            reasons[fault] += 1
         else:
             assert stones == 0, (i, game)
-    assert match.lost_by == (reasons, collections.Counter())
-    assert len(reasons) >= 2, reasons
+    assert match.resigned == (reasons.pop(""), 0)
+    assert match.faults == (reasons, collections.Counter())
+    assert reasons

@@ -27,6 +27,9 @@ ARENA_KEYS = {
     "distinct_games",
     "elo",
     "elo_interval",
+    "los",
+    "resigned",
+    "faults",
 }
 
 
@@ -52,7 +55,7 @@ def run(tmp_path, monkeypatch):
     folder.create(dataclasses.replace(RunConfig(), game="tic_tac_toe"))
     steps = [0, 10, 20]
 
-    def load_player(path, simulations=32, checkpoint=None):
+    def load_player(path, simulations=32, checkpoint=None, temperature=0.0, search=None):
         assert path == str(folder.path)
         name = f"run@{steps[-1] if checkpoint is None else checkpoint}"
         if simulations == 0:
@@ -90,7 +93,7 @@ def test_arena_prints_both_seats_and_notes_repeated_openings(capsys):
     out = capsys.readouterr()
     assert "in seat 0: " in out.out
     assert "95% interval" in out.out
-    assert "only 1 openings" in out.err
+    assert "only 1 such openings" in out.err
 
 
 @pytest.mark.parametrize(

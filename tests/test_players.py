@@ -111,7 +111,7 @@ def test_a_player_refuses_a_single_position_and_a_negative_temperature():
         players.policy_player("p", GAME, Linear().evaluate, (), temperature=-1.0)
 
 
-def load_run(path, *, simulations, checkpoint):
+def load_run(path, *, simulations, checkpoint, temperature, search):
     return players.Player(f"{path}|{simulations}|{checkpoint}", GAME, None)
 
 
@@ -148,6 +148,42 @@ def test_parse_player_calls_a_plug_in_with_the_history_and_on_the_device_if_it_s
         assert player(states, jax.random.key(0), history).action.shape == (1,)
     assert seen[0][1] is history
     assert issubclass(seen[1], jax.core.Tracer), seen
+
+
+def test_a_players_own_settings_reach_its_search(tmp_path):
+    (tmp_path / "run").mkdir()
+    given = []
+
+    def load(path, **settings):
+        given.append(settings)
+        return players.Player("run", GAME, None)
+
+    spec = f"{tmp_path / 'run'}@7:simulations=5,policy=puct,mixed_value=false,c_scale=0.5"
+    player = players.parse_player(f"{spec},temperature=0.1", GAME, 32, load)
+    search = {"policy": "puct", "mixed_value": False, "c_scale": 0.5}
+    assert given == [{"simulations": 5, "checkpoint": 7, "temperature": 0.1, "search": search}]
+    assert player.name.startswith("run:simulations=5,")
+    searching = players.parse_player("uniform:simulations=9", GAME, 32, load)
+    result = searching(batch_of([4]), jax.random.key(0))
+    assert int(result.visit_counts.sum()) == 9
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ("sims=3", "'sims=3' is no setting; known, as name=value: policy, simulations"),
+        ("simulations=many", "simulations must be a value of type int, got 'many'"),
+        ("mixed_value=2", "mixed_value must be true or false, got '2'"),
+        ("policy=best", "search.policy must be gumbel or puct, got 'best'"),
+        ("temperature=-1", "temperature must be at least 0"),
+        ("simulations=-1", "simulations must be at least 0"),
+    ],
+)
+def test_settings_of_a_player_that_cannot_work_are_named(settings, wanted):
+    with pytest.raises(ValueError, match=wanted):
+        players.parse_player(f"uniform:{settings}", GAME, 32, load_run)
+    with pytest.raises(ValueError, match="only runs"):
+        players.parse_player("random:simulations=3", GAME, 32, load_run)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -25,6 +26,7 @@ def load_player(
     simulations: int = 32,
     checkpoint: int | None = None,
     temperature: float = 0.0,
+    search: Mapping[str, Any] | None = None,
 ) -> Player:
     """Returns the player that a run has trained, as `player(states, key) -> SearchResult`.
 
@@ -35,6 +37,7 @@ def load_player(
       simulations: of its search; 0 for the network's raw policy.
       checkpoint: the training step to load, one of `checkpoint_steps(path)`; None for the newest.
       temperature: above 0, moves are drawn from `action_weights ** (1 / temperature)`.
+      search: fields of `SearchConfig` that are to differ from the run's own.
 
     Raises:
       ValueError: no run there, no such checkpoint, or settings that cannot work.
@@ -52,7 +55,10 @@ def load_player(
     folded = jax.jit(network.fold)(*load_weights(folder, step, network))
     variables = devices.replicate(folded)
     name = f"{os.path.normpath(path)}@{step}"
-    return make_player(name, game, network, variables, config.search, simulations, temperature)
+    settings = dataclasses.replace(config.search, **(search or {}))
+    if problems := settings.problems():
+        raise ValueError(f"{name}: {'; '.join(problems)}")
+    return make_player(name, game, network, variables, settings, simulations, temperature)
 
 
 def make_player(

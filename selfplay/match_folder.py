@@ -1,0 +1,121 @@
+"""The folder of a match that can be killed and goes on.
+
+match.json    what is played: a match with other settings is refused
+games.jsonl   the games of finished blocks, in order, as records
+lock          held by the process that plays
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from selfplay import durable, match_result
+from selfplay.match_result import PlayedGame
+from selfplay.openings import Openings
+from selfplay.players import Player
+from selfplay.records import append_records, match_records
+
+FORMAT_VERSION = 1
+
+
+class MatchFolder:
+    """Paths and files of one match. Creating the object touches nothing on disk."""
+
+    def __init__(self, path: str | os.PathLike[str], settings: dict[str, Any]) -> None:
+        """Args: settings: of `match_settings`."""
+        self.path, self.settings = pathlib.Path(path), settings
+        self.settings_file, self.games_file = self.path / "match.json", self.path / "games.jsonl"
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[list[PlayedGame]]:
+        """Holds the folder; yields the games of the finished blocks.
+
+        Raises:
+          ValueError: the folder holds another match, or something else.
+          BlockingIOError: another process plays this match.
+        """
+        if self.path.is_dir() and any(self.path.iterdir()) and not self.settings_file.exists():
+            raise ValueError(f"{self.path} is not empty and holds no match: name another folder")
+        self.path.mkdir(parents=True, exist_ok=True)
+        with durable.lock(self.path / "lock"):
+            if self.settings_file.exists():
+                self._check()
+            else:
+                partial = self.settings_file.with_suffix(".partial")
+                partial.write_text(json.dumps(self.settings, indent=1) + "\n")
+                partial.replace(self.settings_file)
+            yield self._finished_blocks()
+
+    def append(self, players: tuple[str, str], games: Sequence[PlayedGame]) -> None:
+        """Adds a block, all of it or, in a kill, nothing that `open` would take for whole."""
+        result = match_result.of(players, games, len(games))
+        extra = {"seed": self.settings["seed"], "simulations": self.settings["simulations"]}
+        append_records(self.games_file, match_records(result, self.settings["game"], **extra))
+
+    def _check(self) -> None:
+        stored = json.loads(self.settings_file.read_text())
+        different = [
+            f"{name}: {stored.get(name)!r} there, {wanted!r} asked for"
+            for name, wanted in self.settings.items()
+            if stored.get(name) != wanted
+        ]
+        if different:
+            raise ValueError(
+                f"{self.path} holds a match of other settings ({'; '.join(different)}): "
+                "name another folder"
+            )
+
+    def _finished_blocks(self) -> list[PlayedGame]:
+        if not self.games_file.exists():
+            return []
+        games, block = self.settings["games"], self.settings["block"]
+        count = len(durable.keep_lines(self.games_file))
+        lines = durable.keep_lines(
+            self.games_file, count if count == games else count // block * block
+        )
+        try:
+            return [_played(json.loads(line)) for line in lines]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{self.games_file} is damaged: {error}") from None
+
+
+def match_settings(
+    players: Sequence[Player],
+    spec: str,
+    opened: Openings,
+    seed: int,
+    simulations: int,
+    block: int,
+) -> dict[str, Any]:
+    """Returns all that the games of a match depend on, devices and versions apart."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "game": spec,
+        "players": [player.name for player in players],
+        "weights_sha256": [_digest(player.variables) for player in players],
+        "simulations": simulations,
+        "seed": seed,
+        "games": 2 * len(opened.moves),
+        "openings_sha256": hashlib.sha256(json.dumps(opened.moves).encode()).hexdigest(),
+        "block": block,
+    }
+
+
+def _digest(variables: Any) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(variables):
+        digest.update(np.ascontiguousarray(jax.device_get(leaf)).tobytes())
+    return digest.hexdigest()
+
+
+def _played(fields: dict[str, Any]) -> PlayedGame:
+    first, second = fields["returns"]
+    ended_by, fault = fields.get("ended_by", ""), fields.get("fault", "")
+    return PlayedGame(tuple(fields["moves"]), (float(first), float(second)), ended_by, fault)
