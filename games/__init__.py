@@ -27,6 +27,7 @@ __all__ = [
     "load",
     "names",
     "names_a_module",
+    "shadowed",
 ]
 
 BUILT_IN = {
@@ -144,10 +145,24 @@ def _split(spec: str) -> tuple[str, dict[str, str]]:
     return head, options
 
 
+def shadowed() -> dict[str, str]:
+    """Returns name and `module:Class` of installed games that have the name of one of ours.
+
+    `load` gives ours, so that installing a package never changes what a known name means.
+    """
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    return {point.name: point.value for point in points if point.name in BUILT_IN}
+
+
 def _entry_point(name: str) -> str:
-    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        if point.name == name:
-            return point.value
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
+    targets = sorted({point.value for point in points})
+    if len(targets) > 1:
+        raise ValueError(
+            f"several installed packages have a game {name!r}; name one: {', '.join(targets)}"
+        )
+    if targets:
+        return targets[0]
     raise ValueError(
         f"unknown game {name!r}; known: {', '.join(names())}; "
         "or give package.module:Class for a game of your own"

@@ -20,10 +20,11 @@ def well_formed(findings: Findings, game: Game[Any]) -> tuple[Symmetry, ...]:
     for number, symmetry in enumerate(given):
         for name, size in sizes:
             indices = np.asarray(getattr(symmetry, name))
-            if sorted(indices.reshape(-1).tolist()) != list(range(size)) or indices.ndim != 1:
+            whole = indices.dtype.kind == "i" and indices.ndim == 1
+            if not whole or sorted(indices.tolist()) != list(range(size)):
                 findings.add(
                     "symmetry",
-                    f"{name} to be a permutation of 0 .. {size - 1}",
+                    f"{name} to be a permutation of 0 .. {size - 1}, of whole numbers",
                     f"symmetry {number}: {indices.tolist()}",
                 )
                 return ()

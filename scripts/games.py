@@ -5,7 +5,7 @@ import inspect
 from typing import Any
 
 import games
-from scripts.console import print_json
+from scripts.console import print_json, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,8 @@ def run(args: Args) -> int:
         print_json({"games": rows})
     else:
         print(_table(rows))
+    for name, target in games.shadowed().items():
+        say(f"note: {name!r} is our game; an installed package's of that name is {target}")
     return 0
 
 

@@ -4,6 +4,7 @@ The bugs are those that people make: they are the reason for the check.
 """
 
 import dataclasses
+import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -89,6 +90,19 @@ def noisy_step(self: Any, state: State, action: jax.Array) -> State:
     return before_the_end(state, after._replace(to_play=to_play))
 
 
+def dicey_step(self: Any, state: State, action: jax.Array) -> State:
+    after = TicTacToe.step(self, state, action)
+    taken = np.arange(9) == random.randrange(9)
+    fewer = after.legal_action_mask & ~taken
+    return after._replace(legal_action_mask=jnp.where(fewer.any(), fewer, after.legal_action_mask))
+
+
+def fuzzy_step(self: Any, state: "FloatState", action: jax.Array) -> "FloatState":
+    after = TicTacToe.step(self, State(*state[:5]), action)
+    noise = jnp.float32(np.random.default_rng().random())
+    return before_the_end(state, FloatState(*after, score=noise))
+
+
 def counting_step(self: Any, state: State, action: jax.Array) -> State:
     COUNTER[0] += 1
     after = TicTacToe.step(self, state, action)
@@ -108,6 +122,12 @@ def growing_step(self: Any, state: State, action: jax.Array) -> State:
 def seat_0_view(self: Any, state: Any) -> jax.Array:
     seen = ConnectFour.observe(self, state)
     return jnp.where(state.to_play == 0, seen, seen[..., ::-1])
+
+
+def dividing_observe(self: Any, state: State) -> jax.Array:
+    """Returns a view that divides by how far the board is from three stones."""
+    away = jnp.abs((state.board != EMPTY).sum() - 3).astype(jnp.float32)
+    return TicTacToe.observe(self, state) / away
 
 
 def flipped_for_seat_1(self: Any, state: State) -> jax.Array:
@@ -196,6 +216,13 @@ MUTANTS = {
         TicTacToe,
         with_returns(lambda s, r: jnp.where(s.terminated, r, jnp.array([0.1, -0.1]))),
     ),
+    "returns of NaN at a draw": Mutant(
+        "returns",
+        TicTacToe,
+        with_returns(
+            lambda s, r: jnp.where(s.terminated, r / jnp.abs(r).sum(keepdims=True), r),
+        ),
+    ),
     "returns of 2 and -2": Mutant("returns", TicTacToe, with_returns(lambda s, r: 2 * r)),
     "an end that does not absorb": Mutant("end", TicTacToe, {"step": unfinished_step}),
     "an end at which the turn still passes": Mutant(
@@ -278,6 +305,7 @@ MUTANTS = {
         TicTacToe,
         {"observe": lambda self, s: jnp.zeros(self.observation_shape, bool)},
     ),
+    "a view that divides by zero": Mutant("observation", TicTacToe, {"observe": dividing_observe}),
     "seat 0's view for both, connect_four": Mutant(
         "observation",
         ConnectFour,
@@ -304,6 +332,16 @@ MUTANTS = {
             )
         },
     ),
+    "symmetries in floating point": Mutant(
+        "symmetry",
+        TicTacToe,
+        {
+            "symmetries": lambda self: tuple(
+                Symmetry(s.observation.astype(np.float32), s.action)
+                for s in TicTacToe.symmetries(self)
+            )
+        },
+    ),
     "the identity last": Mutant(
         "symmetry", TicTacToe, {"symmetries": lambda self: TicTacToe.symmetries(self)[::-1]}
     ),
@@ -311,6 +349,8 @@ MUTANTS = {
     "a Python if on a traced value": Mutant("purity", TicTacToe, {"step": branching_step}),
     "NumPy on a traced value": Mutant("purity", TicTacToe, {"step": numpy_step}),
     "NumPy's randomness": Mutant("purity", TicTacToe, {"step": noisy_step}),
+    "Python's randomness in the mask": Mutant("purity", TicTacToe, {"step": dicey_step}),
+    "noise in a number": Mutant("purity", TicTacToe, {"init": float_init, "step": fuzzy_step}),
     "a counter outside the state": Mutant("purity", TicTacToe, {"step": counting_step}),
     "a wrong dtype": Mutant(
         "form", TicTacToe, after_step(TicTacToe, lambda b, s, _: s._replace(to_play=s.winner + 0.0))
@@ -320,6 +360,9 @@ MUTANTS = {
     ),
     "an observation of another shape": Mutant(
         "form", TicTacToe, {"observe": lambda self, s: TicTacToe.observe(self, s).reshape(9, 2)}
+    ),
+    "another kind of state after a move": Mutant(
+        "form", TicTacToe, {"step": lambda self, s, a: {**TicTacToe.step(self, s, a)._asdict()}}
     ),
     "a board that grows": Mutant("form", TicTacToe, {"step": growing_step}),
     "a method that raises": Mutant(
@@ -337,6 +380,11 @@ MUTANTS = {
 
 # Like another one above, on another game or in another place; tried by `make test-all` only.
 VARIANTS = {
+    "returns of NaN at a draw",
+    "a view that divides by zero",
+    "Python's randomness in the mask",
+    "noise in a number",
+    "another kind of state after a move",
     "the winner is the other seat",
     "the winner is always seat 0",
     "seat 1's wins go to seat 0",

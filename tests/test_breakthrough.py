@@ -26,12 +26,20 @@ def openspiel_name(rows: int, cols: int) -> str:
 
 
 BOARDS = [(8, 8), (6, 5), (5, 7), (3, 2), (2, 3)]
+EXTREMES = [(2, 2), (2, 19), (19, 2), (19, 19)]
 
 
 @pytest.mark.parametrize(("rows", "cols"), BOARDS)
 def test_random_games_agree_with_openspiel(rows: int, cols: int) -> None:
     game = load(f"breakthrough:rows={rows},cols={cols}")
     assert_agrees(game, openspiel(openspiel_name(rows, cols)), 100, to_ours)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "cols"), EXTREMES)
+def test_the_smallest_and_largest_boards_agree_with_openspiel(rows: int, cols: int) -> None:
+    game = load(f"breakthrough:rows={rows},cols={cols}")
+    assert_agrees(game, openspiel(openspiel_name(rows, cols)), 10, to_ours)
 
 
 @pytest.mark.slow

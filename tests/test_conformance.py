@@ -10,6 +10,7 @@ import pytest
 
 import games
 from games.conformance import LAWS, check
+from games.pgx_adapter import GAMES
 from games.tic_tac_toe import State, TicTacToe
 from tests.mutants import MUTANTS, VARIANTS
 from tests.unusual_games import (
@@ -49,6 +50,20 @@ def told(report):
 @pytest.mark.parametrize("name", games.BUILT_IN)
 def test_every_registered_game_conforms(name):
     report = check(games.load(name), games=256 if name in FAST else 32)
+    assert not report.violations, told(report)
+    assert report.tried == set(LAWS)
+
+
+def pgx_games():
+    """Returns pgx's games as parameters: two that compile fast, the others marked slow."""
+    fast = ("connect_four", "tic_tac_toe")
+    return [pytest.param(n, marks=() if n in fast else pytest.mark.slow) for n in sorted(GAMES)]
+
+
+@pytest.mark.parametrize("name", pgx_games())
+def test_every_game_of_pgx_conforms(name):
+    pytest.importorskip("pgx")
+    report = check(games.load(f"pgx:{name}"), games=32 if name in FAST else 8)
     assert not report.violations, told(report)
     assert report.tried == set(LAWS)
 

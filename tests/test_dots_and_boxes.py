@@ -26,6 +26,13 @@ def test_random_games_agree_with_openspiel(rows: int, cols: int) -> None:
     assert results == {(1, 1): {-1.0}, (2, 2): {-1.0, 0.0, 1.0}}.get((rows, cols), results)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "cols"), [(1, 18), (18, 1), (18, 18)])
+def test_the_largest_boards_agree_with_openspiel(rows: int, cols: int) -> None:
+    game = load(f"dots_and_boxes:rows={rows},cols={cols}")
+    assert_agrees(game, openspiel(openspiel_name(rows, cols)), 10)
+
+
 def test_games_with_long_runs_of_closed_boxes_agree_with_openspiel() -> None:
     game = load("dots_and_boxes:rows=3,cols=4")
     assert_agrees(game, openspiel(openspiel_name(3, 4)), 50, choose=closes_boxes_when_it_can)

@@ -1,11 +1,13 @@
 """Finding a game: names, options, modules of one's own, plug-in packages, and what goes wrong."""
 
 import dataclasses
+import json
 import sys
 
 import pytest
 
 import games
+from scripts import cli
 
 MODULE = """
 import dataclasses
@@ -115,14 +117,44 @@ def test_a_missing_import_inside_a_module_is_not_called_a_missing_module(folder)
         games.load("needs_more:MyGame")
 
 
-def test_an_installed_plug_in_package_is_known_by_its_entry_point(folder):
-    packaged = folder / "my_package-1.0.dist-info"
+def install(folder, package, entry_points):
+    """Does what pip does as far as Python asks: a folder of metadata on the import path."""
+    packaged = folder / f"{package}-1.0.dist-info"
     packaged.mkdir()
-    (packaged / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
-    (packaged / "entry_points.txt").write_text(
-        "[selfplay.games]\nmy_own = my_plug_in:MyGame\ntic_tac_toe = my_plug_in:NoGame\n"
-    )
-    sys.path.append(str(folder))
-    assert "my_own" in games.names()
+    (packaged / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (packaged / "entry_points.txt").write_text(f"[selfplay.games]\n{entry_points}\n")
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def test_an_installed_plug_in_package_works_by_its_name_from_the_command_line(folder, capsys):
+    install(folder, "my_package", "my_own = my_plug_in:MyGame")
+    assert cli.run(["games", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["games"]}
+    assert rows["my_own"]["options"] == {"size": 3, "komi": 0.5, "swap": False, "title": "mine"}
     assert type(games.load("my_own:komi=2.5")).__name__ == "MyGame"
-    assert type(games.load("tic_tac_toe")).__name__ == "TicTacToe", "ours must not be replaced"
+    assert cli.run(["check", "my_own:komi=2.5", "--games", "8"]) == 0
+    assert "my_own:komi=2.5 conforms" in capsys.readouterr().out
+    for spec, said in (
+        ("my_own:size=4", "size must be 3, got 4"),
+        ("my_own:colour=red", "unknown option 'colour'; known: size, komi, swap, title"),
+        ("my_owm", "known: breakthrough,"),
+    ):
+        for command in (["check", spec], ["train", "--game", spec], ["bench", "--game", spec]):
+            assert cli.run(command) == 2, command
+            told = capsys.readouterr()
+            assert said in told.err
+            assert not told.out
+
+
+def test_a_plug_in_never_replaces_one_of_our_games_and_is_reported(folder, capsys):
+    install(folder, "my_package", "tic_tac_toe = my_plug_in:NoGame")
+    assert type(games.load("tic_tac_toe")).__name__ == "TicTacToe"
+    assert cli.run(["games"]) == 0
+    assert "package's of that name is my_plug_in:NoGame" in capsys.readouterr().err
+
+
+def test_two_packages_with_one_name_are_refused_until_one_is_named(folder):
+    install(folder, "my_package", "my_own = my_plug_in:MyGame")
+    install(folder, "your_package", "my_own = your_plug_in:YourGame")
+    assert "my_plug_in:MyGame, your_plug_in:YourGame" in error_of("my_own")

@@ -60,6 +60,9 @@ class PlainGomoku:
         ("gomoku:rows=6,cols=4,k=3", "mnk(m=4,n=6,k=3)"),
         ("gomoku:rows=5,cols=9,k=5", "mnk(m=9,n=5,k=5)"),
         ("gomoku", "gomoku"),
+        ("gomoku:rows=3,cols=3,k=2", "gomoku(size=3,connect=2)"),
+        pytest.param("gomoku:rows=3,cols=19,k=3", "mnk(m=19,n=3,k=3)", marks=pytest.mark.slow),
+        pytest.param("gomoku:rows=19,cols=3,k=19", "mnk(m=3,n=19,k=19)", marks=pytest.mark.slow),
     ],
 )
 def test_random_games_agree_with_openspiel(spec: str, name: str) -> None:

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from games import load
+from games import State, load
 from tests.playouts import Reference, assert_agrees, assert_symmetric, openspiel, play
 
 CASES = [(2, True), (3, False), (5, True), (7, True), (11, False)]
@@ -92,6 +92,25 @@ def test_the_swap_mirrors_the_opening_and_is_only_the_second_players_first_move(
     won = play(game, "b4 swap a1 a2 b1 b2 c1 c2 e1 e2")
     assert won.terminated
     assert game.returns(won).tolist() == [-1.0, 1.0]
+
+
+def test_a_swapped_stone_on_the_long_diagonal_stays_where_it_is_and_changes_its_owner() -> None:
+    game = load("hex:size=5,swap=true")
+    before, after = (np.asarray(game.observe(play(game, m))) for m in ("c3", "c3 swap"))
+    assert np.argwhere(before[..., 1]).tolist() == [[2, 2]]  # seat 1 looks at seat 0's stone
+    assert np.argwhere(after[..., 1]).tolist() == [[2, 2]]  # seat 0 looks at seat 1's
+    assert "c3" not in [game.action_to_string(None, a) for a in legal(play(game, "c3 swap"))]
+
+
+def test_on_a_single_cell_the_opening_wins_before_anyone_can_swap() -> None:
+    state = play(load("hex:size=1,swap=true"), "a1")
+    assert state.terminated
+    assert legal(state) == []
+
+
+def legal(state: State) -> list[int]:
+    actions: list[int] = np.flatnonzero(state.legal_action_mask).tolist()
+    return actions
 
 
 def test_a_stone_on_the_swapped_stones_old_cell_is_a_group_of_its_own() -> None:

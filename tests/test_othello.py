@@ -71,7 +71,8 @@ def test_thousands_of_random_games_agree_with_openspiel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "games"), [(4, 100), (6, 10), pytest.param(10, 10, marks=pytest.mark.slow)]
+    ("size", "games"),
+    [(4, 100), (6, 10), *(pytest.param(n, 60 // n, marks=pytest.mark.slow) for n in (10, 16))],
 )
 def test_other_sizes_agree_with_plain_python(size: int, games: int) -> None:
     played = assert_agrees(load(f"othello:size={size}"), lambda: PlainOthello(size), games)

@@ -6,28 +6,16 @@ import numpy as np
 import pytest
 
 import games
-from games.connect_four import ConnectFour
 from games.tic_tac_toe import TicTacToe
-from tests.openspiel import disagreement
 from tests.oracles import EMPTY, has_line, live_positions, place
 from tests.perft import COUNTS, depth_for_tests, perft
-
-OPEN_SPIEL = {TicTacToe: "tic_tac_toe", ConnectFour: "connect_four"}
-
-
-@pytest.mark.parametrize("game", OPEN_SPIEL, ids=OPEN_SPIEL.values())
-def test_random_games_agree_with_open_spiel_ply_by_ply(game):
-    pyspiel = pytest.importorskip("pyspiel", reason="open_spiel is not installed")
-    found = disagreement(game(), pyspiel.load_game(OPEN_SPIEL[game]), playouts=512)
-    assert found is None, found
+from tests.playouts import assert_agrees, openspiel
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("game", OPEN_SPIEL, ids=OPEN_SPIEL.values())
-def test_thousands_of_random_games_agree_with_open_spiel(game):
-    pyspiel = pytest.importorskip("pyspiel", reason="open_spiel is not installed")
-    found = disagreement(game(), pyspiel.load_game(OPEN_SPIEL[game]), playouts=5120)
-    assert found is None, found
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four"])
+@pytest.mark.parametrize("num_games", [500, pytest.param(5000, marks=pytest.mark.slow)])
+def test_random_games_agree_with_openspiel(name, num_games):
+    assert_agrees(games.load(name), openspiel(name), num_games, seed=num_games)
 
 
 @pytest.mark.parametrize("name", sorted(COUNTS))
