@@ -169,8 +169,8 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
     """Returns the player that `spec` names on a command line.
 
     Args:
-      spec: a run folder `R`, `R@STEP`, `random`, `uniform`, or `module:function`; players that
-        search may have settings of their own, see `player_settings`.
+      spec: a run folder `R`, `R@STEP`, `random`, `uniform`, `gtp:COMMAND`, or `module:function`;
+        players that search may have settings of their own, see `player_settings`.
       game: what players that are not a run play; None if no game is known.
       simulations: of each search; 0 for a run's raw policy.
       load_run: resolves run folders, which this layer knows nothing of.
@@ -196,7 +196,7 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
     if bare not in ("random", "uniform") and ":" not in spec:
         raise ValueError(
             f"player {spec!r}: there is no such run folder; a player is a run folder R, R@STEP, "
-            "random, uniform, or module:function"
+            "random, uniform, gtp:COMMAND, or module:function"
         )
     if game is None:
         raise ValueError(f"player {spec!r} plays any game: say which with --game")
@@ -207,6 +207,10 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
             raise ValueError("player 'uniform' searches: it needs at least 1 simulation, got 0")
         config = SearchConfig(**{**own.search, "simulations": simulations})
         return dataclasses.replace(uniform_player(game, config), name=spec)
+    if spec.startswith("gtp:"):
+        from selfplay.engine_player import engine_player  # it imports this file
+
+        return engine_player(spec, game)
     return _plug_in(spec, game)
 
 

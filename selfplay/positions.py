@@ -65,6 +65,13 @@ def step(game: Game[Any], state: State, action: jax.Array) -> State:
 
 
 @functools.partial(jax.jit, static_argnums=0)
+def step_all(game: Game[Any], states: State, actions: jax.Array) -> State:
+    """Returns the N positions after int32[N] `actions`."""
+    after: State = jax.vmap(game.step)(states, actions)
+    return after
+
+
+@functools.partial(jax.jit, static_argnums=0)
 def returns(game: Game[Any], states: State) -> jax.Array:
     """Returns float32[N, 2], each seat's result at each position."""
     return jax.vmap(game.returns)(states)

@@ -1,0 +1,112 @@
+"""`selfplay gtp`."""
+
+import dataclasses
+import os
+import sys
+import threading
+from collections import deque
+from typing import Any, BinaryIO
+
+import games
+import training
+from games.game import Game
+from scripts.arena import find_game
+from scripts.console import Positional, announce_devices, say
+from selfplay.gtp import MAX_LINE
+from selfplay.gtp_server import GtpServer
+from selfplay.players import Player, parse_player
+
+MAX_WAITING = 1000  # lines read ahead of the answers
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Plays as a GTP engine (Go Text Protocol, version 2) on standard input and output.
+
+    Any front end for Go can play against it and let it analyse; other games are played with their
+    own coordinates, black for seat 0. With time settings it searches less, so that no move is late;
+    without, always --simulations.
+
+    Examples:
+      selfplay gtp runs/go9
+      selfplay gtp runs/go9 --simulations 800 --resign 0.05
+      selfplay gtp uniform --game go:size=7
+    """
+
+    player: Positional[str]
+    """Who plays: a run folder R, R@STEP, random, uniform, or module:function."""
+    game: str = ""
+    """The game; needed only if the player is not a run."""
+    simulations: int = 200
+    """Simulations of each search, at most; 0: the raw policy."""
+    resign: float = 0.0
+    """Resign a move whose winrate would be below this; 0: never."""
+    seed: int = 0
+    """Draws lots, for players that do."""
+
+
+def run(args: Args) -> int:
+    """Runs the command; returns its exit code."""
+    if args.simulations < 0:
+        raise ValueError(f"--simulations must be at least 0, got {args.simulations}")
+    if not 0 <= args.resign <= 1:
+        raise ValueError(f"--resign must be a winrate from 0 to 1, got {args.resign}")
+    spec = find_game((args.player,), args.game)
+    announce_devices()
+
+    def make(game: Game[Any], simulations: int) -> Player:
+        return parse_player(args.player, game, simulations, training.load_player)
+
+    lines = Lines(sys.stdin.buffer)
+    say(f"compiling for {spec}")
+    server = GtpServer(games.load(spec), make, args.simulations, args.resign, args.seed, lines.wait)
+    say("ready")
+    serve(server, lines)
+    return 0
+
+
+def serve(server: GtpServer, lines: "Lines") -> None:
+    """Answers until the input ends, or `quit`."""
+    try:
+        while not server.closed and (line := lines.next()) is not None:
+            for text in server.answer(line):
+                sys.stdout.buffer.write(text.encode())
+                sys.stdout.buffer.flush()
+    except BrokenPipeError:  # the front end has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class Lines:
+    """Lines of a stream, read by a thread, so that one can know of the next before reading it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._lines: deque[bytes | None] = deque()  # None: the end
+        self._changed = threading.Condition()
+        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+
+    def next(self) -> bytes | None:
+        """Returns the next line, None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._lines)
+            line = self._lines[0] if self._lines[0] is None else self._lines.popleft()
+            self._changed.notify_all()
+            return line
+
+    def wait(self, seconds: float) -> bool:
+        """Waits up to so many seconds for a line; returns whether there is one, or the end."""
+        with self._changed:
+            return bool(self._changed.wait_for(lambda: self._lines, seconds))
+
+    def _read(self, stream: BinaryIO) -> None:
+        while line := stream.readline(MAX_LINE + 1):
+            end = line
+            while len(end) > MAX_LINE and not end.endswith(b"\n"):
+                end = stream.readline(MAX_LINE + 1)  # the rest of a line too long is not kept
+            self._put(line)
+        self._put(None)
+
+    def _put(self, line: bytes | None) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._lines) < MAX_WAITING)
+            self._lines.append(line)
+            self._changed.notify_all()
