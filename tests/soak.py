@@ -19,14 +19,14 @@ from tests.test_run import assert_same
 
 COMMAND = [
     *("train", "--game", "tic_tac_toe", "--iterations", "24", "--seed", "3"),
-    *("--network.blocks", "1", "--network.channels", "8", "--network.value-hidden", "8"),
+    *("--network.blocks", "0", "--network.channels", "8", "--network.value-hidden", "8"),
     *("--search.simulations", "4", "--self-play.batch", "16", "--self-play.plies-per-call", "6"),
     *("--replay.capacity", "400", "--replay.min-rows", "40", "--learner.batch", "32"),
-    *("--evaluation.every", "10", "--evaluation.positions", "64", "--evaluation.simulations", "4"),
+    *("--evaluation.every", "12", "--evaluation.positions", "64", "--evaluation.simulations", "4"),
     *("--checkpoint.every-seconds", "0.1"),
 ]
 # Of a life: the start, an iteration, or the middle of a save; the last two a moment later.
-MOMENTS = {"start": 1, "iteration": 4, "save": 5}
+MOMENTS = {"start": 3, "iteration": 3, "save": 4}
 LONGEST_LIFE = 300.0  # seconds; more is a hang
 
 
@@ -61,7 +61,7 @@ def wait(process: int) -> int:
 def kill_at_random(process: int, path: pathlib.Path, rng: random.Random) -> tuple[str, int]:
     """Kills a process at a random moment; returns which, and its exit code."""
     moment = rng.choices(list(MOMENTS), list(MOMENTS.values()))[0]
-    delay = rng.uniform(0, 5.0 if moment == "start" else 0.3 if moment == "iteration" else 0.05)
+    delay = rng.uniform(0, 8.0 if moment == "start" else 0.3 if moment == "iteration" else 0.05)
     metrics = path / "metrics.jsonl"
     before = metrics.stat().st_size if metrics.exists() else 0
     began = time.monotonic()
