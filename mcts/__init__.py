@@ -2,16 +2,21 @@
 
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, mask_illegal
-from mcts.search import search
-from mcts.tree import tree_bytes
+from mcts.reuse import keep
+from mcts.search import search, search_on
+from mcts.tree import Tree, seed, tree_bytes
 
 __all__ = [
     "Evaluate",
     "Evaluation",
     "SearchConfig",
     "SearchResult",
+    "Tree",
     "Variables",
+    "keep",
     "mask_illegal",
     "search",
+    "search_on",
+    "seed",
     "tree_bytes",
 ]

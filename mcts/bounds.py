@@ -28,8 +28,9 @@ class Clamp(NamedTuple):
 
 
 def of_leaf(value: jax.Array, terminated: jax.Array) -> jax.Array:
-    """Returns float[3, B]: value, least and most for seat 0 of positions just evaluated."""
-    return jnp.stack([value, jnp.where(terminated, value, -1), jnp.where(terminated, value, 1)])
+    """Returns float[B, 3]: value, least and most for seat 0 of positions just evaluated."""
+    least, most = jnp.where(terminated, value, -1), jnp.where(terminated, value, 1)
+    return jnp.stack([value, least, most], axis=-1)
 
 
 def of_new_edges(legal: jax.Array, sign: jax.Array) -> jax.Array:
@@ -61,7 +62,7 @@ def back_up(
       sign: float[B, D, 1], 1 where seat 0 is to play there, else -1.
       action: int32[B, D], the path's action at each node.
       live: bool[B, D], whether the path reaches the node.
-      leaf: float[3, B], what `of_leaf` says of the ends of the paths.
+      leaf: float[B, 3], what `of_leaf` says of the ends of the paths.
     """
     taken = jax.nn.one_hot(action, edges.shape[-1], dtype=bool)
     # What the mover has besides the path.
@@ -73,7 +74,7 @@ def back_up(
     nodes = Clamp(
         jnp.where(live & first, floor, -jnp.inf), jnp.where(live & ~first, ceiling, jnp.inf)
     )
-    leaf = leaf[..., None]
+    leaf = leaf.T[..., None]
     worth = jax.lax.associative_scan(_then, nodes, reverse=True, axis=2)(leaf)
     return jnp.concatenate([worth[..., 1:], leaf], axis=2)  # an edge is worth what the next node is
 

@@ -27,6 +27,14 @@ class SearchConfig:
     proven: bool = False
     """Back up wins, losses and draws exactly where the search has proven them, and use them in its
     moves, targets and values. Papers and mctx: no."""
+    reuse: int = 0
+    """In self-play: most nodes of the last move's tree that the next search goes on from, besides
+    its `simulations`, which may be fewer then; 0: each search starts anew. AlphaGo Zero: reuse."""
+    leaves: int = 1
+    """Simulations that share one evaluation, kept apart by virtual losses, so that a single game
+    fills a device; the more, the less each of them knows. AlphaGo Zero: 8."""
+    symmetries: bool = False
+    """Average the root's evaluation over the game's symmetries. AlphaGo Zero: a random one."""
     max_considered_actions: int = 16
     """Gumbel: actions that sequential halving starts from. Paper: 16."""
     gumbel_scale: float = 1.0
@@ -81,6 +89,11 @@ class SearchConfig:
                 "least with the engine mctx, which has no other",
             ),
             (self.engine != "mctx" or not self.proven, "proven", "off with the engine mctx"),
+            (self.reuse >= 0, "reuse", "at least 0 (0: off)"),
+            (self.engine != "mctx" or self.reuse == 0, "reuse", "0 with the engine mctx"),
+            (self.leaves >= 1, "leaves", "at least 1"),
+            (self.engine != "mctx" or self.leaves == 1, "leaves", "1 with the engine mctx"),
+            (self.reuse == 0 or self.leaves == 1, "leaves", "1 with search.reuse"),
             (0 <= self.dirichlet_fraction <= 1, "dirichlet_fraction", "between 0 and 1"),
             (self.dirichlet_alpha >= 0, "dirichlet_alpha", "at least 0 (0: automatic)"),
         ]
@@ -92,7 +105,7 @@ class SearchConfig:
 
     def depth(self, max_plies: int) -> int:
         """Returns the depth cap in a game of at most `max_plies` plies."""
-        return min(self.simulations, max_plies, self.max_depth or DEEPEST)
+        return min(self.simulations + self.reuse, max_plies, self.max_depth or DEEPEST)
 
     def without_noise(self) -> "SearchConfig":
         """Returns the same search with its root noise off, as evaluation wants it."""

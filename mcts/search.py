@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from games.game import Game, S
-from mcts import noise, tree
+from mcts import noise
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, judge, mask_illegal
 from mcts.selection import (
@@ -15,6 +15,8 @@ from mcts.selection import (
     halving_action,
     halving_schedule,
 )
+from mcts.simulation import grow
+from mcts.tree import Tree, plant, root_row, seed
 
 __all__ = ["Evaluate", "Evaluation", "SearchConfig", "SearchResult", "mask_illegal", "search"]
 
@@ -41,13 +43,41 @@ def search(
         raise ValueError(
             f"search needs a batch of roots, got to_play of shape {state.to_play.shape}"
         )
-    root = judge(game, evaluate, variables, state)
+    return search_on(game, evaluate, variables, state, key, config, None)[0]
+
+
+def search_on(
+    game: Game[S],
+    evaluate: Evaluate,
+    variables: Variables,
+    state: S,
+    key: jax.Array,
+    config: SearchConfig,
+    kept: Tree[S] | None,
+) -> tuple[SearchResult, Tree[S] | None]:
+    """Searches on from what `mcts.keep` has kept of the last moves' trees.
+
+    Args:
+      kept: None to start anew, as one must with `config.reuse` 0.
+
+    Returns:
+      the result, in which visits, values and weights count inherited simulations too; and the
+      trees, for `mcts.keep` (None with the engine mctx, which gives none away).
+    """
+    root = judge(game, evaluate, variables, state, config.symmetries)
     if config.engine == "mctx":
         from mcts import reference  # only here: mctx takes a second to import
 
-        return reference.search(game, evaluate, variables, state, root, key, config)
+        return reference.search(game, evaluate, variables, state, root, key, config), None
     legal = state.legal_action_mask
     dirichlet_key, gumbel_key = noise.split(key)
+    noised = root
+    if config.policy == "puct":
+        logits = noise.add_dirichlet(dirichlet_key, root.prior_logits, legal, config)
+        noised = root._replace(prior_logits=logits)
+    kept = seed(game, state, config) if kept is None else kept
+    planted = plant(kept, state, noised, config)
+    gumbel = None
     if config.policy == "gumbel":
         gumbel = Gumbel(
             noise=noise.gumbel(gumbel_key, root.prior_logits, config),
@@ -55,16 +85,13 @@ def search(
                 config.max_considered_actions, legal.sum(axis=-1, dtype=jnp.int32)
             ),
             schedule=jnp.asarray(halving_schedule(config)),
+            inherited=root_row(planted, len(legal)).visits,
         )
-        row = tree.grow(game, evaluate, variables, state, root, gumbel, config)
-        action, action_weights = _decide(row, gumbel, config)
-    else:
-        noised = noise.add_dirichlet(dirichlet_key, root.prior_logits, legal, config)
-        noised_root = root._replace(prior_logits=noised)
-        row = tree.grow(game, evaluate, variables, state, noised_root, None, config)
-        action, action_weights = _most_visited(row)
+    grown = grow(game, evaluate, variables, planted, gumbel, config)
+    row = root_row(grown, len(legal))
+    action, action_weights = _most_visited(row) if gumbel is None else _decide(row, gumbel, config)
     value = row.value()
-    return SearchResult(
+    result = SearchResult(
         action=action.astype(jnp.int32),
         action_weights=action_weights,
         visit_counts=row.visits.astype(jnp.int32),
@@ -73,13 +100,14 @@ def search(
         prior=jax.nn.softmax(root.prior_logits),
         raw_value=root.value,
     )
+    return result, grown
 
 
 def _decide(row: Row, gumbel: Gumbel, config: SearchConfig) -> tuple[jax.Array, jax.Array]:
     """Returns the best of the most visited actions, and the improved policy (the paper's pi')."""
     allowed = candidates(row)
     values = completed_values(config, row)
-    visits = jnp.where(allowed, row.visits, -1)
+    visits = jnp.where(allowed, gumbel.own_visits(row).visits, -1)
     action = halving_action(gumbel.noise, row._replace(visits=visits), values, visits.max(axis=-1))
     return action, jax.nn.softmax(mask_illegal(row.prior + values, allowed))
 

@@ -46,6 +46,11 @@ class Gumbel(NamedTuple):
     noise: jax.Array  # float[B, A]
     considered: jax.Array  # int32[B], how many actions it starts from
     schedule: jax.Array  # int32[considered actions + 1, n + 1], see `halving_schedule`
+    inherited: jax.Array  # float[B, A], visits from earlier searches, which the schedule ignores
+
+    def own_visits(self, row: Row) -> Row:
+        """Returns the root's row with only this search's visits."""
+        return row._replace(visits=row.visits - self.inherited)
 
 
 def to_prior(config: SearchConfig, masked_logits: jax.Array) -> jax.Array:
@@ -76,7 +81,8 @@ def root_action(
     if gumbel is None:
         return interior_action(config, row)
     wanted = gumbel.schedule[gumbel.considered, done]
-    return halving_action(gumbel.noise, row, completed_values(config, row), wanted)
+    values = completed_values(config, row)
+    return halving_action(gumbel.noise, gumbel.own_visits(row), values, wanted)
 
 
 def halving_action(

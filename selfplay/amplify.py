@@ -9,7 +9,7 @@ between A and Amplify(A) can be measured.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,19 @@ import numpy as np
 
 import games
 from games.game import Game, State
-from mcts import Evaluate, SearchConfig, SearchResult, Variables, search
+from mcts import Evaluate, SearchConfig, SearchResult, Variables, keep, search, search_on, seed
 from selfplay import committee
 from selfplay.players import FORFEIT, Act, Player, policy_player
 
 FORMS = "search, policy, committee, player:SPEC or module:function"
+
+
+class Memory(NamedTuple):
+    """What an amplifier on the device may remember from ply to ply, within a self-play call."""
+
+    start: Callable[[State], Any]  # (states), of games of which nothing is known yet
+    act: Callable[..., tuple[SearchResult, Any]]  # (variables, states, key, memory)
+    keep: Callable[[Any, jax.Array, jax.Array], Any]  # (memory, int32[B] action, bool[B] goes on)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,6 +39,7 @@ class Amplifier:
     name: str
     act: Act  # act(variables, states, key), outside the device with `history` as fourth argument
     on_device: bool = True
+    memory: Memory | None = None  # used where games are played on, in place of `act`
 
     def __call__(
         self,
@@ -115,7 +124,14 @@ def search_amplifier(game: Game[Any], evaluate: Evaluate, config: SearchConfig) 
     def act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
         return search(game, evaluate, variables, states, key, config)
 
-    return Amplifier("search", act)
+    if not config.reuse:
+        return Amplifier("search", act)
+    memory = Memory(
+        start=lambda states: seed(game, states, config),
+        act=lambda *given: search_on(game, evaluate, *given[:3], config, given[3]),
+        keep=lambda trees, action, goes_on: keep(trees, action, goes_on, config),
+    )
+    return Amplifier("search", act, memory=memory)
 
 
 def player_amplifier(player: Player, game: Game[Any], evaluate: Evaluate) -> Amplifier:

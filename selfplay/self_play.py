@@ -124,7 +124,11 @@ def make_amplified_play(game: Game[Any], amplifier: Amplifier, config: SelfPlayC
         variables: Variables, state: SelfPlayState, key: jax.Array
     ) -> tuple[SelfPlayState, Trajectory]:
         ply = functools.partial(_play_ply, game, amplifier, config, variables)
-        return jax.lax.scan(ply, state, jax.random.split(key, config.plies_per_call))
+        # What an amplifier remembers never goes to the next call, whose weights may be new.
+        memory = amplifier.memory.start(state.game) if amplifier.memory else None
+        keys = jax.random.split(key, config.plies_per_call)
+        (state, _), trajectory = jax.lax.scan(ply, (state, memory), keys)
+        return state, trajectory
 
     specs = (devices.BY_LANE, PartitionSpec(None, devices.AXIS))
     return jax.jit(devices.data_parallel(play, out_specs=specs))
@@ -165,13 +169,20 @@ def _play_ply(
     amplifier: Amplifier,
     config: SelfPlayConfig,
     variables: Variables,
-    state: SelfPlayState,
+    carried: tuple[SelfPlayState, Any],
     key: jax.Array,
-) -> tuple[SelfPlayState, Trajectory]:
-    """Plays one ply in every lane, on the device."""
+) -> tuple[tuple[SelfPlayState, Any], Trajectory]:
+    """Plays one ply in every lane, on the device; carries the games and the amplifier's memory."""
+    state, memory = carried
     search_key, _, _ = _ply_keys(key)
-    found = amplifier(variables, state.game, search_key)
-    return _finish_ply(game, config, state, found, key)
+    if amplifier.memory is None:
+        found = amplifier(variables, state.game, search_key)
+        after, played = _finish_ply(game, config, state, found, key)
+        return (after, None), played
+    found, memory = amplifier.memory.act(variables, state.game, search_key, memory)
+    after, played = _finish_ply(game, config, state, found, key)
+    memory = amplifier.memory.keep(memory, played.action.astype(jnp.int32), ~played.terminated)
+    return (after, memory), played
 
 
 def _ply_keys(key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

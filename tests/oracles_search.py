@@ -147,8 +147,8 @@ def simulate(rules, network, root, first, choose, max_depth):
         node.total[move] += value0
 
 
-def puct(rules, network, board, simulations, config, max_depth=10**6):
-    """Returns the root after a PUCT search without noise."""
+def puct(rules, network, board, simulations, config, max_depth=10**6, root=None):
+    """Returns the root after a PUCT search without noise, from a searched `root` if given."""
 
     def choose(node):
         tried = node.tried()
@@ -171,14 +171,14 @@ def puct(rules, network, board, simulations, config, max_depth=10**6):
 
         return max(node.open(), key=score)
 
-    root = Node(rules, network, board, config.proven)
+    root = root or Node(rules, network, board, config.proven)
     for _ in range(simulations):
         simulate(rules, network, root, choose(root), choose, max_depth)
     return root
 
 
-def gumbel(rules, network, board, simulations, config, noise, max_depth=10**6):
-    """Returns the root after a Gumbel search, and the move it decides on."""
+def gumbel(rules, network, board, simulations, config, noise, max_depth=10**6, root=None):
+    """Returns the root after a Gumbel search, and the move it decides on; `root` as for `puct`."""
 
     def sigma(node):
         tried = node.tried()
@@ -202,7 +202,11 @@ def gumbel(rules, network, board, simulations, config, noise, max_depth=10**6):
         share = 1 + sum(node.visits.values())
         return max(node.open(), key=lambda m: exps[m] / total - node.visits[m] / share)
 
-    root = Node(rules, network, board, config.proven)
+    root = root or Node(rules, network, board, config.proven)
+    inherited = dict(root.visits)
+
+    def new_visits(move):
+        return root.visits[move] - inherited[move]
 
     def merit(move):
         return noise[move] + math.log(root.prior[move]) + sigma(root)[move]
@@ -214,12 +218,12 @@ def gumbel(rules, network, board, simulations, config, noise, max_depth=10**6):
         visits_each = max(1, simulations // (phases * racing)) if racing > 1 else simulations
         for _ in range(visits_each):
             # One more visit for each place in the race: the best of those visited equally often.
-            level = max(root.visits.values())
+            level = max(map(new_visits, root.moves))
             for _ in range(min(racing, simulations - used)):
-                move = max((m for m in root.moves if root.visits[m] == level), key=merit)
+                move = max((m for m in root.moves if new_visits(m) == level), key=merit)
                 simulate(rules, network, root, move, choose, max_depth)
                 used += 1
         racing = min(racing, max(2, racing // 2))
     allowed = root.candidates()
-    most = max(root.visits[move] for move in allowed)
-    return root, max((m for m in allowed if root.visits[m] == most), key=merit)
+    most = max(map(new_visits, allowed))
+    return root, max((m for m in allowed if new_visits(m) == most), key=merit)

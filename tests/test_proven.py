@@ -96,11 +96,11 @@ def test_back_up_equals_a_walk():
     sign = rng.choice([-1, 1], (lanes, depth, 1))
     action = rng.integers(0, actions, (lanes, depth))
     length = rng.integers(1, depth + 1, lanes)
-    leaf = np.sort(rng.integers(-2, 3, (3, lanes)) / 2, axis=0)[[1, 0, 2]]
+    leaf = np.sort(rng.integers(-2, 3, (lanes, 3)) / 2)[:, [1, 0, 2]]
     live = np.arange(depth) < length[:, None]
     found = np.asarray(bounds.back_up(*map(jnp.asarray, (edges, sign, action, live, leaf))))
     for lane in range(lanes):
-        value, least, most = leaf[:, lane]
+        value, least, most = leaf[lane]
         for j in reversed(range(length[lane])):
             assert found[:, lane, j].tolist() == [value, least, most], (lane, j)
             row = edges[lane, j].copy()

@@ -10,7 +10,7 @@ import pytest
 
 import games
 from games.tic_tac_toe import TicTacToe
-from mcts import SearchConfig, search, tree, tree_bytes
+from mcts import SearchConfig, search, simulation, tree_bytes
 from tests import oracles_search
 from tests.positions import evaluate, evaluate_one, quick_jit, random_positions, random_weights
 from tests.tandem import Tandem
@@ -141,7 +141,7 @@ def test_the_form_for_accelerators_gives_the_same_numbers(config, monkeypatch):
     game = Tandem()
     weights, state = random_weights(game), random_positions(game, 64, seed=6)
     on_cpu = run(game, weights, state, config, jnp.dtype("float32"))
-    monkeypatch.setattr(tree, "_along_short_paths", lambda work, *given: work(*given))
+    monkeypatch.setattr(simulation, "_along_short_paths", lambda work, *given: work(*given))
     elsewhere = run(game, weights, state, config, jnp.dtype("float32"))
     jax.tree.map(np.testing.assert_array_equal, elsewhere, on_cpu)
 
@@ -149,7 +149,7 @@ def test_the_form_for_accelerators_gives_the_same_numbers(config, monkeypatch):
 @pytest.mark.parametrize("width", [1, 8, 31, 32, 33, 64, 70])
 def test_next_true_finds_what_a_walk_finds(width):
     flags = np.random.default_rng(width).random((50, width)) < 0.1
-    found = np.asarray(tree._next_true(jnp.asarray(flags)))
+    found = np.asarray(simulation._next_true(jnp.asarray(flags)))
     for row, got in zip(flags, found, strict=True):
         expected = [next((j for j in range(i, width) if row[j]), width) for i in range(width)]
         assert got.tolist() == expected, row

@@ -1,0 +1,81 @@
+"""Subtree reuse: what a tree knows of the position after a move is where the next search begins.
+
+What is kept are the nodes that a search can pass through below the chosen action, in the order in
+which they were made: so the new root comes first, and no node before its parent. Finished positions
+and nodes at the depth cap are not: the edges to them keep their visits and are stepped along again.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from games.game import S
+from mcts.config import SearchConfig
+from mcts.selection import interior_action
+from mcts.tree import Tree, own_edges, row_of, rows
+
+
+def keep(tree: Tree[S], action: jax.Array, alive: jax.Array, config: SearchConfig) -> Tree[S]:
+    """Returns trees of `reuse + 1` nodes: what is known of the positions after a move.
+
+    The oldest nodes are kept if there are more. A root without visits means that nothing is known.
+
+    Args:
+      tree: trees that were searched, or what was kept of them: one may keep twice for two moves.
+      action: int32[B], the move.
+      alive: bool[B], where to keep anything: not where another game begins.
+    """
+    batch, slots = len(action), config.reuse + 1
+    depth, num_actions = tree.path.shape[-1], tree.edges.shape[-1]
+    path = tree.path.reshape(-1, batch, depth).astype(jnp.int32)
+    passable = ~tree.state.terminated.reshape(-1, batch) & (path[..., -1] < 0)
+    wanted = (path[..., 0] == action[None]) & passable & alive[None]
+    slot = jnp.where(wanted, jnp.cumsum(wanted, axis=0) - 1, slots)  # [N, B], the node's new number
+    lane = jnp.arange(batch, dtype=jnp.int32)
+    number = jnp.broadcast_to(jnp.arange(len(path), dtype=jnp.int32)[:, None], wanted.shape)
+    source = jnp.full((slots, batch), -1, jnp.int32)
+    source = source.at[slot, lane[None]].set(number, mode="drop")  # of each slot, -1 for none
+    used = (source >= 0).reshape(-1)
+    row = (jnp.maximum(source, 0) * batch + lane[None]).reshape(-1)
+
+    edge = rows(tree.path, row).astype(jnp.int32)
+    edge = jnp.concatenate([edge[:, 1:], edge[:, :1] * 0 - 1], axis=1)
+    at = jnp.maximum(edge, 0) // num_actions * batch + jnp.tile(lane, slots)[:, None]
+    moved = rows(slot.reshape(-1), at) * num_actions + edge % num_actions
+    edge = jnp.where(used[:, None] & (edge >= 0), moved, -1)
+    edges = jnp.where(used[:, None, None], rows(tree.edges, row), 0)
+    kept = Tree(
+        state=rows(tree.state, row),
+        path=edge.astype(tree.path.dtype),
+        node=rows(tree.node, row),
+        edges=edges,
+        leaf=tree.leaf[: slots * batch * num_actions],
+    )
+    return kept._replace(leaf=_leaves(kept, used, batch, config).astype(tree.leaf.dtype))
+
+
+def _leaves(tree: Tree[S], used: jax.Array, batch: int, config: SearchConfig) -> jax.Array:
+    """Returns int32[N * B * A]: where greedy descent through each edge ends.
+
+    A node points to the next one on its descent; pointing on to where that one points doubles the
+    distance, until all point to the last.
+    """
+    count, depth = tree.path.shape
+    num_actions = tree.edges.shape[-1]
+    lane = jnp.arange(count, dtype=jnp.int32) % batch
+    number = jnp.arange(count, dtype=jnp.int32) // batch
+    path = tree.path.astype(jnp.int32)
+    into = path.max(axis=1)  # the last edge: later nodes have higher numbers
+    place = (into // num_actions * batch + lane) * num_actions + into % num_actions
+    place = jnp.where(used & (into >= 0), place, count * num_actions)
+    child = jnp.full(count * num_actions, -1, jnp.int32).at[place].set(number, mode="drop")
+
+    best = interior_action(config, row_of(tree.edges, tree.node))
+    following = rows(child, jnp.arange(count, dtype=jnp.int32) * num_actions + best)
+    last = jnp.where(following < 0, number, following)
+    for _ in range(math.ceil(math.log2(depth)) + 1):
+        last = rows(last, last * batch + lane)
+    end = last * num_actions + rows(best, last * batch + lane)
+    beyond = rows(end, jnp.maximum(child, 0) * batch + jnp.repeat(lane, num_actions))
+    return jnp.where(child < 0, own_edges(number, num_actions), beyond)

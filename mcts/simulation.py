@@ -1,0 +1,323 @@
+"""Growing the trees: one simulation is a fixed number of array operations, at any depth.
+
+Three caches replace the walks down and up the tree:
+
+- every node keeps its **path**, the edges from the root to it, so a backup is one scatter;
+- every edge keeps its **leaf**, the edge at which greedy descent through it leaves the tree;
+- so the next leaf is known before a simulation starts: the leaf of the root's best edge.
+
+A simulation changes the visits and values of the nodes on its path and of no other, and the rules
+of selection look at one node's own row, so rescoring the path keeps all caches exact.
+
+An edge is numbered `node * A + action`. Node 0 is the root, simulation t makes node t + 1. Neither
+a finished position nor a node at the depth cap is ever expanded: the edge to it stays its own leaf.
+Reaching it again steps into it again and backs up the same value once more; the node that this
+simulation makes is a spare copy to which no edge leads.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Generic, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from games.game import Game, S
+from mcts import bounds
+from mcts.config import SearchConfig
+from mcts.contract import Evaluate, Variables, judge
+from mcts.selection import Gumbel, interior_action, root_action, to_prior
+from mcts.tree import Tree, new_edges, new_node, own_edges, put, root_row, row_of, rows
+
+WIDTHS = (4, 8, 16, 32)  # of paths, that code for CPUs is made for
+CHUNK = 4  # plies of paths that are written at once on CPUs
+
+
+class Task(NamedTuple):
+    """What one simulation has to tell the nodes on its B paths."""
+
+    path: jax.Array  # int32[B, D], edges from the root to the evaluated node, then -1
+    length: jax.Array  # int32[B], how many edges
+    end: jax.Array  # int32[B], the leaf of the last edge
+    found: jax.Array  # float[B, 3], what the evaluated node is worth, see `bounds.of_leaf`
+    done: jax.Array  # int32[], simulations made, this one included
+
+
+class Search(NamedTuple, Generic[S]):
+    """What a simulation starts from."""
+
+    tree: Tree[S]
+    edge: jax.Array  # int32[B], the leaf: the edge to step along
+
+
+def grow(
+    game: Game[S],
+    evaluate: Evaluate,
+    variables: Variables,
+    tree: Tree[S],
+    gumbel: Gumbel | None,
+    config: SearchConfig,
+) -> Tree[S]:
+    """Returns the planted trees after all simulations; `gumbel` as for `root_action`."""
+    batch = len(tree.node) // (config.simulations + config.reuse + 1)
+
+    def simulate(leaves: int, done: jax.Array, search: Search[S]) -> Search[S]:
+        return _simulate(game, evaluate, variables, gumbel, config, leaves, search, done)
+
+    best = root_action(config, root_row(tree, batch), gumbel, jnp.int32(0))
+    start = jnp.arange(batch, dtype=jnp.int32) * tree.edges.shape[-1] + best
+    search = Search(tree, rows(tree.leaf, start).astype(jnp.int32))
+    steps, rest = divmod(config.simulations, config.leaves)
+    if rest:
+        search = simulate(rest, jnp.int32(0), search)
+
+    def step(i: jax.Array, search: Search[S]) -> Search[S]:
+        return simulate(config.leaves, rest + i * config.leaves, search)
+
+    return jax.lax.fori_loop(0, steps, step, search).tree
+
+
+def _simulate(
+    game: Game[S],
+    evaluate: Evaluate,
+    variables: Variables,
+    gumbel: Gumbel | None,
+    config: SearchConfig,
+    leaves: int,
+    search: Search[S],
+    done: jax.Array,
+) -> Search[S]:
+    """Steps along the next edges, evaluates, backs up, and finds the next leaf.
+
+    K `leaves` are simulations that share one evaluation. Their B nodes each are stacked: slab k
+    of what is made here belongs to simulation `done + k + 1`.
+    """
+    tree, batch = search.tree, len(search.edge)
+    num_actions, max_depth = tree.edges.shape[-1], tree.path.shape[-1]
+    edge = _next_edges(gumbel, config, leaves, search, done)
+    parent = edge // num_actions * batch + _lanes(len(edge), batch)
+    state = jax.vmap(game.step)(rows(tree.state, parent), edge % num_actions)
+    believed = judge(game, evaluate, variables, state)
+    prior = to_prior(config, believed.prior_logits)
+    path, length = _lengthen(rows(tree.path, parent).astype(jnp.int32), edge)
+
+    here = config.reuse + done + 1
+    number = jnp.repeat(here + jnp.arange(leaves, dtype=jnp.int32), batch)
+    node = new_node(state, believed.value)
+    # Every rule agrees on a node without visits: the likeliest action.
+    onward = number * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32)
+    end = jnp.where(state.terminated | (length == max_depth), edge, onward)
+    found = bounds.of_leaf(node[:, 0] * node[:, 1], state.terminated)
+    tree = Tree(
+        state=put(tree.state, here * batch, state),
+        path=put(tree.path, here * batch, path),
+        node=put(tree.node, here * batch, node),
+        edges=put(tree.edges, here * batch, new_edges(config, prior, node)),
+        leaf=put(tree.leaf, here * batch * num_actions, own_edges(number, num_actions)),
+    )
+
+    task = Task(path, length, end, found, number)
+    tasks = jax.tree.map(lambda x: x.reshape(leaves, batch, *x.shape[1:]), task)
+    tasks = tasks._replace(done=done + 1 + jnp.arange(leaves, dtype=jnp.int32))
+
+    def take_in(search: Search[S], task: Task) -> tuple[Search[S], None]:
+        return _take_in(gumbel, config, search.tree, task), None
+
+    return jax.lax.scan(take_in, Search(tree, search.edge), tasks, unroll=leaves == 1)[0]
+
+
+def _take_in(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> Search[S]:
+    """Backs up what was found and mends the caches along the paths."""
+    num_actions = tree.edges.shape[-1]
+    tree = tree._replace(edges=_back_up(config, tree, task))
+    ends = _along_paths(functools.partial(_ends, gumbel, config), tree, task)
+    return Search(
+        tree._replace(leaf=_cache(tree.leaf, num_actions, task.path, ends[:, 1:])), ends[:, 0]
+    )
+
+
+def _next_edges(
+    gumbel: Gumbel | None, config: SearchConfig, leaves: int, search: Search[S], done: jax.Array
+) -> jax.Array:
+    """Returns int32[K * B]: the edges to step along.
+
+    Each is chosen as if the ones before it had lost for every seat that moved there (virtual loss,
+    Chaslot et al., "Parallel Monte-Carlo Tree Search", 2008). The same edge may be chosen twice.
+    """
+    if leaves == 1:
+        return search.edge
+    batch, num_actions = len(search.edge), search.tree.edges.shape[-1]
+
+    def lose(search: Search[S], k: jax.Array) -> tuple[Search[S], jax.Array]:
+        tree, edge = search
+        parent = edge // num_actions * batch + _lanes(batch, batch)
+        path, length = _lengthen(rows(tree.path, parent).astype(jnp.int32), edge)
+        nothing = jnp.zeros((batch, 3), tree.node.dtype)
+        task = Task(path, length, edge, nothing, done + k + 1)
+        sign = rows(tree.node, _row_of(path, num_actions))[..., 1]
+        tree = tree._replace(edges=_visit(tree.edges, path, -sign))
+        ends = _along_paths(functools.partial(_ends, gumbel, config), tree, task)
+        after = Search(
+            tree._replace(leaf=_cache(tree.leaf, num_actions, path, ends[:, 1:])), ends[:, 0]
+        )
+        return after, after.edge
+
+    others = jax.lax.scan(lose, search, jnp.arange(leaves - 1, dtype=jnp.int32))[1]
+    return jnp.concatenate([search.edge, others.reshape(-1)])
+
+
+def _lengthen(path: jax.Array, edge: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns int32[B, D], the paths with one more edge, and int32[B], how many edges they have."""
+    length = (path >= 0).sum(axis=1, dtype=jnp.int32)
+    last = jnp.arange(path.shape[1], dtype=jnp.int32)[None] == length[:, None]
+    return jnp.where(last, edge[:, None], path), length + 1
+
+
+def _back_up(config: SearchConfig, tree: Tree[S], task: Task) -> jax.Array:
+    """Returns `tree.edges` with a visit of what was found at every edge of the paths."""
+    if not config.proven:
+        return _visit(tree.edges, task.path, jnp.broadcast_to(task.found[:, :1], task.path.shape))
+    value, least, most = _along_paths(_bounds, tree, task)
+    edges = _visit(tree.edges, task.path, value)
+    return _write(_put_bounds, edges, task.path, jnp.stack([least, most], axis=-1))
+
+
+def _visit(edges: jax.Array, path: jax.Array, value: jax.Array) -> jax.Array:
+    """Returns `edges` with a visit of float[B, D] `value`, for seat 0, along the paths."""
+    return _write(_add_visits, edges, path, jnp.stack([jnp.ones_like(value), value], axis=-1))
+
+
+def _add_visits(edges: jax.Array, path: jax.Array, visits: jax.Array) -> jax.Array:
+    number, _, num_actions = edges.shape
+    at = edges.at[_row_of(path, num_actions, beyond=number), 1:3, path % num_actions]
+    return at.add(visits, mode="drop", unique_indices=True)
+
+
+def _put_bounds(edges: jax.Array, path: jax.Array, known: jax.Array) -> jax.Array:
+    number, _, num_actions = edges.shape
+    at = edges.at[_row_of(path, num_actions, beyond=number), 3:, path % num_actions]
+    return at.set(known, mode="drop", unique_indices=True)
+
+
+def _write(
+    write: Callable[[jax.Array, jax.Array, jax.Array], jax.Array],
+    array: jax.Array,
+    path: jax.Array,
+    values: jax.Array,
+) -> jax.Array:
+    """Returns `write(array, path, values)`, a scatter of [B, D, ...] `values` along the paths.
+
+    On a CPU a scatter is a loop over its updates, so there it stops at the end of the longest path.
+    """
+    wide = [(0, 0), (0, -path.shape[1] % CHUNK)]
+
+    def on_cpu(array: jax.Array, path: jax.Array, values: jax.Array) -> jax.Array:
+        longest = (path >= 0).sum(axis=1).max()
+        path = jnp.pad(path, wide, constant_values=-1)
+        values = jnp.pad(values, wide + [(0, 0)] * (values.ndim - 2))
+
+        def write_chunk(i: jax.Array, array: jax.Array) -> jax.Array:
+            part = [jax.lax.dynamic_slice_in_dim(x, i * CHUNK, CHUNK, 1) for x in (path, values)]
+            return write(array, *part)
+
+        return jax.lax.fori_loop(0, (longest + CHUNK - 1) // CHUNK, write_chunk, array)
+
+    return jax.lax.platform_dependent(array, path, values, cpu=on_cpu, default=write)
+
+
+def _bounds(tree: Tree[S], task: Task) -> jax.Array:
+    """Returns float[3, B, D]: what the edges of the paths are worth, see `bounds.back_up`."""
+    num_actions = tree.edges.shape[-1]
+    edges, node = rows((tree.edges, tree.node), _row_of(task.path, num_actions))
+    action = task.path % num_actions
+    return bounds.back_up(edges[..., 3:, :], node[..., 1:], action, task.path >= 0, task.found)
+
+
+def _along_paths(
+    work: Callable[[Tree[S], Task], jax.Array], tree: Tree[S], task: Task
+) -> jax.Array:
+    """Returns `work(tree, task)`, whose last axis goes along the paths.
+
+    On a GPU idle threads cost nothing and a branch waits for the host; on a CPU it is the other way
+    round. Both give the same numbers.
+    """
+    on_cpu = functools.partial(_along_short_paths, work)
+    return jax.lax.platform_dependent(tree, task, cpu=on_cpu, default=work)
+
+
+def _along_short_paths(
+    work: Callable[[Tree[S], Task], jax.Array], tree: Tree[S], task: Task
+) -> jax.Array:
+    """Like `work`, but only as wide as the longest path needs."""
+    depth = task.path.shape[1]
+    widths = [width for width in WIDTHS if width < depth] + [depth]
+
+    def at_width(width: int) -> jax.Array:
+        found = work(tree, task._replace(path=task.path[:, :width]))
+        return jnp.pad(found, [(0, 0)] * (found.ndim - 1) + [(0, depth - width)])
+
+    fits = jnp.sum(jnp.array(widths) < task.length.max())
+    return jax.lax.switch(fits, [functools.partial(at_width, width) for width in widths])
+
+
+def _ends(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> jax.Array:
+    """Returns int32[B, D + 1]: the leaf where greedy descent ends from each node on the paths.
+
+    It follows the path up to the first node whose best edge leaves it, else to the path's own end.
+    Off the path nothing has changed, so the leaf cached there still holds.
+    """
+    path, batch, num_actions = task.path, len(task.path), tree.edges.shape[-1]
+    row = _row_of(path, num_actions)
+    best = interior_action(config, row_of(*rows((tree.edges, tree.node), row)))
+    if gumbel is not None:
+        root = root_action(config, root_row(tree, batch), gumbel, task.done)
+        best = jnp.concatenate([root[:, None], best[:, 1:]], axis=1)
+    cached = rows(tree.leaf, row * num_actions + best).astype(jnp.int32)
+    leaves_path = (best != path % num_actions) | (path < 0)
+    ways_out = jnp.where(path < 0, task.end[:, None], cached)
+    ways_out = jnp.concatenate([ways_out, task.end[:, None]], axis=1)
+    start = jnp.arange(batch, dtype=jnp.int32)[:, None] * ways_out.shape[1]
+    ends = rows(ways_out.reshape(-1), start + _next_true(leaves_path))
+    return jnp.concatenate([ends, task.end[:, None]], axis=1)
+
+
+def _next_true(flags: jax.Array) -> jax.Array:
+    """Returns int32[B, D]: the first position at or after each where `flags` holds, D if none.
+
+    The flags become the bits of 32-bit words, where finding the next one takes no loop.
+    """
+    depth = flags.shape[1]
+    position = jnp.arange(depth, dtype=jnp.int32)[None]
+    found = jnp.full_like(flags, depth, jnp.int32)
+    for start in reversed(range(0, depth, 32)):
+        part = flags[:, start : start + 32].astype(jnp.uint32)
+        word = (part << jnp.arange(part.shape[1], dtype=jnp.uint32)[None]).sum(
+            axis=1, dtype=jnp.uint32
+        )
+        skipped = jnp.clip(position - start, 0, 31)
+        rest = jnp.where(position < start + 32, word[:, None] >> skipped.astype(jnp.uint32), 0)
+        zeros = jax.lax.population_count(~rest & (rest - 1)).astype(jnp.int32)
+        found = jnp.where(rest > 0, start + skipped + zeros, found)
+    return found
+
+
+def _cache(leaf: jax.Array, num_actions: int, path: jax.Array, ends: jax.Array) -> jax.Array:
+    """Returns `leaf` with int32[B, D] `ends` at the edges of the paths."""
+
+    def put_ends(leaf: jax.Array, path: jax.Array, ends: jax.Array) -> jax.Array:
+        row = _row_of(path, num_actions, beyond=len(leaf) // num_actions)
+        at = leaf.at[row * num_actions + path % num_actions]
+        return at.set(ends, mode="drop", unique_indices=True)
+
+    return _write(put_ends, leaf, path, ends.astype(leaf.dtype))
+
+
+def _row_of(edge: jax.Array, num_actions: int, beyond: int = 0) -> jax.Array:
+    """Returns int32[B, D]: the row, `node * B + lane`, that an edge starts at; `beyond` if none."""
+    lane = jnp.arange(edge.shape[0], dtype=jnp.int32)[:, None]
+    return jnp.where(edge >= 0, edge // num_actions * edge.shape[0] + lane, beyond)
+
+
+def _lanes(count: int, batch: int) -> jax.Array:
+    """Returns int32[count]: the lane, counting round and round."""
+    return jnp.arange(count, dtype=jnp.int32) % batch
