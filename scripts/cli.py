@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "train a network by self-play, or go on with a run",
     "evaluate": "measure a run against random, its past, or perfect play",
     "arena": "play matches between players",
+    "ladder": "rate checkpoints and other players by games between all of them",
     "gtp": "be a GTP engine, for front ends of Go",
     "play": "play against a run, or analyse a position",
     "show": "show recorded games",

@@ -99,7 +99,7 @@ def match_settings(
         "format_version": FORMAT_VERSION,
         "game": spec,
         "players": [player.name for player in players],
-        "weights_sha256": [_digest(player.variables) for player in players],
+        "weights_sha256": [weights_sha256(player) for player in players],
         "simulations": simulations,
         "seed": seed,
         "games": 2 * len(opened.moves),
@@ -108,9 +108,10 @@ def match_settings(
     }
 
 
-def _digest(variables: Any) -> str:
+def weights_sha256(player: Player) -> str:
+    """Returns a digest of what a player computes with; players without weights have one alike."""
     digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(variables):
+    for leaf in jax.tree.leaves(player.variables):
         digest.update(np.ascontiguousarray(jax.device_get(leaf)).tobytes())
     return digest.hexdigest()
 

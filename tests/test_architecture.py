@@ -11,7 +11,8 @@ OWNERS = {
     "optax": {"training/learner.py"},
     "orbax": {"training/checkpoint.py"},
     "pgx": {"games/pgx_adapter.py"},
-    "matplotlib": {"training/report.py"},
+    "matplotlib": {"training/report.py", "training/ladder_plot.py"},
+    "scipy": {"selfplay/bradley_terry.py"},
     "tyro": {"scripts/console.py"},
     "rich": {"scripts/console.py"},
 }

@@ -1,0 +1,208 @@
+"""`selfplay ladder`."""
+
+import dataclasses
+import itertools
+import pathlib
+import time
+from typing import Any, NamedTuple
+
+import games as games_package
+import training
+from games.game import Game
+from scripts.arena import find_game
+from scripts.cli import INTERRUPTED
+from scripts.console import Positional, announce_devices, print_json, progress, say
+from selfplay import bradley_terry
+from selfplay.bradley_terry import Ratings
+from selfplay.ladder import ROUND, Ladder
+from selfplay.openings import DEFAULT_PLIES
+from selfplay.player_settings import split_settings
+from selfplay.players import Player, parse_player, run_of
+from training.ladder_plot import Point, plot_ladder
+from training.run_folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Rates the checkpoints of runs, and other players, by games between all of them.
+
+    A player is one as in `selfplay arena`; a run folder R stands for all its checkpoints. The next
+    two to play are always those whose games would reduce the ratings' uncertainty most. All games
+    are kept in a store, so that a later ladder, of more checkpoints for instance, begins with them.
+    Ratings are in Elo above `random` if it plays, else above the first player, with 95% intervals.
+
+    Examples:
+      selfplay ladder runs/c4 random --minutes 5
+      selfplay ladder runs/c4 runs/c4b random --simulations 8 32 --store ladders/c4
+      selfplay ladder runs/c4@1200:simulations=64,policy=puct runs/c4 uniform random --json
+      selfplay ladder runs/c4 random --minutes 0     # only fit, print and plot what is there
+    """
+
+    players: Positional[tuple[str, ...]]
+    """Runs, checkpoints, and anchors such as random or uniform."""
+    game: str = ""
+    """The game; needed only if no player is a run."""
+    minutes: float = 5.0
+    """Play for so long; 0: no limit but --games, and without --games play nothing."""
+    games: int = 0
+    """Play so many games, if --minutes allows it; 0: no limit but --minutes."""
+    simulations: tuple[int, ...] = (32,)
+    """Simulations of each search; of several numbers, each makes players of its own."""
+    store: str = ""
+    """The folder of the games, ratings and plots; by default ladders/<game>."""
+    seed: int = 0
+    """Draws the openings, and the moves of players that draw lots."""
+    opening_plies: int = DEFAULT_PLIES
+    """Random plies before the players take over."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+class Entrant(NamedTuple):
+    """A player, and where it stands in its run, if it is of one."""
+
+    spec: str
+    run: str = ""
+    step: int = 0
+    simulations: int = 0
+
+
+def run(args: Args) -> int:
+    """Runs the command; returns its exit code."""
+    if args.minutes < 0 or args.games < 0:
+        raise ValueError(
+            f"--minutes and --games must be at least 0, got {args.minutes:g} and {args.games}"
+        )
+    spec = find_game(args.players, args.game)
+    game: Game[Any] = games_package.load(spec)
+    announce_devices()
+    entrants = _entrants(args)
+    players = [_load(entrant, game) for entrant in entrants]
+    folder = pathlib.Path(args.store or f"ladders/{spec.replace('/', '-').replace(':', '-')}")
+    folder.mkdir(parents=True, exist_ok=True)
+    ladder = Ladder(folder / "games.jsonl", spec, game, players, args.seed, args.opening_plies)
+    say(f"store: {folder}, {ladder.games} games of these {len(players)} players")
+    code = 0
+    try:
+        _play(args, ladder)
+    except KeyboardInterrupt:
+        say("selfplay ladder: interrupted; the games are kept, the same command goes on")
+        code = INTERRUPTED
+    _report(args, ladder, entrants, folder)
+    return code
+
+
+def _entrants(args: Args) -> list[Entrant]:
+    """Returns the players that the specs stand for, each once."""
+    found: dict[str, Entrant] = {}
+    for spec in args.players:
+        bare, own = split_settings(spec)
+        counts = args.simulations if own.simulations is None else (own.simulations,)
+        run = run_of(bare)
+        if run is None and bare != "uniform":
+            found[spec] = Entrant(spec)
+            continue
+        steps = [0]
+        if run:
+            steps = training.checkpoint_steps(run[0]) if run[1] is None else [run[1]]
+        for step, count in itertools.product(steps, counts):
+            settings = own.text or f":simulations={count}"
+            if own.text and own.simulations is None:
+                settings += f",simulations={count}"
+            name = f"{run[0]}@{step}{settings}" if run else bare + settings
+            found[name] = Entrant(name, run[0], step, count) if run else Entrant(name)
+    return list(found.values())
+
+
+def _load(entrant: Entrant, game: Game[Any]) -> Player:
+    return parse_player(entrant.spec, game, entrant.simulations, training.load_player)
+
+
+def _play(args: Args, ladder: Ladder) -> None:
+    """Plays until the budget is spent."""
+    if not (args.minutes or args.games):
+        return
+    began, played = time.monotonic(), 0
+    total = args.games or 60 * args.minutes
+    with progress("ladder", total) as update:
+        while True:
+            seconds = time.monotonic() - began
+            update(played if args.games else seconds, f"{played} games")
+            out_of_time = args.minutes and seconds >= 60 * args.minutes
+            if out_of_time or (args.games and played >= args.games):
+                return
+            pairing = ladder.next_pairing()
+            if pairing is None:
+                say("all pairings repeat their games: more would tell nothing")
+                return
+            ladder.play(*pairing)
+            played += ROUND
+
+
+def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib.Path) -> None:
+    """Prints the ratings, and writes them and the plots into the folder."""
+    ratings = ladder.ratings()
+    intervals = bradley_terry.intervals(ratings, ladder.tally())
+    anchor = ladder.names[ladder.anchor]
+    rows = [
+        {
+            "player": name,
+            "elo": float(ratings.elo[i]),
+            "interval": intervals[i].tolist(),
+            "games": ladder.games_of(i),
+        }
+        for i, name in enumerate(ladder.names)
+    ]
+    rows.sort(key=lambda row: -row["elo"])
+    points = [
+        _point(entrant, float(ratings.elo[i]), *intervals[i].tolist())
+        for i, entrant in enumerate(entrants)
+        if entrant.run
+    ]
+    plots = plot_ladder(folder, points, anchor)
+    if args.json:
+        print_json(
+            {
+                "anchor": anchor,
+                "ratings": rows,
+                "first_move_elo": ratings.advantage,
+                "first_move_error": ratings.advantage_error,
+                "draws_between_equals": ratings.draws,
+                "games": ladder.games,
+                "store": str(folder),
+                "plots": [str(plot) for plot in plots],
+            }
+        )
+    else:
+        print("\n".join(_lines(rows, ratings, anchor, ladder.games)))
+    for plot in plots:
+        say(f"plot: {plot}")
+
+
+def _lines(rows: list[dict[str, Any]], ratings: Ratings, anchor: str, games: int) -> list[str]:
+    width = max(len(row["player"]) for row in rows)
+    head = f"{'player':{width}}  {'Elo':>6}  {'95% interval':>16}  {'games':>6}"
+    table = [
+        f"{row['player']:{width}}  {row['elo']:>+6.0f}  "
+        f"{row['interval'][0]:>+6.0f} to {row['interval'][1]:>+6.0f}  {row['games']:>6}"
+        for row in rows
+    ]
+    return [
+        head,
+        *table,
+        f"{games} distinct games; Elo above {anchor}; the first move is worth "
+        f"{ratings.advantage:+.0f} Elo (standard error {ratings.advantage_error:.0f}); equals draw "
+        f"{ratings.draws:.0%}",
+    ]
+
+
+def _point(entrant: Entrant, elo: float, low: float, high: float) -> Point:
+    """Returns where a checkpoint lies on the plots; its metrics may have been lost."""
+    before = [
+        line
+        for line in RunFolder(entrant.run).read_metrics()
+        if line["kind"] == "iteration" and line["step"] <= entrant.step
+    ]
+    last = before[-1] if before else {"seconds": 0.0, "positions": 0}
+    minutes, positions = last["seconds"] / 60, last["positions"]
+    return Point(entrant.run, entrant.step, entrant.simulations, minutes, positions, elo, low, high)
