@@ -16,6 +16,7 @@ COMMANDS = {
     "arena": "play a match between two players",
     "play": "play against a run, or analyse a position",
     "report": "plots and a page for one or more runs",
+    "doctor": "is a run learning, and if not, why?",
     "bench": "measure speed: network, game, search, self-play",
     "games": "list the games",
     "check": "check a game against the laws",
