@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from training import doctor_data, doctor_lessons, doctor_network
+from training import doctor_data, doctor_games, doctor_lessons, doctor_network
 from training.doctor_evidence import gather
 from training.findings import Finding, Result
 from training.run_folder import RunFolder
@@ -73,10 +73,10 @@ def diagnose(
     progress(0, "reading")
     found = gather(folder)
     checks: tuple[Callable[[], Result], ...] = (
-        functools.partial(doctor_data.learning, found),
+        functools.partial(doctor_games.learning, found),
         functools.partial(doctor_data.rules, found),
         functools.partial(doctor_data.samples, found),
-        functools.partial(doctor_data.games, found),
+        functools.partial(doctor_games.games, found),
         functools.partial(doctor_data.exploration, found),
         functools.partial(doctor_network.weights, found),
         functools.partial(doctor_network.value, found),

@@ -1,6 +1,5 @@
-"""Checks of what a run trains on: its replay rows, the games behind them, and their age."""
+"""Checks of the rows that a run trains on: are they right, explored, and made by fresh weights?"""
 
-import collections
 import functools
 from typing import Any
 
@@ -13,7 +12,6 @@ from selfplay.record import Sample
 from training.doctor_evidence import (
     Evidence,
     last_part,
-    mean_of,
     take,
 )
 from training.findings import Finding, Result
@@ -22,7 +20,7 @@ from training.network import Folded, Network
 # Of the actions played: a search that is very sure may play one whose weight is 0 in float16. If
 # out of step, targets miss the action in most rows.
 MOST_UNLIKELY = 0.25
-FEW_GAMES = 30  # below, shares of games are too uncertain to judge
+FEW_ROWS = 30  # below, shares of rows are too uncertain to judge
 # Self-play is one iteration behind by design; evaluation and saving add to it.
 MOST_LAG = 4  # iterations
 # How far a value may move between two runs of the same weights: another batch size rounds
@@ -32,54 +30,39 @@ SAME_VALUE = {"float32": 0.01, "bfloat16": 0.05}
 # nearly none do.
 SAME_RESULT, LEAST_CHANGED = 0.004, 0.1
 SEARCHED = 128  # positions that are searched again
-MOST_REPEATED = 0.5  # of the games, by the commonest game
-LEAST_DISTINCT = 0.1  # of the games
 
 
 def rules(found: Evidence) -> Result:
     """Compares rows with the rules: observation, legal actions, outcome, policy target.
 
-    Threshold: none. The games are played again from their moves, and every row must agree.
+    Threshold: none for what the rules fix; games are played again from their moves, and every row
+    must agree. `MOST_UNLIKELY` of the actions played may have no weight.
     """
     rows, replayed = take(found.rows, found.replayed.rows), found.replayed
-    target = found.rows.policy_target.astype(np.float32)
-    illegal = (target * ~found.rows.legal_action_mask).sum(axis=1)
-    unlikely = np.take_along_axis(target, found.rows.action[:, None].astype(int), 1)[:, 0] <= 0
-    expected, stored = replayed.outcome, rows.outcome
-    wrong = np.abs(expected - stored) > 1e-3
-    flipped = wrong & (np.abs(expected + stored) < 1e-3)
-    seen = rows.observation.reshape(len(wrong), -1) != replayed.observation.reshape(len(wrong), -1)
-    masks = np.asarray(replayed.states.legal_action_mask) != rows.legal_action_mask
-    unlikely_share = float(unlikely.mean())
-    off_board = float((illegal > 1e-2).mean())
-    measured = {
-        "rows_replayed": len(wrong),
-        "wrong_outcomes": float(wrong.mean()) if len(wrong) else None,
-        "wrong_observations": float(seen.any(axis=1).mean()) if len(wrong) else None,
-        "targets_on_illegal_actions": off_board,
-        "played_without_weight": unlikely_share,
-    }
+    wrong = np.abs(replayed.outcome - rows.outcome) > 1e-3
+    flipped = wrong & (np.abs(replayed.outcome + rows.outcome) < 1e-3)
+    differs = (rows.observation != replayed.observation).reshape(len(wrong), -1).any(axis=1)
+    differs |= (replayed.states.legal_action_mask != rows.legal_action_mask).any(axis=1)
+    off_board, unlikely = _bad_targets(found.rows)
     findings = []
-    if seen.any() or masks.any():
+    if differs.any():
         findings.append(
             Finding(
                 "wrong-observations",
-                f"{seen.any(axis=1).mean():.0%} of the stored observations and "
-                f"{masks.any(axis=1).mean():.0%} of the legal actions are not those of the "
-                "positions that the moves lead to (planes swapped between the seats, or rows out "
-                "of step).",
+                f"{differs.mean():.0%} of the rows do not show the positions that the moves lead "
+                "to (planes swapped between the seats, or rows out of step).",
                 "compare what self-play stores with `game.observe` of the same position",
             )
         )
     if wrong.any():
-        findings.append(_wrong_outcomes(wrong, flipped, stored))
-    if off_board > 0.01 or unlikely_share > MOST_UNLIKELY:
+        findings.append(_wrong_outcomes(wrong, flipped, rows.outcome))
+    if off_board > 0.01 or unlikely > MOST_UNLIKELY:
         findings.append(
             Finding(
                 "shuffled-targets",
-                f"{off_board:.0%} of the policy targets put weight on "
-                f"illegal actions, {unlikely_share:.0%} none on the action "
-                "played: targets and positions are out of step (shuffled).",
+                f"{off_board:.0%} of the policy targets put weight on illegal actions, "
+                f"{unlikely:.0%} none on the action played: targets and positions are out of step "
+                "(shuffled).",
                 "follow one row from the search to the replay: target, action and legal actions "
                 "must come from the same position",
             )
@@ -87,12 +70,26 @@ def rules(found: Evidence) -> Result:
     return Result(
         "rules",
         "Every row agrees with the rules of the game.",
-        f"{len(wrong)} rows played again: {int(wrong.sum())} wrong outcomes, "
-        f"{int(seen.any(axis=1).sum())} wrong observations",
-        measured,
+        f"{len(wrong)} rows played again: {wrong.sum()} wrong outcomes, {differs.sum()} wrong "
+        "positions",
+        {
+            "rows_replayed": len(wrong),
+            "wrong_outcomes": int(wrong.sum()),
+            "wrong_positions": int(differs.sum()),
+            "targets_on_illegal_actions": off_board,
+            "played_without_weight": unlikely,
+        },
         tuple(findings),
         "" if len(wrong) else "no game's moves are known from the opening position on",
     )
+
+
+def _bad_targets(rows: Sample) -> tuple[float, float]:
+    """Returns the shares of policy targets that are illegal, and that leave out what was played."""
+    target = rows.policy_target.astype(np.float32)
+    illegal = (target * ~rows.legal_action_mask).sum(axis=1) > 1e-2
+    played = np.take_along_axis(target, rows.action[:, None].astype(np.intp), axis=1)[:, 0]
+    return float(illegal.mean()), float((played <= 0).mean())
 
 
 def _wrong_outcomes(wrong: np.ndarray, flipped: np.ndarray, stored: np.ndarray) -> Finding:
@@ -102,7 +99,7 @@ def _wrong_outcomes(wrong: np.ndarray, flipped: np.ndarray, stored: np.ndarray) 
             f"all stored outcomes are 0, but {wrong.mean():.0%} of the rows are of decided games.",
             "look at how a game's returns reach its rows (`Recorder`)",
         )
-    if flipped.sum() > 0.9 * wrong.sum() and wrong.mean() > 0.3:
+    if flipped.sum() > 0.9 * wrong.sum() and wrong.mean() > 0.1:
         return Finding(
             "value-sign",
             f"the sign is flipped in {flipped.mean():.0%} of the stored outcomes: what is lost is "
@@ -164,7 +161,7 @@ def _changed_by_noise(found: Evidence) -> tuple[float | None, int]:
     known = _known_weights(found)
     step = max(known, key=lambda step: (labels == step).sum())
     chosen = np.flatnonzero(labels == step)[-SEARCHED:]
-    if len(chosen) < FEW_GAMES:
+    if len(chosen) < FEW_ROWS:
         return None, 0
     filled = np.resize(chosen, SEARCHED)  # one shape, one compilation
     again = _search_again(
@@ -213,12 +210,7 @@ def samples(found: Evidence) -> Result:
     window = next((line["window"] for line in reversed(lines) if line.get("window")), None)
     total = lines[-1]["rows"] if lines else 0
     reuse = found.newest.step * config.learner.batch / max(total, 1)
-    measured = {
-        "lag_iterations": lag,
-        "window": window,
-        "reuse": reuse,
-        "distinct_rows": len(np.unique(_bytes(last_part(found.rows, 2_000).observation))),
-    }
+    measured = {"lag_iterations": lag, "window": window, "reuse": reuse}
     findings = _stale(found, lag) if found.newest.step else []
     if window is not None and window < config.learner.batch and found.newest.step:
         findings.append(
@@ -276,7 +268,7 @@ def _stale(found: Evidence, lag: int) -> list[Finding]:
         ]
     for known in (found.newest, *reversed(found.others)):
         rows = take(found.rows, found.rows.weights_step == known.acting_step)
-        if len(rows.ply) >= FEW_GAMES and known.acting_step > 0:
+        if len(rows.ply) >= FEW_ROWS and known.acting_step > 0:
             gap = distance(last_part(rows, 512), known.acting)
             if gap > near:
                 return [
@@ -289,120 +281,3 @@ def _stale(found: Evidence, lag: int) -> list[Finding]:
                     )
                 ]
     return []
-
-
-def games(found: Evidence) -> Result:
-    """Counts equal games, lengths, draws and the first seat's score.
-
-    Thresholds: fewer than `LEAST_DISTINCT` of the games distinct, or one game more often than
-    `MOST_REPEATED`: far beyond healthy runs, of which perfect tic_tac_toe repeats itself most (80%
-    distinct in 300 games from random openings). All games equal in result teach no value.
-    """
-    played = _by_game(found.rows)
-    lengths = [length for _, _, length in played]
-    counts = collections.Counter(moves for moves, _, _ in played)
-    results = np.array([result for _, result, _ in played])
-    distinct = len(counts) / max(len(played), 1)
-    commonest = max(counts.values(), default=0) / max(len(played), 1)
-    measured = {
-        "games": len(played),
-        "distinct": distinct,
-        "commonest": commonest,
-        "duplicate_positions": 1
-        - len(np.unique(_bytes(found.rows.observation))) / len(found.rows.ply),
-        "shortest": min(lengths, default=0),
-        "longest": max(lengths, default=0),
-        "draws": float((results == 0).mean()) if len(results) else None,
-        "first_seat_score": float((results.mean() + 1) / 2) if len(results) else None,
-    }
-    findings = []
-    if len(played) >= FEW_GAMES:
-        if distinct < LEAST_DISTINCT or commonest > MOST_REPEATED:
-            findings.append(
-                Finding(
-                    "repeated-games",
-                    f"self-play repeats itself: of {len(played)} games {len(counts)} are distinct, "
-                    f"and one was played in {commonest:.0%} of them.",
-                    "more variety (exploration): self_play.temperature_plies, "
-                    "self_play.random_opening_plies, root noise",
-                )
-            )
-        if len(np.unique(results)) == 1:
-            name = {0.0: "drawn", 1.0: "won by the first seat"}.get(results[0], "lost by it")
-            findings.append(
-                Finding(
-                    "one-result",
-                    f"all {len(played)} games were {name}: their results teach the value nothing.",
-                    "check the game (`selfplay check`); else use random openings, or a swap rule "
-                    "if the first seat wins by force",
-                )
-            )
-    return Result(
-        "games",
-        "Most games differ, and they do not all end alike.",
-        f"{len(played)} games, {distinct:.0%} distinct, {measured['shortest']} to "
-        f"{measured['longest']} plies, {(measured['draws'] or 0):.0%} drawn, the first seat scores "
-        f"{(measured['first_seat_score'] or 0):.2f}",
-        measured,
-        tuple(findings),
-        "" if len(played) >= FEW_GAMES else f"only {len(played)} games so far",
-    )
-
-
-def _by_game(rows: Sample) -> list[tuple[bytes, float, int]]:
-    """Returns each game's first position and moves as bytes, seat 0's result, and its length.
-
-    The seat of a game's first row is told by its ply, which is right where turns alternate; in
-    other games the score is of whoever moved first after the random opening.
-    """
-    starts = np.flatnonzero(np.diff(rows.game_id, prepend=-1) != 0)
-    found = []
-    for a, b in zip(starts, np.append(starts[1:], len(rows.ply)), strict=True):
-        moves = rows.observation[a].tobytes() + rows.action[a:b].tobytes()
-        sign = 1 if rows.ply[a] % 2 == 0 else -1
-        found.append((moves, float(sign * np.sign(rows.outcome[a])), int(rows.ply[b - 1]) + 1))
-    return found
-
-
-def _bytes(observations: np.ndarray) -> np.ndarray:
-    flat = np.ascontiguousarray(observations.reshape(len(observations), -1))
-    return flat.view(np.dtype((np.void, flat.shape[1] * flat.itemsize))).reshape(-1)
-
-
-def learning(found: Evidence) -> Result:
-    """Says whether the run is getting better: its own evaluations and losses, first against last.
-
-    Threshold: an evaluation that is worse than the first by 0.05 (5% more mistakes, or a score of
-    0.05 less) and by 3 standard errors of their difference.
-    """
-    losses = [line["loss"] for line in found.evaluations]
-    policy = mean_of(found.iterations, "policy_loss")
-    measured = {"first": losses[0] if losses else None, "last": losses[-1] if losses else None}
-    findings = []
-    if len(losses) > 1 and losses[-1] - losses[0] > max(0.05, 3 * _error(found)):
-        findings.append(
-            Finding(
-                "getting-worse",
-                f"the run plays worse than when it began: {losses[-1]:.1%} against {losses[0]:.1%} "
-                "(mistakes, or 1 - score).",
-                "see the other findings first; else a lower learner.learning_rate",
-            )
-        )
-    said = f"evaluation {losses[0]:.3f} -> {losses[-1]:.3f} (less is better)" if losses else ""
-    return Result(
-        "learning",
-        "Mistakes fall, or the score rises.",
-        (said or "no evaluation yet") + (f", policy loss {policy:.3f}" if policy else ""),
-        measured,
-        tuple(findings),
-        "" if len(losses) > 1 else "fewer than two evaluations",
-    )
-
-
-def _error(found: Evidence) -> float:
-    """Returns the standard error of the difference between the first and the last evaluation."""
-    last = found.evaluations[-1]
-    sets = last.get("perfect", {}).values()
-    count = sum(rate["positions"] for rate in sets) or last.get("random", {}).get("games", 1)
-    mean = float(np.clip((last["loss"] + found.evaluations[0]["loss"]) / 2, 0.01, 0.99))
-    return float(np.sqrt(2 * mean * (1 - mean) / count))

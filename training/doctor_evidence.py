@@ -27,7 +27,7 @@ from training.snapshot import under
 
 MOST_ROWS = 20_000  # newest replay rows that are read
 HEAD_ROWS = 2_000  # of them, the first of the newest chunk: those of the call that a save found
-MOST_REPLAYED = 64  # games that are played again, and as many of weights that are still on disk
+MOST_REPLAYED = 32  # games that are played again, and as many of weights that are still on disk
 BATCH = 512  # positions that the network is asked at once: one shape, one compilation
 
 
@@ -48,7 +48,6 @@ class Replayed(NamedTuple):
     states: State  # [R, ...], in NumPy
     observation: np.ndarray  # [R, H, W, C]
     outcome: np.ndarray  # float32[R], for the seat that was to play
-    ended: np.ndarray  # bool[R], whether the row's game had a result after its last move
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,14 +212,15 @@ def _replay_games(
         moves = (
             recorded.get(int(rows.game_id[start]), []) if first else rows.action[numbers].tolist()
         )
-        if len(moves) == first + len(numbers) and counts[is_known] < MOST_REPLAYED:
+        whole = len(moves) == first + len(numbers) == int(rows.ply[end - 1]) + 1
+        if whole and counts[is_known] < MOST_REPLAYED:
             counts[is_known] += 1
             chosen.append((numbers, moves))
     if not chosen:
         chosen = [(np.zeros(0, np.int64), [0])]
     history = positions.pad_moves([moves for _, moves in chosen])
     history = np.resize(history, (2 * MOST_REPLAYED, history.shape[1]))  # one shape
-    states, observation, final, ended = jax.device_get(_play_again(game, history))
+    states, observation, final = jax.device_get(_play_again(game, history))
     lane = np.concatenate([np.full(len(numbers), i) for i, (numbers, _) in enumerate(chosen)])
     lane, row = lane.astype(np.int64), np.concatenate([numbers for numbers, _ in chosen])
     ply = rows.ply[row]
@@ -230,7 +230,6 @@ def _replay_games(
         states=jax.tree.map(lambda leaf: leaf[lane, ply], states),
         observation=observation[lane, ply],
         outcome=final[lane, seat],
-        ended=ended[lane],
     )
 
 
@@ -241,7 +240,7 @@ def _has_one_opening(game: Game[Any]) -> bool:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _play_again(game: Game[Any], history: jax.Array) -> Any:
-    """Returns states and observations [N, T, ...] before each move; returns, ended at the end."""
+    """Returns states and observations [N, T, ...] before each move, and the returns at the end."""
 
     def one(row: jax.Array) -> Any:
         def ply(state: Any, action: jax.Array) -> Any:
@@ -250,7 +249,7 @@ def _play_again(game: Game[Any], history: jax.Array) -> Any:
             return kept, (state, game.observe(state))
 
         last, (states, seen) = jax.lax.scan(ply, positions.opening_position(game), row)
-        return states, seen, game.returns(last), last.terminated
+        return states, seen, game.returns(last)
 
     return jax.vmap(one)(history)
 

@@ -13,7 +13,7 @@ import numpy as np
 from selfplay import devices
 from selfplay.record import Sample
 from training import learner
-from training.doctor_evidence import Evidence, correlation, last_part, mean_of, take
+from training.doctor_evidence import Evidence, correlation, last_part, take
 from training.findings import Finding, Result
 from training.learner import LearnerConfig, Minibatch, TrainState
 from training.network import Network
@@ -24,6 +24,7 @@ NO_HORIZON = 1e9
 OVERFIT_LEFT = 0.5  # of the loss that a batch learned by heart may keep
 ENOUGH_TAUGHT = 0.05  # what a fresh network must get out of the rows, for a run to be judged by it
 LEAST_LEARNED = 0.25  # of what the fresh network got
+BY_HEART = 0.5  # a loss in training, as a share of that on the run's rows
 
 
 DEFAULT = LearnerConfig(batch=BATCH, warmup_steps=0)
@@ -199,8 +200,8 @@ def _unlearned(found: Evidence, run: Lesson, fresh: Lesson) -> list[Finding]:
         return [
             Finding(
                 "tiny-replay",
-                f"{heart}, but it knows {told} in the whole replay: training sees the same few "
-                "rows again and again.",
+                f"{heart}, but of the whole replay the network knows only {told}: training sees the "
+                "same few rows again and again.",
                 "raise replay.capacity, and check that `ReplayBuffer.sample` draws from all rows",
             )
         ]
@@ -224,12 +225,24 @@ def _unlearned(found: Evidence, run: Lesson, fresh: Lesson) -> list[Finding]:
 
 
 def _learned_by_heart(found: Evidence) -> str:
-    """Returns a sentence if the losses in training were far below those of a constant answer."""
-    loss = mean_of(found.iterations, "value_loss")
-    variance = float(last_part(found.rows, 8_192).outcome.var())
-    if loss is not None and loss < 0.1 * variance:
-        return f"in training the value loss is {loss:.3f}"
-    return ""
+    """Returns a sentence if losses in training fell far below those on the run's rows."""
+    rows, share = last_part(found.rows, 8_192), found.config.learner.root_value_weight
+    policy, value = found.judge(found.newest_folded, rows)
+    target = (1 - share) * rows.outcome + share * rows.root_value
+    weights = rows.policy_target.astype(np.float32)
+    on_rows = (
+        float(-(weights * np.log(np.maximum(policy, 1e-30))).sum(axis=1).mean()),
+        float(np.square(value - target).mean()),
+    )
+    recent = found.iterations[-max(4, len(found.iterations) // 4) :]
+    told = []
+    for seen, name in zip(on_rows, ("policy_loss", "value_loss"), strict=True):
+        # The least: with few rows, losses jump up at every new one.
+        least = min((line[name] for line in recent if line.get(name) is not None), default=np.inf)
+        if not least < BY_HEART * seen:
+            return ""
+        told.append(f"{least:.2f}")
+    return f"in training the losses fall to {told[0]} (policy) and {told[1]} (value)"
 
 
 def _head_moved(found: Evidence, head: str) -> bool:
