@@ -200,8 +200,8 @@ def _unlearned(found: Evidence, run: Lesson, fresh: Lesson) -> list[Finding]:
         return [
             Finding(
                 "tiny-replay",
-                f"{heart}, but of the whole replay the network knows only {told}: training sees the "
-                "same few rows again and again.",
+                f"{heart}, but of the whole replay the network knows only {told}: training sees "
+                "the same few rows again and again.",
                 "raise replay.capacity, and check that `ReplayBuffer.sample` draws from all rows",
             )
         ]
