@@ -19,6 +19,7 @@ COMMANDS = {
     "play": "play against a run, or analyse a position",
     "show": "show recorded games",
     "report": "plots and a page for one or more runs",
+    "doctor": "is a run learning, and if not, why?",
     "bench": "measure speed: network, game, search, self-play",
     "games": "list the games",
     "check": "check a game against the laws",

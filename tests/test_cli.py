@@ -51,6 +51,7 @@ def test_the_bare_command_lists_the_commands(capsys):
         (["train", "--from", "nowhere", "--run-dir", "x"], "no such run folder: nowhere"),
         (["evaluate", "nowhere", "--against", "random"], "nowhere"),
         (["report", "nowhere"], "no such run folder: nowhere"),
+        (["doctor", "nowhere"], "no such run folder: nowhere"),
         (["arena", "random", "random", "--game", "tic_tac_toe", "--games", "3"], "even"),
         (["arena", "nobody", "random"], "nobody"),
         (["bench", "--game", "nogame"], "unknown game 'nogame'"),

@@ -148,6 +148,20 @@ def test_evaluate_against_perfect_reports_each_set_of_raw_policy_and_search(run,
     assert 0.35 < result["all"]["raw"] < 0.47  # random moves; the mean share of mistakes is 0.41
 
 
+def test_evaluate_measures_every_budget_and_prints_the_rates_by_ply(run, capsys):
+    words = (evaluate, run, "--against", "perfect", "--simulations", 8, 16)
+    assert command(*words, "--json") == 0
+    rate = json.loads(capsys.readouterr().out)["all"]
+    assert set(rate["budgets"]) == {"8", "16"}
+    assert [row["ply"] for row in rate["by_ply"]] == list(range(9))
+    assert command(*words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["ply", "positions", "raw", "8", "16"]
+    last = rate["by_ply"][-1]
+    shown = [f"{share:.1%}" for share in (last["raw"], *last["budgets"].values())]
+    assert lines[-1].split() == ["8", str(last["positions"]), *shown]
+
+
 def test_evaluate_takes_positions_from_a_file(run, tmp_path, capsys):
     file = tmp_path / "mine.jsonl"
     line = {
@@ -169,6 +183,7 @@ def test_evaluate_takes_positions_from_a_file(run, tmp_path, capsys):
         (("run@0", "--against", "previous"), "first checkpoint"),
         (("elsewhere",), "no such run folder"),
         (("run", "--against", "perfect", "--simulations", 0), "at least 1 simulation"),
+        (("run", "--against", "random", "--simulations", 8, 16), "takes one number, got 2"),
     ],
 )
 def test_evaluate_refuses_with_one_sentence(run, words, wanted):

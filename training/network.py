@@ -121,16 +121,16 @@ class Network:
 
     def evaluate(self, folded: Folded, observation: jax.Array) -> Evaluation:
         """Scores positions `[B, *observation_shape]`; changes nothing."""
-        x = jax.nn.relu(_convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
-        for first, second in folded.blocks:
-            x = jax.nn.relu(x + _convolve(jax.nn.relu(_convolve(x, first)), second))
-        policy = jax.nn.relu(_convolve(x, folded.policy_conv))
-        value = jax.nn.relu(_convolve(x, folded.value_conv))
-        hidden = jax.nn.relu(_apply_dense(_flat(value), folded.value_hidden))
-        return Evaluation(
-            prior_logits=_apply_dense(_flat(policy), folded.policy),
-            value=jnp.tanh(_apply_dense(hidden, folded.value))[:, 0],
-        )
+        evaluation, _ = _run(folded, observation)
+        return evaluation
+
+    def fires(self, folded: Folded, observation: jax.Array) -> dict[str, jax.Array]:
+        """Returns bool[units] by layer: whether a unit is above 0 in any of the positions."""
+        _, layers = _run(folded, observation)
+        return {
+            name: (layer > 0).any(axis=tuple(range(layer.ndim - 1)))
+            for name, layer in layers.items()
+        }
 
     def _build(self, rngs: nnx.Rngs) -> "Tower":
         return Tower(self.config, self.observation_shape, self.num_actions, rngs)
@@ -144,6 +144,24 @@ class Network:
         # copy=True: without it flax 0.12 raises TraceContextError under jax.grad.
         model: Tower = nnx.merge(graphdef, param_state, stats_state, copy=True)
         return model
+
+
+def _run(folded: Folded, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
+    """Returns the scores of positions, and what each layer's units said after their ReLU."""
+    x = jax.nn.relu(_convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
+    layers = {"stem": x}
+    for number, (first, second) in enumerate(folded.blocks):
+        inner = jax.nn.relu(_convolve(x, first))
+        x = jax.nn.relu(x + _convolve(inner, second))
+        layers |= {f"block {number}, inside": inner, f"block {number}": x}
+    policy = jax.nn.relu(_convolve(x, folded.policy_conv))
+    value = jax.nn.relu(_convolve(x, folded.value_conv))
+    hidden = jax.nn.relu(_apply_dense(_flat(value), folded.value_hidden))
+    evaluation = Evaluation(
+        prior_logits=_apply_dense(_flat(policy), folded.policy),
+        value=jnp.tanh(_apply_dense(hidden, folded.value))[:, 0],
+    )
+    return evaluation, layers | {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
 
 
 def _split(model: "Tower") -> tuple[Any, Any, Any]:

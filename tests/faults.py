@@ -1,0 +1,167 @@
+"""Faults to plant in a real run: each changes the code that trains, or a setting, and nothing else.
+
+The doctor must name them. `plant` gives back the sound code when its block ends, so the doctor has
+only what the run left on disk.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mcts.noise
+from games.tic_tac_toe import TicTacToe
+from selfplay import record, self_play
+from training import learner, replay
+from training import run as run_module
+
+
+class Fault(NamedTuple):
+    """One way to break training."""
+
+    named: str  # what the doctor must call it
+    patch: Callable[[pytest.MonkeyPatch], None] = lambda patch: None
+    config: Callable[[Any], Any] = lambda config: config
+
+    @contextlib.contextmanager
+    def plant(self) -> Iterator[None]:
+        """Breaks the code inside the block."""
+        with pytest.MonkeyPatch.context() as patch:
+            self.patch(patch)
+            jax.clear_caches()  # players of equal networks share their compilations
+            try:
+                yield
+            finally:
+                jax.clear_caches()
+
+
+def part(name: str, **changes: Any) -> Callable[[Any], Any]:
+    """Returns a change of one part of a RunConfig."""
+
+    def change(config: Any) -> Any:
+        return dataclasses.replace(
+            config, **{name: dataclasses.replace(getattr(config, name), **changes)}
+        )
+
+    return change
+
+
+def wrap(owner: Any, name: str, around: Callable[..., Any]) -> Callable[[pytest.MonkeyPatch], None]:
+    """Returns a patch by which `owner.name(...)` becomes `around(original, ...)`."""
+    original = getattr(owner, name)
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(owner, name, lambda *args, **kw: around(original, *args, **kw))
+
+    return patch
+
+
+def on_minibatch(change: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Any:
+    """Returns a patch that changes the minibatches on their way to the training step."""
+
+    def around(original: Any, rows: Any, symmetry: Any) -> Any:
+        return original(rows._replace(**change(rows._asdict(), np.random.default_rng(0))), symmetry)
+
+    return wrap(run_module, "_minibatch", around)
+
+
+def shuffled(*names: str) -> Any:
+    """Returns a patch by which columns of a minibatch lose their rows."""
+    return on_minibatch(
+        lambda rows, rng: {n: rows[n][rng.permutation(len(rows[n]))] for n in names}
+    )
+
+
+def rolled_augment(original: Any, batch: Any, symmetries: Any) -> Any:
+    image = original(batch, symmetries)
+    wrong = original(batch._replace(symmetry=(batch.symmetry + 1) % len(symmetries)), symmetries)
+    return image._replace(
+        policy_target=wrong.policy_target, legal_action_mask=wrong.legal_action_mask
+    )
+
+
+def first_weights(original: Any, state: Any, step: int, _kept: dict[int, Any] = {}) -> Any:  # noqa: B006
+    weights = original(state, step)
+    if step == 0:
+        _kept[0] = weights
+    return weights._replace(params=_kept[0].params, batch_stats=_kept[0].batch_stats)
+
+
+def first_weights_by_name(original: Any, state: Any, step: int) -> Any:
+    return first_weights(original, state, step)._replace(step=0)
+
+
+def one_row(original: Any, buffer: Any, rng: Any, count: int) -> Any:
+    rows = original(buffer, np.random.default_rng(0), 1)
+    return type(rows)(*(np.repeat(column, count, axis=0) for column in rows))
+
+
+def by_the_other_seat(original: Any, rows: Any, outcome: Any) -> Any:
+    return original(rows, -outcome)
+
+
+def swapped_planes(original: Any, rows: Any, outcome: Any) -> Any:
+    seen = rows["observation"].copy()
+    seen[..., [0, 1]] = seen[..., [1, 0]]
+    return original({**rows, "observation": seen}, outcome)
+
+
+NOISELESS = ("search", {"gumbel_scale": 0.0})
+FAULTS = {
+    "sign": Fault(
+        "value-sign",
+        on_minibatch(
+            lambda rows, rng: {"outcome": -rows["outcome"], "root_value": -rows["root_value"]}
+        ),
+    ),
+    "sign_in_record": Fault("value-sign", wrap(record, "_sample", by_the_other_seat)),
+    "no_outcomes": Fault(
+        "lost-outcomes",
+        wrap(record, "_sample", lambda original, rows, outcome: original(rows, 0 * outcome)),
+    ),
+    "no_noise_config": Fault("no-exploration", config=part(*NOISELESS[:1], **NOISELESS[1])),
+    "no_noise": Fault(
+        "no-exploration", wrap(mcts.noise, "gumbel", lambda original, *args: 0 * original(*args))
+    ),
+    "same_games": Fault(
+        "no-exploration",
+        config=lambda config: part("search", gumbel_scale=0.0)(
+            part("self_play", temperature_plies=0, random_opening_plies=0)(config)
+        ),
+    ),
+    "rate_x1000": Fault(
+        "learning-rate-too-high",
+        config=lambda config: part("learner", learning_rate=1000 * config.learner.learning_rate)(
+            config
+        ),
+    ),
+    "rate_x1000_in_code": Fault(
+        "learning-rate-too-high",
+        wrap(learner, "learning_rate", lambda original, *args: 1000 * original(*args)),
+    ),
+    "rate_0": Fault(
+        "frozen-weights",
+        wrap(learner, "learning_rate", lambda original, *args: 0 * original(*args)),
+    ),
+    "stale": Fault("stale-weights", wrap(run_module, "_averages", first_weights)),
+    "stale_by_name": Fault("stale-weights", wrap(run_module, "_averages", first_weights_by_name)),
+    "frozen_average": Fault(
+        "stale-weights",
+        wrap(learner, "_average_decay", lambda original, *args: 0 * original(*args) + 1.0),
+    ),
+    "shuffled": Fault("shuffled-targets", shuffled("policy_target", "outcome", "root_value")),
+    "shuffled_values": Fault("shuffled-targets", shuffled("outcome", "root_value")),
+    "shuffled_policies": Fault("shuffled-targets", shuffled("policy_target")),
+    "one_row": Fault("tiny-replay", wrap(replay.ReplayBuffer, "sample", one_row)),
+    "replay_1": Fault("tiny-replay", config=part("replay", capacity=1, min_rows=1)),
+    "value_weight_0": Fault("value-untrained", config=part("learner", value_weight=0.0)),
+    "wrong_symmetry": Fault("shuffled-targets", wrap(learner, "augment", rolled_augment)),
+    "planes": Fault("wrong-observations", wrap(record, "_sample", swapped_planes)),
+    "one_simulation": Fault("search-too-small", config=part("search", simulations=1)),
+}
+del TicTacToe, self_play, jnp

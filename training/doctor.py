@@ -1,0 +1,103 @@
+"""Is a run learning, and if not, why? About ten checks of what it has left on disk.
+
+Each check measures something that a healthy run has in common with every other, whatever the game,
+and names the fault where it is missing. A check that cannot be judged yet says so. Nothing is
+written, and a run in progress is not disturbed. `docs/doctor.md` explains every check.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from training import doctor_data, doctor_games, doctor_lessons, doctor_network
+from training.doctor_evidence import gather
+from training.findings import Finding, Result
+from training.run_folder import RunFolder
+
+# Causes before their consequences: the first finding is the one to act on.
+ORDER = (
+    "wrong-observations",
+    "lost-outcomes",
+    "learning-rate-too-high",
+    "frozen-weights",
+    "learning-rate-too-low",
+    "value-sign",
+    "stale-weights",
+    "tiny-replay",
+    "shuffled-targets",
+    "value-untrained",
+    "policy-untrained",
+    "search-too-small",
+    "no-exploration",
+    "repeated-games",
+    "one-result",
+    "dead-units",
+    "search-hurts",
+    "getting-worse",
+)
+CHECKS = 10
+NOTE = "training a fresh network"
+Progress = Callable[[float, str], None]
+
+
+class Diagnosis(NamedTuple):
+    """What the doctor says of a run."""
+
+    step: int  # of the checkpoint that was looked at
+    results: tuple[Result, ...]  # a check each
+    findings: tuple[Finding, ...]  # of all checks, the likeliest cause first
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns all of it as JSON takes it."""
+        return {
+            "step": self.step,
+            "healthy": not self.findings,
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "checks": [result.as_json() for result in self.results],
+        }
+
+
+def diagnose(
+    folder: RunFolder, seconds: float = 20.0, progress: Progress = lambda done, note: None
+) -> Diagnosis:
+    """Checks a run, finished or in progress.
+
+    Args:
+      seconds: the most that each of the two checks that train a network may train.
+      progress: called with the number of checks done, and what is under way.
+
+    Raises:
+      ValueError, CheckpointError: there is nothing to look at yet, or it is damaged.
+    """
+    progress(0, "reading")
+    found = gather(folder)
+    checks: tuple[Callable[[], Result], ...] = (
+        functools.partial(doctor_games.learning, found),
+        functools.partial(doctor_data.rules, found),
+        functools.partial(doctor_data.samples, found),
+        functools.partial(doctor_games.games, found),
+        functools.partial(doctor_data.exploration, found),
+        functools.partial(doctor_network.weights, found),
+        functools.partial(doctor_network.value, found),
+        functools.partial(doctor_network.searching, found),
+    )
+    results = []
+    for check in checks:
+        results.append(check())
+        progress(len(results), results[-1].check)
+    done = len(results)
+    results.append(doctor_lessons.overfit(found, seconds, lambda part: progress(done + part, NOTE)))
+    sound = not results[-1].findings
+    learner = doctor_lessons.own_learner(found) if sound else doctor_lessons.DEFAULT
+    results.append(
+        doctor_lessons.lessons(
+            found, learner, seconds, lambda part: progress(done + 1 + part, NOTE)
+        )
+    )
+    return Diagnosis(found.newest.step, tuple(results), _ordered(results))
+
+
+def _ordered(results: list[Result]) -> tuple[Finding, ...]:
+    findings = [finding for result in results for finding in result.findings]
+    return tuple(sorted(findings, key=lambda finding: ORDER.index(finding.fault)))

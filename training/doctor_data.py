@@ -1,0 +1,283 @@
+"""Checks of the rows that a run trains on: are they right, explored, and made by fresh weights?"""
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+from mcts import SearchConfig, SearchResult, search
+from selfplay import positions
+from selfplay.record import Sample
+from training.doctor_evidence import (
+    Evidence,
+    last_part,
+    take,
+)
+from training.findings import Finding, Result
+from training.network import Folded, Network
+
+# Of the actions played: a search that is very sure may play one whose weight is 0 in float16. If
+# out of step, targets miss the action in most rows.
+MOST_UNLIKELY = 0.25
+FEW_ROWS = 30  # below, shares of rows are too uncertain to judge
+# Self-play is one iteration behind by design; evaluation and saving add to it.
+MOST_LAG = 4  # iterations
+# How far a value may move between two runs of the same weights: another batch size rounds
+# otherwise. bfloat16 has 8 bits of mantissa.
+SAME_VALUE = {"float32": 0.01, "bfloat16": 0.05}
+# Healthy runs searched again without noise differ in the target of most positions; without noise
+# nearly none do.
+SAME_RESULT, LEAST_CHANGED = 0.004, 0.1
+SEARCHED = 128  # positions that are searched again
+
+
+def rules(found: Evidence) -> Result:
+    """Compares rows with the rules: observation, legal actions, outcome, policy target.
+
+    Threshold: none for what the rules fix; games are played again from their moves, and every row
+    must agree. `MOST_UNLIKELY` of the actions played may have no weight.
+    """
+    rows, replayed = take(found.rows, found.replayed.rows), found.replayed
+    wrong = np.abs(replayed.outcome - rows.outcome) > 1e-3
+    flipped = wrong & (np.abs(replayed.outcome + rows.outcome) < 1e-3)
+    differs = (rows.observation != replayed.observation).reshape(len(wrong), -1).any(axis=1)
+    differs |= (replayed.states.legal_action_mask != rows.legal_action_mask).any(axis=1)
+    off_board, unlikely = _bad_targets(found.rows)
+    findings = []
+    if differs.any():
+        findings.append(
+            Finding(
+                "wrong-observations",
+                f"{differs.mean():.0%} of the rows do not show the positions that the moves lead "
+                "to (planes swapped between the seats, or rows out of step).",
+                "compare what self-play stores with `game.observe` of the same position",
+            )
+        )
+    if wrong.any():
+        findings.append(_wrong_outcomes(wrong, flipped, rows.outcome))
+    if off_board > 0.01 or unlikely > MOST_UNLIKELY:
+        findings.append(
+            Finding(
+                "shuffled-targets",
+                f"{off_board:.0%} of the policy targets put weight on illegal actions, "
+                f"{unlikely:.0%} none on the action played: targets and positions are out of step "
+                "(shuffled).",
+                "follow one row from the search to the replay: target, action and legal actions "
+                "must come from the same position",
+            )
+        )
+    return Result(
+        "rules",
+        "Every row agrees with the rules of the game.",
+        f"{len(wrong)} rows played again: {wrong.sum()} wrong outcomes, {differs.sum()} wrong "
+        "positions",
+        {
+            "rows_replayed": len(wrong),
+            "wrong_outcomes": int(wrong.sum()),
+            "wrong_positions": int(differs.sum()),
+            "targets_on_illegal_actions": off_board,
+            "played_without_weight": unlikely,
+        },
+        tuple(findings),
+        "" if len(wrong) else "no game's moves are known from the opening position on",
+    )
+
+
+def _bad_targets(rows: Sample) -> tuple[float, float]:
+    """Returns the shares of policy targets that are illegal, and that leave out what was played."""
+    target = rows.policy_target.astype(np.float32)
+    illegal = (target * ~rows.legal_action_mask).sum(axis=1) > 1e-2
+    played = np.take_along_axis(target, rows.action[:, None].astype(np.intp), axis=1)[:, 0]
+    return float(illegal.mean()), float((played <= 0).mean())
+
+
+def _wrong_outcomes(wrong: np.ndarray, flipped: np.ndarray, stored: np.ndarray) -> Finding:
+    if not stored.any():
+        return Finding(
+            "lost-outcomes",
+            f"all stored outcomes are 0, but {wrong.mean():.0%} of the rows are of decided games.",
+            "look at how a game's returns reach its rows (`Recorder`)",
+        )
+    if flipped.sum() > 0.9 * wrong.sum() and wrong.mean() > 0.1:
+        return Finding(
+            "value-sign",
+            f"the sign is flipped in {flipped.mean():.0%} of the stored outcomes: what is lost is "
+            "stored as won, so the value target is wrong for the seat to play.",
+            "an outcome is for the seat that was to play at that row, not for the other one and "
+            "not always for seat 0",
+        )
+    return Finding(
+        "shuffled-targets",
+        f"{wrong.mean():.0%} of the stored outcomes are not the results of their games: outcomes "
+        "and positions are out of step (shuffled).",
+        "follow one game from its last move to the replay",
+    )
+
+
+def exploration(found: Evidence) -> Result:
+    """Looks for the root noise, and for moves that are drawn, in what was played.
+
+    Rows whose weights are still on disk are searched again without noise. With noise nearly every
+    position gets another target: a share below `LEAST_CHANGED` says there was none (healthy runs of
+    tic_tac_toe and connect_four: 0.4 and more; planted without noise: 0.00).
+    """
+    config, games = found.config, found.config.self_play
+    off = {
+        "gumbel": config.search.gumbel_scale == 0,
+        "puct": config.search.dirichlet_fraction == 0,
+    }[config.search.policy]
+    changed, searched = _changed_by_noise(found)
+    measured = {"noise_off_in_config": off, "searched_again": searched, "changed": changed}
+    said = f"noise changed {changed:.0%} of {searched} searches" if changed is not None else ""
+    findings = []
+    if off or (changed is not None and changed < LEAST_CHANGED):
+        what = "is switched off in the config" if off else said.removeprefix("noise ")
+        drawn = games.temperature_plies > 0 or games.random_opening_plies > 0
+        findings.append(
+            Finding(
+                "no-exploration",
+                f"self-play explores without root noise: it {what}"
+                + ("." if drawn else ", no move is drawn and no opening is random."),
+                "search.gumbel_scale 1 (or search.dirichlet_fraction 0.25 with puct), "
+                "self_play.temperature_plies above 0",
+            )
+        )
+    return Result(
+        "exploration",
+        "Root noise changes the target of most positions.",
+        said or "no rows are left of weights that are still on disk",
+        measured,
+        tuple(findings),
+        "" if said or findings else "no rows are left of weights that are still on disk",
+    )
+
+
+def _changed_by_noise(found: Evidence) -> tuple[float | None, int]:
+    """Returns the share of searches that give another result without noise, and of how many."""
+    replayed = found.replayed
+    choice = found.rows.legal_action_mask[replayed.rows].sum(axis=1) > 1
+    labels = np.where(choice, found.rows.weights_step[replayed.rows], -1)
+    known = _known_weights(found)
+    step = max(known, key=lambda step: (labels == step).sum())
+    chosen = np.flatnonzero(labels == step)[-SEARCHED:]
+    if len(chosen) < FEW_ROWS:
+        return None, 0
+    filled = np.resize(chosen, SEARCHED)  # one shape, one compilation
+    again = _search_again(
+        found.game,
+        found.network,
+        found.config.search.without_noise(),
+        found.fold(known[step]),
+        positions.take(replayed.states, filled),
+    )
+    rows = take(found.rows, replayed.rows[filled])
+    gaps = [
+        np.abs(np.asarray(now) - then.astype(np.float32)) * rows.legal_action_mask
+        for now, then in ((again.action_weights, rows.policy_target), (again.q, rows.q))
+    ]
+    changed = np.maximum(*gaps).max(axis=1)[: len(chosen)] > SAME_RESULT
+    return float(changed.mean()), len(chosen)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _search_again(
+    game: Any, network: Network, config: SearchConfig, folded: Folded, states: Any
+) -> SearchResult:
+    return search(game, network.evaluate, folded, states, jax.random.key(0), config)
+
+
+def _known_weights(found: Evidence) -> dict[int, tuple[Any, Any]]:
+    """Returns the weights that rows may be labelled with, by the label."""
+    every = (*found.others, found.newest)
+    return {weights.step: weights.average for weights in every} | {
+        weights.acting_step: weights.acting for weights in every
+    }
+
+
+def samples(found: Evidence) -> Result:
+    """Measures how old rows are when they are trained on, and how often they are.
+
+    Thresholds: `MOST_LAG` iterations; a window of at least one minibatch (below, a step sees rows
+    twice); values as the named weights give them, up to rounding (`SAME_VALUE`).
+    """
+    lines, config = found.iterations, found.config
+    label = int(last_part(found.rows, 2_000).weights_step.max())
+    # Iterations in which no game ended made no rows, and say nothing of their weights.
+    lag = sum(
+        bool(line.get("new_rows")) and label < line["step"] <= found.newest.step for line in lines
+    )
+    window = next((line["window"] for line in reversed(lines) if line.get("window")), None)
+    total = lines[-1]["rows"] if lines else 0
+    reuse = found.newest.step * config.learner.batch / max(total, 1)
+    measured = {"lag_iterations": lag, "window": window, "reuse": reuse}
+    findings = _stale(found, lag) if found.newest.step else []
+    if window is not None and window < config.learner.batch and found.newest.step:
+        findings.append(
+            Finding(
+                "tiny-replay",
+                f"the replay offers {window} rows to minibatches of {config.learner.batch}: the "
+                "network learns a few positions by heart.",
+                "raise replay.capacity and replay.min_rows to many minibatches (our presets: "
+                "200,000 and 2,000 rows)",
+            )
+        )
+    return Result(
+        "samples",
+        f"Self-play is at most {MOST_LAG} iterations behind, and the window holds many "
+        "minibatches.",
+        f"newest rows {lag} iterations behind, window {window or 0} rows, each row trained on "
+        f"{reuse:.1f} times",
+        measured,
+        tuple(findings),
+        "" if found.newest.step else "training has not begun",
+    )
+
+
+def _stale(found: Evidence, lag: int) -> list[Finding]:
+    """Looks for rows that were not made by the weights that they name, or by very old ones."""
+    near = SAME_VALUE[found.config.network.dtype]
+    newest = last_part(found.rows, 512)
+    change = "hand the newest averaged weights to every self-play call"
+
+    def distance(rows: Sample, weights: tuple[object, object]) -> float:
+        value = found.judge(found.fold(weights), rows)[1]
+        return float(np.median(np.abs(value - rows.raw_value)))
+
+    if found.initial is not None and newest.weights_step.max() > 0:
+        played = take(newest, newest.weights_step > 0)
+        from_start = distance(played, found.initial.average)
+        moved = distance(played, found.newest.average)
+        if from_start < near < moved:
+            return [
+                Finding(
+                    "stale-weights",
+                    "self-play acts with stale weights: the values in the newest rows are those of "
+                    "the untrained network of step 0, not of the steps that the rows name.",
+                    change,
+                )
+            ]
+    if lag > MOST_LAG:
+        return [
+            Finding(
+                "stale-weights",
+                f"self-play acts with stale weights: the newest rows are {lag} iterations "
+                f"behind training (step {int(newest.weights_step.max())} of {found.newest.step}).",
+                change,
+            )
+        ]
+    for known in (found.newest, *reversed(found.others)):
+        rows = take(found.rows, found.rows.weights_step == known.acting_step)
+        if len(rows.ply) >= FEW_ROWS and known.acting_step > 0:
+            gap = distance(last_part(rows, 512), known.acting)
+            if gap > near:
+                return [
+                    Finding(
+                        "stale-weights",
+                        f"self-play does not act with the weights that it names: the values of "
+                        f"rows of step {known.acting_step} are off by {gap:.2f} (they may be "
+                        "stale).",
+                        change,
+                    )
+                ]
+    return []

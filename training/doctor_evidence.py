@@ -1,0 +1,267 @@
+"""What a run has left on disk, read for a diagnosis: nothing is locked, written or changed.
+
+Works on a run in progress: files that its retention erases meanwhile are left out.
+"""
+
+import dataclasses
+import functools
+import json
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import games
+from games.game import Game, State
+from mcts import Evaluation, mask_illegal
+from selfplay import positions
+from selfplay.record import Sample
+from training import replay
+from training.checkpoint import CheckpointError, CheckpointStore, unflatten
+from training.config import RunConfig
+from training.network import Folded, Network
+from training.players import network_of
+from training.run_folder import RunFolder
+from training.snapshot import under
+
+MOST_ROWS = 20_000  # newest replay rows that are read
+HEAD_ROWS = 2_000  # of them, the first of the newest chunk: those of the call that a save found
+MOST_REPLAYED = 32  # games that are played again, and as many of weights that are still on disk
+BATCH = 512  # positions that the network is asked at once: one shape, one compilation
+
+
+class Weights(NamedTuple):
+    """One checkpoint's weights."""
+
+    step: int
+    params: Any  # as trained
+    average: Any  # (params, batch_stats) that play
+    acting: Any  # (params, batch_stats) of the self-play call in flight
+    acting_step: int
+
+
+class Replayed(NamedTuple):
+    """Rows whose games were played again by the rules; R rows of finished games."""
+
+    rows: np.ndarray  # int64[R], their numbers among the evidence's rows
+    states: State  # [R, ...], in NumPy
+    observation: np.ndarray  # [R, H, W, C]
+    outcome: np.ndarray  # float32[R], for the seat that was to play
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """All that the checks look at."""
+
+    config: RunConfig
+    game: Game[Any]
+    network: Network
+    iterations: list[dict[str, Any]]  # lines of metrics.jsonl
+    evaluations: list[dict[str, Any]]
+    rows: Sample  # the newest, oldest first
+    initial: Weights | None  # of step 0
+    newest: Weights
+    others: tuple[Weights, ...]  # of other checkpoints, oldest first
+    replayed: Replayed
+
+    @functools.cached_property
+    def newest_folded(self) -> Folded:
+        """The newest averages, as they play."""
+        return self.fold(self.newest.average)
+
+    def fold(self, weights: tuple[Any, Any]) -> Folded:
+        """Returns `(params, batch_stats)` as self-play runs them."""
+        folded: Folded = _fold(self.network, *weights)
+        return folded
+
+    def judge(self, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the network's policy float32[N, A] and value float32[N] of rows."""
+        count = len(rows.ply)
+        found = []
+        for start in range(0, count, BATCH):
+            chosen = np.minimum(np.arange(start, start + BATCH), count - 1)
+            given = rows.observation[chosen], rows.legal_action_mask[chosen]
+            found.append(jax.device_get(_evaluate(self.network, folded, *given)))
+        policy, value = (np.concatenate(part)[:count] for part in zip(*found, strict=True))
+        return policy, value
+
+
+def gather(folder: RunFolder) -> Evidence:
+    """Reads a run.
+
+    Raises:
+      ValueError: there is no run, or it has no checkpoint or no finished game yet.
+      CheckpointError: its newest checkpoint is damaged.
+    """
+    config = folder.read_config()
+    game = games.load(config.game)
+    network = network_of(config, game)
+    lines = folder.read_metrics()
+    weights = _all_weights(folder, network)
+    rows = _newest_rows(folder)
+    return Evidence(
+        config=config,
+        game=game,
+        network=network,
+        iterations=[line for line in lines if line["kind"] == "iteration"],
+        evaluations=[line for line in lines if line["kind"] == "evaluation"],
+        rows=rows,
+        initial=weights[0] if weights[0].step == 0 else None,
+        newest=weights[-1],
+        others=tuple(weights[:-1]),
+        replayed=_replay_games(game, rows, _recorded_moves(folder), _labels(weights)),
+    )
+
+
+def take(rows: Sample, chosen: Any) -> Sample:
+    """Returns the chosen rows."""
+    return Sample(*(column[chosen] for column in rows))
+
+
+def last_part(rows: Sample, count: int) -> Sample:
+    """Returns the newest `count` rows."""
+    return take(rows, slice(max(0, len(rows.ply) - count), None))
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Returns the correlation of two columns, 0 where one of them is constant."""
+    varies = min(a.std(), b.std()) > 1e-6
+    return float(np.corrcoef(a, b)[0, 1]) if varies else 0.0
+
+
+def mean_of(lines: list[dict[str, Any]], entry: str) -> float | None:
+    """Returns the mean of an entry over the last quarter of the lines that have it."""
+    values = [line[entry] for line in lines if line.get(entry) is not None]
+    return float(np.mean(values[-max(1, len(values) // 4) :])) if values else None
+
+
+def _all_weights(folder: RunFolder, network: Network) -> list[Weights]:
+    store = CheckpointStore(folder.path)
+    template = jax.eval_shape(network.init, jax.random.key(0))
+    found, steps = [], store.steps()
+    if not steps:
+        raise ValueError(f"{folder.path} has no checkpoint yet: let `selfplay train` save one")
+    for step in steps:
+        try:
+            saved = store.load(step, with_replay=False)
+        except (CheckpointError, OSError):
+            if step == steps[-1]:
+                raise
+            continue  # erased by retention since it was listed
+
+        def pair(name: str, state: dict[str, Any] = saved.train_state) -> Any:
+            parts = (under(f"{name}params", state), under(f"{name}batch_stats", state))
+            return tuple(map(unflatten, template, parts))
+
+        acting = unflatten(template, under("acting", saved.train_state))
+        acting_step = saved.counters["acting_step"]
+        trained = pair("state/")[0]
+        found.append(Weights(step, trained, pair("state/average_"), acting, acting_step))
+    return found
+
+
+def _newest_rows(folder: RunFolder) -> Sample:
+    parts: list[Sample] = []
+    for _, _, path in reversed(replay.chunks(folder.path / "replay")):
+        try:
+            parts.insert(0, replay.read_chunk(path))
+        except ValueError:
+            continue  # erased by retention since it was listed, or damaged: `train` says so
+        if sum(len(part.ply) for part in parts) >= MOST_ROWS:
+            break
+    if not parts:
+        raise ValueError(f"{folder.path} has no finished game on disk yet: wait for its next save")
+    newest = parts[-1]
+    if len(newest.ply) > MOST_ROWS:
+        tail = last_part(newest, MOST_ROWS - HEAD_ROWS)
+        parts = [take(newest, slice(HEAD_ROWS)), tail]
+    joined = Sample(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return last_part(joined, MOST_ROWS)
+
+
+def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:
+    """Returns the moves, openings too, of the sampled games by their number."""
+    found = {}
+    file = folder.games / "self_play.jsonl"
+    for text in file.read_text().splitlines() if file.exists() else ():
+        try:
+            record = json.loads(text)
+            found[int(record["game_id"])] = list(record["moves"])
+        except (ValueError, KeyError, TypeError):
+            continue  # being written
+    return found
+
+
+def _labels(weights: list[Weights]) -> list[int]:
+    """Returns the `weights_step` that rows made by weights on disk have."""
+    return [step for known in weights for step in (known.step, known.acting_step)]
+
+
+def _replay_games(
+    game: Game[Any], rows: Sample, recorded: dict[int, list[int]], labels: list[int]
+) -> Replayed:
+    """Plays again the newest games, and those of known weights, if all their moves are known."""
+    starts = np.flatnonzero(np.diff(rows.game_id, prepend=-1) != 0)
+    counts = {False: 0, True: 0}
+    chosen: list[tuple[np.ndarray, list[int]]] = []
+    all_games = list(zip(starts, [*starts[1:], len(rows.ply)], strict=True))
+    for start, end in reversed(all_games if _has_one_opening(game) else []):
+        numbers, first = np.arange(start, end), int(rows.ply[start])
+        is_known = int(rows.weights_step[end - 1]) in labels
+        moves = (
+            recorded.get(int(rows.game_id[start]), []) if first else rows.action[numbers].tolist()
+        )
+        whole = len(moves) == first + len(numbers) == int(rows.ply[end - 1]) + 1
+        if whole and counts[is_known] < MOST_REPLAYED:
+            counts[is_known] += 1
+            chosen.append((numbers, moves))
+    if not chosen:
+        chosen = [(np.zeros(0, np.int64), [0])]
+    history = positions.pad_moves([moves for _, moves in chosen])
+    history = np.resize(history, (2 * MOST_REPLAYED, history.shape[1]))  # one shape
+    states, observation, final = jax.device_get(_play_again(game, history))
+    lane = np.concatenate([np.full(len(numbers), i) for i, (numbers, _) in enumerate(chosen)])
+    lane, row = lane.astype(np.int64), np.concatenate([numbers for numbers, _ in chosen])
+    ply = rows.ply[row]
+    seat = np.asarray(states.to_play)[lane, ply].astype(np.int64)
+    return Replayed(
+        rows=row,
+        states=jax.tree.map(lambda leaf: leaf[lane, ply], states),
+        observation=observation[lane, ply],
+        outcome=final[lane, seat],
+    )
+
+
+def _has_one_opening(game: Game[Any]) -> bool:
+    openings = jax.vmap(game.init)(jax.random.split(jax.random.key(1), 8))
+    return len(np.unique(positions.as_rows(openings))) == 1
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _play_again(game: Game[Any], history: jax.Array) -> Any:
+    """Returns states and observations [N, T, ...] before each move, and the returns at the end."""
+
+    def one(row: jax.Array) -> Any:
+        def ply(state: Any, action: jax.Array) -> Any:
+            after = game.step(state, jnp.maximum(action, 0))
+            kept = jax.tree.map(lambda old, new: jnp.where(action < 0, old, new), state, after)
+            return kept, (state, game.observe(state))
+
+        last, (states, seen) = jax.lax.scan(ply, positions.opening_position(game), row)
+        return states, seen, game.returns(last)
+
+    return jax.vmap(one)(history)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _fold(network: Network, params: Any, batch_stats: Any) -> Folded:
+    return network.fold(params, batch_stats)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _evaluate(
+    network: Network, folded: Folded, observation: jax.Array, legal: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    found: Evaluation = network.evaluate(folded, observation)
+    return jax.nn.softmax(mask_illegal(found.prior_logits, legal)), found.value

@@ -1,0 +1,130 @@
+"""Checks of the games that a run plays, and of whether it is getting better."""
+
+import collections
+
+import numpy as np
+
+from selfplay.record import Sample
+from training.doctor_evidence import Evidence, mean_of
+from training.findings import Finding, Result
+
+FEW_GAMES = 30  # below, shares of games are too uncertain to judge
+MOST_REPEATED = 0.5  # of the games, by the commonest game
+LEAST_DISTINCT = 0.1  # of the games
+
+
+def games(found: Evidence) -> Result:
+    """Counts equal games, lengths, draws and the first seat's score.
+
+    Thresholds: fewer than `LEAST_DISTINCT` of the games distinct, or one game more often than
+    `MOST_REPEATED`: far beyond healthy runs, of which perfect tic_tac_toe repeats itself most (80%
+    distinct in 300 games from random openings). All games equal in result teach no value.
+    """
+    played = _by_game(found.rows)
+    lengths = [length for _, _, length in played]
+    counts = collections.Counter(moves for moves, _, _ in played)
+    results = np.array([result for _, result, _ in played])
+    distinct = len(counts) / max(len(played), 1)
+    commonest = max(counts.values(), default=0) / max(len(played), 1)
+    measured = {
+        "games": len(played),
+        "distinct": distinct,
+        "commonest": commonest,
+        "duplicate_positions": 1
+        - len(np.unique(_bytes(found.rows.observation))) / len(found.rows.ply),
+        "shortest": min(lengths, default=0),
+        "longest": max(lengths, default=0),
+        "draws": float((results == 0).mean()) if len(results) else None,
+        "first_seat_score": float((results.mean() + 1) / 2) if len(results) else None,
+    }
+    findings = []
+    if len(played) >= FEW_GAMES:
+        if distinct < LEAST_DISTINCT or commonest > MOST_REPEATED:
+            findings.append(
+                Finding(
+                    "repeated-games",
+                    f"self-play repeats itself: of {len(played)} games {len(counts)} are distinct, "
+                    f"and one was played in {commonest:.0%} of them.",
+                    "more variety (exploration): self_play.temperature_plies, "
+                    "self_play.random_opening_plies, root noise",
+                )
+            )
+        if len(np.unique(results)) == 1:
+            name = {0.0: "drawn", 1.0: "won by the first seat"}.get(results[0], "lost by it")
+            findings.append(
+                Finding(
+                    "one-result",
+                    f"all {len(played)} games were {name}: their results teach the value nothing.",
+                    "check the game (`selfplay check`); else use random openings, or a swap rule "
+                    "if the first seat wins by force",
+                )
+            )
+    return Result(
+        "games",
+        "Most games differ, and they do not all end alike.",
+        f"{len(played)} games, {distinct:.0%} distinct, {measured['shortest']} to "
+        f"{measured['longest']} plies, {(measured['draws'] or 0):.0%} drawn, the first seat scores "
+        f"{(measured['first_seat_score'] or 0):.2f}",
+        measured,
+        tuple(findings),
+        "" if len(played) >= FEW_GAMES else f"only {len(played)} games so far",
+    )
+
+
+def _by_game(rows: Sample) -> list[tuple[bytes, float, int]]:
+    """Returns each game's first position and moves as bytes, seat 0's result, and its length.
+
+    The seat of a game's first row is told by its ply, which is right where turns alternate; in
+    other games the score is of whoever moved first after the random opening.
+    """
+    starts = np.flatnonzero(np.diff(rows.game_id, prepend=-1) != 0)
+    found = []
+    for a, b in zip(starts, np.append(starts[1:], len(rows.ply)), strict=True):
+        moves = rows.observation[a].tobytes() + rows.action[a:b].tobytes()
+        sign = 1 if rows.ply[a] % 2 == 0 else -1
+        found.append((moves, float(sign * np.sign(rows.outcome[a])), int(rows.ply[b - 1]) + 1))
+    return found
+
+
+def _bytes(observations: np.ndarray) -> np.ndarray:
+    flat = np.ascontiguousarray(observations.reshape(len(observations), -1))
+    return flat.view(np.dtype((np.void, flat.shape[1] * flat.itemsize))).reshape(-1)
+
+
+def learning(found: Evidence) -> Result:
+    """Says whether the run is getting better: its own evaluations and losses, first against last.
+
+    Threshold: an evaluation that is worse than the first by 0.05 (5% more mistakes, or a score of
+    0.05 less) and by 3 standard errors of their difference.
+    """
+    losses = [line["loss"] for line in found.evaluations]
+    policy = mean_of(found.iterations, "policy_loss")
+    measured = {"first": losses[0] if losses else None, "last": losses[-1] if losses else None}
+    findings = []
+    if len(losses) > 1 and losses[-1] - losses[0] > max(0.05, 3 * _error(found)):
+        findings.append(
+            Finding(
+                "getting-worse",
+                f"the run plays worse than when it began: {losses[-1]:.1%} against {losses[0]:.1%} "
+                "(mistakes, or 1 - score).",
+                "see the other findings first; else a lower learner.learning_rate",
+            )
+        )
+    said = f"evaluation {losses[0]:.3f} -> {losses[-1]:.3f} (less is better)" if losses else ""
+    return Result(
+        "learning",
+        "Mistakes fall, or the score rises.",
+        (said or "no evaluation yet") + (f", policy loss {policy:.3f}" if policy else ""),
+        measured,
+        tuple(findings),
+        "" if len(losses) > 1 else "fewer than two evaluations",
+    )
+
+
+def _error(found: Evidence) -> float:
+    """Returns the standard error of the difference between the first and the last evaluation."""
+    last = found.evaluations[-1]
+    sets = last.get("perfect", {}).values()
+    count = sum(rate["positions"] for rate in sets) or last.get("random", {}).get("games", 1)
+    mean = float(np.clip((last["loss"] + found.evaluations[0]["loss"]) / 2, 0.01, 0.99))
+    return float(np.sqrt(2 * mean * (1 - mean) / count))

@@ -1,0 +1,337 @@
+"""Checks of what a run's network has learned from its rows, beside a fresh one taught the same."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from selfplay import devices
+from selfplay.record import Sample
+from training import learner
+from training.doctor_evidence import Evidence, correlation, last_part, take
+from training.findings import Finding, Result
+from training.learner import LearnerConfig, Minibatch, TrainState
+from training.network import Network
+
+BATCH = 128  # rows of a doctor's training step
+OVERFIT_STEPS, FIT_STEPS = 150, 300
+NO_HORIZON = 1e9
+OVERFIT_LEFT = 0.5  # of the loss that a batch learned by heart may keep
+ENOUGH_TAUGHT = 0.05  # what a fresh network must get out of the rows, for a run to be judged by it
+LEAST_LEARNED = 0.25  # of what the fresh network got
+BY_HEART = 0.5  # a loss in training, as a share of that on the run's rows
+
+
+DEFAULT = LearnerConfig(batch=BATCH, warmup_steps=0)
+
+
+class Lesson(NamedTuple):
+    """How much of the rows' policy and value a network explains: 1 all, 0 as a constant would."""
+
+    policy: float
+    value: float
+    value_correlation: float
+
+
+def overfit(found: Evidence, seconds: float, progress: Callable[[float], None]) -> Result:
+    """Teaches a fresh network one batch of the run's rows by heart, with the run's own learner.
+
+    Threshold: half of the loss is left (`OVERFIT_LEFT`). Healthy networks, 1x8 to 2x32, kept 5 to
+    30% after 200 steps.
+    """
+    rows = _distinct(found.rows)
+    if rows is None:
+        return Result("overfit", _HEALTHY_OVERFIT, "too few rows", {}, unjudged="too few rows")
+    taught = _by_heart(found, own_learner(found), rows, seconds, progress)
+    measured: dict[str, Any] = taught._asdict()
+    findings = []
+    if max(taught.policy_left, taught.value_left) > OVERFIT_LEFT and taught.done:
+        again = _by_heart(found, DEFAULT, rows, seconds, progress)
+        findings.append(_cannot_overfit(found, taught, again))
+        measured["with_default_learner"] = again._asdict()
+    if taught.correlation < -0.3 and taught.done:
+        findings.append(
+            Finding(
+                "value-sign",
+                f"a fresh network that learns one batch answers the opposite (correlation "
+                f"{taught.correlation:+.2f}): the sign is flipped in the value target.",
+                "look at the value target in the loss (`learner.make_train_step`)",
+            )
+        )
+    return Result(
+        "overfit",
+        _HEALTHY_OVERFIT,
+        f"after {taught.steps} steps {taught.policy_left:.0%} of the policy loss and "
+        f"{taught.value_left:.0%} of the value loss are left",
+        measured,
+        tuple(findings),
+        "" if taught.done else f"stopped by the clock after {taught.steps} steps",
+    )
+
+
+def own_learner(found: Evidence) -> LearnerConfig:
+    """Returns the run's learner, taught by outcomes alone and without a slow start."""
+    return dataclasses.replace(
+        found.config.learner, batch=BATCH, warmup_steps=0, root_value_weight=0.0
+    )
+
+
+_HEALTHY_OVERFIT = "A fresh network learns one batch by heart: less than half of its loss is left."
+
+
+class ByHeart(NamedTuple):
+    """One batch taught to a fresh network."""
+
+    steps: int
+    done: bool  # whether there was time for all steps
+    policy_left: float  # share of the loss at the start, above the targets' own entropy
+    value_left: float
+    correlation: float  # of its value with the outcomes
+
+
+def _by_heart(
+    found: Evidence,
+    config: LearnerConfig,
+    rows: Sample,
+    seconds: float,
+    progress: Callable[[float], None],
+) -> ByHeart:
+    state = learner.init(found.network, config, jax.random.key(1))
+    policy, value = _forward(found.network, state, rows)
+    before = _losses(rows, policy, value)
+    batch = minibatch(rows, np.zeros(BATCH, np.int32))
+    state, steps = teach(found, config, state, lambda step: batch, OVERFIT_STEPS, seconds, progress)
+    policy, value = _forward(found.network, state, rows)
+    after = _losses(rows, policy, value)
+    left = [
+        float(a / max(b, 1e-6)) if np.isfinite(a) else 9.0
+        for a, b in zip(after, before, strict=True)
+    ]
+    sign = correlation(value, rows.outcome)
+    return ByHeart(steps, steps == OVERFIT_STEPS, left[0], left[1], sign)
+
+
+def _cannot_overfit(found: Evidence, own: ByHeart, plain: ByHeart) -> Finding:
+    lefts = (("policy", own.policy_left), ("value", own.value_left))
+    bad = [name for name, left in lefts if left > OVERFIT_LEFT]
+    rate = found.config.learner.learning_rate
+    told = f"{own.policy_left:.0%} of the policy loss, {own.value_left:.0%} of the value loss left"
+    if max(plain.policy_left, plain.value_left) <= OVERFIT_LEFT and len(bad) == 2:
+        return Finding(
+            "learning-rate-too-high" if rate > DEFAULT.learning_rate else "learning-rate-too-low",
+            f"with the run's learner (learning rate {rate:g}) one batch cannot be learned ({told}),"
+            " with the default one it can.",
+            "go back to the defaults: learner.optimizer adamw, learner.learning_rate 2e-3",
+        )
+    return Finding(
+        "shuffled-targets" if len(bad) == 2 else f"{bad[0]}-untrained",
+        f"a fresh network cannot learn the {' and the '.join(bad)} of one batch by heart ({told}): "
+        "the loss does not pull towards the rows' own targets (shuffled, of weight 0, or cut off).",
+        "follow one batch from the replay to the loss; learner.value_weight is 1 by default",
+    )
+
+
+def lessons(
+    found: Evidence, config: LearnerConfig, seconds: float, progress: Callable[[float], None]
+) -> Result:
+    """Asks what the run knows of its own rows, beside a fresh network taught most of them.
+
+    Thresholds: the run should know a quarter of what the fresh one learns (`LEAST_LEARNED`), where
+    that learns at least `ENOUGH_TAUGHT`; healthy runs knew 0.6 and more of it.
+    """
+    rows = last_part(found.rows, 8_192)
+    trained, held_out = _split(rows)
+    if len(held_out.ply) < BATCH or len(trained.ply) < BATCH:
+        return Result("lessons", _HEALTHY_LESSONS, "too few rows", {}, unjudged="too few rows")
+    state = learner.init(found.network, config, jax.random.key(2))
+    rng = np.random.default_rng(0)
+    symmetries = len(found.game.symmetries())
+
+    def draw(step: int) -> Minibatch:
+        del step
+        chosen = take(trained, rng.integers(0, len(trained.ply), BATCH))
+        return minibatch(chosen, rng.integers(0, symmetries, BATCH, np.int32))
+
+    state, steps = teach(found, config, state, draw, FIT_STEPS, seconds, progress)
+    fresh_folded = found.fold((state.average_params, state.average_batch_stats))
+    fresh = _explains(held_out, *found.judge(fresh_folded, held_out))
+    run = _explains(held_out, *found.judge(found.newest_folded, held_out))
+    samples = found.newest.step * found.config.learner.batch
+    early = samples < steps * BATCH / 2
+    # A value that points the wrong way is for the check `value` to name.
+    findings = [] if early else _unlearned(found, run, fresh)
+    return Result(
+        "lessons",
+        _HEALTHY_LESSONS,
+        f"the network explains {run.policy:.0%} of its rows' policy and {run.value:.0%} of their "
+        f"results; a fresh one after {steps} steps {fresh.policy:.0%} and {fresh.value:.0%}",
+        {"run": run._asdict(), "fresh": fresh._asdict(), "steps": steps},
+        tuple(findings),
+        "the run has trained less than the doctor did" if early else "",
+    )
+
+
+_HEALTHY_LESSONS = (
+    "The network knows about its own rows what a fresh one learns from them, or more."
+)
+
+
+def _unlearned(found: Evidence, run: Lesson, fresh: Lesson) -> list[Finding]:
+    bad = [
+        name
+        for name in ("policy", "value")
+        if getattr(fresh, name) > ENOUGH_TAUGHT
+        and getattr(run, name) < LEAST_LEARNED * getattr(fresh, name)
+        and (name == "policy" or run.value_correlation > -0.1)
+    ]
+    if not bad:
+        return []
+    told = ", ".join(
+        f"{getattr(run, name):.0%} of the {name} (a fresh network {getattr(fresh, name):.0%})"
+        for name in bad
+    )
+    heart = _learned_by_heart(found)
+    if heart:
+        return [
+            Finding(
+                "tiny-replay",
+                f"{heart}, but of the whole replay the network knows only {told}: training sees "
+                "the same few rows again and again.",
+                "raise replay.capacity, and check that `ReplayBuffer.sample` draws from all rows",
+            )
+        ]
+    if bad == ["value"] and not _head_moved(found, "value"):
+        return [
+            Finding(
+                "value-untrained",
+                f"the value head has had no gradient: the network knows {told}.",
+                "learner.value_weight must be above 0 (default 1)",
+            )
+        ]
+    return [
+        Finding(
+            "shuffled-targets",
+            f"the network knows only {told}: the targets that it was trained on are not those of "
+            "its positions (shuffled, or mapped by a wrong symmetry).",
+            "in a minibatch, row i of every column must be the same row, through the same symmetry "
+            "(`ReplayBuffer.sample`, `learner.augment`, `game.symmetries`)",
+        )
+    ]
+
+
+def _learned_by_heart(found: Evidence) -> str:
+    """Returns a sentence if losses in training fell far below those on the run's rows."""
+    rows, share = last_part(found.rows, 8_192), found.config.learner.root_value_weight
+    policy, value = found.judge(found.newest_folded, rows)
+    target = (1 - share) * rows.outcome + share * rows.root_value
+    weights = rows.policy_target.astype(np.float32)
+    on_rows = (
+        float(-(weights * np.log(np.maximum(policy, 1e-30))).sum(axis=1).mean()),
+        float(np.square(value - target).mean()),
+    )
+    recent = found.iterations[-max(4, len(found.iterations) // 4) :]
+    told = []
+    for seen, name in zip(on_rows, ("policy_loss", "value_loss"), strict=True):
+        # The least: with few rows, losses jump up at every new one.
+        least = min((line[name] for line in recent if line.get(name) is not None), default=np.inf)
+        if not least < BY_HEART * seen:
+            return ""
+        told.append(f"{least:.2f}")
+    return f"in training the losses fall to {told[0]} (policy) and {told[1]} (value)"
+
+
+def _head_moved(found: Evidence, head: str) -> bool:
+    """Whether a head's last layer has turned: weight decay alone shrinks it along itself."""
+    if found.initial is None:
+        return True
+    old, new = (
+        np.asarray(params[head]["kernel"], np.float64).ravel()
+        for params in (found.initial.average[0], found.newest.params)
+    )
+    cosine = old @ new / max(float(np.linalg.norm(old) * np.linalg.norm(new)), 1e-12)
+    return bool(cosine < 0.9999)
+
+
+def _split(rows: Sample) -> tuple[Sample, Sample]:
+    """Returns the rows of three quarters of the games, and of the others."""
+    held_out = np.isin(rows.game_id, np.unique(rows.game_id)[::4])
+    return take(rows, ~held_out), take(rows, held_out)
+
+
+def _explains(rows: Sample, policy: np.ndarray, value: np.ndarray) -> Lesson:
+    legal = rows.legal_action_mask / rows.legal_action_mask.sum(axis=1, keepdims=True)
+    blind, _ = _losses(rows, legal, value)
+    loss, error = _losses(rows, policy, value)
+    return Lesson(
+        policy=float(1 - loss / max(blind, 1e-6)),
+        value=float(1 - error / max(float(rows.outcome.var()), 1e-6)),
+        value_correlation=correlation(value, rows.outcome),
+    )
+
+
+def _losses(rows: Sample, policy: np.ndarray, value: np.ndarray) -> tuple[float, float]:
+    """Returns mean KL(target || policy) in nats, and the mean squared error of the value."""
+    target = rows.policy_target.astype(np.float32)
+    logs = np.log(np.maximum(target, 1e-30)) - np.log(np.maximum(policy, 1e-30))
+    return float((target * logs).sum(axis=1).mean()), float(np.square(value - rows.outcome).mean())
+
+
+def _distinct(rows: Sample) -> Sample | None:
+    """Returns `BATCH` of the newest rows with all observations different, or None."""
+    flat = rows.observation.reshape(len(rows.ply), -1)
+    _, first = np.unique(flat[::-1], axis=0, return_index=True)
+    newest = np.sort(len(flat) - 1 - first)[-BATCH:]
+    return take(rows, newest) if len(newest) == BATCH else None
+
+
+def _forward(network: Network, state: TrainState, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Returns policy and value of a batch, normed by its own statistics, as in training."""
+    given = rows.observation, rows.legal_action_mask
+    policy, value = jax.device_get(_forward_batch(network, state.params, state.batch_stats, *given))
+    return policy, value
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _forward_batch(
+    network: Network, params: Any, batch_stats: Any, observation: jax.Array, legal: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    found, _ = network.forward(params, batch_stats, observation)
+    return jax.nn.softmax(learner.mask_illegal(found.prior_logits, legal)), found.value
+
+
+def teach(
+    found: Evidence,
+    config: LearnerConfig,
+    state: TrainState,
+    draw: Callable[[int], Minibatch],
+    steps: int,
+    seconds: float,
+    progress: Callable[[float], None],
+) -> tuple[TrainState, int]:
+    """Trains for `steps`, or until the clock stops it; returns the state and the steps taken."""
+    train_step = _train_step(found.network, found.game, config)  # type: ignore[arg-type]
+    state, began = devices.to_learner(state), time.monotonic()
+    for step in range(steps):
+        state, _ = train_step(state, draw(step), jnp.float32(NO_HORIZON))
+        if step % 20 == 0:
+            jax.block_until_ready(state.step)
+            progress((step + 1) / steps)
+            if time.monotonic() - began > seconds:
+                return state, step + 1
+    return state, steps
+
+
+@functools.cache
+def _train_step(network: Network, game: Any, config: LearnerConfig) -> learner.TrainStep:
+    return learner.make_train_step(network, game, config)
+
+
+def minibatch(rows: Sample, symmetry: np.ndarray) -> Minibatch:
+    """Returns what a training step needs of its rows."""
+    fields = {name: getattr(rows, name) for name in Minibatch._fields if name != "symmetry"}
+    return Minibatch(**devices.split_rows(fields | {"symmetry": symmetry}))

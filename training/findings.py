@@ -1,0 +1,38 @@
+"""What a check of the doctor says."""
+
+import dataclasses
+from typing import Any, Literal
+
+Verdict = Literal["healthy", "finding", "too early"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, for a person to act on."""
+
+    fault: str  # its name, such as "value-sign"
+    sentence: str  # what is wrong, with the measured values
+    change: str  # what to change
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One check of a run."""
+
+    check: str
+    healthy: str  # what a healthy run looks like
+    summary: str  # what was measured, in one line
+    measured: dict[str, Any]  # for --json
+    findings: tuple[Finding, ...] = ()
+    unjudged: str = ""  # why the check, or a part of it, could not be judged
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the check comes to."""
+        if self.findings:
+            return "finding"
+        return "too early" if self.unjudged else "healthy"
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns all of it as JSON takes it."""
+        return dataclasses.asdict(self) | {"verdict": self.verdict}
