@@ -172,7 +172,8 @@ def _entry_point(name: str) -> str:
 def _find_class(target: str, spec: str) -> Any:
     module_name, _, class_name = target.partition(":")
     module = import_plug_in(module_name, f"game {spec!r}")
-    if not callable(getattr(module, class_name, None)):
+    # A class, not just anything that can be called: a spec may come from somebody else's file.
+    if not inspect.isclass(getattr(module, class_name, None)):
         found = ", ".join(
             name
             for name, value in vars(module).items()

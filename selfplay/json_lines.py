@@ -1,36 +1,51 @@
 """Files of JSON lines, perhaps damaged or made by somebody else: every mistake has its place."""
 
+import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 MAX_LINE = 1 << 20  # bytes; the longest game's record is some thousands
+MAX_BYTES = 1 << 30  # of a file, unpacked
+GZIP = b"\x1f\x8b"
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
     """Yields `(place, line)` of each line that is not blank; a place is `FILE, line N`.
 
+    Args:
+      path: of a text file, gzipped or not.
+
     Raises:
-      ValueError: a line is too long, or no text.
+      ValueError: a line is too long, or no text, or the file is too large, or not whole.
     """
-    with open(path, "rb") as file:
-        number = 0
-        while raw := file.readline(MAX_LINE + 1):
-            number += 1
-            place = f"{os.fspath(path)}, line {number}"
-            if raw.strip():
-                yield place, decode(raw, place)
+    with open(path, "rb") as raw:
+        packed = raw.read(2) == GZIP
+        raw.seek(0)
+        try:
+            with gzip.GzipFile(fileobj=raw) if packed else raw as file:
+                yield from _lines(file, os.fspath(path))
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"{path}: not a whole gzip file: {error}") from None
 
 
-def decode(raw: bytes, place: str) -> str:
-    """Returns a line as text. Raises ValueError if it is too long, or no text."""
-    if len(raw) > MAX_LINE:
-        raise ValueError(f"{place}: longer than {MAX_LINE:,} bytes")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{place}: not text: {error}") from None
+def _lines(file: Any, path: str) -> Iterator[tuple[str, str]]:
+    number = size = 0
+    while raw := file.readline(MAX_LINE + 1):
+        number, size = number + 1, size + len(raw)
+        place = f"{path}, line {number}"
+        if len(raw) > MAX_LINE:
+            raise ValueError(f"{place}: longer than {MAX_LINE:,} bytes")
+        if size > MAX_BYTES:
+            raise ValueError(f"{place}: the file is larger than {MAX_BYTES:,} bytes")
+        try:
+            line = raw.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{place}: not text: {error}") from None
+        if line.strip():
+            yield place, line
 
 
 def parse(line: str, place: str) -> Any:

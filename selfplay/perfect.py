@@ -4,8 +4,6 @@ A *mistake* is a move whose game-theoretic outcome (win, draw, loss) is worse th
 available.
 """
 
-import gzip
-import json
 import os
 import pathlib
 from collections.abc import Callable, Mapping
@@ -18,7 +16,7 @@ import games
 from games.breakthrough import Breakthrough
 from games.game import Game, State
 from games.hex import Hex
-from selfplay import positions, solver
+from selfplay import json_lines, positions, solver
 from selfplay.players import Player
 from selfplay.solver import ILLEGAL, Progress, SolvedSet
 
@@ -171,13 +169,12 @@ def _chosen(solved: SolvedSet, rows: np.ndarray) -> SolvedSet:
 
 def _read(game: Game[Any], path: pathlib.Path) -> dict[str, SolvedSet]:
     names, moves, outcomes, places = [], [], [], []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        if line.strip():
-            places.append(f"{path}, line {number}")
-            name, line_moves, line_outcomes = _parse(line, game.num_actions, places[-1])
-            names.append(name)
-            moves.append(line_moves)
-            outcomes.append(line_outcomes)
+    for place, line in json_lines.read(path):
+        places.append(place)
+        name, line_moves, line_outcomes = _parse(line, game.num_actions, place)
+        names.append(name)
+        moves.append(line_moves)
+        outcomes.append(line_outcomes)
     if not names:
         raise ValueError(f"{path}: no solved position in it")
     table = np.array(outcomes, np.int8)
@@ -189,20 +186,10 @@ def _read(game: Game[Any], path: pathlib.Path) -> dict[str, SolvedSet]:
     }
 
 
-def _text(path: pathlib.Path) -> str:
-    data = path.read_bytes()
-    try:
-        return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a text file of JSON lines: {error}") from None
-
-
 def _parse(line: str, num_actions: int, place: str) -> tuple[str, list[int], list[int]]:
+    fields = json_lines.parse(line, place)
     try:
-        fields = json.loads(line)
         name, moves, outcomes = fields["set"], fields["moves"], fields["outcomes"]
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{place}: not JSON: {error}") from None
     except (KeyError, TypeError):
         raise ValueError(f"{place}: needs the keys set, moves and outcomes") from None
     if not isinstance(name, str):

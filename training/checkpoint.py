@@ -16,10 +16,13 @@ a run that is killed at any moment finds its last whole checkpoint again.
 
 import concurrent.futures
 import dataclasses
+import errno
 import hashlib
 import json
 import math
+import os
 import pathlib
+import re
 import shutil
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -110,16 +113,6 @@ class CheckpointStore:
           CheckpointError: it is missing, damaged, or of a format this version does not know.
         """
         folder = self.folder / str(step)
-        try:
-            return self._load(folder, step, with_replay)
-        except CheckpointError as error:
-            older = ", ".join(str(other) for other in self.steps() if other < step)
-            advice = (
-                f"; to go back to an earlier step ({older}), move {folder} away" if older else ""
-            )
-            raise CheckpointError(f"{error}{advice}") from None
-
-    def _load(self, folder: pathlib.Path, step: int, with_replay: bool) -> Checkpoint:
         manifest = _read_manifest(folder)
         _verify(folder, manifest["files"])
         if with_replay:
@@ -184,7 +177,7 @@ class CheckpointStore:
         partial = final.with_name(final.name + PARTIAL)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        ocp.save(partial / "train_state", state)
+        _save_arrays(partial / "train_state", state)
         games = {name: np.asarray(value) for name, value in checkpoint.games.items()}
         np.savez(partial / "games.npz", allow_pickle=False, **games)
         _write_json(partial / "counters.json", checkpoint.counters)
@@ -307,6 +300,20 @@ def _check_size(folder: pathlib.Path) -> None:
     total = sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays)
     if total > npz.largest():
         raise ValueError(f"its arrays would take {total:,} bytes, more than fit in memory")
+
+
+def _save_arrays(folder: pathlib.Path, state: dict[str, np.ndarray]) -> None:
+    """Saves by orbax; raises OSError for what the system has against it."""
+    needed = 2 * sum(array.nbytes for array in state.values())  # orbax holds each twice meanwhile
+    if shutil.disk_usage(folder.parent).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # before orbax's threads cry out
+    try:
+        ocp.save(folder, state)
+    except ValueError as error:  # tensorstore tells in words
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
 
 
 def _check_finite(state: dict[str, np.ndarray], step: int) -> None:

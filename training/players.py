@@ -14,7 +14,7 @@ from mcts import SearchConfig
 from selfplay import amplify, devices
 from selfplay.amplify import Amplifier
 from selfplay.players import Player, parse_player, policy_player, search_player
-from training.checkpoint import CheckpointStore, unflatten
+from training.checkpoint import CheckpointStore, DamagedError, unflatten
 from training.config import RunConfig
 from training.network import Network, NetworkConfig
 from training.run_folder import RunFolder
@@ -99,7 +99,14 @@ def checkpoint_steps(path: str | os.PathLike[str]) -> list[int]:
 
 def load_weights(folder: RunFolder, step: int, network: Network) -> tuple[Any, Any]:
     """Returns the averaged `(params, batch_stats)` of a checkpoint, checked to fit `network`."""
-    saved = CheckpointStore(folder.path).load(step, with_replay=False)
+    store = CheckpointStore(folder.path)
+    try:
+        saved = store.load(step, with_replay=False)
+    except DamagedError as error:
+        others = ", ".join(str(other) for other in store.steps() if other != step)
+        raise DamagedError(f"{error}; {folder.path}@STEP names another of {others}") from None
+    finally:
+        store.close()
     template = jax.eval_shape(network.init, jax.random.key(0))
     averages = [
         under(f"state/average_{part}", saved.train_state) for part in ("params", "batch_stats")
