@@ -17,7 +17,7 @@ from games import pgx_adapter
 from games.game import Game
 from mcts import SearchConfig, search
 from mcts.config import Engine
-from scripts import bench_env, out_of_memory
+from scripts import bench_env
 from scripts.console import announce_devices, print_json, progress, say
 from selfplay import devices, self_play
 from selfplay.self_play import SelfPlayConfig
@@ -79,11 +79,24 @@ def run(args: Args) -> int:
         )
     if found:
         raise ValueError("; ".join(found))
+    theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
     batch = args.batch or config_module.preset(args.preset, args.game).self_play.batch
     announce_devices()
     check_memory(args, game, batch)
-    with out_of_memory.advise(lambda: f"lower --batch from {batch} to {batch // 2}"):
-        return _run(args, game, batch)
+    result = measure(game, args.network, args.search, batch, args.rounds)
+    head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
+    result = head | {"simulations": args.search.simulations} | result
+    if args.compare == "mctx":
+        other = dataclasses.replace(args.search, engine="mctx")
+        result["mctx"] = measure(game, args.network, other, batch, args.rounds)
+        result["mctx"]["same_visit_counts"] = _agreement(game, args.network, args.search, batch)
+    if theirs:
+        result["pgx"] = bench_env.compare(game, theirs, batch, args.rounds)
+    if args.json:
+        print_json(result)
+    else:
+        _print(result)
+    return 0
 
 
 def check_memory(args: Args, game: Game[Any], batch: int) -> None:
@@ -105,22 +118,10 @@ def check_memory(args: Args, game: Game[Any], batch: int) -> None:
         raise ValueError("; ".join(found))
 
 
-def _run(args: Args, game: Game[Any], batch: int) -> int:
-    theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
-    result = measure(game, args.network, args.search, batch, args.rounds)
-    head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
-    result = head | {"simulations": args.search.simulations} | result
-    if args.compare == "mctx":
-        other = dataclasses.replace(args.search, engine="mctx")
-        result["mctx"] = measure(game, args.network, other, batch, args.rounds)
-        result["mctx"]["same_visit_counts"] = _agreement(game, args.network, args.search, batch)
-    if theirs:
-        result["pgx"] = bench_env.compare(game, theirs, batch, args.rounds)
-    if args.json:
-        print_json(result)
-    else:
-        _print(result)
-    return 0
+def less_memory(args: Args) -> str:
+    """Returns what to change when a device has run out of memory."""
+    batch = args.batch or config_module.preset(args.preset, args.game).self_play.batch
+    return f"lower --batch from {batch} to {batch // 2}"
 
 
 def measure(

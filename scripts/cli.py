@@ -67,7 +67,8 @@ def _run_command(command: str, argv: list[str]) -> int:
     script = importlib.import_module(f"scripts.{command.replace('-', '_')}")
     defaults = getattr(script, "defaults", lambda _: None)(argv)
     args = console.parse(script.Args, argv, command, defaults)
-    with out_of_memory.advise(lambda: out_of_memory.halve(args)):
+    less_memory = getattr(script, "less_memory", out_of_memory.halve)
+    with out_of_memory.advise(lambda: less_memory(args)):
         code: int = script.run(args)
     return code
 
