@@ -44,6 +44,10 @@ Watch = Callable[[dict[str, Any]], None]
 STATIONS = ("amplify", "record", "distil", "evaluate", "save")
 
 
+def _station(method: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.profiler.annotate_function(method, name=method.__name__)
+
+
 class Weights(NamedTuple):
     """Averaged weights that play, and the training step that they are from."""
 
@@ -117,13 +121,13 @@ class Run:
 
     # ---- the stations of the loop -------------------------------------------------------------
 
-    @jax.profiler.annotate_function
+    @_station
     def amplify(self, index: int, acting: Weights, before: self_play.SelfPlayState) -> Call:
         """Dispatches self-play call `index`; returns at once."""
         after, trajectory = self.play(self.folded(acting), before, self.key(PLAY, index))
         return Call(acting, before, after, trajectory)
 
-    @jax.profiler.annotate_function
+    @_station
     def record(self, call: Call) -> dict[str, Any]:
         """Waits for a call's plies; finished games go to the replay and a sample to disk."""
         trajectory = jax.device_get(call.trajectory)
@@ -148,7 +152,7 @@ class Run:
             else None,
         }
 
-    @jax.profiler.annotate_function
+    @_station
     def distil(self, state: TrainState) -> tuple[TrainState, list[dict[str, jax.Array]]]:
         """Dispatches the training steps that the replay allows."""
         batch = self.config.learner.batch
@@ -170,7 +174,7 @@ class Run:
         every = self.config.evaluation.every
         return bool(every) and (ended or self.progress.iteration % every == 0)
 
-    @jax.profiler.annotate_function
+    @_station
     def evaluate(self, state: TrainState) -> bool:
         """Measures the averaged weights; returns whether they are the best so far."""
         began = time.monotonic()
@@ -184,7 +188,7 @@ class Run:
             self.progress.best_loss, self.progress.best_step = result["loss"], self.progress.step
         return is_best
 
-    @jax.profiler.annotate_function
+    @_station
     def save(self, state: TrainState, call: Call) -> None:
         """Starts writing a checkpoint whose resume repeats `call`; the device goes on meanwhile."""
         self.folder.check_held()
