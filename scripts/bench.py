@@ -17,13 +17,13 @@ from games import pgx_adapter
 from games.game import Game
 from mcts import SearchConfig, search
 from mcts.config import Engine
-from scripts import bench_env, out_of_memory
+from scripts import bench_env, bench_loop
 from scripts.console import announce_devices, print_json, progress, say
 from selfplay import devices, self_play
 from selfplay.self_play import SelfPlayConfig
 from training import config as config_module
 from training import preflight
-from training.config import Preset
+from training.config import Preset, RunConfig
 from training.network import Network, NetworkConfig
 from training.preflight import in_words
 
@@ -42,6 +42,7 @@ class Args:
       selfplay bench --game connect_four --batch 256 --network.blocks 1 --network.channels 16
       selfplay bench --game connect_four --preset gpu --json
       selfplay bench --game go:size=9 --compare pgx
+      selfplay bench --game connect_four --loop
     """
 
     game: str = "connect_four"
@@ -55,6 +56,8 @@ class Args:
     compare: Literal["none", "mctx", "pgx"] = "none"
     """Also measure, in the same process: mctx, the same with the search of mctx; pgx, the rules of
     the same game in pgx, at batches of 64 and 1024 too."""
+    loop: bool = False
+    """Instead measure the loop of `train`: the share of time in which no device works."""
     network: NetworkConfig = NetworkConfig()
     search: SearchConfig = SearchConfig()
     json: bool = False
@@ -79,34 +82,15 @@ def run(args: Args) -> int:
         )
     if found:
         raise ValueError("; ".join(found))
+    theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
     batch = args.batch or config_module.preset(args.preset, args.game).self_play.batch
     announce_devices()
     check_memory(args, game, batch)
-    with out_of_memory.advise(lambda: f"lower --batch from {batch} to {batch // 2}"):
-        return _run(args, game, batch)
-
-
-def check_memory(args: Args, game: Game[Any], batch: int) -> None:
-    """Says what trees and network take. Raises ValueError if they do not fit."""
-    config = dataclasses.replace(
-        config_module.preset(args.preset, args.game),
-        network=args.network,
-        search=args.search,
-        self_play=SelfPlayConfig(batch=batch, plies_per_call=2),
-    )
-    has = preflight.machine(pathlib.Path())
-    need = preflight.needs(config, game, has)
-    say(
-        f"memory: tree {in_words(need.tree)} on each of {has.players} devices, "
-        f"network at least {in_words(need.play)}"
-    )
-    found = preflight.search_problems(config, game, has, "--batch")
-    if found:
-        raise ValueError("; ".join(found))
-
-
-def _run(args: Args, game: Game[Any], batch: int) -> int:
-    theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
+    if args.loop:
+        head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
+        result = head | bench_loop.measure(_run_config(args, batch))
+        (print_json if args.json else _print)(result)
+        return 0
     result = measure(game, args.network, args.search, batch, args.rounds)
     head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
     result = head | {"simulations": args.search.simulations} | result
@@ -121,6 +105,34 @@ def _run(args: Args, game: Game[Any], batch: int) -> int:
     else:
         _print(result)
     return 0
+
+
+def check_memory(args: Args, game: Game[Any], batch: int) -> None:
+    """Says what trees and network take. Raises ValueError if they do not fit."""
+    config = _run_config(args, batch)
+    has = preflight.machine(pathlib.Path())
+    need = preflight.needs(config, game, has)
+    say(
+        f"memory: tree {in_words(need.tree)} on each of {has.players} devices, "
+        f"network at least {in_words(need.play)}"
+    )
+    found = preflight.search_problems(config, game, has, "--batch")
+    if found:
+        raise ValueError("; ".join(found))
+
+
+def _run_config(args: Args, batch: int) -> RunConfig:
+    config = config_module.preset(args.preset, args.game)
+    self_play = dataclasses.replace(config.self_play, batch=batch)
+    return dataclasses.replace(
+        config, network=args.network, search=args.search, self_play=self_play
+    )
+
+
+def less_memory(args: Args) -> str:
+    """Returns what to change when a device has run out of memory."""
+    batch = args.batch or config_module.preset(args.preset, args.game).self_play.batch
+    return f"lower --batch from {batch} to {batch // 2}"
 
 
 def measure(

@@ -64,12 +64,14 @@ def run(argv: list[str]) -> int:
 
 def _run_command(command: str, argv: list[str]) -> int:
     _one_device_per_core()
-    from scripts import console, out_of_memory
+    from scripts import compilation_cache, console, out_of_memory
 
     script = importlib.import_module(f"scripts.{command.replace('-', '_')}")
     defaults = getattr(script, "defaults", lambda _: None)(argv)
     args = console.parse(script.Args, argv, command, defaults)
-    with out_of_memory.advise(lambda: out_of_memory.halve(args)):
+    compilation_cache.start()
+    less_memory = getattr(script, "less_memory", out_of_memory.halve)
+    with out_of_memory.advise(lambda: less_memory(args)):
         code: int = script.run(args)
     return code
 

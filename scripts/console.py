@@ -76,16 +76,22 @@ def progress(description: str, total: float | None) -> Iterator[Update]:
                 task, completed=done, description=f"{description} {note}".rstrip()
             )
         return
-    last = time.monotonic()
+    last, newest, shown = time.monotonic(), "", ""
 
     def update(done: float, note: str = "") -> None:
-        nonlocal last
-        if time.monotonic() - last >= LOG_EVERY_SECONDS:
-            last = time.monotonic()
-            end = "" if total is None else f" of {total:g}"
-            say(f"{description}: {done:.4g}{end} {note}".rstrip())
+        nonlocal last, newest, shown
+        end = "" if total is None else f" of {total:g}"
+        newest = f"{description}: {done:.4g}{end} {note}".rstrip()
+        # A task that says it begins has nothing to show, however long it took to begin.
+        if done and time.monotonic() - last >= LOG_EVERY_SECONDS:
+            last, shown = time.monotonic(), newest
+            say(newest)
 
-    yield update
+    try:
+        yield update
+    finally:
+        if shown != newest and shown:  # else the last line would stay behind what was done
+            say(newest)
 
 
 def _bar() -> rich.progress.Progress:

@@ -38,7 +38,7 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     has = preflight.machine(folder.path)
     floor = preflight.needs(config, game, has)
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
-    found = rehearse(config, game, SECONDS)
+    found = rehearse(folder, config, SECONDS)
     need = preflight.scaled(floor, found.scale(floor))
     outlook = foresee(config, game, need, found)
     if as_json:

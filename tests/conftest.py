@@ -2,6 +2,11 @@
 
 import os
 
+# Set before jax is imported, for the commands that tests start too: nothing is left in the home of
+# who runs the tests, unless a cache is asked for.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+
 import jax
 import pytest
 

@@ -176,9 +176,9 @@ def test_memory_that_runs_out_in_training_is_a_sentence_with_a_setting_to_change
 
         return play
 
-    monkeypatch.setattr(run_module.self_play, "make_play", make_play)
+    monkeypatch.setattr(run_module.self_play, "make_amplified_play", make_play)
     monkeypatch.chdir(tmp_path)
-    assert cli.run(["train", *TINY]) == 1
+    assert cli.run(["train", *TINY, "--iterations", "1"]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert "a device has no memory left for 70.4 TB more: lower --learner.batch" in said, said
     assert "from 8 to 4 or --self-play.batch from 4 to 2" in said, said

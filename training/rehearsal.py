@@ -14,13 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game
-from selfplay import devices, self_play
+from selfplay import devices
+from selfplay.record import Recorder
 from selfplay.self_play import Trajectory
 from training import learner
 from training.config import RunConfig
 from training.learner import Minibatch
-from training.players import network_of
 from training.preflight import Needs, Scale
+from training.run import INIT, NO_HORIZON, Run
+from training.run_folder import RunFolder
 
 RANDOM_GAMES = 64
 LEAST_CALLS = 2  # of each kind that is timed
@@ -30,7 +32,8 @@ class Rehearsal(NamedTuple):
     """What was measured. Times in seconds, sizes in bytes."""
 
     compile_s: float  # of self-play and the training step
-    play_bytes: int  # on each device that plays, during a call, its tree included
+    play_bytes: int  # on each device that plays, during a call, its tree included; 0 if the moves
+    # are chosen outside the devices
     train_bytes: int  # on each device that trains, during a step
     call_s: float  # a self-play call
     step_s: float  # a training step
@@ -47,41 +50,47 @@ class Rehearsal(NamedTuple):
         )
 
 
-def rehearse(config: RunConfig, game: Game[Any], seconds: float) -> Rehearsal:
-    """Compiles a run's self-play and training and runs them for `seconds`, or two calls of each."""
-    network = network_of(config, game)
-    key = jax.random.key(config.seed)
-    state = devices.to_learner(learner.init(network, config.learner, key))
-    folded = jax.jit(network.fold)(state.average_params, state.average_batch_stats)
-    variables = devices.replicate(folded)
-    games = self_play.start(game, config.self_play, key)
-    rows, horizon = _blank_rows(game, config.learner.batch), jnp.float32(1e9)
+def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
+    """Compiles a run's self-play and training and runs them for `seconds`, or two calls of each.
 
+    `folder` is the run's; it is not touched.
+    """
+    run = Run(folder, config, watch=lambda line: None)
+    game, key = run.game, run.key(INIT, 0)
+    state = devices.to_learner(learner.init(run.network, config.learner, key))
+    variables = devices.replicate(run.fold(state.average_params, state.average_batch_stats))
+    games, play = run.open_games(), run.play
     began = time.perf_counter()
-    play = self_play.make_play(game, network.evaluate, config.self_play, config.search)
-    playing = play.lower(variables, games, key).compile()  # type: ignore[attr-defined]
-    step = learner.make_train_step(network, game, config.learner)
-    training = step.lower(state, rows, horizon).compile()  # type: ignore[attr-defined]
+    play_bytes = 0
+    if run.amplifier.on_device:
+        play = play.lower(variables, games, key).compile()  # type: ignore[attr-defined]
+        play_bytes = _planned(play)
     compile_s = time.perf_counter() - began
 
     trajectory: Any = None
 
     def call() -> None:
         nonlocal games, trajectory
-        games, trajectory = playing(variables, games, key)
+        games, trajectory = play(variables, games, key)
         trajectory = jax.device_get(trajectory)
+
+    call_s = _seconds(call, seconds / 2)
+    began = time.perf_counter()
+    rows, horizon = _blank_rows(trajectory, config.learner.batch), jnp.float32(NO_HORIZON)
+    training = run.train_step.lower(state, rows, horizon).compile()  # type: ignore[attr-defined]
+    compile_s += time.perf_counter() - began
 
     def train() -> None:
         nonlocal state
         state, _ = jax.block_until_ready(training(state, rows, horizon))
 
-    call_s, step_s = (_seconds(work, seconds / 2) for work in (call, train))
+    step_s = _seconds(train, seconds / 2)
     positions = config.self_play.batch * config.self_play.plies_per_call
     iteration_s = call_s + step_s * positions * config.replay.reuse / config.learner.batch
     game_plies = random_game_plies(game, key)
     return Rehearsal(
         compile_s=compile_s,
-        play_bytes=_planned(playing),
+        play_bytes=play_bytes,
         train_bytes=_planned(training),
         call_s=call_s,
         step_s=step_s,
@@ -111,18 +120,17 @@ def random_game_plies(game: Game[Any], key: jax.Array) -> float:
     return float(play(key))
 
 
-def _blank_rows(game: Game[Any], count: int) -> Minibatch:
-    observation = jax.eval_shape(lambda key: game.observe(game.init(key)), jax.random.key(0))
-    rows = {
-        "observation": np.zeros((count, *observation.shape), observation.dtype),
-        "legal_action_mask": np.ones((count, game.num_actions), bool),
-        "policy_target": np.full((count, game.num_actions), 1 / game.num_actions, np.float16),
-        "outcome": np.zeros(count, np.float32),
-        "root_value": np.zeros(count, np.float32),
-        "weight": np.ones(count, np.float32),
-        "symmetry": np.zeros(count, np.int32),
+def _blank_rows(trajectory: Trajectory, count: int) -> Minibatch:
+    """Returns training rows of the kind that such a trajectory becomes."""
+    kind, _ = Recorder().add(trajectory, 0)  # perhaps no row at all, but of the right types
+    blank = {
+        name: np.zeros((count, *column.shape[1:]), column.dtype)
+        for name, column in kind._asdict().items()
     }
-    return Minibatch(**devices.split_rows(rows))
+    blank["weight"] += 1
+    blank["legal_action_mask"] |= True
+    blank["symmetry"] = np.zeros(count, np.int32)
+    return Minibatch(**devices.split_rows({name: blank[name] for name in Minibatch._fields}))
 
 
 def _seconds(work: Callable[[], None], least: float) -> float:

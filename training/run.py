@@ -40,6 +40,14 @@ NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
 Watch = Callable[[dict[str, Any]], None]
 
 
+# Parts of the loop, which a recording by jax's profiler shows by these names.
+STATIONS = ("amplify", "record", "distil", "evaluate", "save")
+
+
+def _station(method: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.profiler.annotate_function(method, name=method.__name__)
+
+
 class Weights(NamedTuple):
     """Averaged weights that play, and the training step that they are from."""
 
@@ -113,11 +121,13 @@ class Run:
 
     # ---- the stations of the loop -------------------------------------------------------------
 
+    @_station
     def amplify(self, index: int, acting: Weights, before: self_play.SelfPlayState) -> Call:
         """Dispatches self-play call `index`; returns at once."""
         after, trajectory = self.play(self.folded(acting), before, self.key(PLAY, index))
         return Call(acting, before, after, trajectory)
 
+    @_station
     def record(self, call: Call) -> dict[str, Any]:
         """Waits for a call's plies; finished games go to the replay and a sample to disk."""
         trajectory = jax.device_get(call.trajectory)
@@ -142,6 +152,7 @@ class Run:
             else None,
         }
 
+    @_station
     def distil(self, state: TrainState) -> tuple[TrainState, list[dict[str, jax.Array]]]:
         """Dispatches the training steps that the replay allows."""
         batch = self.config.learner.batch
@@ -163,6 +174,7 @@ class Run:
         every = self.config.evaluation.every
         return bool(every) and (ended or self.progress.iteration % every == 0)
 
+    @_station
     def evaluate(self, state: TrainState) -> bool:
         """Measures the averaged weights; returns whether they are the best so far."""
         began = time.monotonic()
@@ -176,6 +188,7 @@ class Run:
             self.progress.best_loss, self.progress.best_step = result["loss"], self.progress.step
         return is_best
 
+    @_station
     def save(self, state: TrainState, call: Call) -> None:
         """Starts writing a checkpoint whose resume repeats `call`; the device goes on meanwhile."""
         self.folder.check_held()
@@ -386,7 +399,7 @@ def _train(
 
 def _averages(state: TrainState, step: int) -> Weights:
     """Returns copies of the averaged weights: the next training step donates the state's own."""
-    params, stats = jax.tree.map(jnp.copy, (state.average_params, state.average_batch_stats))
+    params, stats = devices.copy((state.average_params, state.average_batch_stats))
     return Weights(params, stats, step)
 
 

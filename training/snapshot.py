@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from selfplay import devices
@@ -25,7 +23,7 @@ class Snapshot(NamedTuple):
 
 def pack(snapshot: Snapshot, step: int, log_sizes: dict[str, int]) -> Checkpoint:
     """Returns the snapshot by named arrays; copies what the next training step would donate."""
-    state = jax.tree.map(jnp.copy, snapshot.state)
+    state = devices.copy(snapshot.state)
     line = dict(snapshot.line or {})
     return Checkpoint(
         step=step,
