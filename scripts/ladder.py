@@ -204,5 +204,5 @@ def _point(entrant: Entrant, elo: float, low: float, high: float) -> Point:
         if line["kind"] == "iteration" and line["step"] <= entrant.step
     ]
     last = before[-1] if before else {"seconds": 0.0, "positions": 0}
-    minutes, positions = last["seconds"] / 60, last["positions"]
+    minutes, positions = last["seconds"] / 60, int(last["positions"])
     return Point(entrant.run, entrant.step, entrant.simulations, minutes, positions, elo, low, high)

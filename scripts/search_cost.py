@@ -6,7 +6,6 @@ prints kernels (instructions of the compiled loop that are not free) and bytes r
 the device at hand. The network does nothing, so this is the cost of rules and tree alone.
 """
 
-import dataclasses
 import re
 import sys
 from typing import Any

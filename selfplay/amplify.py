@@ -128,7 +128,9 @@ def search_amplifier(game: Game[Any], evaluate: Evaluate, config: SearchConfig) 
         return Amplifier("search", act)
     memory = Memory(
         start=lambda states: seed(game, states, config),
-        act=lambda *given: search_on(game, evaluate, *given[:3], config, given[3]),
+        act=lambda variables, states, key, kept: search_on(
+            game, evaluate, variables, states, key, config, kept
+        ),
         keep=lambda trees, action, goes_on: keep(trees, action, goes_on, config),
     )
     return Amplifier("search", act, memory=memory)
