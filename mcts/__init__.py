@@ -4,7 +4,7 @@ from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, mask_illegal
 from mcts.reuse import keep
 from mcts.search import search, search_on
-from mcts.tree import Tree, seed, tree_bytes
+from mcts.tree import Tree, empty_trees, tree_bytes
 
 __all__ = [
     "Evaluate",
@@ -13,10 +13,10 @@ __all__ = [
     "SearchResult",
     "Tree",
     "Variables",
+    "empty_trees",
     "keep",
     "mask_illegal",
     "search",
     "search_on",
-    "seed",
     "tree_bytes",
 ]

@@ -1,5 +1,7 @@
 """The public search: improves a network's policy at B positions."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
@@ -16,7 +18,7 @@ from mcts.selection import (
     halving_schedule,
 )
 from mcts.simulation import grow
-from mcts.tree import Tree, plant, root_row, seed
+from mcts.tree import Tree, empty_trees, plant, root_row
 
 __all__ = ["Evaluate", "Evaluation", "SearchConfig", "SearchResult", "mask_illegal", "search"]
 
@@ -29,7 +31,7 @@ def search(
     key: jax.Array,
     config: SearchConfig,
 ) -> SearchResult:
-    """Improves the network's policy at each of B roots, one tree each; A is `game.num_actions`.
+    """Improves the network's policy at each of B roots, one new tree each; A is `num_actions`.
 
     Args:
       evaluate: maps `variables` and observations `[B, *game.observation_shape]` to an `Evaluation`.
@@ -43,7 +45,8 @@ def search(
         raise ValueError(
             f"search needs a batch of roots, got to_play of shape {state.to_play.shape}"
         )
-    return search_on(game, evaluate, variables, state, key, config, None)[0]
+    alone = dataclasses.replace(config, reuse=0)
+    return search_on(game, evaluate, variables, state, key, alone, None)[0]
 
 
 def search_on(
@@ -75,7 +78,7 @@ def search_on(
     if config.policy == "puct":
         logits = noise.add_dirichlet(dirichlet_key, root.prior_logits, legal, config)
         noised = root._replace(prior_logits=logits)
-    kept = seed(game, state, config) if kept is None else kept
+    kept = empty_trees(game, state, config) if kept is None else kept
     planted = plant(kept, state, noised, config)
     gumbel = None
     if config.policy == "gumbel":

@@ -9,10 +9,11 @@ Three caches replace the walks down and up the tree:
 A simulation changes the visits and values of the nodes on its path and of no other, and the rules
 of selection look at one node's own row, so rescoring the path keeps all caches exact.
 
-An edge is numbered `node * A + action`. Node 0 is the root, simulation t makes node t + 1. Neither
-a finished position nor a node at the depth cap is ever expanded: the edge to it stays its own leaf.
-Reaching it again steps into it again and backs up the same value once more; the node that this
-simulation makes is a spare copy to which no edge leads.
+An edge is numbered `node * A + action`. Node 0 is the root; after room for R nodes kept of an
+earlier search, simulation t makes node R + t + 1. Neither a finished position nor a node at the
+depth cap is ever expanded: the edge to it stays its own leaf. Reaching it again steps into it again
+and backs up the same value once more; the node that this simulation makes is a spare copy to which
+no edge leads.
 """
 
 import functools
@@ -121,19 +122,17 @@ def _simulate(
     tasks = tasks._replace(done=done + 1 + jnp.arange(leaves, dtype=jnp.int32))
 
     def take_in(search: Search[S], task: Task) -> tuple[Search[S], None]:
-        return _take_in(gumbel, config, search.tree, task), None
+        tree = search.tree._replace(edges=_back_up(config, search.tree, task))
+        return _mend(gumbel, config, tree, task), None
 
     return jax.lax.scan(take_in, Search(tree, search.edge), tasks, unroll=leaves == 1)[0]
 
 
-def _take_in(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> Search[S]:
-    """Backs up what was found and mends the caches along the paths."""
-    num_actions = tree.edges.shape[-1]
-    tree = tree._replace(edges=_back_up(config, tree, task))
+def _mend(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> Search[S]:
+    """Returns the trees with the leaves along the paths mended, and the next leaf."""
     ends = _along_paths(functools.partial(_ends, gumbel, config), tree, task)
-    return Search(
-        tree._replace(leaf=_cache(tree.leaf, num_actions, task.path, ends[:, 1:])), ends[:, 0]
-    )
+    leaf = _cache(tree.leaf, tree.edges.shape[-1], task.path, ends[:, 1:])
+    return Search(tree._replace(leaf=leaf), ends[:, 0])
 
 
 def _next_edges(
@@ -155,11 +154,8 @@ def _next_edges(
         nothing = jnp.zeros((batch, 3), tree.node.dtype)
         task = Task(path, length, edge, nothing, done + k + 1)
         sign = rows(tree.node, _row_of(path, num_actions))[..., 1]
-        tree = tree._replace(edges=_visit(tree.edges, path, -sign))
-        ends = _along_paths(functools.partial(_ends, gumbel, config), tree, task)
-        after = Search(
-            tree._replace(leaf=_cache(tree.leaf, num_actions, path, ends[:, 1:])), ends[:, 0]
-        )
+        lost = tree._replace(edges=_visit(tree.edges, path, -sign))
+        after = _mend(gumbel, config, lost, task)
         return after, after.edge
 
     others = jax.lax.scan(lose, search, jnp.arange(leaves - 1, dtype=jnp.int32))[1]

@@ -34,7 +34,7 @@ class Tree(NamedTuple, Generic[S]):
     leaf: jax.Array  # int[N * B * A], the edge where greedy descent through this edge ends
 
 
-def seed(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
+def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
     """Returns trees of `reuse + 1` nodes without visits, for `plant` to start from.
 
     Raises:
@@ -49,12 +49,12 @@ def seed(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
     # which `jax.shard_map` insists on.
     none = 0 * jnp.tile(state.to_play.astype(jnp.int32), nodes)
     number = jnp.repeat(jnp.arange(nodes, dtype=jnp.int32), batch)
-    rows = 5 if config.proven else 3
+    numbers = 5 if config.proven else 3
     return Tree(
         state=jax.tree.map(lambda x: jnp.concatenate([x] * nodes), state),
         path=jnp.tile(none[:, None] - 1, (1, config.depth(game.max_plies))).astype(dtype),
         node=jnp.tile(none[:, None], (1, 2)).astype(float),
-        edges=jnp.tile(none[:, None, None], (1, rows, num_actions)).astype(float),
+        edges=jnp.tile(none[:, None, None], (1, numbers, num_actions)).astype(float),
         leaf=own_edges(none + number, num_actions).astype(dtype),
     )
 
@@ -63,7 +63,7 @@ def plant(kept: Tree[S], state: S, root: Evaluation, config: SearchConfig) -> Tr
     """Returns trees that begin with what is kept of earlier ones, with room for all simulations.
 
     Args:
-      kept: as `seed` or `reuse.keep` return it; where its root has visits, it is `state`.
+      kept: as `empty_trees` or `reuse.keep` return it; where its root has visits, it is `state`.
       root: what `judge` says of `state`, its logits with noise if they shall have any.
     """
     batch = len(root.value)
@@ -100,7 +100,7 @@ def tree_bytes(game: Game[Any], config: SearchConfig, batch: int) -> int:
         state = jax.vmap(game.init)(jax.random.split(jax.random.key(0), batch))
         logits = jnp.zeros((batch, game.num_actions))
         root = Evaluation(prior_logits=logits, value=logits[:, 0])
-        kept = seed(game, state, config)
+        kept = empty_trees(game, state, config)
         tree = plant(kept, state, root, config)
         return (tree, kept) if config.reuse else (tree,)
 

@@ -3,7 +3,8 @@
     python -m scripts.search_cost connect_four 256
 
 prints kernels (instructions of the compiled loop that are not free) and bytes read and written, on
-the device at hand. The network does nothing, so this is the cost of rules and tree alone.
+the device at hand. The network does nothing, so this is the cost of rules and tree alone. Bytes are
+the compiler's estimate, which counts a loop's body once and the root's evaluation too.
 """
 
 import re
@@ -38,13 +39,12 @@ def main() -> None:
 
 
 def cost(game: Any, config: SearchConfig, batch: int) -> tuple[int, float]:
-    """Returns kernels a simulation, and bytes that one more simulation moves."""
+    """Returns kernels a simulation, and bytes moved by the program with each loop run once."""
     compiled = _compile(game, config, batch)
     bodies = dict(re.findall(r"^%?([\w.\-]+) \(.*?\{\n(.*?)^\}", compiled.as_text(), re.M | re.S))
     loops = set(re.findall(r"body=%?([\w.\-]+)", compiled.as_text()))
     # The loop over simulations holds the others.
     kernels = max(_kernels(bodies, name) for name in loops)
-    # The compiler counts a loop of unknown length once: the loop unrolled once more is one more.
     return kernels, compiled.cost_analysis()["bytes accessed"]
 
 

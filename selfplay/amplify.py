@@ -17,7 +17,16 @@ import numpy as np
 
 import games
 from games.game import Game, State
-from mcts import Evaluate, SearchConfig, SearchResult, Variables, keep, search, search_on, seed
+from mcts import (
+    Evaluate,
+    SearchConfig,
+    SearchResult,
+    Variables,
+    empty_trees,
+    keep,
+    search,
+    search_on,
+)
 from selfplay import committee
 from selfplay.players import FORFEIT, Act, Player, policy_player
 
@@ -124,13 +133,16 @@ def search_amplifier(game: Game[Any], evaluate: Evaluate, config: SearchConfig) 
     def act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
         return search(game, evaluate, variables, states, key, config)
 
+    def act_on(
+        variables: Variables, states: State, key: jax.Array, trees: Any
+    ) -> tuple[SearchResult, Any]:
+        return search_on(game, evaluate, variables, states, key, config, trees)
+
     if not config.reuse:
         return Amplifier("search", act)
     memory = Memory(
-        start=lambda states: seed(game, states, config),
-        act=lambda variables, states, key, kept: search_on(
-            game, evaluate, variables, states, key, config, kept
-        ),
+        start=lambda states: empty_trees(game, states, config),
+        act=act_on,
         keep=lambda trees, action, goes_on: keep(trees, action, goes_on, config),
     )
     return Amplifier("search", act, memory=memory)

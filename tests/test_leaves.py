@@ -40,7 +40,14 @@ def test_with_several_leaves_all_simulations_are_made_and_a_win_in_one_is_found(
     assert wins[decided, found.action[decided]].all()
 
 
-@pytest.mark.parametrize("name", ["tic_tac_toe", "othello:size=4", "breakthrough:rows=5,cols=3"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "breakthrough:rows=5,cols=3",
+        pytest.param("tic_tac_toe", marks=pytest.mark.slow),
+        pytest.param("othello:size=4", marks=pytest.mark.slow),
+    ],
+)
 def test_averaged_over_symmetries_an_opinion_is_the_mean_of_all_images(name):
     game = games.load(name)
     weights = random_weights(game)

@@ -66,7 +66,7 @@ def test_equals_a_search_in_plain_python_that_proves(game, rules, config):
     ("name", "config"),
     [
         ("dots_and_boxes:rows=1,cols=2", PUCT),
-        ("tic_tac_toe", GUMBEL),
+        pytest.param("tic_tac_toe", GUMBEL, marks=pytest.mark.slow),
         pytest.param("dots_and_boxes:rows=1,cols=2", GUMBEL, marks=pytest.mark.slow),
         pytest.param("tic_tac_toe", PUCT, marks=pytest.mark.slow),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from games.tic_tac_toe import TicTacToe
-from mcts import SearchConfig, keep, search_on, seed
+from mcts import SearchConfig, empty_trees, keep, search_on
 from mcts.selection import interior_action
 from mcts.tree import row_of
 from selfplay import self_play
@@ -70,7 +70,7 @@ def check_leaves(tree, batch, config):
     [
         dataclasses.replace(GUMBEL, proven=True),
         dataclasses.replace(GUMBEL, reuse=0, leaves=5),
-        dataclasses.replace(PUCT, reuse=4),
+        pytest.param(dataclasses.replace(PUCT, reuse=4), marks=pytest.mark.slow),
         pytest.param(dataclasses.replace(PUCT, max_depth=3), marks=pytest.mark.slow),
     ],
 )
@@ -78,19 +78,27 @@ def test_every_cached_leaf_is_where_a_walk_ends(config):
     game, batch = TicTacToe(), 12
     state = random_positions(game, batch, seed=1)
     ply = make_ply(game, config)
-    _, grown, kept, after = ply(state, seed(game, state, config))
+    _, grown, kept, after = ply(state, empty_trees(game, state, config))
     check_leaves(grown, batch, config)
     if config.reuse:
         check_leaves(kept, batch, config)
         check_leaves(ply(after, kept)[1], batch, config)
 
 
-@pytest.mark.parametrize("config", [dataclasses.replace(PUCT, reuse=6, proven=True), GUMBEL])
+@pytest.mark.parametrize(
+    "config",
+    [
+        dataclasses.replace(PUCT, reuse=6, proven=True),
+        pytest.param(GUMBEL, marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_kept_equals_node_for_node_what_was_below_the_move(config):
     game, batch = TicTacToe(), 12
     state = random_positions(game, batch, seed=1)
     ply = make_ply(game, config)
-    result, grown, kept, after = jax.tree.map(np.asarray, ply(state, seed(game, state, config)))
+    result, grown, kept, after = jax.tree.map(
+        np.asarray, ply(state, empty_trees(game, state, config))
+    )
     most = 0
     for lane in range(batch):
         old, new = lines(grown, batch, lane), lines(kept, batch, lane)
@@ -116,7 +124,7 @@ def test_searching_on_equals_a_plain_python_search_that_keeps_its_nodes(config):
     with jax.enable_x64(True):
         state = random_positions(game, 30, seed=4)
         ply = make_ply(game, config, "float64")
-        trees, nodes = seed(game, state, config), [None] * 30
+        trees, nodes = empty_trees(game, state, config), [None] * 30
         inherited = 0
         for number in range(3):
             result, _, trees, after = ply(state, trees)

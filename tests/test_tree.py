@@ -156,11 +156,15 @@ def test_next_true_finds_what_a_walk_finds(width):
 
 
 def test_tree_bytes_counts_the_planted_arrays():
-    """Connect Four, two games of 33 nodes, by hand: the state, then what the tree adds."""
-    game = games.load("connect_four")
-    state = 42 + 1 + 7 + 1 + 1
-    path, node, edges, leaf = 32 * 2, 2 * 4, 3 * 7 * 4, 7 * 2  # edge numbers to 33 * 7 take int16
-    assert tree_bytes(game, GUMBEL, batch=2) == 2 * 33 * (state + path + node + edges + leaf)
+    """Tandem, two games of 33 nodes, by hand: the state, then what the tree adds."""
+    state = 8 + 1 + 8 + 1 + 1
+    path, node, edges, leaf = 8 * 2, 2 * 4, 3 * 8 * 4, 8 * 2  # edge numbers to 33 * 8 take int16
+    plain, bounds = state + path + node + edges + leaf, 2 * 8 * 4
+    assert tree_bytes(Tandem(), GUMBEL, batch=2) == 2 * 33 * plain
+    proven = dataclasses.replace(GUMBEL, proven=True)
+    assert tree_bytes(Tandem(), proven, batch=2) == 2 * 33 * (plain + bounds)
+    reusing = dataclasses.replace(GUMBEL, reuse=10)  # the trees, and what was kept of the last
+    assert tree_bytes(Tandem(), reusing, batch=2) == 2 * (33 + 10 + 11) * plain
 
 
 def test_refuses_more_edges_than_int32_counts():
