@@ -1,7 +1,7 @@
 """`selfplay bench --loop`: the share of time in which no device works while `train` runs.
 
-A short run in a temporary folder, recorded by jax's profiler from the end of one evaluation to the
-end of the next: what compiles has compiled by then.
+A short run in a temporary folder, recorded by jax's profiler from the iteration after one evaluation
+to the iteration after the next: what compiles has compiled by then.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from training.config import RunConfig
 from training.run import STATIONS, train
 from training.run_folder import RunFolder
 
-ITERATIONS = 4  # recorded, and as many before
+ITERATIONS = 4  # recorded, one evaluation among them, and as many before
 # Lines of a recording on which each event is work: of an accelerator its streams, of a CPU its
 # threads, where an event contains those of its operations.
 ACCELERATOR_LINES, CPU_LINES = ("Stream", "XLA Ops"), ("tf_XLA",)
@@ -29,26 +29,27 @@ Interval = tuple[float, float]  # nanoseconds
 def measure(config: RunConfig) -> dict[str, Any]:
     """Runs the loop; returns its idle share, and the host's seconds in each of its stations."""
     config = _short(config)
-    seen = 0
+    evaluated, recording = 0, False
     with tempfile.TemporaryDirectory() as scratch, progress("bench --loop", 3) as update:
-        recording = pathlib.Path(scratch) / "recording"
+        file = pathlib.Path(scratch) / "recording"
         folder = RunFolder(pathlib.Path(scratch) / "run")
         folder.create(config)
 
         def watch(line: dict[str, Any]) -> None:
-            nonlocal seen
-            if line["kind"] != "evaluation":
-                return
-            seen += 1
-            update(seen)
-            if seen == 1:
-                _start(recording)
-            elif seen == 2:
+            nonlocal evaluated, recording
+            if line["kind"] == "evaluation":
+                evaluated += 1
+                update(evaluated)
+            elif evaluated == 1 and not recording:
+                recording = True
+                _start(file)
+            elif evaluated == 2 and recording:
+                recording = False
                 jax.profiler.stop_trace()
 
         with folder.lock():
             train(folder, config, watch, stop=lambda: False)
-        file = next(recording.rglob("*.xplane.pb"))
+        file = next(file.rglob("*.xplane.pb"))
         work, stations = _read(jax.profiler.ProfileData.from_file(str(file)))
     return {"iterations": ITERATIONS} | summary(work, stations)
 
@@ -77,12 +78,12 @@ def covered(intervals: Iterable[Interval]) -> float:
 
 
 def _short(config: RunConfig) -> RunConfig:
-    """Returns a run that trains from its first iteration and evaluates twice."""
+    """Returns a run that trains from its first iteration and evaluates twice before its end."""
     rows = config.self_play.batch * config.self_play.plies_per_call
     return dataclasses.replace(
         config,
         minutes=0.0,
-        iterations=2 * ITERATIONS,
+        iterations=2 * ITERATIONS + 2,
         replay=dataclasses.replace(config.replay, min_rows=min(config.replay.min_rows, rows)),
         evaluation=dataclasses.replace(config.evaluation, every=ITERATIONS),
     )

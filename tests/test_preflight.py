@@ -194,7 +194,7 @@ def test_memory_that_runs_out_elsewhere_names_the_flags_of_the_command(capsys, m
     monkeypatch.setattr("scripts.bench.measure", fail)
     assert cli.run(["bench", "--game", "tic_tac_toe", "--batch", "64"]) == 1
     assert "lower --batch from 64 to 32" in capsys.readouterr().err
-    monkeypatch.setattr("scripts.arena.play_match", fail)
+    monkeypatch.setattr("scripts.arena.announce_devices", fail)
     assert cli.run(["arena", "random", "random", "--game", "tic_tac_toe"]) == 1
     said = capsys.readouterr().err
     assert "lower --simulations from 32 to 16 or --games from 100 to 50" in said

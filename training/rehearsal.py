@@ -56,6 +56,7 @@ def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
     `folder` is the run's; it is not touched.
     """
     run = Run(folder, config, watch=lambda line: None)
+    run.make_train_step()
     game, key = run.game, run.key(INIT, 0)
     state = devices.to_learner(learner.init(run.network, config.learner, key))
     variables = devices.replicate(run.fold(state.average_params, state.average_batch_stats))
