@@ -9,14 +9,11 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import mcts.noise
-from games.tic_tac_toe import TicTacToe
-from selfplay import record, self_play
+from selfplay import record
 from training import learner, replay
 from training import run as run_module
 
@@ -33,11 +30,7 @@ class Fault(NamedTuple):
         """Breaks the code inside the block."""
         with pytest.MonkeyPatch.context() as patch:
             self.patch(patch)
-            jax.clear_caches()  # players of equal networks share their compilations
-            try:
-                yield
-            finally:
-                jax.clear_caches()
+            yield
 
 
 def part(name: str, **changes: Any) -> Callable[[Any], Any]:
@@ -85,15 +78,16 @@ def rolled_augment(original: Any, batch: Any, symmetries: Any) -> Any:
     )
 
 
-def first_weights(original: Any, state: Any, step: int, _kept: dict[int, Any] = {}) -> Any:  # noqa: B006
-    weights = original(state, step)
-    if step == 0:
-        _kept[0] = weights
-    return weights._replace(params=_kept[0].params, batch_stats=_kept[0].batch_stats)
+def first_weights(by_name: bool) -> Callable[[pytest.MonkeyPatch], None]:
+    """Returns a patch by which the weights of step 0 go on playing, under that name or not."""
+    kept: dict[int, Any] = {}
 
+    def around(original: Any, state: Any, step: int) -> Any:
+        weights = original(state, step)
+        first = kept.setdefault(0, weights)
+        return first if by_name else first._replace(step=step)
 
-def first_weights_by_name(original: Any, state: Any, step: int) -> Any:
-    return first_weights(original, state, step)._replace(step=0)
+    return wrap(run_module, "_averages", around)
 
 
 def one_row(original: Any, buffer: Any, rng: Any, count: int) -> Any:
@@ -111,7 +105,6 @@ def swapped_planes(original: Any, rows: Any, outcome: Any) -> Any:
     return original({**rows, "observation": seen}, outcome)
 
 
-NOISELESS = ("search", {"gumbel_scale": 0.0})
 FAULTS = {
     "sign": Fault(
         "value-sign",
@@ -124,7 +117,7 @@ FAULTS = {
         "lost-outcomes",
         wrap(record, "_sample", lambda original, rows, outcome: original(rows, 0 * outcome)),
     ),
-    "no_noise_config": Fault("no-exploration", config=part(*NOISELESS[:1], **NOISELESS[1])),
+    "no_noise_config": Fault("no-exploration", config=part("search", gumbel_scale=0.0)),
     "no_noise": Fault(
         "no-exploration", wrap(mcts.noise, "gumbel", lambda original, *args: 0 * original(*args))
     ),
@@ -148,8 +141,8 @@ FAULTS = {
         "frozen-weights",
         wrap(learner, "learning_rate", lambda original, *args: 0 * original(*args)),
     ),
-    "stale": Fault("stale-weights", wrap(run_module, "_averages", first_weights)),
-    "stale_by_name": Fault("stale-weights", wrap(run_module, "_averages", first_weights_by_name)),
+    "stale": Fault("stale-weights", first_weights(by_name=False)),
+    "stale_by_name": Fault("stale-weights", first_weights(by_name=True)),
     "frozen_average": Fault(
         "stale-weights",
         wrap(learner, "_average_decay", lambda original, *args: 0 * original(*args) + 1.0),
@@ -164,4 +157,3 @@ FAULTS = {
     "planes": Fault("wrong-observations", wrap(record, "_sample", swapped_planes)),
     "one_simulation": Fault("search-too-small", config=part("search", simulations=1)),
 }
-del TicTacToe, self_play, jnp
