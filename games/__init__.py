@@ -10,7 +10,6 @@ import importlib.metadata
 import inspect
 import os
 import sys
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -20,9 +19,6 @@ __all__ = [
     "Game",
     "State",
     "Symmetry",
-    "check_call",
-    "fill_keywords",
-    "import_function",
     "import_plug_in",
     "load",
     "names",
@@ -97,37 +93,6 @@ def import_plug_in(module_name: str, what: str) -> ModuleType:
         raise ValueError(f"{what}: there is no module {module_name!r}") from None
     except ValueError:  # an empty or relative name
         raise ValueError(f"{what}: {module_name!r} is not a module's name") from None
-
-
-def import_function(spec: str, what: str) -> Callable[..., Any]:
-    """Returns the function that `module:function` names, found as `import_plug_in` does.
-
-    Raises:
-      ValueError: there is none; `what` begins the message.
-    """
-    module_name, _, function_name = spec.partition(":")
-    module = import_plug_in(module_name, what)
-    function: Any = getattr(module, function_name, None)
-    if not callable(function):
-        raise ValueError(f"{what}: module {module_name!r} has no function {function_name!r}")
-    return function
-
-
-def check_call(function: Callable[..., Any], given: tuple[str, ...], what: str) -> None:
-    """Raises ValueError, beginning with `what`, unless `function` takes the arguments `given`."""
-    try:
-        inspect.signature(function).bind(*given)
-    except TypeError as error:
-        raise ValueError(
-            f"{what} is called with ({', '.join(given)}), but does not take that: {error}"
-        ) from None
-
-
-def fill_keywords(function: Callable[..., Any], offered: dict[str, Any]) -> Callable[..., Any]:
-    """Returns `function` with those of the `offered` values that it has keyword-only names for."""
-    parameters = inspect.signature(function).parameters.values()
-    wanted = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} & offered.keys()
-    return functools.partial(function, **{name: offered[name] for name in sorted(wanted)})
 
 
 def _split(spec: str) -> tuple[str, dict[str, str]]:

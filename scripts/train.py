@@ -101,7 +101,7 @@ def run(args: Args) -> int:
             _check_same(folder, config)
         return dry_run.run(config, game, folder, args.json)
     say(f"run: {folder.path}")
-    with folder.lock(), _stop_on_signal() as stop:
+    with folder.lock(), stop_on_signal() as stop:
         if folder.exists():
             _check_same(folder, config)
             folder.write_config(config)  # limits may have changed
@@ -183,7 +183,7 @@ def _find_source(text: str, folder: RunFolder) -> tuple[RunFolder, int] | None:
 
 
 @contextlib.contextmanager
-def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
     """Turns the first SIGINT or SIGTERM into a wish to stop; a second one stops at once."""
     asked = False
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import games
+from games import plug_in
 from games.game import Game, State
 from mcts import (
     Evaluate,
@@ -210,11 +210,11 @@ def check_choices(name: str, game: Game[Any], states: State, found: SearchResult
 
 def _plug_in(spec: str, offered: dict[str, Any]) -> Amplifier:
     what = f"amplify {spec!r}"
-    function = games.import_function(spec, what)
+    function = plug_in.import_function(spec, what)
     on_device = bool(getattr(function, "on_device", False))
-    bound = games.fill_keywords(function, offered)
+    bound = plug_in.fill_keywords(function, offered)
     given = ("variables", "states", "key")
-    games.check_call(bound, given if on_device else (*given, "history"), what)
+    plug_in.check_call(bound, given if on_device else (*given, "history"), what)
     return Amplifier(spec, bound, on_device)
 
 

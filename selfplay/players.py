@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import games
+from games import plug_in
 from games.game import Game, State
 from mcts import (
     Evaluate,
@@ -234,9 +234,9 @@ def run_of(spec: str) -> tuple[str, int | None] | None:
 def _plug_in(spec: str, game: Game[Any]) -> Player:
     """Returns the player of `module:function`, the current folder last on the import path."""
     what = f"player {spec!r}"
-    function = games.import_function(spec, what)
+    function = plug_in.import_function(spec, what)
     on_device = bool(getattr(function, "on_device", False))
-    games.check_call(
+    plug_in.check_call(
         function, ("states", "key") if on_device else ("states", "key", "history"), what
     )
     return Player(spec, game, _plug_in_act(function), on_device=on_device)

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from scripts import cli
-from scripts.train import _stop_on_signal
+from scripts.train import stop_on_signal
 from training.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -134,7 +134,7 @@ def test_bench_prints_the_promised_keys(capsys):
 
 
 def test_the_first_signal_asks_to_stop_and_the_second_stops():
-    with _stop_on_signal() as stop:
+    with stop_on_signal() as stop:
         assert not stop()
         signal.raise_signal(signal.SIGTERM)
         assert stop()

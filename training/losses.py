@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import games
+from games import plug_in
 from mcts import Evaluation
 
 # Of `action_values`, in units of value: a smaller one trusts small differences of q more.
@@ -128,8 +128,8 @@ def load(spec: str) -> Loss:
     if spec in LOSSES:
         return LOSSES[spec]
     what = f"distil {spec!r}"
-    function = games.import_function(spec, what)
-    games.check_call(function, ("predicted", "batch", "value_target"), what)
+    function = plug_in.import_function(spec, what)
+    plug_in.check_call(function, ("predicted", "batch", "value_target"), what)
 
     def checked(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
         found = function(predicted, batch, value_target)

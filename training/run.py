@@ -162,8 +162,8 @@ class Run:
         for _ in range(due):
             rng = np.random.default_rng([self.config.seed, SAMPLE, self.progress.step])
             rows = self.replay.sample(rng, batch)
-            minibatch = _minibatch(rows, rng.integers(0, self.symmetries, batch, np.int32))
-            state, measured = self.train_step(state, minibatch, horizon)
+            part = minibatch(rows, rng.integers(0, self.symmetries, batch, np.int32))
+            state, measured = self.train_step(state, part, horizon)
             metrics.append(measured)
             self.progress.step += 1
         self.state = state
@@ -211,11 +211,11 @@ class Run:
 
     # ---- beginning and going on ---------------------------------------------------------------
 
-    def begin(self, source: tuple[RunFolder, int] | None) -> tuple[TrainState, Call]:
-        """Returns a fresh state, or one with the weights of `source`, and the first call."""
+    def begin(self, weights: tuple[Any, Any] | None) -> tuple[TrainState, Call]:
+        """Returns a fresh state, or one with the given weights, and the first call."""
         state = learner.init(self.network, self.config.learner, self.key(INIT, 0))
-        if source is not None:
-            params, stats = load_weights(*source, self.network)
+        if weights is not None:
+            params, stats = weights
             state = state._replace(
                 params=params,
                 batch_stats=stats,
@@ -372,7 +372,7 @@ def _train(
         state, call = run.resume(saved)
     else:
         run.folder.discard_after(0, 0, None, frozenset())  # a kill came before the first save
-        state, call = run.begin(source)
+        state, call = run.begin(load_weights(*source, run.network) if source else None)
         run.save(state, call)
     ended, saved_at = run.finished(), time.monotonic()
     while not ended and not stop():
@@ -403,7 +403,7 @@ def _averages(state: TrainState, step: int) -> Weights:
     return Weights(params, stats, step)
 
 
-def _minibatch(rows: Sample, symmetry: np.ndarray) -> Minibatch:
+def minibatch(rows: Sample, symmetry: np.ndarray) -> Minibatch:
     """Returns what a training step needs of its rows, where it trains."""
     fields = {name: getattr(rows, name) for name in Minibatch._fields if name != "symmetry"}
     return Minibatch(**devices.split_rows(fields | {"symmetry": symmetry}))

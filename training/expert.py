@@ -1,0 +1,91 @@
+"""Recorded games as training rows, and their split into games to learn from and to test on."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.game import Game
+from selfplay import positions
+from selfplay.record import Sample
+from selfplay.records import GameRecord
+
+CHUNK = 64  # games replayed at once
+
+
+def split(
+    records: Sequence[GameRecord], held_out: float, seed: int
+) -> tuple[list[GameRecord], list[GameRecord]]:
+    """Returns the games to learn from and those to test on, drawn from the seed.
+
+    By game, not by position: positions of one game are alike. Games of equal moves stay together.
+
+    Raises:
+      ValueError: fewer than two distinct games.
+    """
+    distinct = list(dict.fromkeys(record.moves for record in records))
+    if len(distinct) < 2:
+        raise ValueError(f"imitation needs at least 2 distinct games, got {len(distinct)}")
+    count = min(max(1, round(held_out * len(distinct))), len(distinct) - 1)
+    drawn = np.random.default_rng(seed).permutation(len(distinct))[:count]
+    tested = {distinct[i] for i in drawn.tolist()}
+    learnt = [record for record in records if record.moves not in tested]
+    return learnt, [record for record in records if record.moves in tested]
+
+
+def rows_of(game: Game[Any], records: Sequence[GameRecord]) -> Sample:
+    """Returns a row for each move of games that the rules allow.
+
+    An expert's judgement is its move alone: `policy_target` is all on it, `root_value` is the
+    outcome, and `q` is 0.
+    """
+    parts = [
+        _rows_of_chunk(game, records[first : first + CHUNK], first)
+        for first in range(0, len(records), CHUNK)
+    ]
+    return Sample(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _rows_of_chunk(game: Game[Any], records: Sequence[GameRecord], first: int) -> Sample:
+    missing = CHUNK - len(records)  # one number of games: one compilation for each length
+    history = positions.pad_moves([record.moves for record in records] + [()] * missing)
+    seen = jax.device_get(_watch(game, history))
+    number, ply = np.nonzero(history != positions.NO_ACTION)
+    observation, mask, to_play = (leaf[number, ply] for leaf in seen)
+    action = history[number, ply].astype(np.int16)
+    returns = np.array([record.returns for record in records], np.float32)
+    outcome = returns[number, to_play.astype(np.intp)]
+    one_hot = (np.arange(game.num_actions)[None, :] == action[:, None]).astype(np.float16)
+    return Sample(
+        observation=observation,
+        legal_action_mask=mask,
+        policy_target=one_hot,
+        action=action,
+        q=np.zeros_like(one_hot),
+        outcome=outcome,
+        root_value=outcome,
+        raw_value=np.zeros_like(outcome),
+        weight=np.ones_like(outcome),
+        ply=ply.astype(np.int32),
+        game_id=number.astype(np.int64) + first,
+        weights_step=np.zeros(len(ply), np.int64),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _watch(game: Game[Any], history: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns observation, mask and seat before each move of int32[N, T] `history`."""
+
+    def ply(state: Any, action: jax.Array) -> tuple[Any, Any]:
+        seen = (game.observe(state), state.legal_action_mask, state.to_play)
+        # Behind the last move anything may be played: those plies are dropped.
+        return game.step(state, jnp.maximum(action, 0)), seen
+
+    start = positions.opening_position(game)
+    seen: tuple[jax.Array, jax.Array, jax.Array] = jax.vmap(
+        lambda row: jax.lax.scan(ply, start, row)[1]
+    )(history)
+    return seen
