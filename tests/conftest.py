@@ -15,6 +15,14 @@ if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
     jax.config.update("jax_num_cpu_devices", 2)  # so that everything is tested split over devices
 
 
+@pytest.fixture(scope="module")
+def compile_in_haste():
+    """For tests that compile much and run it for milliseconds."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def tiny_config():
     """A run of tic-tac-toe that takes seconds; do not change it in place."""

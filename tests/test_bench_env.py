@@ -11,6 +11,7 @@ from games import pgx_adapter
 from scripts import bench, bench_env
 
 pytest.importorskip("pgx")
+pytestmark = pytest.mark.usefixtures("compile_in_haste")
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_both_sides_play_the_same_games_and_begin_anew_alike(name):
         assert mine.sum(axis=0).min() > 16, "hardly a game was decided"
 
 
-def test_the_result_has_each_batch_and_the_peers_rate_at_the_asked_one(monkeypatch):
+def test_the_result_has_each_batch_and_the_peer_s_rate_at_the_asked_one(monkeypatch):
     monkeypatch.setattr(bench_env, "BATCHES", (4,))
     monkeypatch.setattr(bench_env, "LEAST_SECONDS", 0.0)
     game = games.load("tic_tac_toe")

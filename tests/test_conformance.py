@@ -30,12 +30,7 @@ SELDOM = {*VARIANTS, DerivedTurn, MakerBreaker, Nim, RandomOpening, RelativeBoar
 FAST = {"connect_four", "tic_tac_toe"}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _compile_in_haste():
-    """Each mutant is compiled once and run for milliseconds."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("compile_in_haste")
 
 
 def often(cases):
