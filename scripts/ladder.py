@@ -203,6 +203,15 @@ def _point(entrant: Entrant, elo: float, low: float, high: float) -> Point:
         for line in RunFolder(entrant.run).read_metrics()
         if line["kind"] == "iteration" and line["step"] <= entrant.step
     ]
-    last = before[-1] if before else {"seconds": 0.0, "positions": 0}
-    minutes, positions = last["seconds"] / 60, int(last["positions"])
-    return Point(entrant.run, entrant.step, entrant.simulations, minutes, positions, elo, low, high)
+    nothing: dict[str, Any] = {"seconds": 0.0, "positions": 0}
+    last = before[-1] if before else nothing
+    return Point(
+        run=entrant.run,
+        step=entrant.step,
+        simulations=entrant.simulations,
+        minutes=last["seconds"] / 60,
+        positions=last["positions"],
+        elo=elo,
+        low=low,
+        high=high,
+    )

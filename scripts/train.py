@@ -215,6 +215,8 @@ def _display(config: RunConfig) -> Iterator[Watch]:
             nonlocal note
             if line["kind"] == "evaluation":
                 say(describe_evaluation(line))
+            elif line["kind"] == "gate":
+                say(_describe_gate(line))
             else:
                 note = _describe(line, previous, config)
                 previous.update(line)
@@ -267,7 +269,23 @@ def describe_evaluation(line: dict[str, Any]) -> str:
             f"{name}: raw {rate['raw']:.1%}, search {rate['search']:.1%}"
             for name, rate in line["perfect"].items()
         ]
-        return f"{head} mistakes on {'; '.join(rates)}"
+        return f"{head} mistakes on {'; '.join(rates)}{_describe_rating(line)}"
     result = line["random"]
     low, high = result["interval"]
-    return f"{head} score against random {result['score']:.3f} [{low:.3f}, {high:.3f}]"
+    score = f"score against random {result['score']:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{head} {score}{_describe_rating(line)}"
+
+
+def _describe_rating(line: dict[str, Any]) -> str:
+    if "ladder" not in line:
+        return ""
+    low, high = line["ladder"]["interval"]
+    return f"; Elo above random {line['ladder']['elo']:+.0f} [{low:+.0f}, {high:+.0f}]"
+
+
+def _describe_gate(line: dict[str, Any]) -> str:
+    taken = "now plays" if line["promoted"] else f"does not pass: step {line['acting_step']} plays"
+    return (
+        f"gate: step {line['step']} scored {line['score']:.3f} in {line['games']} games against "
+        f"step {line['acting_step']} and {taken}{'' if line['promoted'] else ' on'}"
+    )

@@ -31,6 +31,11 @@ class EvaluationConfig:
     """Solved positions per set, where the game has an oracle."""
     games: int = 128
     """Games against `random`, where it has none."""
+    ladder_games: int = 0
+    """Games an evaluation between the newest weights, earlier checkpoints and `random`, for a
+    rating with interval; 0: none."""
+    gate_games: int = 400
+    """With --gate: games between new weights and those that play. AlphaGo Zero: 400."""
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
@@ -41,6 +46,10 @@ class EvaluationConfig:
         ]
         if self.games % 2:
             found.append(f"evaluation.games must be even, got {self.games}")
+        if self.ladder_games < 0:
+            found.append(f"evaluation.ladder_games must be at least 0, got {self.ladder_games}")
+        if self.gate_games < 2 or self.gate_games % 2:
+            found.append(f"evaluation.gate_games must be even, above 0, got {self.gate_games}")
         return found
 
 
@@ -59,6 +68,10 @@ class RunConfig:
     the run; 0: no limit. The preset's own limit holds if neither this nor iterations is given."""
     iterations: int = 0
     """Stop after this many self-play calls; 0: no limit."""
+    gate: float = 0.0
+    """Self-play takes new weights only if they score at least this much against those that play,
+    tried every evaluation.every iterations; 0: it always takes the newest. AlphaGo Zero: 0.55;
+    AlphaZero: none."""
     tensorboard: bool = False
     """Also write TensorBoard files (pip install tensorboardX)."""
     amplify: str = "search"
@@ -83,6 +96,10 @@ class RunConfig:
         if self.seed < 0:
             found.append(f"seed must be at least 0, got {self.seed}")
         found += amplify.problems(self.amplify) + losses.problems(self.distil)
+        if self.gate and not 0.5 <= self.gate <= 1:
+            found.append(f"gate must be 0 (off) or from 0.5 to 1, got {self.gate}")
+        if self.gate and not self.evaluation.every:
+            found.append("gate needs evaluation.every above 0: that is how often it is tried")
         for field in dataclasses.fields(self):
             part = getattr(self, field.name)
             if dataclasses.is_dataclass(part):

@@ -20,7 +20,7 @@ from games.game import Game
 from selfplay import devices, self_play
 from selfplay.record import FinishedGame, Recorder, Sample
 from selfplay.records import GameRecord, to_lines
-from training import guard, learner, losses, recovery, snapshot
+from training import gate, guard, ladder, learner, losses, recovery, snapshot
 from training.checkpoint import Checkpoint, CheckpointStore, NonFiniteError, recover
 from training.config import RunConfig
 from training.evaluation import evaluate_run
@@ -180,6 +180,9 @@ class Run:
         began = time.monotonic()
         variables = self.folded(_averages(state, self.progress.step))
         result = evaluate_run(self.config, self.game, self.network, variables, self.config.seed)
+        if self.config.evaluation.ladder_games:
+            known = self.folder, self.config, self.game, self.network
+            result["ladder"] = ladder.rate(*known, variables, self.progress.step)
         self.progress.evaluation_seconds = time.monotonic() - began
         self._emit({"kind": "evaluation", **self._where(), **result})
         best = self.progress.best_loss
@@ -377,7 +380,7 @@ def _train(
     ended, saved_at = run.finished(), time.monotonic()
     while not ended and not stop():
         began = time.monotonic()
-        acting = _averages(state, run.progress.step)
+        acting = gate.choose(run, _averages(state, run.progress.step), call.acting)
         following = run.amplify(run.progress.iteration + 1, acting, call.after)
         monitors = run.record(call)
         state, losses = run.distil(state)
