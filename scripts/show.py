@@ -63,7 +63,7 @@ def _complain(scan: Scan) -> None:
 
 def _line(number: int, record: GameRecord) -> str:
     low, high = (f"{value:g}" for value in record.returns)
-    how = f" ({record.end})" if record.end else ""
+    how = f" by {record.ended_by}" if record.ended_by else ""
     return (
         f"{number}. {record.game}: {record.players[0]} - {record.players[1]}, "
         f"{len(record.moves)} moves, result by seat {low} {high}{how}"

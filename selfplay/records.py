@@ -3,8 +3,8 @@
 A file holds one JSON line a game, or Go games as SGF if its name ends in `.sgf` (see `sgf`). A line
 is `{"game": SPEC, "moves": [...], "returns": [r0, r1], "players": [a, b], ...}`: the moves are
 action numbers from the opening position, the returns are by seat, and so are the players. Where
-the result is not the rules' own, the key `end` says why: one side resigned or failed, or both
-agreed. Other keys are kept as they are.
+the result is not the rules' own, a key `ended_by` says why: `resignation`, `time`, `forfeit` or
+`agreement`. Other keys are kept as they are.
 """
 
 import dataclasses
@@ -47,9 +47,9 @@ class GameRecord:
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)  # further keys of the line
 
     @property
-    def end(self) -> str:
+    def ended_by(self) -> str:
         """Why the result is not the rules' own; empty if it is."""
-        return str(self.extra.get("end", ""))
+        return str(self.extra.get("ended_by", ""))
 
 
 class Scan(NamedTuple):
@@ -161,7 +161,7 @@ def render_record(record: GameRecord, ply: int | None = None) -> str:
     title = f"{record.game}: {record.players[0]} - {record.players[1]}"
     if ply is not None:
         return f"{title}\n\n{parts[ply]}"
-    how = f" ({record.end})" if record.end else ""
+    how = f" by {record.ended_by}" if record.ended_by else ""
     result = f"result by seat: {record.returns[0]:g} {record.returns[1]:g}{how}"
     return "\n\n".join([title, *parts, result])
 
@@ -193,7 +193,7 @@ def _leads(lines: list[sgf.Fields]) -> list[float | None]:
         chosen = [i for i, line in enumerate(lines) if line["game"] == spec]
         ends = _ends(games.load(spec), [lines[i]["moves"] for i in chosen])
         for i, end in zip(chosen, ends, strict=True):
-            leads[i] = end.lead if end.over and "end" not in lines[i] else None
+            leads[i] = end.lead if end.over and "ended_by" not in lines[i] else None
     return leads
 
 
@@ -261,7 +261,7 @@ def _check(spec: str, records: list[GameRecord], plug_in: str) -> list[str]:
 def _objection(record: GameRecord, end: "_End") -> str:
     if end.plies < len(record.moves):
         return f"move {end.plies + 1}, action {record.moves[end.plies]}, is illegal"
-    if record.end:
+    if record.ended_by:
         fair = record.returns in ((1.0, -1.0), (0.0, 0.0), (-1.0, 1.0))
         return "" if fair else f"{list(record.returns)} is no result of a game"
     if not end.over:

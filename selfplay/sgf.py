@@ -21,8 +21,8 @@ Fields: TypeAlias = dict[str, Any]  # a record's, named as in its JSON line
 Node: TypeAlias = dict[str, list[str]]  # the values of each property, escapes still in them
 
 RULES = "Tromp-Taylor"  # our games are such games in which nobody chose suicide
-RESIGNED, AGREED = "resigned", "agreed"
-ENDS = {"R": RESIGNED, "T": "lost on time", "F": "forfeited"}  # what may follow RE[B+
+AGREEMENT = "agreement"
+ENDED_BY = {"R": "resignation", "T": "time", "F": "forfeit"}  # what may follow RE[B+
 MAX_NODES = 10_000  # of one game; the longest of ours has 722 moves
 COLOURS = "BW"  # by seat
 MOVES_A_LINE = 10
@@ -46,8 +46,8 @@ class _Game(NamedTuple):
 def read_games(text: str) -> Iterator[tuple[str, Fields | str]]:
     """Yields each game's place, as `game 3 (line 41)`, and its fields, or what is wrong with it.
 
-    Whether the rules allow the moves is not looked at. "end" is set where the result is not
-    theirs: the game stopped early, or was played by rules that take dead stones off the board.
+    Whether the rules allow the moves is not looked at. "ended_by" is set where the result is
+    not theirs: the game stopped early, or was played by rules that take dead stones off the board.
     """
     position, line = 0, 1
     for number in itertools.count(1):
@@ -177,11 +177,11 @@ def _fields(nodes: list[Node]) -> Fields:
     size = _size(_value(root, "SZ", "19"))
     game = Go(size, _komi(_value(root, "KM", "0")))
     moves = _moves(nodes, size)
-    returns, end = _result(_value(root, "RE"))
+    returns, ended_by = _result(_value(root, "RE"))
     over = moves[-2:] == [size**2] * 2 or len(moves) == game.max_plies
     ours = _value(root, "RU").strip().lower() == RULES.lower()
     if not (over and ours):
-        end = end or AGREED
+        ended_by = ended_by or AGREEMENT
     names = [_value(root, "PB") or "black", _value(root, "PW") or "white"]
     fields = {
         "game": f"go:size={size},komi={game.komi:g}",
@@ -189,7 +189,7 @@ def _fields(nodes: list[Node]) -> Fields:
         "returns": returns,
         "players": names,
     }
-    return ({"end": end} if end else {}) | _extra(_value(root, "C")) | fields
+    return ({"ended_by": ended_by} if ended_by else {}) | _extra(_value(root, "C")) | fields
 
 
 def _moves(nodes: list[Node], size: int) -> list[int]:
@@ -251,7 +251,7 @@ def _result(text: str) -> tuple[list[float], str]:
     if not found:
         raise ValueError(f"RE[{text[:20]}] does not say who won")
     returns = [1.0, -1.0] if found[1].upper() == "B" else [-1.0, 1.0]
-    return returns, ENDS.get(found[2].upper(), "")
+    return returns, ENDED_BY.get(found[2].upper(), "")
 
 
 def _result_text(fields: Fields, lead: float | None) -> str:
@@ -261,8 +261,8 @@ def _result_text(fields: Fields, lead: float | None) -> str:
     winner = "B" if black > 0 else "W"
     if lead is not None:
         return f"{winner}+{abs(lead):g}"
-    letters = {end: letter for letter, end in ENDS.items()} | {AGREED: ""}
-    return f"{winner}+{letters.get(fields.get('end', ''), 'F')}"
+    letters = {reason: letter for letter, reason in ENDED_BY.items()}
+    return f"{winner}+{letters.get(fields.get('ended_by', ''), '')}"
 
 
 def _extra(comment: str) -> Fields:

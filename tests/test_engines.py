@@ -144,10 +144,10 @@ def test_an_engine_is_led_from_game_to_game_by_the_shortest_way(monkeypatch):
 def test_a_match_counts_an_engines_failure_as_a_lost_game(tmp_path):
     player = make(f"{BAD} crash 3", options="processes=1:")
     result = play_match(player, players.random_player(GAME), GAME, 4, seed=1, opening_plies=2)
-    ends = [played.end for played in result.played]
-    assert any("segmentation fault" in end for end in ends), ends
+    faults = [played.fault for played in result.played]
+    assert any("segmentation fault" in fault for fault in faults), faults
     for played, seat in zip(result.played, result.first_seat, strict=True):
-        assert not played.end or played.returns[seat] == -1
+        assert not played.ended_by or played.returns[seat] == -1
     path = tmp_path / "games.sgf"
     records = match_records(result, "go:size=5,komi=0.5")
     write_records(path, records)
@@ -161,7 +161,7 @@ def test_whole_games_against_gnu_go_end_by_the_rules(size):
     game = games.load(f"go:size={size},komi=0.5")
     player = make(f"{GNUGO} {GNUGO_OPTIONS} --never-resign --seed 1", game)
     result = play_match(player, players.random_player(game), game, 8, seed=3, opening_plies=0)
-    assert [played.end for played in result.played] == [""] * 8
+    assert [played.ended_by for played in result.played] == [""] * 8
     assert player.faults == []
     assert result.wins >= 7  # the opponent plays at random
 
@@ -173,5 +173,5 @@ def test_our_server_plays_our_client_in_another_game():
     player = make(shlex.join([*words, "--simulations", "64"]), game, "processes=1:")
     result = play_match(player, players.random_player(game), game, 8, seed=0, opening_plies=1)
     assert player.faults == []
-    assert [played.end for played in result.played] == [""] * 8
+    assert [played.ended_by for played in result.played] == [""] * 8
     assert result.wins > result.losses, "against random moves"

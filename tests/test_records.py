@@ -101,8 +101,8 @@ def test_good_lines_are_read_beside_bad_ones(tmp_path):
                 line(moves=[10**30]).encode(),
                 b'{"game": ' + b"9" * 5000 + b"}",
                 line(moves=list(range(9)) * 1000).encode(),
-                line(returns=[float("nan"), 1], end="resigned").encode(),
-                line(moves=[0, 3], returns=[-1, 1], end="resigned").encode(),
+                line(returns=[float("nan"), 1], ended_by="resignation").encode(),
+                line(moves=[0, 3], returns=[-1, 1], ended_by="resignation").encode(),
             ]
         )
     )

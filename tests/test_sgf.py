@@ -95,7 +95,11 @@ def test_records_survive_sgf_whole(tmp_path):
     (plain, _), (drawn, lead) = GAMES[0], finished_game(3, komi=0)
     drawn.komi = lead
     stopped = GameRecord(
-        "go:size=5,komi=0.5", (12, 6), (-1.0, 1.0), ("x", "y"), {"end": "engine crashed"}
+        "go:size=5,komi=0.5",
+        (12, 6),
+        (-1.0, 1.0),
+        ("x", "y"),
+        {"ended_by": "forfeit", "fault": "crashed"},
     )
     whole = [
         record_of(plain, ("Großmeister", "本因坊"), seed=1, note="a]b"),
@@ -152,27 +156,27 @@ def test_a_bad_game_is_reported_with_its_place_and_hides_no_good_one(tmp_path, t
 
 
 @pytest.mark.parametrize(
-    ("text", "returns", "moves", "end"),
+    ("text", "returns", "moves", "ended_by"),
     [
-        ("(;SZ[9]RE[B+R];B[aa];W[ia])", (1, -1), (0, 8), "resigned"),
-        ("(;SZ[9]RE[W+Resign];B[tt];W[ai])", (-1, 1), (81, 72), "resigned"),
-        ("(;SZ[9]RE[W+Time];B[ii])", (-1, 1), (80,), "lost on time"),
+        ("(;SZ[9]RE[B+R];B[aa];W[ia])", (1, -1), (0, 8), "resignation"),
+        ("(;SZ[9]RE[W+Resign];B[tt];W[ai])", (-1, 1), (81, 72), "resignation"),
+        ("(;SZ[9]RE[W+Time];B[ii])", (-1, 1), (80,), "time"),
         # By our rules black would win this: the players agreed on what was dead.
-        ("(;SZ[5]KM[0]RU[Japanese]RE[W+2];B[aa];W[];B[])", (-1, 1), (0, 25, 25), "agreed"),
-        ("(;SZ[5:5]KM[]RE[Jigo];B[aa];W[bb])", (0, 0), (0, 6), "agreed"),
+        ("(;SZ[5]KM[0]RU[Japanese]RE[W+2];B[aa];W[];B[])", (-1, 1), (0, 25, 25), "agreement"),
+        ("(;SZ[5:5]KM[]RE[Jigo];B[aa];W[bb])", (0, 0), (0, 6), "agreement"),
         (
             "junk (\n;SiZe[5]REsult[B+1.5] ;Black[ab](;W[])(;W[ba];B[]))",
             (1, -1),
             (5, 25),
-            "agreed",
+            "agreement",
         ),
     ],
 )
-def test_the_dialects_of_other_programs_are_read(tmp_path, text, returns, moves, end):
+def test_the_dialects_of_other_programs_are_read(tmp_path, text, returns, moves, ended_by):
     path = tmp_path / FILE
     path.write_text(text)
     (record,) = read_records(path)
-    assert (record.returns, record.moves, record.end) == (returns, moves, end)
+    assert (record.returns, record.moves, record.ended_by) == (returns, moves, ended_by)
 
 
 def test_sgf_is_refused_for_other_games_before_a_move_is_played(tmp_path):

@@ -6,7 +6,7 @@ from scripts import cli
 from selfplay.records import GameRecord, append_records
 
 WON = GameRecord("tic_tac_toe", (0, 3, 1, 4, 2), (1.0, -1.0), ("a", "b"))
-STOPPED = GameRecord("tic_tac_toe", (0, 3), (-1.0, 1.0), ("a", "b"), {"end": "resigned"})
+STOPPED = GameRecord("tic_tac_toe", (0, 3), (-1.0, 1.0), ("a", "b"), {"ended_by": "resignation"})
 WRONG = GameRecord("tic_tac_toe", (0, 0), (-1.0, 1.0), ("a", "b"))
 
 
@@ -22,14 +22,14 @@ def test_show_lists_the_good_games_and_names_the_bad(file, capsys):
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         "1. tic_tac_toe: a - b, 5 moves, result by seat 1 -1",
-        "2. tic_tac_toe: a - b, 2 moves, result by seat -1 1 (resigned)",
+        "2. tic_tac_toe: a - b, 2 moves, result by seat -1 1 by resignation",
     ]
     assert f"{file}, line 2: move 2, action 0, is illegal" in err
 
 
 def test_show_renders_one_game_or_one_position_of_it(file, capsys):
     assert cli.run(["show", file, "--number", "2"]) == 0
-    assert "result by seat: -1 1 (resigned)" in capsys.readouterr().out
+    assert "result by seat: -1 1 by resignation" in capsys.readouterr().out
     assert cli.run(["show", file, "--number", "1", "--ply", "2"]) == 0
     assert capsys.readouterr().out.strip().endswith("3 X . .\n2 O . .\n1 . . .\n  a b c")
 
