@@ -84,8 +84,9 @@ def first_weights(by_name: bool) -> Callable[[pytest.MonkeyPatch], None]:
 
     def around(original: Any, state: Any, step: int) -> Any:
         weights = original(state, step)
-        first = kept.setdefault(0, weights)
-        return first if by_name else first._replace(step=step)
+        if step == 0:
+            kept[0] = weights
+        return kept[0] if by_name else kept[0]._replace(step=step)
 
     return wrap(run_module, "_averages", around)
 

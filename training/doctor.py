@@ -88,7 +88,7 @@ def diagnose(
         progress(len(results), results[-1].check)
     done = len(results)
     results.append(doctor_lessons.overfit(found, seconds, lambda part: progress(done + part, NOTE)))
-    sound = not results[-1].findings
+    sound = results[-1].verdict == "healthy"
     learner = doctor_lessons.own_learner(found) if sound else doctor_lessons.DEFAULT
     results.append(
         doctor_lessons.lessons(

@@ -315,11 +315,12 @@ def teach(
 ) -> tuple[TrainState, int]:
     """Trains for `steps`, or until the clock stops it; returns the state and the steps taken."""
     train_step = _train_step(found.network, found.game, config)  # type: ignore[arg-type]
-    state, began = devices.to_learner(state), time.monotonic()
+    state, began = devices.to_learner(state), None
     for step in range(steps):
         state, _ = train_step(state, draw(step), jnp.float32(NO_HORIZON))
         if step % 20 == 0:
             jax.block_until_ready(state.step)
+            began = began or time.monotonic()  # the first step compiles: not on the clock
             progress((step + 1) / steps)
             if time.monotonic() - began > seconds:
                 return state, step + 1
