@@ -256,17 +256,8 @@ def _spark(values: list[float], width: int = 40) -> str:
     return "".join(marks[round(float(level))] for level in scaled)
 
 
-def _section(
-    out: pathlib.Path,
-    name: str,
-    title: str,
-    axis: str,
-    series: list[Series],
-    meaning: str,
-    across: str = "minutes",
-) -> str:
-    if not series:
-        return f"<h2>{title}</h2><p>Nothing measured yet.</p>"
+def plot(title: str, axis: str, series: Sequence[Series], across: str = "minutes") -> bytes:
+    """Returns a PNG of the curves, `across` what their x axis counts."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.add_subplot(xlabel=across, ylabel=axis, title=title)
     for curve in series:
@@ -281,8 +272,23 @@ def _section(
     axes.legend(fontsize="small")
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
-    (out / f"{name}.png").write_bytes(picture.getvalue())
-    encoded = base64.b64encode(picture.getvalue()).decode()
+    return picture.getvalue()
+
+
+def _section(
+    out: pathlib.Path,
+    name: str,
+    title: str,
+    axis: str,
+    series: list[Series],
+    meaning: str,
+    across: str = "minutes",
+) -> str:
+    if not series:
+        return f"<h2>{title}</h2><p>Nothing measured yet.</p>"
+    picture = plot(title, axis, series, across)
+    (out / f"{name}.png").write_bytes(picture)
+    encoded = base64.b64encode(picture).decode()
     return (
         f"<h2>{title}</h2><p>{html.escape(meaning)}</p>"
         f'<img alt="{title}" src="data:image/png;base64,{encoded}">'
