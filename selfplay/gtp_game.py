@@ -131,10 +131,10 @@ class GtpGame:
 
 
 def handicap_points(size: int) -> list[list[str]]:
-    """Returns for 2, 3, ... stones where the protocol's specification (4.1.1) wants them."""
+    """Returns for 2, 3, ... stones where GNU Go puts them."""
     if size < 7:
         return []
-    edge = 3 if size < 13 else 4
+    edge = 3 if size < 12 else 4
     low, middle, high = edge - 1, size // 2, size - edge
 
     def name(col: int, row: int) -> str:
