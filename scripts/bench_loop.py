@@ -1,7 +1,7 @@
 """`selfplay bench --loop`: the share of time in which no device works while `train` runs.
 
-A short run in a temporary folder, recorded by jax's profiler from the iteration after one evaluation
-to the iteration after the next: what compiles has compiled by then.
+A short run in a temporary folder, recorded by jax's profiler from the iteration after one
+evaluation to the iteration after the next: what compiles has compiled by then.
 """
 
 import dataclasses
