@@ -37,11 +37,12 @@ class Args:
     """Plays matches between two or more players, from varied openings, each from both seats.
 
     A player is a run folder R (its newest checkpoint), R@STEP, random, uniform (search with a
-    uniform prior and zero value), or module:function for one of your own: a function of (states,
-    key, history=None) that returns a SearchResult; `history` holds the actions so far, padded with
-    -1. With an attribute on_device = True it is jitted and called without history. A run and
-    uniform may have settings of their own, as in R:simulations=64,policy=puct. The score is the
-    first player's, with a 95% interval in which the two games from one opening are one observation.
+    uniform prior and zero value), gtp:COMMAND for an engine that speaks GTP (docs/gtp.md), or
+    module:function for one of your own: a function of (states, key, history=None) that returns a
+    SearchResult; `history` holds the actions so far, padded with -1. With an attribute
+    on_device = True it is jitted and called without history. A run and uniform may have settings of
+    their own, as in R:simulations=64,policy=puct. The score is the first player's, with a 95%
+    interval in which the two games from one opening are one observation.
     More than two players meet all against all.
 
     Examples:

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections import deque
-from typing import Any, BinaryIO
+from typing import Any
 
 import games
 import training
@@ -57,7 +57,7 @@ def run(args: Args) -> int:
     def make(game: Game[Any], simulations: int) -> Player:
         return parse_player(args.player, game, simulations, training.load_player)
 
-    lines = Lines(sys.stdin.buffer)
+    lines = Lines(sys.stdin.fileno())
     say(f"compiling for {spec}")
     server = GtpServer(games.load(spec), make, args.simulations, args.resign, args.seed, lines.wait)
     say("ready")
@@ -77,12 +77,12 @@ def serve(server: GtpServer, lines: "Lines") -> None:
 
 
 class Lines:
-    """Lines of a stream, read by a thread, so that one can know of the next before reading it."""
+    """Lines of an open file, read by a thread: one can know of the next before taking it."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, descriptor: int) -> None:
         self._lines: deque[bytes | None] = deque()  # None: the end
         self._changed = threading.Condition()
-        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+        threading.Thread(target=self._read, args=(descriptor,), daemon=True).start()
 
     def next(self) -> bytes | None:
         """Returns the next line, None at the end."""
@@ -97,12 +97,16 @@ class Lines:
         with self._changed:
             return bool(self._changed.wait_for(lambda: self._lines, seconds))
 
-    def _read(self, stream: BinaryIO) -> None:
-        while line := stream.readline(MAX_LINE + 1):
-            end = line
-            while len(end) > MAX_LINE and not end.endswith(b"\n"):
-                end = stream.readline(MAX_LINE + 1)  # the rest of a line too long is not kept
-            self._put(line)
+    def _read(self, descriptor: int) -> None:
+        # Not by Python's buffered stream, whose lock this thread would hold while the program ends.
+        rest = b""
+        while data := os.read(descriptor, MAX_LINE):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._put(line)
+            rest = rest[: MAX_LINE + 1]  # enough to see that it is too long
+        if rest:
+            self._put(rest)
         self._put(None)
 
     def _put(self, line: bytes | None) -> None:

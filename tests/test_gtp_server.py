@@ -236,7 +236,9 @@ def test_analysis_streams_until_the_next_line_and_its_numbers_add_up():
 @given(
     st.floats(0, 3600),
     st.sampled_from([(0.0, 1), (5.0, 1), (30.0, 5), (300.0, 25)]),
-    st.lists(st.floats(0, 1), min_size=1, max_size=80),
+    st.sampled_from([0.0, 0.9, 1.0]).flatmap(
+        lambda least: st.lists(st.floats(least, 1), min_size=40, max_size=80)
+    ),
 )
 def test_who_keeps_to_the_budget_never_oversteps(main, overtime, shares):
     period, stones = overtime
