@@ -16,21 +16,21 @@ from mcts.selection import interior_action
 from mcts.tree import Tree, own_edges, row_of, rows
 
 
-def keep(tree: Tree[S], action: jax.Array, alive: jax.Array, config: SearchConfig) -> Tree[S]:
+def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
     """Returns trees of `reuse + 1` nodes: what is known of the positions after a move.
 
-    The oldest nodes are kept if there are more. A root without visits means that nothing is known.
+    The oldest nodes are kept if there are more. A root without visits means that nothing is known:
+    so it is where the move ended the game, for below a finished position nothing is searched.
 
     Args:
       tree: trees that were searched, or what was kept of them: one may keep twice for two moves.
       action: int32[B], the move.
-      alive: bool[B], where to keep anything: not where another game begins.
     """
     batch, slots = len(action), config.reuse + 1
     depth, num_actions = tree.path.shape[-1], tree.edges.shape[-1]
     path = tree.path.reshape(-1, batch, depth).astype(jnp.int32)
     passable = ~tree.state.terminated.reshape(-1, batch) & (path[..., -1] < 0)
-    wanted = (path[..., 0] == action[None]) & passable & alive[None]
+    wanted = (path[..., 0] == action[None]) & passable
     slot = jnp.where(wanted, jnp.cumsum(wanted, axis=0) - 1, slots)  # [N, B], the node's new number
     lane = jnp.arange(batch, dtype=jnp.int32)
     number = jnp.broadcast_to(jnp.arange(len(path), dtype=jnp.int32)[:, None], wanted.shape)

@@ -38,7 +38,7 @@ class Memory(NamedTuple):
 
     start: Callable[[State], Any]  # (states), of games of which nothing is known yet
     act: Callable[..., tuple[SearchResult, Any]]  # (variables, states, key, memory)
-    keep: Callable[[Any, jax.Array, jax.Array], Any]  # (memory, int32[B] action, bool[B] goes on)
+    keep: Callable[[Any, jax.Array], Any]  # (memory, int32[B] action); nothing of games that ended
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ def search_amplifier(game: Game[Any], evaluate: Evaluate, config: SearchConfig) 
     memory = Memory(
         start=lambda states: empty_trees(game, states, config),
         act=act_on,
-        keep=lambda trees, action, goes_on: keep(trees, action, goes_on, config),
+        keep=lambda trees, action: keep(trees, action, config),
     )
     return Amplifier("search", act, memory=memory)
 

@@ -181,7 +181,7 @@ def _play_ply(
         return (after, None), played
     found, memory = amplifier.memory.act(variables, state.game, search_key, memory)
     after, played = _finish_ply(game, config, state, found, key)
-    memory = amplifier.memory.keep(memory, played.action.astype(jnp.int32), ~played.terminated)
+    memory = amplifier.memory.keep(memory, played.action.astype(jnp.int32))
     return (after, memory), played
 
 

@@ -43,8 +43,8 @@ def test_with_several_leaves_all_simulations_are_made_and_a_win_in_one_is_found(
 @pytest.mark.parametrize(
     "name",
     [
-        "breakthrough:rows=5,cols=3",
-        pytest.param("tic_tac_toe", marks=pytest.mark.slow),
+        "tic_tac_toe",  # its rotations are not their own inverses
+        pytest.param("breakthrough:rows=5,cols=3", marks=pytest.mark.slow),
         pytest.param("othello:size=4", marks=pytest.mark.slow),
     ],
 )

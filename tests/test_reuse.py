@@ -30,7 +30,7 @@ def make_ply(game, config, dtype="float32"):
     def ply(state, trees):
         result, grown = search_on(game, evaluate, weights, state, KEY, config, trees)
         after = jax.vmap(game.step)(state, result.action)
-        return result, grown, keep(grown, result.action, ~after.terminated, config), after
+        return result, grown, keep(grown, result.action, config), after
 
     return quick_jit(ply)
 
