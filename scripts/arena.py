@@ -107,23 +107,10 @@ def run(args: Args) -> int:
         parse_player(name, game, args.simulations, training.load_player) for name in args.players
     ]
     opened = _openings(args, game)
-    results: list[MatchResult] = []
-    pairings = list(itertools.combinations(range(len(players)), 2))
-    with progress("arena", args.games * len(pairings)) as update:
-        try:
-            for first, second in pairings:
-                pair = players[first], players[second]
-                folder = pathlib.Path(args.out) if args.out else None
-                if folder and len(players) > 2:
-                    folder /= f"{first + 1}-{second + 1}"
-                before = args.games * len(results)
-
-                def show(over: int, before: int = before) -> None:
-                    update(before + over)
-
-                results.append(_play(args, pair, game, spec, opened, folder, test, show))
-        except Stopped as stopped:
-            return _say_stopped(args, stopped.result)
+    try:
+        results = _play_all(args, players, game, spec, opened, test)
+    except Stopped as stopped:
+        return _say_stopped(args, stopped.result)
     _print(results, args.json, test)
     if args.records:
         extra = {"seed": args.seed, "simulations": args.simulations}
@@ -131,6 +118,32 @@ def run(args: Args) -> int:
             args.records, [r for result in results for r in match_records(result, spec, **extra)]
         )
     return 0
+
+
+def _play_all(
+    args: Args,
+    players: Sequence[Player],
+    game: Game[Any],
+    spec: str,
+    opened: Openings,
+    test: Sprt | None,
+) -> list[MatchResult]:
+    """Plays all against all; raises `Stopped` on Ctrl-C."""
+    results: list[MatchResult] = []
+    pairings = list(itertools.combinations(range(len(players)), 2))
+    with progress("arena", args.games * len(pairings)) as update:
+        for first, second in pairings:
+            pair = players[first], players[second]
+            folder = pathlib.Path(args.out) if args.out else None
+            if folder and len(players) > 2:
+                folder /= f"{first + 1}-{second + 1}"
+            before = args.games * len(results)
+
+            def show(over: int, before: int = before) -> None:
+                update(before + over)
+
+            results.append(_play(args, pair, game, spec, opened, folder, test, show))
+    return results
 
 
 def _check(args: Args) -> Sprt | None:

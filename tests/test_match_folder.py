@@ -45,6 +45,10 @@ def test_a_match_killed_anywhere_ends_with_the_games_of_an_undisturbed_one(tmp_p
         ["random", "second"],
         ["second", "random"],
     ]
+    (tmp_path / "started").mkdir()
+    (tmp_path / "started" / "lock").touch()
+    (tmp_path / "started" / "match.partial").write_text('{"for')
+    assert play(tmp_path / "started") == whole, "killed before the first game"
     for kept in (b"", lines[0][:7], b"".join(lines[:8]), b"".join(lines[:11]) + lines[11][:20]):
         killed = tmp_path / f"killed{len(kept)}"
         play(killed, stop_after=1)
