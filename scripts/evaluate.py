@@ -5,8 +5,8 @@ import itertools
 from typing import Any, Literal
 
 import training
-from scripts.arena import report
 from scripts.console import Positional, announce_devices, print_json, progress, say
+from scripts.match_report import report
 from selfplay import perfect
 from selfplay.arena import play_match
 from selfplay.match_result import MatchResult

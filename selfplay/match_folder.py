@@ -23,6 +23,7 @@ from selfplay.players import Player
 from selfplay.records import append_records, match_records
 
 FORMAT_VERSION = 1
+FIRST_FILES = {"lock", "match.partial"}  # what a kill at the start may leave
 
 
 class MatchFolder:
@@ -41,7 +42,8 @@ class MatchFolder:
           ValueError: the folder holds another match, or something else.
           BlockingIOError: another process plays this match.
         """
-        if self.path.is_dir() and any(self.path.iterdir()) and not self.settings_file.exists():
+        there = {file.name for file in self.path.iterdir()} if self.path.is_dir() else set()
+        if self.settings_file.name not in there and there - FIRST_FILES:
             raise ValueError(f"{self.path} is not empty and holds no match: name another folder")
         self.path.mkdir(parents=True, exist_ok=True)
         with durable.lock(self.path / "lock"):

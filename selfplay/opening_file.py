@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from games.game import Game
-from selfplay import positions
+from selfplay import json_lines, positions
 from selfplay.openings import Openings, repeat
 from selfplay.records import read_records
 
@@ -45,12 +45,10 @@ def _read(
         for number, record in enumerate(read_records(path), start=1):
             yield f"{path}, game {number}", record.moves[:plies]
         return
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            text = line.strip()
-            if text and not text.startswith("#"):
-                place = f"{path}, line {number}"
-                yield place, _parse(text, game, plies, place)
+    for place, line in json_lines.read(path):
+        text = line.strip()
+        if not text.startswith("#"):
+            yield place, _parse(text, game, plies, place)
 
 
 def _parse(text: str, game: Game[Any], plies: int, place: str) -> tuple[int, ...]:

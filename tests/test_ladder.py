@@ -86,7 +86,8 @@ def test_only_games_of_the_present_players_and_weights_count_and_each_once(tmp_p
     whole = climb(tmp_path, 20)
     store = tmp_path / "games.jsonl"
     store.write_text(store.read_text() * 2)
-    assert climb(tmp_path, 0).games == whole.games
+    twice = climb(tmp_path, 0)
+    assert twice.tally().counts.sum() == twice.games == whole.games
     two = climb(tmp_path, 0, players=PLAYERS[:2])
     assert 0 < two.games == sum(set(pair) == {"random", "weak"} for pair in simulated) * 32
     changed = [Player("weak", PILE, None, {"w": np.ones(3)}), *PLAYERS[2:], PLAYERS[0]]

@@ -45,6 +45,10 @@ def test_a_match_killed_anywhere_ends_with_the_games_of_an_undisturbed_one(tmp_p
         ["random", "second"],
         ["second", "random"],
     ]
+    (tmp_path / "started").mkdir()
+    (tmp_path / "started" / "lock").touch()
+    (tmp_path / "started" / "match.partial").write_text('{"for')
+    assert play(tmp_path / "started") == whole, "killed before the first game"
     for kept in (b"", lines[0][:7], b"".join(lines[:8]), b"".join(lines[:11]) + lines[11][:20]):
         killed = tmp_path / f"killed{len(kept)}"
         play(killed, stop_after=1)
@@ -137,7 +141,7 @@ def test_a_sequential_test_stops_at_the_first_block_that_decides_it(capsys):
 
 
 def test_three_players_meet_all_against_all(capsys, tmp_path):
-    words = ("random", "uniform:simulations=8", "uniform:simulations=32,policy=puct")
+    words = ("random", "tests.test_match_commands:lowest", "uniform:simulations=2,policy=puct")
     options = ("--game", "tic_tac_toe", "--games", 8, "--opening-plies", 1, "--out", tmp_path)
     _, said = run(capsys, *words, *options, "--json")
     matches = json.loads(said.out)["matches"]
@@ -148,5 +152,5 @@ def test_three_players_meet_all_against_all(capsys, tmp_path):
     ]
     assert all(match["games"] == 8 for match in matches)
     _, said = run(capsys, *words, *options)  # nothing is played again
-    assert "uniform:simulations=8 - uniform:simulations=32,policy=puct" in said.out
+    assert f"{words[1]} - {words[2]}" in said.out
     assert said.err.count("8 games are there already") == 3
