@@ -41,6 +41,12 @@ CONNECT_FOUR = dataclasses.replace(
     replay=ReplayConfig(capacity=50_000, min_rows=1_000, reuse=6.0),
     learner=LearnerConfig(batch=128, warmup_steps=20, root_value_weight=0.5),
 )
+# What `make test` has time for: about 450 training steps.
+SHORT = dataclasses.replace(
+    TIC_TAC_TOE,
+    iterations=14,
+    evaluation=dataclasses.replace(TIC_TAC_TOE.evaluation, every=7),
+)
 GAMES = {"tic_tac_toe": TIC_TAC_TOE, "connect_four": CONNECT_FOUR}
 
 
@@ -64,7 +70,7 @@ def told(diagnosis):
 
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory):
-    return run(tmp_path_factory.mktemp("doctor") / "healthy", TIC_TAC_TOE)
+    return run(tmp_path_factory.mktemp("doctor") / "healthy", SHORT)
 
 
 def everything_in(path):
@@ -91,7 +97,7 @@ def test_a_healthy_run_has_no_finding_and_is_read_while_its_lock_is_held(healthy
 
 def test_a_flipped_sign_in_the_value_target_is_named_with_what_to_change(tmp_path, capsys):
     fault = FAULTS["sign"]
-    folder = run(tmp_path / "sign", TIC_TAC_TOE, fault)
+    folder = run(tmp_path / "sign", SHORT, fault)
     assert cli.run(["doctor", str(folder.path)]) == 0
     said = capsys.readouterr().out
     first = said.partition("the likeliest cause:\n")[2]
@@ -102,7 +108,7 @@ def test_a_flipped_sign_in_the_value_target_is_named_with_what_to_change(tmp_pat
 
 
 def test_a_run_that_has_just_begun_is_too_early_to_judge_and_has_no_finding(tiny_run):
-    diagnosis = diagnose(RunFolder(tiny_run), seconds=5.0)
+    diagnosis = diagnose(RunFolder(tiny_run), seconds=0.1)
     verdicts = {result.check: result.verdict for result in diagnosis.results}
     assert not diagnosis.findings, told(diagnosis)
     assert {verdicts[name] for name in ("weights", "value", "lessons")} == {"too early"}, verdicts
