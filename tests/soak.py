@@ -114,7 +114,7 @@ def soak(
             hits[moment] += code == -signal.SIGKILL
         assert code == 0, f"exit code {code}: {path.with_suffix('.log').read_text()[-3000:]}"
         assert_same(path, reference)
-        say(f"run {number}: killed {lives - 1} times, then equal; {hits}", flush=True)
+        print(f"run {number}: killed {lives - 1} times, then equal; {hits}", flush=True)
     return hits
 
 
