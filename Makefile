@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train test test-all lint format clean
+.PHONY: train test test-all soak lint format clean
 
 train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; goes on if it is there
 	$(BIN)/selfplay train --game connect_four --run-dir runs/make-train
@@ -16,6 +16,9 @@ test: $(READY)  ## the tests that a change must pass, within 10 minutes on 2 cor
 
 test-all: $(READY)  ## all tests, the slow ones too
 	$(BIN)/pytest -n auto --dist loadfile
+
+soak: $(READY)  ## kill a tiny run 200 times at random moments: it must end as if it had not been
+	$(BIN)/python -m tests.soak --kills 200
 
 lint: $(READY)  ## lint, format, types
 	$(BIN)/ruff check .

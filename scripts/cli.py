@@ -28,6 +28,7 @@ COMMANDS = {
 }
 MAX_CPU_DEVICES = 8
 INTERRUPTED = 75
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
 def main() -> None:
@@ -64,6 +65,8 @@ def run(argv: list[str]) -> int:
 
 
 def _run_command(command: str, argv: list[str]) -> int:
+    if "--deterministic" in argv:  # XLA reads its flags once, when the first device starts
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
     _one_device_per_core()
     from scripts import compilation_cache, console, out_of_memory
 

@@ -51,6 +51,9 @@ class Args:
     """R or R@STEP: start a new run from these weights."""
     dry_run: bool = False
     """Say what the run will take (memory, disk, compilation, speed, hours), and write nothing."""
+    deterministic: bool = False
+    """On a GPU, use only operations that give the same bits each time, as a CPU's do. Slower, by
+    how much we have not measured; give it again when the run goes on."""
     json: bool = False
     """Print one JSON object about the run on stdout when it stops."""
 

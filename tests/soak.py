@@ -10,6 +10,7 @@ import argparse
 import os
 import pathlib
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -17,20 +18,25 @@ import time
 
 from tests.test_run import assert_same
 
-COMMAND = [
-    *("train", "--game", "tic_tac_toe", "--iterations", "24", "--seed", "3"),
-    *("--network.blocks", "0", "--network.channels", "8", "--network.value-hidden", "8"),
-    *("--search.simulations", "4", "--self-play.batch", "16", "--self-play.plies-per-call", "6"),
-    *("--replay.capacity", "400", "--replay.min-rows", "40", "--learner.batch", "32"),
-    *("--evaluation.every", "12", "--evaluation.positions", "64", "--evaluation.simulations", "4"),
-    *("--checkpoint.every-seconds", "0.1"),
-]
 # Of a life: the start, an iteration, or the middle of a save; the last two a moment later.
 MOMENTS = {"start": 3, "iteration": 3, "save": 4}
 LONGEST_LIFE = 300.0  # seconds; more is a hang
 
 
-def start(path: pathlib.Path) -> int:
+def command(iterations: int) -> list[str]:
+    """Returns the run's command, but for its folder."""
+    return [
+        *("train", "--game", "tic_tac_toe", "--iterations", str(iterations), "--seed", "3"),
+        *("--network.blocks", "0", "--network.channels", "8", "--network.value-hidden", "8"),
+        *("--search.simulations", "4", "--self-play.batch", "16"),
+        *("--self-play.plies-per-call", "6", "--learner.batch", "32"),
+        *("--replay.capacity", "400", "--replay.min-rows", "40"),
+        *("--evaluation.every", "12", "--evaluation.positions", "64"),
+        *("--evaluation.simulations", "4", "--checkpoint.every-seconds", "0.1"),
+    ]
+
+
+def start(path: pathlib.Path, iterations: int) -> int:
     """Starts the command on a run folder in a process of its own; returns its id."""
     process = os.fork()
     if process:
@@ -42,7 +48,7 @@ def start(path: pathlib.Path) -> int:
     try:
         from scripts import cli
 
-        code = cli.run([*COMMAND, "--run-dir", str(path), "--debug"])
+        code = cli.run([*command(iterations), "--run-dir", str(path), "--debug"])
     finally:
         os._exit(code)
 
@@ -82,7 +88,9 @@ def kill_at_random(process: int, path: pathlib.Path, rng: random.Random) -> tupl
     return moment, wait(process)
 
 
-def soak(folder: pathlib.Path, kills: int, seed: int, say=print) -> dict[str, int]:
+def soak(
+    folder: pathlib.Path, kills: int, seed: int, iterations: int = 24, say=print
+) -> dict[str, int]:
     """Kills runs until `kills` have hit; returns how many hit which moment.
 
     Raises:
@@ -90,14 +98,14 @@ def soak(folder: pathlib.Path, kills: int, seed: int, say=print) -> dict[str, in
     """
     rng = random.Random(seed)
     reference = folder / "reference"
-    assert wait(start(reference)) == 0, reference.with_suffix(".log").read_text()
+    assert wait(start(reference, iterations)) == 0, reference.with_suffix(".log").read_text()
     hits = dict.fromkeys(MOMENTS, 0)
     number = 0
     while sum(hits.values()) < kills:
         number += 1
         path, lives, code = folder / f"run-{number}", 0, -signal.SIGKILL
         while code == -signal.SIGKILL:
-            process = start(path)
+            process = start(path, iterations)
             lives += 1
             if sum(hits.values()) >= kills:
                 code = wait(process)
@@ -106,7 +114,7 @@ def soak(folder: pathlib.Path, kills: int, seed: int, say=print) -> dict[str, in
             hits[moment] += code == -signal.SIGKILL
         assert code == 0, f"exit code {code}: {path.with_suffix('.log').read_text()[-3000:]}"
         assert_same(path, reference)
-        say(f"run {number}: killed {lives - 1} times, then equal; {hits}", flush=True)
+        print(f"run {number}: killed {lives - 1} times, then equal; {hits}", flush=True)
     return hits
 
 
@@ -115,12 +123,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--iterations", type=int, default=24, help="of the run")
     args = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="soak-"))
     print(f"soak: {args.kills} kills in {folder}", flush=True)
     began = time.monotonic()
-    hits = soak(folder, args.kills, args.seed)
+    hits = soak(folder, args.kills, args.seed, args.iterations)
     seconds = time.monotonic() - began
+    shutil.rmtree(folder)
     print(f"done: {sum(hits.values())} kills {hits}, every run equal bit by bit, {seconds:.0f} s")
 
 

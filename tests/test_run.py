@@ -52,7 +52,9 @@ def everything(path):
     rows = {}
     for name, column in chunks:
         rows.setdefault(name, []).append(column)
-    rows = {name: np.concatenate(columns) for name, columns in rows.items()}
+    # Of older rows, as many stay on disk as share a chunk, so a save, with one that is needed.
+    capacity = RunFolder(path).read_config().replay.capacity
+    rows = {name: np.concatenate(columns)[-capacity:] for name, columns in rows.items()}
     records = (path / "games" / "self_play.jsonl").read_text()
     return saved.train_state | saved.games | rows, counters, lines, records
 

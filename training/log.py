@@ -61,8 +61,8 @@ class Log:
                 if path == self.path and not line.endswith("\n"):
                     break
                 value = json_lines.parse(line, place)
-                if not isinstance(value, dict):
-                    raise ValueError(f"{place}: a JSON object was expected, got {line[:40]!r}")
+                if not (isinstance(value, dict) and isinstance(value.get("kind"), str)):
+                    raise ValueError(f"{place}: an object with its 'kind', got {line[:40]!r}")
                 found.append(value)
         return found
 

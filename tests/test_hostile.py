@@ -1,0 +1,245 @@
+"""Files that are damaged or come from somebody else: an error with file and place, nothing else."""
+# ruff: noqa: PT017 - an error is one of two right answers here
+
+import io
+import json
+import os
+import pickle
+import random
+import shutil
+import tarfile
+import zipfile
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import games
+import training
+from selfplay import json_lines
+from selfplay.players import parse_player
+from training import config as config_module
+from training import npz, replay
+from training.checkpoint import CheckpointError, CheckpointStore
+from training.config import RunConfig
+from training.report import text_report
+from training.run_folder import RunFolder
+
+FLIPS = 3  # of each file
+QUICK = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=6,
+)
+
+
+@pytest.fixture(scope="session")
+def old_run(tmp_path_factory):
+    """A run that the first version of the format made; its lock names another machine."""
+    folder = tmp_path_factory.mktemp("old")
+    with tarfile.open("tests/data/run_format_1.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "run1"
+
+
+def read(run):
+    """Returns all that a resume reads of a run, in comparable form."""
+    folder = RunFolder(run)
+    found = {"config": config_module.to_dict(folder.read_config())}
+    store = CheckpointStore(run)
+    for step in store.steps():
+        saved = store.load(step)
+        found[f"{step}"] = (saved.counters, saved.logs, sorted(saved.chunks))
+        found |= {f"{step}/{k}": v.tobytes() for k, v in saved.train_state.items()}
+        found |= {f"{step}/{k}": v.tobytes() for k, v in saved.games.items()}
+    for _, _, path in replay.chunks(run / "replay"):
+        found[path.name] = [column.tobytes() for column in replay.read_chunk(path)]
+    return found
+
+
+@pytest.mark.parametrize("which", ["tiny_run", "old_run"])
+def test_a_flipped_bit_anywhere_in_a_run_is_an_error_or_changes_nothing(which, request, tmp_path):
+    source = request.getfixturevalue(which)
+    run = tmp_path / "run"
+    shutil.copytree(source, run)
+    whole, rng = read(run), random.Random(7)
+    logs = {"metrics.jsonl", "self_play.jsonl"}  # read below
+    seals = which == "tiny_run"  # the first version had no sum over config.json
+    files = [
+        path
+        for path in sorted(run.rglob("*"))
+        if path.is_file() and path.stat().st_size and path.name not in logs | {"lock"}
+        if seals or path != run / "config.json"
+    ]
+    errors = 0
+    for path in files:
+        content = path.read_bytes()
+        for _ in range(FLIPS):
+            place, bit = rng.randrange(len(content)), 1 << rng.randrange(8)
+            path.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
+            try:
+                assert read(run) == whole, (path, place, bit)
+            except (ValueError, CheckpointError) as error:
+                errors += 1
+                assert str(run) in str(error), (path, place, bit)
+            finally:
+                path.write_bytes(content)
+    assert errors > len(files)
+
+
+def test_a_flipped_bit_in_the_metrics_is_an_error_with_its_line_or_another_value(
+    tiny_run, tmp_path
+):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    folder, rng = RunFolder(tmp_path / "run"), random.Random(3)
+    whole, content = folder.read_metrics(), folder.metrics_file.read_bytes()
+    for _ in range(200):
+        flipped = bytearray(content)
+        flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
+        folder.metrics_file.write_bytes(flipped)
+        try:
+            found = folder.read_metrics()
+        except ValueError as error:
+            assert "metrics.jsonl" in str(error)
+        else:
+            assert sum(a != b for a, b in zip(found, whole, strict=False)) <= 1
+
+
+def test_a_run_of_the_first_format_plays_reports_and_goes_on(old_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(old_run, run)
+    assert training.checkpoint_steps(run) == [0, 14]
+    player = training.load_player(run, simulations=2)
+    game = games.load("tic_tac_toe")
+    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 2))
+    assert player(states, jax.random.key(1)).action.shape == (2,)
+    assert "iteration 3" in text_report([RunFolder(run)])
+    from scripts import cli
+
+    assert cli.run(["train", "--run-dir", str(run)]) == 0
+    lines = [line for line in RunFolder(run).read_metrics() if line["kind"] == "iteration"]
+    assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
+    assert CheckpointStore(run).steps()[1] == 14
+
+
+class Payload:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def test_no_array_file_executes_what_it_holds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "000000000000-000000000000.npz"
+    np.savez(path, allow_pickle=True, ply=np.array([Payload()], object))
+    with pytest.raises(ValueError, match=r"npz is damaged: .*objects"):
+        replay.read_chunk(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ply.npy", pickle.dumps(Payload()))
+    with pytest.raises(ValueError, match="is damaged"):
+        npz.read(path)
+    assert not (tmp_path / "executed").exists()
+
+
+def bomb(path, declared, size):
+    """Writes an array file whose header declares a shape, over `size` zeros packed small."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (declared,)}
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(size))
+
+
+def test_no_array_file_exhausts_memory(tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    bomb(path, 10**15, 1000)
+    with pytest.raises(ValueError, match="does not have the size that it declares"):
+        npz.read(path)
+    bomb(path, 10**6, 10**6)
+    assert path.stat().st_size < 3000
+    assert npz.read(path)["x"].shape == (10**6,)
+    monkeypatch.setattr(npz, "largest", lambda: 10**5)
+    with pytest.raises(ValueError, match=r"unpack to 1,000,\d+ bytes, more than fit"):
+        npz.read(path)
+
+
+def test_a_checkpoint_that_declares_more_than_memory_is_refused(tiny_run, monkeypatch):
+    monkeypatch.setattr(npz, "largest", lambda: 1000)
+    with pytest.raises(CheckpointError, match="more than fit in memory"):
+        CheckpointStore(tiny_run).load(0)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[" * 100_000, "line 1: not JSON that we read: nested too deeply"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "line 1: not JSON"),
+        (b"\xff\xfe", "line 1: not text"),
+        (b"x" * (json_lines.MAX_LINE + 1), "line 1: longer than"),
+        (b"\x1f\x8b\x08" + b"\0" * 40, "not a whole gzip file"),
+    ],
+)
+def test_a_hostile_line_is_an_error_with_its_place(content, said, tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"lines.jsonl.*{said}"):
+        [json_lines.parse(line, place) for place, line in json_lines.read(path)]
+
+
+@QUICK
+@given(JSON)
+def test_any_json_as_a_config_is_a_config_or_a_sentence(tmp_path, value):
+    path = tmp_path / "config.json"
+    for content in (value, {"format_version": 1, "config": value}):
+        path.write_text(json.dumps(content))
+        try:
+            assert isinstance(RunFolder(tmp_path).read_config(), RunConfig)
+        except ValueError as error:
+            assert "config" in str(error)
+
+
+@QUICK
+@given(st.sampled_from(sorted(config_module.to_dict(RunConfig()))), st.text(max_size=6), JSON)
+def test_any_value_of_any_setting_is_taken_or_named(tmp_path, part, name, value):
+    stored = config_module.to_dict(RunConfig())
+    names = list(stored[part]) if isinstance(stored[part], dict) else []
+    if names:
+        stored[part][names[len(name) % len(names)]] = value
+    else:
+        stored[part] = value
+    (tmp_path / "config.json").write_text(json.dumps({"format_version": 1, "config": stored}))
+    try:
+        RunFolder(tmp_path).read_config()
+    except ValueError as error:
+        assert part in str(error)
+
+
+@QUICK
+@given(st.text(max_size=12) | st.from_regex(r"(go|hex|gomoku):[a-z]{1,5}=[-0-9e.x]{1,8}"))
+def test_any_text_as_a_game_or_player_is_one_or_a_value_error(spec):
+    for load in (games.load, lambda s: parse_player(s, None, 1, lambda *_, **__: None)):
+        try:
+            load(spec)
+        except ValueError as error:
+            assert "\n" not in str(error).strip()
+
+
+@pytest.mark.parametrize("spec", ["sys:exit", "os:abort", "http.server:test:port=0"])
+def test_a_game_spec_calls_nothing_but_a_class(spec):
+    with pytest.raises(ValueError, match="has no class"):
+        games.load(spec)
+
+
+@QUICK
+@given(st.binary(max_size=300))
+def test_any_bytes_as_the_metrics_are_lines_or_a_sentence(tmp_path, content):
+    (tmp_path / "metrics.jsonl").write_bytes(content)
+    try:
+        assert all(isinstance(line, dict) for line in RunFolder(tmp_path).read_metrics())
+    except ValueError as error:
+        assert "metrics.jsonl" in str(error)
