@@ -26,8 +26,8 @@ def weights(found: Evidence) -> Result:
     """Measures gradients, how far weights have moved, how large they are, and dead units.
 
     Thresholds: kernels of healthy runs were 0.9 times as large as the walk allows, with a rate
-    x1000 26 times (`MOST_GROWTH`); 0% to 12% of a layer's units were dead, then 100% (`MOST_DEAD`); no
-    weight that trains stays as it was.
+    x1000 26 times (`MOST_GROWTH`); 0% to 12% of a layer's units were dead, then 100%
+    (`MOST_DEAD`); no weight that trains stays as it was.
     """
     norm, rate = mean_of(found.iterations, "gradient_norm"), _highest_rate(found)
     dead = _dead_units(found)
