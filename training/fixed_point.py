@@ -1,0 +1,228 @@
+"""The fixed point of `A <- Distill(Amplify(A))`: how near a run is, and when it is there.
+
+Measured at each evaluation: the amplification gap (`training.gap`) and what a move costs; at some
+of them and at the last, by matches: the strength of Amplify(A) over A at several budgets, and the
+distillation gap, how A without search fares against Amplify(A') of the A' measured before.
+
+`--until-fixed-point` trains until the gap is flat: over the last `WINDOW` evaluations the means of
+its three thirds differ by no more than noise. A plateau at a high learning rate may be that
+rate's noise, so at the first one the rate is brought down; a plateau at the low rate is the end.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from selfplay.amplify import Amplifier
+from selfplay.arena import MatchResult, play_match
+from selfplay.players import Player, policy_player, random_player
+from training import gap
+from training.gap import Positions
+from training.players import load_amplifier, load_weights, make_player
+
+if TYPE_CHECKING:
+    from training.run import Run
+
+WINDOW = 9  # evaluations, a multiple of 3
+# The means of three thirds of nothing but noise lie within 3.5 standard errors of each other in
+# 96% of cases (the studentized range of three).
+SPREAD = 3.5
+LOWER_RATE_BY = 1.5  # the rate has fallen when the run has taken this many times the steps so far
+DIVISORS = (4, 2, 1)  # budgets: the simulations of an evaluation, divided by these
+PROBE, FRESH, MATCH = 200, 201, 202  # purposes of randomness
+
+Stage = Literal["moving", "flat", "settled", "stuck"]
+
+
+class Point(NamedTuple):
+    """One evaluation of a run's way to the fixed point."""
+
+    step: int
+    fresh: float  # the gap's KL on positions from A's own games
+    probe: float  # and on the probe set
+    blunders: float  # share of A's own moves that lose much, as Amplify(A) sees it
+
+
+class Gauge:
+    """What measures one run; holds what is the same at each evaluation."""
+
+    def __init__(self, run: "Run") -> None:
+        self.run = run
+        self.amplifier: Amplifier = load_amplifier(run.config, run.game, noise=False)
+        settings = run.config.evaluation
+        act = random_player(run.game).act
+        seed = np.random.SeedSequence([run.config.seed, PROBE])
+        self.probe: Positions = gap.reach(
+            run.game, act, (), seed, settings.gap_positions, only_own=False
+        )
+
+    def measure(self, variables: Any, last: bool) -> dict[str, Any]:
+        """Returns what metrics.jsonl holds of one evaluation of A, folded `variables`.
+
+        Args:
+          last: whether the run ends here.
+        """
+        run, settings = self.run, self.run.config.evaluation
+        network_only = policy_player("A", run.game, run.network.evaluate, variables)
+        amplified = self.amplifier.as_player(run.game, variables)
+        seed = np.random.SeedSequence([run.config.seed, FRESH, run.progress.iteration])
+        fresh = gap.reach(
+            run.game, network_only.act, variables, seed, settings.gap_positions, only_own=True
+        )
+        key = jax.random.key(int(seed.generate_state(1)[0]))
+        found: dict[str, Any] = {}
+        seconds = {}
+        # The second set's calls are timed: the first set's may have had to compile.
+        for name, where in (("fresh", fresh), ("probe", self.probe)):
+            moved, seconds["amplified"] = gap.measure(amplified, where, key)
+            _, seconds["policy"] = gap.measure(network_only, where, key)
+            found[name] = gap.summary(moved, where.ply)
+        count = len(self.probe.ply)
+        found["seconds_per_move"] = {name: spent / count for name, spent in seconds.items()}
+        found["stage"] = stage([*self._history(), _point(run.progress.step, found)], self._lowered)
+        if run.config.until_fixed_point:
+            self._act_on(found)
+        by_turn = run.progress.evaluations % settings.strength_every == 0
+        if settings.strength_games and (last or by_turn or run.progress.fixed_point):
+            found |= self._strength(network_only, amplified)
+            run.progress.strength_step = run.progress.step
+        if run.progress.fixed_point:
+            run.progress.fixed_point = found["verdict"] = verdict(found, settings.simulations)
+        return found
+
+    @property
+    def _lowered(self) -> float:
+        """The step at which the rate has fallen to its lowest."""
+        return self.run.progress.horizon
+
+    def _history(self) -> list[Point]:
+        lines = self.run.folder.read_metrics()
+        return [
+            _point(line["step"], line["fixed_point"])
+            for line in lines
+            if line["kind"] == "evaluation" and "fixed_point" in line
+        ]
+
+    def _act_on(self, found: dict[str, Any]) -> None:
+        """Lowers the rate at the first plateau; ends the run at the one that follows."""
+        progress = self.run.progress
+        if found["stage"] == "flat":
+            progress.horizon = LOWER_RATE_BY * progress.step
+            self.run.tell(
+                f"the amplification gap no longer falls (fresh {found['fresh']['kl']:.3f} nats): "
+                f"the learning rate falls until step {progress.horizon:.0f}, to see if that helps"
+            )
+        elif found["stage"] in ("settled", "stuck"):
+            progress.fixed_point = found["stage"]
+
+    def _strength(self, network_only: Player, amplified: Player) -> dict[str, Any]:
+        """Returns the matches of Amplify(A) and of the A measured before against A."""
+        run, settings = self.run, self.run.config.evaluation
+        seed = np.random.SeedSequence([run.config.seed, MATCH, run.progress.iteration])
+        number = int(seed.generate_state(1)[0])
+
+        def match(first: Player, second: Player) -> MatchResult:
+            return play_match(first, second, run.game, settings.strength_games, number)
+
+        strength = {
+            str(name): _result(match(player, network_only))
+            for name, player in self._budgets(network_only.variables, amplified).items()
+        }
+        found: dict[str, Any] = {"strength": strength}
+        before = run.progress.strength_step
+        if before in run.store.steps() and before != run.progress.step:
+            run.store.wait()
+            old = run.folded_params(*load_weights(run.folder, before, run.network))
+            against = match(network_only, self.amplifier.as_player(run.game, old))
+            found["distilled"] = {"amplified_step": before, **_result(against)}
+        return found
+
+    def _budgets(self, variables: Any, amplified: Player) -> dict[int | str, Player]:
+        """Returns Amplify(A) at several budgets; an overseer that is no search has just one."""
+        run, full = self.run, self.run.config.evaluation.simulations
+        if run.config.amplify != "search":
+            return {run.config.amplify: amplified}
+        budgets = sorted({max(full // divisor, 1) for divisor in DIVISORS})
+        search = run.config.search
+        return {
+            budget: make_player(
+                f"A, {budget} simulations", run.game, run.network, variables, search, budget
+            )
+            for budget in budgets
+        }
+
+
+def stage(history: list[Point], lowered: float) -> Stage:
+    """Returns where a run is, from all its evaluations.
+
+    Args:
+      lowered: the step from which the learning rate is at its lowest; 0 if that is not fixed yet.
+
+    Returns:
+      `moving`; `flat`: at a plateau, the rate not lowered yet; at a plateau of the lowest rate,
+      `settled` if Amplify(A) saw no blunder in it, `stuck` if it saw some for two windows.
+    """
+    if not lowered:
+        return "flat" if _is_flat(history) else "moving"
+    after = [point for point in history if point.step >= lowered]
+    if not _is_flat(after):
+        return "moving"
+    if not any(point.blunders for point in after[-WINDOW:]):
+        return "settled"
+    return "stuck" if len(after) >= 2 * WINDOW else "moving"
+
+
+def _is_flat(history: list[Point]) -> bool:
+    if len(history) < WINDOW:
+        return False
+    window = history[-WINDOW:]
+    return all(
+        is_flat([getattr(point, name) for point in window]) for name in ("fresh", "probe")
+    )
+
+
+def is_flat(series: list[float]) -> bool:
+    """Whether `WINDOW` numbers show nothing but noise.
+
+    The noise is that of successive differences (von Neumann 1941), which a trend hardly widens.
+    """
+    values = np.asarray(series, float)
+    deviation = np.sqrt(np.square(np.diff(values)).mean() / 2)
+    means = values.reshape(3, -1).mean(axis=1)
+    return bool(np.ptp(means) <= SPREAD * deviation / np.sqrt(len(values) / 3))
+
+
+def verdict(found: dict[str, Any], simulations: int) -> str:
+    """Returns in a sentence why a run that ended at a plateau is there: one of two reasons."""
+    matches = found.get("strength", {})
+    strongest = list(matches.values())[-1] if matches else None
+    blunders, gap_left = found["fresh"]["blunders"], found["fresh"]["kl"]
+    wins = strongest is not None and strongest["interval"][0] > 0.5
+    facts = f"gap {gap_left:.3f} nats, {blunders:.1%} of the network's own moves are blunders"
+    if strongest is not None:
+        low, high = strongest["elo_interval"]
+        facts += f", Amplify(A) is {strongest['elo']:+.0f} Elo ({low:+.0f} to {high:+.0f}) over A"
+    if wins or blunders:
+        return (
+            "fixed point: the network cannot hold what the search finds; a larger network, a lower "
+            f"rate or a larger replay may ({facts})"
+        )
+    return (
+        f"fixed point: search adds nothing more; more than {simulations} simulations may ({facts})"
+    )
+
+
+def _point(step: int, found: dict[str, Any]) -> Point:
+    fresh, probe = found["fresh"], found["probe"]
+    return Point(step, fresh["kl"], probe["kl"], fresh["blunders"])
+
+
+def _result(match: MatchResult) -> dict[str, Any]:
+    return {
+        "games": match.games,
+        "score": match.score,
+        "interval": list(match.interval),
+        "elo": match.elo,
+        "elo_interval": list(match.elo_interval),
+    }
