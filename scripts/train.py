@@ -38,6 +38,7 @@ class Args:
     Examples:
       selfplay train --game tic_tac_toe
       selfplay train --game connect_four --run-dir runs/c4 --minutes 6
+      selfplay train --game tic_tac_toe --until-fixed-point
       selfplay train --game my_pkg.my_game:MyGame:size=5 --preset quick --minutes 10
       selfplay train --run-dir runs/c4 --minutes 12      # go on for another 6 minutes
       selfplay train --game go:size=9 --preset gpu --dry-run
@@ -68,6 +69,8 @@ def defaults(argv: list[str]) -> Args:
     parser.add_argument("--game", default="")
     parser.add_argument("--iterations")
     parser.add_argument("--minutes")
+    for flag in ("--until-fixed-point", "--until_fixed_point"):
+        parser.add_argument(flag, dest="until_fixed_point", action="store_true")
     try:
         given, _ = parser.parse_known_args(argv)
     except argparse.ArgumentError:  # the real parser says it better
@@ -80,7 +83,7 @@ def defaults(argv: list[str]) -> Args:
     config = config_module.preset(preset, game)
     if old:
         config = dataclasses.replace(config, network=old.network)
-    if given.iterations and not given.minutes:
+    if (given.iterations or given.until_fixed_point) and not given.minutes:
         config = dataclasses.replace(config, minutes=0.0)
     return Args(config)
 
@@ -128,7 +131,11 @@ def run(args: Args) -> int:
     if finished:
         by_iterations = config.iterations and last.get("iteration") == config.iterations
         limit = "--iterations" if by_iterations else "--minutes"
-        say(f"done: {folder.path} reached its limit at step {step}; raise {limit} to go on")
+        reached = last.get("fixed_point", {}).get("verdict")
+        if reached:
+            say(f"done: {folder.path} at step {step}: {reached}")
+        else:
+            say(f"done: {folder.path} reached its limit at step {step}; raise {limit} to go on")
     else:
         say(
             f"interrupted: {folder.path} is saved at step {step}; "
@@ -136,7 +143,9 @@ def run(args: Args) -> int:
         )
     if args.json:
         counts = {name: last.get(name) for name in ("iteration", "step", "games", "seconds")}
-        print_json({"run_dir": str(folder.path), "finished": finished, **counts})
+        verdict = last.get("fixed_point", {}).get("verdict")
+        ends = {"finished": finished, "fixed_point": verdict}
+        print_json({"run_dir": str(folder.path), **ends, **counts})
     return 0 if finished else INTERRUPTED
 
 
@@ -272,11 +281,11 @@ def describe_evaluation(line: dict[str, Any]) -> str:
             f"{name}: raw {rate['raw']:.1%}, search {rate['search']:.1%}"
             for name, rate in line["perfect"].items()
         ]
-        return f"{head} mistakes on {'; '.join(rates)}{_describe_rating(line)}"
+        return f"{head} mistakes on {'; '.join(rates)}{_describe_rating(line)}{_describe_gap(line)}"
     result = line["random"]
     low, high = result["interval"]
     score = f"score against random {result['score']:.3f} [{low:.3f}, {high:.3f}]"
-    return f"{head} {score}{_describe_rating(line)}"
+    return f"{head} {score}{_describe_rating(line)}{_describe_gap(line)}"
 
 
 def _describe_rating(line: dict[str, Any]) -> str:
@@ -284,6 +293,13 @@ def _describe_rating(line: dict[str, Any]) -> str:
         return ""
     low, high = line["ladder"]["interval"]
     return f"; Elo above random {line['ladder']['elo']:+.0f} [{low:+.0f}, {high:+.0f}]"
+
+
+def _describe_gap(line: dict[str, Any]) -> str:
+    if "fixed_point" not in line:
+        return ""
+    found = line["fixed_point"]["fresh"]
+    return f"; gap {found['kl']:.3f} nats, search changes {found['changed']:.1%} of moves"
 
 
 def _describe_gate(line: dict[str, Any]) -> str:

@@ -94,7 +94,7 @@ def test_retention_keeps_the_first_the_best_and_the_newest_two(tmp_path):
     store = CheckpointStore(tmp_path)
     for step in (0, 10, 20, 30, 40, 50):
         if step == 20:
-            store.best = 20
+            store.wanted = {20}
         save(store, made(step))
     assert store.steps() == [0, 20, 40, 50]
 

@@ -96,7 +96,7 @@ class CheckpointStore:
         self.folder = run_folder.absolute() / "checkpoints"
         self.replay_folder = run_folder.absolute() / "replay"
         self.config = config or CheckpointConfig()
-        self.best: int | None = None  # a step that retention must keep
+        self.wanted: set[int] = set()  # steps that retention must keep
         self.sync_logs: Callable[[], None] = lambda: None  # called before a save counts
         self._chunk_hashes: dict[str, str] = {}
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
@@ -203,7 +203,7 @@ class CheckpointStore:
     def _apply_retention(self) -> None:
         steps = self.steps()
         newest = steps[-self.config.keep_newest :]
-        kept = {0, self.best, *newest}
+        kept = {0, *self.wanted, *newest}
         if self.config.keep_every:
             marks = {step // self.config.keep_every: step for step in reversed(steps)}
             kept |= set(marks.values())

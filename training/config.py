@@ -36,6 +36,13 @@ class EvaluationConfig:
     rating with interval; 0: none."""
     gate_games: int = 400
     """With --gate: games between new weights and those that play. AlphaGo Zero: 400."""
+    gap_positions: int = 256
+    """Positions of each of two sets on which the gap between the network and its search is
+    measured (docs/ida.md); 0: it is not."""
+    strength_games: int = 32
+    """Games of each match of search against network alone; 0: none."""
+    strength_every: int = 4
+    """Evaluations between such matches; the run's last evaluation has them too."""
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
@@ -50,6 +57,14 @@ class EvaluationConfig:
             found.append(f"evaluation.ladder_games must be at least 0, got {self.ladder_games}")
         if self.gate_games < 2 or self.gate_games % 2:
             found.append(f"evaluation.gate_games must be even, above 0, got {self.gate_games}")
+        if self.gap_positions < 0:
+            found.append(f"evaluation.gap_positions must be at least 0, got {self.gap_positions}")
+        if self.strength_games < 0 or self.strength_games % 2:
+            found.append(
+                f"evaluation.strength_games must be even, at least 0, got {self.strength_games}"
+            )
+        if self.strength_every < 1:
+            found.append(f"evaluation.strength_every must be at least 1, got {self.strength_every}")
         return found
 
 
@@ -72,6 +87,8 @@ class RunConfig:
     """Self-play takes new weights only if they score at least this much against those that play,
     tried every evaluation.every iterations; 0: it always takes the newest. AlphaGo Zero: 0.55;
     AlphaZero: none."""
+    until_fixed_point: bool = False
+    """Stop when search no longer changes the network more than before: see docs/ida.md."""
     tensorboard: bool = False
     """Also write TensorBoard files (pip install tensorboardX)."""
     amplify: str = "search"
@@ -91,6 +108,10 @@ class RunConfig:
     def problems(self) -> list[str]:
         """Returns what is wrong, a sentence each, over all parts."""
         found = [] if self.minutes >= 0 else [f"minutes must be at least 0, got {self.minutes}"]
+        if self.until_fixed_point and not (self.evaluation.every and self.evaluation.gap_positions):
+            found.append(
+                "until_fixed_point needs evaluation.every and evaluation.gap_positions above 0"
+            )
         if self.iterations < 0:
             found.append(f"iterations must be at least 0, got {self.iterations}")
         if self.seed < 0:

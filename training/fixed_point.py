@@ -9,11 +9,13 @@ its three thirds differ by no more than noise. A plateau at a high learning rate
 rate's noise, so at the first one the rate is brought down; a plateau at the low rate is the end.
 """
 
+import functools
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 
+from selfplay import devices
 from selfplay.amplify import Amplifier
 from selfplay.arena import MatchResult, play_match
 from selfplay.players import Player, policy_player, random_player
@@ -50,12 +52,13 @@ class Gauge:
     def __init__(self, run: "Run") -> None:
         self.run = run
         self.amplifier: Amplifier = load_amplifier(run.config, run.game, noise=False)
-        settings = run.config.evaluation
-        act = random_player(run.game).act
-        seed = np.random.SeedSequence([run.config.seed, PROBE])
-        self.probe: Positions = gap.reach(
-            run.game, act, (), seed, settings.gap_positions, only_own=False
-        )
+
+    @functools.cached_property
+    def probe(self) -> Positions:
+        """The positions that are the same for the whole run."""
+        act, count = random_player(self.run.game).act, self.run.config.evaluation.gap_positions
+        seed = np.random.SeedSequence([self.run.config.seed, PROBE])
+        return gap.reach(self.run.game, act, (), seed, count, only_own=False)
 
     def measure(self, variables: Any, last: bool) -> dict[str, Any]:
         """Returns what metrics.jsonl holds of one evaluation of A, folded `variables`.
@@ -133,7 +136,7 @@ class Gauge:
         before = run.progress.strength_step
         if before in run.store.steps() and before != run.progress.step:
             run.store.wait()
-            old = run.folded_params(*load_weights(run.folder, before, run.network))
+            old = devices.replicate(run.fold(*load_weights(run.folder, before, run.network)))
             against = match(network_only, self.amplifier.as_player(run.game, old))
             found["distilled"] = {"amplified_step": before, **_result(against)}
         return found
@@ -177,9 +180,7 @@ def _is_flat(history: list[Point]) -> bool:
     if len(history) < WINDOW:
         return False
     window = history[-WINDOW:]
-    return all(
-        is_flat([getattr(point, name) for point in window]) for name in ("fresh", "probe")
-    )
+    return all(is_flat([getattr(point, name) for point in window]) for name in ("fresh", "probe"))
 
 
 def is_flat(series: list[float]) -> bool:

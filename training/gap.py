@@ -7,6 +7,7 @@ for the whole run.
 """
 
 import functools
+import itertools
 import time
 from typing import Any, NamedTuple
 
@@ -123,7 +124,7 @@ def summary(moved: Moved, ply: np.ndarray) -> dict[str, Any]:
     """Returns the gap as metrics.jsonl holds it: means, and those of parts of the game."""
     edges = np.linspace(0, ply.max() + 1, PARTS + 1).astype(int)
     parts = []
-    for first, end in zip(edges[:-1], edges[1:], strict=True):
+    for first, end in itertools.pairwise(edges):
         inside = (ply >= first) & (ply < end)
         if inside.any():
             kl = float(moved.kl[inside].mean())

@@ -26,6 +26,9 @@ class Progress:
     best_step: int = 0
     best_loss: float | None = None
     rollbacks: int = 0  # each has lowered the learning rate
+    evaluations: int = 0
+    strength_step: int = 0  # of the weights whose strength was last measured by matches
+    fixed_point: str = ""  # why the run ended there
 
     @classmethod
     def of(cls, counters: dict[str, Any]) -> "Progress":
@@ -35,7 +38,7 @@ class Progress:
           CheckpointError: a counter is no number.
         """
         names = {field.name for field in dataclasses.fields(cls)} & counters.keys()
-        for name in names - {"trained_from", "best_loss"}:
+        for name in names - {"trained_from", "best_loss", "fixed_point"}:
             if type(counters[name]) not in (int, float):
                 raise CheckpointError(f"the checkpoint's {name} is {counters[name]!r}, no number")
         return cls(**{name: counters[name] for name in names})
@@ -59,7 +62,7 @@ class Progress:
 
 def first_horizon(config: RunConfig) -> float:
     """Returns the steps after which a new run's rate has fallen; 0 if its speed will tell."""
-    if config.learner.horizon_steps or not config.iterations:
+    if config.learner.horizon_steps or config.until_fixed_point or not config.iterations:
         return config.learner.horizon_steps
     rows = config.iterations * config.self_play.batch * config.self_play.plies_per_call
     return rows * config.replay.reuse / config.learner.batch

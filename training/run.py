@@ -20,7 +20,7 @@ from games.game import Game
 from selfplay import devices, self_play
 from selfplay.record import FinishedGame, Recorder, Sample
 from selfplay.records import GameRecord, to_lines
-from training import gate, guard, ladder, learner, losses, recovery, snapshot
+from training import fixed_point, gate, guard, ladder, learner, losses, recovery, snapshot
 from training.checkpoint import Checkpoint, CheckpointStore, NonFiniteError, recover
 from training.config import RunConfig
 from training.evaluation import evaluate_run
@@ -89,6 +89,7 @@ class Run:
         self.started = time.monotonic()
         self.pending_metrics: dict[str, Any] | None = None
         self.state: TrainState | None = None  # the newest one, for inspection
+        self.gauge = fixed_point.Gauge(self) if config.evaluation.gap_positions else None
 
     def make_train_step(self) -> None:
         """Makes the training step, at the rate that the rollbacks so far have left."""
@@ -113,7 +114,7 @@ class Run:
         by_iterations = limits.iterations and progress.iteration >= limits.iterations
         needed = progress.iteration_seconds + progress.evaluation_seconds
         by_time = limits.minutes and self.seconds() + needed >= 60 * limits.minutes
-        return bool(by_iterations or by_time)
+        return bool(by_iterations or by_time or progress.fixed_point)
 
     def folded(self, weights: Weights) -> Any:
         """Returns weights as self-play and evaluation run them, on every device."""
@@ -175,21 +176,26 @@ class Run:
         return bool(every) and (ended or self.progress.iteration % every == 0)
 
     @_station
-    def evaluate(self, state: TrainState) -> bool:
-        """Measures the averaged weights; returns whether they are the best so far."""
+    def evaluate(self, state: TrainState, ended: bool) -> bool:
+        """Measures the averaged weights; returns whether they must be saved: as the best so far, or
+        as those whose search the next network without one will meet."""
         began = time.monotonic()
+        self.progress.evaluations += 1
+        strength_step = self.progress.strength_step
         variables = self.folded(_averages(state, self.progress.step))
         result = evaluate_run(self.config, self.game, self.network, variables, self.config.seed)
         if self.config.evaluation.ladder_games:
             known = self.folder, self.config, self.game, self.network
             result["ladder"] = ladder.rate(*known, variables, self.progress.step)
+        if self.gauge is not None:
+            result["fixed_point"] = self.gauge.measure(variables, ended)
         self.progress.evaluation_seconds = time.monotonic() - began
         self._emit({"kind": "evaluation", **self._where(), **result})
         best = self.progress.best_loss
         is_best = best is None or result["loss"] < best
         if is_best:
             self.progress.best_loss, self.progress.best_step = result["loss"], self.progress.step
-        return is_best
+        return is_best or self.progress.strength_step != strength_step
 
     @_station
     def save(self, state: TrainState, call: Call) -> None:
@@ -208,7 +214,7 @@ class Run:
         held = Snapshot(
             state, acting, call.before, self.recorder.pending, counters, self.pending_metrics
         )
-        self.store.best = self.progress.best_step
+        self.store.wanted = {self.progress.best_step, self.progress.strength_step}
         packed = snapshot.pack(held, self.progress.step, self.folder.log_sizes())
         self.store.save(packed, first_row, rows)
 
@@ -386,12 +392,14 @@ def _train(
         state, losses = run.distil(state)
         call = following
         run.progress.iteration += 1
-        run.progress.fix_horizon(run.seconds(), 60 * config.minutes)
+        if not config.until_fixed_point:  # which lowers the rate itself
+            run.progress.fix_horizon(run.seconds(), 60 * config.minutes)
         run.report(monitors, losses)
         run.progress.iteration_seconds = time.monotonic() - began
         ended = run.finished()
-        is_best = run.evaluation_due(ended) and run.evaluate(state)
-        if is_best or time.monotonic() - saved_at >= config.checkpoint.every_seconds:
+        save = run.evaluation_due(ended) and run.evaluate(state, ended)
+        ended = ended or run.finished()
+        if save or time.monotonic() - saved_at >= config.checkpoint.every_seconds:
             run.save(state, call)
             saved_at = time.monotonic()
     run.flush_metrics()
