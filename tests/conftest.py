@@ -41,7 +41,9 @@ def tiny_config():
         self_play=SelfPlayConfig(batch=16, plies_per_call=6, random_opening_plies=2),
         replay=ReplayConfig(capacity=300, min_rows=40, reuse=2.0),
         learner=LearnerConfig(batch=32),
-        evaluation=EvaluationConfig(every=2, simulations=4, positions=64, games=16),
+        evaluation=EvaluationConfig(
+            every=2, simulations=4, positions=64, games=16, gap_positions=0
+        ),
     )
 
 

@@ -44,7 +44,8 @@ def everything(path):
     clock = ("seconds", "trained_from", "iteration_seconds", "evaluation_seconds")
     counters = {k: v for k, v in saved.counters.items() if k not in clock}
     lines = [
-        {k: v for k, v in line.items() if k != "seconds"} for line in RunFolder(path).read_metrics()
+        {k: v for k, v in line.items() if not k.startswith("seconds")}
+        for line in RunFolder(path).read_metrics()
     ]
     chunks = [
         column for file in sorted((path / "replay").iterdir()) for column in np.load(file).items()

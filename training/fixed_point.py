@@ -61,7 +61,7 @@ class Gauge:
         return gap.reach(self.run.game, act, (), seed, count, only_own=False)
 
     def measure(self, variables: Any, last: bool) -> dict[str, Any]:
-        """Returns what metrics.jsonl holds of one evaluation of A, folded `variables`.
+        """Returns entries for metrics.jsonl about A, folded `variables`.
 
         Args:
           last: whether the run ends here.
@@ -81,8 +81,6 @@ class Gauge:
             moved, seconds["amplified"] = gap.measure(amplified, where, key)
             _, seconds["policy"] = gap.measure(network_only, where, key)
             found[name] = gap.summary(moved, where.ply)
-        count = len(self.probe.ply)
-        found["seconds_per_move"] = {name: spent / count for name, spent in seconds.items()}
         found["stage"] = stage([*self._history(), _point(run.progress.step, found)], self._lowered)
         if run.config.until_fixed_point:
             self._act_on(found)
@@ -92,7 +90,9 @@ class Gauge:
             run.progress.strength_step = run.progress.step
         if run.progress.fixed_point:
             run.progress.fixed_point = found["verdict"] = verdict(found, settings.simulations)
-        return found
+        count = len(self.probe.ply)
+        per_move = {name: spent / count for name, spent in seconds.items()}
+        return {"fixed_point": found, "seconds_per_move": per_move}
 
     @property
     def _lowered(self) -> float:

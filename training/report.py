@@ -85,6 +85,26 @@ PANELS = (
     ),
 )
 
+# Name, title, axis, curves, meaning.
+FIXED_POINT = (
+    (
+        "gap",
+        "Amplification gap, measured",
+        "mean KL(search || network), nats",
+        ("fresh", "probe"),
+        "Without noise, on positions from the network's own games (fresh) and on the same random "
+        "ones throughout (probe). At the fixed point it is 0: search changes nothing.",
+    ),
+    (
+        "strength",
+        "What search adds, and what distillation keeps",
+        "Elo over the network without search",
+        ("amplified", "distilled"),
+        "amplified: the same weights with search. distilled: the network without search against "
+        "the search with the weights measured before; above 0 it has learned all that it did.",
+    ),
+)
+
 
 def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Path:
     """Writes a PNG for each panel and a self-contained index.html; returns the page's path.
@@ -107,6 +127,10 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
         )
     )
     sections.append(_mistakes_section(out, runs))
+    for name, title, axis, names, meaning in FIXED_POINT:
+        curves = [fixed_point_series(*item, entry) for item in runs.items() for entry in names]
+        measured = [curve for curve in curves if curve.values]
+        sections.append(_section(out, name, title, axis, measured, meaning))
     for panel in PANELS:
         series = [
             curve
@@ -170,6 +194,27 @@ def evaluation_series(run: str, lines: Lines) -> list[Series]:
             series.low.append(low)  # type: ignore[union-attr]
             series.high.append(high)  # type: ignore[union-attr]
     return list(found.values())
+
+
+def fixed_point_series(run: str, lines: Lines, entry: str) -> Series:
+    """Returns a curve of the evaluations' `fixed_point`, of those that have the entry."""
+    found = Series(f"{run} {entry}", [], [], [], [])
+    for line in lines:
+        measured = line.get("fixed_point", {})
+        if entry in ("fresh", "probe") and entry in measured:
+            value = low = high = measured[entry]["kl"]
+        elif entry == "amplified" and "strength" in measured:
+            strongest = list(measured["strength"].values())[-1]
+            value, (low, high) = strongest["elo"], strongest["elo_interval"]
+        elif entry == "distilled" and "distilled" in measured:
+            value, (low, high) = measured["distilled"]["elo"], measured["distilled"]["elo_interval"]
+        else:
+            continue
+        found.minutes.append(line["seconds"] / 60)
+        found.values.append(value)
+        found.low.append(low)  # type: ignore[union-attr]
+        found.high.append(high)  # type: ignore[union-attr]
+    return found
 
 
 def mistake_series(run: str, lines: Lines) -> list[Series]:

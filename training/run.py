@@ -188,7 +188,7 @@ class Run:
             known = self.folder, self.config, self.game, self.network
             result["ladder"] = ladder.rate(*known, variables, self.progress.step)
         if self.gauge is not None:
-            result["fixed_point"] = self.gauge.measure(variables, ended)
+            result |= self.gauge.measure(variables, ended)
         self.progress.evaluation_seconds = time.monotonic() - began
         self._emit({"kind": "evaluation", **self._where(), **result})
         best = self.progress.best_loss
