@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from training.run_folder import RunFolder
 
 Lines = list[dict[str, Any]]
+DISTILLED = "What distillation loses"
 SMOOTHING = 40  # a curve shows means over this share of a run: 1 / 40
 
 
@@ -139,6 +140,7 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
             if (curve := iteration_series(name, lines, entry, len(runs) > 1)) is not None
         ]
         sections.append(_section(out, panel.name, panel.title, panel.axis, series, panel.meaning))
+    sections.append(_distilled_section(out, folders))
     page = out / "index.html"
     partial = page.with_suffix(".partial")
     partial.write_text(_page(folders, runs, sections))
@@ -243,6 +245,43 @@ def _mistakes_section(out: pathlib.Path, runs: dict[str, Lines]) -> str:
     )
     return _section(
         out, "mistakes", "Mistakes by ply", "mistake rate", series, meaning, across="ply"
+    )
+
+
+def distilled_series(run: str, folder: RunFolder) -> list[Series]:
+    """Returns what `selfplay distilled` has measured; the x axis is the training step."""
+    file = folder.report / "distilled.json"
+    if not file.exists():
+        return []
+    found: dict[str, Series] = {}
+    for row in json.loads(file.read_text())["checkpoints"]:
+        for name in row.keys() - {"step", "decided"}:
+            of = row[name]
+            series = found.setdefault(name, Series(f"{run} {name}", [], [], [], []))
+            series.minutes.append(row["step"])
+            series.values.append(of["regret"])
+            series.low.append(of["regret"] - of["regret_error"])  # type: ignore[union-attr]
+            series.high.append(of["regret"] + of["regret_error"])  # type: ignore[union-attr]
+    return [found[name] for name in sorted(found)]
+
+
+def plot_distilled(folder: RunFolder) -> None:
+    """Writes the plot of what `selfplay distilled` has measured."""
+    series = distilled_series(str(folder.path), folder)
+    picture = plot(DISTILLED, "mean loss of value", series, "training step")
+    (folder.report / "distilled.png").write_bytes(picture)
+
+
+def _distilled_section(out: pathlib.Path, folders: Sequence[RunFolder]) -> str:
+    series = [c for folder in folders for c in distilled_series(str(folder.path), folder)]
+    if not series:
+        return ""
+    meaning = (
+        "By how much the network's best move is worse, as Amplify(A) sees it: on positions that it "
+        "was trained on, near them, in random games, and where it loses most."
+    )
+    return _section(
+        out, "distilled", DISTILLED, "mean loss of value", series, meaning, "training step"
     )
 
 
