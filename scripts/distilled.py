@@ -7,7 +7,7 @@ from typing import Any
 from scripts.console import Positional, announce_devices, print_json, progress, say
 from training import durable
 from training.distilled import SETS, audit
-from training.report import plot_distilled
+from training.report import distilled_section
 from training.run_folder import RunFolder
 
 FEW = 3  # checkpoints; with fewer, growth over a run is hardly seen
@@ -68,7 +68,7 @@ def run(args: Args) -> int:
         json.dumps({"game": folder.read_config().game, "moves": m}) + "\n" for m in worst
     )
     durable.write_whole(folder.report / "worst.jsonl", lines.encode())
-    plot_distilled(folder)
+    distilled_section(folder.report, [folder])
     _advise(found)
     if args.json:
         print_json(found)

@@ -212,6 +212,7 @@ def follows(alone: Player, decided: decisions.Scan) -> dict[str, Any]:
     `follows` is the share of decisions in which no move weighs more than A's best; `kl` the mean
     of KL(decision || A), nats.
     """
+    assert decided.states is not None  # there are decisions
     found = jax.device_get(alone(decided.states, jax.random.key(0)))
     weights = np.zeros(found.prior.shape)
     for row, decision in zip(weights, decided.decisions, strict=True):

@@ -140,7 +140,7 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
             if (curve := iteration_series(name, lines, entry, len(runs) > 1)) is not None
         ]
         sections.append(_section(out, panel.name, panel.title, panel.axis, series, panel.meaning))
-    sections.append(_distilled_section(out, folders))
+    sections.append(distilled_section(out, folders))
     page = out / "index.html"
     partial = page.with_suffix(".partial")
     partial.write_text(_page(folders, runs, sections))
@@ -248,32 +248,23 @@ def _mistakes_section(out: pathlib.Path, runs: dict[str, Lines]) -> str:
     )
 
 
-def distilled_series(run: str, folder: RunFolder) -> list[Series]:
+def distilled_series(folder: RunFolder) -> list[Series]:
     """Returns what `selfplay distilled` has measured; the x axis is the training step."""
     file = folder.report / "distilled.json"
-    if not file.exists():
-        return []
-    found: dict[str, Series] = {}
-    for row in json.loads(file.read_text())["checkpoints"]:
-        for name in row.keys() - {"step", "decided"}:
-            of = row[name]
-            series = found.setdefault(name, Series(f"{run} {name}", [], [], [], []))
-            series.minutes.append(row["step"])
-            series.values.append(of["regret"])
-            series.low.append(of["regret"] - of["regret_error"])  # type: ignore[union-attr]
-            series.high.append(of["regret"] + of["regret_error"])  # type: ignore[union-attr]
-    return [found[name] for name in sorted(found)]
+    rows = json.loads(file.read_text())["checkpoints"] if file.exists() else []
+    found = []
+    for name in sorted({name for row in rows for name in row} - {"step", "decided"}):
+        of = [row[name] | {"step": row["step"]} for row in rows if name in row]
+        means = [(mean["regret"], mean["regret_error"]) for mean in of]
+        low, high = [mean - error for mean, error in means], [sum(mean) for mean in means]
+        steps, values = [float(mean["step"]) for mean in of], [mean for mean, _ in means]
+        found.append(Series(f"{folder.path} {name}", steps, values, low, high))
+    return found
 
 
-def plot_distilled(folder: RunFolder) -> None:
-    """Writes the plot of what `selfplay distilled` has measured."""
-    series = distilled_series(str(folder.path), folder)
-    picture = plot(DISTILLED, "mean loss of value", series, "training step")
-    (folder.report / "distilled.png").write_bytes(picture)
-
-
-def _distilled_section(out: pathlib.Path, folders: Sequence[RunFolder]) -> str:
-    series = [c for folder in folders for c in distilled_series(str(folder.path), folder)]
+def distilled_section(out: pathlib.Path, folders: Sequence[RunFolder]) -> str:
+    """Writes the plot of what `selfplay distilled` has measured; returns its part of the page."""
+    series = [c for folder in folders for c in distilled_series(folder)]
     if not series:
         return ""
     meaning = (
