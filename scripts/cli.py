@@ -13,7 +13,9 @@ import sys
 COMMANDS = {
     "train": "train a network by self-play, or go on with a run",
     "imitate": "start a run by imitating an expert's recorded games",
+    "oversee": "decide positions yourself, or by a program, for a run to learn from",
     "evaluate": "measure a run against random, its past, or perfect play",
+    "distilled": "does a network keep what its overseer taught it?",
     "arena": "play matches between players",
     "ladder": "rate checkpoints and other players by games between all of them",
     "gtp": "be a GTP engine, for front ends of Go",

@@ -19,7 +19,7 @@ from scripts.console import (
     progress,
     say,
 )
-from training import checkpoint_steps, losses, preflight
+from training import checkpoint_steps, losses, oversight, preflight
 from training import config as config_module
 from training.config import RunConfig
 from training.players import load_amplifier
@@ -96,6 +96,7 @@ def run(args: Args) -> int:
     game = games.load(config.game)
     load_amplifier(config, game)
     losses.load(config.distil)
+    oversight.load(config.overseer, config.game, game)
     folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
     announce_devices()
     if not folder.exists():

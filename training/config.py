@@ -11,12 +11,17 @@ from training import losses
 from training.checkpoint import CheckpointConfig
 from training.learner import LearnerConfig
 from training.network import NetworkConfig
+from training.oversight import OverseerConfig
 from training.replay import ReplayConfig
 
 Preset = Literal["quick", "gpu"]
 # Fields that a resumed run may change: they do not change what is computed.
 FREE = ("minutes", "iterations", "checkpoint", "tensorboard")
-FREE_FIELDS = ("learner.on_nan", "learner.rollback_rate")  # they matter from the next NaN on
+FREE_FIELDS = (
+    "learner.on_nan",  # these two matter from the next NaN on
+    "learner.rollback_rate",
+    "overseer.decisions",  # what is in the file is compared with what the checkpoint notes
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +107,7 @@ class RunConfig:
     self_play: SelfPlayConfig = SelfPlayConfig()
     replay: ReplayConfig = ReplayConfig()
     learner: LearnerConfig = LearnerConfig()
+    overseer: OverseerConfig = OverseerConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
 
@@ -121,6 +127,11 @@ class RunConfig:
             found.append(f"gate must be 0 (off) or from 0.5 to 1, got {self.gate}")
         if self.gate and not self.evaluation.every:
             found.append("gate needs evaluation.every above 0: that is how often it is tried")
+        if self.overseer.decisions and self.distil in losses.OF_GAMES:
+            found.append(
+                f"distil {self.distil!r} learns from values or results of games, and "
+                "overseer.decisions have none: imitation or cloning do"
+            )
         for field in dataclasses.fields(self):
             part = getattr(self, field.name)
             if dataclasses.is_dataclass(part):

@@ -107,6 +107,7 @@ LOSSES: dict[str, Loss] = {
     "action_values": action_values,
     "reinforce": reinforce,
 }
+OF_GAMES = ("action_values", "reinforce")  # they need more than what to do in a position
 
 
 def problems(spec: str) -> list[str]:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from training.run_folder import RunFolder
 
 Lines = list[dict[str, Any]]
+DISTILLED = "What distillation loses"
 SMOOTHING = 40  # a curve shows means over this share of a run: 1 / 40
 
 
@@ -139,6 +140,7 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
             if (curve := iteration_series(name, lines, entry, len(runs) > 1)) is not None
         ]
         sections.append(_section(out, panel.name, panel.title, panel.axis, series, panel.meaning))
+    sections.append(distilled_section(out, folders))
     page = out / "index.html"
     partial = page.with_suffix(".partial")
     partial.write_text(_page(folders, runs, sections))
@@ -243,6 +245,34 @@ def _mistakes_section(out: pathlib.Path, runs: dict[str, Lines]) -> str:
     )
     return _section(
         out, "mistakes", "Mistakes by ply", "mistake rate", series, meaning, across="ply"
+    )
+
+
+def distilled_series(folder: RunFolder) -> list[Series]:
+    """Returns what `selfplay distilled` has measured; the x axis is the training step."""
+    file = folder.report / "distilled.json"
+    rows = json.loads(file.read_text())["checkpoints"] if file.exists() else []
+    found = []
+    for name in sorted({name for row in rows for name in row} - {"step", "decided"}):
+        of = [row[name] | {"step": row["step"]} for row in rows if name in row]
+        means = [(mean["regret"], mean["regret_error"]) for mean in of]
+        low, high = [mean - error for mean, error in means], [sum(mean) for mean in means]
+        steps, values = [float(mean["step"]) for mean in of], [mean for mean, _ in means]
+        found.append(Series(f"{folder.path} {name}", steps, values, low, high))
+    return found
+
+
+def distilled_section(out: pathlib.Path, folders: Sequence[RunFolder]) -> str:
+    """Writes the plot of what `selfplay distilled` has measured; returns its part of the page."""
+    series = [c for folder in folders for c in distilled_series(folder)]
+    if not series:
+        return ""
+    meaning = (
+        "By how much the network's best move is worse, as Amplify(A) sees it: on positions that it "
+        "was trained on, near them, in random games, and where it loses most."
+    )
+    return _section(
+        out, "distilled", DISTILLED, "mean loss of value", series, meaning, "training step"
     )
 
 

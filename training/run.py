@@ -20,7 +20,17 @@ from games.game import Game
 from selfplay import devices, self_play
 from selfplay.record import FinishedGame, Recorder, Sample
 from selfplay.records import GameRecord, to_lines
-from training import fixed_point, gate, guard, ladder, learner, losses, recovery, snapshot
+from training import (
+    fixed_point,
+    gate,
+    guard,
+    ladder,
+    learner,
+    losses,
+    oversight,
+    recovery,
+    snapshot,
+)
 from training.checkpoint import Checkpoint, CheckpointStore, NonFiniteError, recover
 from training.config import RunConfig
 from training.evaluation import evaluate_run
@@ -35,6 +45,7 @@ from training.snapshot import Snapshot
 
 # What randomness is for: every key is fold_in(fold_in(key(seed), purpose), i).
 INIT, OPEN, PLAY, SAMPLE, EVALUATE = range(5)
+SHOWN_PROBLEMS = 20
 NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
 
 Watch = Callable[[dict[str, Any]], None]
@@ -73,6 +84,7 @@ class Run:
         self.game: Game[Any] = games.load(config.game)
         self.network: Network = network_of(config, self.game)
         self.amplifier = load_amplifier(config, self.game)
+        self.lessons = oversight.load(config.overseer, config.game, self.game)
         self.play = self_play.make_amplified_play(self.game, self.amplifier, config.self_play)
         self.fold = jax.jit(self.network.fold)
         self.symmetries = len(self.game.symmetries())
@@ -161,14 +173,23 @@ class Run:
         horizon = jnp.float32(self.progress.horizon or NO_HORIZON)
         metrics = []
         for _ in range(due):
-            rng = np.random.default_rng([self.config.seed, SAMPLE, self.progress.step])
-            rows = self.replay.sample(rng, batch)
-            part = minibatch(rows, rng.integers(0, self.symmetries, batch, np.int32))
+            part = minibatch(*self.draw(self.progress.step))
             state, measured = self.train_step(state, part, horizon)
             metrics.append(measured)
             self.progress.step += 1
         self.state = state
         return state, metrics
+
+    def draw(self, step: int, total: int | None = None) -> tuple[Sample, np.ndarray]:
+        """Returns the rows of a training step, and the symmetry that each is shown through.
+
+        Args:
+          total: draw as when the replay held so many rows.
+        """
+        rng = np.random.default_rng([self.config.seed, SAMPLE, step])
+        rows = self.replay.sample(rng, self.config.learner.batch, total)
+        symmetry = rng.integers(0, self.symmetries, len(rows.ply), np.int32)
+        return oversight.mix(self.lessons, self.config.overseer, rows, symmetry, rng)
 
     def evaluation_due(self, ended: bool) -> bool:
         """Whether the run measures itself after this iteration."""
@@ -209,6 +230,7 @@ class Run:
             if self.config.replay.keep == "all"
             else max(0, self.replay.total - self.config.replay.capacity),
             "acting_step": call.acting.step,
+            **oversight.counters(self.lessons),
         }
         acting = (call.acting.params, call.acting.batch_stats)
         held = Snapshot(
@@ -245,6 +267,8 @@ class Run:
         """Returns the state of a checkpoint and repeats the call that was in flight."""
         counters = saved.counters
         rows, acting_step = counters["rows"], counters["acting_step"]
+        if changed := oversight.changes(self.lessons, counters):
+            self.tell(changed)
         for notice in self.folder.discard_after(
             self.progress.iteration,
             counters["replay_oldest_kept"],
@@ -292,8 +316,7 @@ class Run:
     def blame(self, step: int, total: int) -> NonFiniteError:
         """Writes the minibatch of a training step, drawn from `total` rows, for inspection."""
         path = self.folder.path / f"nan-{step}.npz"
-        rng = np.random.default_rng([self.config.seed, SAMPLE, step])
-        rows = self.replay.sample(rng, self.config.learner.batch, total)
+        rows, _ = self.draw(step, total)
         guard.write_batch(path, rows, self.state)
         return NonFiniteError(f"NaN or infinity at training step {step}, see {path}")
 
@@ -377,6 +400,8 @@ def _train(
             return True
     run.progress.rollbacks = max(run.progress.rollbacks, rollbacks)
     run.make_train_step()
+    for problem in run.lessons.problems[:SHOWN_PROBLEMS]:
+        run.tell(f"decision left out: {problem}")
     if saved is not None:
         state, call = run.resume(saved)
     else:

@@ -1,0 +1,122 @@
+"""`selfplay distilled`."""
+
+import dataclasses
+import json
+from typing import Any
+
+from scripts.console import Positional, announce_devices, print_json, progress, say
+from training import durable
+from training.distilled import SETS, audit
+from training.report import distilled_section
+from training.run_folder import RunFolder
+
+FEW = 3  # checkpoints; with fewer, growth over a run is hardly seen
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Does distillation keep what it should? Where a run's network disagrees with its overseer.
+
+    The overseer is Amplify(A), as the run's settings say, without noise. Its disagreement with the
+    network A is measured for checkpoints of the run, on four sets of positions: those that A was
+    trained on (of recorded games whose rows are still in replay/), near them (one random move off),
+    far from them (random games), and the worst: where a search from random positions finds that A's
+    best move loses most, as the overseer sees it. Writes a table, report/distilled.json, a plot for
+    `selfplay report`, and the newest checkpoint's worst positions, which can be overseen.
+
+    Examples:
+      selfplay distilled runs/c4
+      selfplay distilled runs/c4 --checkpoints 3 --positions 512 --json
+      selfplay oversee runs/c4 --positions runs/c4/report/worst.jsonl
+    """
+
+    run: Positional[str]
+    """A run folder."""
+    checkpoints: int = 8
+    """Most checkpoints to measure, evenly spread."""
+    positions: int = 256
+    """Positions in each set (of the worst, a quarter)."""
+    decisions: str = ""
+    """A file of an overseer's decisions: how far the network follows them; by default those that
+    the run learns from. Name others to see whether it does what it was not shown."""
+    seed: int = 0
+    """Draws the positions."""
+    json: bool = False
+    """Print one JSON object on stdout."""
+
+
+def run(args: Args) -> int:
+    """Runs the command; returns its exit code."""
+    for name, least in (("checkpoints", 1), ("positions", 8)):
+        if getattr(args, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
+    folder = RunFolder(args.run)
+    folder.read_config()
+    announce_devices()
+    with progress("distilled", args.checkpoints) as update:
+        found, worst = audit(
+            folder,
+            args.checkpoints,
+            args.positions,
+            args.seed,
+            args.decisions,
+            lambda done, step: update(done, f"step {step}"),
+        )
+    folder.report.mkdir(exist_ok=True)
+    durable.write_whole(folder.report / "distilled.json", (json.dumps(found) + "\n").encode())
+    lines = "".join(
+        json.dumps({"game": folder.read_config().game, "moves": m}) + "\n" for m in worst
+    )
+    durable.write_whole(folder.report / "worst.jsonl", lines.encode())
+    distilled_section(folder.report, [folder])
+    _advise(found)
+    if args.json:
+        print_json(found)
+    else:
+        print(_table(found))
+        say(f"written: {folder.report}/distilled.json, distilled.png and worst.jsonl")
+    return 0
+
+
+def _advise(found: dict[str, Any]) -> None:
+    rows = found["checkpoints"]
+    if len(rows) < FEW:
+        say(
+            f"note: {found['run']} has kept {len(rows)} checkpoints: --checkpoint.keep-every STEPS "
+            "keeps more, to see whether errors grow"
+        )
+    without = [str(row["step"]) for row in rows if row["step"] and "trained" not in row]
+    if without:
+        say(
+            f"note: of what steps {', '.join(without)} were trained on, nothing is left in "
+            "replay/: --replay.keep all keeps it"
+        )
+
+
+def _table(found: dict[str, Any]) -> str:
+    """Returns what was found as lines of text."""
+
+    def follows(row: dict[str, Any]) -> str:
+        of = row["decided"]
+        return (
+            f"{row['step']:8d}  its best move is the overseer's in {of['follows']:.1%} of "
+            f"{of['positions']} decisions, kl {of['kl']:.3f}"
+        )
+
+    lines = [
+        f"{found['run']}: disagreement of the network with Amplify(A), {found['amplify']}",
+        "    step  set      positions     kl  value  changed  regret        most",
+    ]
+    for row in found["checkpoints"]:
+        for name in SETS:
+            if name in row:
+                of = row[name]
+                lines.append(
+                    f"{row['step']:8d}  {name:8} {of['positions']:9d}  {of['kl']:5.3f}  "
+                    f"{of['value']:5.3f}  {of['changed']:7.1%}  {of['regret']:.3f} "
+                    f"±{of['regret_error']:.3f}  {of['most_regret']:.2f}"
+                )
+    lines += [follows(row) for row in found["checkpoints"] if "decided" in row]
+    words = {True: "grows", False: "does not grow", None: "too few checkpoints"}
+    verdicts = [f"{name}: {words[found['grows'][name]]}" for name in SETS]
+    return "\n".join([*lines, f"regret over the run: {', '.join(verdicts)}"])

@@ -1,0 +1,185 @@
+"""`selfplay oversee`."""
+
+import contextlib
+import dataclasses
+import getpass
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import games
+import training
+from scripts import oversee_terminal
+from scripts.cli import INTERRUPTED
+from scripts.console import Positional, announce_devices, print_json, progress, say
+from selfplay import decisions, durable
+from selfplay.overseer import Desk
+from selfplay.overseer_program import Program, oversee
+from selfplay.players import Player, run_of
+from training.run_folder import RunFolder
+from training.undecided import contested, from_file
+
+FILE = "oversight/decisions.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Decide positions, with copies of a network as assistants, for it to learn from.
+
+    Shows one position after the other. Ask for candidates (moves, as A's search sees them), send
+    copies of A off to search the lines you name (look), then decide: play MOVE, or weights over
+    moves. Each decision is stored at once, with its provenance, in oversight/decisions.jsonl of the
+    run; quit or Ctrl-C loses nothing, and positions that are decided do not come again.
+
+    A program can decide in your place: it gets a JSON line for each position and answers with one
+    (docs/ida.md); a bad answer is reported and its position left undecided. Or a script: a file of
+    the commands that you would type, and of decisions as JSON lines.
+
+    Examples:
+      selfplay oversee runs/c4
+      selfplay oversee runs/c4@1200 --positions games.jsonl --count 50
+      selfplay oversee runs/c4 --play
+      selfplay oversee runs/ttt --program "python my_overseer.py" --count 300
+      selfplay oversee runs/ttt --script decisions.txt --json
+      selfplay train --from runs/ttt --run-dir runs/ttt2 \\
+        --overseer.decisions runs/ttt/oversight/decisions.jsonl --overseer.weight 0.5
+    """
+
+    run: Positional[str]
+    """A run folder R (its newest checkpoint), or R@STEP: A."""
+    positions: str = ""
+    """A file of games, JSON lines: all positions of games that are over, the last one of others. By
+    default, positions of A's games against random moves, those first that search changes most."""
+    play: bool = False
+    """Play on from the opening position: the move that you decide is played."""
+    count: int = 20
+    """Most positions to decide."""
+    simulations: int = 128
+    """Of each search by A."""
+    program: str = ""
+    """A command that decides, as a shell would split it."""
+    seconds: float = 60.0
+    """For each answer of the program."""
+    script: str = ""
+    """A file of commands and decisions."""
+    by: str = ""
+    """Who decides, for the provenance; by default the program, the script, or your user name."""
+    seed: int = 0
+    """Draws the positions."""
+    json: bool = False
+    """Print one JSON object about what was decided on stdout."""
+
+
+def run(args: Args) -> int:
+    """Runs the command; returns its exit code."""
+    _check(args)
+    path, step = run_of(args.run) or (args.run, None)
+    spec = RunFolder(path).read_config().game
+    announce_devices()
+    player = training.load_player(
+        path, simulations=args.simulations, checkpoint=step, search={"reuse": 0}
+    )
+    file = pathlib.Path(path) / FILE
+    file.parent.mkdir(exist_ok=True)
+    with durable.lock(file.parent / "lock"):
+        waiting = _find_positions(args, player, path, step, file)
+        about = {"by": _who(args), "player": player.name, "simulations": args.simulations}
+        desk = Desk(player, spec, str(file), about, waiting, args.play)
+        return _work(args, desk)
+
+
+def _check(args: Args) -> None:
+    if args.program and args.script:
+        raise ValueError("--program and --script both decide: name one")
+    if args.play and args.positions:
+        raise ValueError("--play starts from the opening position: leave out --positions")
+    for name, least in (("count", 1), ("simulations", 1)):
+        if getattr(args, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
+    if not args.seconds > 0:
+        raise ValueError(f"--seconds must be above 0, got {args.seconds}")
+    if args.script and not pathlib.Path(args.script).is_file():
+        raise ValueError(f"--script: there is no file {args.script}")
+
+
+def _find_positions(
+    args: Args, player: Player, path: str, step: int | None, file: pathlib.Path
+) -> list[tuple[int, ...]]:
+    """Returns the moves to each position that waits for a decision."""
+    spec = RunFolder(path).read_config().game
+    decided: set[tuple[int, ...]] = set()
+    if file.exists():
+        known = decisions.scan(file, spec, games.load(spec))
+        for problem in known.problems:
+            say(f"note: decision left out: {problem}")
+        decided = {decision.moves for decision in known.decisions}
+    if args.play:
+        return [()]
+    if args.positions:
+        found, problems = from_file(args.positions, spec, player.game)
+        for problem in problems:
+            say(f"note: left out: {problem}")
+    else:
+        raw = training.load_player(path, simulations=0, checkpoint=step)
+        found = contested(raw, player, args.seed, args.count + len(decided))
+    return [moves for moves in found if moves not in decided][: args.count]
+
+
+def _who(args: Args) -> str:
+    if args.by:
+        return args.by
+    if args.program or args.script:
+        return f"program {args.program}" if args.program else f"script {args.script}"
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # as in a container without users
+        return "unknown"
+
+
+def _work(args: Args, desk: Desk) -> int:
+    write: Callable[[str], None] = say if args.json else print
+    faults, interrupted = 0, False
+    if not desk.waiting and not args.script:
+        say("every position found is decided already: another --seed draws others")
+    try:
+        if args.program:
+            faults = _with_program(args, desk)
+        elif args.script:
+            oversee_terminal.follow_script(desk, args.script, write)
+        else:
+            oversee_terminal.converse(desk, oversee_terminal.read, write)
+    except KeyboardInterrupt:
+        interrupted = True
+    _conclude(args, desk, faults)
+    return INTERRUPTED if interrupted else 0
+
+
+def _with_program(args: Args, desk: Desk) -> int:
+    total = len(desk.waiting)
+    with (
+        contextlib.closing(Program(args.program, args.seconds)) as program,
+        progress("oversee", None if args.play else total) as update,
+    ):
+
+        def report(text: str) -> None:
+            say(f"note: {text}")
+
+        desk.watch = lambda: update(len(desk.done), _describe(desk.summary()))
+        return oversee(desk, program, report)
+
+
+def _describe(summary: dict[str, Any]) -> str:
+    if not summary["decided"]:
+        return f"0 decided, {summary['skipped']} skipped"
+    return (
+        f"{summary['decided']} decided, {summary['skipped']} skipped; A's search would have played "
+        f"{summary['agrees']:.0%} of the decisions, and sees a mean loss of value of "
+        f"{summary['regret']:.3f} in them"
+    )
+
+
+def _conclude(args: Args, desk: Desk, faults: int) -> None:
+    summary = desk.summary()
+    say(f"{_describe(summary)}; {desk.path}")
+    if args.json:
+        print_json({"file": desk.path, **summary, "faults": faults})

@@ -1,0 +1,169 @@
+"""How a person, or a file of what a person would type, works at an overseer's desk."""
+
+import json
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from scripts.play import opinion_text
+from selfplay import decisions, positions
+from selfplay.overseer import Desk, Line, answer_of
+
+HELP = (
+    "candidates (A's opinion of the moves), look MOVE MOVE ..., MOVE ... (A searches behind these "
+    "lines), play MOVE, weights MOVE=0.7 MOVE=0.3 (either may end with value=0.5, what the "
+    "position is worth to the seat to play), skip, undo, quit"
+)
+
+Read = Callable[[str], str | None]
+Write = Callable[[str], None]
+
+
+def read(prompt: str) -> str | None:
+    """Returns what the person types, None at the end of input."""
+    try:
+        return input(prompt)
+    except (EOFError, KeyboardInterrupt):
+        return None
+
+
+def converse(desk: Desk, read: Read, write: Write) -> None:
+    """Lets a person work until they quit, or nothing is left to decide."""
+    write(f"Type {HELP}.")
+    while desk.waiting:
+        write(f"\n{_shown(desk)}")
+        before = len(desk.done)
+        while len(desk.done) == before:
+            text = read("decide: ")
+            if text is None or text.strip().lower() in ("quit", "exit", "q"):
+                return
+            try:
+                if command(desk, text, write):
+                    break
+            except ValueError as error:
+                write(f"{error}; commands: {HELP}")
+
+
+def follow_script(desk: Desk, path: str, write: Write) -> None:
+    """Does what a file says, a command a line; `#` begins a comment.
+
+    Raises:
+      ValueError: a line cannot be done; says which. What was decided before it is kept. After a
+        wrong line, the next ones would be about other positions than they were written for.
+    """
+    for number, line in enumerate(pathlib.Path(path).read_text().splitlines(), start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        if text.lower() in ("quit", "exit", "q"):
+            return
+        try:
+            if not desk.waiting and text[0] != "{" and text.lower() != "undo":
+                raise ValueError("no position is left to decide")
+            command(desk, text, write)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+
+
+def command(desk: Desk, text: str, write: Write) -> bool:
+    """Does one command; returns whether the position in hand is another one now.
+
+    Raises:
+      ValueError: it is none, or a move or number in it is wrong.
+    """
+    if text.strip().startswith("{"):
+        return _decide_named(desk, text)
+    word, _, rest = text.strip().partition(" ")
+    match word.lower():
+        case "candidates" | "c":
+            desk.note("candidates")
+            write(opinion_text(desk.game, desk.state, desk.candidates()))
+            return False
+        case "look" | "l":
+            write(_compared(desk, desk.look([_line(desk, part) for part in rest.split(",")])))
+            return False
+        case "play" | "p" | "weights" | "w":
+            weights, value = _decision(desk, word.lower()[0], rest)
+            desk.decide(weights, value)
+        case "skip" | "s":
+            desk.skip()
+        case "undo" | "u":
+            if not desk.undo():
+                raise ValueError("there is nothing to take back")
+        case _:
+            raise ValueError(f"unknown command {word!r}")
+    return True
+
+
+def _decide_named(desk: Desk, text: str) -> bool:
+    """A decision as a JSON line, which names its position."""
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from None
+    moves = decisions.moves_of(fields.get("moves"))
+    desk.decide_elsewhere(moves, *answer_of(fields))
+    return True
+
+
+def _line(desk: Desk, text: str) -> tuple[int, ...]:
+    """Returns the actions of moves in the game's notation, from the position in hand."""
+    state, actions = desk.state, []
+    for word in text.split():
+        if bool(state.terminated):
+            raise ValueError(f"the game is over before {word!r}")
+        actions.append(int(desk.game.string_to_action(state, word)))
+        state = positions.step(desk.game, state, np.int32(actions[-1]))
+    if not actions:
+        raise ValueError("look needs moves")
+    return tuple(actions)
+
+
+def _decision(desk: Desk, kind: str, text: str) -> tuple[dict[int, float], float | None]:
+    words = text.split()
+    value = None
+    if words and words[-1].startswith("value="):
+        value = decisions.value_of(_number(words.pop().removeprefix("value=")))
+    if kind == "p":
+        return {int(desk.game.string_to_action(desk.state, " ".join(words))): 1.0}, value
+    given: dict[str, float] = {}
+    for word in words:
+        move, equals, share = word.rpartition("=")
+        if not equals:
+            raise ValueError(f"weights are MOVE=SHARE, got {word!r}")
+        given[str(int(desk.game.string_to_action(desk.state, move)))] = _number(share)
+    return decisions.weights_of(given), value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"a number was expected, got {text!r}") from None
+
+
+def _shown(desk: Desk) -> str:
+    number = len(desk.done) + 1
+    seat = int(desk.state.to_play)
+    head = f"position {number}, {len(desk.waiting) - 1} more; after {len(desk.moves)} moves, "
+    return f"{head}seat {seat} to play\n{desk.game.render(desk.state)}"
+
+
+def _compared(desk: Desk, lines: list[Line]) -> str:
+    """Returns what copies of A found, a line each, side by side."""
+    rows = [f"value for seat {int(desk.state.to_play)} after each line, and what A expects next"]
+    for line in lines:
+        words = _notation(desk, line.moves + line.expects)
+        moves, expects = words[: len(line.moves)], words[len(line.moves) :]
+        behind = "the game is over" if line.over else " ".join(expects)
+        rows.append(f"  {line.value:+.2f}  {' '.join(moves):12}  {behind}")
+    return "\n".join(rows)
+
+
+def _notation(desk: Desk, actions: tuple[int, ...]) -> list[str]:
+    state, words = desk.state, []
+    for action in actions:
+        words.append(desk.game.action_to_string(state, action))
+        state = positions.step(desk.game, state, np.int32(action))
+    return words
