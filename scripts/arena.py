@@ -13,9 +13,9 @@ from games.game import Game
 from scripts.cli import INTERRUPTED
 from scripts.console import Positional, announce_devices, progress, say
 from scripts.match_report import describe, report_all
-from selfplay import arena, match_result
-from selfplay.match_folder import MatchFolder, match_settings
-from selfplay.match_result import MatchResult, PlayedGame
+from selfplay.arena import match
+from selfplay.arena.folder import MatchFolder, match_settings
+from selfplay.arena.result import MatchResult, PlayedGame, result_of
 from selfplay.opening_file import file_openings
 from selfplay.openings import (
     DEFAULT_PLIES,
@@ -26,8 +26,8 @@ from selfplay.openings import (
     purpose_key,
 )
 from selfplay.players import Player, parse_player, run_of
+from selfplay.rating.sprt import Sprt
 from selfplay.records import check_path, match_records, write_records
-from selfplay.sprt import Sprt
 from training.run_folder import RunFolder
 
 ENGINE_BLOCK = 32  # games side by side where a player is outside the device, and slow
@@ -166,7 +166,7 @@ def _check(args: Args) -> Sprt | None:
 
 def _openings(args: Args, game: Game[Any]) -> Openings:
     count, key = args.games // 2, purpose_key(args.seed, OPENINGS)
-    arena.check_games(args.games)
+    match.check_games(args.games)
     if args.openings == "random":
         opened = make_openings(game, count, key, args.opening_plies)
     elif args.openings == "balanced":
@@ -205,24 +205,24 @@ def _play(
     show: Callable[[int], None],
 ) -> MatchResult:
     """Plays a match, or the rest of one; raises `Stopped` on Ctrl-C."""
-    usual = arena.BLOCK if all(player.on_device for player in pair) else ENGINE_BLOCK
+    usual = match.BLOCK if all(player.on_device for player in pair) else ENGINE_BLOCK
     block = min(args.block or usual, args.games)
     names = pair[0].name, pair[1].name
     settings = match_settings(pair, spec, opened, args.seed, args.simulations, block)
     folder = MatchFolder(path, settings) if path else None
     with folder.open() if folder else contextlib.nullcontext(list[PlayedGame]()) as played:
-        result = match_result.of(names, played, opened.distinct)
+        result = result_of(names, played, opened.distinct)
         if played:
             say(f"{path}: {len(played)} games are there already")
         if _decided(result, test):
             return result
         try:
-            for games in arena.play_blocks(
+            for games in match.play_blocks(
                 *pair, game, opened, args.seed, block, progress=show, done=len(played)
             ):
                 if folder:
                     folder.append(names, games)
-                result = match_result.of(names, [*result.played, *games], opened.distinct)
+                result = result_of(names, [*result.played, *games], opened.distinct)
                 if _decided(result, test):
                     break
         except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from scripts.console import Positional, announce_devices, print_json, progress, 
 from scripts.match_report import report
 from selfplay import perfect
 from selfplay.arena import play_match
-from selfplay.match_result import MatchResult
+from selfplay.arena.result import MatchResult
 from selfplay.players import Player, random_player, run_of
 from selfplay.records import append_records, match_records
 from training.run_folder import RunFolder

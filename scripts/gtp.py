@@ -12,8 +12,8 @@ import training
 from games.game import Game
 from scripts.arena import find_game
 from scripts.console import Positional, announce_devices, say
-from selfplay.gtp import MAX_LINE
-from selfplay.gtp_server import GtpServer
+from selfplay.gtp import GtpServer
+from selfplay.gtp.protocol import MAX_LINE
 from selfplay.players import Player, parse_player
 
 MAX_WAITING = 1000  # lines read ahead of the answers

@@ -12,12 +12,12 @@ from games.game import Game
 from scripts.arena import find_game
 from scripts.cli import INTERRUPTED
 from scripts.console import Positional, announce_devices, print_json, progress, say
-from selfplay import bradley_terry
-from selfplay.bradley_terry import Ratings
-from selfplay.ladder import ROUND, Ladder
+from selfplay.arena.ladder import ROUND, Ladder
 from selfplay.openings import DEFAULT_PLIES
 from selfplay.player_settings import split_settings
 from selfplay.players import Player, parse_player, run_of
+from selfplay.rating import bradley_terry
+from selfplay.rating.bradley_terry import Ratings
 from training.ladder_plot import Point, plot_ladder
 from training.run_folder import RunFolder
 

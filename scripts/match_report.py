@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from scripts.console import print_json
-from selfplay.match_result import MatchResult
-from selfplay.sprt import Sprt
+from selfplay.arena.result import MatchResult
+from selfplay.rating.sprt import Sprt
 
 
 def report(result: MatchResult, as_json: bool) -> None:

@@ -194,7 +194,9 @@ def opinion_text(game: Game[Any], state: State, opinion: Analysis) -> str:
             f"{visits:6}  {value:>5}  {float(result.action_weights[action]):6.1%}"
         )
     if len(opinion.principal_variation) > 1:
-        lines.append("expects " + " ".join(_notation(game, state, opinion.principal_variation)))
+        lines.append(
+            "expects " + " ".join(positions.notation(game, state, opinion.principal_variation))
+        )
     return "\n".join(lines)
 
 
@@ -202,7 +204,7 @@ def analysis_json(session: Session) -> dict[str, Any]:
     """Returns what `--json` prints of a position; numbers by move, in the game's notation."""
     game, state = session.game, session.state
     about: dict[str, Any] = {
-        "moves": _notation(game, session.states[0], session.moves),
+        "moves": positions.notation(game, session.states[0], session.moves),
         "to_play": int(state.to_play),
         "terminated": session.over,
     }
@@ -222,20 +224,12 @@ def analysis_json(session: Session) -> dict[str, Any]:
     return about | {
         "policy": by_move(result.action_weights),
         "value": float(result.value),
-        "principal_variation": _notation(game, state, opinion.principal_variation),
+        "principal_variation": positions.notation(game, state, opinion.principal_variation),
         "prior": by_move(result.prior),
         "raw_value": float(result.raw_value),
         "visits": by_move(result.visit_counts),
         "q": by_move(result.q),
     }
-
-
-def _notation(game: Game[Any], state: State, actions: Any) -> list[str]:
-    texts = []
-    for action in actions:
-        texts.append(game.action_to_string(state, action))
-        state = positions.step(game, state, np.int32(action))
-    return texts
 
 
 def _result(game: Game[Any], state: State, seat: int) -> str:

@@ -1,11 +1,61 @@
-"""Files that survive a kill: whole lines, appended at once; and locks that a kill lets go."""
+"""Files that survive a kill or a power cut: whole ones, whole lines of a log, and locks."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import IO
+
+PARTIAL = ".partial"  # ends the name of a file or folder that is still being written
+ADVICE = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EROFS: "selfplay needs a folder that it may write to",
+    errno.EACCES: "selfplay needs a folder that it may write to",
+    errno.EPERM: "selfplay needs a folder that it may write to",
+    errno.ENOENT: "the folder was moved or deleted, put it back",
+}
+
+
+class WriteError(OSError):
+    """A file that cannot be written; the message says which, why, and what to do."""
+
+
+@contextlib.contextmanager
+def writing(path: pathlib.Path) -> Iterator[None]:
+    """Turns an OSError of the block into a `WriteError` about `path`."""
+    try:
+        yield
+    except WriteError:
+        raise
+    except OSError as error:
+        advice = ADVICE.get(error.errno or 0, "mend that")
+        raise WriteError(
+            f"cannot write {path} ({error.strerror or error}): {advice}, "
+            "then the same command goes on from the last save"
+        ) from error
+
+
+def write_whole(path: pathlib.Path, content: bytes | Callable[[IO[bytes]], None]) -> None:
+    """Writes a file whole or not at all; when this returns, it is on the disk.
+
+    Args:
+      content: the bytes, or a function that writes them.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    with writing(path):
+        with partial.open("wb") as file:
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                content(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync(path.parent)
 
 
 def append(path: str | os.PathLike[str], text: str) -> None:
@@ -34,23 +84,52 @@ def keep_lines(path: str | os.PathLike[str], count: int | None = None) -> list[b
     return lines
 
 
+def sync(path: pathlib.Path) -> None:
+    """Waits until a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: pathlib.Path) -> None:
+    """Waits until a folder is on the disk with all that lies in it."""
+    for root, _, names in os.walk(folder):
+        for name in names:
+            sync(pathlib.Path(root, name))
+        sync(pathlib.Path(root))
+
+
 @contextlib.contextmanager
-def lock(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Holds a lock file for this process; the system frees it even when the process is killed.
+def lock(path: pathlib.Path) -> Iterator[str]:
+    """Holds a folder by its lock file, which is left with this process's name in it; yields that.
+
+    The system frees it even when the process is killed.
 
     Raises:
       BlockingIOError: another process holds it; says which.
+      OSError: the file cannot be written or locked; says what to do.
     """
-    with open(path, "a+") as file:
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            file = stack.enter_context(path.open("a+"))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip() or "another process"
+            holder = file.read(200).strip() or "another process"
             raise BlockingIOError(
-                f"{os.path.dirname(path)} is in use by {holder}: stop it first"
+                f"{path.parent} is in use by {holder}: stop it first, or name another folder"
             ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        yield
+        except OSError as error:
+            raise OSError(
+                f"{path.parent} cannot be locked ({error.strerror}), so two processes could "
+                "write to it at once: use a folder on another file system"
+            ) from None
+        holder = f"process {os.getpid()} on {socket.gethostname()}"
+        with writing(path):
+            file.truncate(0)
+            file.write(holder + "\n")
+            file.flush()
+        yield holder

@@ -208,7 +208,7 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
         config = SearchConfig(**{**own.search, "simulations": simulations})
         return dataclasses.replace(uniform_player(game, config), name=spec)
     if spec.startswith("gtp:"):
-        from selfplay.engine_player import engine_player  # it imports this file
+        from selfplay.gtp.engine_player import engine_player  # it imports this file
 
         return engine_player(spec, game)
     return _plug_in(spec, game)

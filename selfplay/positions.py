@@ -5,7 +5,7 @@ N positions; every leaf of a batched state is `[N, ...]`.
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -62,6 +62,15 @@ def step(game: Game[Any], state: State, action: jax.Array) -> State:
     """Returns the position after one move, unbatched."""
     after: State = game.step(state, action)
     return after
+
+
+def notation(game: Game[Any], state: State, actions: Iterable[int]) -> list[str]:
+    """Returns the game's names for moves that follow each other from a position."""
+    names = []
+    for action in actions:
+        names.append(game.action_to_string(state, action))
+        state = step(game, state, np.int32(action))
+    return names
 
 
 @functools.partial(jax.jit, static_argnums=0)

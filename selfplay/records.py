@@ -23,7 +23,7 @@ import games
 from games.game import Game
 from games.go import Go
 from selfplay import durable, positions, sgf
-from selfplay.match_result import MatchResult
+from selfplay.arena.result import MatchResult
 
 MAX_BYTES = 64 << 20  # of a file; what it holds takes a few times as much memory
 MAX_PROBLEMS = 1000  # after so many, a file is not what it was taken for

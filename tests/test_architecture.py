@@ -1,7 +1,9 @@
-"""The two rules of the folder structure, read from the imports."""
+"""The rules of the folder structure, read from the imports and from what a wheel holds."""
 
 import ast
 import pathlib
+import re
+import tomllib
 
 ROOT = pathlib.Path(__file__).parent.parent
 LAYERS = ("games", "mcts", "selfplay", "training", "scripts")
@@ -12,7 +14,7 @@ OWNERS = {
     "orbax": {"training/checkpoint.py"},
     "pgx": {"games/pgx_adapter.py"},
     "matplotlib": {"training/report.py", "training/ladder_plot.py"},
-    "scipy": {"selfplay/bradley_terry.py"},
+    "scipy": {"selfplay/rating/bradley_terry.py"},
     "tyro": {"scripts/console.py"},
     "rich": {"scripts/console.py"},
 }
@@ -56,3 +58,22 @@ def test_the_checker_sees_imports_inside_functions(tmp_path):
 def test_no_file_is_named_for_nothing():
     vague = {"utils.py", "common.py", "helpers.py", "types.py"}
     assert not [path for path in sources() if path.name in vague]
+
+
+def test_a_wheel_holds_every_package():
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {path.parent.relative_to(ROOT) for path in sources()}
+    assert set(named) == {".".join(folder.parts) for folder in folders}
+
+
+def test_the_map_of_files_names_all_that_are_there_and_no_others():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    for layer in LAYERS:
+        section = text.partition(f"### `{layer}/`")[2].partition("###")[0]
+        named = set(re.findall(r"`([\w/]+\.py)`", section))
+        files = {
+            str(path.relative_to(ROOT / layer))
+            for path in (ROOT / layer).rglob("*.py")
+            if path.name != "__init__.py"
+        }
+        assert named - {"__init__.py"} == files, layer

@@ -9,7 +9,8 @@ import pytest
 
 import games
 from mcts import SearchConfig, SearchResult
-from selfplay import arena, openings
+from selfplay import openings
+from selfplay.arena.match import MAX_BATCH, _ply, play_blocks, play_match
 from selfplay.players import FORFEIT, RESIGN, Player, random_player, uniform_player
 from tests import double_move
 
@@ -62,9 +63,9 @@ def expected_games(openings, rules):
             yield double_move.play(PILE.stones, choose)
 
 
-@pytest.mark.parametrize("batch", [arena.MAX_BATCH, 3])  # 9 or 3 at once: odd, on two devices
+@pytest.mark.parametrize("batch", [MAX_BATCH, 3])  # 9 or 3 at once: odd, on two devices
 def test_games_are_those_of_plain_python_with_seats_exchanged_and_double_moves(batch):
-    match = arena.play_match(FIRST, SECOND, PILE, 18, seed=3, opening_plies=2, batch=batch)
+    match = play_match(FIRST, SECOND, PILE, 18, seed=3, opening_plies=2, batch=batch)
     openings = [moves[:2] for moves in match.moves[::2]]
     expected = list(expected_games(openings, (first_rule, second_rule)))
     assert len(set(openings)) == match.distinct_openings
@@ -83,7 +84,7 @@ def test_games_are_those_of_plain_python_with_seats_exchanged_and_double_moves(b
 
 def test_a_player_outside_the_device_plays_alike_and_is_asked_its_own_live_games_only():
     seen, seen_second = [], []
-    match = arena.play_match(
+    match = play_match(
         outside(FIRST, first_rule, seen),
         outside(SECOND, second_rule, seen_second),
         PILE,
@@ -91,7 +92,7 @@ def test_a_player_outside_the_device_plays_alike_and_is_asked_its_own_live_games
         seed=3,
         opening_plies=2,
     )
-    assert match.moves == arena.play_match(FIRST, SECOND, PILE, 16, seed=3, opening_plies=2).moves
+    assert match.moves == play_match(FIRST, SECOND, PILE, 16, seed=3, opening_plies=2).moves
     asked = collections.Counter(
         tuple(row[row >= 0].tolist()) for _, _, history in seen for row in history
     )
@@ -110,8 +111,8 @@ def test_a_player_outside_the_device_plays_alike_and_is_asked_its_own_live_games
 
 
 def test_exchanged_players_get_mirrored_results():
-    match = arena.play_match(FIRST, SECOND, PILE, 16, seed=5)
-    mirror = arena.play_match(SECOND, FIRST, PILE, 16, seed=5)
+    match = play_match(FIRST, SECOND, PILE, 16, seed=5)
+    mirror = play_match(SECOND, FIRST, PILE, 16, seed=5)
     assert (match.wins, match.draws, match.losses) == (mirror.losses, mirror.draws, mirror.wins)
     assert match.score == 1 - mirror.score
     np.testing.assert_allclose(match.interval, 1 - np.array(mirror.interval)[::-1], atol=1e-9)
@@ -119,7 +120,7 @@ def test_exchanged_players_get_mirrored_results():
 
 
 def test_identical_players_score_one_half_with_every_game_twice():
-    match = arena.play_match(FIRST, FIRST, PILE, 16, seed=1, opening_plies=2)
+    match = play_match(FIRST, FIRST, PILE, 16, seed=1, opening_plies=2)
     assert match.score == 0.5
     assert match.elo == 0
     assert match.moves[::2] == match.moves[1::2]
@@ -128,14 +129,14 @@ def test_identical_players_score_one_half_with_every_game_twice():
 
 
 def test_repeated_pairs_do_not_narrow_the_interval():
-    few, many = (arena.play_match(FIRST, SECOND, PILE, n, opening_plies=0) for n in (2, 16))
+    few, many = (play_match(FIRST, SECOND, PILE, n, opening_plies=0) for n in (2, 16))
     assert (few.distinct_games, many.distinct_games) == (2, 2)
     np.testing.assert_allclose(few.interval, many.interval, atol=1e-6)
 
 
 def test_a_player_that_wins_in_one_beats_random_from_both_seats():
     player = uniform_player(TIC_TAC_TOE, SearchConfig(simulations=48))
-    match = arena.play_match(player, random_player(TIC_TAC_TOE), TIC_TAC_TOE, 64, opening_plies=1)
+    match = play_match(player, random_player(TIC_TAC_TOE), TIC_TAC_TOE, 64, opening_plies=1)
     assert match.interval[0] > 0.7, (match.by_seat, match.interval)
     assert min(wins for wins, _, _ in match.by_seat) > 18, match.by_seat
     assert match.elo_interval[0] > 100
@@ -144,7 +145,7 @@ def test_a_player_that_wins_in_one_beats_random_from_both_seats():
 def test_the_seed_fixes_the_games_of_random_players():
     player = random_player(TIC_TAC_TOE)
     first, again, other = (
-        arena.play_match(player, player, TIC_TAC_TOE, 64, seed, opening_plies=1).moves
+        play_match(player, player, TIC_TAC_TOE, 64, seed, opening_plies=1).moves
         for seed in (1, 1, 2)
     )
     assert first == again != other
@@ -152,11 +153,11 @@ def test_the_seed_fixes_the_games_of_random_players():
 
 
 def test_a_ply_is_compiled_once_in_a_match_and_progress_reaches_the_end():
-    before, done = arena._ply._cache_size(), []
+    before, done = _ply._cache_size(), []
     game = double_move.Pile(stones=11)
     players = [Player(name, game, player.act) for name, player in (("a", FIRST), ("b", SECOND))]
-    arena.play_match(*players, game, 12, progress=done.append)
-    assert arena._ply._cache_size() == before + 1
+    play_match(*players, game, 12, progress=done.append)
+    assert _ply._cache_size() == before + 1
     assert done == sorted(done)
     assert done[-1] == 12
 
@@ -164,7 +165,7 @@ def test_a_ply_is_compiled_once_in_a_match_and_progress_reaches_the_end():
 def test_an_illegal_action_is_refused_with_player_game_and_position():
     greedy = Player("greedy", PILE, lambda v, s, k: result_of(jnp.full(len(s.stones), 2)))
     with pytest.raises(ValueError, match=r"'greedy' chose action 2 in game \d+ at ply \d+"):
-        arena.play_match(FIRST, greedy, PILE, 8)
+        play_match(FIRST, greedy, PILE, 8)
 
 
 @pytest.mark.parametrize(
@@ -177,17 +178,17 @@ def test_an_illegal_action_is_refused_with_player_game_and_position():
 )
 def test_a_match_refuses_odd_counts_and_players_of_another_game(first, count, wanted):
     with pytest.raises(ValueError, match=wanted):
-        arena.play_match(first, SECOND, PILE, count)
+        play_match(first, SECOND, PILE, count)
 
 
 def test_blocks_are_played_alike_whatever_came_before_and_the_last_may_be_short():
     opened = openings.make_openings(PILE, 9, openings.purpose_key(3, openings.OPENINGS), 2)
-    before = arena._ply._cache_size()
+    before = _ply._cache_size()
     players = random_player(PILE), SECOND
-    blocks = list(arena.play_blocks(*players, PILE, opened, seed=3, block=8))
+    blocks = list(play_blocks(*players, PILE, opened, seed=3, block=8))
     assert [len(block) for block in blocks] == [8, 8, 2]
-    assert arena._ply._cache_size() <= before + 1, "the short block was compiled apart"
-    later = list(arena.play_blocks(*players, PILE, opened, seed=3, block=8, done=8))
+    assert _ply._cache_size() <= before + 1, "the short block was compiled apart"
+    later = list(play_blocks(*players, PILE, opened, seed=3, block=8, done=8))
     assert later == blocks[1:]
     for i, game in enumerate(itertools.chain(*blocks)):
         assert game.moves[:2] == opened.moves[i // 2], i
@@ -206,7 +207,7 @@ def test_a_player_that_resigns_or_fails_loses_that_game_only_and_is_reported():
         return result_of(action)
 
     unsure = Player("unsure", PILE, act, on_device=False)
-    match = arena.play_match(unsure, SECOND, PILE, 18, seed=3, opening_plies=2)
+    match = play_match(unsure, SECOND, PILE, 18, seed=3, opening_plies=2)
     reasons = collections.Counter()
     for i, game in enumerate(match.played):
         stones, seat = PILE.stones, 0

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from selfplay.bradley_terry import (
+from selfplay.rating.bradley_terry import (
     ELO,
     PRIOR_DRAWS,
     PRIOR_ELO,

@@ -10,8 +10,9 @@ import jax
 import pytest
 
 import games
-from selfplay import engine, players, positions
+from selfplay import players, positions
 from selfplay.arena import play_match
+from selfplay.gtp import engine
 from selfplay.records import match_records, read_records, write_records
 from tests.test_go_peers import GNUGO, GNUGO_OPTIONS
 

@@ -21,11 +21,11 @@ import pytest
 
 from scripts import cli
 from selfplay import self_play
+from selfplay.durable import WriteError
 from tests.test_checkpoint import made as made_checkpoint
 from tests.test_run import assert_same, run_once
 from training import guard, learner
 from training.checkpoint import CheckpointConfig, CheckpointError, CheckpointStore, NonFiniteError
-from training.durable import WriteError
 from training.run import train
 from training.run_folder import RunFolder
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import games
-from selfplay import match_result
-from selfplay.match_result import PlayedGame
+from selfplay.arena.result import PlayedGame, result_of
 from training import gate, ladder
 from training.checkpoint import CheckpointStore
 from training.players import checkpoint_steps, load_player, network_of
@@ -32,7 +31,7 @@ def scores(monkeypatch):
             PlayedGame((i,), (1.0, -1.0) if (i < wins) == (i % 2 == 0) else (-1.0, 1.0))
             for i in range(count)
         ]
-        return match_result.of((first.name, second.name), played, 2)
+        return result_of((first.name, second.name), played, 2)
 
     play_match.asked = []
     monkeypatch.setattr(gate, "play_match", play_match)

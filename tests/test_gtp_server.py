@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 import games
 from mcts import SearchConfig, SearchResult
-from selfplay import clock, gtp, players
-from selfplay.gtp_game import handicap_points
-from selfplay.gtp_server import GtpServer
-from selfplay.thinking import ladder
+from selfplay import players
+from selfplay.gtp import clock, protocol
+from selfplay.gtp.game import handicap_points
+from selfplay.gtp.server import GtpServer
+from selfplay.gtp.thinking import ladder
 from tests.oracles_go import PlainGo
 from tests.test_go_peers import GNUGO
 
@@ -100,7 +101,7 @@ def test_every_specified_command_is_there(talk):
         (b"komi nan\n", "? syntax error\n\n"),
         (b"boardsize -5\n", "? syntax error\n\n"),
         (b"boardsize 99999999999999999999\n", "? unacceptable size\n\n"),
-        (b"x" * (gtp.MAX_LINE + 1), "? line too long\n\n"),
+        (b"x" * (protocol.MAX_LINE + 1), "? line too long\n\n"),
     ],
 )
 def test_a_line_is_read_as_the_specification_says(talk, line, wanted):

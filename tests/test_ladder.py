@@ -7,8 +7,10 @@ import pytest
 
 from scripts import console
 from scripts import ladder as command
-from selfplay import bradley_terry, ladder, match_result
+from selfplay.arena import ladder
+from selfplay.arena.result import PlayedGame, result_of
 from selfplay.players import Player, random_player
+from selfplay.rating import bradley_terry
 from tests import double_move
 from tests.test_bradley_terry import outcome
 
@@ -31,8 +33,8 @@ def simulated(monkeypatch):
             chances = outcome(*(STRENGTHS[player.name] for player in seats), 40, 0.5)
             value = 1.0 - rng.choice(3, p=chances)
             moves = tuple(rng.integers(0, 1000, 5).tolist())
-            results.append(match_result.PlayedGame(moves, (value, -value)))
-        return match_result.of((first.name, second.name), results, games // 2)
+            results.append(PlayedGame(moves, (value, -value)))
+        return result_of((first.name, second.name), results, games // 2)
 
     monkeypatch.setattr(ladder, "play_match", play_match)
     return played

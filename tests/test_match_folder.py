@@ -8,7 +8,9 @@ import pytest
 
 from scripts import arena as command
 from scripts import console
-from selfplay import arena, match_folder, openings
+from selfplay import openings
+from selfplay.arena import match
+from selfplay.arena.folder import MatchFolder, match_settings
 from selfplay.players import random_player
 from tests import double_move
 from tests.test_arena import SECOND
@@ -20,16 +22,16 @@ SPEC = "tests.double_move:Pile:stones=12"
 
 def settings(games=20, block=8, seed=3, second=SECOND):
     opened = openings.make_openings(PILE, games // 2, jax.random.key(seed), 2)
-    found = match_folder.match_settings((RANDOM, second), SPEC, opened, seed, 0, block)
+    found = match_settings((RANDOM, second), SPEC, opened, seed, 0, block)
     return opened, found
 
 
 def play(path, stop_after=9, **changes):
     """Plays on for so many blocks; returns the games of the folder."""
     opened, found = settings(**changes)
-    folder = match_folder.MatchFolder(path, found)
+    folder = MatchFolder(path, found)
     with folder.open() as played:
-        blocks = arena.play_blocks(
+        blocks = match.play_blocks(
             RANDOM, SECOND, PILE, opened, found["seed"], found["block"], done=len(played)
         )
         for games in itertools.islice(blocks, stop_after):
@@ -47,7 +49,7 @@ def test_a_match_killed_anywhere_ends_with_the_games_of_an_undisturbed_one(tmp_p
     ]
     (tmp_path / "started").mkdir()
     (tmp_path / "started" / "lock").touch()
-    (tmp_path / "started" / "match.partial").write_text('{"for')
+    (tmp_path / "started" / "match.json.partial").write_text('{"for')
     assert play(tmp_path / "started") == whole, "killed before the first game"
     for kept in (b"", lines[0][:7], b"".join(lines[:8]), b"".join(lines[:11]) + lines[11][:20]):
         killed = tmp_path / f"killed{len(kept)}"
@@ -70,7 +72,7 @@ def test_a_match_of_other_settings_is_refused(tmp_path, changes, wanted):
     before = play(tmp_path / "match", stop_after=1)
     with (
         pytest.raises(ValueError, match=wanted),
-        match_folder.MatchFolder(tmp_path / "match", settings(**changes)[1]).open(),
+        MatchFolder(tmp_path / "match", settings(**changes)[1]).open(),
     ):
         pass
     assert (tmp_path / "match" / "games.jsonl").read_bytes() == before
@@ -79,23 +81,23 @@ def test_a_match_of_other_settings_is_refused(tmp_path, changes, wanted):
 def test_other_weights_are_refused_and_so_is_a_second_process(tmp_path):
     opened, found = settings()
     strong = RANDOM.__class__("random", PILE, RANDOM.act, {"w": jax.numpy.ones(3)})
-    other = match_folder.match_settings((strong, SECOND), SPEC, opened, 3, 0, 8)
+    other = match_settings((strong, SECOND), SPEC, opened, 3, 0, 8)
     with (
-        match_folder.MatchFolder(tmp_path / "match", found).open(),
+        MatchFolder(tmp_path / "match", found).open(),
         pytest.raises(BlockingIOError, match="in use by process"),
-        match_folder.MatchFolder(tmp_path / "match", found).open(),
+        MatchFolder(tmp_path / "match", found).open(),
     ):
         pass
     with (
         pytest.raises(ValueError, match="weights_sha256"),
-        match_folder.MatchFolder(tmp_path / "match", other).open(),
+        MatchFolder(tmp_path / "match", other).open(),
     ):
         pass
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()
     with (
         pytest.raises(ValueError, match="holds no match"),
-        match_folder.MatchFolder(tmp_path / "other", found).open(),
+        MatchFolder(tmp_path / "other", found).open(),
     ):
         pass
 
@@ -111,19 +113,19 @@ def test_ctrl_c_keeps_the_finished_blocks_and_the_same_command_goes_on(
 ):
     words = ("random", "random", "--game", "tic_tac_toe", "--games", 24, "--block", 8, "--json")
     _, whole = run(capsys, *words, "--out", tmp_path / "whole")
-    blocks = arena.play_blocks
+    blocks = match.play_blocks
 
     def interrupted(*args, **options):
         yield from [next(blocks(*args, **options))]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(arena, "play_blocks", interrupted)
+    monkeypatch.setattr(match, "play_blocks", interrupted)
     code, said = run(capsys, *words, "--out", tmp_path / "match")
     assert code == 75
     assert "8 games" in said.err
     assert "the same command goes on" in said.err
     assert said.out == ""
-    monkeypatch.setattr(arena, "play_blocks", blocks)
+    monkeypatch.setattr(match, "play_blocks", blocks)
     code, again = run(capsys, *words, "--out", tmp_path / "match")
     assert (code, again.out) == (0, whole.out)
     assert "8 games are there already" in again.err

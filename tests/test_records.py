@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from selfplay.match_result import MatchResult, PlayedGame
+from selfplay.arena.result import MatchResult, PlayedGame
 from selfplay.records import (
     GameRecord,
     append_records,

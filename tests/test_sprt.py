@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from selfplay.rating import elo_to_score
-from selfplay.sprt import FEWEST_PAIRS, Sprt, judge, log_likelihood_ratio
+from selfplay.rating.sprt import FEWEST_PAIRS, Sprt, judge, log_likelihood_ratio
 from tests.test_rating import pair_outcomes
 
 

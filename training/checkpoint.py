@@ -31,10 +31,10 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from selfplay import json_lines
+from selfplay import durable, json_lines
+from selfplay.durable import PARTIAL
 from selfplay.record import Sample
-from training import durable, npz, replay
-from training.durable import PARTIAL
+from training import npz, replay
 
 FORMAT_VERSION = 1
 OLD, REMOVED = ".old", ".removed"

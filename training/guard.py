@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from selfplay import durable
 from selfplay.record import Sample
 from selfplay.self_play import Trajectory
-from training import durable
 from training.checkpoint import CheckpointStore, NonFiniteError, flatten
 from training.config import RunConfig
 

@@ -5,9 +5,9 @@ import os
 from typing import Any
 
 from games.game import Game
-from selfplay import bradley_terry
-from selfplay.ladder import ROUND, Ladder
+from selfplay.arena.ladder import ROUND, Ladder
 from selfplay.players import random_player
+from selfplay.rating import bradley_terry
 from training.config import RunConfig
 from training.network import Network
 from training.players import checkpoint_steps, load_player, make_player

@@ -10,8 +10,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from selfplay import json_lines
-from training import durable
+from selfplay import durable, json_lines
 
 MAX_BYTES = 16 << 20  # of a part; then another begins
 

@@ -11,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from selfplay import durable
 from selfplay.record import Sample
-from training import durable, npz
+from training import npz
 
 
 @dataclasses.dataclass(frozen=True)

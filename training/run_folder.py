@@ -15,7 +15,6 @@ Nothing is erased except by the retention that the configuration states.
 """
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import importlib.metadata
@@ -24,15 +23,14 @@ import json
 import os
 import pathlib
 import platform
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from selfplay import json_lines
+from selfplay import durable, json_lines
 from training import config as config_module
-from training import durable, replay
+from training import replay
 from training.checkpoint import CheckpointError, recover
 from training.config import RunConfig
 from training.log import Log
@@ -222,28 +220,13 @@ class RunFolder:
           CheckpointError: another process holds it; says which.
         """
         path = self.path / "lock"
+        with durable.writing(path):
+            self.path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            with durable.writing(path):
-                self.path.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(path.open("a+"))
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise CheckpointError(
-                    f"{self.path} is in use by {file.read(200).strip() or 'another process'}: "
-                    "stop it first, or name another --run-dir"
-                ) from None
-            except OSError as error:
-                raise CheckpointError(
-                    f"{self.path} cannot be locked ({error.strerror}), so two processes could "
-                    "write to it at once: put the run on another file system"
-                ) from None
-            self._holder = f"process {os.getpid()} on {socket.gethostname()}"
-            with durable.writing(path):
-                file.truncate(0)
-                file.write(self._holder + "\n")
-                file.flush()
+                self._holder = stack.enter_context(durable.lock(path))
+            except BlockingIOError as error:
+                raise CheckpointError(str(error)) from None
             try:
                 yield
             finally:

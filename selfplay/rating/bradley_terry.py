@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import optimize, special
 
+from selfplay.rating.elo import Z95
+
 ELO = 400 / np.log(10)  # Elo in one unit of a rating
 PRIOR_ELO = 1500.0
 PRIOR_DRAWS = 5.0  # standard deviation of `draws`, the logarithm of a ratio
-Z95 = 1.959963984540054
 
 
 class Tally(NamedTuple):

@@ -4,14 +4,12 @@ import importlib.metadata
 import math
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from games.game import Game, State
 from games.go import Go
-from selfplay import gtp, positions, sgf
-from selfplay.gtp_game import GtpGame, Refused, handicap_points
+from selfplay import sgf
+from selfplay.gtp import protocol
+from selfplay.gtp.game import GtpGame, Refused, handicap_points
 from selfplay.records import MAX_BYTES
 
 
@@ -55,7 +53,7 @@ def read_analysis(words: Sequence[str], seat: int, interval: float) -> Wanted:
     Known are the keys `interval` and `maxmoves`; the rest changes nothing.
     """
     left = list(words)
-    if left and (named := gtp.read_colour(left[0])) is not None:
+    if left and (named := protocol.read_colour(left[0])) is not None:
         seat = named
         left.pop(0)
     if left and left[0].isascii() and left[0].isdigit():
@@ -67,15 +65,6 @@ def read_analysis(words: Sequence[str], seat: int, interval: float) -> Wanted:
         elif key == "maxmoves":
             most = max(whole(left, i + 1), 1)
     return Wanted(seat, max(interval, 0.01), most)
-
-
-def names(game: Game[Any], state: State, actions: Sequence[int]) -> list[str]:
-    """Returns the notation of moves that follow each other."""
-    found = []
-    for action in actions:
-        found.append(game.action_to_string(state, action))
-        state = positions.step(game, state, np.int32(action))
-    return found
 
 
 def fixed_handicap(game: GtpGame, words: Sequence[str]) -> str:

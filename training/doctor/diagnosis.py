@@ -10,9 +10,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from training import doctor_data, doctor_games, doctor_lessons, doctor_network
-from training.doctor_evidence import gather
-from training.findings import Finding, Result
+from training.doctor import data, games, lessons, network
+from training.doctor.evidence import gather
+from training.doctor.findings import Finding, Result
 from training.run_folder import RunFolder
 
 # Causes before their consequences: the first finding is the one to act on.
@@ -73,27 +73,25 @@ def diagnose(
     progress(0, "reading")
     found = gather(folder)
     checks: tuple[Callable[[], Result], ...] = (
-        functools.partial(doctor_games.learning, found),
-        functools.partial(doctor_data.rules, found),
-        functools.partial(doctor_data.samples, found),
-        functools.partial(doctor_games.games, found),
-        functools.partial(doctor_data.exploration, found),
-        functools.partial(doctor_network.weights, found),
-        functools.partial(doctor_network.value, found),
-        functools.partial(doctor_network.searching, found),
+        functools.partial(games.learning, found),
+        functools.partial(data.rules, found),
+        functools.partial(data.samples, found),
+        functools.partial(games.games, found),
+        functools.partial(data.exploration, found),
+        functools.partial(network.weights, found),
+        functools.partial(network.value, found),
+        functools.partial(network.searching, found),
     )
     results = []
     for check in checks:
         results.append(check())
         progress(len(results), results[-1].check)
     done = len(results)
-    results.append(doctor_lessons.overfit(found, seconds, lambda part: progress(done + part, NOTE)))
+    results.append(lessons.overfit(found, seconds, lambda part: progress(done + part, NOTE)))
     sound = results[-1].verdict == "healthy"
-    learner = doctor_lessons.own_learner(found) if sound else doctor_lessons.DEFAULT
+    learner = lessons.own_learner(found) if sound else lessons.DEFAULT
     results.append(
-        doctor_lessons.lessons(
-            found, learner, seconds, lambda part: progress(done + 1 + part, NOTE)
-        )
+        lessons.lessons(found, learner, seconds, lambda part: progress(done + 1 + part, NOTE))
     )
     return Diagnosis(found.newest.step, tuple(results), _ordered(results))
 

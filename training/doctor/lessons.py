@@ -13,8 +13,8 @@ import numpy as np
 from selfplay import devices
 from selfplay.record import Sample
 from training import learner
-from training.doctor_evidence import Evidence, correlation, last_part, take
-from training.findings import Finding, Result
+from training.doctor.evidence import Evidence, correlation, last_part, take
+from training.doctor.findings import Finding, Result
 from training.learner import LearnerConfig, Minibatch, TrainState
 from training.network import Network
 

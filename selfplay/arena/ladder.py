@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from games.game import Game
-from selfplay import bradley_terry, openings
-from selfplay.arena import play_match
-from selfplay.bradley_terry import Ratings, Tally
-from selfplay.match_folder import weights_sha256
+from selfplay import openings
+from selfplay.arena.folder import weights_sha256
+from selfplay.arena.match import play_match
 from selfplay.players import Player
+from selfplay.rating import bradley_terry
+from selfplay.rating.bradley_terry import Ratings, Tally
 from selfplay.records import append_records, match_records
 
 ROUND = 32  # games that two players play before the ratings are fitted again

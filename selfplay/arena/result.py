@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selfplay import sprt
-from selfplay.rating import PAIR_SCORES, score_interval, score_to_elo, superiority
+from selfplay.rating import sprt
+from selfplay.rating.elo import PAIR_SCORES, score_interval, score_to_elo, superiority
 
-RESIGNATION, FORFEIT = "resignation", "forfeit"  # the words of game records
+# How a game ended that the rules did not end, in the words of game records.
+BY_RESIGNATION, BY_FORFEIT = "resignation", "forfeit"
 
 
 class PlayedGame(NamedTuple):
@@ -18,7 +19,7 @@ class PlayedGame(NamedTuple):
 
     moves: tuple[int, ...]  # from the first ply, opening included
     returns: tuple[float, float]  # by seat
-    ended_by: str = ""  # "" for the rules, else `RESIGNATION` or `FORFEIT`
+    ended_by: str = ""  # "" for the rules, else `BY_RESIGNATION` or `BY_FORFEIT`
     fault: str = ""  # of who forfeits it, in a sentence
 
 
@@ -122,7 +123,7 @@ class MatchResult:
     @property
     def resigned(self) -> tuple[int, int]:
         """How many games the first and the second player gave up."""
-        given_up = np.array([game.ended_by == RESIGNATION for game in self.played])
+        given_up = np.array([game.ended_by == BY_RESIGNATION for game in self.played])
         results = self.results
         return int((given_up & (results == -1)).sum()), int((given_up & (results == 1)).sum())
 
@@ -131,7 +132,7 @@ class MatchResult:
         """The games that the first and the second player forfeited, by what went wrong."""
         reasons = collections.Counter[str](), collections.Counter[str]()
         for game, result in zip(self.played, self.results.tolist(), strict=True):
-            if game.ended_by == FORFEIT:
+            if game.ended_by == BY_FORFEIT:
                 reasons[result == 1][game.fault] += 1
         return reasons
 
@@ -140,7 +141,9 @@ class MatchResult:
         return sprt.judge(test, self.pair_counts, self.distinct_pairs)
 
 
-def of(players: Sequence[str], played: Sequence[PlayedGame], distinct_openings: int) -> MatchResult:
+def result_of(
+    players: Sequence[str], played: Sequence[PlayedGame], distinct_openings: int
+) -> MatchResult:
     """Returns the result of games played so far."""
     first, second = players
     return MatchResult((first, second), tuple(played), distinct_openings)

@@ -16,21 +16,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from selfplay import durable, match_result
-from selfplay.match_result import PlayedGame
+from selfplay import durable
+from selfplay.arena.result import PlayedGame, result_of
 from selfplay.openings import Openings
 from selfplay.players import Player
 from selfplay.records import append_records, match_records
 
 FORMAT_VERSION = 1
-FIRST_FILES = {"lock", "match.partial"}  # what a kill at the start may leave
+FIRST_FILES = {"lock", "match.json" + durable.PARTIAL}  # what a kill at the start may leave
 
 
 class MatchFolder:
     """Paths and files of one match. Creating the object touches nothing on disk."""
 
     def __init__(self, path: str | os.PathLike[str], settings: dict[str, Any]) -> None:
-        """Args: settings: of `match_settings`."""
+        """Takes where the match lies, and the settings of `match_settings`."""
         self.path, self.settings = pathlib.Path(path), settings
         self.settings_file, self.games_file = self.path / "match.json", self.path / "games.jsonl"
 
@@ -50,14 +50,13 @@ class MatchFolder:
             if self.settings_file.exists():
                 self._check()
             else:
-                partial = self.settings_file.with_suffix(".partial")
-                partial.write_text(json.dumps(self.settings, indent=1) + "\n")
-                partial.replace(self.settings_file)
+                text = json.dumps(self.settings, indent=1) + "\n"
+                durable.write_whole(self.settings_file, text.encode())
             yield self._finished_blocks()
 
     def append(self, players: tuple[str, str], games: Sequence[PlayedGame]) -> None:
         """Adds a block, all of it or, in a kill, nothing that `open` would take for whole."""
-        result = match_result.of(players, games, len(games))
+        result = result_of(players, games, len(games))
         extra = {"seed": self.settings["seed"], "simulations": self.settings["simulations"]}
         append_records(self.games_file, match_records(result, self.settings["game"], **extra))
 

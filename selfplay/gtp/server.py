@@ -11,11 +11,12 @@ import numpy as np
 
 from games.game import Game
 from games.go import Go
-from selfplay import clock, gtp, gtp_setup
+from selfplay import positions
 from selfplay.analysis import ranked
-from selfplay.gtp_game import GtpGame, Refused
+from selfplay.gtp import clock, protocol, set_up
+from selfplay.gtp.game import GtpGame, Refused
+from selfplay.gtp.thinking import Thinker, best_lines
 from selfplay.players import Player
-from selfplay.thinking import Thinker, best_lines
 
 Answer: TypeAlias = str | Iterator[str]  # or lines as they come, until the next command
 Handler: TypeAlias = Callable[[list[str]], Answer]
@@ -56,10 +57,10 @@ class GtpServer:
 
     def answer(self, line: bytes) -> Iterator[str]:
         """Yields the answer to a line of input, whatever it holds, as it comes."""
-        if len(line) > gtp.MAX_LINE:
-            yield gtp.response("", "line too long", success=False)
+        if len(line) > protocol.MAX_LINE:
+            yield protocol.response("", "line too long", success=False)
             return
-        request = gtp.read_request(line)
+        request = protocol.read_request(line)
         if request is None:
             return
         try:
@@ -67,12 +68,12 @@ class GtpServer:
                 raise Refused("unknown command")
             answer = self.commands[request.name](request.arguments)
         except Refused as refusal:
-            yield gtp.response(request.id, str(refusal), success=False)
+            yield protocol.response(request.id, str(refusal), success=False)
         except Exception as error:  # of a game or a player: the front end must live on
-            yield gtp.response(request.id, f"internal error: {error!r}", success=False)
+            yield protocol.response(request.id, f"internal error: {error!r}", success=False)
         else:
             if isinstance(answer, str):
-                yield gtp.response(request.id, answer)
+                yield protocol.response(request.id, answer)
             else:
                 yield f"={request.id}\n"
                 yield from _unbroken(answer)
@@ -92,7 +93,7 @@ class GtpServer:
         everywhere: dict[str, Handler] = {
             "protocol_version": lambda words: "2",
             "name": lambda words: "selfplay",
-            "version": lambda words: gtp_setup.version(),
+            "version": lambda words: set_up.version(),
             "known_command": self._known_command,
             "list_commands": lambda words: "\n".join(sorted(self.commands)),
             "quit": self._quit,
@@ -115,11 +116,11 @@ class GtpServer:
         }
         go: dict[str, Handler] = {
             "komi": self._komi,
-            "fixed_handicap": lambda words: gtp_setup.fixed_handicap(self.game, words),
-            "place_free_handicap": lambda words: gtp_setup.free_handicap(self.game, words),
-            "set_free_handicap": lambda words: gtp_setup.set_handicap(self.game, words),
-            "loadsgf": lambda words: gtp_setup.load_sgf(self.game, words),
-            "final_status_list": lambda words: gtp_setup.status_list(self.game, words),
+            "fixed_handicap": lambda words: set_up.fixed_handicap(self.game, words),
+            "place_free_handicap": lambda words: set_up.free_handicap(self.game, words),
+            "set_free_handicap": lambda words: set_up.set_handicap(self.game, words),
+            "loadsgf": lambda words: set_up.load_sgf(self.game, words),
+            "final_status_list": lambda words: set_up.status_list(self.game, words),
         }
         return everywhere | (go if isinstance(self.game.game, Go) else {})
 
@@ -131,7 +132,7 @@ class GtpServer:
         return ""
 
     def _boardsize(self, words: list[str]) -> str:
-        size = gtp_setup.whole(words, 0)
+        size = set_up.whole(words, 0)
         if size != max(self.game.game.observation_shape[:2]):
             if not isinstance(self.game.game, Go):
                 raise Refused("unacceptable size")
@@ -150,7 +151,7 @@ class GtpServer:
         return ""
 
     def _komi(self, words: list[str]) -> str:
-        self.game.set_komi(gtp_setup.number(words, 0))
+        self.game.set_komi(set_up.number(words, 0))
         return ""
 
     def _play(self, words: list[str]) -> str:
@@ -194,15 +195,15 @@ class GtpServer:
         return self.game.game.action_to_string(self.game.state, action)
 
     def _time_settings(self, words: list[str]) -> str:
-        main, period = (gtp_setup.number(words, i) for i in (0, 1))
-        stones = gtp_setup.whole(words, 2)
+        main, period = (set_up.number(words, i) for i in (0, 1))
+        stones = set_up.whole(words, 2)
         if period and not stones:
             return self._set_clocks(math.inf)
         return self._set_clocks(main, period, max(stones, 1))
 
     def _kgs_time_settings(self, words: list[str]) -> str:
         kind = words[0].lower() if words else ""
-        times = [gtp_setup.number(words, i) for i in range(1, len(words))]
+        times = [set_up.number(words, i) for i in range(1, len(words))]
         if kind == "none":
             return self._set_clocks(math.inf)
         if kind == "absolute" and len(times) == 1:
@@ -222,7 +223,7 @@ class GtpServer:
         return ""
 
     def _time_left(self, words: list[str]) -> str:
-        seat, left, stones = _seat(words), gtp_setup.number(words, 1), gtp_setup.whole(words, 2)
+        seat, left, stones = _seat(words), set_up.number(words, 1), set_up.whole(words, 2)
         self.clocks[seat] = clock.corrected(self.clocks[seat], left, stones)
         return ""
 
@@ -233,13 +234,13 @@ class GtpServer:
         self.thinker.warm_up(self.game.states[0], rungs if limited else (rungs[0], rungs[-1]))
 
     def _analyze(self, words: list[str], as_number: Callable[[float], str]) -> Iterator[str]:
-        wanted = gtp_setup.read_analysis(words, self.game.seat, DEFAULT_INTERVAL)
+        wanted = set_up.read_analysis(words, self.game.seat, DEFAULT_INTERVAL)
         before = len(self.game.moves)
         self.game.give_turn(wanted.seat)
         return self._stream(wanted, as_number, before)
 
     def _stream(
-        self, wanted: "gtp_setup.Wanted", as_number: Callable[[float], str], before: int
+        self, wanted: set_up.Wanted, as_number: Callable[[float], str], before: int
     ) -> Iterator[str]:
         """Yields a line for each number of simulations, then waits for the next command."""
         searches = [rung for rung in self.thinker.rungs if rung] or [0]
@@ -256,7 +257,7 @@ class GtpServer:
     def _genmove_analyze(
         self, words: list[str], as_number: Callable[[float], str]
     ) -> Iterator[str]:
-        wanted = gtp_setup.read_analysis(words, self.game.seat, DEFAULT_INTERVAL)
+        wanted = set_up.read_analysis(words, self.game.seat, DEFAULT_INTERVAL)
         before = len(self.game.moves)
         self.game.give_turn(wanted.seat)
         line = self._info(self.thinker.rungs[-1], wanted.most, as_number)
@@ -275,7 +276,7 @@ class GtpServer:
         parts = []
         for order, action in enumerate(shown):
             winrate = as_number(_winrate(float(result.q[action])))
-            line = " ".join(gtp_setup.names(game, state, lines[order]))
+            line = " ".join(positions.notation(game, state, lines[order]))
             parts.append(
                 f"info move {game.action_to_string(state, action)} "
                 f"visits {int(result.visit_counts[action])} winrate {winrate} "
@@ -306,7 +307,7 @@ def _kata_number(share: float) -> str:
 
 
 def _seat(words: list[str]) -> int:
-    seat = gtp.read_colour(words[0]) if words else None
+    seat = protocol.read_colour(words[0]) if words else None
     if seat is None:
         raise Refused("syntax error")
     return seat

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from selfplay import devices, match_result, openings, positions
-from selfplay.match_result import MatchResult, PlayedGame
+from selfplay import devices, openings, positions
+from selfplay.arena.result import BY_FORFEIT, BY_RESIGNATION, MatchResult, PlayedGame, result_of
 from selfplay.players import FORFEIT, RESIGN, Player
 
 MAX_BATCH = 512  # C at most: lanes that a player evaluates at once
@@ -72,7 +72,7 @@ def play_match(
     played: list[PlayedGame] = []
     for block in play_blocks(first, second, game, opened, seed, batch=batch, progress=progress):
         played += block
-    return match_result.of((first.name, second.name), played, opened.distinct)
+    return result_of((first.name, second.name), played, opened.distinct)
 
 
 def play_blocks(
@@ -181,10 +181,10 @@ def _finished(
             continue
         lost = (1.0, -1.0) if loser[i] == 1 else (-1.0, 1.0)
         if stopped[i] == RESIGN:
-            played.append(PlayedGame(moves, lost, match_result.RESIGNATION))
+            played.append(PlayedGame(moves, lost, BY_RESIGNATION))
         else:
             fault = faults.get(i, "failed and did not say why")
-            played.append(PlayedGame(moves, lost, match_result.FORFEIT, fault))
+            played.append(PlayedGame(moves, lost, BY_FORFEIT, fault))
     return played
 
 

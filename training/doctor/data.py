@@ -9,12 +9,12 @@ import numpy as np
 from mcts import SearchConfig, SearchResult, search
 from selfplay import positions
 from selfplay.record import Sample
-from training.doctor_evidence import (
+from training.doctor.evidence import (
     Evidence,
     last_part,
     take,
 )
-from training.findings import Finding, Result
+from training.doctor.findings import Finding, Result
 from training.network import Folded, Network
 
 # Of the actions played: a search that is very sure may play one whose weight is 0 in float16. If

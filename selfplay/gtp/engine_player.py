@@ -17,8 +17,9 @@ import numpy as np
 from games.game import Game, State
 from games.go import Go
 from mcts import SearchResult, Variables
-from selfplay import gtp, positions
-from selfplay.engine import Engine, EngineFault, shared
+from selfplay import positions
+from selfplay.gtp import protocol
+from selfplay.gtp.engine import Engine, EngineFault, shared
 from selfplay.players import FORFEIT, RESIGN, Player
 
 MOVE_SECONDS = 60.0
@@ -116,7 +117,7 @@ class EnginePool:
             if engine is None or not engine.alive:
                 engine = self._engines[index] = self._start()
             engine.go_to(line)
-            colour = gtp.COLOURS[int(state.to_play)]
+            colour = protocol.COLOURS[int(state.to_play)]
             name = engine.ask(f"genmove {colour}")
             if name.lower() == "resign":
                 engine.go_to(())  # some engines take a game that they gave up for finished
@@ -153,7 +154,7 @@ class Lines:
         if isinstance(self._game, Go):
             name = self._game.action_to_string
             return [
-                tuple(f"play {gtp.COLOURS[i % 2]} {name(None, a)}" for i, a in enumerate(row))  # type: ignore[arg-type]
+                tuple(f"play {protocol.COLOURS[i % 2]} {name(None, a)}" for i, a in enumerate(row))  # type: ignore[arg-type]
                 for row in moves
             ]
         self._known = {row: self._found(row) for row in moves}  # others are not needed again
@@ -171,7 +172,7 @@ class Lines:
 
 
 def _play(game: Game[Any], state: State, action: int) -> str:
-    colour = gtp.COLOURS[int(state.to_play)]
+    colour = protocol.COLOURS[int(state.to_play)]
     return f"play {colour} {game.action_to_string(state, action)}"
 
 

@@ -5,8 +5,8 @@ import collections
 import numpy as np
 
 from selfplay.record import Sample
-from training.doctor_evidence import Evidence, mean_of
-from training.findings import Finding, Result
+from training.doctor.evidence import Evidence, mean_of
+from training.doctor.findings import Finding, Result
 
 FEW_GAMES = 30  # below, shares of games are too uncertain to judge
 MOST_REPEATED = 0.5  # of the games, by the commonest game

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from selfplay.rating import MAX_ELO, constrained, elo_to_score
+from selfplay.rating.elo import MAX_ELO, constrained, elo_to_score
 
 FEWEST_PAIRS = 16  # before, five probabilities are not known well enough to take a decision
 

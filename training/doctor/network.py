@@ -9,8 +9,8 @@ from games.game import State
 from selfplay import perfect, positions
 from selfplay.players import Player
 from selfplay.record import Sample
-from training.doctor_evidence import Evidence, correlation, last_part, mean_of
-from training.findings import Finding, Result
+from training.doctor.evidence import Evidence, correlation, last_part, mean_of
+from training.doctor.findings import Finding, Result
 from training.players import make_player
 
 FEW_STEPS = 50  # below, weights have hardly moved

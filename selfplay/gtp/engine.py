@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import os
 import re
+import select
 import selectors
 import shlex
 import signal
@@ -160,5 +161,8 @@ class Engine:
             code = f"exit status {self._process.wait(1)}"
         except subprocess.TimeoutExpired:
             code = "it closed its output"
+        errors = self._process.stderr
+        if errors and not errors.closed and select.select([errors], [], [], 0)[0]:
+            self._errors += os.read(errors.fileno(), 1 << 16)  # last words, still in the pipe
         last = self._errors.decode("utf-8", errors="replace").strip().split("\n")[-1][:120]
         return f"ended at {command!r} ({code}{': ' if last else ''}{last})"

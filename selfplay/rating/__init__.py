@@ -1,0 +1,19 @@
+"""How strong, and how sure of it: scores and Elo with their intervals, tests, ratings of many."""
+
+from selfplay.rating.elo import (
+    MAX_ELO,
+    PAIR_SCORES,
+    elo_to_score,
+    score_interval,
+    score_to_elo,
+    superiority,
+)
+
+__all__ = [
+    "MAX_ELO",
+    "PAIR_SCORES",
+    "elo_to_score",
+    "score_interval",
+    "score_to_elo",
+    "superiority",
+]
