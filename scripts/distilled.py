@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from scripts.console import Positional, announce_devices, print_json, progress, say
-from training import durable
+from selfplay import durable
 from training.distilled import SETS, audit
 from training.report import distilled_section
 from training.run_folder import RunFolder
