@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 import shutil
 import sys
 
@@ -20,6 +21,7 @@ from tests.test_run import assert_same, run_once
 from training import oversight
 from training.oversight import OverseerConfig
 from training.run_folder import RunFolder
+from training.undecided import from_file
 
 GAME = games.load("tic_tac_toe")
 PROGRAM = f"{sys.executable} {pathlib.Path(__file__).with_name('odd_overseer.py')}"
@@ -94,6 +96,17 @@ def test_a_script_decides_takes_back_and_stops_at_a_wrong_line(run_path, tmp_pat
     assert [line.get("look") for line in first["asked"]] == [None, [0, 4], [8]]
     assert (second["moves"], second["weights"]) == ([4, 0], {"8": 1.0})
     assert "value for seat 0" in capsys.readouterr().out
+
+
+def test_a_file_gives_all_positions_of_a_game_that_is_over_and_the_last_of_another(tmp_path):
+    file = tmp_path / "games.jsonl"
+    games_in_it = [[0, 3, 1, 4, 2], [4, 0], [4, 4], [0, 3]]
+    file.write_text("".join(json.dumps({"moves": moves}) + "\n" for moves in games_in_it) + "?\n")
+    found, problems = from_file(str(file), "tic_tac_toe", GAME)
+    assert found == [(), (0,), (0, 3), (0, 3, 1), (0, 3, 1, 4), (4, 0)]
+    assert len(problems) == 2
+    assert any("line 3: move 2, action 4, is illegal" in problem for problem in problems)
+    assert any("line 5: not JSON" in problem for problem in problems)
 
 
 def good_line(**changes):
@@ -197,6 +210,31 @@ def test_the_distilled_network_shows_the_overseers_preference_without_search(
     before, after = plays_corner(run_path, moves), plays_corner(tmp_path / "taught", moves)
     assert before > 0.3
     assert after < 0.15
+
+
+@pytest.mark.slow
+def test_a_plug_in_amplifiers_preference_is_shown_without_search(
+    tiny_config, tmp_path, monkeypatch
+):
+    page = (pathlib.Path(games.__file__).parent.parent / "docs" / "ida.md").read_text()
+    (code,) = [
+        c for c in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if "CORNERS" in c
+    ]
+    (tmp_path / "my_overseer.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    learner = dataclasses.replace(tiny_config.learner, warmup_steps=5, average_decay=0.9)
+    config = dataclasses.replace(
+        tiny_config,
+        amplify="my_overseer:no_corners",
+        iterations=8,
+        learner=dataclasses.replace(learner, learning_rate=0.02),
+        replay=dataclasses.replace(tiny_config.replay, reuse=12.0),
+        evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
+    )
+    assert run_once(tmp_path / "plugged", config)
+    _, moves = no_corners(tmp_path, 64)
+    assert plays_corner(tmp_path / "plugged", moves) < 0.15
 
 
 def test_a_run_with_decisions_that_is_stopped_and_resumed_equals_one_that_was_not(

@@ -16,7 +16,7 @@ import games
 from games.game import Game
 from selfplay import decisions, devices, positions
 from selfplay.players import Player, policy_player, random_player
-from selfplay.records import read_records
+from selfplay.records import scan_records
 from training import gap, replay
 from training.gap import Moved, Positions
 from training.players import checkpoint_steps, load_amplifier, load_weights, network_of
@@ -174,7 +174,7 @@ def seen_positions(folder: RunFolder, spec: str) -> list[Seen]:
     records = [
         record
         for path in folder.logs["self_play"].parts()
-        for record in read_records(path, spec)
+        for record in scan_records(path, spec).records  # one may be being written
         if record.extra.get("game_id") in found
     ]
     return [
