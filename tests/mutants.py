@@ -44,6 +44,16 @@ def before_the_end(before: Any, changed: Any) -> Any:
     return jax.tree.map(lambda old, new: jnp.where(before.terminated, old, new), before, changed)
 
 
+def stale_mask(base: type) -> dict[str, Any]:
+    """Returns a `step` that leaves the mask as it was before the move."""
+    return after_step(
+        base,
+        lambda before, after, _: after._replace(
+            legal_action_mask=before.legal_action_mask & ~after.terminated
+        ),
+    )
+
+
 def with_returns(change: Callable[[Any, jax.Array], jax.Array], base: type = TicTacToe) -> Any:
     return {"returns": lambda self, state: change(state, base.returns(self, state))}
 
@@ -244,22 +254,12 @@ MUTANTS = {
     "a mask that is never computed again": Mutant(
         "mask",
         TicTacToe,
-        after_step(
-            TicTacToe,
-            lambda before, after, _: after._replace(
-                legal_action_mask=before.legal_action_mask & ~after.terminated
-            ),
-        ),
+        stale_mask(TicTacToe),
     ),
     "a mask of the board before the move, connect_four": Mutant(
         "mask",
         ConnectFour,
-        after_step(
-            ConnectFour,
-            lambda before, after, _: after._replace(
-                legal_action_mask=before.legal_action_mask & ~after.terminated
-            ),
-        ),
+        stale_mask(ConnectFour),
     ),
     "a mask that stays on at the end": Mutant(
         "mask",
@@ -307,9 +307,7 @@ MUTANTS = {
     ),
     "a view that divides by zero": Mutant("observation", TicTacToe, {"observe": dividing_observe}),
     "seat 0's view for both, connect_four": Mutant(
-        "observation",
-        ConnectFour,
-        {"observe": seat_0_view},
+        "observation", ConnectFour, {"observe": seat_0_view}
     ),
     # Symmetries.
     "a wrong symmetry of the board": Mutant(

@@ -227,3 +227,11 @@ def gumbel(rules, network, board, simulations, config, noise, max_depth=10**6, r
     allowed = root.candidates()
     most = max(map(new_visits, allowed))
     return root, max((m for m in allowed if new_visits(m) == most), key=merit)
+
+
+def search(rules, network, board, simulations, config, actions, max_depth=10**6, root=None):
+    """Returns the root after a search without noise, and the move; None where that is drawn."""
+    given = rules, network, board, simulations, config
+    if config.policy == "puct":
+        return puct(*given, max_depth, root), None
+    return gumbel(*given, np.zeros(actions), max_depth, root)

@@ -46,12 +46,10 @@ def test_equals_a_search_in_plain_python_that_proves(game, rules, config):
     proven = 0
     for lane, board in enumerate(np.asarray(state.board).tolist()):
         board, depth = tuple(board), config.depth(game.max_plies)
-        if config.policy == "puct":
-            root = oracles_search.puct(rules, network, board, 48, config, depth)
-        else:
-            noise = np.zeros(game.num_actions)
-            root, move = oracles_search.gumbel(rules, network, board, 48, config, noise, depth)
-            assert ours.action[lane] == move, board
+        root, move = oracles_search.search(
+            rules, network, board, 48, config, game.num_actions, depth
+        )
+        assert move in (None, ours.action[lane]), board
         expected = [root.visits.get(a, 0) for a in range(game.num_actions)]
         assert ours.visit_counts[lane].tolist() == expected, board
         assert ours.value[lane] == pytest.approx(root.value(), abs=1e-12), board

@@ -123,12 +123,10 @@ def test_equals_a_search_in_plain_python_where_games_end_and_seats_move_twice(na
         ours = run(game, weights, state, config, jnp.dtype("float64"))
     for lane, board in enumerate(np.asarray(state.board).tolist()):
         board, depth = tuple(board), config.depth(game.max_plies)
-        if config.policy == "puct":
-            root = oracles_search.puct(rules, network, board, 48, config, depth)
-        else:
-            noise = np.zeros(game.num_actions)
-            root, move = oracles_search.gumbel(rules, network, board, 48, config, noise, depth)
-            assert ours.action[lane] == move, (board, ours.visit_counts[lane])
+        root, move = oracles_search.search(
+            rules, network, board, 48, config, game.num_actions, depth
+        )
+        assert move in (None, ours.action[lane]), (board, ours.visit_counts[lane])
         expected = [root.visits.get(a, 0) for a in range(game.num_actions)]
         assert ours.visit_counts[lane].tolist() == expected, board
         assert ours.value[lane] == pytest.approx(root.value(), abs=1e-12), board
