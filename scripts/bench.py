@@ -28,6 +28,7 @@ from training.network import Network, NetworkConfig
 from training.preflight import in_words
 
 OPENING_PLIES = 8  # random plies before the positions that are searched
+Work = dict[str, tuple[Callable[[], Any], int]]  # by name: a call, and units of it a game
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,22 +167,13 @@ def measure(
     began = time.perf_counter()
     compiled = play.lower(variables, start, key).compile()  # type: ignore[attr-defined]
     compile_seconds = time.perf_counter() - began
-    work: dict[str, tuple[Callable[[], Any], int]] = {
+    work: Work = {
         "network": (_jitted(evaluate_many, variables, states, key), evaluations),
         "env": bench_env.compiled(bench_env.stepper(game), batch),
         "search": (_jitted(search_once, variables, states, key), config.simulations + 1),
         "self_play": (lambda: compiled(variables, start, key), settings.plies_per_call),
     }
-    rates = {name: [] for name in work}  # type: dict[str, list[float]]
-    done = 0
-    with progress("bench", (rounds + 1) * len(work)) as update:
-        for round_number in range(rounds + 1):
-            for name, (call, units) in work.items():
-                seconds = _seconds(call)
-                if round_number:  # the first compiles and warms up
-                    rates[name].append(batch * units / seconds)
-                done += 1
-                update(done)
+    rates = _rates(work, batch, rounds)
     # Pairwise: each round's search against the same round's network.
     ratios = [s / n for s, n in zip(rates["search"], rates["network"], strict=True)]
     median = {name: statistics.median(values) for name, values in rates.items()}
@@ -195,6 +187,21 @@ def measure(
         "compile_s": compile_seconds,
         "peak_bytes": _peak_bytes(compiled),
     }
+
+
+def _rates(work: Work, batch: int, rounds: int) -> dict[str, list[float]]:
+    """Returns how much of each work is done in a second, by round; they take turns."""
+    rates: dict[str, list[float]] = {name: [] for name in work}
+    done = 0
+    with progress("bench", (rounds + 1) * len(work)) as update:
+        for round_number in range(rounds + 1):
+            for name, (call, units) in work.items():
+                seconds = _seconds(call)
+                if round_number:  # the first compiles and warms up
+                    rates[name].append(batch * units / seconds)
+                done += 1
+                update(done)
+    return rates
 
 
 def _agreement(

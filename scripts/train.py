@@ -128,26 +128,30 @@ def run(args: Args) -> int:
             with out_of_memory.advise(lambda: _less_memory(config, game, folder)):
                 finished = train(folder, config, watch, stop, source)
     last = last or (folder.read_metrics() or [{}])[-1]
+    _say_end(args, folder, last, finished)
+    return 0 if finished else INTERRUPTED
+
+
+def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool) -> None:
+    """Says where the run stands, and what goes on from there; `last` holds its newest numbers."""
     step = checkpoint_steps(folder.path)[-1]
-    if finished:
-        by_iterations = config.iterations and last.get("iteration") == config.iterations
-        limit = "--iterations" if by_iterations else "--minutes"
-        reached = last.get("fixed_point", {}).get("verdict")
-        if reached:
-            say(f"done: {folder.path} at step {step}: {reached}")
-        else:
-            say(f"done: {folder.path} reached its limit at step {step}; raise {limit} to go on")
-    else:
+    verdict = last.get("fixed_point", {}).get("verdict")
+    if not finished:
         say(
             f"interrupted: {folder.path} is saved at step {step}; "
             f"selfplay train --run-dir {folder.path} goes on"
         )
+    elif verdict:
+        say(f"done: {folder.path} at step {step}: {verdict}")
+    else:
+        limits = args.config
+        by_iterations = limits.iterations and last.get("iteration") == limits.iterations
+        limit = "--iterations" if by_iterations else "--minutes"
+        say(f"done: {folder.path} reached its limit at step {step}; raise {limit} to go on")
     if args.json:
         counts = {name: last.get(name) for name in ("iteration", "step", "games", "seconds")}
-        verdict = last.get("fixed_point", {}).get("verdict")
         ends = {"finished": finished, "fixed_point": verdict}
         print_json({"run_dir": str(folder.path), **ends, **counts})
-    return 0 if finished else INTERRUPTED
 
 
 def _less_memory(config: RunConfig, game: Any, folder: RunFolder) -> str:

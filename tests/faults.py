@@ -60,7 +60,7 @@ def on_minibatch(change: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Any
     def around(original: Any, rows: Any, symmetry: Any) -> Any:
         return original(rows._replace(**change(rows._asdict(), np.random.default_rng(0))), symmetry)
 
-    return wrap(run_module, "_minibatch", around)
+    return wrap(run_module, "minibatch", around)
 
 
 def shuffled(*names: str) -> Any:
@@ -91,8 +91,8 @@ def first_weights(by_name: bool) -> Callable[[pytest.MonkeyPatch], None]:
     return wrap(run_module, "_averages", around)
 
 
-def one_row(original: Any, buffer: Any, rng: Any, count: int) -> Any:
-    rows = original(buffer, np.random.default_rng(0), 1)
+def one_row(original: Any, buffer: Any, rng: Any, count: int, total: int | None = None) -> Any:
+    rows = original(buffer, np.random.default_rng(0), 1, total)
     return type(rows)(*(np.repeat(column, count, axis=0) for column in rows))
 
 

@@ -112,7 +112,7 @@ class Gauge:
         progress = self.run.progress
         if found["stage"] == "flat":
             progress.horizon = LOWER_RATE_BY * progress.step
-            self.run.tell(
+            self.run.journal.tell(
                 f"the amplification gap no longer falls (fresh {found['fresh']['kl']:.3f} nats): "
                 f"the learning rate falls until step {progress.horizon:.0f}, to see if that helps"
             )

@@ -51,6 +51,5 @@ def choose(run: "Run", candidate: "Weights", acting: "Weights") -> "Weights":
         "interval": list(result.interval),
         "promoted": promoted,
     }
-    run.folder.append_metrics(line)
-    run.watch(line)
+    run.journal.write(line)
     return candidate if promoted else acting

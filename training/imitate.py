@@ -14,6 +14,7 @@ from mcts import Evaluation
 from selfplay.record import Sample
 from training import learner, losses
 from training.config import RunConfig
+from training.journal import Watch
 from training.learner import TrainState
 from training.network import Network
 from training.run import Run, minibatch
@@ -21,7 +22,6 @@ from training.run_folder import RunFolder
 
 INIT, SHUFFLE = 20, 21  # what randomness is for, beside what `training.run` uses
 CHUNK = 256  # held-out rows measured at once
-Watch = Callable[[dict[str, Any]], None]
 
 
 @dataclasses.dataclass(frozen=True)

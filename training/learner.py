@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from games.game import Game
@@ -103,6 +104,17 @@ def init(network: Network, config: LearnerConfig, key: jax.Array) -> TrainState:
         average_params=copy_params,  # copies: a train step donates its state, no buffer twice
         average_batch_stats=copy_stats,
         opt_state=_optimizer(config).init(params),
+    )
+
+
+def with_weights(state: TrainState, params: Any, batch_stats: Any) -> TrainState:
+    """Returns the state with these weights in NumPy, from which the averages start anew."""
+    copy_params, copy_stats = jax.tree.map(np.copy, (params, batch_stats))
+    return state._replace(
+        params=params,
+        batch_stats=batch_stats,
+        average_params=copy_params,
+        average_batch_stats=copy_stats,
     )
 
 

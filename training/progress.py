@@ -43,6 +43,16 @@ class Progress:
                 raise CheckpointError(f"the checkpoint's {name} is {counters[name]!r}, no number")
         return cls(**{name: counters[name] for name in names})
 
+    def where(self, seconds: float) -> dict[str, Any]:
+        """Returns how far the run has come, as the lines of its metrics say it."""
+        return {
+            "iteration": self.iteration,
+            "step": self.step,
+            "seconds": round(seconds, 3),
+            "games": self.games,
+            "positions": self.positions,
+        }
+
     def fix_horizon(self, seconds: float, limit: float) -> None:
         """Fixes the schedule's horizon once: for a run bounded by minutes, by its speed so far.
 

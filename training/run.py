@@ -18,8 +18,7 @@ import numpy as np
 import games
 from games.game import Game
 from selfplay import devices, self_play
-from selfplay.record import FinishedGame, Recorder, Sample
-from selfplay.records import GameRecord, to_lines
+from selfplay.record import Recorder, Sample
 from training import (
     fixed_point,
     gate,
@@ -34,6 +33,7 @@ from training import (
 from training.checkpoint import Checkpoint, CheckpointStore, NonFiniteError, recover
 from training.config import RunConfig
 from training.evaluation import evaluate_run
+from training.journal import Journal, Watch
 from training.learner import TrainState
 from training.losses import Minibatch
 from training.network import Network
@@ -47,9 +47,6 @@ from training.snapshot import Snapshot
 INIT, OPEN, PLAY, SAMPLE, EVALUATE = range(5)
 SHOWN_PROBLEMS = 20
 NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
-
-Watch = Callable[[dict[str, Any]], None]
-
 
 # Parts of the loop, which a recording by jax's profiler shows by these names.
 STATIONS = ("amplify", "record", "distil", "evaluate", "save")
@@ -80,7 +77,7 @@ class Run:
     """One run in this process: built from a folder, driven by `train`."""
 
     def __init__(self, folder: RunFolder, config: RunConfig, watch: Watch) -> None:
-        self.folder, self.config, self.watch = folder, config, watch
+        self.folder, self.config, self.journal = folder, config, Journal(folder, watch)
         self.game: Game[Any] = games.load(config.game)
         self.network: Network = network_of(config, self.game)
         self.amplifier = load_amplifier(config, self.game)
@@ -99,7 +96,6 @@ class Run:
         self.recorder = Recorder()
         self.progress = Progress()
         self.started = time.monotonic()
-        self.pending_metrics: dict[str, Any] | None = None
         self.state: TrainState | None = None  # the newest one, for inspection
         self.gauge = fixed_point.Gauge(self) if config.evaluation.gap_positions else None
 
@@ -147,13 +143,14 @@ class Run:
         try:
             guard.check_plies(self.config.game, trajectory)
         except NonFiniteError:
-            self.flush_metrics()  # knows the step at which it began
+            self.write_pending()  # knows the step at which it began
             raise
         samples, finished = self.recorder.add(trajectory, call.acting.step)
         self.replay.add(samples)
         self.progress.games += len(finished)
         self.progress.positions += trajectory.ply.size
-        self._write_game(finished)
+        for game in finished[:1]:
+            self.journal.write_game(game, self.config.game, self.progress.iteration + 1)
         return {
             "kl": float(trajectory.kl.mean()),
             "entropy": float(trajectory.entropy.mean()),
@@ -211,7 +208,7 @@ class Run:
         if self.gauge is not None:
             result |= self.gauge.measure(variables, ended)
         self.progress.evaluation_seconds = time.monotonic() - began
-        self._emit({"kind": "evaluation", **self._where(), **result})
+        self.journal.write({"kind": "evaluation", **self.progress.where(self.seconds()), **result})
         best = self.progress.best_loss
         is_best = best is None or result["loss"] < best
         if is_best:
@@ -234,7 +231,7 @@ class Run:
         }
         acting = (call.acting.params, call.acting.batch_stats)
         held = Snapshot(
-            state, acting, call.before, self.recorder.pending, counters, self.pending_metrics
+            state, acting, call.before, self.recorder.pending, counters, self.journal.pending
         )
         self.store.wanted = {self.progress.best_step, self.progress.strength_step}
         packed = snapshot.pack(held, self.progress.step, self.folder.log_sizes())
@@ -246,13 +243,7 @@ class Run:
         """Returns a fresh state, or one with the given weights, and the first call."""
         state = learner.init(self.network, self.config.learner, self.key(INIT, 0))
         if weights is not None:
-            params, stats = weights
-            state = state._replace(
-                params=params,
-                batch_stats=stats,
-                average_params=jax.tree.map(np.copy, params),
-                average_batch_stats=jax.tree.map(np.copy, stats),
-            )
+            state = learner.with_weights(state, *weights)
         state = devices.to_learner(state)
         before = self.open_games()
         self.progress.horizon = first_horizon(self.config)
@@ -268,20 +259,20 @@ class Run:
         counters = saved.counters
         rows, acting_step = counters["rows"], counters["acting_step"]
         if changed := oversight.changes(self.lessons, counters):
-            self.tell(changed)
+            self.journal.tell(changed)
         for notice in self.folder.discard_after(
             self.progress.iteration,
             counters["replay_oldest_kept"],
             saved.logs.get("sizes"),
             saved.chunks,
         ):
-            self.tell(notice)
+            self.journal.tell(notice)
         self.replay.restore(self.store.replay_folder, rows)
         shapes = jax.eval_shape(
             lambda key: learner.init(self.network, self.config.learner, key), self.key(INIT, 0)
         )
         held = snapshot.unpack(saved, shapes, self.open_games())
-        self.recorder, self.pending_metrics = Recorder(held.pending), held.line
+        self.recorder, self.journal.pending = Recorder(held.pending), held.line
         acting = Weights(*held.acting, acting_step)
         return held.state, self.amplify(self.progress.iteration, acting, held.games)
 
@@ -289,29 +280,21 @@ class Run:
 
     def report(self, monitors: dict[str, Any], losses: list[dict[str, jax.Array]]) -> None:
         """Writes the last iteration's line, and keeps this one's until its losses are computed."""
-        self.flush_metrics()
-        self.pending_metrics = {
+        self.write_pending()
+        self.journal.pending = {
             "kind": "iteration",
-            **self._where(),
+            **self.progress.where(self.seconds()),
             **monitors,
             "rows": self.replay.total,
             "window": self.replay.window() if self.replay.total else 0,
             "losses": losses,
         }
 
-    def flush_metrics(self) -> None:
-        """Writes the pending line, waiting for its losses."""
-        if self.pending_metrics is None:
-            return
-        line, self.pending_metrics = self.pending_metrics, None
-        losses = jax.device_get(line.pop("losses"))
-        bad = guard.first_bad(losses)
+    def write_pending(self) -> None:
+        """Writes the pending line. Raises NonFiniteError if its losses are not all finite."""
+        bad = self.journal.write_pending()
         if bad is not None:
-            raise self.blame(line["step"] - len(losses) + bad, line["rows"])
-        if losses:
-            means = {name: float(np.mean([row[name] for row in losses])) for name in losses[0]}
-            line |= means
-        self._emit(line)
+            raise self.blame(*bad)
 
     def blame(self, step: int, total: int) -> NonFiniteError:
         """Writes the minibatch of a training step, drawn from `total` rows, for inspection."""
@@ -319,36 +302,6 @@ class Run:
         rows, _ = self.draw(step, total)
         guard.write_batch(path, rows, self.state)
         return NonFiniteError(f"NaN or infinity at training step {step}, see {path}")
-
-    def tell(self, text: str) -> None:
-        """Tells the person who watches something that is no measurement."""
-        self.watch({"kind": "notice", "text": text})
-
-    def _where(self) -> dict[str, Any]:
-        progress = self.progress
-        return {
-            "iteration": progress.iteration,
-            "step": progress.step,
-            "seconds": round(self.seconds(), 3),
-            "games": progress.games,
-            "positions": progress.positions,
-        }
-
-    def _emit(self, line: dict[str, Any]) -> None:
-        self.folder.append_metrics(line)
-        self.watch(line)
-
-    def _write_game(self, finished: list[FinishedGame]) -> None:
-        """Adds the first of an iteration's games to the sample of self-play games."""
-        for game in finished[:1]:
-            record = GameRecord(
-                game=self.config.game,
-                moves=tuple(game.moves),
-                returns=game.returns,
-                players=("self", "self"),
-                extra={"iteration": self.progress.iteration + 1, "game_id": game.game_id},
-            )
-            self.folder.logs["self_play"].append(to_lines([record]))
 
 
 def train(
@@ -379,7 +332,7 @@ def train(
             return _train(run, stop, source, rollbacks)
         except NonFiniteError as error:
             rollbacks = run.progress.rollbacks + 1
-            run.tell(guard.roll_back(error, config, run.store, rollbacks))
+            run.journal.tell(guard.roll_back(error, config, run.store, rollbacks))
         finally:
             run.store.close()  # what is being saved is saved, whatever happened
 
@@ -393,7 +346,7 @@ def _train(
     """Trains until the limits, `stop()`, or a number that is not finite; see `train`."""
     config = run.config
     recover(run.folder.path)
-    saved = recovery.last_good(run.folder, run.store, run.tell)
+    saved = recovery.last_good(run.folder, run.store, run.journal.tell)
     if saved is not None:
         run.progress = Progress.of(saved.counters)
         if run.finished() and not saved.logs.get("line"):
@@ -401,7 +354,7 @@ def _train(
     run.progress.rollbacks = max(run.progress.rollbacks, rollbacks)
     run.make_train_step()
     for problem in run.lessons.problems[:SHOWN_PROBLEMS]:
-        run.tell(f"decision left out: {problem}")
+        run.journal.tell(f"decision left out: {problem}")
     if saved is not None:
         state, call = run.resume(saved)
     else:
@@ -427,7 +380,7 @@ def _train(
         if save or time.monotonic() - saved_at >= config.checkpoint.every_seconds:
             run.save(state, call)
             saved_at = time.monotonic()
-    run.flush_metrics()
+    run.write_pending()
     run.save(state, call)
     run.store.wait()
     return ended

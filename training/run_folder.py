@@ -6,6 +6,7 @@
     replay/          <first>-<last>.npz, see training/replay.py
     games/           records of a sample of self-play, and of evaluation games
     oversight/       an overseer's decisions, see selfplay/decisions.py
+    ladder/          games of the ratings that the run takes of itself
     report/          index.html and plots
     lock             held by the process that trains, with its name
     nan-<step>.npz   the minibatch at which NaN or infinity came up, see training/guard.py

@@ -1,6 +1,7 @@
 """Checks of the games that a run plays, and of whether it is getting better."""
 
 import collections
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,14 @@ MOST_REPEATED = 0.5  # of the games, by the commonest game
 LEAST_DISTINCT = 0.1  # of the games
 
 
+class _Game(NamedTuple):
+    """One game as its rows tell it."""
+
+    moves: bytes  # its first position, then the moves
+    result: float  # of seat 0: 1, 0 or -1
+    plies: int
+
+
 def games(found: Evidence) -> Result:
     """Counts equal games, lengths, draws and the first seat's score.
 
@@ -21,48 +30,14 @@ def games(found: Evidence) -> Result:
     1%; one without any variety had 2% distinct. All games equal in result teach no value.
     """
     played = _by_game(found.rows)
-    lengths = [length for _, _, length in played]
-    counts = collections.Counter(moves for moves, _, _ in played)
-    results = np.array([result for _, result, _ in played])
-    distinct = len(counts) / max(len(played), 1)
-    commonest = max(counts.values(), default=0) / max(len(played), 1)
-    measured = {
-        "games": len(played),
-        "distinct": distinct,
-        "commonest": commonest,
-        "duplicate_positions": 1
-        - len(np.unique(_bytes(found.rows.observation))) / len(found.rows.ply),
-        "shortest": min(lengths, default=0),
-        "longest": max(lengths, default=0),
-        "draws": float((results == 0).mean()) if len(results) else None,
-        "first_seat_score": float((results.mean() + 1) / 2) if len(results) else None,
-    }
+    measured = _measure(played, found.rows)
     findings = []
     if len(played) >= FEW_GAMES:
-        if distinct < LEAST_DISTINCT or commonest > MOST_REPEATED:
-            findings.append(
-                Finding(
-                    "repeated-games",
-                    f"self-play repeats itself: of {len(played)} games {len(counts)} are distinct, "
-                    f"and one was played in {commonest:.0%} of them.",
-                    "more variety (exploration): self_play.temperature_plies, "
-                    "self_play.random_opening_plies, root noise",
-                )
-            )
-        if len(np.unique(results)) == 1:
-            name = {0.0: "drawn", 1.0: "won by the first seat"}.get(results[0], "lost by it")
-            findings.append(
-                Finding(
-                    "one-result",
-                    f"all {len(played)} games were {name}: their results teach the value nothing.",
-                    "check the game (`selfplay check`); else use random openings, or a swap rule "
-                    "if the first seat wins by force",
-                )
-            )
+        findings = _repeated(measured) + _one_result(played)
     return Result(
         "games",
         "Most games differ, and they do not all end alike.",
-        f"{len(played)} games, {distinct:.0%} distinct, {measured['shortest']} to "
+        f"{len(played)} games, {measured['distinct']:.0%} distinct, {measured['shortest']} to "
         f"{measured['longest']} plies, {(measured['draws'] or 0):.0%} drawn, the first seat scores "
         f"{(measured['first_seat_score'] or 0):.2f}",
         measured,
@@ -71,8 +46,54 @@ def games(found: Evidence) -> Result:
     )
 
 
-def _by_game(rows: Sample) -> list[tuple[bytes, float, int]]:
-    """Returns each game's first position and moves as bytes, seat 0's result, and its length.
+def _measure(played: list[_Game], rows: Sample) -> dict[str, Any]:
+    lengths = [game.plies for game in played]
+    counts = collections.Counter(game.moves for game in played)
+    results = np.array([game.result for game in played])
+    return {
+        "games": len(played),
+        "distinct": len(counts) / max(len(played), 1),
+        "commonest": max(counts.values(), default=0) / max(len(played), 1),
+        "duplicate_positions": 1 - len(np.unique(_bytes(rows.observation))) / len(rows.ply),
+        "shortest": min(lengths, default=0),
+        "longest": max(lengths, default=0),
+        "draws": float((results == 0).mean()) if len(results) else None,
+        "first_seat_score": float((results.mean() + 1) / 2) if len(results) else None,
+    }
+
+
+def _repeated(measured: dict[str, Any]) -> list[Finding]:
+    games, distinct, commonest = (measured[key] for key in ("games", "distinct", "commonest"))
+    if distinct >= LEAST_DISTINCT and commonest <= MOST_REPEATED:
+        return []
+    return [
+        Finding(
+            "repeated-games",
+            f"self-play repeats itself: of {games} games {round(games * distinct)} are distinct, "
+            f"and one was played in {commonest:.0%} of them.",
+            "more variety (exploration): self_play.temperature_plies, "
+            "self_play.random_opening_plies, root noise",
+        )
+    ]
+
+
+def _one_result(played: list[_Game]) -> list[Finding]:
+    results = {game.result for game in played}
+    if len(results) > 1:
+        return []
+    name = {0.0: "drawn", 1.0: "won by the first seat"}.get(results.pop(), "lost by it")
+    return [
+        Finding(
+            "one-result",
+            f"all {len(played)} games were {name}: their results teach the value nothing.",
+            "check the game (`selfplay check`); else use random openings, or a swap rule "
+            "if the first seat wins by force",
+        )
+    ]
+
+
+def _by_game(rows: Sample) -> list[_Game]:
+    """Returns the games that the rows are of.
 
     The seat of a game's first row is told by its ply, which is right where turns alternate; in
     other games the score is of whoever moved first after the random opening.
@@ -82,7 +103,8 @@ def _by_game(rows: Sample) -> list[tuple[bytes, float, int]]:
     for a, b in zip(starts, np.append(starts[1:], len(rows.ply)), strict=True):
         moves = rows.observation[a].tobytes() + rows.action[a:b].tobytes()
         sign = 1 if rows.ply[a] % 2 == 0 else -1
-        found.append((moves, float(sign * np.sign(rows.outcome[a])), int(rows.ply[b - 1]) + 1))
+        result = float(sign * np.sign(rows.outcome[a]))
+        found.append(_Game(moves, result, int(rows.ply[b - 1]) + 1))
     return found
 
 
