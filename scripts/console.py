@@ -21,6 +21,7 @@ __all__ = [
     "FromFlag",
     "Positional",
     "announce_devices",
+    "ask",
     "parse",
     "print_json",
     "progress",
@@ -44,6 +45,14 @@ def parse(args: type[T], argv: list[str], command: str, default: T | None = None
     if default is None:
         return tyro.cli(args, args=argv, prog=prog, description=about)
     return tyro.cli(args, args=argv, prog=prog, description=about, default=default)
+
+
+def ask(prompt: str) -> str | None:
+    """Returns what the person types, None at the end of input and on Ctrl-C."""
+    try:
+        return input(prompt)
+    except (EOFError, KeyboardInterrupt):
+        return None
 
 
 def say(line: str) -> None:

@@ -11,7 +11,7 @@ import games
 import training
 from scripts import oversee_terminal
 from scripts.cli import INTERRUPTED
-from scripts.console import Positional, announce_devices, print_json, progress, say
+from scripts.console import Positional, announce_devices, ask, print_json, progress, say
 from selfplay import decisions, durable
 from selfplay.overseer import Desk
 from selfplay.overseer_program import Program, oversee
@@ -147,7 +147,7 @@ def _work(args: Args, desk: Desk) -> int:
         elif args.script:
             oversee_terminal.follow_script(desk, args.script, write)
         else:
-            oversee_terminal.converse(desk, oversee_terminal.read, write)
+            oversee_terminal.converse(desk, ask, write)
     except KeyboardInterrupt:
         interrupted = True
     _conclude(args, desk, faults)

@@ -20,14 +20,6 @@ Read = Callable[[str], str | None]
 Write = Callable[[str], None]
 
 
-def read(prompt: str) -> str | None:
-    """Returns what the person types, None at the end of input."""
-    try:
-        return input(prompt)
-    except (EOFError, KeyboardInterrupt):
-        return None
-
-
 def converse(desk: Desk, read: Read, write: Write) -> None:
     """Lets a person work until they quit, or nothing is left to decide."""
     write(f"Type {HELP}.")
@@ -154,16 +146,8 @@ def _compared(desk: Desk, lines: list[Line]) -> str:
     """Returns what copies of A found, a line each, side by side."""
     rows = [f"value for seat {int(desk.state.to_play)} after each line, and what A expects next"]
     for line in lines:
-        words = _notation(desk, line.moves + line.expects)
+        words = positions.notation(desk.game, desk.state, line.moves + line.expects)
         moves, expects = words[: len(line.moves)], words[len(line.moves) :]
         behind = "the game is over" if line.over else " ".join(expects)
         rows.append(f"  {line.value:+.2f}  {' '.join(moves):12}  {behind}")
     return "\n".join(rows)
-
-
-def _notation(desk: Desk, actions: tuple[int, ...]) -> list[str]:
-    state, words = desk.state, []
-    for action in actions:
-        words.append(desk.game.action_to_string(state, action))
-        state = positions.step(desk.game, state, np.int32(action))
-    return words

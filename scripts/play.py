@@ -12,7 +12,7 @@ import games
 import training
 from games.game import Game, State
 from scripts.arena import find_game
-from scripts.console import Positional, print_json
+from scripts.console import Positional, ask, print_json
 from selfplay import positions
 from selfplay.analysis import Analysis, analyse, ranked
 from selfplay.players import Player, parse_player
@@ -113,15 +113,8 @@ def run(args: Args) -> int:
     if args.json:
         print_json({"game": spec, **analysis_json(session)})
     else:
-        converse(session, args.seat, _read, print)
+        converse(session, args.seat, ask, print)
     return 0
-
-
-def _read(prompt: str) -> str | None:
-    try:
-        return input(prompt)
-    except (EOFError, KeyboardInterrupt):
-        return None
 
 
 def converse(

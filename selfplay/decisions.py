@@ -97,7 +97,7 @@ def check(game: Game[Any], decisions: Iterable[Decision]) -> tuple[State, list[s
     missing = (1 << (len(decisions) - 1).bit_length()) - len(decisions)
     # A list longer than any game is wrong whatever follows.
     moves = [decision.moves[: game.max_plies + 1] for decision in decisions]
-    replayed = positions.replay(game, [*map(_in_range, moves), *[()] * missing])
+    replayed = positions.replay(game, [*map(in_range, moves), *[()] * missing])
     states = positions.take(replayed.states, slice(len(decisions)))
     objections = []
     for i, decision in enumerate(decisions):
@@ -171,6 +171,6 @@ def _is_number(given: Any) -> bool:
     return isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
 
 
-def _in_range(moves: tuple[int, ...]) -> list[int]:
+def in_range(moves: tuple[int, ...]) -> list[int]:
     """Returns moves with numbers that no game has, beyond int32 too, as one that is illegal."""
     return [action if 0 <= action < 1 << 30 else 1 << 30 for action in moves]

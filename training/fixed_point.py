@@ -134,8 +134,8 @@ class Gauge:
         }
         found: dict[str, Any] = {"strength": strength}
         before = run.progress.strength_step
+        run.store.wait()  # for the save of `before`: what is measured must not depend on speed
         if before in run.store.steps() and before != run.progress.step:
-            run.store.wait()
             old = devices.replicate(run.fold(*load_weights(run.folder, before, run.network)))
             against = match(network_only, self.amplifier.as_player(run.game, old))
             found["distilled"] = {"amplified_step": before, **_result(against)}
