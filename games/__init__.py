@@ -10,6 +10,7 @@ import importlib.metadata
 import inspect
 import os
 import sys
+import traceback
 from types import ModuleType
 from typing import Any
 
@@ -89,10 +90,25 @@ def import_plug_in(module_name: str, what: str) -> ModuleType:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module was found; something that it imports is missing
+            raise ValueError(_broken(module_name, what, error)) from error
         raise ValueError(f"{what}: there is no module {module_name!r}") from None
-    except ValueError:  # an empty or relative name
-        raise ValueError(f"{what}: {module_name!r} is not a module's name") from None
+    except Exception as error:
+        if not module_name or module_name.startswith("."):
+            raise ValueError(f"{what}: {module_name!r} is not a module's name") from None
+        raise ValueError(_broken(module_name, what, error)) from error
+
+
+def _broken(module_name: str, what: str, error: Exception) -> str:
+    """Returns where and why the import of a module that is there failed."""
+    if isinstance(error, SyntaxError):
+        place = f"{error.filename}, line {error.lineno}"
+    else:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{frame.filename}, line {frame.lineno}"
+    return (
+        f"{what}: module {module_name!r} cannot be imported: {type(error).__name__}: {error} "
+        f"({place})"
+    )
 
 
 def _split(spec: str) -> tuple[str, dict[str, str]]:

@@ -98,17 +98,25 @@ class Course:
     def _check_deciding_moves(self) -> None:
         """Last moves that only ever lose are the mark of a result with the wrong sign.
 
-        It can't be proven: in a misère game they do. Such a game says so: `misere = True`.
+        It can't be proven: in a misère game they do. Such a game says so, `misere = True`, and has
+        the wrong sign where they only ever win.
         """
         lost, won = self.decided[[0, 1], [1, 0]], self.decided[[0, 1], [0, 1]]
-        if getattr(self.game, "misere", False) or (lost < ENOUGH).any() or won.any():
+        misere = getattr(self.game, "misere", False)
+        wrong, right = (won, lost) if misere else (lost, won)
+        if (wrong < ENOUGH).any() or right.any():
             return
+        expected = (
+            "the seat that makes the deciding move to lose sometimes, as misere = True says"
+            if misere
+            else "the seat that makes the deciding move to win sometimes; if by the rules it "
+            "always loses (a misère game), say so with a class attribute: misere = True"
+        )
         self.findings.add(
             "seats",
-            "the seat that makes the deciding move to win sometimes; if by the rules it always "
-            "loses (a misère game), say so with a class attribute: misere = True",
-            f"it lost all {lost.sum()} decided games: is the sign of the returns, "
-            "or the winner's seat, the wrong way round?",
+            expected,
+            f"it {'won' if misere else 'lost'} all {wrong.sum()} decided games: is the sign of the "
+            "returns, or the winner's seat, the wrong way round?",
         )
 
     def _check_position(

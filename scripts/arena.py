@@ -175,7 +175,9 @@ def _openings(args: Args, game: Game[Any]) -> Openings:
     elif pathlib.Path(args.openings).is_file():
         opened = file_openings(args.openings, game, count, args.seed, args.opening_plies)
     else:
-        raise ValueError(f"--openings must be random, balanced or a file, got {args.openings!r}")
+        raise ValueError(
+            f"--openings must be random, balanced or a file, and there is no file {args.openings!r}"
+        )
     if opened.distinct < count:
         say(
             f"note: there are only {opened.distinct} such openings for {count} pairs of games; "

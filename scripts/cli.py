@@ -5,7 +5,9 @@ and `run(args) -> int`, the exit code. Codes: 0 done; 75 interrupted, saved, run
 again; 2 wrong use; 1 anything else.
 """
 
+import difflib
 import importlib
+import importlib.metadata
 import os
 import signal
 import sys
@@ -47,9 +49,14 @@ def run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(_usage())
         return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"selfplay {importlib.metadata.version('selfplay')}")
+        return 0
     command, rest = argv[0], argv[1:]
     if command not in COMMANDS:
-        print(f"selfplay: unknown command {command!r}\n\n{_usage()}", file=sys.stderr)
+        near = difflib.get_close_matches(command, COMMANDS, 1)
+        asked = f"; did you mean {near[0]}?" if near else f"\n\n{_usage()}"
+        print(f"selfplay: unknown command {command!r}{asked}", file=sys.stderr)
         return 2
     try:
         return _run_command(command, rest)
@@ -114,6 +121,7 @@ def _usage() -> str:
             "",
             *lines,
             "",
-            "  --debug  with any command: show the traceback of an error",
+            "  --debug    with any command: show the traceback of an error",
+            "  --version  print the version",
         ]
     )

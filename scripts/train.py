@@ -95,7 +95,7 @@ def run(args: Args) -> int:
     # A wrong name must not leave a folder behind.
     game = games.load(config.game)
     load_amplifier(config, game)
-    losses.load(config.distil)
+    losses.check_form(losses.load(config.distil), game, config.learner.batch)
     oversight.load(config.overseer, config.game, game)
     folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
     announce_devices()
@@ -148,6 +148,11 @@ def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool
         by_iterations = limits.iterations and last.get("iteration") == limits.iterations
         limit = "--iterations" if by_iterations else "--minutes"
         say(f"done: {folder.path} reached its limit at step {step}; raise {limit} to go on")
+    if finished and not step:
+        say(
+            f"note: it has not trained yet: that begins at --replay.min-rows "
+            f"{args.config.replay.min_rows}, a row a position"
+        )
     if args.json:
         counts = {name: last.get(name) for name in ("iteration", "step", "games", "seconds")}
         ends = {"finished": finished, "fixed_point": verdict}

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 PARTIAL = ".partial"  # ends the name of a file or folder that is still being written
+NO_SPACE = "free some space there (nothing reads a run's folder discarded/ again)"
 ADVICE = {
-    errno.ENOSPC: "free some space there",
-    errno.EDQUOT: "free some space there",
+    errno.ENOSPC: NO_SPACE,
+    errno.EDQUOT: NO_SPACE,
     errno.EROFS: "selfplay needs a folder that it may write to",
     errno.EACCES: "selfplay needs a folder that it may write to",
     errno.EPERM: "selfplay needs a folder that it may write to",

@@ -187,6 +187,7 @@ def nan_step(self: Any, state: FloatState, action: jax.Array) -> FloatState:
 MUTANTS = {
     # The end and the results.
     "returns of the wrong sign": Mutant("seats", TicTacToe, with_returns(lambda s, r: -r)),
+    "a misère game whose deciding move wins": Mutant("seats", TicTacToe, {"misere": True}),
     "the winner is the other seat": Mutant(
         "seats", TicTacToe, with_winner(lambda s: 1 - s.to_play)
     ),

@@ -113,7 +113,7 @@ def test_an_error_names_the_bad_value_and_what_is_known(folder, spec, said):
 
 def test_a_missing_import_inside_a_module_is_not_called_a_missing_module(folder):
     (folder / "needs_more.py").write_text("import not_installed_anywhere")
-    with pytest.raises(ModuleNotFoundError, match="not_installed_anywhere"):
+    with pytest.raises(ValueError, match=r"cannot be imported: .*not_installed_anywhere.* line 1"):
         games.load("needs_more:MyGame")
 
 

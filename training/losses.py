@@ -7,13 +7,14 @@ float32[M], the game's outcome mixed with the root value as `learner.root_value_
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from games import plug_in
+from games.game import Game
 from mcts import Evaluation
 
 # Of `action_values`, in units of value: a smaller one trusts small differences of q more.
@@ -116,6 +117,30 @@ def problems(spec: str) -> list[str]:
     if spec in LOSSES or (module and function):
         return []
     return [f"distil must be {', '.join(LOSSES)} or module:function, got {spec!r}"]
+
+
+def check_form(loss: Loss, game: Game[Any], rows: int) -> None:
+    """Asks a loss about `rows` rows without computing anything.
+
+    Raises:
+      Whatever the loss raises, as ValueError does where it returns something else than it should.
+    """
+    actions = game.num_actions
+    shape: Any = jax.ShapeDtypeStruct
+    number = shape((rows,), jnp.float32)
+    batch = Minibatch(
+        observation=shape((rows, *game.observation_shape), jnp.bool_),
+        legal_action_mask=shape((rows, actions), jnp.bool_),
+        policy_target=shape((rows, actions), jnp.float16),
+        action=shape((rows,), jnp.int16),
+        q=shape((rows, actions), jnp.float16),
+        outcome=number,
+        root_value=number,
+        weight=number,
+        symmetry=shape((rows,), jnp.int32),
+    )
+    predicted = Evaluation(shape((rows, actions), jnp.float32), number)
+    jax.eval_shape(loss, predicted, batch, number)
 
 
 def load(spec: str) -> Loss:

@@ -25,7 +25,7 @@ from selfplay.players import FORFEIT, RESIGN, Player
 MOVE_SECONDS = 60.0
 MAX_PROCESSES = 8
 _OPTIONS = re.compile(
-    r"((?:timeout|processes)=[\d.]+(?:,(?:timeout|processes)=[\d.]+)*):(.*)", re.DOTALL
+    r"((?:timeout|processes)=[^,:]*(?:,(?:timeout|processes)=[^,:]*)*):(.*)", re.DOTALL
 )
 
 
@@ -42,8 +42,13 @@ def engine_player(spec: str, game: Game[Any]) -> Player:
     if options:
         text = options[2]
         given = dict(item.split("=") for item in options[1].split(","))
-        seconds = float(given.get("timeout", seconds))
-        processes = int(given.get("processes", processes))
+        try:
+            seconds = float(given.get("timeout", seconds))
+            processes = int(given.get("processes", processes))
+        except ValueError:
+            raise ValueError(
+                f"player {spec!r}: timeout is a number of seconds, processes a whole number"
+            ) from None
     if not text.strip():
         raise ValueError(f"player {spec!r} names no command: gtp:COMMAND")
     if not seconds > 0 or processes < 1:
