@@ -44,7 +44,7 @@ from training.run_folder import RunFolder
 from training.snapshot import Snapshot
 
 # What randomness is for: every key is fold_in(fold_in(key(seed), purpose), i).
-INIT, OPEN, PLAY, SAMPLE, EVALUATE = range(5)
+INIT, OPEN, PLAY, SAMPLE = range(4)
 SHOWN_PROBLEMS = 20
 NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
 
