@@ -54,7 +54,7 @@ class ConnectFour:
     def step(self, state: State, action: jax.Array) -> State:
         taken = state.stones[0] | state.stones[1]
         floor = jnp.append(taken[1:], jnp.uint8(FULL_ROW))  # what a stone can come to lie on
-        column = jnp.left_shift(jnp.uint8(1), action.astype(jnp.uint8))
+        column = jnp.left_shift(jnp.uint8(1), jnp.asarray(action, jnp.uint8))
         stone = column & floor & ~taken
         mover = (jnp.arange(2) == state.to_play)[:, None]
         stones = state.stones | jnp.where(mover, stone[None, :], jnp.uint8(0))

@@ -51,6 +51,7 @@ def moves_of(trajectories):
     return {g.game_id: g.moves for t in trajectories for g in recorder.add(t, 0)[1]}
 
 
+@pytest.mark.slow
 def test_games_driven_by_the_host_equal_those_on_the_device_given_the_same_search():
     on_device = load("search")
     act = jax.jit(devices.data_parallel(lambda v, s, k: search(GAME, evaluate, v, s, k, SEARCH)))

@@ -121,6 +121,7 @@ def test_report_writes_plots_and_a_page_without_links_to_elsewhere(tiny_run, tmp
     assert "kl" in text
 
 
+@pytest.mark.slow
 def test_bench_prints_the_promised_keys(capsys):
     flags = "--game tic_tac_toe --batch 16 --rounds 1 --network.blocks 0 --network.channels 4"
     assert cli.run(["bench", *flags.split(), "--search.simulations", "4", "--json"]) == 0

@@ -167,6 +167,7 @@ def test_whole_games_against_gnu_go_end_by_the_rules(size):
     assert result.wins >= 7  # the opponent plays at random
 
 
+@pytest.mark.slow
 def test_our_server_plays_our_client_in_another_game():
     game = games.load("tic_tac_toe")
     start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from scripts.cli import main; main()"

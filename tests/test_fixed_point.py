@@ -162,6 +162,7 @@ def _train(path, config, stop_after=10**9):
         return train(folder, config, watch, lambda: seen.count("evaluation") >= stop_after)
 
 
+@pytest.mark.slow
 def test_a_run_stops_at_its_fixed_point_and_a_resumed_one_at_the_same(short, tmp_path, monkeypatch):
     monkeypatch.setattr(fixed_point, "WINDOW", 3)
     monkeypatch.setattr(fixed_point, "SPREAD", 1e9)  # all is flat: settled after two windows

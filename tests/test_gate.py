@@ -59,6 +59,7 @@ def run(path, config, stops=()):
     return folder.read_metrics(), saved
 
 
+@pytest.mark.slow
 def test_only_weights_that_pass_play_on_and_a_stopped_run_decides_alike(
     tmp_path, tiny_config, scores
 ):

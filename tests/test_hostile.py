@@ -62,7 +62,7 @@ def read(run):
     return found
 
 
-@pytest.mark.parametrize("which", ["tiny_run", "old_run"])
+@pytest.mark.parametrize("which", ["tiny_run", pytest.param("old_run", marks=pytest.mark.slow)])
 def test_a_flipped_bit_anywhere_in_a_run_is_an_error_or_changes_nothing(which, request, tmp_path):
     source = request.getfixturevalue(which)
     run = tmp_path / "run"
@@ -110,6 +110,7 @@ def test_a_flipped_bit_in_the_metrics_is_an_error_with_its_line_or_another_value
             assert sum(a != b for a, b in zip(found, whole, strict=False)) <= 1
 
 
+@pytest.mark.slow
 def test_a_run_of_the_first_format_plays_reports_and_goes_on(old_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(old_run, run)

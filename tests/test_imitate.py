@@ -43,6 +43,7 @@ def command(path, config, folder, **imitation):
     return imitate.run(imitate.Args(config, settings, (str(path),), str(folder), json=True))
 
 
+@pytest.mark.slow
 def test_a_clone_knows_its_experts_moves_in_games_it_has_not_seen_and_training_goes_on(
     tiny_config, tmp_path, capsys
 ):

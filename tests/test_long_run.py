@@ -42,7 +42,9 @@ def test_memory_and_file_handles_stay_flat(iterations, megabytes, tiny_config, t
         assert train(folder, config, watch, lambda: False)
     early, late = np.array(seen)[[len(seen) // 3, -1]]
     assert late[0] - early[0] < megabytes << 20, (early, late)
-    assert max(handles for _, handles in seen[len(seen) // 3 :]) <= early[1] + 8, seen
+    # The least of each third: a save in progress holds some more for a moment.
+    _, before, after = (min(row[1] for row in third) for third in np.array_split(seen, 3))
+    assert after <= before + 4, seen
 
 
 def test_a_log_goes_on_in_parts_and_reads_as_one(tmp_path):

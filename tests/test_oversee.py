@@ -192,6 +192,7 @@ def plays_corner(folder, moves):
     return np.isin(np.asarray(player(states, jax.random.key(0)).action), (0, 2, 6, 8)).mean()
 
 
+@pytest.mark.slow
 def test_the_distilled_network_shows_the_overseers_preference_without_search(
     tiny_config, run_path, tmp_path
 ):

@@ -29,6 +29,7 @@ def my_slots(tmp_path, monkeypatch):
     sys.modules.pop("my_slots", None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("my_slots")
 @pytest.mark.parametrize(
     ("amplify", "distil"),
