@@ -70,10 +70,10 @@ def test_check_json_is_one_object_on_stdout(monkeypatch, capsys):
     assert (result["game"], result["games"], result["notes"]) == ("tic_tac_toe", 32, [])
 
 
-def test_check_of_a_module_that_cannot_be_imported_says_where(folder, capsys):
+def test_check_of_a_module_that_cannot_be_imported_says_where(folder):
     (folder / "torn.py").write_text("import jax\nthis is no Python\n")
-    assert check.run(check.Args("torn:Torn")) == 1
-    assert "SyntaxError" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"SyntaxError: invalid syntax \(torn.py, line 2\)"):
+        check.run(check.Args("torn:Torn"))
 
 
 @pytest.mark.parametrize("spec", ["no_such_game", "games.tic_tac_toe:NoSuchClass"])
