@@ -15,6 +15,7 @@ from games.conformance_positions import (
     check_end,
     check_illegal,
     check_notation,
+    check_past,
     check_transpositions,
 )
 from games.conformance_seats import Alternation, Twins, Views
@@ -99,5 +100,7 @@ def _check_sample(
         check_end(findings, game, rules, sample.finals(), count)
     with findings.trying("illegal actions", doing="step with illegal actions"):
         check_illegal(findings, game, rules, some, rng)
+    with findings.trying("past", doing="forget or recall"):
+        check_past(findings, game, rules, some, rng)
     with findings.trying("notation", doing="render, action_to_string or string_to_action"):
         check_notation(findings, game, take(positions[-1], slice(None)))

@@ -1,4 +1,4 @@
-"""The laws tried on sampled positions: illegal actions, the end, stale masks, notation."""
+"""The laws tried on sampled positions: the end, stale masks, a past recalled, notation, ..."""
 
 from typing import Any
 
@@ -6,13 +6,14 @@ import jax
 import numpy as np
 
 from games.conformance_form import action_name, rendered
-from games.game import Game
+from games.game import Game, Remembering
 from games.laws import Findings, described
-from games.playouts import Batch, Rules, choose, differs, fill, join, one, take
+from games.playouts import Batch, Rules, batched, choose, differs, fill, join, one, take
 
 FINALS = 4  # final positions on which every action is tried
 TRANSPOSED = 3  # batches of positions on which moves are tried in two orders
 NAMED_POSITIONS, NAMED_ACTIONS = 24, 64  # whose notation is read back, the latter a position
+RECALLED_PLIES = 12  # after which a past is still recalled
 NONSENSE = "no such move"
 
 
@@ -129,6 +130,35 @@ def _blame_mask(
 def _without_mask(state: Any) -> list[Any]:
     paths = jax.tree_util.tree_leaves_with_path(state)
     return [leaf for path, leaf in paths if "legal_action_mask" not in jax.tree_util.keystr(path)]
+
+
+def check_past(
+    findings: Findings, game: Game[Any], rules: Rules, at: Batch, rng: np.random.Generator
+) -> None:
+    """Plays on from positions, and beside that from what forgetting and recalling make of them."""
+    if not isinstance(game, Remembering):
+        return
+    forget = jax.jit(jax.vmap(game.forget))
+    recall = jax.jit(jax.vmap(game.recall, in_axes=(0, 0, 1)))
+    forgetful = batched(game)  # other shapes of states: compiled apart
+    line, now = [forget(at.state)] * RECALLED_PLIES, at
+    for ply in range(RECALLED_PLIES):
+        action = choose(now.mask, rng)
+        passed = jax.tree.map(lambda *leaves: np.stack(leaves), *line)
+        recalled = forgetful.step(recall(forget(now.state), at.state, passed), action)
+        before, now = now, rules.step(now.state, action)
+        pairs = [r._replace(state=forget(r.state)) for r in (recalled, now)]
+        bad = np.flatnonzero(differs(*jax.tree.map(np.asarray, pairs)))
+        if len(bad):
+            findings.add(
+                "past",
+                "step to lead to the same position from a recalled state as from the state itself",
+                f"another position, {ply} plies after the root",
+                rendered(game, before.state, int(bad[0])),
+                action_name(game, before.state, int(bad[0]), int(action[bad[0]])),
+            )
+            return
+        line[ply] = forget(before.state)
 
 
 def check_notation(findings: Findings, game: Game[Any], at: Batch) -> None:

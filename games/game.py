@@ -15,13 +15,14 @@ Laws, checked by `games.conformance.check` (command `selfplay check`):
 - the observation is the mover's own view: plane 0 holds the mover's pieces;
 - a symmetry maps observation, legal actions and next positions consistently;
 - every game has ended after `max_plies` plies;
+- a game that can forget and recall its past (`Remembering`) plays on as if it had not forgotten;
 - nothing touches a device when a game's module is imported or a game is constructed.
 
 A game in which the deciding move never wins says so by a class attribute `misere = True`; without
 it, the check takes that for a wrong sign.
 """
 
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import numpy as np
@@ -105,6 +106,29 @@ class Game(Protocol[S]):
 
     def render(self, state: S) -> str:
         """Returns the position as text; row 0 is the top line."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Game[S], Protocol[S]):
+    """A game whose states hold their past, as superko needs; optional, it makes trees smaller.
+
+    A search keeps the past of its root once, and forgets it in all other nodes: what a node adds to
+    the past is known from the nodes on the way to it.
+    """
+
+    def forget(self, state: S) -> S:
+        """Returns the state without its past, for which leaves of another shape may stand."""
+        ...
+
+    def recall(self, state: S, root: S, line: S) -> S:
+        """Returns a forgetful state with a past, for one `step`; what that leads to is forgotten.
+
+        Args:
+          root: an earlier state that has its past.
+          line: forgetful states, leaves [K, ...]: `root` and all after it that come before `state`,
+            in any order, some perhaps repeated.
+        """
         ...
 
 

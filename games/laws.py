@@ -22,6 +22,7 @@ LAWS = {
     "symmetry": "a symmetry maps observation, mask and next positions consistently",
     "length": "every game has ended after max_plies plies",
     "notation": "every legal action has a name of its own, which is read back; positions render",
+    "past": "a game that can forget its past and recall it plays on as if it had not forgotten",
     "illegal actions": "an illegal action may lead anywhere, but never to NaN or infinity",
 }
 

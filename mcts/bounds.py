@@ -50,30 +50,35 @@ def of_mover(edges: jax.Array, sign: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.where(sign > 0, least, -most), jnp.where(sign > 0, most, -least)
 
 
-def back_up(
-    edges: jax.Array, sign: jax.Array, action: jax.Array, live: jax.Array, leaf: jax.Array
-) -> jax.Array:
+def besides(edges: jax.Array, sign: jax.Array, action: jax.Array) -> jax.Array:
+    """Returns float[..., 3]: what the other edges of nodes on a path give seat 0, and the sign.
+
+    The mover's best of them gives at least the first number and at most the second.
+
+    Args:
+      edges: float[..., 2, A], least and most for seat 0.
+      sign: float[..., 1], 1 where seat 0 is to play, else -1.
+      action: int32[...], the path's edge.
+    """
+    taken = jax.nn.one_hot(action, edges.shape[-1], dtype=bool)
+    least, most = (jnp.where(taken, -1, x).max(axis=-1) for x in of_mover(edges, sign))
+    sign = sign[..., 0]
+    low, high = jnp.where(sign > 0, least, -most), jnp.where(sign > 0, most, -least)
+    return jnp.stack([low, high, sign], axis=-1)
+
+
+def back_up(others: jax.Array, leaf: jax.Array) -> jax.Array:
     """Returns float[3, B, D]: value, least and most for seat 0, for every edge of B paths.
 
     A value is kept within what the nodes that it passes are known to be worth.
 
     Args:
-      edges: float[B, D, 2, A], least and most for seat 0 at the nodes along the paths.
-      sign: float[B, D, 1], 1 where seat 0 is to play there, else -1.
-      action: int32[B, D], the path's action at each node.
-      live: bool[B, D], whether the path reaches the node.
+      others: float[B, D, 3], what `besides` says of the nodes along the paths; sign 0 beyond.
       leaf: float[B, 3], what `of_leaf` says of the ends of the paths.
     """
-    taken = jax.nn.one_hot(action, edges.shape[-1], dtype=bool)
-    # What the mover has besides the path.
-    least, most = (jnp.where(taken, -1, x).max(axis=-1) for x in of_mover(edges, sign))
-    first = sign[..., 0] > 0
-    low, high = jnp.where(first, least, -most), jnp.where(first, most, -least)
-    floor = jnp.stack([low, low, high])
-    ceiling = jnp.stack([high, low, high])
-    nodes = Clamp(
-        jnp.where(live & first, floor, -jnp.inf), jnp.where(live & ~first, ceiling, jnp.inf)
-    )
+    low, high, sign = jnp.moveaxis(others, -1, 0)
+    floor, ceiling = jnp.stack([low, low, high]), jnp.stack([high, low, high])
+    nodes = Clamp(jnp.where(sign > 0, floor, -jnp.inf), jnp.where(sign < 0, ceiling, jnp.inf))
     leaf = leaf.T[..., None]
     worth = jax.lax.associative_scan(_then, nodes, reverse=True, axis=2)(leaf)
     return jnp.concatenate([worth[..., 1:], leaf], axis=2)  # an edge is worth what the next node is

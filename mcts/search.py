@@ -79,7 +79,7 @@ def search_on(
         logits = noise.add_dirichlet(dirichlet_key, root.prior_logits, legal, config)
         noised = root._replace(prior_logits=logits)
     kept = empty_trees(game, state, config) if kept is None else kept
-    planted = plant(kept, state, noised, config)
+    planted = plant(game, kept, state, noised, config)
     gumbel = None
     if config.policy == "gumbel":
         gumbel = Gumbel(
@@ -90,7 +90,7 @@ def search_on(
             schedule=jnp.asarray(halving_schedule(config)),
             inherited=root_row(planted, len(legal)).visits,
         )
-    grown = grow(game, evaluate, variables, planted, gumbel, config)
+    grown = grow(game, evaluate, variables, state, planted, gumbel, config)
     row = root_row(grown, len(legal))
     action, action_weights = _most_visited(row) if gumbel is None else _decide(row, gumbel, config)
     value = row.value()

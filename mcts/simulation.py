@@ -23,15 +23,14 @@ from typing import Generic, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from games.game import Game, S
+from games.game import Game, Remembering, S
 from mcts import bounds
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Variables, judge
 from mcts.selection import Gumbel, interior_action, root_action, to_prior
-from mcts.tree import Tree, new_edges, new_node, own_edges, put, root_row, row_of, rows
+from mcts.tree import Tree, forget, new_edges, new_node, own_edges, put, root_row, row_of, rows
 
-WIDTHS = (4, 8, 16, 32)  # of paths, that code for CPUs is made for
-CHUNK = 4  # plies of paths that are written at once on CPUs
+CHUNK = 4  # columns of paths that are worked on at once on CPUs
 
 
 class Task(NamedTuple):
@@ -55,15 +54,20 @@ def grow(
     game: Game[S],
     evaluate: Evaluate,
     variables: Variables,
+    root: S,
     tree: Tree[S],
     gumbel: Gumbel | None,
     config: SearchConfig,
 ) -> Tree[S]:
-    """Returns the planted trees after all simulations; `gumbel` as for `root_action`."""
+    """Returns the trees, planted at `root`, after all simulations.
+
+    Args:
+      gumbel: as for `root_action`.
+    """
     batch = len(tree.node) // (config.simulations + config.reuse + 1)
 
     def simulate(leaves: int, done: jax.Array, search: Search[S]) -> Search[S]:
-        return _simulate(game, evaluate, variables, gumbel, config, leaves, search, done)
+        return _simulate(game, evaluate, variables, root, gumbel, config, leaves, search, done)
 
     best = root_action(config, root_row(tree, batch), gumbel, jnp.int32(0))
     start = jnp.arange(batch, dtype=jnp.int32) * tree.edges.shape[-1] + best
@@ -82,6 +86,7 @@ def _simulate(
     game: Game[S],
     evaluate: Evaluate,
     variables: Variables,
+    root: S,
     gumbel: Gumbel | None,
     config: SearchConfig,
     leaves: int,
@@ -97,10 +102,12 @@ def _simulate(
     num_actions, max_depth = tree.edges.shape[-1], tree.path.shape[-1]
     edge = _next_edges(gumbel, config, leaves, search, done)
     parent = edge // num_actions * batch + _lanes(len(edge), batch)
-    state = jax.vmap(game.step)(rows(tree.state, parent), edge % num_actions)
+    way = rows(tree.path, parent).astype(jnp.int32)
+    state = _recall(game, rows(tree.state, parent), root, tree, way)
+    state = jax.vmap(game.step)(state, edge % num_actions)
     believed = judge(game, evaluate, variables, state)
     prior = to_prior(config, believed.prior_logits)
-    path, length = _lengthen(rows(tree.path, parent).astype(jnp.int32), edge)
+    path, length = _lengthen(way, edge)
 
     here = config.reuse + done + 1
     number = jnp.repeat(here + jnp.arange(leaves, dtype=jnp.int32), batch)
@@ -110,7 +117,7 @@ def _simulate(
     end = jnp.where(state.terminated | (length == max_depth), edge, onward)
     found = bounds.of_leaf(node[:, 0] * node[:, 1], state.terminated)
     tree = Tree(
-        state=put(tree.state, here * batch, state),
+        state=put(tree.state, here * batch, forget(game, state)),
         path=put(tree.path, here * batch, path),
         node=put(tree.node, here * batch, node),
         edges=put(tree.edges, here * batch, new_edges(config, prior, node)),
@@ -128,11 +135,42 @@ def _simulate(
     return jax.lax.scan(take_in, Search(tree, search.edge), tasks, unroll=leaves == 1)[0]
 
 
+def _recall(game: Game[S], state: S, root: S, tree: Tree[S], way: jax.Array) -> S:
+    """Returns the states of K * B nodes with their past; int32[K * B, D] `way` leads to each."""
+    if not isinstance(game, Remembering):
+        return state
+    batch, num_actions = len(root.to_play), tree.edges.shape[-1]
+    # Beyond the end of a way stands the root once more.
+    passed = jnp.maximum(way, 0) // num_actions * batch + _lanes(len(way), batch)[:, None]
+    roots = jax.tree.map(lambda x: jnp.concatenate([x] * (len(way) // batch)), root)
+    return jax.vmap(game.recall)(state, roots, rows(tree.state, passed))
+
+
 def _mend(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> Search[S]:
-    """Returns the trees with the leaves along the paths mended, and the next leaf."""
-    ends = _along_paths(functools.partial(_ends, gumbel, config), tree, task)
-    leaf = _cache(tree.leaf, tree.edges.shape[-1], task.path, ends[:, 1:])
-    return Search(tree._replace(leaf=leaf), ends[:, 0])
+    """Returns the trees with the leaves along the paths mended, and the next leaf.
+
+    Greedy descent from a node follows the path up to the first node whose best edge leaves it, else
+    to the path's own end. Off the path nothing has changed, so the leaf cached there still holds.
+    """
+    ways_out = _ways_out(gumbel, config, tree, task)
+    leaves_path = to_words((ways_out >= 0) | (task.path < 0))
+    ways_out = jnp.where(task.path < 0, task.end[:, None], ways_out)
+    ways_out = jnp.concatenate([ways_out, task.end[:, None]], axis=1)
+    depth, num_actions = task.path.shape[1], tree.edges.shape[-1]
+    start = jnp.arange(len(task.path), dtype=jnp.int32)[:, None] * (depth + 1)
+
+    def end(column: jax.Array) -> jax.Array:
+        """Returns int32[B, W]: where descent from the nodes in int32[B, W] columns ends."""
+        return rows(ways_out.reshape(-1), start + next_true(leaves_path, column, depth))
+
+    def put_ends(leaf: jax.Array, path: jax.Array, column: jax.Array) -> jax.Array:
+        row = _row_of(path, num_actions, beyond=len(leaf) // num_actions)
+        at = leaf.at[row * num_actions + path % num_actions]
+        return at.set(end(column + 1).astype(leaf.dtype), mode="drop", unique_indices=True)
+
+    column = 0 * task.path + jnp.arange(depth, dtype=jnp.int32)[None]
+    leaf = _write(put_ends, tree.leaf, task.path, column)
+    return Search(tree._replace(leaf=leaf), end(column[:, :1])[:, 0])
 
 
 def _next_edges(
@@ -173,7 +211,9 @@ def _back_up(config: SearchConfig, tree: Tree[S], task: Task) -> jax.Array:
     """Returns `tree.edges` with a visit of what was found at every edge of the paths."""
     if not config.proven:
         return _visit(tree.edges, task.path, jnp.broadcast_to(task.found[:, :1], task.path.shape))
-    value, least, most = _along_paths(_bounds, tree, task)
+    nothing = jnp.stack([task.path.astype(tree.edges.dtype) * 0] * 3, axis=-1)
+    others = _along_paths(functools.partial(_besides, tree), task.path, nothing)
+    value, least, most = bounds.back_up(others, task.found)
     edges = _visit(tree.edges, task.path, value)
     return _write(_put_bounds, edges, task.path, jnp.stack([least, most], axis=-1))
 
@@ -205,107 +245,108 @@ def _write(
 
     On a CPU a scatter is a loop over its updates, so there it stops at the end of the longest path.
     """
-    wide = [(0, 0), (0, -path.shape[1] % CHUNK)]
 
     def on_cpu(array: jax.Array, path: jax.Array, values: jax.Array) -> jax.Array:
-        longest = (path >= 0).sum(axis=1).max()
-        path = jnp.pad(path, wide, constant_values=-1)
-        values = jnp.pad(values, wide + [(0, 0)] * (values.ndim - 2))
-
         def write_chunk(i: jax.Array, array: jax.Array) -> jax.Array:
-            part = [jax.lax.dynamic_slice_in_dim(x, i * CHUNK, CHUNK, 1) for x in (path, values)]
-            return write(array, *part)
+            start, part, some = _chunk(i, path, values)
+            # The last chunk begins early if the columns do not divide: not to write twice.
+            again = start + jnp.arange(part.shape[1]) < i * CHUNK
+            return write(array, jnp.where(again[None], -1, part), some)
 
-        return jax.lax.fori_loop(0, (longest + CHUNK - 1) // CHUNK, write_chunk, array)
+        return jax.lax.fori_loop(0, _chunks(path), write_chunk, array)
 
     return jax.lax.platform_dependent(array, path, values, cpu=on_cpu, default=write)
 
 
-def _bounds(tree: Tree[S], task: Task) -> jax.Array:
-    """Returns float[3, B, D]: what the edges of the paths are worth, see `bounds.back_up`."""
-    num_actions = tree.edges.shape[-1]
-    edges, node = rows((tree.edges, tree.node), _row_of(task.path, num_actions))
-    action = task.path % num_actions
-    return bounds.back_up(edges[..., 3:, :], node[..., 1:], action, task.path >= 0, task.found)
-
-
 def _along_paths(
-    work: Callable[[Tree[S], Task], jax.Array], tree: Tree[S], task: Task
+    work: Callable[[jax.Array], jax.Array], path: jax.Array, beyond: jax.Array
 ) -> jax.Array:
-    """Returns `work(tree, task)`, whose last axis goes along the paths.
+    """Returns `work(path)`, which works on int32[B, W] edges, for all D columns.
 
     On a GPU idle threads cost nothing and a branch waits for the host; on a CPU it is the other way
-    round. Both give the same numbers.
+    round: so there the work stops at the end of the longest path.
+
+    Args:
+      beyond: what stands beyond the ends of the paths, [B, D, ...].
     """
-    on_cpu = functools.partial(_along_short_paths, work)
-    return jax.lax.platform_dependent(tree, task, cpu=on_cpu, default=work)
+
+    def on_cpu(path: jax.Array, beyond: jax.Array) -> jax.Array:
+        def work_chunk(i: jax.Array, found: jax.Array) -> jax.Array:
+            start, part = _chunk(i, path)
+            return jax.lax.dynamic_update_slice_in_dim(found, work(part), start, 1)
+
+        return jax.lax.fori_loop(0, _chunks(path), work_chunk, beyond)
+
+    def elsewhere(path: jax.Array, beyond: jax.Array) -> jax.Array:
+        del beyond
+        return work(path)
+
+    return jax.lax.platform_dependent(path, beyond, cpu=on_cpu, default=elsewhere)
 
 
-def _along_short_paths(
-    work: Callable[[Tree[S], Task], jax.Array], tree: Tree[S], task: Task
-) -> jax.Array:
-    """Like `work`, but only as wide as the longest path needs."""
-    depth = task.path.shape[1]
-    widths = [width for width in WIDTHS if width < depth] + [depth]
-
-    def at_width(width: int) -> jax.Array:
-        found = work(tree, task._replace(path=task.path[:, :width]))
-        return jnp.pad(found, [(0, 0)] * (found.ndim - 1) + [(0, depth - width)])
-
-    fits = jnp.sum(jnp.array(widths) < task.length.max())
-    return jax.lax.switch(fits, [functools.partial(at_width, width) for width in widths])
+def _chunks(path: jax.Array) -> jax.Array:
+    """Returns int32[]: how many chunks of columns the longest path touches."""
+    longest = (path >= 0).sum(axis=1, dtype=jnp.int32).max()
+    return (longest + CHUNK - 1) // CHUNK
 
 
-def _ends(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> jax.Array:
-    """Returns int32[B, D + 1]: the leaf where greedy descent ends from each node on the paths.
+def _chunk(i: jax.Array, *arrays: jax.Array) -> tuple[jax.Array, ...]:
+    """Returns where chunk i of the columns begins, and the chunk of each [B, D, ...] array."""
+    depth = arrays[0].shape[1]
+    width = min(CHUNK, depth)
+    start = jnp.minimum(i * CHUNK, depth - width)
+    return start, *(jax.lax.dynamic_slice_in_dim(x, start, width, 1) for x in arrays)
 
-    It follows the path up to the first node whose best edge leaves it, else to the path's own end.
-    Off the path nothing has changed, so the leaf cached there still holds.
+
+def _besides(tree: Tree[S], path: jax.Array) -> jax.Array:
+    """Returns float[B, W, 3]: what `bounds.besides` says of the nodes on the paths."""
+    num_actions = tree.edges.shape[-1]
+    edges, node = rows((tree.edges, tree.node), _row_of(path, num_actions))
+    others = bounds.besides(edges[..., 3:, :], node[..., 1:], path % num_actions)
+    return jnp.where(path[..., None] >= 0, others, 0)
+
+
+def _ways_out(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> jax.Array:
+    """Returns int32[B, D]: the leaf beyond each node's best edge, -1 where that is the path's."""
+    path, num_actions = task.path, tree.edges.shape[-1]
+
+    def leave(row: jax.Array, best: jax.Array, path: jax.Array) -> jax.Array:
+        cached = rows(tree.leaf, row * num_actions + best).astype(jnp.int32)
+        return jnp.where((best != path % num_actions) & (path >= 0), cached, -1)
+
+    def way_out(path: jax.Array) -> jax.Array:
+        row = _row_of(path, num_actions)
+        best = interior_action(config, row_of(*rows((tree.edges, tree.node), row)))
+        return leave(row, best, path)
+
+    if gumbel is None:
+        return _along_paths(way_out, path, path * 0 - 1)
+    best = root_action(config, root_row(tree, len(path)), gumbel, task.done)
+    first = leave(jnp.arange(len(path), dtype=jnp.int32), best, path[:, 0])
+    below = _along_paths(way_out, path[:, 1:], path[:, 1:] * 0 - 1)
+    return jnp.concatenate([first[:, None], below], axis=1)
+
+
+def to_words(flags: jax.Array) -> list[jax.Array]:
+    """Returns uint32[B] words whose bits are bool[B, D] `flags`, the first one lowest."""
+    parts = [flags[:, i : i + 32].astype(jnp.uint32) for i in range(0, flags.shape[1], 32)]
+    bit = jnp.arange(32, dtype=jnp.uint32)[None]
+    return [(part << bit[:, : part.shape[1]]).sum(axis=1, dtype=jnp.uint32) for part in parts]
+
+
+def next_true(words: list[jax.Array], position: jax.Array, depth: int) -> jax.Array:
+    """Returns int32[B, W]: the first position at or after int32[B, W] ones that has its flag set.
+
+    `depth` if there is none. In words, see `to_words`, finding it takes no loop.
     """
-    path, batch, num_actions = task.path, len(task.path), tree.edges.shape[-1]
-    row = _row_of(path, num_actions)
-    best = interior_action(config, row_of(*rows((tree.edges, tree.node), row)))
-    if gumbel is not None:
-        root = root_action(config, root_row(tree, batch), gumbel, task.done)
-        best = jnp.concatenate([root[:, None], best[:, 1:]], axis=1)
-    cached = rows(tree.leaf, row * num_actions + best).astype(jnp.int32)
-    leaves_path = (best != path % num_actions) | (path < 0)
-    ways_out = jnp.where(path < 0, task.end[:, None], cached)
-    ways_out = jnp.concatenate([ways_out, task.end[:, None]], axis=1)
-    start = jnp.arange(batch, dtype=jnp.int32)[:, None] * ways_out.shape[1]
-    ends = rows(ways_out.reshape(-1), start + _next_true(leaves_path))
-    return jnp.concatenate([ends, task.end[:, None]], axis=1)
-
-
-def _next_true(flags: jax.Array) -> jax.Array:
-    """Returns int32[B, D]: the first position at or after each where `flags` holds, D if none.
-
-    The flags become the bits of 32-bit words, where finding the next one takes no loop.
-    """
-    depth = flags.shape[1]
-    position = jnp.arange(depth, dtype=jnp.int32)[None]
-    found = jnp.full_like(flags, depth, jnp.int32)
-    for start in reversed(range(0, depth, 32)):
-        part = flags[:, start : start + 32].astype(jnp.uint32)
-        word = (part << jnp.arange(part.shape[1], dtype=jnp.uint32)[None]).sum(
-            axis=1, dtype=jnp.uint32
-        )
-        skipped = jnp.clip(position - start, 0, 31)
-        rest = jnp.where(position < start + 32, word[:, None] >> skipped.astype(jnp.uint32), 0)
-        zeros = jax.lax.population_count(~rest & (rest - 1)).astype(jnp.int32)
-        found = jnp.where(rest > 0, start + skipped + zeros, found)
+    found = jnp.full_like(position, depth)
+    for number, word in reversed(list(enumerate(words))):
+        start = 32 * number
+        skipped = jnp.clip(position - start, 0, 31).astype(jnp.uint32)
+        rest = jnp.where(position < start + 32, word[:, None] >> skipped, 0)
+        zeros = jax.lax.population_count(~rest & (rest - 1))
+        found = jnp.where(rest > 0, start + (skipped + zeros).astype(jnp.int32), found)
     return found
-
-
-def _cache(leaf: jax.Array, num_actions: int, path: jax.Array, ends: jax.Array) -> jax.Array:
-    """Returns `leaf` with int32[B, D] `ends` at the edges of the paths."""
-
-    def put_ends(leaf: jax.Array, path: jax.Array, ends: jax.Array) -> jax.Array:
-        row = _row_of(path, num_actions, beyond=len(leaf) // num_actions)
-        at = leaf.at[row * num_actions + path % num_actions]
-        return at.set(ends, mode="drop", unique_indices=True)
-
-    return _write(put_ends, leaf, path, ends.astype(leaf.dtype))
 
 
 def _row_of(edge: jax.Array, num_actions: int, beyond: int = 0) -> jax.Array:

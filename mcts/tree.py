@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
-from games.game import Game, S
+from games.game import Game, Remembering, S
 from mcts import bounds
 from mcts.config import SearchConfig
 from mcts.contract import Evaluation
@@ -25,7 +25,7 @@ class Tree(NamedTuple, Generic[S]):
     are kept flat, for XLA copies the whole of an array that is written through a reshaped view.
     """
 
-    state: S  # each leaf [N * B, ...]
+    state: S  # each leaf [N * B, ...], see `forget`
     path: jax.Array  # int[N * B, D], edges from the root into the node, then -1
     node: jax.Array  # float[N * B, 2]: own value for the seat to play; 1 if that is seat 0, else -1
     # float[N * B, 3, A]: prior (see `to_prior`), visits, sum of values for seat 0;
@@ -51,7 +51,7 @@ def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
     number = jnp.repeat(jnp.arange(nodes, dtype=jnp.int32), batch)
     numbers = 5 if config.proven else 3
     return Tree(
-        state=jax.tree.map(lambda x: jnp.concatenate([x] * nodes), state),
+        state=jax.tree.map(lambda x: jnp.concatenate([x] * nodes), forget(game, state)),
         path=jnp.tile(none[:, None] - 1, (1, config.depth(game.max_plies))).astype(dtype),
         node=jnp.tile(none[:, None], (1, 2)).astype(float),
         edges=jnp.tile(none[:, None, None], (1, numbers, num_actions)).astype(float),
@@ -59,7 +59,9 @@ def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
     )
 
 
-def plant(kept: Tree[S], state: S, root: Evaluation, config: SearchConfig) -> Tree[S]:
+def plant(
+    game: Game[S], kept: Tree[S], state: S, root: Evaluation, config: SearchConfig
+) -> Tree[S]:
     """Returns trees that begin with what is kept of earlier ones, with room for all simulations.
 
     Args:
@@ -73,7 +75,7 @@ def plant(kept: Tree[S], state: S, root: Evaluation, config: SearchConfig) -> Tr
     known = jnp.where(visited[:, None, None], kept.edges[:batch, 1:], edges[:, 1:])
     edges = jnp.concatenate([edges[:, :1], known], axis=1)
     tree = kept._replace(
-        state=put(kept.state, 0, state),
+        state=put(kept.state, 0, forget(game, state)),
         node=put(kept.node, 0, node),
         edges=put(kept.edges, 0, edges),
     )
@@ -101,10 +103,15 @@ def tree_bytes(game: Game[Any], config: SearchConfig, batch: int) -> int:
         logits = jnp.zeros((batch, game.num_actions))
         root = Evaluation(prior_logits=logits, value=logits[:, 0])
         kept = empty_trees(game, state, config)
-        tree = plant(kept, state, root, config)
+        tree = plant(game, kept, state, root, config)
         return (tree, kept) if config.reuse else (tree,)
 
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(jax.eval_shape(planted)))
+
+
+def forget(game: Game[S], state: S) -> S:
+    """Returns states as nodes keep them: without their past, where the game can leave it out."""
+    return jax.vmap(game.forget)(state) if isinstance(game, Remembering) else state
 
 
 def rows(arrays: T, row: jax.Array) -> T:

@@ -10,6 +10,7 @@ import pytest
 
 from games import load
 from games.go import NO_ENTRY, Go, _insert, _seen
+from mcts import SearchConfig, tree_bytes
 from tests.go_states import (
     MANY,
     area_of,
@@ -262,9 +263,38 @@ def test_moves_are_named_as_in_the_go_text_protocol_and_the_picture_has_them():
     ) == ("5 X . . . .\n4 . . . . .\n3 . . O . .\n2 . . . . .\n1 . . . . .\n  A B C D E")
 
 
+def test_a_past_recalled_forbids_what_the_past_forbade():
+    """The end of a triple ko's cycle, recalled from the opening and from all that came between."""
+    game = Go(9)
+    black_takes = ". X O . . . . . .  X O . O . . . . .  . X O . . . . . ."
+    white_takes = ". X O . . . . . .  X . X O . . . . .  . X O . . . . . ."
+    setup = moves_to(f"{black_takes} {white_takes} {black_takes}", 0)
+    cycle = [game.string_to_action(first(start(9)), move) for move in "C8 B5 C2 B8".split()]
+    last = game.string_to_action(first(start(9)), "C5")
+    forget, recall, step = jax.jit(game.forget), jax.jit(game.recall), jax.jit(game.step)
+    root = state = first(start(9))
+    passed = []
+    for action in [*setup, *cycle]:
+        passed.append(forget(state))
+        state = step(state, action)
+
+    def play_on(line):
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *line)
+        return step(recall(forget(state), root, stacked), last)
+
+    expected = step(state, last)
+    assert "B2" not in names(jax.tree.map(lambda x: x[None], expected))
+    for line in (passed, passed[::-1], [*passed, passed[3], passed[3]]):
+        jax.tree.map(np.testing.assert_array_equal, forget(play_on(line)), forget(expected))
+    unaware = play_on(passed[: len(setup)])  # without the board that the cycle began with
+    assert "B2" in names(jax.tree.map(lambda x: x[None], unaware))
+
+
 @pytest.mark.parametrize(("size", "limit"), [(9, 2000), (19, 8000)])
-def test_a_position_with_its_past_is_small_enough_for_a_tree(size, limit):
+def test_positions_and_the_nodes_of_trees_are_small(size, limit):
     assert sum(leaf.nbytes for leaf in jax.tree.leaves(start(size))) < limit
+    config = SearchConfig(policy="puct", simulations=200)
+    assert tree_bytes(Go(size), config, batch=10) / 2010 < limit
 
 
 @pytest.mark.parametrize(

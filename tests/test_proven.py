@@ -96,7 +96,9 @@ def test_back_up_equals_a_walk():
     length = rng.integers(1, depth + 1, lanes)
     leaf = np.sort(rng.integers(-2, 3, (lanes, 3)) / 2)[:, [1, 0, 2]]
     live = np.arange(depth) < length[:, None]
-    found = np.asarray(bounds.back_up(*map(jnp.asarray, (edges, sign, action, live, leaf))))
+    others = bounds.besides(*map(jnp.asarray, (edges, sign, action)))
+    others = jnp.where(live[..., None], others, 0)
+    found = np.asarray(bounds.back_up(others, jnp.asarray(leaf)))
     for lane in range(lanes):
         value, least, most = leaf[lane]
         for j in reversed(range(length[lane])):
