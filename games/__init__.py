@@ -7,9 +7,11 @@
 import functools
 import importlib
 import importlib.metadata
+import importlib.util
 import inspect
 import os
 import sys
+import sysconfig
 import traceback
 from types import ModuleType
 from typing import Any
@@ -24,6 +26,7 @@ __all__ = [
     "load",
     "names",
     "names_a_module",
+    "options",
     "shadowed",
 ]
 
@@ -39,6 +42,7 @@ BUILT_IN = {
 }
 PGX = "pgx:"
 ENTRY_POINTS = "selfplay.games"
+READABLE = (bool, int, float, str)  # the types of options: what text can be read as
 # What every game has and no option may set, even where a plug-in made it a dataclass field.
 NOT_OPTIONS = {"num_actions", "observation_shape", "max_plies", "misere"}
 
@@ -59,15 +63,15 @@ def load(spec: str) -> Game[Any]:
     Raises:
       ValueError: no such game, class or option, or a value that the game refuses.
     """
-    target, options = _split(spec)
+    target, texts = _split(spec)
     if target.startswith(PGX):
         adapter = _find_class("games.pgx_adapter:PgxGame", spec)
-        return _construct(functools.partial(adapter, target.removeprefix(PGX)), options, spec)
+        return _construct(functools.partial(adapter, target.removeprefix(PGX)), texts, spec)
     if target in BUILT_IN:
         target = BUILT_IN[target]
     elif ":" not in target:
         target = _entry_point(target)
-    return _construct(_find_class(target, spec), options, spec)
+    return _construct(_find_class(target, spec), texts, spec)
 
 
 def names_a_module(spec: str) -> bool:
@@ -103,12 +107,23 @@ def _broken(module_name: str, what: str, error: Exception) -> str:
     if isinstance(error, SyntaxError):
         place = f"{error.filename}, line {error.lineno}"
     else:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{frame.filename}, line {frame.lineno}"
+        place = _place(error)
     return (
         f"{what}: module {module_name!r} cannot be imported: {type(error).__name__}: {error} "
         f"({place})"
     )
+
+
+def _place(error: Exception) -> str:
+    """Returns the innermost line that is not the standard library's, such as `dataclasses.py`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    standard = sysconfig.get_path("stdlib") + os.sep
+    own = [
+        frame
+        for frame in frames
+        if "site-packages" in frame.filename or not frame.filename.startswith((standard, "<"))
+    ]
+    return f"{(own or frames)[-1].filename}, line {(own or frames)[-1].lineno}"
 
 
 def _split(spec: str) -> tuple[str, dict[str, str]]:
@@ -146,13 +161,23 @@ def _entry_point(name: str) -> str:
         return targets[0]
     raise ValueError(
         f"unknown game {name!r}; known: {', '.join(names())}; "
-        "or give package.module:Class for a game of your own"
+        "or give pgx:NAME for one of pgx's, package.module:Class for a game of your own"
     )
 
 
 def _find_class(target: str, spec: str) -> Any:
     module_name, _, class_name = target.partition(":")
-    module = import_plug_in(module_name, f"game {spec!r}")
+    try:
+        module = import_plug_in(module_name, f"game {spec!r}")
+    except ValueError as error:
+        if module_name not in names() or importlib.util.find_spec(module_name):
+            raise
+        raise ValueError(  # `go:9`
+            f"{error}; if you mean the game {module_name!r}, its options are "
+            f"{module_name}:key=value,key=value"
+        ) from None
+    if hasattr(module, "__path__") and getattr(module, "__file__", None) is None:
+        raise ValueError(f"game {spec!r}: {module_name!r} is a folder; name a module in it")
     # A class, not just anything that can be called: a spec may come from somebody else's file.
     if not inspect.isclass(getattr(module, class_name, None)):
         found = ", ".join(
@@ -167,24 +192,39 @@ def _find_class(target: str, spec: str) -> Any:
     return getattr(module, class_name)
 
 
-def _construct(cls: Any, options: dict[str, str], spec: str) -> Game[Any]:
-    known = {
+def _construct(cls: Any, texts: dict[str, str], spec: str) -> Game[Any]:
+    what = f"game {spec!r}"
+    try:
+        game: Game[Any] = cls(**_values(cls, texts, what))
+    except (TypeError, ValueError, AssertionError) as error:
+        told = str(error) or f"{type(error).__name__} ({_place(error)})"
+        raise ValueError(told if told.startswith(what) else f"{what}: {told}") from error
+    return game
+
+
+def options(cls: Any) -> dict[str, bool | int | float | str]:
+    """Returns the options of a game's class, with their defaults."""
+    return {
         name: parameter.default
         for name, parameter in inspect.signature(cls).parameters.items()
-        if name not in NOT_OPTIONS and isinstance(parameter.default, bool | int | float | str)
+        if name not in NOT_OPTIONS and type(parameter.default) in READABLE
     }
-    values = {}
-    for name, text in options.items():
+
+
+def _values(cls: Any, texts: dict[str, str], what: str) -> dict[str, Any]:
+    known, values = options(cls), {}
+    for name, text in texts.items():
+        if name not in known and name in inspect.signature(cls).parameters.keys() - NOT_OPTIONS:
+            raise ValueError(
+                f"{what}: option {name!r} cannot be given as text: it needs a default in the "
+                "class, a bool, int, float or str, which says how it is read"
+            )
         if name not in known:
             raise ValueError(
-                f"game {spec!r}: unknown option {name!r}; known: {', '.join(known) or 'none'}"
+                f"{what}: unknown option {name!r}; known: {', '.join(known) or 'none'}"
             )
-        values[name] = _parse(text, known[name], f"game {spec!r}: option {name}")
-    try:
-        game: Game[Any] = cls(**values)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"game {spec!r}: {error}") from error
-    return game
+        values[name] = _parse(text, known[name], f"{what}: option {name}")
+    return values
 
 
 def _parse(text: str, default: bool | int | float | str, what: str) -> bool | int | float | str:
@@ -192,8 +232,8 @@ def _parse(text: str, default: bool | int | float | str, what: str) -> bool | in
         if text.lower() not in ("true", "false"):
             raise ValueError(f"{what} must be true or false, got {text!r}")
         return text.lower() == "true"
+    kind = "a whole number" if isinstance(default, int) else "a number"
     try:
         return type(default)(text)
     except ValueError:
-        kind = {int: "a whole number", float: "a number"}[type(default)]
         raise ValueError(f"{what} must be {kind}, got {text!r}") from None

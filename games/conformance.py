@@ -22,9 +22,12 @@ from games.conformance_seats import Alternation, Twins, Views
 from games.conformance_symmetry import Images, inverse, well_formed
 from games.game import Game, Symmetry
 from games.laws import LAWS, Findings, Report, Violation
-from games.playouts import Rules, batched, fill, lanes_for, play, take
+from games.playouts import Batch, Rules, batched, fill, join, lanes_for, play, take
 
-__all__ = ["LAWS", "Report", "Violation", "check"]
+# Positions on which methods are also called without jit, which is slow.
+PLAIN_LIVE, PLAIN_FINAL = 3, 2
+
+__all__ = ["LAWS", "Report", "Violation", "check", "require_form"]
 
 
 def check(
@@ -48,6 +51,25 @@ def check(
         with findings.trying("form", doing="a check of this game"):
             _check_play(findings, game, games, np.random.default_rng([seed, games]))
     return findings.report()
+
+
+def require_form(game: Game[Any], spec: str) -> None:
+    """Raises ValueError at once where a check would find that `game` cannot even be traced.
+
+    For whoever is about to train on it without a check: what training would say is harder to read.
+    The games of this package are tested, so they are not traced again.
+    """
+    if type(game).__module__.partition(".")[0] == "games":
+        return
+    findings = Findings()
+    if check_construction(findings, game):
+        check_form(findings, game)
+    if findings.violations:
+        law, expected, found, *_ = findings.violations[0]
+        raise ValueError(
+            f"game {spec!r} breaks the law of {law}: expected {expected}; found {found}; "
+            f"selfplay check {spec} shows all"
+        )
 
 
 def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.Generator) -> None:
@@ -86,10 +108,10 @@ def _check_sample(
     count: int,
     rng: np.random.Generator,
 ) -> None:
-    positions = sample.positions()
+    positions, finals = sample.positions(), sample.finals()
     some = fill(positions[-1], count)
     with findings.trying("purity", doing="the methods called one by one"):
-        check_purity(findings, game, rules, some)
+        check_purity(findings, game, rules, _a_few(positions[-1], finals), count)
     with findings.trying("observation", doing="observe"):
         views = Views(findings, game, rules, rng)
         if all(views.watch(fill(batch, count)) for batch in positions):
@@ -97,10 +119,20 @@ def _check_sample(
     with findings.trying("mask", doing="step"):
         check_transpositions(findings, game, rules, positions, count, rng)
     with findings.trying("end", doing="step at the end"):
-        check_end(findings, game, rules, sample.finals(), count)
+        check_end(findings, game, rules, finals, count)
     with findings.trying("illegal actions", doing="step with illegal actions"):
         check_illegal(findings, game, rules, some, rng)
     with findings.trying("past", doing="forget or recall"):
         check_past(findings, game, rules, some, rng)
     with findings.trying("notation", doing="render, action_to_string or string_to_action"):
         check_notation(findings, game, take(positions[-1], slice(None)))
+
+
+def _a_few(live: Batch, finals: list[Batch]) -> Batch:
+    """Returns some live positions, and some final ones: only there do returns say anything."""
+    few = take(live, np.linspace(0, len(live.terminated) - 1, PLAIN_LIVE).astype(int))
+    if not finals:
+        return few
+    ended = join(*finals)
+    decided_first = np.argsort(ended.returns[:, 0] == 0, kind="stable")
+    return join(few, take(ended, decided_first[:PLAIN_FINAL]))

@@ -1,6 +1,7 @@
 """The laws of form: how a game is built, what its methods return, that they are pure functions."""
 
 import dataclasses
+import inspect
 import os
 import pickle
 import subprocess
@@ -17,7 +18,8 @@ from games.laws import Findings, described
 from games.playouts import Batch, Rules, differs, fill, look, one, take
 
 CHEAP_SECONDS = 1.0
-PLAIN_POSITIONS = 4  # positions on which methods are also called without jit, which is slow
+# What a game must have; read from the class, so that a property that raises is not called missing.
+CONTRACT = tuple(name for name in vars(Game) if not name.startswith("_"))
 # Run in a process in which no device can be had, so that any attempt raises an error.
 CONSTRUCT = """
 import importlib, pickle, sys
@@ -35,6 +37,9 @@ def check_construction(findings: Findings, game: Game[Any]) -> bool:
         _check_equal_when_rebuilt(findings, game)
     with findings.trying("construction", doing="the game's attributes"):
         _check_frozen(findings, game)
+    lacking = [name for name in CONTRACT if inspect.getattr_static(game, name, None) is None]
+    if lacking:
+        findings.add("form", f"a game to have {', '.join(CONTRACT)}", f"no {', '.join(lacking)}")
     with findings.trying("form", doing="reading the game's sizes"):
         return _check_sizes(findings, game)
     return False
@@ -208,11 +213,11 @@ def _check_step_keeps_form(findings: Findings, before: Any, after: Any) -> None:
             )
 
 
-def check_purity(findings: Findings, game: Game[Any], rules: Rules, positions: Batch) -> None:
-    """Calls every method plain, vmapped and jitted, at a few of `positions`, and compares."""
-    count = len(positions.terminated)
-    lanes = np.linspace(0, count - 1, PLAIN_POSITIONS).astype(int)
-    chosen = take(positions, lanes)
+def check_purity(
+    findings: Findings, game: Game[Any], rules: Rules, chosen: Batch, count: int
+) -> None:
+    """Calls every method plain, vmapped and jitted (`count` lanes) at `chosen`, and compares."""
+    lanes = range(len(chosen.terminated))
     action = chosen.mask.argmax(axis=1).astype(np.int32)
     jitted = take(rules.step(fill(chosen.state, count), fill(action, count)), slice(len(lanes)))
     attributes = vars(game).copy() if hasattr(game, "__dict__") else {}

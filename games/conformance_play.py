@@ -28,6 +28,7 @@ class Course:
     # [mover, winner]: main lanes' games that were decided by mover's move in favour of winner.
     decided: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((2, 2), int))
     last: Batch | None = None  # the newest positions
+    plies: int = 0  # of the longest game
 
     def start(self, openings: Batch) -> None:
         """Checks the openings."""
@@ -42,6 +43,7 @@ class Course:
 
     def watch(self, ply: Ply) -> None:
         """Checks one ply."""
+        self.plies = ply.number
         real = slice(self.lanes.real)
         before, after, action = take((ply.before, ply.after, ply.action), real)
         self._check_position(after, action, before)
@@ -79,13 +81,9 @@ class Course:
                 self.last,
                 None,
             )
-        if live.any() and len(self.masks) == 1 and self.game.num_actions > 1:
-            self.findings.add(
-                "mask",
-                "the mask to change in the course of a game that must end",
-                "one mask at all positions, and games that go on: is it computed from the board?",
-            )
-        if self.seats == {0} and self.game.max_plies > 1:
+        if len(self.masks) == 1 and self.game.num_actions > 1 and self.plies > 1:
+            self._judge_one_mask(bool(live.any()))
+        if self.seats == {0} and self.plies > 1:
             self.findings.add(
                 "turns", "both seats to play in some game", "seat 1 never is: is to_play flipped?"
             )
@@ -94,6 +92,19 @@ class Course:
                 "observation", "positions to look different", "one view all through a game"
             )
         self._check_deciding_moves()
+
+    def _judge_one_mask(self, endless: bool) -> None:
+        found = "one mask at all positions"
+        if endless:
+            self.findings.add(
+                "mask",
+                "the mask to change in the course of a game that must end",
+                f"{found}, and games that go on: is it computed from the board?",
+            )
+        else:
+            self.findings.notes.append(
+                f"mask: {found}; right only if the rules forbid the same actions everywhere"
+            )
 
     def _check_deciding_moves(self) -> None:
         """Last moves that only ever lose are the mark of a result with the wrong sign.
@@ -196,10 +207,9 @@ class Sample:
         main = take(ply.before, slice(self.lanes.main))
         if not self._rows:
             self._rows = [take(main, np.arange(self.lanes.main)) for _ in range(KEPT)]
-        slot = self.rng.integers(0, ply.number, self.lanes.main)
+        newest = self.rng.integers(0, ply.number, (KEPT, self.lanes.main)) == 0
         for number, row in enumerate(self._rows):
-            chosen = (slot == number) & ~main.terminated
-            self._rows[number] = _where(chosen, main, row)
+            self._rows[number] = _where(newest[number] & ~main.terminated, main, row)
         real = slice(self.lanes.real)
         ended = take(ply.after, real).terminated & ~take(ply.before, real).terminated
         if ended.any():

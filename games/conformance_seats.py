@@ -215,13 +215,15 @@ class Views:
         other = self.rules.look(turned)
         after = self.rules.step(at.state, action)
         by_other = self.rules.step(turned, action)
+        # The seats whose move it was and was not, whoever moves next: some moves keep the turn.
         back = self.rules.look(with_to_play(after.state, at.to_play, slice(None)))
+        across = self.rules.look(with_to_play(after.state, 1 - at.to_play, slice(None)))
 
         self.ignores_seat &= not differs(other.observation, at.observation).any()
         self.stores_seat |= bool(differs(after.observation, by_other.observation).any())
-        passed = ((after.to_play != at.to_play) & ~at.terminated)[:, None, None]
-        own = (back.observation[..., 0] > at.observation[..., 0]) & passed
-        others = (after.observation[..., 0] > other.observation[..., 0]) & passed
+        live = ~at.terminated[:, None, None]
+        own = (back.observation[..., 0] > at.observation[..., 0]) & live
+        others = (across.observation[..., 0] > other.observation[..., 0]) & live
         if others.any() and not self.other_gain:
             lane = int(np.flatnonzero(others.any(axis=(1, 2)))[0])
             name = action_name(self.game, at.state, lane, int(action[lane]))

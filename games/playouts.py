@@ -4,7 +4,7 @@ N lanes run side by side through one compiled `step`. Beside the *main* lanes, w
 there are lanes that try something on a game that a main lane plays:
 
 - *careful* lanes: eight at a time try eight moves from one position, and go on from one that does
-  not end the game if there is any, so that long games occur;
+  not end the game if there is any, so that long games occur; half of them like the last action;
 - *twins*: the same moves, but seat 1 began;
 - *images*: the mirrored, turned, ... moves, one group of lanes for each symmetry.
 """
@@ -199,7 +199,10 @@ def _actions(
         lane = lanes.main + group * MOVES_TRIED
         legal = np.flatnonzero(mask[lane])
         if len(legal):
-            action[lane : lane + MOVES_TRIED] = np.resize(rng.permutation(legal), MOVES_TRIED)
+            tried = rng.permutation(legal)
+            if group % 2 and rng.random() < 0.5:  # the swap or the pass has the highest number
+                tried = np.concatenate([legal[-1:], tried])
+            action[lane : lane + MOVES_TRIED] = np.resize(tried, MOVES_TRIED)
     action[lanes.twin] = action[: lanes.twins]
     for symmetry, inverse in enumerate(inverse_actions):
         action[lanes.image(symmetry)] = inverse[action[: lanes.images]]

@@ -41,15 +41,9 @@ def _describe(name: str) -> dict[str, Any]:
         game: Any = games.load(name)
     except Exception as error:  # someone else's plug-in: its fault must not hide the other games
         return {"name": name, "error": f"{type(error).__name__}: {error}"}
-    options = {
-        field.name: field.default
-        for field in (dataclasses.fields(game) if dataclasses.is_dataclass(game) else ())
-        if isinstance(field.default, bool | int | float | str)
-        and field.name not in games.NOT_OPTIONS
-    }
     return {
         "name": name,
-        "options": options,
+        "options": games.options(type(game)),
         "board": [int(n) for n in game.observation_shape[:2]],
         "actions": int(game.num_actions),
         "max_plies": int(game.max_plies),

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import games
+from games.conformance import require_form
 from scripts.console import Flat, announce_devices, print_json, progress, say
 from scripts.train import stop_on_signal
 from selfplay.records import GameRecord, Scan, scan_records
@@ -69,6 +70,7 @@ def run(args: Args) -> int:
     for problem in settings.problems():
         raise ValueError(problem)
     game = games.load(config.game)
+    require_form(game, config.game)
     folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
     if folder.path.exists():
         raise ValueError(f"{folder.path} is there already: imitation starts a new run")

@@ -1,6 +1,7 @@
 """`selfplay show`."""
 
 import dataclasses
+import pathlib
 
 from scripts.console import Positional, say
 from selfplay.records import GameRecord, Scan, render_record, scan_records
@@ -33,6 +34,11 @@ class Args:
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
+    if pathlib.Path(args.file).is_dir():
+        raise ValueError(
+            f"{args.file} is a folder; show takes a file of records, such as "
+            f"{pathlib.Path(args.file) / 'games' / 'self_play.jsonl'} of a run"
+        )
     scan = scan_records(args.file, plug_in=args.game)
     _complain(scan)
     if not scan.records:

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import games
+from games.conformance import require_form
 from scripts import dry_run, out_of_memory
 from scripts.cli import INTERRUPTED
 from scripts.console import (
@@ -94,6 +95,7 @@ def run(args: Args) -> int:
     config.check()
     # A wrong name must not leave a folder behind.
     game = games.load(config.game)
+    require_form(game, config.game)
     load_amplifier(config, game)
     losses.check_form(losses.load(config.distil), game, config.learner.batch)
     oversight.load(config.overseer, config.game, game)

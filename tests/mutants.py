@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.connect_four import ConnectFour
+from games.dots_and_boxes import DotsAndBoxes
 from games.game import Symmetry
+from games.hex import Hex
 from games.tic_tac_toe import EMPTY, State, TicTacToe
 
 COUNTER = [0]
@@ -165,6 +167,26 @@ def crashing_render(self: Any, state: Any) -> str:
     raise KeyError("no glyph")
 
 
+@dataclasses.dataclass(frozen=True)
+class SmallHex(Hex):
+    size: int = 4
+    swap: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallDots(DotsAndBoxes):
+    rows: int = 2
+    cols: int = 2
+
+
+def nameless_swap(self: Any, state: Any, action: int) -> str:
+    return Hex.action_to_string(self, state, min(action, self.size**2 - 1))
+
+
+def undecided_returns(self: Any, state: State) -> jax.Array:
+    return TicTacToe.returns(self, state) * random.choice([1.0, -1.0])
+
+
 class FloatState(NamedTuple):
     board: jax.Array
     to_play: jax.Array
@@ -240,6 +262,7 @@ MUTANTS = {
         "end", TicTacToe, after_step(TicTacToe, lambda b, s, _: s._replace(to_play=1 - b.to_play))
     ),
     "max_plies too small": Mutant("length", TicTacToe, {"max_plies": 8}),
+    "max_plies that forgets the swap": Mutant("length", SmallHex, {"max_plies": 16}),
     "max_plies too small by one, in a long game": Mutant("length", ConnectFour, {"max_plies": 41}),
     # The mask and the turn.
     "a mask of the board before the move": Mutant(
@@ -301,6 +324,11 @@ MUTANTS = {
     "a view that hides stones from seat 1": Mutant(
         "observation", TicTacToe, {"observe": flipped_for_seat_1}
     ),
+    "the opponent's boxes first, where who gains a box moves again": Mutant(
+        "observation",
+        SmallDots,
+        {"observe": lambda self, s: DotsAndBoxes.observe(self, s)[..., jnp.array([1, 0, 2, 3])]},
+    ),
     "an observation that never changes": Mutant(
         "observation",
         TicTacToe,
@@ -350,6 +378,7 @@ MUTANTS = {
     "NumPy's randomness": Mutant("purity", TicTacToe, {"step": noisy_step}),
     "Python's randomness in the mask": Mutant("purity", TicTacToe, {"step": dicey_step}),
     "noise in a number": Mutant("purity", TicTacToe, {"init": float_init, "step": fuzzy_step}),
+    "returns that a coin decides": Mutant("purity", TicTacToe, {"returns": undecided_returns}),
     "a counter outside the state": Mutant("purity", TicTacToe, {"step": counting_step}),
     "a wrong dtype": Mutant(
         "form", TicTacToe, after_step(TicTacToe, lambda b, s, _: s._replace(to_play=s.winner + 0.0))
@@ -373,6 +402,9 @@ MUTANTS = {
     ),
     # Text.
     "two actions of one name": Mutant("notation", TicTacToe, {"action_to_string": ambiguous}),
+    "a swap, legal at one ply only, with a cell's name": Mutant(
+        "notation", SmallHex, {"action_to_string": nameless_swap}
+    ),
     "names that are misread": Mutant("notation", TicTacToe, {"string_to_action": off_by_one}),
     "a render that raises": Mutant("notation", TicTacToe, {"render": crashing_render}),
 }

@@ -15,6 +15,7 @@ from games.tic_tac_toe import State, TicTacToe
 from tests.mutants import MUTANTS, VARIANTS
 from tests.unusual_games import (
     UNUSUAL,
+    Counting,
     DerivedTurn,
     MakerBreaker,
     Misere,
@@ -24,7 +25,7 @@ from tests.unusual_games import (
 )
 
 # Shown by some other test too, or much like another; tried by `make test-all` only.
-SELDOM = {*VARIANTS, DerivedTurn, MakerBreaker, Nim, RandomOpening, RelativeBoard}
+SELDOM = {*VARIANTS, Counting, DerivedTurn, MakerBreaker, Nim, RandomOpening, RelativeBoard}
 
 
 FAST = {"connect_four", "tic_tac_toe"}
@@ -108,6 +109,18 @@ def test_a_misere_game_must_say_that_it_is_one():
 def test_a_game_that_favours_a_seat_unseen_gets_a_note():
     report = check(MakerBreaker(), games=64, fresh_process=False)
     assert any("plane of the observation should show the seat" in note for note in report.notes)
+
+
+def test_one_mask_all_through_games_that_end_gets_a_note():
+    report = check(Counting(), games=64, fresh_process=False)
+    assert any("one mask at all positions" in note for note in report.notes)
+
+
+def test_a_game_that_the_first_move_always_ends_conforms_whatever_its_bound():
+    game = games.load("hex:size=1,swap=true")
+    assert game.max_plies > 1
+    report = check(game, games=8, fresh_process=False)
+    assert not report.violations, told(report)
 
 
 @pytest.mark.parametrize(

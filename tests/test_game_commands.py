@@ -12,7 +12,7 @@ import pytest
 
 import games
 from games.conformance import LAWS, Report, Violation
-from scripts import check, new_game
+from scripts import check, cli, new_game
 from scripts import games as games_command
 
 BROKEN = """
@@ -54,6 +54,36 @@ def test_check_of_a_broken_game_returns_1_and_shows_the_case(folder, capsys):
     assert "broken     length" in out
     assert "max_plies = 8" in out
     assert "a b c" in out, "no board is shown"
+
+
+LACKING = """
+import dataclasses
+from games.tic_tac_toe import TicTacToe
+
+@dataclasses.dataclass(frozen=True)
+class Lacking(TicTacToe):
+    symmetries = None
+
+@dataclasses.dataclass(frozen=True)
+class Branching(TicTacToe):
+    def step(self, state, action):
+        return state if state.terminated else TicTacToe.step(self, state, action)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("Lacking", "no symmetries"), ("Branching", "Python `if`, `while`")],
+)
+def test_training_on_a_game_that_cannot_be_traced_is_refused_as_the_check_would(
+    folder, capsys, name, said
+):
+    (folder / "lacking.py").write_text(LACKING)
+    assert cli.run(["train", "--game", f"lacking:{name}", "--iterations", "1"]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert f"selfplay check lacking:{name} shows all" in told
+    assert not (folder / "runs").exists()
 
 
 def test_check_json_is_one_object_on_stdout(monkeypatch, capsys):

@@ -27,6 +27,20 @@ class MyGame(TicTacToe):
 
 class NoGame:
     pass
+
+@dataclasses.dataclass(frozen=True)
+class Sized(TicTacToe):
+    size: int
+    depth: int | None = None
+
+@dataclasses.dataclass(frozen=True)
+class Asserting(TicTacToe):
+    size: int = 3
+    spare: int = 0
+
+    def __post_init__(self):
+        assert self.size == 3, f"size must be 3, got {self.size}"
+        assert self.spare == 0
 """
 
 
@@ -102,6 +116,15 @@ def test_options_are_read_by_the_type_of_their_default(folder):
         ("my_plug_in:YourGame", ["'YourGame'", "MyGame"]),
         ("your_plug_in:MyGame", ["no module 'your_plug_in'"]),
         ("tic_tac_toe:size=3", ["'size'", "known: none"]),
+        ("my_plug_in:Sized:size=3", ["'size' cannot be given as text", "needs a default"]),
+        ("my_plug_in:Sized:depth=3", ["'depth' cannot be given as text", "needs a default"]),
+        ("my_plug_in:Asserting:size=4", ["size must be 3, got 4"]),
+        ("my_plug_in:Asserting:spare=1", ["AssertionError", "my_plug_in.py, line "]),
+        ("builtins:int", ["no signature"]),
+        ("go:9", ["no module 'go'", "its options are go:key=value"]),
+        ("hex:swap", ["its options are hex:key=value"]),
+        ("go:size=9:komi=7.5", ["its options are go:key=value,key=value"]),
+        ("pgx", ["pgx:NAME"]),
     ],
 )
 def test_an_error_names_the_bad_value_and_what_is_known(folder, spec, said):
@@ -115,6 +138,18 @@ def test_a_missing_import_inside_a_module_is_not_called_a_missing_module(folder)
     (folder / "needs_more.py").write_text("import not_installed_anywhere")
     with pytest.raises(ValueError, match=r"cannot be imported: .*not_installed_anywhere.* line 1"):
         games.load("needs_more:MyGame")
+
+
+def test_what_is_refused_inside_the_standard_library_is_placed_in_the_module(folder):
+    torn = MODULE.replace("(frozen=True)", "", 1)  # refused by dataclasses.py, as a mutable child
+    (folder / "torn.py").write_text(torn)
+    with pytest.raises(ValueError, match=r"non-frozen dataclass .*torn\.py, line 5\)"):
+        games.load("torn:MyGame")
+
+
+def test_a_folder_is_no_module(folder):
+    (folder / "my_games").mkdir()
+    assert "'my_games' is a folder; name a module in it" in error_of("my_games:MyGame")
 
 
 def install(folder, package, entry_points):

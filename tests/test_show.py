@@ -44,3 +44,8 @@ def test_show_renders_one_game_or_one_position_of_it(file, capsys):
 def test_show_refuses_what_is_not_there(file, capsys, flags, wanted):
     assert cli.run(["show", file, *flags]) == 2
     assert wanted in capsys.readouterr().err
+
+
+def test_show_of_a_folder_says_which_file_to_give(tmp_path, capsys):
+    assert cli.run(["show", str(tmp_path)]) == 2
+    assert f"{tmp_path}/games/self_play.jsonl" in capsys.readouterr().err

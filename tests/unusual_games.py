@@ -313,6 +313,44 @@ class Race(Nim):
         raise ValueError(f"no legal move {text!r}; legal forms: back, on")
 
 
+class CountState(NamedTuple):
+    total: jax.Array  # int32[]
+    to_play: jax.Array
+    legal_action_mask: jax.Array  # bool[3], the same at all live positions
+    terminated: jax.Array
+    ply: jax.Array  # int32[]
+
+
+@frozen
+class Counting(Nim):
+    """Six times somebody adds 1 to 3; seat 0 wins if the sum is odd. All is legal till the end."""
+
+    observation_shape = (1, 4, 2)
+    max_plies = 6
+
+    def init(self, key: jax.Array) -> Any:
+        count = jnp.int32(0)
+        return CountState(count, jnp.int8(0), jnp.ones(3, bool), jnp.bool_(False), count)
+
+    def step(self, state: Any, action: jax.Array) -> Any:
+        ended = state.ply == 5
+        mask = jnp.ones(3, bool) & ~ended
+        total = state.total + action + 1
+        after = CountState(total, jnp.int8(1 - state.to_play), mask, ended, state.ply + 1)
+        return at_the_end_stay(state, after)
+
+    def observe(self, state: Any) -> jax.Array:
+        sum_and_clock = [jnp.arange(4) == state.total % 4, jnp.full(4, state.ply / 6)]
+        return jnp.stack(sum_and_clock, axis=-1).reshape(self.observation_shape)
+
+    def returns(self, state: Any) -> jax.Array:
+        odd = jnp.where(state.total % 2 == 1, 1.0, -1.0)
+        return jnp.where(state.terminated, odd * jnp.array([1.0, -1.0]), 0.0)
+
+    def render(self, state: Any) -> str:
+        return f"{int(state.total)} after {int(state.ply)}"
+
+
 UNUSUAL = (
     Misere,
     DoubleMoves,
@@ -324,4 +362,5 @@ UNUSUAL = (
     Nim,
     Territory,
     Race,
+    Counting,
 )
