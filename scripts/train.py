@@ -231,7 +231,7 @@ def _display(config: RunConfig) -> Iterator[Watch]:
     total = config.minutes * 60 if by_time else config.iterations
     previous: dict[str, Any] = {}
     note = ""
-    with progress("train", total or None) as update:
+    with progress("train", total or None, bar=config.amplify != "human") as update:
 
         def watch(line: dict[str, Any]) -> None:
             nonlocal note

@@ -80,7 +80,7 @@ class Run:
         self.folder, self.config, self.journal = folder, config, Journal(folder, watch)
         self.game: Game[Any] = games.load(config.game)
         self.network: Network = network_of(config, self.game)
-        self.amplifier = load_amplifier(config, self.game)
+        self.amplifier = load_amplifier(config, self.game, decisions=str(folder.decisions))
         self.lessons = oversight.load(config.overseer, config.game, self.game)
         self.play = self_play.make_amplified_play(self.game, self.amplifier, config.self_play)
         self.fold = jax.jit(self.network.fold)
