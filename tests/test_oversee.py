@@ -14,11 +14,13 @@ import pytest
 import games
 import training
 from scripts import oversee
+from scripts import train as train_command
 from selfplay import decisions, positions
 from selfplay.overseer_program import Program, ProgramFault
 from selfplay.record import Sample
 from tests.test_run import assert_same, run_once
 from training import oversight
+from training.losses import minibatch
 from training.oversight import OverseerConfig
 from training.run_folder import RunFolder
 from training.undecided import from_file
@@ -43,7 +45,7 @@ def run_path(tiny_run, tmp_path):
 
 
 def stored(run_path):
-    return [json.loads(line) for line in (run_path / oversee.FILE).read_text().splitlines()]
+    return [json.loads(line) for line in RunFolder(run_path).decisions.read_text().splitlines()]
 
 
 def do(run_path, **settings):
