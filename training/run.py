@@ -141,7 +141,7 @@ class Run:
         """Waits for a call's plies; finished games go to the replay and a sample to disk."""
         trajectory = jax.device_get(call.trajectory)
         try:
-            guard.check_plies(self.config.game, trajectory)
+            guard.check_plies(self.config.game, self.config.amplify, trajectory)
         except NonFiniteError:
             self.write_pending()  # knows the step at which it began
             raise
