@@ -72,16 +72,19 @@ class Update(Protocol):
 
 
 @contextlib.contextmanager
-def progress(description: str, total: float | None) -> Iterator[Update]:
+def progress(description: str, total: float | None, bar: bool = True) -> Iterator[Update]:
     """Shows how far a task is, on stderr; yields `update(done, note="")`.
 
     A bar on a terminal, else a plain line every 10 seconds. `done` counts like `total`, which is
     None where no end is known.
+
+    Args:
+      bar: False where a person is asked meanwhile.
     """
-    if sys.stderr.isatty():
-        with _bar() as bar:
-            task = bar.add_task(description, total=total)
-            yield lambda done, note="": bar.update(
+    if bar and sys.stderr.isatty():
+        with _bar() as shown_bar:
+            task = shown_bar.add_task(description, total=total)
+            yield lambda done, note="": shown_bar.update(
                 task, completed=done, description=f"{description} {note}".rstrip()
             )
         return

@@ -35,6 +35,8 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     Raises:
       ValueError: it cannot work here.
     """
+    if config.amplify == "human":
+        raise ValueError("--dry-run measures speed: leave out --amplify human")
     has = preflight.machine(folder.path)
     floor = preflight.needs(config, game, has)
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")

@@ -9,17 +9,16 @@ from typing import Any
 
 import games
 import training
-from scripts import oversee_terminal
 from scripts.cli import INTERRUPTED
 from scripts.console import Positional, announce_devices, ask, print_json, progress, say
-from selfplay import decisions, durable
+from selfplay import decisions, durable, overseer_terminal
 from selfplay.overseer import Desk
 from selfplay.overseer_program import Program, oversee
 from selfplay.players import Player, run_of
 from training.run_folder import RunFolder
 from training.undecided import contested, from_file
 
-FILE = "oversight/decisions.jsonl"
+BY_HAND, BY_PROGRAM = 20, 300  # positions, where --count does not say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +38,10 @@ class Args:
       selfplay oversee runs/c4
       selfplay oversee runs/c4@1200 --positions games.jsonl --count 50
       selfplay oversee runs/c4 --play
-      selfplay oversee runs/ttt --program "python my_overseer.py" --count 300
+      selfplay oversee runs/ttt --program "python my_overseer.py"
       selfplay oversee runs/ttt --script decisions.txt --json
       selfplay train --from runs/ttt --run-dir runs/ttt2 \\
-        --overseer.decisions runs/ttt/oversight/decisions.jsonl --overseer.weight 0.5
+        --overseer.decisions runs/ttt/oversight/decisions.jsonl
     """
 
     run: Positional[str]
@@ -52,8 +51,8 @@ class Args:
     default, positions of A's games against random moves, those first that search changes most."""
     play: bool = False
     """Play on from the opening position: the move that you decide is played."""
-    count: int = 20
-    """Most positions to decide."""
+    count: int = 0
+    """Most positions to decide; 0: 20, or 300 with --program, for little is learned from a few."""
     simulations: int = 128
     """Of each search by A."""
     program: str = ""
@@ -79,7 +78,7 @@ def run(args: Args) -> int:
     player = training.load_player(
         path, simulations=args.simulations, checkpoint=step, search={"reuse": 0}
     )
-    file = pathlib.Path(path) / FILE
+    file = RunFolder(path).decisions
     file.parent.mkdir(exist_ok=True)
     with durable.lock(file.parent / "lock"):
         waiting = _find_positions(args, player, path, step, file)
@@ -93,7 +92,7 @@ def _check(args: Args) -> None:
         raise ValueError("--program and --script both decide: name one")
     if args.play and args.positions:
         raise ValueError("--play starts from the opening position: leave out --positions")
-    for name, least in (("count", 1), ("simulations", 1)):
+    for name, least in (("count", 0), ("simulations", 1)):
         if getattr(args, name) < least:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
     if not args.seconds > 0:
@@ -115,14 +114,15 @@ def _find_positions(
         decided = {decision.moves for decision in known.decisions}
     if args.play:
         return [()]
+    count = args.count or (BY_PROGRAM if args.program else BY_HAND)
     if args.positions:
         found, problems = from_file(args.positions, spec, player.game)
         for problem in problems:
             say(f"note: left out: {problem}")
     else:
         raw = training.load_player(path, simulations=0, checkpoint=step)
-        found = contested(raw, player, args.seed, args.count + len(decided))
-    return [moves for moves in found if moves not in decided][: args.count]
+        found = contested(raw, player, args.seed, count + len(decided))
+    return [moves for moves in found if moves not in decided][:count]
 
 
 def _who(args: Args) -> str:
@@ -145,9 +145,9 @@ def _work(args: Args, desk: Desk) -> int:
         if args.program:
             faults = _with_program(args, desk)
         elif args.script:
-            oversee_terminal.follow_script(desk, args.script, write)
+            overseer_terminal.follow_script(desk, args.script, write)
         else:
-            oversee_terminal.converse(desk, ask, write)
+            overseer_terminal.converse(desk, ask, write)
     except KeyboardInterrupt:
         interrupted = True
     _conclude(args, desk, faults)

@@ -14,10 +14,9 @@ from games.game import Game, State
 from scripts.arena import find_game
 from scripts.console import Positional, ask, print_json
 from selfplay import positions
-from selfplay.analysis import Analysis, analyse, ranked
+from selfplay.analysis import Analysis, analyse, opinion_text, ranked
 from selfplay.players import Player, parse_player
 
-SHOWN_MOVES = 5
 HELP = "a move, or: hint (its opinion of this position), undo, quit"
 
 
@@ -169,28 +168,6 @@ def _turn(
                 write(opinion_text(game, session.state, session.analyse(variation_plies=4)))
             case _:
                 write("the game is over" if session.over else f"{complaint}; or hint, undo, quit")
-
-
-def opinion_text(game: Game[Any], state: State, opinion: Analysis) -> str:
-    """Returns the network's and the search's opinion as a small table."""
-    result = opinion.result
-    lines = [
-        f"value for seat {int(state.to_play)}: network {float(result.raw_value):+.2f}, "
-        f"search {float(result.value):+.2f}",
-        "    move  prior  visits  value  weight",
-    ]
-    for action in ranked(result, state.legal_action_mask)[:SHOWN_MOVES]:
-        visits = int(result.visit_counts[action])
-        value = f"{float(result.q[action]):+.2f}" if visits else ""
-        lines.append(
-            f"{game.action_to_string(state, action):>8}  {float(result.prior[action]):5.1%}  "
-            f"{visits:6}  {value:>5}  {float(result.action_weights[action]):6.1%}"
-        )
-    if len(opinion.principal_variation) > 1:
-        lines.append(
-            "expects " + " ".join(positions.notation(game, state, opinion.principal_variation))
-        )
-    return "\n".join(lines)
 
 
 def analysis_json(session: Session) -> dict[str, Any]:

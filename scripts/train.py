@@ -83,7 +83,9 @@ def defaults(argv: list[str]) -> Args:
     preset = given.preset or (old.preset if old else RunConfig.preset)
     config = config_module.preset(preset, game)
     if old:
-        config = dataclasses.replace(config, network=old.network)
+        # The policy is there: what an overseer decides need not argue with what search prefers.
+        overseer = dataclasses.replace(config.overseer, games_policy=0.0)
+        config = dataclasses.replace(config, network=old.network, overseer=overseer)
     if (given.iterations or given.until_fixed_point) and not given.minutes:
         config = dataclasses.replace(config, minutes=0.0)
     return Args(config)
@@ -233,7 +235,7 @@ def _display(config: RunConfig) -> Iterator[Watch]:
     total = config.minutes * 60 if by_time else config.iterations
     previous: dict[str, Any] = {}
     note = ""
-    with progress("train", total or None) as update:
+    with progress("train", total or None, bar=config.amplify != "human") as update:
 
         def watch(line: dict[str, Any]) -> None:
             nonlocal note

@@ -27,10 +27,13 @@ from mcts import (
     search,
     search_on,
 )
-from selfplay import committee
+from selfplay import committee, human
 from selfplay.players import FORFEIT, Act, Player, policy_player
 
-FORMS = "search, policy, committee, player:SPEC or module:function"
+FORMS = (
+    "search, policy, committee, engine:COMMAND, human, human:PROGRAM, player:SPEC "
+    "or module:function"
+)
 
 
 class Memory(NamedTuple):
@@ -85,7 +88,7 @@ def problems(spec: str) -> list[str]:
         except ValueError as error:
             return [f"amplify {spec!r}: {error}"]
         return []
-    if spec in ("search", "policy") or (kind and rest):
+    if spec in ("search", "policy", "human") or (kind and rest):
         return []
     return [f"amplify must be {FORMS}, got {spec!r}"]
 
@@ -96,18 +99,24 @@ def load(
     evaluate: Evaluate,
     search_config: SearchConfig,
     load_player: Callable[[str], Player],
+    decisions: str = "",
+    game_spec: str = "",
 ) -> Amplifier:
     """Returns the amplifier that `spec` names.
 
     Args:
       spec: `search`; `policy`, the network's own sampled play (no amplification); `committee`,
         with options as in `committee:members=8,considered=4`; `player:SPEC`, any player as the
-        overseer; or `module:function`, called with (variables, states, key), and with `history` too
-        unless it has an attribute `on_device = True`. It is given `game`, `evaluate` and
-        `search_config` if it has keyword-only parameters of these names.
+        overseer; `engine:COMMAND`, a GTP engine, short for `player:gtp:COMMAND`; `human`, a person
+        at the terminal, or `human:PROGRAM`, with A's search as assistant; or `module:function`,
+        called with (variables, states, key), and with `history` too unless it has an attribute
+        `on_device = True`. It is given `game`, `evaluate` and `search_config` if it has
+        keyword-only parameters of these names.
       evaluate: the network, called with `variables`.
       search_config: of every search in it.
       load_player: finds the player of `player:SPEC`.
+      decisions: the file that a person's decisions are kept in; empty: nobody will be asked.
+      game_spec: the game's name, as decisions bear it.
 
     Raises:
       ValueError: there is no such amplifier.
@@ -122,8 +131,13 @@ def load(
     if kind == "committee":
         act = committee.committee_act(game, evaluate, search_config, committee.parse(rest))
         return Amplifier(spec, act)
-    if kind == "player":
-        return player_amplifier(load_player(rest), game, evaluate)
+    if kind in ("player", "engine"):
+        player = load_player(rest if kind == "player" else f"gtp:{rest}")
+        return player_amplifier(spec, player, game, evaluate)
+    if kind == "human":
+        overseer = human.program(rest) if rest else human.person(decisions, game_spec, game)
+        act = human.human_act(overseer, game, game_spec, evaluate, search_config)
+        return Amplifier(spec, act, on_device=False)
     return _plug_in(spec, {"game": game, "evaluate": evaluate, "search_config": search_config})
 
 
@@ -148,7 +162,7 @@ def search_amplifier(game: Game[Any], evaluate: Evaluate, config: SearchConfig) 
     return Amplifier("search", act, memory=memory)
 
 
-def player_amplifier(player: Player, game: Game[Any], evaluate: Evaluate) -> Amplifier:
+def player_amplifier(name: str, player: Player, game: Game[Any], evaluate: Evaluate) -> Amplifier:
     """Returns an overseer that does not consult A: an engine, a run, any player.
 
     It is asked from the host, whatever it is, with the games' history. Where it resigns, A plays on
@@ -176,7 +190,7 @@ def player_amplifier(player: Player, game: Game[Any], evaluate: Evaluate) -> Amp
         ]
         return SearchResult(*chosen)._replace(prior=own.prior, raw_value=own.raw_value)
 
-    return Amplifier(f"player:{player.name}", act, on_device=False)
+    return Amplifier(name, act, on_device=False)
 
 
 def check_choices(name: str, game: Game[Any], states: State, found: SearchResult) -> None:

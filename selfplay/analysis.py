@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from games.game import State
+from games.game import Game, State
 from mcts import SearchResult
 from selfplay import positions
 from selfplay.players import Player
 
 VARIATION_PLIES = 8
+SHOWN_MOVES = 5
 
 
 class Analysis(NamedTuple):
@@ -63,3 +64,25 @@ def ranked(result: SearchResult, legal: Any) -> list[int]:
         return action != int(result.action), -float(visits), -float(weight)
 
     return sorted(actions, key=rank)
+
+
+def opinion_text(game: Game[Any], state: State, opinion: Analysis) -> str:
+    """Returns the network's and the search's opinion as a small table."""
+    result = opinion.result
+    lines = [
+        f"value for seat {int(state.to_play)}: network {float(result.raw_value):+.2f}, "
+        f"search {float(result.value):+.2f}",
+        "    move  prior  visits  value  weight",
+    ]
+    for action in ranked(result, state.legal_action_mask)[:SHOWN_MOVES]:
+        visits = int(result.visit_counts[action])
+        value = f"{float(result.q[action]):+.2f}" if visits else ""
+        lines.append(
+            f"{game.action_to_string(state, action):>8}  {float(result.prior[action]):5.1%}  "
+            f"{visits:6}  {value:>5}  {float(result.action_weights[action]):6.1%}"
+        )
+    if len(opinion.principal_variation) > 1:
+        lines.append(
+            "expects " + " ".join(positions.notation(game, state, opinion.principal_variation))
+        )
+    return "\n".join(lines)

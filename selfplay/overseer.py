@@ -7,7 +7,7 @@ moves. Each decision is on disk at once, with where it comes from.
 
 import collections
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -44,9 +44,10 @@ class Desk:
 
     Args:
       player: A with its search: the assistants.
-      path: the file of decisions, whose lock is held.
+      path: the file of decisions, whose lock is held; empty: they are not stored.
       about: what each decision says of where it comes from.
       follow: play on: after a decision, the position that its move leads to is next.
+      opinions: what A's search thinks of positions where that is known already.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Desk:
         about: dict[str, Any],
         waiting: Iterable[tuple[int, ...]],
         follow: bool = False,
+        opinions: Mapping[tuple[int, ...], Analysis] | None = None,
     ) -> None:
         self.player, self.game, self.spec, self.path = player, player.game, spec, path
         self.about, self.follow = about, follow
@@ -65,6 +67,7 @@ class Desk:
         self.watch: Callable[[], None] = lambda: None  # called when a position is dealt with
         self.key = jax.random.key(0)  # A's search draws no lots
         self.asked: list[dict[str, Any]] = []  # about the position in hand
+        self._opinions = opinions or {}
         self._opinion: Analysis | None = None
         self._take_up()
 
@@ -114,7 +117,8 @@ class Desk:
         }
         value = judged["value"] if value is None else value
         decision = Decision(self.spec, self.moves, weights, value, about)
-        decisions.append(self.path, decision)
+        if self.path:
+            decisions.append(self.path, decision)
         after = positions.step(self.game, self.state, np.int32(decision.action))
         follow = self.follow and not bool(after.terminated)
         self.done.append(Done(self.waiting.popleft(), decision, follow))
@@ -153,7 +157,7 @@ class Desk:
         if not self.done:
             return False
         last = self.done.pop()
-        if last.decision is not None:
+        if last.decision is not None and self.path:
             lines = durable.keep_lines(self.path)
             durable.keep_lines(self.path, len(lines) - 1)
         if last.followed:
@@ -181,6 +185,7 @@ class Desk:
         self.watch()
         self.asked, self._opinion = [], None
         if self.waiting:
+            self._opinion = self._opinions.get(self.moves)
             self.state: State = positions.take(positions.replay(self.game, [self.moves]).states, 0)
 
     def _look(self, line: tuple[int, ...]) -> Line:

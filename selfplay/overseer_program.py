@@ -10,6 +10,7 @@ import json
 import os
 import selectors
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -36,6 +37,15 @@ class Program:
         self.command, self._seconds = command, seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._pending = b""
+
+    def check(self) -> None:
+        """Raises ValueError if there is no such program, without starting it."""
+        try:
+            words = self._words()
+        except ProgramFault as fault:
+            raise ValueError(f"program {self.command!r} {fault}") from None
+        if shutil.which(words[0]) is None:
+            raise ValueError(f"program {self.command!r}: there is no command {words[0]!r}")
 
     def ask(self, message: dict[str, Any]) -> str:
         """Returns the line that the program answers to a message.
@@ -67,15 +77,18 @@ class Program:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()  # type: ignore[union-attr]
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _words(self) -> list[str]:
         try:
             words = shlex.split(self.command)
         except ValueError as error:
             raise ProgramFault(f"does not start: {error}") from None
         if not words:
             raise ProgramFault("does not start: the command is empty")
+        return words
+
+    def _start(self) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(
-            words,
+            self._words(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # a process group of its own, to kill as a whole

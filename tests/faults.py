@@ -57,8 +57,8 @@ def wrap(owner: Any, name: str, around: Callable[..., Any]) -> Callable[[pytest.
 def on_minibatch(change: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Any:
     """Returns a patch that changes the minibatches on their way to the training step."""
 
-    def around(original: Any, rows: Any, symmetry: Any) -> Any:
-        return original(rows._replace(**change(rows._asdict(), np.random.default_rng(0))), symmetry)
+    def around(original: Any, rows: Any, *others: Any) -> Any:
+        return original(rows._replace(**change(rows._asdict(), np.random.default_rng(0))), *others)
 
     return wrap(run_module, "minibatch", around)
 

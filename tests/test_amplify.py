@@ -1,5 +1,7 @@
 """The Amplify slot: every way in gives the same games, and what cannot work is refused."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from selfplay.amplify import Amplifier
 from selfplay.players import Player, random_player
 from selfplay.record import Recorder
 from selfplay.self_play import SelfPlayConfig
+from training import guard
 
 GAME = games.load("tic_tac_toe")
 CONFIG = SelfPlayConfig(batch=16, plies_per_call=5, temperature_plies=3, random_opening_plies=3)
@@ -174,3 +177,30 @@ def test_a_function_of_ones_own_gets_the_game_the_network_and_the_search_that_it
 def test_an_amplifier_that_cannot_work_is_refused_with_what_is_wrong(spec, sentence):
     with pytest.raises(ValueError, match=sentence):
         two_calls(load(spec))
+
+
+@pytest.mark.usefixtures("slot_module")
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("value=f.value * jnp.nan", "'slot_module:spoilt' gives NaN or infinity"),
+        ("action_weights=f.action_weights * jnp.inf", "'slot_module:spoilt' gives NaN"),
+        ("action=0 * f.action, action_weights=one_hot", "'slot_module:spoilt' chose an illegal"),
+        ("action_weights=2 * f.action_weights", "action_weights do not sum to 1"),
+    ],
+)
+def test_what_an_amplifier_on_the_device_spoils_is_told_by_its_name(tmp_path, change, sentence):
+    (tmp_path / "slot_module.py").write_text(f"""
+import jax.numpy as jnp
+from mcts import search
+def spoilt(variables, states, key, *, game, evaluate, search_config):
+    f = search(game, evaluate, variables, states, key, search_config)
+    one_hot = jnp.zeros_like(f.action_weights).at[:, 0].set(1.0)
+    return f._replace({change})
+spoilt.on_device = True
+""")
+    sys.modules.pop("slot_module", None)
+    spec = "slot_module:spoilt"
+    _, later = two_calls(load(spec))
+    with pytest.raises(ValueError, match=sentence):
+        guard.check_plies("tic_tac_toe", spec, later)

@@ -32,6 +32,7 @@ def random_batch(seed=0, symmetry=0):
         root_value=jnp.asarray(rng.uniform(-1, 1, ROWS), jnp.float32),
         weight=jnp.asarray(rng.random(ROWS), jnp.float32),
         symmetry=jnp.full(ROWS, symmetry, jnp.int32),
+        policy_weight=jnp.ones(ROWS),
     )
 
 
@@ -60,6 +61,24 @@ def test_losses_equal_their_formula_in_plain_numpy(train_step):
     _, metrics = train_step(state, batch, jnp.float32(100))
     np.testing.assert_allclose(metrics["policy_loss"], np.average(policy, weights=weight), 2e-3)
     np.testing.assert_allclose(metrics["value_loss"], np.average(value, weights=weight), 2e-3)
+
+
+def test_rows_without_policy_weight_teach_the_value_alone(train_step):
+    batch = random_batch()
+    decided = np.arange(ROWS) < 4
+    halved = batch._replace(policy_weight=jnp.asarray(decided, jnp.float32))
+    spread = jnp.asarray(batch.legal_action_mask / batch.legal_action_mask.sum(1, keepdims=True))
+    for rows, same in ((~decided, True), (decided, False)):
+        target = jnp.where(rows[:, None], spread, batch.policy_target).astype(jnp.float16)
+        told = halved._replace(policy_target=target)
+        one, _ = train_step(start(), halved, jnp.float32(100))
+        other, _ = train_step(start(), told, jnp.float32(100))
+        kernels = [np.asarray(state.params["policy"]["kernel"]) for state in (one, other)]
+        assert np.array_equal(*kernels) == same
+    value = [
+        float(train_step(start(), b, jnp.float32(100))[1]["value_loss"]) for b in (batch, halved)
+    ]
+    assert value[0] == value[1]
 
 
 def test_steps_on_one_batch_lower_its_loss_and_the_average_follows(train_step):

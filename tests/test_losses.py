@@ -29,6 +29,7 @@ def batch():
         root_value=jnp.array([0.0]),
         weight=jnp.array([1.0]),
         symmetry=jnp.array([0]),
+        policy_weight=jnp.array([1.0]),
     )
 
 

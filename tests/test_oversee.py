@@ -14,11 +14,13 @@ import pytest
 import games
 import training
 from scripts import oversee
+from scripts import train as train_command
 from selfplay import decisions, positions
 from selfplay.overseer_program import Program, ProgramFault
 from selfplay.record import Sample
 from tests.test_run import assert_same, run_once
 from training import oversight
+from training.losses import minibatch
 from training.oversight import OverseerConfig
 from training.run_folder import RunFolder
 from training.undecided import from_file
@@ -43,7 +45,7 @@ def run_path(tiny_run, tmp_path):
 
 
 def stored(run_path):
-    return [json.loads(line) for line in (run_path / oversee.FILE).read_text().splitlines()]
+    return [json.loads(line) for line in RunFolder(run_path).decisions.read_text().splitlines()]
 
 
 def do(run_path, **settings):
@@ -282,9 +284,24 @@ def test_decisions_take_their_share_of_a_minibatch_spread_over_it(weight):
     assert not any(column.any() for column in rows)  # the replay's own rows are left alone
 
 
+def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
+    fresh = train_command.defaults(["--game", "tic_tac_toe"]).config.overseer
+    going_on = train_command.defaults(["--from", str(run_path)]).config.overseer
+    file, _ = no_corners(run_path, 4)
+    lessons = oversight.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    assert oversight.games_policy(oversight.NOTHING, going_on) == 1.0  # nobody decides
+    assert oversight.games_policy(lessons, fresh) == 1.0
+    assert oversight.games_policy(lessons, going_on) == 0.0
+    games_rows = lessons.rows._replace(game_id=np.arange(4))
+    symmetry = np.zeros(4, np.int32)
+    for rows, wanted in ((lessons.rows, [1.0] * 4), (games_rows, [0.0] * 4)):
+        assert minibatch(rows, symmetry, 0.0).policy_weight.tolist() == wanted
+
+
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
+        ({"overseer": OverseerConfig(games_policy=1.5)}, "overseer.games_policy must be from 0"),
         ({"overseer": OverseerConfig(weight=0.0)}, "overseer.weight must be above 0"),
         (
             {"overseer": OverseerConfig("file"), "distil": "action_values"},

@@ -98,7 +98,8 @@ class RunConfig:
     """Also write TensorBoard files (pip install tensorboardX)."""
     amplify: str = "search"
     """What the network learns from (docs/ida.md): search, policy (its own sampled play),
-    committee, player:SPEC (any player as the overseer) or module:function."""
+    committee, engine:COMMAND (a GTP engine), human:PROGRAM (your program decides, A's search
+    assists), human (you do, at this terminal), player:SPEC (any player) or module:function."""
     distil: str = "imitation"
     """How it learns (docs/ida.md): imitation (AlphaGo Zero's loss), cloning, action_values,
     reinforce or module:function."""
@@ -123,6 +124,11 @@ class RunConfig:
         if self.seed < 0:
             found.append(f"seed must be at least 0, got {self.seed}")
         found += amplify.problems(self.amplify) + losses.problems(self.distil)
+        if self.amplify == "human" and self.evaluation.every and self.evaluation.gap_positions:
+            found.append(
+                "amplify 'human' would ask you about every position that is measured: "
+                "evaluation.gap_positions must be 0"
+            )
         if self.gate and not 0.5 <= self.gate <= 1:
             found.append(f"gate must be 0 (off) or from 0.5 to 1, got {self.gate}")
         if self.gate and not self.evaluation.every:

@@ -50,6 +50,11 @@ class Audit:
     def __init__(self, folder: RunFolder, count: int, seed: int, decided: str = "") -> None:
         self.folder, self.count, self.seed = folder, count, seed
         self.config = folder.read_config()
+        if self.config.amplify == "human":
+            raise ValueError(
+                f"{folder.path} was taught by a person, who would be asked about every position "
+                "that is measured"
+            )
         self.game: Game[Any] = games.load(self.config.game)
         self.network = network_of(self.config, self.game)
         self.amplifier = load_amplifier(self.config, self.game, noise=False)

@@ -15,14 +15,16 @@ from selfplay.self_play import Trajectory
 from training.checkpoint import CheckpointStore, NonFiniteError, flatten
 from training.config import RunConfig
 
+NETWORKS_OWN = ("search", "policy", "committee")  # amplifiers that only the network can spoil
 MAX_ROLLBACKS = 3  # of a run; a rate that had to be lowered so often is not what is wrong
 
 
-def check_plies(game: str, trajectory: Trajectory) -> None:
-    """Raises if a game's rules, or the network, gave a number that is none.
+def check_plies(game: str, amplify: str, trajectory: Trajectory) -> None:
+    """Raises if a game's rules, an amplifier, or the network, gave a number that is none.
 
     Raises:
-      ValueError: the game's observations or returns are to blame.
+      ValueError: the game's observations or returns are to blame, or a plug-in amplifier, which may
+        also have chosen what is illegal.
       NonFiniteError: the network is.
     """
     for name in ("observation", "returns"):
@@ -31,8 +33,22 @@ def check_plies(game: str, trajectory: Trajectory) -> None:
                 f"game {game!r}: {name} holds NaN or infinity; `selfplay check {game}` finds "
                 "such mistakes"
             )
-    if not np.isfinite(trajectory.kl).all():
+    own, amplified = (
+        all(np.isfinite(getattr(trajectory, name)).all() for name in names)
+        for names in (("raw_value", "entropy"), ("kl", "action_weights", "q", "root_value"))
+    )
+    if not own or (not amplified and amplify.partition(":")[0] in NETWORKS_OWN):
         raise NonFiniteError("the network that plays gives NaN or infinity")
+    if not amplified:
+        raise ValueError(f"amplifier {amplify!r} gives NaN or infinity")
+    legal = np.asarray(trajectory.legal_action_mask)
+    actions = np.asarray(trajectory.action, int)[..., None]
+    weights = np.where(legal, trajectory.action_weights, 0.0).sum(axis=-1, dtype=np.float32)
+    if not np.take_along_axis(legal, actions, axis=-1).all() or (abs(weights - 1) > 0.01).any():
+        raise ValueError(
+            f"amplifier {amplify!r} chose an illegal action, or its action_weights do not sum to 1 "
+            "over legal actions"
+        )
 
 
 def first_bad(losses: list[dict[str, Any]]) -> int | None:

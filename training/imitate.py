@@ -16,8 +16,9 @@ from training import learner, losses
 from training.config import RunConfig
 from training.journal import Watch
 from training.learner import TrainState
+from training.losses import minibatch
 from training.network import Network
-from training.run import Run, minibatch
+from training.run import Run
 from training.run_folder import RunFolder
 
 INIT, SHUFFLE = 20, 21  # what randomness is for, beside what `training.run` uses

@@ -138,8 +138,9 @@ def make_train_step(
         logits = mask_illegal(predicted.prior_logits, batch.legal_action_mask)
         share = config.root_value_weight
         value_target = (1 - share) * batch.outcome + share * batch.root_value
-        rows = row_losses(predicted._replace(prior_logits=logits), batch, value_target)
-        policy, value = ((row * batch.weight).sum() for row in rows)
+        policy, value = row_losses(predicted._replace(prior_logits=logits), batch, value_target)
+        policy = (policy * batch.weight * batch.policy_weight).sum()
+        value = (value * batch.weight).sum()
         sums = {"policy_loss": policy, "value_loss": value}
         return policy + config.value_weight * value, (batch_stats, sums)
 

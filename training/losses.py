@@ -16,7 +16,10 @@ import numpy as np
 from games import plug_in
 from games.game import Game
 from mcts import Evaluation
+from selfplay import devices
+from selfplay.record import Sample
 
+NO_GAME = -1  # the game_id of a decision's row
 # Of `action_values`, in units of value: a smaller one trusts small differences of q more.
 ACTION_VALUES_TEMPERATURE = 0.1
 
@@ -33,6 +36,21 @@ class Minibatch(NamedTuple):
     root_value: jax.Array  # float32[M]
     weight: jax.Array  # float32[M]
     symmetry: jax.Array  # int32[M], index into `game.symmetries()`
+    policy_weight: jax.Array  # float32[M], of the policy's loss, beside `weight`
+
+
+def minibatch(rows: Sample, symmetry: np.ndarray, games_policy: float = 1.0) -> Minibatch:
+    """Returns what a training step needs of its rows, where it trains.
+
+    Args:
+      games_policy: weight of the policy's loss on rows of games; an overseer's decisions have 1.
+    """
+    made = {
+        "symmetry": symmetry,
+        "policy_weight": np.where(rows.game_id == NO_GAME, 1.0, games_policy).astype(np.float32),
+    }
+    fields = {name: getattr(rows, name) for name in Minibatch._fields if name not in made}
+    return Minibatch(**devices.split_rows(fields | made))
 
 
 RowLosses: TypeAlias = tuple[jax.Array, jax.Array]
@@ -138,6 +156,7 @@ def check_form(loss: Loss, game: Game[Any], rows: int) -> None:
         root_value=number,
         weight=number,
         symmetry=shape((rows,), jnp.int32),
+        policy_weight=number,
     )
     predicted = Evaluation(shape((rows, actions), jnp.float32), number)
     jax.eval_shape(loss, predicted, batch, number)

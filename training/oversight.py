@@ -12,6 +12,7 @@ import numpy as np
 from games.game import Game
 from selfplay import decisions
 from selfplay.record import Sample
+from training.losses import NO_GAME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,16 +23,22 @@ class OverseerConfig:
     """A file of decisions, as `selfplay oversee` writes it. Read at each start of the run."""
     weight: float = 0.25
     """Share of each minibatch that is drawn from them: their weight in the loss. 1: nothing else
-    is learned."""
+    is learned, values neither."""
+    games_policy: float = 1.0
+    """How much the rows of games still teach the policy, from 0 to 1. 0, the default of a run
+    --from another: it is learned from the decisions alone, and games teach the value."""
     symmetries: bool = True
     """Show each decision through a random symmetry of the game. Off for an overseer that does not
     decide alike in positions that are alike."""
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
-        if 0 < self.weight <= 1:
-            return []
-        return [f"overseer.weight must be above 0 and at most 1, got {self.weight!r}"]
+        found = []
+        if not 0 < self.weight <= 1:
+            found.append(f"overseer.weight must be above 0 and at most 1, got {self.weight!r}")
+        if not 0 <= self.games_policy <= 1:
+            found.append(f"overseer.games_policy must be from 0 to 1, got {self.games_policy!r}")
+        return found
 
 
 class Lessons(NamedTuple):
@@ -100,6 +107,11 @@ def mix(
     return mixed, symmetry
 
 
+def games_policy(lessons: Lessons, config: OverseerConfig) -> float:
+    """Returns the weight of the policy's loss on rows of games: 1 where nobody decides."""
+    return 1.0 if lessons.rows is None else config.games_policy
+
+
 def counters(lessons: Lessons) -> dict[str, Any]:
     """Returns what a checkpoint notes of the decisions in use."""
     return {"decisions": len(lessons.digests), "decisions_sha256": _digest(lessons.digests)}
@@ -142,6 +154,6 @@ def _rows(kept: list[decisions.Decision], observation: np.ndarray, legal: np.nda
         raw_value=value,
         weight=np.ones_like(value),
         ply=np.array([len(decision.moves) for decision in kept], np.int32),
-        game_id=np.full(len(kept), -1, np.int64),
+        game_id=np.full(len(kept), NO_GAME, np.int64),
         weights_step=np.full(len(kept), -1, np.int64),
     )

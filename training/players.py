@@ -77,8 +77,13 @@ def make_player(
     return search_player(name, game, network.evaluate, variables, settings, temperature)
 
 
-def load_amplifier(config: RunConfig, game: Game[Any], noise: bool = True) -> Amplifier:
+def load_amplifier(
+    config: RunConfig, game: Game[Any], noise: bool = True, decisions: str = ""
+) -> Amplifier:
     """Returns what amplifies a run's network, without the search's noise if so wanted.
+
+    Args:
+      decisions: the file that a person's decisions are kept in, if one will be asked.
 
     Raises:
       ValueError: there is no such amplifier; says what is.
@@ -89,7 +94,7 @@ def load_amplifier(config: RunConfig, game: Game[Any], noise: bool = True) -> Am
         return parse_player(spec, game, search.simulations, load_player)
 
     evaluate = network_of(config, game).evaluate
-    return amplify.load(config.amplify, game, evaluate, search, find_player)
+    return amplify.load(config.amplify, game, evaluate, search, find_player, decisions, config.game)
 
 
 def checkpoint_steps(path: str | os.PathLike[str]) -> list[int]:

@@ -15,11 +15,11 @@ import numpy as np
 
 from games.game import Game
 from selfplay import devices
-from selfplay.record import Recorder
+from selfplay.record import Recorder, Sample
 from selfplay.self_play import Trajectory
 from training import learner
 from training.config import RunConfig
-from training.learner import Minibatch
+from training.losses import Minibatch, minibatch
 from training.preflight import Needs, Scale
 from training.run import INIT, NO_HORIZON, Run
 from training.run_folder import RunFolder
@@ -130,8 +130,7 @@ def _blank_rows(trajectory: Trajectory, count: int) -> Minibatch:
     }
     blank["weight"] += 1
     blank["legal_action_mask"] |= True
-    blank["symmetry"] = np.zeros(count, np.int32)
-    return Minibatch(**devices.split_rows({name: blank[name] for name in Minibatch._fields}))
+    return minibatch(Sample(**blank), np.zeros(count, np.int32))
 
 
 def _seconds(work: Callable[[], None], least: float) -> float:

@@ -35,7 +35,7 @@ from training.config import RunConfig
 from training.evaluation import evaluate_run
 from training.journal import Journal, Watch
 from training.learner import TrainState
-from training.losses import Minibatch
+from training.losses import minibatch
 from training.network import Network
 from training.players import load_amplifier, load_weights, network_of
 from training.progress import Progress, first_horizon
@@ -80,7 +80,7 @@ class Run:
         self.folder, self.config, self.journal = folder, config, Journal(folder, watch)
         self.game: Game[Any] = games.load(config.game)
         self.network: Network = network_of(config, self.game)
-        self.amplifier = load_amplifier(config, self.game)
+        self.amplifier = load_amplifier(config, self.game, decisions=str(folder.decisions))
         self.lessons = oversight.load(config.overseer, config.game, self.game)
         self.play = self_play.make_amplified_play(self.game, self.amplifier, config.self_play)
         self.fold = jax.jit(self.network.fold)
@@ -141,7 +141,7 @@ class Run:
         """Waits for a call's plies; finished games go to the replay and a sample to disk."""
         trajectory = jax.device_get(call.trajectory)
         try:
-            guard.check_plies(self.config.game, trajectory)
+            guard.check_plies(self.config.game, self.config.amplify, trajectory)
         except NonFiniteError:
             self.write_pending()  # knows the step at which it began
             raise
@@ -168,9 +168,10 @@ class Run:
         batch = self.config.learner.batch
         due = self.replay.steps_allowed(batch) - self.progress.step
         horizon = jnp.float32(self.progress.horizon or NO_HORIZON)
+        games_policy = oversight.games_policy(self.lessons, self.config.overseer)
         metrics = []
         for _ in range(due):
-            part = minibatch(*self.draw(self.progress.step))
+            part = minibatch(*self.draw(self.progress.step), games_policy)
             state, measured = self.train_step(state, part, horizon)
             metrics.append(measured)
             self.progress.step += 1
@@ -390,9 +391,3 @@ def _averages(state: TrainState, step: int) -> Weights:
     """Returns copies of the averaged weights: the next training step donates the state's own."""
     params, stats = devices.copy((state.average_params, state.average_batch_stats))
     return Weights(params, stats, step)
-
-
-def minibatch(rows: Sample, symmetry: np.ndarray) -> Minibatch:
-    """Returns what a training step needs of its rows, where it trains."""
-    fields = {name: getattr(rows, name) for name in Minibatch._fields if name != "symmetry"}
-    return Minibatch(**devices.split_rows(fields | {"symmetry": symmetry}))

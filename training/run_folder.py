@@ -52,6 +52,7 @@ class RunFolder:
         self.metrics_file = self.path / "metrics.jsonl"
         self.games = self.path / "games"
         self.report = self.path / "report"
+        self.decisions = self.path / "oversight" / "decisions.jsonl"
         self.logs = {
             "metrics": Log(self.metrics_file),
             "self_play": Log(self.games / "self_play.jsonl"),

@@ -15,7 +15,8 @@ from selfplay.record import Sample
 from training import learner
 from training.doctor.evidence import Evidence, correlation, last_part, take
 from training.doctor.findings import Finding, Result
-from training.learner import LearnerConfig, Minibatch, TrainState
+from training.learner import LearnerConfig, TrainState
+from training.losses import Minibatch, minibatch
 from training.network import Network
 
 BATCH = 128  # rows of a doctor's training step
@@ -331,9 +332,3 @@ def teach(
 @functools.cache
 def _train_step(network: Network, game: Any, config: LearnerConfig) -> learner.TrainStep:
     return learner.make_train_step(network, game, config)
-
-
-def minibatch(rows: Sample, symmetry: np.ndarray) -> Minibatch:
-    """Returns what a training step needs of its rows."""
-    fields = {name: getattr(rows, name) for name in Minibatch._fields if name != "symmetry"}
-    return Minibatch(**devices.split_rows(fields | {"symmetry": symmetry}))

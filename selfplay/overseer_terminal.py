@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scripts.play import opinion_text
 from selfplay import decisions, positions
+from selfplay.analysis import opinion_text
 from selfplay.overseer import Desk, Line, answer_of
 
 HELP = (
