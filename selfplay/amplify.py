@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from games import plug_in
@@ -28,7 +27,7 @@ from mcts import (
     search_on,
 )
 from selfplay import committee, human
-from selfplay.players import FORFEIT, Act, Player, policy_player
+from selfplay.players import FORFEIT, Act, Player, check_form, policy_player
 
 FORMS = (
     "search, policy, committee, engine:COMMAND, human, human:PROGRAM, player:SPEC "
@@ -72,7 +71,7 @@ class Amplifier:
           ValueError: the answer is no `SearchResult` of these positions.
         """
         given = (variables, states, key) if self.on_device else (variables, states, key, history)
-        return _check_form(self.name, self.act(*given), np.shape(states.legal_action_mask))
+        return check_form(f"amplifier {self.name!r}", self.act(*given), states)
 
     def as_player(self, game: Game[Any], variables: Variables) -> Player:
         """Returns Amplify(A) for one A, as matches and measurements take it."""
@@ -230,25 +229,3 @@ def _plug_in(spec: str, offered: dict[str, Any]) -> Amplifier:
     given = ("variables", "states", "key")
     plug_in.check_call(bound, given if on_device else (*given, "history"), what)
     return Amplifier(spec, bound, on_device)
-
-
-def _check_form(name: str, found: Any, shape: tuple[int, ...]) -> SearchResult:
-    """Returns the result in the contract's dtypes; raises ValueError if its form is another."""
-    if not isinstance(found, SearchResult):
-        raise ValueError(
-            f"amplifier {name!r} must return a SearchResult, got {type(found).__name__}"
-        )
-    per_action = ("action_weights", "visit_counts", "q", "prior")
-    for field, value in found._asdict().items():
-        wanted = shape if field in per_action else shape[:1]
-        if np.shape(value) != wanted:
-            raise ValueError(
-                f"amplifier {name!r}: {field} must have shape {wanted}, got {np.shape(value)}"
-            )
-    integers = ("action", "visit_counts")
-    return SearchResult(
-        *(
-            jnp.asarray(value, jnp.int32 if field in integers else jnp.float32)
-            for field, value in found._asdict().items()
-        )
-    )

@@ -239,16 +239,41 @@ def _plug_in(spec: str, game: Game[Any]) -> Player:
     plug_in.check_call(
         function, ("states", "key") if on_device else ("states", "key", "history"), what
     )
-    return Player(spec, game, _plug_in_act(function), on_device=on_device)
+    return Player(spec, game, _plug_in_act(function, what), on_device=on_device)
 
 
 @functools.cache
-def _plug_in_act(function: Callable[..., SearchResult]) -> Act:
+def _plug_in_act(function: Callable[..., SearchResult], what: str) -> Act:
     def act(variables: Variables, states: State, key: jax.Array, *history: Any) -> SearchResult:
         del variables
-        return function(states, key, *history)
+        return check_form(what, function(states, key, *history), states)
 
     return act
+
+
+def check_form(what: str, found: Any, states: State) -> SearchResult:
+    """Returns an answer about B positions in the contract's dtypes.
+
+    Raises:
+      ValueError: `what`, as messages call it, has answered something else.
+    """
+    if not isinstance(found, SearchResult):
+        raise ValueError(f"{what} must return a SearchResult, got {type(found).__name__}")
+    per_action = ("action_weights", "visit_counts", "q", "prior")
+    shape, fields = np.shape(states.legal_action_mask), {}
+    for field, value in found._asdict().items():
+        wanted = shape if field in per_action else shape[:1]
+        if np.shape(value) != wanted:
+            raise ValueError(f"{what}: {field} must have shape {wanted}, got {np.shape(value)}")
+        fields[field] = jnp.asarray(value)
+    if not jnp.issubdtype(fields["action"].dtype, jnp.integer):
+        raise ValueError(f"{what}: action must be whole numbers, got {fields['action'].dtype}")
+    return SearchResult(
+        **{
+            field: value.astype(jnp.int32 if field in ("action", "visit_counts") else jnp.float32)
+            for field, value in fields.items()
+        }
+    )
 
 
 @functools.cache

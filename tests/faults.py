@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ import mcts.noise
 from selfplay import record
 from training import learner, replay
 from training import run as run_module
+from training.network import Network
 
 
 class Fault(NamedTuple):
@@ -96,6 +98,29 @@ def one_row(original: Any, buffer: Any, rng: Any, count: int, total: int | None 
     return type(rows)(*(np.repeat(column, count, axis=0) for column in rows))
 
 
+def first_rows(original: Any, buffer: Any, rng: Any, count: int, total: int | None = None) -> Any:
+    return original(buffer, rng, count, min(total or buffer.total, 600))
+
+
+def of_seat_0(rows: dict[str, Any], rng: Any) -> dict[str, Any]:
+    sign = np.where(rows["ply"] % 2 == 0, 1, -1).astype(np.float32)
+    return {name: rows[name] * sign for name in ("outcome", "root_value")}
+
+
+def kept_statistics(original: Any, network: Any, params: Any, batch_stats: Any, *rest: Any) -> Any:
+    return original(network, params, batch_stats, *rest)[0], batch_stats
+
+
+def without_policy_gradient(original: Any, *args: Any) -> Any:
+    found, batch_stats = original(*args)
+    logits = jax.lax.stop_gradient(found.prior_logits)
+    return found._replace(prior_logits=logits), batch_stats
+
+
+def one_late(original: Any, rows: Any, outcome: Any) -> Any:
+    return original(rows, np.roll(outcome, 1))
+
+
 def by_the_other_seat(original: Any, rows: Any, outcome: Any) -> Any:
     return original(rows, -outcome)
 
@@ -154,6 +179,22 @@ FAULTS = {
     "one_row": Fault("tiny-replay", wrap(replay.ReplayBuffer, "sample", one_row)),
     "replay_1": Fault("tiny-replay", config=part("replay", capacity=1, min_rows=1)),
     "value_weight_0": Fault("value-untrained", config=part("learner", value_weight=0.0)),
+    "seat_0": Fault("value-sign", on_minibatch(of_seat_0)),
+    "values_0": Fault(
+        "value-untrained",
+        on_minibatch(lambda rows, rng: {n: 0 * rows[n] for n in ("outcome", "root_value")}),
+    ),
+    "shifted_policies": Fault(
+        "shuffled-targets",
+        on_minibatch(lambda rows, rng: {"policy_target": np.roll(rows["policy_target"], 1, 1)}),
+    ),
+    "one_late": Fault("shuffled-targets", wrap(record, "_sample", one_late)),
+    "first_rows": Fault("stale-replay", wrap(replay.ReplayBuffer, "sample", first_rows)),
+    "statistics": Fault("stale-statistics", wrap(Network, "forward", kept_statistics)),
+    "no_policy_gradient": Fault(
+        "policy-untrained", wrap(Network, "forward", without_policy_gradient)
+    ),
+    "decay": Fault("weight-decay-too-high", config=part("learner", weight_decay=10.0)),
     "wrong_symmetry": Fault("shuffled-targets", wrap(learner, "augment", rolled_augment)),
     "planes": Fault("wrong-observations", wrap(record, "_sample", swapped_planes)),
     "one_simulation": Fault("search-too-small", config=part("search", simulations=1)),

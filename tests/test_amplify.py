@@ -131,10 +131,13 @@ def nothing(variables, states, key, history):
 def narrow(variables, states, key, history):
     flat = jnp.zeros(len(history))
     return SearchResult(flat, flat[:, None], flat, flat, flat, flat, flat)
+def split(variables, states, key, history):
+    return one(variables, states, key, history)._replace(action=jnp.zeros(len(history)))
 def one(variables, states, key, history, action=0, weight=1.0):
     wide = jnp.zeros((len(history), 9))
     flat = jnp.zeros(len(history))
-    return SearchResult(flat + action, wide.at[:, action].set(weight), wide, flat, wide, wide, flat)
+    chosen = jnp.full(len(history), action)
+    return SearchResult(chosen, wide.at[:, action].set(weight), wide, flat, wide, wide, flat)
 def heavy(variables, states, key, history):
     return one(variables, states, key, history, 8, 2.0)
 """
@@ -170,6 +173,7 @@ def test_a_function_of_ones_own_gets_the_game_the_network_and_the_search_that_it
         ("slot_module:bare", r"called with \(variables, states, key, history\), but does not take"),
         ("slot_module:nothing", "must return a SearchResult, got NoneType"),
         ("slot_module:narrow", r"action_weights must have shape \(16, 9\), got \(16, 1\)"),
+        ("slot_module:split", "action must be whole numbers, got float32"),
         ("slot_module:one", r"chose action 0, which is illegal; legal: \[[1-8, ]*\]"),
         ("slot_module:heavy", r"action_weights \[0.0, .*2.0\], no distribution over legal"),
     ],

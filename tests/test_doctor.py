@@ -6,14 +6,19 @@ import dataclasses
 import hashlib
 import json
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from mcts import SearchConfig
+from mcts import SearchConfig, mask_illegal
 from scripts import cli
 from selfplay.self_play import SelfPlayConfig
 from tests.faults import FAULTS
+from training import losses
 from training.config import EvaluationConfig, RunConfig
-from training.doctor import CHECKS, ORDER, diagnose
+from training.doctor import CHECKS, ORDER, data, diagnose, lessons, network, weights
+from training.doctor.evidence import gather
 from training.learner import LearnerConfig
 from training.network import NetworkConfig
 from training.replay import ReplayConfig
@@ -93,6 +98,70 @@ def test_a_healthy_run_has_no_finding_and_is_read_while_its_lock_is_held(healthy
     assert set(verdicts.values()) <= {"healthy", "too early"}, verdicts
     for name in ("rules", "samples", "games", "weights", "value", "search"):
         assert verdicts[name] == "healthy", verdicts
+
+
+def without_training(tree, start, name):
+    """Returns weights in which the layers of this name are as they were at the start."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, now, first: first if name in jax.tree_util.keystr(path) else now, tree, start
+    )
+
+
+def with_params(weights, params):
+    """Returns the weights with others, which their averages have followed."""
+    return weights._replace(params=params, average=(params, weights.average[1]))
+
+
+def changed(found, **changes):
+    return dataclasses.replace(found, **changes)
+
+
+def planted(found):
+    """Yields what a run's evidence would be with a fault in training, and the fault's name."""
+    start, now, rows = found.initial, found.newest, found.rows
+    shrunk = jax.tree.map(lambda leaf: leaf * 0.3, now.params)
+    yield (
+        weights.weights,
+        changed(found, newest=with_params(now, shrunk)),
+        "weight-decay-too-high",
+    )
+    for head, named in (("policy", "policy-untrained"), ("value", "value-untrained")):
+        still = without_training(now.params, start.average[0], head)
+        # Weight decay goes on without a gradient.
+        still = jax.tree.map(lambda leaf: leaf * np.float32(0.9999), still)
+        yield weights.weights, changed(found, newest=with_params(now, still)), named
+    # As if the network had learned the other sign of what the second seat's rows say.
+    sign = np.where(rows.ply % 2 == 0, 1, -1).astype(np.float32)
+    yield (
+        network.value,
+        changed(found, rows=rows._replace(outcome=sign * rows.outcome)),
+        "value-sign",
+    )
+    late = rows._replace(outcome=np.roll(rows.outcome, 1))
+    yield data.rules, changed(found, rows=late), "shuffled-targets"
+    stale = now._replace(average=(now.average[0], start.average[1]))
+    yield teach_a_little, changed(found, newest=stale), "stale-statistics"
+
+
+def teach_a_little(found):
+    return lessons.lessons(found, lessons.own_learner(found), 20.0, lambda done: None)
+
+
+def test_faults_in_training_are_told_apart_by_what_they_leave(healthy):
+    for check, found, named in planted(gather(healthy)):
+        faults = [finding.fault for finding in check(found).findings]
+        assert faults == [named], (check.__name__, named, faults)
+
+
+def test_a_target_on_an_illegal_action_is_a_large_loss_and_no_infinite_one():
+    shape = (64, 9)
+    logits = mask_illegal(jnp.zeros(shape), jnp.arange(9) < 1)  # one legal action
+    target = jnp.full(shape, 1 / 9)
+    loss = np.asarray(losses.cross_entropy(logits, target))
+    assert np.isfinite(loss.sum())
+    assert loss.min() > 1_000
+    slope = jax.grad(lambda x: losses.cross_entropy(x, target).sum())(logits)
+    assert np.isfinite(slope).all()
 
 
 def test_a_flipped_sign_in_the_value_target_is_named_with_what_to_change(tmp_path, capsys):

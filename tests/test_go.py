@@ -269,7 +269,7 @@ def test_a_past_recalled_forbids_what_the_past_forbade():
     black_takes = ". X O . . . . . .  X O . O . . . . .  . X O . . . . . ."
     white_takes = ". X O . . . . . .  X . X O . . . . .  . X O . . . . . ."
     setup = moves_to(f"{black_takes} {white_takes} {black_takes}", 0)
-    cycle = [game.string_to_action(first(start(9)), move) for move in "C8 B5 C2 B8".split()]
+    cycle = [game.string_to_action(first(start(9)), move) for move in ["C8", "B5", "C2", "B8"]]
     last = game.string_to_action(first(start(9)), "C5")
     forget, recall, step = jax.jit(game.forget), jax.jit(game.recall), jax.jit(game.step)
     root = state = first(start(9))

@@ -209,3 +209,40 @@ def takes_too_little(states, key):
 def test_a_plug_in_with_another_signature_is_refused_before_it_plays():
     with pytest.raises(ValueError, match=r"is called with \(states, key, history\)"):
         players.parse_player(f"{__name__}:takes_too_little", games.load("tic_tac_toe"), 1, None)
+
+
+def answers(found, on_device):
+    """Returns a plug-in that changes a random player's answer."""
+
+    def plug_in(states, key, history=None):
+        return found(players.random_player(GAME)(states, key))
+
+    plug_in.on_device = on_device
+    return plug_in
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        (lambda result: None, "must return a SearchResult, got NoneType"),
+        (lambda result: result.action, "must return a SearchResult, got "),
+        # One action would be played in all games at once.
+        (lambda result: result._replace(action=result.action[:1]), "action must have shape"),
+        (
+            lambda result: result._replace(action=result.action * 1.0),
+            "action must be whole numbers, got float32",
+        ),
+        (lambda result: result._replace(q=result.value), "q must have shape"),
+    ],
+)
+def test_an_answer_of_a_plug_in_that_is_no_search_result_is_named(
+    found, wanted, on_device, monkeypatch
+):
+    module = types.ModuleType("my_player")
+    module.odd = answers(found, on_device)
+    monkeypatch.setitem(sys.modules, "my_player", module)
+    player = players.parse_player("my_player:odd", GAME, 1, load_run)
+    with pytest.raises(ValueError, match=wanted) as caught:
+        player(batch_of(*[[4]] * 8), jax.random.key(0), np.full((8, 1), 4))
+    assert "player 'my_player:odd'" in str(caught.value)

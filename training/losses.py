@@ -20,6 +20,10 @@ from selfplay import devices
 from selfplay.record import Sample
 
 NO_GAME = -1  # the game_id of a decision's row
+# The least logarithm of a probability that a loss counts. It bounds what a target on an illegal
+# action costs, whose logarithm is -3e38: the loss is seen to be absurd and the doctor can say why,
+# where infinity would stop the run at its first step and blame the learning rate.
+LEAST_LOG = -1e4
 # Of `action_values`, in units of value: a smaller one trusts small differences of q more.
 ACTION_VALUES_TEMPERATURE = 0.1
 
@@ -110,13 +114,13 @@ def reinforce(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) 
 
 def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
     """Returns float32[M], -target . log softmax(logits); masked actions have weight 0 in both."""
-    log_p = jax.nn.log_softmax(logits)
+    log_p = jnp.maximum(jax.nn.log_softmax(logits), LEAST_LOG)
     return -jnp.where(target > 0, target * log_p, 0.0).sum(axis=-1)
 
 
 def log_probability(predicted: Evaluation, action: jax.Array) -> jax.Array:
     """Returns float32[M], the log of the network's probability of each row's action."""
-    log_p = jax.nn.log_softmax(predicted.prior_logits)
+    log_p = jnp.maximum(jax.nn.log_softmax(predicted.prior_logits), LEAST_LOG)
     return jnp.take_along_axis(log_p, action[:, None].astype(int), axis=1)[:, 0]
 
 

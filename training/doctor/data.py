@@ -20,6 +20,7 @@ from training.network import Folded, Network
 # Of the actions played: a search that is very sure may play one whose weight is 0 in float16. If
 # out of step, targets miss the action in most rows.
 MOST_UNLIKELY = 0.25
+FLIPPED = 0.95  # of a seat's decided rows, where a sign is wrong
 FEW_ROWS = 30  # below, shares of rows are too uncertain to judge
 # Self-play is one iteration behind by design; evaluation and saving add to it.
 MOST_LAG = 4  # iterations
@@ -54,7 +55,8 @@ def rules(found: Evidence) -> Result:
             )
         )
     if wrong.any():
-        findings.append(_wrong_outcomes(wrong, flipped, rows.outcome))
+        seat = np.asarray(replayed.states.to_play)
+        findings.append(_wrong_outcomes(wrong, flipped, seat, rows.outcome))
     if off_board > 0.01 or unlikely > MOST_UNLIKELY:
         findings.append(
             Finding(
@@ -91,14 +93,21 @@ def _bad_targets(rows: Sample) -> tuple[float, float]:
     return float(illegal.mean()), float((played <= 0).mean())
 
 
-def _wrong_outcomes(wrong: np.ndarray, flipped: np.ndarray, stored: np.ndarray) -> Finding:
+def _wrong_outcomes(
+    wrong: np.ndarray, flipped: np.ndarray, seat: np.ndarray, stored: np.ndarray
+) -> Finding:
     if not stored.any():
         return Finding(
             "lost-outcomes",
             f"all stored outcomes are 0, but {wrong.mean():.0%} of the rows are of decided games.",
             "look at how a game's returns reach its rows (`Recorder`)",
         )
-    if flipped.sum() > 0.9 * wrong.sum() and wrong.mean() > 0.1:
+    decided = stored != 0
+    by_seat = [flipped[decided & (seat == s)] for s in (0, 1)]
+    shares = [float(part.mean()) for part in by_seat if len(part)]
+    # A flipped sign flips all that one seat, or either, is told. Rows out of step by one flip many
+    # outcomes too, where turns alternate, but not those of draws and of games' ends.
+    if max(shares, default=0.0) > FLIPPED and all(not 1 - FLIPPED < x < FLIPPED for x in shares):
         return Finding(
             "value-sign",
             f"the sign is flipped in {flipped.mean():.0%} of the stored outcomes: what is lost is "

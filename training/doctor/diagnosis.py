@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from training.doctor import data, games, lessons, network
+from training.doctor import data, games, lessons, network, weights
 from training.doctor.evidence import gather
 from training.doctor.findings import Finding, Result
 from training.run_folder import RunFolder
@@ -22,9 +22,13 @@ ORDER = (
     "learning-rate-too-high",
     "frozen-weights",
     "learning-rate-too-low",
+    "weight-decay-too-high",
     "value-sign",
     "stale-weights",
     "tiny-replay",
+    "stale-replay",
+    "stale-statistics",
+    "dead-units",
     "shuffled-targets",
     "value-untrained",
     "policy-untrained",
@@ -32,7 +36,6 @@ ORDER = (
     "no-exploration",
     "repeated-games",
     "one-result",
-    "dead-units",
     "search-hurts",
     "getting-worse",
 )
@@ -78,7 +81,7 @@ def diagnose(
         functools.partial(data.samples, found),
         functools.partial(games.games, found),
         functools.partial(data.exploration, found),
-        functools.partial(network.weights, found),
+        functools.partial(weights.weights, found),
         functools.partial(network.value, found),
         functools.partial(network.searching, found),
     )

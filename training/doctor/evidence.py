@@ -70,6 +70,16 @@ class Evidence:
         """The newest averages, as they play."""
         return self.fold(self.newest.average)
 
+    def turned(self, params: Any) -> dict[str, float]:
+        """Returns by how much each kernel has turned since step 0, in radians; {} without step 0.
+
+        Weight decay alone shrinks a kernel along itself: one without a gradient does not turn.
+        """
+        if self.initial is None:
+            return {}
+        old, new = kernels(self.initial.average[0]), kernels(params)
+        return {name: _angle(old[name], new[name]) for name in old}
+
     def fold(self, weights: tuple[Any, Any]) -> Folded:
         """Returns `(params, batch_stats)` as self-play runs them."""
         folded: Folded = _fold(self.network, *weights)
@@ -112,6 +122,24 @@ def gather(folder: RunFolder) -> Evidence:
         others=tuple(weights[:-1]),
         replayed=_replay_games(game, rows, _recorded_moves(folder), _labels(weights)),
     )
+
+
+def kernels(params: Any) -> dict[str, np.ndarray]:
+    """Returns the layers' kernels, flat, by name."""
+    named = (
+        (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    )
+    return {n: np.asarray(x, np.float64).ravel() for n, x in named if n.endswith("kernel")}
+
+
+def _angle(a: np.ndarray, b: np.ndarray) -> float:
+    lengths = np.linalg.norm(a), np.linalg.norm(b)
+    if not min(lengths) > 0:
+        return 0.0 if max(lengths) == 0 else np.pi
+    # By the chord: a cosine near 1 would lose the small angles.
+    chord = float(np.linalg.norm(a / lengths[0] - b / lengths[1]))
+    return 2 * float(np.arcsin(min(chord / 2, 1.0)))
 
 
 def take(rows: Sample, chosen: Any) -> Sample:

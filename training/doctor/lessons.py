@@ -15,6 +15,7 @@ from selfplay.record import Sample
 from training import learner
 from training.doctor.evidence import Evidence, correlation, last_part, take
 from training.doctor.findings import Finding, Result
+from training.doctor.weights import without_gradient
 from training.learner import LearnerConfig, TrainState
 from training.losses import Minibatch, minibatch
 from training.network import Network
@@ -25,6 +26,7 @@ NO_HORIZON = 1e9
 OVERFIT_LEFT = 0.5  # of the loss that a batch learned by heart may keep
 ENOUGH_TAUGHT = 0.05  # what a fresh network must get out of the rows, for a run to be judged by it
 LEAST_LEARNED = 0.25  # of what the fresh network got
+FLAT = 0.02  # of a value's standard deviation
 BY_HEART = 0.5  # a loss in training, as a share of that on the run's rows
 
 
@@ -166,7 +168,7 @@ def lessons(
     samples = found.newest.step * found.config.learner.batch
     early = samples < steps * BATCH / 2
     # A value that points the wrong way is for the check `value` to name.
-    findings = [] if early else _unlearned(found, run, fresh)
+    findings = [] if early else _unlearned(found, held_out, run, fresh) + _unrefreshed(found, rows)
     return Result(
         "lessons",
         _HEALTHY_LESSONS,
@@ -183,7 +185,7 @@ _HEALTHY_LESSONS = (
 )
 
 
-def _unlearned(found: Evidence, run: Lesson, fresh: Lesson) -> list[Finding]:
+def _unlearned(found: Evidence, held_out: Sample, run: Lesson, fresh: Lesson) -> list[Finding]:
     bad = [
         name
         for name in ("policy", "value")
@@ -191,7 +193,8 @@ def _unlearned(found: Evidence, run: Lesson, fresh: Lesson) -> list[Finding]:
         and getattr(run, name) < LEAST_LEARNED * getattr(fresh, name)
         and (name == "policy" or run.value_correlation > -0.1)
     ]
-    if not bad:
+    still = {name.partition("/")[0].partition("_")[0] for name in without_gradient(found)}
+    if not set(bad) - still:  # the check `weights` names what has had no gradient
         return []
     told = ", ".join(
         f"{getattr(run, name):.0%} of the {name} (a fresh network {getattr(fresh, name):.0%})"
@@ -207,27 +210,96 @@ def _unlearned(found: Evidence, run: Lesson, fresh: Lesson) -> list[Finding]:
                 "raise replay.capacity, and check that `ReplayBuffer.sample` draws from all rows",
             )
         ]
-    if bad == ["value"] and not _head_moved(found, "value"):
+    own = _by_own_statistics(found, held_out)
+    if all(getattr(own, name) > getattr(fresh, name) / 2 for name in bad):
+        return [
+            Finding(
+                "stale-statistics",
+                f"the network knows only {told}; normed by the statistics of the rows themselves "
+                f"it knows {own.policy:.0%} of the policy, {own.value:.0%} of the value: the "
+                "running statistics of its batch norms, which play, have not followed.",
+                "every training step must keep the batch statistics that the network returns, and "
+                "their averages must follow (learner.average_decay)",
+            )
+        ]
+    if bad == ["value"] and _taught_a_constant(found, held_out):
         return [
             Finding(
                 "value-untrained",
-                f"the value head has had no gradient: the network knows {told}.",
-                "learner.value_weight must be above 0 (default 1)",
+                f"the network's value is alike in all positions, and training takes that for "
+                f"right, but it knows only {told}: the value targets in training are all alike.",
+                "follow the outcomes of one batch from the replay to the loss",
             )
         ]
     return [
         Finding(
             "shuffled-targets",
             f"the network knows only {told}: the targets that it was trained on are not those of "
-            "its positions (shuffled, or mapped by a wrong symmetry).",
+            "its positions (shuffled, all alike, or mapped by a wrong symmetry).",
             "in a minibatch, row i of every column must be the same row, through the same symmetry "
             "(`ReplayBuffer.sample`, `learner.augment`, `game.symmetries`)",
         )
     ]
 
 
+def _unrefreshed(found: Evidence, rows: Sample) -> list[Finding]:
+    """Looks for a network that knows old rows and no new ones.
+
+    In healthy runs it knows the policy of new rows better, for they are its own search's. Where
+    training had the first 600 rows of 3,900 only, it knew 21% of the oldest and 5% of the newest.
+    """
+    count = len(rows.ply)
+    if count < 8 * BATCH:
+        return []
+    old, new = (
+        _explains(part, *found.judge(found.newest_folded, part))
+        for part in (take(rows, slice(count // 8)), last_part(rows, count // 2))
+    )
+    if not all(
+        getattr(old, name) > ENOUGH_TAUGHT * 2 and getattr(new, name) < getattr(old, name) / 2
+        for name in ("policy", "value")
+    ):
+        return []
+    return [
+        Finding(
+            "stale-replay",
+            f"the network knows {old.policy:.0%} of the policy and {old.value:.0%} of the results "
+            f"of the oldest rows, but {new.policy:.0%} and {new.value:.0%} of the newest: new "
+            "rows do not reach training.",
+            "check that `ReplayBuffer.add` and `ReplayBuffer.sample` see the newest rows, and that "
+            "replay.reuse lets training go on as they come",
+        )
+    ]
+
+
+def _by_own_statistics(found: Evidence, rows: Sample) -> Lesson:
+    """Returns what the playing weights know where each batch is normed by itself."""
+    whole = take(rows, slice(len(rows.ply) // BATCH * BATCH))
+    columns = whole.observation, whole.legal_action_mask
+    shares = zip(*(np.split(x, len(x) // BATCH) for x in columns), strict=True)
+    parts = [_forward_batch(found.network, *found.newest.average, *share) for share in shares]
+    policy, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _explains(whole, policy, value)
+
+
+def _taught_a_constant(found: Evidence, rows: Sample) -> bool:
+    """Whether the value hardly varies, though its loss in training says that it is right."""
+    _, value = found.judge(found.newest_folded, rows)
+    least, seen = _losses_in_training(found)["value_loss"]
+    return bool(value.std() < FLAT and least < BY_HEART * seen)
+
+
 def _learned_by_heart(found: Evidence) -> str:
     """Returns a sentence if losses in training fell far below those on the run's rows."""
+    losses = _losses_in_training(found)
+    if not all(least < BY_HEART * seen for least, seen in losses.values()):
+        return ""
+    policy, value = (least for least, _ in losses.values())
+    return f"in training the losses fall to {policy:.2f} (policy) and {value:.2f} (value)"
+
+
+def _losses_in_training(found: Evidence) -> dict[str, tuple[float, float]]:
+    """Returns the least loss of each head in training lately, and its loss on the run's rows."""
     rows, share = last_part(found.rows, 8_192), found.config.learner.root_value_weight
     policy, value = found.judge(found.newest_folded, rows)
     target = (1 - share) * rows.outcome + share * rows.root_value
@@ -237,26 +309,11 @@ def _learned_by_heart(found: Evidence) -> str:
         float(np.square(value - target).mean()),
     )
     recent = found.iterations[-max(4, len(found.iterations) // 4) :]
-    told = []
-    for seen, name in zip(on_rows, ("policy_loss", "value_loss"), strict=True):
-        # The least: with few rows, losses jump up at every new one.
-        least = min((line[name] for line in recent if line.get(name) is not None), default=np.inf)
-        if not least < BY_HEART * seen:
-            return ""
-        told.append(f"{least:.2f}")
-    return f"in training the losses fall to {told[0]} (policy) and {told[1]} (value)"
-
-
-def _head_moved(found: Evidence, head: str) -> bool:
-    """Whether a head's last layer has turned: weight decay alone shrinks it along itself."""
-    if found.initial is None:
-        return True
-    old, new = (
-        np.asarray(params[head]["kernel"], np.float64).ravel()
-        for params in (found.initial.average[0], found.newest.params)
-    )
-    cosine = old @ new / max(float(np.linalg.norm(old) * np.linalg.norm(new)), 1e-12)
-    return bool(cosine < 0.9999)
+    # The least: with few rows, losses jump up at every new one.
+    return {
+        name: (min((x[name] for x in recent if x.get(name) is not None), default=np.inf), seen)
+        for name, seen in zip(("policy_loss", "value_loss"), on_rows, strict=True)
+    }
 
 
 def _split(rows: Sample) -> tuple[Sample, Sample]:

@@ -1,4 +1,4 @@
-"""Checks of what a run's network has become: its weights, its values, and its search."""
+"""Checks of what a run's network says: its values, and its search."""
 
 from typing import Any
 
@@ -9,171 +9,37 @@ from games.game import State
 from selfplay import perfect, positions
 from selfplay.players import Player
 from selfplay.record import Sample
-from training.doctor.evidence import Evidence, correlation, last_part, mean_of
+from training.doctor.evidence import Evidence, correlation, last_part
 from training.doctor.findings import Finding, Result
+from training.doctor.weights import FEW_STEPS
 from training.players import make_player
 
-FEW_STEPS = 50  # below, weights have hardly moved
-# How often larger than at first a kernel may be, beside a random walk by steps of the usual rate:
-# what many small steps come to is no fault.
-MOST_GROWTH, USUAL_RATE = 8.0, 2e-3
-MOST_DEAD = 0.5  # of a layer's units
-LEAST_FOLLOWED = 0.5  # of the way from the start to the trained weights, by the averages
+TAUGHT = 0.05  # radians by which a value's layers turn before it can be said to point anywhere
 JUDGED_ROWS = 4_096
-
-
-def weights(found: Evidence) -> Result:
-    """Measures gradients, how far weights have moved, how large they are, and dead units.
-
-    Thresholds: kernels of healthy runs were 0.9 times as large as the walk allows, with a rate
-    x1000 26 times (`MOST_GROWTH`); 0% to 12% of a layer's units were dead, then 100%
-    (`MOST_DEAD`); no weight that trains stays as it was.
-    """
-    norm, rate = mean_of(found.iterations, "gradient_norm"), _highest_rate(found)
-    dead = _dead_units(found)
-    worst = max(dead, key=lambda name: dead[name])
-    measured = {"gradient_norm": norm, "highest_rate": rate, "dead_units": dead}
-    if found.initial is None or found.newest.step == 0:
-        note = "training has not begun" if found.newest.step == 0 else "step 0 is not on disk"
-        return Result("weights", _HEALTHY_WEIGHTS, note, measured, unjudged=note)
-    moved, growth, followed = _movement(found)
-    measured |= {"moved": moved, "growth": growth, "averages_followed": followed}
-    findings = _bad_weights(found, moved, growth, followed, rate)
-    if dead[worst] > MOST_DEAD:
-        findings.append(
-            Finding(
-                "dead-units",
-                f"{dead[worst]:.0%} of the units of {worst} never fire on the run's own positions.",
-                "lower learner.learning_rate, or start afresh: dead units do not come back",
-            )
-        )
-    return Result(
-        "weights",
-        _HEALTHY_WEIGHTS,
-        f"gradient norm {norm or 0:.2f}, weights moved by {moved:.0%} and grew {growth:.1f} times, "
-        f"{dead[worst]:.0%} of the units of {worst} are dead",
-        measured,
-        tuple(findings),
-        "" if found.newest.step >= FEW_STEPS else f"only {found.newest.step} training steps",
-    )
-
-
-_HEALTHY_WEIGHTS = "Weights move without growing many times, averages follow, few units are dead."
-
-
-def _bad_weights(
-    found: Evidence, moved: float, growth: float, followed: float, rate: float | None
-) -> list[Finding]:
-    planned = found.config.learner.learning_rate
-    lower = f"lower learner.learning_rate ({planned:g}); the default is 2e-3 with adamw"
-    if not np.isfinite(growth) or growth > MOST_GROWTH:
-        return [
-            Finding(
-                "learning-rate-too-high",
-                f"the weights have grown {growth:.0f} times (nan: beyond all numbers) in "
-                f"{found.newest.step} steps: the learning rate is too high"
-                + (f" (up to {rate:g} was used)." if rate else "."),
-                lower,
-            )
-        ]
-    if rate is not None and rate > 1.5 * planned:
-        return [
-            Finding(
-                "learning-rate-too-high",
-                f"steps were taken at a learning rate of {rate:g}, the config says {planned:g}.",
-                "look at the schedule (`learner.learning_rate`)",
-            )
-        ]
-    if moved < 1e-6:
-        return [
-            Finding(
-                "frozen-weights",
-                f"the weights have not moved in {found.newest.step} training steps.",
-                "learner.learning_rate must be above 0 and reach the parameters",
-            )
-        ]
-    if followed < LEAST_FOLLOWED and found.newest.step >= FEW_STEPS:
-        return [
-            Finding(
-                "stale-weights",
-                f"the averaged weights, which play, have followed only {followed:.0%} of the way "
-                "that the trained ones have gone: self-play acts with stale weights.",
-                "a smaller learner.average_decay (0.99), and every step must move the averages",
-            )
-        ]
-    return []
-
-
-def _movement(found: Evidence) -> tuple[float, float, float]:
-    """Returns how far weights moved, kernels grew beyond a random walk, and averages followed."""
-    assert found.initial is not None
-    start = _flat(found.initial.average[0])
-    now, average = _flat(found.newest.params), _flat(found.newest.average[0])
-    names = [name for name in start if name.endswith("kernel")]
-    sizes = {name: float(np.linalg.norm(start[name])) for name in names}
-    growth = max(
-        float(np.linalg.norm(now[name]))
-        / max(sizes[name] + USUAL_RATE * np.sqrt(found.newest.step * start[name].size), 1e-9)
-        for name in names
-    )
-    whole = [
-        np.concatenate([leaf.ravel() for leaf in tree.values()]) for tree in (start, now, average)
-    ]
-    way = float(np.linalg.norm(whole[1] - whole[0]))
-    behind = float(np.linalg.norm(whole[1] - whole[2]))
-    return way / float(np.linalg.norm(whole[0])), growth, 1 - behind / max(way, 1e-12)
-
-
-def _flat(tree: object) -> dict[str, np.ndarray]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf, np.float64)
-        for path, leaf in leaves
-    }
-
-
-def _highest_rate(found: Evidence) -> float | None:
-    rates = [line["learning_rate"] for line in found.iterations if line.get("learning_rate")]
-    return max(rates, default=None)
-
-
-def _dead_units(found: Evidence) -> dict[str, float]:
-    """Returns each layer's share of units that fire on none of the newest rows."""
-    fired = jax.jit(found.network.fires)(
-        found.newest_folded, last_part(found.rows, 512).observation
-    )
-    return {name: float(1 - np.asarray(units).mean()) for name, units in fired.items()}
 
 
 def value(found: Evidence) -> Result:
     """Compares predicted with actual results, all told and by ply.
 
     Threshold: a correlation below -0.1 that is 4 standard errors from 0, a game's rows counted as
-    one. Healthy runs: +0.23 (connect_four, 1,400 steps) to
-    +0.50 (tic_tac_toe, 760 steps); with the sign flipped -0.54.
+    one. Healthy runs: +0.23 (connect_four, 1,400 steps) to +0.50 (tic_tac_toe, 760 steps); with the
+    sign flipped -0.54. The same of either seat alone: +0.28 and more; with seat 0's outcome in all
+    rows -0.28. An untrained value points anywhere (`TAUGHT`).
     """
     rows = last_part(found.rows, JUDGED_ROWS)
     _, predicted = found.judge(found.newest_folded, rows)
     sign, games = correlation(predicted, rows.outcome), len(np.unique(rows.game_id))
+    by_seat = _by_seat(rows, predicted)
     error = float(np.square(predicted - rows.outcome).mean())
     measured = {
         "correlation": sign,
         "squared_error": error,
         "variance": float(rows.outcome.var()),
         "search_correlation": correlation(rows.root_value, rows.outcome),
+        "by_seat": by_seat,
         "by_ply": _calibration(rows, predicted),
     }
-    findings = []
-    if sign < -0.1 and sign * np.sqrt(games) < -4:
-        findings.append(
-            Finding(
-                "value-sign",
-                f"the network's value points the wrong way (correlation {sign:+.2f} with "
-                "the results): the sign is flipped in the value target.",
-                "a value target is for the seat to play at that row: look for a lost or doubled "
-                "minus between the game's returns and the loss",
-            )
-        )
+    findings = _wrong_signs(found, sign, by_seat, games)
     too_early = "training has hardly begun" if found.newest.step < FEW_STEPS else ""
     return Result(
         "value",
@@ -184,6 +50,45 @@ def value(found: Evidence) -> Result:
         tuple(findings),
         "" if findings else too_early,
     )
+
+
+def _wrong_signs(
+    found: Evidence, sign: float, by_seat: tuple[float, float], games: int
+) -> list[Finding]:
+    def is_wrong(correlation: float) -> bool:
+        return bool(correlation < -0.1 and correlation * np.sqrt(games) < -4)
+
+    if is_wrong(sign):
+        return [
+            Finding(
+                "value-sign",
+                f"the network's value points the wrong way (correlation {sign:+.2f} with "
+                "the results): the sign is flipped in the value target.",
+                "a value target is for the seat to play at that row: look for a lost or doubled "
+                "minus between the game's returns and the loss, or for positions shown to training "
+                "from the other seat's side",
+            )
+        ]
+    turned = found.turned(found.newest.average[0])
+    taught = all(angle > TAUGHT for name, angle in turned.items() if name.startswith("value"))
+    if not (taught and is_wrong(min(by_seat))):
+        return []
+    return [
+        Finding(
+            "value-sign",
+            f"the network's value points the wrong way for one seat alone (correlation "
+            f"{by_seat[0]:+.2f} with the results for the first to move, {by_seat[1]:+.2f} for "
+            "the other): the sign is flipped in that seat's value target.",
+            "a value target is for the seat to play at that row, not always for seat 0",
+        )
+    ]
+
+
+def _by_seat(rows: Sample, predicted: np.ndarray) -> tuple[float, float]:
+    """Returns the correlations of either seat's rows, told by the ply: of turns that alternate."""
+    even = rows.ply % 2 == 0
+    first, second = (correlation(predicted[x], rows.outcome[x]) for x in (even, ~even))
+    return first, second
 
 
 def _calibration(rows: Sample, predicted: np.ndarray) -> list[dict[str, float]]:

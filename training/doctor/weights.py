@@ -1,0 +1,191 @@
+"""Checks of a run's weights: how they moved, grew and turned, and which units are dead."""
+
+import jax
+import numpy as np
+
+from training.doctor.evidence import Evidence, kernels, last_part, mean_of
+from training.doctor.findings import Finding, Result
+
+FEW_STEPS = 50  # below, weights have hardly moved
+# How often larger than at first a kernel may be, beside a random walk by steps of the usual rate:
+# what many small steps come to is no fault.
+MOST_GROWTH, USUAL_RATE = 8.0, 2e-3
+LEAST_FOLLOWED = 0.5  # of the way from the start to the trained weights, by the averages
+MOST_DEAD = 0.5  # of a layer's units
+MOST_SHRUNK = 0.5  # of its first size, by the kernel that shrank least
+# Radians by which every layer turns. Decay alone shrinks a kernel along itself, but for rounding,
+# which came to a tenth of what it shrank by.
+LEAST_TURNED, TURNED_BY_DECAY = 1e-5, 0.2
+
+
+def weights(found: Evidence) -> Result:
+    """Measures gradients, how far weights have moved, how large they are, and dead units.
+
+    Thresholds: kernels of healthy runs were 0.9 times as large as the walk allows, with a rate
+    x1000 26 times (`MOST_GROWTH`); 0% to 12% of a layer's units were dead, then 100%
+    (`MOST_DEAD`). The kernel that shrank least kept its size or grew, by a weight decay x100,000
+    it shrank to 0.24 (`MOST_SHRUNK`). The kernel that turned least turned by 0.09 (at a rate of
+    2e-6 by 2e-4), those without a gradient by less than 1e-6 (`LEAST_TURNED`).
+    """
+    norm, rate = mean_of(found.iterations, "gradient_norm"), _highest_rate(found)
+    dead = _dead_units(found)
+    worst = max(dead, key=lambda name: dead[name])
+    measured = {"gradient_norm": norm, "highest_rate": rate, "dead_units": dead}
+    if found.initial is None or found.newest.step == 0:
+        note = "training has not begun" if found.newest.step == 0 else "step 0 is not on disk"
+        return Result("weights", _HEALTHY_WEIGHTS, note, measured, unjudged=note)
+    moved, growth, followed = _movement(found)
+    measured |= {"moved": moved, "growth": growth, "averages_followed": followed}
+    measured |= {"turned": found.turned(found.newest.params)}
+    findings = _bad_weights(found, moved, growth, followed, rate)
+    findings += _shrunk(found)
+    if dead[worst] <= MOST_DEAD and not findings:
+        findings += _untaught(found)  # dead units are a reason for it
+    if dead[worst] > MOST_DEAD:
+        findings.append(
+            Finding(
+                "dead-units",
+                f"{dead[worst]:.0%} of the units of {worst} never fire on the run's own positions.",
+                "lower learner.learning_rate, or start afresh: dead units do not come back",
+            )
+        )
+    return Result(
+        "weights",
+        _HEALTHY_WEIGHTS,
+        f"gradient norm {norm or 0:.2f}, weights moved by {moved:.0%} and grew {growth:.1f} times, "
+        f"{dead[worst]:.0%} of the units of {worst} are dead",
+        measured,
+        tuple(findings),
+        "" if found.newest.step >= FEW_STEPS else f"only {found.newest.step} training steps",
+    )
+
+
+_HEALTHY_WEIGHTS = "Weights move without growing many times, averages follow, few units are dead."
+
+
+def _bad_weights(
+    found: Evidence, moved: float, growth: float, followed: float, rate: float | None
+) -> list[Finding]:
+    planned = found.config.learner.learning_rate
+    lower = f"lower learner.learning_rate ({planned:g}); the default is 2e-3 with adamw"
+    if not np.isfinite(growth) or growth > MOST_GROWTH:
+        return [
+            Finding(
+                "learning-rate-too-high",
+                f"the weights have grown {growth:.0f} times (nan: beyond all numbers) in "
+                f"{found.newest.step} steps: the learning rate is too high"
+                + (f" (up to {rate:g} was used)." if rate else "."),
+                lower,
+            )
+        ]
+    if rate is not None and rate > 1.5 * planned:
+        return [
+            Finding(
+                "learning-rate-too-high",
+                f"steps were taken at a learning rate of {rate:g}, the config says {planned:g}.",
+                "look at the schedule (`learner.learning_rate`)",
+            )
+        ]
+    if moved < 1e-6:
+        return [
+            Finding(
+                "frozen-weights",
+                f"the weights have not moved in {found.newest.step} training steps.",
+                "learner.learning_rate must be above 0 and reach the parameters",
+            )
+        ]
+    if followed < LEAST_FOLLOWED and found.newest.step >= FEW_STEPS:
+        return [
+            Finding(
+                "stale-weights",
+                f"the averaged weights, which play, have followed only {followed:.0%} of the way "
+                "that the trained ones have gone: self-play acts with stale weights.",
+                "a smaller learner.average_decay (0.99), and every step must move the averages",
+            )
+        ]
+    return []
+
+
+def _shrunk(found: Evidence) -> list[Finding]:
+    kept = max(_kept(found).values())
+    if not kept < MOST_SHRUNK:
+        return []
+    return [
+        Finding(
+            "weight-decay-too-high",
+            f"all kernels have shrunk, the largest to {kept:.0%} of its first size: weight decay "
+            f"({found.config.learner.weight_decay:g}) outweighs what is learned.",
+            "lower learner.weight_decay; the default is 1e-4",
+        )
+    ]
+
+
+def _untaught(found: Evidence) -> list[Finding]:
+    still = without_gradient(found)
+    if not still:
+        return []
+    heads = {name.partition("/")[0].partition("_")[0] for name in still}
+    fault = f"{heads.pop()}-untrained" if heads in ({"policy"}, {"value"}) else "frozen-weights"
+    return [
+        Finding(
+            fault,
+            f"layers that have had no gradient in {found.newest.step} training steps: "
+            f"{', '.join(still)}.",
+            "follow the loss back to these layers: a weight of 0 (learner.value_weight), a "
+            "stopped gradient, or parameters that no update reaches",
+        )
+    ]
+
+
+def without_gradient(found: Evidence) -> list[str]:
+    """Returns the kernels that have at most shrunk along themselves since step 0."""
+    if found.initial is None or found.newest.step < FEW_STEPS:
+        return []
+    kept = _kept(found)
+    return [
+        name
+        for name, angle in found.turned(found.newest.params).items()
+        if angle < LEAST_TURNED + TURNED_BY_DECAY * max(1 - kept[name], 0.0)
+    ]
+
+
+def _kept(found: Evidence) -> dict[str, float]:
+    """Returns how large each kernel is, as a share of its first size."""
+    assert found.initial is not None
+    start, now = kernels(found.initial.average[0]), kernels(found.newest.params)
+    return {name: _size(now[name]) / max(_size(first), 1e-9) for name, first in start.items()}
+
+
+def _size(array: np.ndarray) -> float:
+    return float(np.linalg.norm(array))
+
+
+def _movement(found: Evidence) -> tuple[float, float, float]:
+    """Returns how far weights moved, kernels grew beyond a random walk, and averages followed."""
+    assert found.initial is not None
+    start, now, average = found.initial.average[0], found.newest.params, found.newest.average[0]
+    kernels_now, steps = kernels(now), found.newest.step
+    growth = max(
+        _size(kernels_now[name])
+        / max(_size(first) + float(USUAL_RATE * np.sqrt(steps * first.size)), 1e-9)
+        for name, first in kernels(start).items()
+    )
+    whole = [
+        np.concatenate([np.asarray(x, np.float64).ravel() for x in jax.tree.leaves(tree)])
+        for tree in (start, now, average)
+    ]
+    way, behind = _size(whole[1] - whole[0]), _size(whole[1] - whole[2])
+    return way / _size(whole[0]), growth, 1 - behind / max(way, 1e-12)
+
+
+def _highest_rate(found: Evidence) -> float | None:
+    rates = [line["learning_rate"] for line in found.iterations if line.get("learning_rate")]
+    return max(rates, default=None)
+
+
+def _dead_units(found: Evidence) -> dict[str, float]:
+    """Returns each layer's share of units that fire on none of the newest rows."""
+    fired = jax.jit(found.network.fires)(
+        found.newest_folded, last_part(found.rows, 512).observation
+    )
+    return {name: float(1 - np.asarray(units).mean()) for name, units in fired.items()}
