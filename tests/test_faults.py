@@ -130,6 +130,12 @@ def chunk(run, number):
     return sorted((run / "replay").iterdir())[number]
 
 
+def pipe(path):
+    """Puts a pipe in a file's place: to open it waits for ever."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def newer_format(run):
     manifest = newest(run, "manifest.json")
     change(manifest, '"format_version": 1', '"format_version": 2')
@@ -184,6 +190,23 @@ FAULTS = {
     "config cut": Row(
         lambda r: cut(r / "config.json"), GO_ON, 2, r"config.json is damaged: .*; copy \S+/config"
     ),
+    "config lost": Row(
+        lambda r: (r / "config.json").unlink(),
+        GO_ON,
+        2,
+        r"config.json is missing; copy \S+/config.json over it",
+    ),
+    "config is a pipe": Row(
+        lambda r: pipe(r / "config.json"), REPORT, 1, "config.json is a folder, a"
+    ),
+    "metrics are a pipe": Row(
+        lambda r: pipe(r / "metrics.jsonl"), REPORT, 1, "metrics.jsonl is a folder, a pipe"
+    ),
+    "games are a pipe": Row(
+        lambda r: pipe(r / "games" / "self_play.jsonl"), GO_ON, 1, "self_play.jsonl is a folder, a"
+    ),
+    "lock is a pipe": Row(lambda r: pipe(r / "lock"), GO_ON, 1, "lock is a folder, a pipe"),
+    "lock is no text": Row(lambda r: (r / "lock").write_bytes(b"\xff\xfe"), GO_ON, 0, "done: "),
     "config edited": Row(
         lambda r: change(r / "config.json", '"seed": 0', '"seed": 7'),
         GO_ON,
@@ -212,7 +235,10 @@ FAULTS = {
         "",
     ),
     "metrics lost": Row(
-        lambda r: (r / "metrics.jsonl").unlink(), GO_ON, 0, r"metrics.jsonl is shorter than when"
+        lambda r: (r / "metrics.jsonl").unlink(),
+        GO_ON,
+        0,
+        r"metrics.jsonl is not as it was saved: lines are missing",
     ),
     "killed in the middle of a save": Row(
         lambda r: shutil.copytree(newest(r, "."), r / "checkpoints" / "999.partial"),
