@@ -68,7 +68,7 @@ class CheckpointConfig:
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
         found = []
-        if self.every_seconds <= 0:
+        if not self.every_seconds > 0:  # NaN is not
             found.append(f"checkpoint.every_seconds must be above 0, got {self.every_seconds}")
         if self.keep_newest < 2:
             found.append(f"checkpoint.keep_newest must be at least 2, got {self.keep_newest}")
