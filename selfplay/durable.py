@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import pathlib
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from typing import IO
@@ -84,6 +85,12 @@ def keep_lines(path: str | os.PathLike[str], count: int | None = None) -> list[b
     lines = whole[:count]
     os.truncate(path, sum(map(len, lines)))
     return lines
+
+
+def move(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Moves a file or folder, to another disk too: people link parts of a run to larger ones."""
+    with writing(target):
+        shutil.move(source, target)
 
 
 def check_file(path: str | os.PathLike[str]) -> None:

@@ -24,7 +24,8 @@ from selfplay import self_play
 from selfplay.durable import WriteError
 from tests.test_checkpoint import made as made_checkpoint
 from tests.test_run import assert_same, run_once
-from training import guard, learner
+from training import guard, ladder, learner
+from training import run as run_module
 from training.checkpoint import CheckpointConfig, CheckpointError, CheckpointStore, NonFiniteError
 from training.run import train
 from training.run_folder import RunFolder
@@ -367,6 +368,43 @@ def train_with(run, config, act):
     config = dataclasses.replace(config, iterations=5)
     with folder.lock():
         return train(folder, config, act, lambda: False)
+
+
+def test_parts_of_a_run_may_lie_on_another_disk(run, made, tmp_path, capsys):
+    with mounted(tmp_path / "other", "size=16m"):
+        for name in ("checkpoints", "replay"):
+            shutil.move(run / name, tmp_path / "other" / name)
+            (run / name).symlink_to(tmp_path / "other" / name)
+        (run / "replay" / "000000099000-000000099999.npz").write_bytes(b"after the save")
+        flip(newest(run, "games.npz"))
+        assert cli.run(["train", "--run-dir", str(run), "--iterations", "4"]) == 0
+        assert re.search(FALL_BACK, " ".join(capsys.readouterr().err.split()))
+        assert_same(run, made / "four")
+        moved = {path.name for path in run.glob("discarded/*/*")}
+        assert "000000099000-000000099999.npz" in moved
+        assert any(name.startswith("checkpoint-") for name in moved)
+
+
+def test_no_checkpoint_is_removed_while_a_rating_plays_with_them(run, config, monkeypatch):
+    busy, rated = [], []
+    save = CheckpointStore._save  # in the saving thread, retention last
+
+    def slowly(store, *arguments):
+        busy.append(True)
+        save(store, *arguments)
+        time.sleep(1.0)
+        busy.pop()
+
+    def rate(*_):
+        rated.append(bool(busy))
+        return {"elo": 0.0, "interval": [0.0, 0.0], "games": 0}
+
+    monkeypatch.setattr(CheckpointStore, "_save", slowly)
+    monkeypatch.setattr(ladder, "rate", rate)
+    monkeypatch.setattr(run_module, "evaluate_run", lambda *_: {"loss": 1.0})
+    measured = dataclasses.replace(config.evaluation, every=1, ladder_games=2)
+    train_with(run, dataclasses.replace(config, evaluation=measured), lambda line: None)
+    assert rated == [False, False]
 
 
 def test_a_folder_that_vanishes_is_missed_and_what_was_saved_is_in_it(run, config):

@@ -111,6 +111,19 @@ def test_a_flipped_bit_in_the_metrics_is_an_error_with_its_line_or_another_value
             assert sum(a != b for a, b in zip(found, whole, strict=False)) <= 1
 
 
+@pytest.mark.parametrize("name", ["iteration", "step", "seconds", "games", "positions", "rows"])
+def test_a_metrics_line_without_a_number_that_reports_need_is_named(name, tiny_run, tmp_path):
+    folder = RunFolder(tmp_path)
+    first, *others = RunFolder(tiny_run).metrics_file.read_text().splitlines()
+    for damaged in (
+        first.replace(f'"{name}": ', f'"{name[1:]}": '),
+        first[:-1] + f', "{name}": []}}',
+    ):
+        folder.metrics_file.write_text("\n".join([*others, damaged, *others]) + "\n")
+        with pytest.raises(ValueError, match=rf"line {len(others) + 1}: '{name}' must be a number"):
+            folder.read_metrics()
+
+
 @pytest.mark.slow
 def test_a_run_of_the_first_format_plays_reports_and_goes_on(old_run, tmp_path):
     run = tmp_path / "run"

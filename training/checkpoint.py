@@ -151,7 +151,7 @@ class CheckpointStore:
 
     def set_aside(self, step: int, folder: pathlib.Path) -> None:
         """Moves a checkpoint that cannot be loaded to `folder`."""
-        (self.folder / str(step)).rename(folder / f"checkpoint-{step}")
+        durable.move(self.folder / str(step), folder / f"checkpoint-{step}")
 
     def _save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
         final = self.folder / str(checkpoint.step)

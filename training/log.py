@@ -12,6 +12,11 @@ from typing import Any
 
 from selfplay import durable, json_lines
 
+# What every reader of metrics asks of a line, by its kind.
+NUMBERS = {
+    "iteration": ("iteration", "step", "seconds", "games", "positions", "rows"),
+    "evaluation": ("step", "seconds"),
+}
 MAX_BYTES = 16 << 20  # of a part; then another begins
 
 
@@ -61,6 +66,9 @@ class Log:
                 value = json_lines.parse(line, place)
                 if not (isinstance(value, dict) and isinstance(value.get("kind"), str)):
                     raise ValueError(f"{place}: an object with its 'kind', got {line[:40]!r}")
+                for name in NUMBERS.get(value["kind"], ()):
+                    if not json_lines.is_number(value.get(name)):
+                        raise ValueError(f"{place}: {name!r} must be a number")
                 found.append(value)
         return found
 

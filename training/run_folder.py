@@ -201,7 +201,7 @@ class RunFolder:
         discarded = functools.cache(self.discarded)
         for _, last, path in replay.chunks(self.path / "replay"):
             if last >= oldest_row and path.name not in chunks:
-                path.rename(discarded() / path.name)
+                durable.move(path, discarded() / path.name)
         notices = []
         for name, log in self.logs.items():
             size = log.size_up_to(iteration) if sizes is None else sizes.get(name, 0)
