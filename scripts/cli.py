@@ -31,6 +31,7 @@ COMMANDS = {
     "new-game": "write the template of a new game",
 }
 MAX_CPU_DEVICES = 8
+MAX_SENTENCE = 4000  # characters of an error
 INTERRUPTED = 75
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
@@ -100,6 +101,8 @@ def _one_device_per_core() -> None:
 
 def _sentence(error: Exception) -> str:
     text = " ".join(str(error).split())
+    if len(text) > MAX_SENTENCE:  # it quotes a hostile file; the advice comes last
+        text = f"{text[: MAX_SENTENCE // 2]} ... {text[-MAX_SENTENCE // 2 :]}"
     ours = type(error).__module__.partition(".")[0] in (
         "games",
         "mcts",

@@ -57,7 +57,9 @@ def ask(prompt: str) -> str | None:
 
 def say(line: str) -> None:
     """Prints a line for people, on stderr: stdout belongs to results and `--json`."""
-    print(line, file=sys.stderr, flush=True)
+    # A run of days must not end because its terminal is gone, or the disk of its log is full.
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def print_json(result: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ play. The other keys say where the decision comes from; they are kept as they ar
 
 import dataclasses
 import json
-import math
 import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -95,9 +94,8 @@ def check(game: Game[Any], decisions: Iterable[Decision]) -> tuple[State, list[s
     decisions = list(decisions)
     # Few numbers and lengths, so that it compiles a few times.
     missing = (1 << (len(decisions) - 1).bit_length()) - len(decisions)
-    # A list longer than any game is wrong whatever follows.
-    moves = [decision.moves[: game.max_plies + 1] for decision in decisions]
-    replayed = positions.replay(game, [*map(in_range, moves), *[()] * missing])
+    moves = [decision.moves for decision in decisions]
+    replayed = positions.replay(game, [*moves, *[()] * missing])
     states = positions.take(replayed.states, slice(len(decisions)))
     objections = []
     for i, decision in enumerate(decisions):
@@ -127,8 +125,10 @@ def weights_of(given: Any) -> dict[int, float]:
     for action, weight in given.items():
         if not (len(str(action)) < 9 and str(action).isdecimal() and str(int(action)) == action):
             raise ValueError(f"weights are by action number, got {str(action)[:40]!r}")
-        if not _is_number(weight) or weight < 0:
-            raise ValueError(f"the weight of {action} must be a number from 0 on, got {weight!r}")
+        if not json_lines.is_number(weight) or weight < 0:
+            raise ValueError(
+                f"the weight of {action} must be a number from 0 on, got {repr(weight)[:40]}"
+            )
     total = sum(given.values())
     if abs(total - 1) > TOLERANCE:
         raise ValueError(f"weights must sum to 1, got {total:g}")
@@ -137,7 +137,7 @@ def weights_of(given: Any) -> dict[int, float]:
 
 def value_of(given: Any) -> float:
     """Returns a value in [-1, 1]; raises ValueError for anything else."""
-    if not _is_number(given) or abs(given) > 1:
+    if not json_lines.is_number(given) or abs(given) > 1:
         raise ValueError(f"value must be a number from -1 to 1, got {repr(given)[:40]}")
     return float(given)
 
@@ -165,12 +165,3 @@ def _parse(fields: Any, spec: str) -> Decision:
             if key not in ("game", "moves", "weights", "value")
         },
     )
-
-
-def _is_number(given: Any) -> bool:
-    return isinstance(given, int | float) and not isinstance(given, bool) and math.isfinite(given)
-
-
-def in_range(moves: tuple[int, ...]) -> list[int]:
-    """Returns moves with numbers that no game has, beyond int32 too, as one that is illegal."""
-    return [action if 0 <= action < 1 << 30 else 1 << 30 for action in moves]

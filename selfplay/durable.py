@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import pathlib
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from typing import IO
@@ -64,6 +65,7 @@ def append(path: str | os.PathLike[str], text: str) -> None:
 
     A line that an earlier process did not finish is cut off first. Several processes may append.
     """
+    check_file(path)
     with open(path, "ab+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         size = file.seek(0, os.SEEK_END)
@@ -83,6 +85,18 @@ def keep_lines(path: str | os.PathLike[str], count: int | None = None) -> list[b
     lines = whole[:count]
     os.truncate(path, sum(map(len, lines)))
     return lines
+
+
+def move(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Moves a file or folder, to another disk too: people link parts of a run to larger ones."""
+    with writing(target):
+        shutil.move(source, target)
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raises OSError if something else than a file lies there: a pipe would wait for ever."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(f"{path} is a folder, a pipe or a device where a file belongs: move it away")
 
 
 def sync(path: pathlib.Path) -> None:
@@ -114,7 +128,8 @@ def lock(path: pathlib.Path) -> Iterator[str]:
     """
     with contextlib.ExitStack() as stack:
         with writing(path):
-            file = stack.enter_context(path.open("a+"))
+            check_file(path)
+            file = stack.enter_context(path.open("a+", errors="replace"))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

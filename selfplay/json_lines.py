@@ -3,12 +3,16 @@
 import gzip
 import json
 import os
+import sys
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from selfplay import durable
+
 MAX_LINE = 1 << 20  # bytes; the longest game's record is some thousands
-MAX_BYTES = 1 << 30  # of a file, unpacked
+MAX_BYTES = 256 << 20  # of a file, unpacked; what it holds takes a few times as much memory
+MAX_LINES = 1 << 20  # of a file: an object a line takes memory too, however short the line
 GZIP = b"\x1f\x8b"
 
 
@@ -20,7 +24,9 @@ def read(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
 
     Raises:
       ValueError: a line is too long, or no text, or the file is too large, or not whole.
+      OSError: there is no such file.
     """
+    durable.check_file(path)
     with open(path, "rb") as raw:
         packed = raw.read(2) == GZIP
         raw.seek(0)
@@ -36,6 +42,8 @@ def _lines(file: Any, path: str) -> Iterator[tuple[str, str]]:
     while raw := file.readline(MAX_LINE + 1):
         number, size = number + 1, size + len(raw)
         place = f"{path}, line {number}"
+        if number > MAX_LINES:
+            raise ValueError(f"{place}: the file has more than {MAX_LINES:,} lines")
         if len(raw) > MAX_LINE:
             raise ValueError(f"{place}: longer than {MAX_LINE:,} bytes")
         if size > MAX_BYTES:
@@ -56,3 +64,9 @@ def parse(line: str, place: str) -> Any:
         raise ValueError(f"{place}: not JSON that we read: nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"{place}: not JSON: {error}") from None
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON is a number, finite and no larger than a float can be."""
+    # Compared, not converted: a whole number may be beyond any float.
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

@@ -6,7 +6,6 @@ others, all. Empty lines, and those that start with `#`, are skipped. A name tha
 that of Go games.
 """
 
-import json
 import os
 import pathlib
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from games.game import Game
 from selfplay import json_lines, positions
 from selfplay.openings import Openings, repeat
 from selfplay.records import read_records
+
+CHUNK = 128  # openings replayed at once
 
 
 def file_openings(
@@ -54,13 +55,10 @@ def _read(
 def _parse(text: str, game: Game[Any], plies: int, place: str) -> tuple[int, ...]:
     if text[0] not in "{[":
         return _from_notation(text.replace(",", " ").split(), game, place)
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{place}: not JSON: {error}") from None
+    found = json_lines.parse(text, place)
     moves = found.get("moves") if isinstance(found, dict) else found
     if not isinstance(moves, list) or not all(type(move) is int for move in moves):
-        raise ValueError(f"{place}: moves must be a list of action numbers, got {moves!r}")
+        raise ValueError(f"{place}: moves must be a list of action numbers, got {repr(moves)[:80]}")
     return tuple(moves[:plies] if isinstance(found, dict) else moves)
 
 
@@ -77,11 +75,14 @@ def _from_notation(words: list[str], game: Game[Any], place: str) -> tuple[int, 
 
 def _check(game: Game[Any], named: list[tuple[str, tuple[int, ...]]]) -> None:
     """Raises ValueError about an opening that the rules forbid, or that ends the game."""
-    replayed = positions.replay(game, [moves for _, moves in named])
-    ended = np.asarray(replayed.states.terminated)
-    for i, (place, moves) in enumerate(named):
-        legal = int(replayed.legal_plies[i])
-        if legal < len(moves):
-            raise ValueError(f"{place}: move {legal + 1}, action {moves[legal]}, is illegal")
-        if ended[i]:
-            raise ValueError(f"{place}: the game is over after these {legal} moves")
+    for first in range(0, len(named), CHUNK):
+        chunk = named[first : first + CHUNK]
+        missing = CHUNK - len(chunk)  # one number of games: fewer compilations
+        replayed = positions.replay(game, [moves for _, moves in chunk] + [()] * missing)
+        ended = np.asarray(replayed.states.terminated)
+        for i, (place, moves) in enumerate(chunk):
+            legal = int(replayed.legal_plies[i])
+            if legal < len(moves):
+                raise ValueError(f"{place}: move {legal + 1}, action {moves[legal]}, is illegal")
+            if ended[i]:
+                raise ValueError(f"{place}: the game is over after these {legal} moves")

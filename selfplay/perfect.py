@@ -193,9 +193,11 @@ def _parse(line: str, num_actions: int, place: str) -> tuple[str, list[int], lis
     except (KeyError, TypeError):
         raise ValueError(f"{place}: needs the keys set, moves and outcomes") from None
     if not isinstance(name, str):
-        raise ValueError(f"{place}: 'set' must be a name, got {name!r}")
+        raise ValueError(f"{place}: 'set' must be a name, got {repr(name)[:80]}")
     if not (isinstance(moves, list) and all(type(action) is int for action in moves)):
-        raise ValueError(f"{place}: 'moves' must be a list of action numbers, got {moves!r}")
+        raise ValueError(
+            f"{place}: 'moves' must be a list of action numbers, got {repr(moves)[:80]}"
+        )
     if not (
         isinstance(outcomes, list)
         and len(outcomes) == num_actions
@@ -203,7 +205,7 @@ def _parse(line: str, num_actions: int, place: str) -> tuple[str, list[int], lis
     ):
         raise ValueError(
             f"{place}: 'outcomes' must be {num_actions} values, each 1, 0, -1 or null, "
-            f"got {outcomes!r}"
+            f"got {repr(outcomes)[:80]}"
         )
     return name, moves, [ILLEGAL if value is None else value for value in outcomes]
 

@@ -27,8 +27,18 @@ class Replayed(NamedTuple):
 
 
 def replay(game: Game[Any], moves: Sequence[Sequence[int]]) -> Replayed:
-    """Plays N lists of action numbers from the opening position; stops before an illegal one."""
-    history = pad_moves(moves)
+    """Plays N lists of action numbers from the opening position; stops before an illegal one.
+
+    The numbers may be any: those of no action, beyond int32 too, are illegal.
+    """
+    none = game.num_actions  # stands for all numbers of no action
+    # A list longer than any game is wrong whatever follows.
+    history = pad_moves(
+        [
+            [action if 0 <= action < none else none for action in row[: game.max_plies + 1]]
+            for row in moves
+        ]
+    )
     states, returns, legal_plies = _replay(game, history)
     return Replayed(states, np.asarray(returns), np.asarray(legal_plies))
 

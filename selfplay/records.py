@@ -13,7 +13,7 @@ import io
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -22,7 +22,7 @@ import numpy as np
 import games
 from games.game import Game
 from games.go import Go
-from selfplay import durable, positions, sgf
+from selfplay import durable, json_lines, positions, sgf
 from selfplay.arena.result import MatchResult
 
 MAX_BYTES = 64 << 20  # of a file; what it holds takes a few times as much memory
@@ -225,8 +225,8 @@ def _parse(fields: sgf.Fields) -> GameRecord | str:
     wanted = {
         "game": lambda value: isinstance(value, str),
         "moves": lambda value: isinstance(value, list) and all(type(a) is int for a in value),
-        "returns": lambda value: _is_pair(value, (int, float)),
-        "players": lambda value: _is_pair(value, str),
+        "returns": lambda value: _is_pair(value, json_lines.is_number),
+        "players": lambda value: _is_pair(value, lambda name: isinstance(name, str)),
     }
     for key, holds in wanted.items():
         if key not in fields or not holds(fields[key]):
@@ -240,10 +240,8 @@ def _parse(fields: sgf.Fields) -> GameRecord | str:
     )
 
 
-def _is_pair(value: Any, kind: type | tuple[type, ...]) -> bool:
-    if not (isinstance(value, list) and len(value) == 2):
-        return False
-    return all(isinstance(item, kind) and not isinstance(item, bool) for item in value)
+def _is_pair(value: Any, holds: Callable[[Any], bool]) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(holds, value))
 
 
 def _check(spec: str, records: list[GameRecord], plug_in: str) -> list[str]:
@@ -282,14 +280,10 @@ class _End(NamedTuple):
 
 def _ends(game: Game[Any], moves: Sequence[Sequence[int]]) -> Iterator[_End]:
     """Yields the end of each game; plays chunks of few sizes, so that it compiles a few times."""
-    last = game.num_actions  # stands for all numbers that are no action
     for first in range(0, len(moves), CHUNK):
-        rows = [
-            [a if 0 <= a < last else last for a in row[: game.max_plies + 1]]
-            for row in moves[first : first + CHUNK]
-        ]
+        rows = moves[first : first + CHUNK]
         missing = (1 << (len(rows) - 1).bit_length()) - len(rows)
-        replayed = positions.replay(game, rows + [[]] * missing)
+        replayed = positions.replay(game, [*rows, *[[]] * missing])
         leads = _lead(game, replayed.states) if isinstance(game, Go) else np.zeros(len(rows))
         over = np.asarray(replayed.states.terminated)
         for i in range(len(rows)):

@@ -121,6 +121,20 @@ def test_the_newest_two_can_be_resumed_while_old_replay_rows_go(tmp_path):
     assert len(list((tmp_path / "replay").iterdir())) == 4  # rows 35 to 69
 
 
+@pytest.mark.parametrize("content", [None, b"{", b'{"replay_oldest_kepT": 0}'])
+def test_a_damaged_older_checkpoint_stops_no_save_and_loses_no_chunk(tmp_path, content):
+    store = CheckpointStore(tmp_path)
+    for number in (1, 2):
+        save(store, made(number, 10 * number), 10 * (number - 1), rows(10 * (number - 1), 10))
+    file = tmp_path / "checkpoints" / "1" / "counters.json"
+    file.unlink() if content is None else file.write_bytes(content)
+    counters = {"rows": 20, "replay_oldest_kept": 20}
+    save(store, made(2)._replace(counters=counters))  # again, as after an early interruption
+    assert len(list((tmp_path / "replay").iterdir())) == 2
+    save(store, made(3)._replace(counters=counters))
+    assert not list((tmp_path / "replay").iterdir())
+
+
 def test_saving_a_step_again_replaces_it(tmp_path):
     store = CheckpointStore(tmp_path)
     save(store, made(0))

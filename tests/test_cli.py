@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from scripts import cli
+from scripts import cli, console
 from scripts.train import stop_on_signal
 from training.run_folder import RunFolder
 
@@ -165,3 +165,16 @@ def test_sigterm_saves_and_exits_75_and_the_same_command_goes_on(tmp_path):
     assert cli.run(more) == 0
     lines = [line for line in RunFolder(path).read_metrics() if line["kind"] == "iteration"]
     assert [line["iteration"] for line in lines] == list(range(1, stopped_at + 3))
+
+
+def test_a_terminal_that_is_gone_ends_no_work(monkeypatch):
+    class Gone:
+        isatty = staticmethod(lambda: False)
+
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    console.say("a line")
+    with console.progress("train", 3) as update:
+        update(3)

@@ -127,6 +127,31 @@ def test_a_crash_while_a_run_is_made_lets_the_same_command_make_it(tmp_path):
     assert RunFolder(folder).games.is_dir()
 
 
+def test_a_log_that_was_shortened_or_blanked_goes_on_with_whole_lines(tmp_path):
+    log = Log(tmp_path / "metrics.jsonl", max_bytes=100)
+    for i in range(40):
+        log.append(f'{{"kind": "x", "i": {i}}}\n')
+    saved, last = log.size(), log.path.read_bytes()
+    kept = 40 - last.count(b"\n")
+    assert last.count(b"\n") > 1
+    for left, newest in ((last[:-3], 38), (b"", kept - 1), (bytes(len(last)), kept - 1)):
+        log.path.write_bytes(left)
+        assert not log.cut(saved, RunFolder(tmp_path).discarded)
+        log.append('{"kind": "x", "i": 99}\n')
+        assert [line["i"] for line in log.read()][-2:] == [newest, 99]
+
+
+def test_a_log_whose_oldest_parts_were_removed_overwrites_no_other(tmp_path):
+    log = Log(tmp_path / "metrics.jsonl", max_bytes=100)
+    for i in range(20):
+        log.append(f'{{"kind": "x", "i": {i}}}\n')
+    log.parts()[0].unlink()
+    first = log.read()[0]["i"]
+    for i in range(20, 60):
+        log.append(f'{{"kind": "x", "i": {i}}}\n')
+    assert [line["i"] for line in log.read()] == list(range(first, 60))
+
+
 def test_a_crash_while_late_lines_move_away_loses_and_repeats_none(tmp_path):
     folder = tmp_path / "run"
     lines = [f'{{"iteration": {i}}}\n' for i in range(40)]

@@ -24,7 +24,8 @@ from selfplay import self_play
 from selfplay.durable import WriteError
 from tests.test_checkpoint import made as made_checkpoint
 from tests.test_run import assert_same, run_once
-from training import guard, learner
+from training import guard, ladder, learner
+from training import run as run_module
 from training.checkpoint import CheckpointConfig, CheckpointError, CheckpointStore, NonFiniteError
 from training.run import train
 from training.run_folder import RunFolder
@@ -130,6 +131,12 @@ def chunk(run, number):
     return sorted((run / "replay").iterdir())[number]
 
 
+def pipe(path):
+    """Puts a pipe in a file's place: to open it waits for ever."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def newer_format(run):
     manifest = newest(run, "manifest.json")
     change(manifest, '"format_version": 1', '"format_version": 2')
@@ -184,6 +191,23 @@ FAULTS = {
     "config cut": Row(
         lambda r: cut(r / "config.json"), GO_ON, 2, r"config.json is damaged: .*; copy \S+/config"
     ),
+    "config lost": Row(
+        lambda r: (r / "config.json").unlink(),
+        GO_ON,
+        2,
+        r"config.json is missing; copy \S+/config.json over it",
+    ),
+    "config is a pipe": Row(
+        lambda r: pipe(r / "config.json"), REPORT, 1, "config.json is a folder, a"
+    ),
+    "metrics are a pipe": Row(
+        lambda r: pipe(r / "metrics.jsonl"), REPORT, 1, "metrics.jsonl is a folder, a pipe"
+    ),
+    "games are a pipe": Row(
+        lambda r: pipe(r / "games" / "self_play.jsonl"), GO_ON, 1, "self_play.jsonl is a folder, a"
+    ),
+    "lock is a pipe": Row(lambda r: pipe(r / "lock"), GO_ON, 1, "lock is a folder, a pipe"),
+    "lock is no text": Row(lambda r: (r / "lock").write_bytes(b"\xff\xfe"), GO_ON, 0, "done: "),
     "config edited": Row(
         lambda r: change(r / "config.json", '"seed": 0', '"seed": 7'),
         GO_ON,
@@ -212,7 +236,10 @@ FAULTS = {
         "",
     ),
     "metrics lost": Row(
-        lambda r: (r / "metrics.jsonl").unlink(), GO_ON, 0, r"metrics.jsonl is shorter than when"
+        lambda r: (r / "metrics.jsonl").unlink(),
+        GO_ON,
+        0,
+        r"metrics.jsonl is not as it was saved: lines are missing",
     ),
     "killed in the middle of a save": Row(
         lambda r: shutil.copytree(newest(r, "."), r / "checkpoints" / "999.partial"),
@@ -341,6 +368,43 @@ def train_with(run, config, act):
     config = dataclasses.replace(config, iterations=5)
     with folder.lock():
         return train(folder, config, act, lambda: False)
+
+
+def test_parts_of_a_run_may_lie_on_another_disk(run, made, tmp_path, capsys):
+    with mounted(tmp_path / "other", "size=16m"):
+        for name in ("checkpoints", "replay"):
+            shutil.move(run / name, tmp_path / "other" / name)
+            (run / name).symlink_to(tmp_path / "other" / name)
+        (run / "replay" / "000000099000-000000099999.npz").write_bytes(b"after the save")
+        flip(newest(run, "games.npz"))
+        assert cli.run(["train", "--run-dir", str(run), "--iterations", "4"]) == 0
+        assert re.search(FALL_BACK, " ".join(capsys.readouterr().err.split()))
+        assert_same(run, made / "four")
+        moved = {path.name for path in run.glob("discarded/*/*")}
+        assert "000000099000-000000099999.npz" in moved
+        assert any(name.startswith("checkpoint-") for name in moved)
+
+
+def test_no_checkpoint_is_removed_while_a_rating_plays_with_them(run, config, monkeypatch):
+    busy, rated = [], []
+    save = CheckpointStore._save  # in the saving thread, retention last
+
+    def slowly(store, *arguments):
+        busy.append(True)
+        save(store, *arguments)
+        time.sleep(1.0)
+        busy.pop()
+
+    def rate(*_):
+        rated.append(bool(busy))
+        return {"elo": 0.0, "interval": [0.0, 0.0], "games": 0}
+
+    monkeypatch.setattr(CheckpointStore, "_save", slowly)
+    monkeypatch.setattr(ladder, "rate", rate)
+    monkeypatch.setattr(run_module, "evaluate_run", lambda *_: {"loss": 1.0})
+    measured = dataclasses.replace(config.evaluation, every=1, ladder_games=2)
+    train_with(run, dataclasses.replace(config, evaluation=measured), lambda line: None)
+    assert rated == [False, False]
 
 
 def test_a_folder_that_vanishes_is_missed_and_what_was_saved_is_in_it(run, config):

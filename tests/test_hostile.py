@@ -1,6 +1,7 @@
 """Files that are damaged or come from somebody else: an error with file and place, nothing else."""
 # ruff: noqa: PT017 - an error is one of two right answers here
 
+import gzip
 import io
 import json
 import os
@@ -18,10 +19,10 @@ from hypothesis import strategies as st
 
 import games
 import training
-from selfplay import json_lines
+from selfplay import decisions, json_lines, opening_file, perfect, records
 from selfplay.players import parse_player
 from training import config as config_module
-from training import npz, replay
+from training import npz, replay, undecided
 from training.checkpoint import CheckpointError, CheckpointStore
 from training.config import RunConfig
 from training.report import text_report
@@ -110,6 +111,19 @@ def test_a_flipped_bit_in_the_metrics_is_an_error_with_its_line_or_another_value
             assert sum(a != b for a, b in zip(found, whole, strict=False)) <= 1
 
 
+@pytest.mark.parametrize("name", ["iteration", "step", "seconds", "games", "positions", "rows"])
+def test_a_metrics_line_without_a_number_that_reports_need_is_named(name, tiny_run, tmp_path):
+    folder = RunFolder(tmp_path)
+    first, *others = RunFolder(tiny_run).metrics_file.read_text().splitlines()
+    for damaged in (
+        first.replace(f'"{name}": ', f'"{name[1:]}": '),
+        first[:-1] + f', "{name}": []}}',
+    ):
+        folder.metrics_file.write_text("\n".join([*others, damaged, *others]) + "\n")
+        with pytest.raises(ValueError, match=rf"line {len(others) + 1}: '{name}' must be a number"):
+            folder.read_metrics()
+
+
 @pytest.mark.slow
 def test_a_run_of_the_first_format_plays_reports_and_goes_on(old_run, tmp_path):
     run = tmp_path / "run"
@@ -190,6 +204,62 @@ def test_a_hostile_line_is_an_error_with_its_place(content, said, tmp_path):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"lines.jsonl.*{said}"):
         [json_lines.parse(line, place) for place, line in json_lines.read(path)]
+
+
+BEYOND = "9" * 400  # a number that is no float
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        '{"moves": ' * 9_000,
+        "[4294967296]",
+        f"[{BEYOND}]",
+        "[0, -1, 1]",
+        f"[0{', 0' * 200_000}]",
+        f'{{"moves": [4], "returns": [{BEYOND}, 0], "value": {BEYOND}, "weights": {{"0": 1}}}}',
+        f'{{"moves": [4], "weights": {{"0": {BEYOND}}}, "value": 0, "returns": [NaN, 0]}}',
+        f'{{"moves": [4], "set": "x", "outcomes": [{BEYOND}]}}',
+    ],
+    ids=lambda line: line[:9],
+)
+def test_no_line_crashes_any_reader_and_each_error_has_its_place(line, tmp_path):
+    path, game = tmp_path / "lines.jsonl", games.load("tic_tac_toe")
+    named = line.replace('{"moves"', '{"game": "tic_tac_toe", "players": ["a", "b"], "moves"')
+    path.write_text(f"\n{named}\n")
+    at_fault = records.scan_records(path).problems
+    at_fault += decisions.scan(path, "tic_tac_toe", game).problems
+    readers = [lambda: perfect.load_positions("tic_tac_toe", path)]
+    if '{"moves": [4]' not in line:  # these moves are right
+        readers += [
+            lambda: undecided.from_file(str(path), "tic_tac_toe", game),
+            lambda: opening_file.file_openings(path, game, 2, 0, 9),
+        ]
+    for read_lines in readers:
+        with pytest.raises(ValueError, match=r"lines.jsonl") as caught:
+            read_lines()
+        at_fault.append(str(caught.value))
+    assert len(at_fault) == 2 + len(readers)
+    assert all("line 2: " in said and len(said) < 700 for said in at_fault), at_fault
+
+
+def test_a_small_file_of_very_many_lines_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_lines, "MAX_LINES", 1000)
+    path = tmp_path / "lines.jsonl.gz"
+    path.write_bytes(gzip.compress(b"\n" * 10**6))
+    with pytest.raises(ValueError, match=r"line 1001: the file has more than 1,000 lines"):
+        list(json_lines.read(path))
+
+
+@pytest.mark.parametrize("value", [float("nan"), -float("inf"), 10**400])
+def test_a_number_that_is_none_is_taken_for_no_setting(value):
+    for part, settings_of in config_module.to_dict(RunConfig()).items():
+        fields = settings_of if isinstance(settings_of, dict) else {part: settings_of}
+        for name in [name for name, old in fields.items() if isinstance(old, float)]:
+            changed = {part: fields | {name: value}} if fields is settings_of else {name: value}
+            with pytest.raises(ValueError, match=name):
+                config_module.from_dict(changed).check()
 
 
 @QUICK

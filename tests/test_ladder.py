@@ -84,6 +84,15 @@ def test_a_store_goes_on_and_takes_games_from_others(tmp_path, simulated):
     assert climb(tmp_path, 1, seed=2).games == 6 * ladder.ROUND
 
 
+@pytest.mark.parametrize("line", [b"{", b"[]", b'{"game": "pile"}', b"\xff", b"[" * 50_000])
+def test_a_damaged_store_is_named_with_its_line(tmp_path, line):
+    (tmp_path / "games.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(
+        ValueError, match=r"games.jsonl is damaged: .*; remove the line that begins"
+    ):
+        ladder.Ladder(tmp_path / "games.jsonl", "pile", PILE, PLAYERS, 0)
+
+
 def test_only_games_of_the_present_players_and_weights_count_and_each_once(tmp_path, simulated):
     whole = climb(tmp_path, 20)
     store = tmp_path / "games.jsonl"

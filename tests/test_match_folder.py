@@ -78,6 +78,26 @@ def test_a_match_of_other_settings_is_refused(tmp_path, changes, wanted):
     assert (tmp_path / "match" / "games.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("match.json", b"[" * 50_000),
+        ("match.json", b"[1]"),
+        ("match.json", b"\xff{"),
+        ("games.jsonl", b"{\n" * 8),
+        ("games.jsonl", b"[" * 50_000 + b"\n" * 8),
+    ],
+)
+def test_a_damaged_file_of_a_match_is_named(tmp_path, file, content):
+    play(tmp_path / "match", stop_after=1)
+    (tmp_path / "match" / file).write_bytes(content)
+    with (
+        pytest.raises(ValueError, match=rf"{file}.*(damaged|not JSON)"),
+        MatchFolder(tmp_path / "match", settings()[1]).open(),
+    ):
+        pass
+
+
 def test_other_weights_are_refused_and_so_is_a_second_process(tmp_path):
     opened, found = settings()
     strong = RANDOM.__class__("random", PILE, RANDOM.act, {"w": jax.numpy.ones(3)})

@@ -68,7 +68,7 @@ class CheckpointConfig:
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
         found = []
-        if self.every_seconds <= 0:
+        if not self.every_seconds > 0:  # NaN is not
             found.append(f"checkpoint.every_seconds must be above 0, got {self.every_seconds}")
         if self.keep_newest < 2:
             found.append(f"checkpoint.keep_newest must be at least 2, got {self.keep_newest}")
@@ -151,7 +151,7 @@ class CheckpointStore:
 
     def set_aside(self, step: int, folder: pathlib.Path) -> None:
         """Moves a checkpoint that cannot be loaded to `folder`."""
-        (self.folder / str(step)).rename(folder / f"checkpoint-{step}")
+        durable.move(self.folder / str(step), folder / f"checkpoint-{step}")
 
     def _save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
         final = self.folder / str(checkpoint.step)
@@ -212,8 +212,10 @@ class CheckpointStore:
             removed = (self.folder / str(step)).rename(self.folder / f"{step}{REMOVED}")
             shutil.rmtree(removed)
         # A resume may start from any of the newest checkpoints.
-        counters = [_read_json(self.folder / str(step) / "counters.json") for step in newest]
-        oldest = min(count["replay_oldest_kept"] for count in counters)
+        try:
+            oldest = min(_oldest_row(self.folder / str(step)) for step in newest)
+        except CheckpointError:
+            return  # one is damaged: which chunks it needs will be known once it is mended or gone
         for _, last, path in replay.chunks(self.replay_folder):
             if last < oldest:
                 path.unlink()
@@ -283,6 +285,13 @@ def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
     if any(pathlib.PurePath(name).name != name for name in manifest["replay"]):
         raise DamagedError(f"{path} is damaged: a replay chunk lies in no other folder")
     return manifest
+
+
+def _oldest_row(folder: pathlib.Path) -> int:
+    """Returns the oldest replay row that a checkpoint needs."""
+    name = "counters.json"
+    _verify(folder, {name: _read_manifest(folder)["files"].get(name, "")})
+    return int(_read_json(folder / name)["replay_oldest_kept"])
 
 
 def _verify(folder: pathlib.Path, hashes: dict[str, str]) -> None:

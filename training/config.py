@@ -15,6 +15,7 @@ from training.oversight import OverseerConfig
 from training.replay import ReplayConfig
 
 Preset = Literal["quick", "gpu"]
+MAX_WHOLE = 1 << 53  # whole numbers up to here are floats too
 # Fields that a resumed run may change: they do not change what is computed.
 FREE = ("minutes", "iterations", "checkpoint", "tensorboard")
 FREE_FIELDS = (
@@ -121,8 +122,8 @@ class RunConfig:
             )
         if self.iterations < 0:
             found.append(f"iterations must be at least 0, got {self.iterations}")
-        if self.seed < 0:
-            found.append(f"seed must be at least 0, got {self.seed}")
+        if not 0 <= self.seed < 1 << 63:
+            found.append(f"seed must be at least 0 and below 2 ** 63, got {self.seed}")
         found += amplify.problems(self.amplify) + losses.problems(self.distil)
         if self.amplify == "human" and self.evaluation.every and self.evaluation.gap_positions:
             found.append(
@@ -138,6 +139,11 @@ class RunConfig:
                 f"distil {self.distil!r} learns from values or results of games, and "
                 "overseer.decisions have none: imitation or cloning do"
             )
+        found += [
+            f"{name} must be below 2 ** 31, got {value}"
+            for name, value in _leaves(to_dict(self)).items()
+            if type(value) is int and value >= 1 << 31 and name not in ("seed", "iterations")
+        ]
         for field in dataclasses.fields(self):
             part = getattr(self, field.name)
             if dataclasses.is_dataclass(part):
@@ -199,7 +205,7 @@ def _leaves(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _build(cls: Any, data: Any, where: str) -> Any:
     if not isinstance(data, dict):
-        raise ValueError(f"config: {where or 'the whole'} must be an object, got {data!r}")
+        raise ValueError(f"config: {where or 'the whole'} must be an object, got {repr(data)[:80]}")
     types = typing.get_type_hints(cls)
     values = {}
     for name, value in data.items():
@@ -208,10 +214,12 @@ def _build(cls: Any, data: Any, where: str) -> Any:
             raise ValueError(f"config: unknown field {path!r}: made by a newer version?")
         if dataclasses.is_dataclass(types[name]):
             value = _build(types[name], value, path)
-        elif types[name] is float and type(value) is int:
+        elif types[name] is float and type(value) is int and abs(value) < MAX_WHOLE:
             value = float(value)
         elif isinstance(types[name], type) and type(value) is not types[name]:
-            raise ValueError(f"config: {path} must be a {types[name].__name__}, got {value!r}")
+            raise ValueError(
+                f"config: {path} must be a {types[name].__name__}, got {repr(value)[:80]}"
+            )
         values[name] = value
     return cls(**values)
 

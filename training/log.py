@@ -12,6 +12,11 @@ from typing import Any
 
 from selfplay import durable, json_lines
 
+# What every reader of metrics asks of a line, by its kind.
+NUMBERS = {
+    "iteration": ("iteration", "step", "seconds", "games", "positions", "rows"),
+    "evaluation": ("step", "seconds"),
+}
 MAX_BYTES = 16 << 20  # of a part; then another begins
 
 
@@ -24,12 +29,8 @@ class Log:
 
     def parts(self) -> list[pathlib.Path]:
         """Returns the files that are there, oldest first."""
-        older = [
-            path
-            for path in self.path.parent.glob(f"{self.path.stem}-*.jsonl")
-            if path.stem.removeprefix(f"{self.path.stem}-").isdigit()
-        ]
-        return sorted(older) + [self.path] * self.path.exists()
+        durable.check_file(self.path)
+        return self._older() + [self.path] * self.path.exists()
 
     def size(self) -> int:
         """Returns the bytes of all parts."""
@@ -39,7 +40,10 @@ class Log:
         """Adds whole lines, readable at once."""
         with durable.writing(self.path):
             if self.path.exists() and self.path.stat().st_size >= self.max_bytes:
-                self.path.rename(self._part(len(self.parts())))
+                # Not their number: who needs room may have removed old parts.
+                older = self._older()
+                newest = int(older[-1].stem.rpartition("-")[2]) if older else 0
+                self.path.rename(self._part(newest + 1))
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(lines)
 
@@ -62,16 +66,20 @@ class Log:
                 value = json_lines.parse(line, place)
                 if not (isinstance(value, dict) and isinstance(value.get("kind"), str)):
                     raise ValueError(f"{place}: an object with its 'kind', got {line[:40]!r}")
+                for name in NUMBERS.get(value["kind"], ()):
+                    if not json_lines.is_number(value.get(name)):
+                        raise ValueError(f"{place}: {name!r} must be a number")
                 found.append(value)
         return found
 
     def cut(self, size: int, discarded: Callable[[], pathlib.Path]) -> bool:
         """Moves what lies behind the first `size` bytes to the folder that `discarded` makes.
 
-        Returns whether the log had that many: False if someone has shortened it.
+        Returns whether these were there and end with a line: False if the log was damaged. Then a
+        part of a line goes too, for the next line would be joined to it.
         """
-        parts = self.parts()
-        start = total = self.size()
+        wanted, size = size, self._whole(size)
+        parts, start = self.parts(), self.size()
         for path in reversed(parts):
             start -= path.stat().st_size
             if start >= size and path.stat().st_size:
@@ -83,7 +91,7 @@ class Log:
                 os.truncate(path, size - start)
         if not self.path.exists() and (left := self.parts()):
             left[-1].rename(self.path)  # it was full when what is now cut off was there
-        return total >= size
+        return size == wanted
 
     def size_up_to(self, iteration: int) -> int:
         """Returns the bytes of the lines up to `iteration`, for saves that noted no size."""
@@ -97,6 +105,23 @@ class Log:
                     return total  # cut off by a kill
                 total += len(raw)
         return total
+
+    def _older(self) -> list[pathlib.Path]:
+        """Returns the parts that are full, oldest first."""
+        return sorted(
+            path
+            for path in self.path.parent.glob(f"{self.path.stem}-*.jsonl")
+            if path.stem.removeprefix(f"{self.path.stem}-").isdecimal()
+        )
+
+    def _whole(self, size: int) -> int:
+        """Returns the bytes of the whole lines among the first `size` bytes."""
+        start = end = 0
+        for path in self.parts():
+            if start < size:
+                end = start + path.read_bytes()[: size - start].rfind(b"\n") + 1
+            start += path.stat().st_size
+        return end
 
     def _part(self, number: int) -> pathlib.Path:
         return self.path.with_name(f"{self.path.stem}-{number:06d}.jsonl")

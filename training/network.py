@@ -18,6 +18,8 @@ from mcts import Evaluation
 
 EPSILON = 1e-5  # batch norm's, in training and when folding alike
 
+MAX_BLOCKS = 1000  # each is built by Python, one after the other
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
@@ -46,8 +48,8 @@ class NetworkConfig:
             for name in sizes
             if getattr(self, name) < 1
         ]
-        if self.blocks < 0:
-            found.append(f"network.blocks must be at least 0, got {self.blocks}")
+        if not 0 <= self.blocks <= MAX_BLOCKS:
+            found.append(f"network.blocks must be from 0 to {MAX_BLOCKS}, got {self.blocks}")
         if self.dtype not in ("float32", "bfloat16"):
             found.append(f"network.dtype must be float32 or bfloat16, got {self.dtype!r}")
         if not 0 <= self.momentum < 1:

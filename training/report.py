@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from selfplay import json_lines
 from training.run_folder import RunFolder
 
 Lines = list[dict[str, Any]]
@@ -251,7 +252,8 @@ def _mistakes_section(out: pathlib.Path, runs: dict[str, Lines]) -> str:
 def distilled_series(folder: RunFolder) -> list[Series]:
     """Returns what `selfplay distilled` has measured; the x axis is the training step."""
     file = folder.report / "distilled.json"
-    rows = json.loads(file.read_text())["checkpoints"] if file.exists() else []
+    stored = json_lines.parse(file.read_text(), str(file)) if file.is_file() else {}
+    rows = stored.get("checkpoints", [])
     found = []
     for name in sorted({name for row in rows for name in row} - {"step", "decided"}):
         of = [row[name] | {"step": row["step"]} for row in rows if name in row]

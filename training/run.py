@@ -204,6 +204,7 @@ class Run:
         variables = self.folded(_averages(state, self.progress.step))
         result = evaluate_run(self.config, self.game, self.network, variables, self.config.seed)
         if self.config.evaluation.ladder_games:
+            self.store.wait()  # or its retention could remove a checkpoint that is to play
             known = self.folder, self.config, self.game, self.network
             result["ladder"] = ladder.rate(*known, variables, self.progress.step)
         if self.gauge is not None:

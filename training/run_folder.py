@@ -67,6 +67,8 @@ class RunFolder:
         """Raises ValueError if other things lie where a new run would be made."""
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"{self.path} is a file; --run-dir needs a folder")
+        if copies := self._copies():
+            raise ValueError(f"{self.config_file} is missing{copies}, or name another --run-dir")
         if self.path.exists() and {path.name for path in self.path.iterdir()} - BEGUN:
             raise ValueError(f"{self.path} is not empty and holds no run; name another --run-dir")
 
@@ -103,7 +105,9 @@ class RunFolder:
         if not self.path.exists():
             raise ValueError(f"no such run folder: {self.path}")
         if not self.exists():
-            raise ValueError(f"{self.path} is not a run folder: it has no config.json")
+            raise ValueError(
+                f"{self.path} is not a run folder: it has no config.json{self._copies()}"
+            )
         try:
             config = config_module.from_dict(self._read()["config"])
             config.check()
@@ -119,6 +123,7 @@ class RunFolder:
     def _read(self) -> dict[str, Any]:
         """Returns what config.json holds; raises ValueError if it is not what a run wrote."""
         file = self.config_file
+        durable.check_file(file)
         if file.stat().st_size > MAX_CONFIG:
             raise ValueError(f"{file} is damaged: it has {file.stat().st_size:,} bytes")
         try:
@@ -148,7 +153,8 @@ class RunFolder:
 
     def _copies(self) -> str:
         found = sorted(
-            self.path.glob("checkpoints/*/config.json"), key=lambda path: path.stat().st_mtime
+            filter(pathlib.Path.is_file, self.path.glob("checkpoints/*/config.json")),
+            key=lambda path: path.stat().st_mtime,
         )
         return f"; copy {found[-1]} over it" if found else ""
 
@@ -196,12 +202,12 @@ class RunFolder:
         discarded = functools.cache(self.discarded)
         for _, last, path in replay.chunks(self.path / "replay"):
             if last >= oldest_row and path.name not in chunks:
-                path.rename(discarded() / path.name)
+                durable.move(path, discarded() / path.name)
         notices = []
         for name, log in self.logs.items():
             size = log.size_up_to(iteration) if sizes is None else sizes.get(name, 0)
             if not log.cut(size, discarded):
-                notices.append(f"{log.path} is shorter than when it was saved: lines are missing")
+                notices.append(f"{log.path} is not as it was saved: lines are missing")
         return notices
 
     def discarded(self, why: str = "") -> pathlib.Path:
@@ -245,7 +251,7 @@ class RunFolder:
         if self._holder is None:
             return
         with durable.writing(path):
-            holder = path.read_text()[:200].strip()
+            holder = path.read_text(errors="replace")[:200].strip()
         if holder != self._holder:
             raise CheckpointError(
                 f"{self.path} has been taken over by {holder or 'another process'}: this one stops"

@@ -7,7 +7,7 @@ import numpy as np
 
 from games.game import Game
 from selfplay import json_lines, positions
-from selfplay.decisions import in_range, moves_of
+from selfplay.decisions import moves_of
 from selfplay.players import Player
 from training import gap
 
@@ -55,8 +55,7 @@ def from_file(path: str, spec: str, game: Game[Any]) -> tuple[list[tuple[int, ..
     for first in range(0, len(rows), CHUNK):
         chunk = rows[first : first + CHUNK]
         missing = CHUNK - len(chunk)  # one number of games: fewer compilations
-        cut = [in_range(moves[: game.max_plies + 1]) for _, moves in chunk]
-        replayed = positions.replay(game, cut + [[]] * missing)
+        replayed = positions.replay(game, [moves for _, moves in chunk] + [()] * missing)
         over = np.asarray(replayed.states.terminated)
         for i, (place, moves) in enumerate(chunk):
             if replayed.legal_plies[i] < len(moves):

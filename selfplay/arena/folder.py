@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from selfplay import durable
+from selfplay import durable, json_lines
 from selfplay.arena.result import PlayedGame, result_of
 from selfplay.openings import Openings
 from selfplay.players import Player
@@ -61,7 +61,10 @@ class MatchFolder:
         append_records(self.games_file, match_records(result, self.settings["game"], **extra))
 
     def _check(self) -> None:
-        stored = json.loads(self.settings_file.read_text())
+        name = str(self.settings_file)
+        stored = json_lines.parse(self.settings_file.read_text(errors="replace"), name)
+        if not isinstance(stored, dict):
+            raise ValueError(f"{name} is damaged: it holds no JSON object; name another folder")
         different = [
             f"{name}: {stored.get(name)!r} there, {wanted!r} asked for"
             for name, wanted in self.settings.items()
@@ -82,9 +85,14 @@ class MatchFolder:
             self.games_file, count if count == games else count // block * block
         )
         try:
-            return [_played(json.loads(line)) for line in lines]
+            return [
+                _played(json_lines.parse(line.decode(), f"line {number}"))
+                for number, line in enumerate(lines, start=1)
+            ]
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{self.games_file} is damaged: {error}") from None
+            raise ValueError(
+                f"{self.games_file} is damaged: {error}; name another folder"
+            ) from None
 
 
 def match_settings(

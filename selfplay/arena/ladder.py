@@ -5,7 +5,6 @@ counts for two players if their names and weights are the present ones, and once
 was played: players that always answer alike repeat their games.
 """
 
-import json
 import os
 import pathlib
 import zlib
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from games.game import Game
-from selfplay import openings
+from selfplay import json_lines, openings
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
 from selfplay.players import Player
@@ -113,7 +112,13 @@ class Ladder:
         whole = text[: text.rfind(b"\n") + 1]
         self._read_to += len(whole)
         for line in whole.splitlines():
-            self._count(json.loads(line))
+            try:
+                self._count(json_lines.parse(line.decode(), "a line"))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                shown = line[:60].decode(errors="replace")
+                raise ValueError(
+                    f"{self.store} is damaged: {error}; remove the line that begins with {shown!r}"
+                ) from None
 
     def _count(self, record: dict[str, Any]) -> None:
         if record["game"] != self.spec or not set(record["players"]) <= set(self.names):

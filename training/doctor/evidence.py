@@ -5,7 +5,6 @@ Works on a run in progress: files that its retention erases meanwhile are left o
 
 import dataclasses
 import functools
-import json
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +14,7 @@ import numpy as np
 import games
 from games.game import Game, State
 from mcts import Evaluation, mask_illegal
-from selfplay import positions
+from selfplay import json_lines, positions
 from selfplay.record import Sample
 from training import replay
 from training.checkpoint import CheckpointError, CheckpointStore, unflatten
@@ -212,9 +211,9 @@ def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:
     """Returns the moves, openings too, of the sampled games by their number."""
     found = {}
     file = folder.games / "self_play.jsonl"
-    for text in file.read_text().splitlines() if file.exists() else ():
+    for text in file.read_text(errors="replace").splitlines() if file.is_file() else ():
         try:
-            record = json.loads(text)
+            record = json_lines.parse(text, str(file))
             found[int(record["game_id"])] = list(record["moves"])
         except (ValueError, KeyError, TypeError):
             continue  # being written
