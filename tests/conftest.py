@@ -1,11 +1,17 @@
 """Settings for all tests: warnings are errors (pyproject.toml), and shapes must match by rank."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
-# Set before jax is imported, for the commands that tests start too: nothing is left in the home of
-# who runs the tests, unless a cache is asked for.
+# Set before jax is imported, for all workers and for the commands that tests start too: a program
+# is compiled once, and nothing is left in the home of who runs the tests.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    CACHE = tempfile.mkdtemp(prefix="selfplay-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 import jax
 import pytest

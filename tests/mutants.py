@@ -400,6 +400,14 @@ MUTANTS = {
     "NaN after an illegal action": Mutant(
         "illegal actions", TicTacToe, {"init": float_init, "step": nan_step}
     ),
+    "a past recalled without the moves since the root": Mutant(
+        "past",
+        TicTacToe,
+        {
+            "forget": lambda self, state: state._replace(board=state.board[:0]),
+            "recall": lambda self, state, root, line: state._replace(board=root.board),
+        },
+    ),
     # Text.
     "two actions of one name": Mutant("notation", TicTacToe, {"action_to_string": ambiguous}),
     "a swap, legal at one ply only, with a cell's name": Mutant(

@@ -33,12 +33,15 @@ from training.run_folder import RunFolder
 GO_ON = ["train", "--run-dir", "{run}", "--iterations", "4"]
 REPORT = ["report", "{run}", "--text"]
 PLUG_IN = """
+import dataclasses
 from games.tic_tac_toe import TicTacToe
 
+@dataclasses.dataclass(frozen=True)
 class Raises(TicTacToe):
     def observe(self, state):
         raise KeyError("no such tile")
 
+@dataclasses.dataclass(frozen=True)
 class GivesNan(TicTacToe):
     def returns(self, state):
         return super().returns(state) * float("nan")
@@ -259,8 +262,8 @@ FAULTS = {
     "a plug-in game raises": Row(
         lambda r: None,
         ["train", "--game", "faulty:Raises", "--run-dir", "new", "--iterations", "2"],
-        1,
-        "KeyError: 'no such tile'",
+        2,
+        r"KeyError: 'no such tile' \(at .*faulty.py:8\)",
     ),
     "a plug-in game gives NaN": Row(
         lambda r: None,
