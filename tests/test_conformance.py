@@ -45,7 +45,7 @@ def told(report):
 
 @pytest.mark.parametrize("name", games.BUILT_IN)
 def test_every_registered_game_conforms(name):
-    report = check(games.load(name), games=256 if name in FAST else 32)
+    report = check(games.load(name), games=256 if name in FAST else 16)
     assert not report.violations, told(report)
     assert report.tried == set(LAWS)
 

@@ -28,7 +28,7 @@ from training.config import RunConfig
 from training.report import text_report
 from training.run_folder import RunFolder
 
-FLIPS = 3  # of each file
+FLIPS = 2  # of each file
 QUICK = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

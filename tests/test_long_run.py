@@ -58,14 +58,12 @@ def test_a_log_goes_on_in_parts_and_reads_as_one(tmp_path):
     assert log.size_up_to(20) == sum(len(f'{{"kind": "x", "iteration": {i}}}\n') for i in range(21))
 
 
-def test_a_few_kills_change_nothing(tmp_path):
+def test_a_few_kills_change_nothing():
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    environment["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path / "cache")
-    environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    command = [sys.executable, "-m", "tests.soak", "--kills", "4", "--iterations", "8"]
+    command = [sys.executable, "-m", "tests.soak", "--kills", "2", "--iterations", "6"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert "done: 4 kills" in done.stdout
+    assert "done: 2 kills" in done.stdout
 
 
 @pytest.mark.slow
