@@ -150,6 +150,7 @@ def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib
             "elo": float(ratings.elo[i]),
             "interval": intervals[i].tolist(),
             "games": ladder.games_of(i),
+            "faults": dict(ladder.faults[i].most_common()),
         }
         for i, name in enumerate(ladder.names)
     ]
@@ -193,6 +194,11 @@ def _lines(rows: list[dict[str, Any]], ratings: Ratings, anchor: str, games: int
         f"{games} distinct games; Elo above {anchor}; the first move is worth "
         f"{ratings.advantage:+.0f} Elo (standard error {ratings.advantage_error:.0f}); equals draw "
         f"{ratings.draws:.0%}",
+        *(
+            f"{row['player']} lost {times} games by a fault: {reason}"
+            for row in rows
+            for reason, times in row["faults"].items()
+        ),
     ]
 
 

@@ -173,10 +173,16 @@ def player_amplifier(name: str, player: Player, game: Game[Any], evaluate: Evalu
     """
 
     def act(variables: Variables, states: State, key: jax.Array, history: Any) -> SearchResult:
+        known = len(player.faults)
         found = jax.device_get(player(states, key, history))
         own = jax.device_get(policy_player("network", game, evaluate, variables)(states, key))
-        if (found.action == FORFEIT).any():
-            raise ValueError(f"overseer {player.name!r} failed: {'; '.join(player.faults)}")
+        failed = int((found.action == FORFEIT).sum())
+        if failed:
+            fault = next(iter(player.faults[known:]), "it did not say why")
+            raise ValueError(
+                f"overseer {player.name!r} failed in {failed} of {len(found.action)} games, in the "
+                f"first because it {fault}"
+            )
         searched = found.visit_counts.sum(axis=1) > 0
         found = found._replace(
             value=np.where(searched, found.value, own.value),

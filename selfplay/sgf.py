@@ -61,11 +61,18 @@ def read_games(text: str) -> Iterator[tuple[str, Fields | str]]:
         position = game.end
 
 
-def read_plays(text: str) -> tuple[int, float | None, list[tuple[int, int]]]:
-    """Returns size, komi (None if not given) and the plays, seat and action, of the first game.
+class Plays(NamedTuple):
+    """A game as plays, seat and action each: a colour may play twice in a row, and what that means
+    is up to the caller."""
 
-    Black's and white's stones that are set up at the start count as plays, and a colour may play
-    twice in a row: what that means is up to the caller.
+    size: int
+    komi: float | None  # None if not given
+    setup: list[tuple[int, int]]  # stones that are there before the first move
+    moves: list[tuple[int, int]]
+
+
+def read_plays(text: str) -> Plays:
+    """Returns the first game of a file.
 
     Raises:
       ValueError: no such game, or later set-up.
@@ -78,16 +85,18 @@ def read_plays(text: str) -> tuple[int, float | None, list[tuple[int, int]]]:
         raise ValueError(problem)
     size = _size(_value(nodes[0], "SZ", "19"))
     komi = _komi(_value(nodes[0], "KM")) if "KM" in nodes[0] else None
-    plays = []
+    plays = Plays(size, komi, [], [])
     for number, node in enumerate(nodes):
         for seat, colour in enumerate(COLOURS):
             setup = node.get(f"A{colour}", ())
             if "AE" in node or (setup and number):
                 raise ValueError("it sets up stones within the game")
-            plays += [(seat, _action(value, size, "setup")) for value in setup]
+            plays.setup.extend((seat, _action(value, size, "setup")) for value in setup)
         for seat, colour in enumerate(COLOURS):
-            plays += [(seat, _action(value, size, "move")) for value in node.get(colour, ())]
-    return size, komi, plays
+            plays.moves.extend(
+                (seat, _action(value, size, "move")) for value in node.get(colour, ())
+            )
+    return plays
 
 
 def write_game(fields: Fields, lead: float | None) -> str:

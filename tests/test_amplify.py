@@ -11,7 +11,7 @@ import games
 from mcts import Evaluation, SearchConfig, SearchResult, search
 from selfplay import amplify, devices, self_play
 from selfplay.amplify import Amplifier
-from selfplay.players import Player, random_player
+from selfplay.players import FORFEIT, Player, random_player
 from selfplay.record import Recorder
 from selfplay.self_play import SelfPlayConfig
 from training import guard
@@ -103,6 +103,21 @@ def test_the_gap_to_a_player_is_measured_against_the_network_itself():
     np.testing.assert_allclose(found.action_weights, 1 / 9, rtol=1e-6)
     np.testing.assert_allclose(found.prior, jax.nn.softmax(own.prior_logits), rtol=1e-5)
     np.testing.assert_allclose(found.raw_value, own.value, rtol=1e-6)
+
+
+def test_an_overseer_that_fails_is_told_once_with_how_often_and_why_this_time():
+    faults = ["crashed long ago"]
+
+    def failing(variables, states, key, history):
+        del variables, history
+        found = random_player(GAME)(states, key)
+        faults.extend(["hung", "hung", "crashed"])
+        return found._replace(action=np.full(3, FORFEIT, np.int32))
+
+    overseer = Player("bad", GAME, failing, on_device=False, faults=faults)
+    states = jax.vmap(GAME.init)(jax.random.split(jax.random.key(0), 3))
+    with pytest.raises(ValueError, match="failed in 3 of 3 games, in the first because it hung"):
+        load("player:bad", lambda spec: overseer)(VARIABLES, states, jax.random.key(1), None)
 
 
 def test_policy_plays_the_networks_own_probabilities():

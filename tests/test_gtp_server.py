@@ -123,7 +123,6 @@ def test_games_have_the_legal_moves_and_the_score_of_plain_python(talk):
         black, white = plain.area()
         lead = black - white - 0.5
         assert talk.ok("final_score") == f"{'B' if lead > 0 else 'W'}+{abs(lead):g}", plain.board
-        assert "over" in talk.fails("genmove b")
         stones = " ".join(talk.ok("final_status_list alive").split("\n")).split()
         assert len(stones) == 25 - plain.board.count(".")
 
@@ -135,13 +134,44 @@ def test_a_colour_out_of_turn_makes_the_other_one_pass_and_undo_takes_both_back(
     assert talk.server.game.moves == [20, 25, 12]
     talk.ok("undo")
     assert talk.server.game.moves == [20]
-    talk.ok("play white pass")
-    assert "end the game" in talk.fails("play white c3")
     assert talk.fails("play b a1") == "illegal move"  # it is taken
+    talk.ok("play white pass")
+    talk.ok("play white c3")  # black's pass would end the game: white's is taken back
+    assert talk.server.game.moves == [20, 12]
+    talk.ok("undo")
     assert talk.server.game.moves == [20, 25]
     other = Talk(games.load("tic_tac_toe"))
-    assert "other colour's turn" in other.fails("play w a1")
+    assert other.fails("play w a1") == "illegal move"
+    assert "other colour's turn" in other.fails("genmove w")
     assert "komi" not in other.ok("list_commands")
+
+
+def test_play_may_go_on_after_two_passes_and_a_move_can_always_be_asked_for():
+    talk = Talk()
+    for line in ("play b a1", "play w pass", "play b pass"):
+        talk.ok(line)
+    score = talk.ok("final_score")
+    for line in ("genmove w", "genmove w", "reg_genmove b", "genmove b", "play w pass"):
+        talk.ok(line)  # the stub always passes
+    assert talk.ok("final_score") == score
+    talk.ok("play b c3")
+    assert talk.server.game.moves == [20, 25, 12]
+    assert talk.fails("play w a1") == "illegal move"
+    for _ in range(7):
+        talk.ok("undo")
+    assert talk.server.game.moves == [20]
+
+
+def test_after_the_last_ply_a_move_asked_for_is_a_pass_and_none_can_be_played():
+    talk = Talk()
+    begun = talk.server.game.line
+    late = begun.states[0]._replace(ply=np.int16(GO.max_plies - 2))
+    talk.server.game.line = begun._replace(states=(late,))
+    talk.ok("play b a1")
+    talk.ok("play w b1")
+    assert [talk.ok(line) for line in ("genmove w", "genmove b", "reg_genmove w")] == ["pass"] * 3
+    assert talk.fails("play w d1") == talk.fails("play b d1") == "illegal move"
+    assert talk.server.game.moves == [20, 21]
 
 
 @pytest.mark.skipif(GNUGO is None, reason="gnugo is not installed (Debian package gnugo)")
@@ -174,7 +204,9 @@ def test_handicap_leaves_white_to_play():
     talk.ok("clear_board")
     assert talk.ok("place_free_handicap 9").split()[:3] == points
     talk.ok("clear_board")
-    assert talk.fails("set_free_handicap a1 a1") == "bad vertex list"
+    for points in ("a1 a1", "a1 pass", "a1 PASS", "a1 z9"):
+        assert talk.fails(f"set_free_handicap {points}") == "bad vertex list"
+    assert talk.server.game.moves == []
     assert talk.ok("set_free_handicap a1 b2 c3") == ""
     assert talk.server.game.seat == 1
 
@@ -185,11 +217,21 @@ def test_a_file_is_loaded_up_to_a_move(talk, tmp_path):
     talk.ok(f"loadsgf {path}")
     assert talk.ok("showboard").split("\n")[0].split() == ["5", "X", ".", ".", ".", "."]
     assert talk.server.game.moves == [0, 25, 6, 12, 18, 24]
-    talk.ok(f"loadsgf {path} 3")
+    talk.ok(f"loadsgf {path} 2")  # set-up is no move
+    assert talk.server.game.moves == [0, 25, 6, 12]
+    talk.ok(f"loadsgf {path} 1")
     assert talk.server.game.moves == [0, 25, 6]
-    path.write_text("(;SZ[9];B[aa])")
-    for name in (path, tmp_path, "/dev/zero", "nothing", ""):
+    path.write_text("(;SZ[7];B[gg])")
+    talk.ok(f"loadsgf {path}")
+    assert talk.server.game.moves == [48]
+    path.write_text("(;SZ[4];B[aa])")
+    illegal = tmp_path / "illegal.sgf"
+    illegal.write_text("(;SZ[7]KM[1.5];B[aa];W[aa])")
+    for name in (path, illegal, tmp_path, "/dev/zero", "nothing", ""):
         talk.fails(f"loadsgf {name}")
+    assert talk.server.game.moves == [48], "what cannot be loaded changes nothing"
+    assert talk.server.game.game.komi == 3.5, "as the last file that was loaded said"
+    talk.ok("boardsize 5")
 
 
 def test_it_resigns_below_the_threshold_only():

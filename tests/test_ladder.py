@@ -9,7 +9,7 @@ from scripts import console
 from scripts import ladder as command
 from selfplay.arena import ladder
 from selfplay.arena.result import PlayedGame, result_of
-from selfplay.players import Player, random_player
+from selfplay.players import FORFEIT, Player, random_player
 from selfplay.rating import bradley_terry
 from tests import double_move
 from tests.test_bradley_terry import outcome
@@ -119,6 +119,24 @@ def test_players_that_repeat_their_games_are_not_asked_again(tmp_path):
     assert found.next_pairing() == (0, 1)
     assert found.play(0, 1) == 0
     assert found.next_pairing() is None
+
+
+def test_lost_games_that_a_fault_decided_are_told_with_the_rating(tmp_path, capsys):
+    def act(variables, states, key, history):
+        faults.extend(["it hung"] * len(history))
+        found = random_player(PILE)(states, key)
+        return found._replace(action=np.full(len(history), FORFEIT, np.int32))
+
+    faults = []
+    bad = Player("bad", PILE, act, on_device=False, faults=faults)
+    found = ladder.Ladder(tmp_path / "games.jsonl", "pile", PILE, [random_player(PILE), bad])
+    found.play(0, 1, 8)
+    records = map(json.loads, (tmp_path / "games.jsonl").read_text().splitlines())
+    times = len({(*r["players"], *r["moves"]) for r in records if r.get("fault")})
+    assert found.faults == [{}, {"it hung": times}]
+    assert times > 0
+    command._report(command.Args(("random", "bad")), found, [], tmp_path)
+    assert f"bad lost {times} games by a fault: it hung" in capsys.readouterr().out
 
 
 def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, capsys):

@@ -5,6 +5,7 @@ counts for two players if their names and weights are the present ones, and once
 was played: players that always answer alike repeat their games.
 """
 
+import collections
 import os
 import pathlib
 import zlib
@@ -52,6 +53,7 @@ class Ladder:
         self.seed, self.opening_plies = seed, opening_plies
         self.anchor = names.index("random") if "random" in names else 0
         self.weights = [weights_sha256(player)[:16] for player in players]
+        self.faults = [collections.Counter[str]() for _ in names]  # why games were forfeited
         self._seen: set[tuple[int, int, tuple[int, ...]]] = set()
         self._counts: dict[tuple[int, int], np.ndarray] = {}
         self._read_to = 0  # bytes of the store
@@ -130,7 +132,10 @@ class Ladder:
         if game not in self._seen:
             self._seen.add(game)
             counts = self._counts.setdefault((seats[0], seats[1]), np.zeros(3))
-            counts[1 - int(np.sign(record["returns"][0]))] += 1
+            result = int(np.sign(record["returns"][0]))
+            counts[1 - result] += 1
+            if record.get("fault"):
+                self.faults[seats[result == 1]][str(record["fault"])] += 1
 
     def _round_seed(self, first: int, second: int) -> int:
         """Returns a seed that differs by pairing, and by how far it has come."""

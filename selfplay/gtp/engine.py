@@ -117,8 +117,8 @@ class Engine:
         found = _ANSWER.fullmatch(answer.strip())
         if not found or found[2] != str(self._number):
             raise EngineFault(
-                f"answered nonsense to {command!r}: {answer.strip()[:80]!r}, not "
-                f"'={self._number} ...' (an answer repeats the command's number)"
+                f"answered nonsense to {command!r}: {answer.strip()[:80]!r} (an answer begins with "
+                "= and the command's number)"
             )
         if found[1] == "?":
             raise EngineFault(f"refused {command!r}: {found[3][:80]}")

@@ -1,8 +1,9 @@
 """The game that a GTP server keeps: moves by colour and name, taken back, set up, scored."""
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,12 +16,20 @@ class Refused(Exception):
     """A command that cannot be obeyed; the message is the answer."""
 
 
+class Line(NamedTuple):
+    """The moves that led to a position, and all positions on the way, the opening first."""
+
+    states: tuple[State, ...]
+    moves: tuple[int, ...]
+
+
 class GtpGame:
     """A game under way.
 
-    In Go, a colour that moves out of turn lets the other one pass first: the front end's handicap
-    stones and double moves become games by our rules. Where that pass would be the second in a row,
-    which ends the game, the move is refused; so it is in other games.
+    The protocol lets a colour move at any time, in Go. So a colour that moves out of turn, or after
+    two passes, takes back the passes before its move, which did not change the board, and then, if
+    it still has to, lets the other one pass: the front end's handicap stones and double moves
+    become games by our rules. In other games such a move is refused.
     """
 
     def __init__(self, game: Game[Any]) -> None:
@@ -29,13 +38,16 @@ class GtpGame:
 
     def clear(self) -> None:
         """Goes back to the opening position."""
-        self.states: list[State] = [positions.opening_position(self.game)]
-        self.moves: list[int] = []
-        self._marks: list[int] = []  # how many moves there were before each play
+        self.line = Line((positions.opening_position(self.game),), ())
+        self._past: list[Line] = []  # before each play
 
     @property
     def state(self) -> State:
-        return self.states[-1]
+        return self.line.states[-1]
+
+    @property
+    def moves(self) -> list[int]:
+        return list(self.line.moves)
 
     @property
     def over(self) -> bool:
@@ -47,38 +59,61 @@ class GtpGame:
 
     def play(self, seat: int, move: str | int) -> None:
         """Plays a move, by its name or number."""
-        before = len(self.moves)
+        before = self.line
         try:
             self.give_turn(seat)
             if isinstance(move, str):
                 move = self.game.string_to_action(self.state, move)
+            if not self.state.legal_action_mask[move]:
+                raise Refused("illegal move")
             self._push(move)
-        except ValueError:
-            self._cut(before)
+        except (ValueError, Refused):
+            self.line = before
             raise Refused("illegal move") from None
-        self._marks.append(before)
+        self._past.append(before)
 
     def give_turn(self, seat: int) -> None:
-        """Lets the other colour pass if it is to play. Raises Refused where that cannot be."""
-        if self.over:
-            raise Refused("the game is over")
-        if self.seat == seat:
+        """Lets a colour move in place of the other one, or after the end, if that can be."""
+        if self.seat == seat and not self.over:
             return
-        if not isinstance(self.game, Go):
+        before = self.line
+        if isinstance(self.game, Go):
+            nothing = self.game.size**2
+            while self.line.moves[-1:] == (nothing,):
+                self.line = Line(self.line.states[:-1], self.line.moves[:-1])
+            if self.seat != seat and not self.over:
+                self._push(nothing)
+        if self.over:
+            self.line = before
+            raise Refused("the game is over")
+        if self.seat != seat:
             raise Refused("it is the other colour's turn")
-        if self.moves[-1:] == [self.game.size**2]:
-            raise Refused("it is the other colour's turn, and its pass would end the game")
-        self._push(self.game.size**2)
+
+    @contextlib.contextmanager
+    def turn_of(self, seat: int) -> Iterator[None]:
+        """Gives a colour the turn for a while. Raises Refused as `give_turn` does."""
+        before = self.line
+        self.give_turn(seat)
+        try:
+            yield
+        finally:
+            self.line = before
+
+    @contextlib.contextmanager
+    def kept_if_refused(self) -> Iterator[None]:
+        """Undoes what was begun if it is refused."""
+        before = self.game, self.line, self._past
+        try:
+            yield
+        except Refused:
+            self.game, self.line, self._past = before
+            raise
 
     def undo(self) -> None:
-        """Takes back the last play, with the pass that it needed."""
-        if not self._marks:
+        """Takes back the last play, with the passes that it needed or took back."""
+        if not self._past:
             raise Refused("cannot undo")
-        self._cut(self._marks.pop())
-
-    def undo_turn(self, before: int) -> None:
-        """Goes back to `before` moves, if no play was made since."""
-        self._cut(before)
+        self.line = self._past.pop()
 
     def set_komi(self, komi: float) -> None:
         """Changes what the score counts; the position stays."""
@@ -90,17 +125,19 @@ class GtpGame:
 
     def place_handicap(self, points: Sequence[str]) -> None:
         """Sets black stones on an empty board, white passing between them."""
-        if self.moves:
+        if self.line.moves:
             raise Refused("board not empty")
-        if len({point.lower() for point in points}) < len(points) or "pass" in points:
+        distinct = {point.lower() for point in points}
+        if len(distinct) < len(points) or "pass" in distinct:
             raise Refused("bad vertex list")
         try:
-            for point in points:
-                self.play(0, point)
+            with self.kept_if_refused():
+                self.clear()
+                for point in points:
+                    self.play(0, point)
         except Refused:
-            self.clear()
             raise Refused("bad vertex list") from None
-        self._marks.clear()
+        self._past = []
 
     def final_score(self) -> str:
         """Returns who wins the board as it stands, in Go; in other games the result at the end."""
@@ -123,11 +160,8 @@ class GtpGame:
         ]
 
     def _push(self, action: int) -> None:
-        self.states.append(positions.step(self.game, self.state, np.int32(action)))
-        self.moves.append(action)
-
-    def _cut(self, moves: int) -> None:
-        del self.moves[moves:], self.states[moves + 1 :]
+        after = positions.step(self.game, self.state, np.int32(action))
+        self.line = Line((*self.line.states, after), (*self.line.moves, action))
 
 
 def handicap_points(size: int) -> list[list[str]]:

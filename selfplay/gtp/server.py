@@ -14,7 +14,7 @@ from games.go import Go
 from selfplay import positions
 from selfplay.analysis import ranked
 from selfplay.gtp import clock, protocol, set_up
-from selfplay.gtp.game import GtpGame, Refused
+from selfplay.gtp.game import GtpGame, Line, Refused
 from selfplay.gtp.thinking import Thinker, best_lines
 from selfplay.players import Player
 
@@ -119,7 +119,7 @@ class GtpServer:
             "fixed_handicap": lambda words: set_up.fixed_handicap(self.game, words),
             "place_free_handicap": lambda words: set_up.free_handicap(self.game, words),
             "set_free_handicap": lambda words: set_up.set_handicap(self.game, words),
-            "loadsgf": lambda words: set_up.load_sgf(self.game, words),
+            "loadsgf": self._load_sgf,
             "final_status_list": lambda words: set_up.status_list(self.game, words),
         }
         return everywhere | (go if isinstance(self.game.game, Go) else {})
@@ -132,18 +132,34 @@ class GtpServer:
         return ""
 
     def _boardsize(self, words: list[str]) -> str:
-        size = set_up.whole(words, 0)
-        if size != max(self.game.game.observation_shape[:2]):
-            if not isinstance(self.game.game, Go):
-                raise Refused("unacceptable size")
-            try:
-                resized = dataclasses.replace(self.game.game, size=size)
-                self.thinker = self._thinker(resized)
-            except ValueError:
-                raise Refused("unacceptable size") from None
-            self.game = GtpGame(resized)
+        game, thinker = self._of_size(set_up.whole(words, 0))
+        game.clear()
+        self._take(game, thinker)
+        return ""
+
+    def _of_size(self, size: int) -> tuple[GtpGame, Thinker]:
+        """Returns the game under way, or a new one on another board, and who thinks about it."""
+        if size == max(self.game.game.observation_shape[:2]):
+            return self.game, self.thinker
+        if not isinstance(self.game.game, Go):
+            raise Refused("unacceptable size")
+        try:
+            resized = dataclasses.replace(self.game.game, size=size)
+            return GtpGame(resized), self._thinker(resized)
+        except ValueError:
+            raise Refused("unacceptable size") from None
+
+    def _take(self, game: GtpGame, thinker: Thinker) -> None:
+        is_new = thinker is not self.thinker
+        self.game, self.thinker = game, thinker
+        if is_new:
             self._warm_up()
-        self.game.clear()
+
+    def _load_sgf(self, words: list[str]) -> str:
+        plays = set_up.read_sgf(words)
+        game, thinker = self._of_size(plays.size)
+        set_up.set_plays(game, plays)
+        self._take(game, thinker)
         return ""
 
     def _clear_board(self, words: list[str]) -> str:
@@ -167,14 +183,14 @@ class GtpServer:
     def _genmove(self, words: list[str]) -> str:
         began = time.monotonic()
         seat = _seat(words)
-        before = len(self.game.moves)
-        self.game.give_turn(seat)
-        to_come = (math.prod(self.game.game.observation_shape[:2]) - before) // 2
+        to_come = (math.prod(self.game.game.observation_shape[:2]) - len(self.game.moves)) // 2
         seconds = clock.budget(self.clocks[seat], to_come)
         rung = self.thinker.rungs[-1] if seconds == math.inf else self.thinker.rung_within(seconds)
-        result = self.thinker.think(self.game.state, self.game.moves, rung)
-        name = self._name(int(result.action))
-        self.game.undo_turn(before)
+        if not self._may_move(seat):
+            return "pass"
+        with self.game.turn_of(seat):
+            result = self.thinker.think(self.game.state, self.game.moves, rung)
+            name = self._name(int(result.action))
         if _winrate(float(result.value)) < self._resign_below:
             name = "resign"
         else:
@@ -183,13 +199,22 @@ class GtpServer:
         return name
 
     def _reg_genmove(self, words: list[str]) -> str:
-        before = len(self.game.moves)
-        self.game.give_turn(_seat(words))
-        try:
+        seat = _seat(words)
+        if not self._may_move(seat):
+            return "pass"
+        with self.game.turn_of(seat):
             state, rung = self.game.state, self.thinker.rungs[-1]
             return self._name(int(self.thinker.think(state, self.game.moves, rung).action))
-        finally:
-            self.game.undo_turn(before)
+
+    def _may_move(self, seat: int) -> bool:
+        """Returns False where Go ended at its last ply: the protocol wants a move even then."""
+        if not isinstance(self.game.game, Go):
+            return True  # or it is refused
+        try:
+            with self.game.turn_of(seat):
+                return True
+        except Refused:
+            return False
 
     def _name(self, action: int) -> str:
         return self.game.game.action_to_string(self.game.state, action)
@@ -231,16 +256,16 @@ class GtpServer:
         """Compiles all that a clock may ask for, before it runs."""
         limited = any(side.left < math.inf for side in self.clocks)
         rungs = self.thinker.rungs
-        self.thinker.warm_up(self.game.states[0], rungs if limited else (rungs[0], rungs[-1]))
+        self.thinker.warm_up(self.game.line.states[0], rungs if limited else (rungs[0], rungs[-1]))
 
     def _analyze(self, words: list[str], as_number: Callable[[float], str]) -> Iterator[str]:
         wanted = set_up.read_analysis(words, self.game.seat, DEFAULT_INTERVAL)
-        before = len(self.game.moves)
+        before = self.game.line
         self.game.give_turn(wanted.seat)
         return self._stream(wanted, as_number, before)
 
     def _stream(
-        self, wanted: set_up.Wanted, as_number: Callable[[float], str], before: int
+        self, wanted: set_up.Wanted, as_number: Callable[[float], str], before: Line
     ) -> Iterator[str]:
         """Yields a line for each number of simulations, then waits for the next command."""
         searches = [rung for rung in self.thinker.rungs if rung] or [0]
@@ -252,16 +277,14 @@ class GtpServer:
             while not self._wait(wanted.interval):
                 pass
         finally:
-            self.game.undo_turn(before)
+            self.game.line = before
 
     def _genmove_analyze(
         self, words: list[str], as_number: Callable[[float], str]
     ) -> Iterator[str]:
         wanted = set_up.read_analysis(words, self.game.seat, DEFAULT_INTERVAL)
-        before = len(self.game.moves)
-        self.game.give_turn(wanted.seat)
-        line = self._info(self.thinker.rungs[-1], wanted.most, as_number)
-        self.game.undo_turn(before)
+        with self.game.turn_of(wanted.seat):
+            line = self._info(self.thinker.rungs[-1], wanted.most, as_number)
         return iter([line, f"play {self._genmove(['bw'[wanted.seat]])}\n"])
 
     def _info(self, rung: int, most: int, as_number: Callable[[float], str]) -> str:

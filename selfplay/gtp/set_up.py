@@ -101,29 +101,30 @@ def status_list(game: GtpGame, words: Sequence[str]) -> str:
     return "\n".join(game.chains()) if words[0] == "alive" else ""
 
 
-def load_sgf(game: GtpGame, words: Sequence[str]) -> str:
-    """Sets up the position of a file, before the move of the number that may follow its name."""
+def read_sgf(words: Sequence[str]) -> sgf.Plays:
+    """Returns the game of a file, without the moves from the number on that may follow its name."""
     if not words:
         raise Refused("syntax error")
     last = whole(words, 1) if len(words) > 1 else 10**9
-    assert isinstance(game.game, Go)
     if not os.path.isfile(words[0]):  # nor a pipe, which may never end
         raise Refused("cannot load file")
     try:
         with open(words[0], "rb") as file:
             data = file.read(MAX_BYTES)
-        size, komi, plays = sgf.read_plays(data.decode("utf-8", errors="replace"))
+        plays = sgf.read_plays(data.decode("utf-8", errors="replace"))
     except (OSError, ValueError):
         raise Refused("cannot load file") from None
-    if size != game.game.size:
-        raise Refused(f"cannot load file: its board has size {size}")
-    game.clear()
-    if komi is not None:
-        game.set_komi(komi)
-    try:
-        for seat, action in plays[: max(last - 1, 0)]:
-            game.play(seat, action)
-    except Refused:
+    return plays._replace(moves=plays.moves[: max(last - 1, 0)])
+
+
+def set_plays(game: GtpGame, plays: sgf.Plays) -> None:
+    """Plays the game of a file; where that is refused, nothing changes."""
+    with game.kept_if_refused():
         game.clear()
-        raise Refused("cannot load file: our rules forbid a move in it") from None
-    return ""
+        if plays.komi is not None:
+            game.set_komi(plays.komi)
+        try:
+            for seat, action in plays.setup + plays.moves:
+                game.play(seat, action)
+        except Refused:
+            raise Refused("cannot load file: our rules forbid a move in it") from None
