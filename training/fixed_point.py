@@ -6,8 +6,9 @@ distillation gap, how A without search fares against Amplify(A') of the A' measu
 
 `--until-fixed-point` trains until the gap is flat: over the last `WINDOW` evaluations the means of
 its three thirds differ by no more than noise. Evaluations that follow each other faster than the
-replay is renewed show noise and no trend, so of those only some count. A plateau at a high learning rate may be that
-rate's noise, so at the first one the rate is brought down; a plateau at the low rate is the end.
+replay is renewed show noise and no trend, so of those only some count. A plateau at a high learning
+rate may be that rate's noise, so at the first one the rate is brought down; a plateau at the low
+rate is the end.
 """
 
 import functools
