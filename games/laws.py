@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import os
+import sysconfig
 import traceback
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -134,10 +136,11 @@ def _first_line(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Returns the innermost line outside of installed libraries, which is the game's own."""
+    """Returns the innermost line outside of installed libraries, which is the user's own."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not _installed(f.filename)]
     return f" (at {frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
 def _installed(filename: str) -> bool:
-    return "site-packages" in filename or filename.startswith("<")
+    standard = sysconfig.get_path("stdlib") + os.sep
+    return "site-packages" in filename or filename.startswith((standard, "<"))

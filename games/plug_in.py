@@ -5,11 +5,20 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from games import import_plug_in
+from games.laws import described
+
+
+class PlugInError(RuntimeError):
+    """A function of a user's own has raised; the message names it, the error and its line."""
 
 
 def import_function(spec: str, what: str) -> Callable[..., Any]:
     """Returns the function that `module:function` names, found as `import_plug_in` does.
+
+    What it raises when it is called becomes a `PlugInError` that begins with `what`.
 
     Raises:
       ValueError: there is none; `what` begins the message.
@@ -19,7 +28,21 @@ def import_function(spec: str, what: str) -> Callable[..., Any]:
     function: Any = getattr(module, function_name, None)
     if not callable(function):
         raise ValueError(f"{what}: module {module_name!r} has no function {function_name!r}")
-    return function
+    return _blamed(function, what)
+
+
+@functools.cache  # of one function, one wrapper: what is compiled for it is found again
+def _blamed(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*args: Any, **keywords: Any) -> Any:
+        try:
+            return function(*args, **keywords)
+        except jax.errors.JaxRuntimeError:
+            raise  # a device's fault, such as a lack of memory
+        except Exception as error:
+            raise PlugInError(f"{what} raised {described(error)}") from error
+
+    return call
 
 
 def check_call(function: Callable[..., Any], given: tuple[str, ...], what: str) -> None:

@@ -48,6 +48,19 @@ class GivesNan(TicTacToe):
 
 def player(states, key, history):
     raise RuntimeError("the engine has gone")
+
+def asks(variables, states, key, history):
+    return {}["no such board"]
+
+def branches(variables, states, key):
+    if states.to_play[0] == 0:
+        return None
+
+branches.on_device = True
+
+def no_loss(predicted, batch, value_target):
+    import json
+    return json.loads("")
 """
 
 
@@ -278,8 +291,21 @@ FAULTS = {
         lambda r: None,
         ["arena", "{run}", "faulty:player", "--games", "2", "--simulations", "2"],
         1,
-        "the engine has gone",
+        r"player 'faulty:player' raised RuntimeError: the engine has gone \(at .*faulty.py:16\)",
     ),
+    **{
+        f"a plug-in {slot} {name}": Row(
+            lambda r: None,
+            ["train", *("--game", game, "--run-dir", "new"), f"--{slot}", f"faulty:{name}"],
+            1,
+            rf"{slot} 'faulty:{name}' raised {said} \(at .*faulty.py:\d+\)",
+        )
+        for slot, name, said, game in (
+            ("amplify", "asks", "KeyError: 'no such board'", "tic_tac_toe"),
+            ("amplify", "branches", "TracerBoolConversionError: Attempted.*", "connect_four"),
+            ("distil", "no_loss", "JSONDecodeError: Expecting value: .*", "tic_tac_toe"),
+        )
+    },
     "solved positions damaged": Row(
         lambda r: (r / "solved").write_bytes(b"\x1f\x8b" + bytes(90)),
         ["evaluate", "{run}", "--against", "perfect", "--positions", "{run}/solved"],

@@ -105,7 +105,7 @@ def test_noise_is_flat_and_a_fall_a_rise_and_a_hump_are_not():
         assert flat < 0.05, f"{name}: {flat:.0%} of the series are taken for flat"
 
 
-def _flat_line(count, start=0, blunders=0.0):
+def _flat_line(count, start=1, blunders=0.0):
     return [
         Point(start + i, 0.1 + 0.01 * (i % 2), 0.2 - 0.01 * (i % 2), blunders) for i in range(count)
     ]
@@ -118,6 +118,23 @@ def test_a_plateau_ends_a_run_only_at_the_lowest_rate():
     assert stage(_flat_line(9, start=100), lowered=100) == "settled"
     falling = [Point(100 + i, 1.0 - 0.1 * i, 0.2, 0.0) for i in range(9)]
     assert stage(falling, lowered=100) == "moving"
+
+
+def test_evaluations_of_an_untrained_network_or_within_a_moment_of_training_are_no_plateau():
+    assert stage(_flat_line(1, start=0) * 30, lowered=0) == "moving", "it has not trained"
+    assert stage(_flat_line(1, start=7) * 30, lowered=0) == "moving", "it trains no more"
+    assert stage(_flat_line(32), lowered=0, spacing=4.0) == "moving"
+    assert stage(_flat_line(33), lowered=0, spacing=4.0) == "flat"
+    assert stage(_flat_line(32, start=100), lowered=100, spacing=4.0) == "moving"
+    assert stage(_flat_line(33, start=100), lowered=100, spacing=4.0) == "settled"
+
+
+def test_a_network_that_is_its_own_amplifier_has_no_fixed_point_to_reach(tiny_config):
+    config = dataclasses.replace(tiny_config, until_fixed_point=True, amplify="policy")
+    problems = dataclasses.replace(
+        config, evaluation=dataclasses.replace(config.evaluation, gap_positions=16)
+    ).problems()
+    assert [p for p in problems if "amplify 'policy' is the network itself" in p] == problems
 
 
 def test_blunders_keep_a_run_going_for_two_windows_and_then_it_is_stuck():
@@ -145,7 +162,11 @@ def short(tiny_config):
         tiny_config.evaluation, every=1, gap_positions=16, strength_games=2, strength_every=2
     )
     return dataclasses.replace(
-        tiny_config, evaluation=evaluation, until_fixed_point=True, iterations=12
+        tiny_config,
+        evaluation=evaluation,
+        replay=dataclasses.replace(tiny_config.replay, capacity=100),  # renewed within a window
+        until_fixed_point=True,
+        iterations=12,
     )
 
 

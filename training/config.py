@@ -120,6 +120,11 @@ class RunConfig:
             found.append(
                 "until_fixed_point needs evaluation.every and evaluation.gap_positions above 0"
             )
+        if self.until_fixed_point and self.amplify == "policy":
+            found.append(
+                "until_fixed_point needs an amplifier: amplify 'policy' is the network itself, "
+                "which is at its own fixed point untrained"
+            )
         if self.iterations < 0:
             found.append(f"iterations must be at least 0, got {self.iterations}")
         if not 0 <= self.seed < 1 << 63:

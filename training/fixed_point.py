@@ -5,8 +5,10 @@ of them and at the last, by matches: the strength of Amplify(A) over A at severa
 distillation gap, how A without search fares against Amplify(A') of the A' measured before.
 
 `--until-fixed-point` trains until the gap is flat: over the last `WINDOW` evaluations the means of
-its three thirds differ by no more than noise. A plateau at a high learning rate may be that
-rate's noise, so at the first one the rate is brought down; a plateau at the low rate is the end.
+its three thirds differ by no more than noise. Evaluations that follow each other faster than the
+replay is renewed show noise and no trend, so of those only some count. A plateau at a high learning
+rate may be that rate's noise, so at the first one the rate is brought down; a plateau at the low
+rate is the end.
 """
 
 import functools
@@ -81,7 +83,8 @@ class Gauge:
             moved, seconds["amplified"] = gap.measure(amplified, where, key)
             _, seconds["policy"] = gap.measure(network_only, where, key)
             found[name] = gap.summary(moved, where.ply)
-        found["stage"] = stage([*self._history(), _point(run.progress.step, found)], self._lowered)
+        history = [*self._history(), _point(run.progress.step, found)]
+        found["stage"] = stage(history, self._lowered, self._spacing)
         if run.config.until_fixed_point:
             self._act_on(found)
         by_turn = run.progress.evaluations % settings.strength_every == 0
@@ -98,6 +101,12 @@ class Gauge:
     def _lowered(self) -> float:
         """The step at which the rate has fallen to its lowest."""
         return self.run.progress.horizon
+
+    @property
+    def _spacing(self) -> float:
+        """Steps between evaluations that count: in a window all rows of the replay are new ones."""
+        replay, batch = self.run.config.replay, self.run.config.learner.batch
+        return replay.capacity * replay.reuse / batch / (WINDOW - 1)
 
     def _history(self) -> list[Point]:
         lines = self.run.folder.read_metrics()
@@ -156,24 +165,33 @@ class Gauge:
         }
 
 
-def stage(history: list[Point], lowered: float) -> Stage:
+def stage(history: list[Point], lowered: float, spacing: float = 1.0) -> Stage:
     """Returns where a run is, from all its evaluations.
 
     Args:
       lowered: the step from which the learning rate is at its lowest; 0 if that is not fixed yet.
+      spacing: least steps between evaluations that count; one of an untrained network never does.
 
     Returns:
       `moving`; `flat`: at a plateau, the rate not lowered yet; at a plateau of the lowest rate,
       `settled` if Amplify(A) saw no blunder in it, `stuck` if it saw some for two windows.
     """
     if not lowered:
-        return "flat" if _is_flat(history) else "moving"
-    after = [point for point in history if point.step >= lowered]
+        return "flat" if _is_flat(_spaced(history, spacing)) else "moving"
+    after = _spaced([point for point in history if point.step >= lowered], spacing)
     if not _is_flat(after):
         return "moving"
     if not any(point.blunders for point in after[-WINDOW:]):
         return "settled"
     return "stuck" if len(after) >= 2 * WINDOW else "moving"
+
+
+def _spaced(history: list[Point], spacing: float) -> list[Point]:
+    kept: list[Point] = []
+    for point in history:
+        if point.step >= (kept[-1].step + max(spacing, 1.0) if kept else 1):
+            kept.append(point)
+    return kept
 
 
 def _is_flat(history: list[Point]) -> bool:
