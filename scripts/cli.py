@@ -128,3 +128,7 @@ def _usage() -> str:
             "  --version  print the version",
         ]
     )
+
+
+if __name__ == "__main__":
+    main()
