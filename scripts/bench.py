@@ -15,7 +15,7 @@ import numpy as np
 import games
 from games import pgx_adapter
 from games.game import Game
-from mcts import SearchConfig, search
+from mcts import Evaluation, SearchConfig, search
 from mcts.config import Engine
 from scripts import bench_env, bench_loop
 from scripts.console import announce_devices, print_json, progress, say
@@ -207,17 +207,24 @@ def _rates(work: Work, batch: int, rounds: int) -> dict[str, list[float]]:
 def _agreement(
     game: Game[Any], network_config: NetworkConfig, config: SearchConfig, batch: int
 ) -> float:
-    """Returns the share of positions in which both engines, without noise, visit alike."""
+    """Returns the share of positions in which both engines, without noise or ties, visit alike."""
     network = Network(network_config, game.observation_shape, game.num_actions)
     variables = devices.replicate(jax.jit(network.fold)(*network.init(jax.random.key(0))))
     settings = SelfPlayConfig(batch=batch, random_opening_plies=OPENING_PLIES)
     states = self_play.start(game, settings, jax.random.key(1)).game
     counts = []
+
+    def evaluate(variables: Any, observation: jax.Array) -> Evaluation:
+        # On an empty board a new network likes all moves alike, and mctx draws lots among them.
+        found = network.evaluate(variables, observation)
+        slope = jnp.linspace(0, 0.01, game.num_actions)[None]
+        return found._replace(prior_logits=found.prior_logits + slope)
+
     for engine in get_args(Engine):
         quiet = dataclasses.replace(config.without_noise(), engine=engine)
 
         def visits(variables: Any, states: Any, key: jax.Array, quiet: Any = quiet) -> jax.Array:
-            return search(game, network.evaluate, variables, states, key, quiet).visit_counts
+            return search(game, evaluate, variables, states, key, quiet).visit_counts
 
         counts.append(np.asarray(_jitted(visits, variables, states, jax.random.key(2))()))
     return float((counts[0] == counts[1]).all(axis=1).mean())
