@@ -203,9 +203,17 @@ def test_an_amplifier_that_cannot_work_is_refused_with_what_is_wrong(spec, sente
     ("change", "sentence"),
     [
         ("value=f.value * jnp.nan", "'slot_module:spoilt' gives NaN or infinity"),
-        ("action_weights=f.action_weights * jnp.inf", "'slot_module:spoilt' gives NaN"),
+        pytest.param(
+            "action_weights=f.action_weights * jnp.inf",
+            "'slot_module:spoilt' gives NaN",
+            marks=pytest.mark.slow,
+        ),
         ("action=0 * f.action, action_weights=one_hot", "'slot_module:spoilt' chose an illegal"),
-        ("action_weights=2 * f.action_weights", "action_weights do not sum to 1"),
+        pytest.param(
+            "action_weights=2 * f.action_weights",
+            "action_weights do not sum to 1",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_an_amplifier_on_the_device_spoils_is_told_by_its_name(tmp_path, change, sentence):

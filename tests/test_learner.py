@@ -136,7 +136,7 @@ def test_the_rate_rises_stays_and_falls_to_its_last_share(step, share):
     assert float(rate) == pytest.approx(share, rel=1e-5)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_weights_decay_but_biases_and_norms_do_not(optimizer):
     config = LearnerConfig(optimizer=optimizer, weight_decay=0.5, learning_rate=0.1, warmup_steps=0)
     silent = random_batch()._replace(weight=jnp.zeros(ROWS))  # no gradient: decay alone acts

@@ -58,7 +58,7 @@ def random_weights(network, seed=0):
     return params, jax.tree.map(lambda s: s + rng.random(s.shape, np.float32), stats)
 
 
-@pytest.mark.parametrize("blocks", [0, 2])
+@pytest.mark.parametrize("blocks", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_folded_evaluation_equals_the_unfolded_network_in_plain_numpy(blocks):
     network = Network(NetworkConfig(blocks=blocks, channels=6), SHAPE, ACTIONS)
     params, stats = random_weights(network)

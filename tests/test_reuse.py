@@ -69,7 +69,7 @@ def check_leaves(tree, batch, config):
     "config",
     [
         dataclasses.replace(GUMBEL, proven=True),
-        dataclasses.replace(GUMBEL, reuse=0, leaves=5),
+        pytest.param(dataclasses.replace(GUMBEL, reuse=0, leaves=5), marks=pytest.mark.slow),
         pytest.param(dataclasses.replace(PUCT, reuse=4), marks=pytest.mark.slow),
         pytest.param(dataclasses.replace(PUCT, max_depth=3), marks=pytest.mark.slow),
     ],
