@@ -18,6 +18,9 @@ from games.laws import Findings, described
 from games.playouts import Batch, Rules, differs, fill, look, one, take
 
 CHEAP_SECONDS = 1.0
+# Repeated vmapped calls: a coin tossed at each is then missed once in 2 ** 8 times at most. Only
+# the first is slow, for it compiles.
+VMAPPED_CALLS = 8
 # What a game must have; read from the class, so that a property that raises is not called missing.
 CONTRACT = tuple(name for name in vars(Game) if not name.startswith("_"))
 # Run in a process in which no device can be had, so that any attempt raises an error.
@@ -238,6 +241,8 @@ def check_purity(
         trials["a second plain call"] = one_by_one(forwards[::-1])
     with findings.trying("purity", doing="step, observe and returns under vmap without jit"):
         trials["a vmapped call"] = together()
+        for number in range(2, VMAPPED_CALLS + 1):
+            trials[f"vmapped call {number}"] = together()
     for what, result in trials.items():
         for part in ("state", "observation", "returns"):
             bad = np.flatnonzero(differs(getattr(result, part), getattr(jitted, part)))
