@@ -26,7 +26,7 @@ LETTERS = "ABCDEFGHJKLMNOPQRST"  # the Go Text Protocol leaves out I
 RECENT = 5  # moves that the observation shows, as many as KataGo's does (Wu 2019, arXiv:1902.10565)
 STRIDE = 32  # of the history's entries that are all compared with, before the search between two
 NO_ENTRY = np.uint32(2**32 - 1)  # pads the sorted history at its end
-SPREADS = 4  # in an iteration of the loop of `_area`: more are fewer kernels, but compile slowly
+SPREADS = 8  # in an iteration of `_reach`'s loops: more are fewer kernels, but compile slowly
 
 
 class State(NamedTuple):
@@ -237,9 +237,9 @@ def _legal_points(
     point = jnp.where(capturable, low, size**2)  # where the capture takes place; else dropped
     taken = jnp.zeros((size**2, 2), jnp.uint32).at[point].add(other, mode="drop")
     boards = board_hash[None, :] + own - taken
-    ordered, others = jnp.split(history, [2 * size**2], axis=1)
-    among_others = (others[:, None, :] == boards.T[:, :, None]).all(axis=0).any(axis=1)
-    return lives & ~_seen(ordered, boards) & ~among_others
+    look_up = functools.partial(_look_up, entries=2 * size**2)
+    seen = jax.lax.platform_dependent(history, boards, cpu=look_up, default=_among)
+    return lives & ~seen
 
 
 def _hash_change(seat: jax.Array, action: jax.Array, captured: jax.Array, size: int) -> jax.Array:
@@ -265,22 +265,31 @@ def _insert(history: jax.Array, entry: jax.Array) -> jax.Array:
     return jnp.where(before, history, jnp.where(first, entry[:, None], shifted))
 
 
-def _seen(history: jax.Array, boards: jax.Array) -> jax.Array:
-    """Returns bool[N]: whether the hashes uint32[N, 2] are in `history`.
+def _among(history: jax.Array, boards: jax.Array) -> jax.Array:
+    """Returns bool[N]: whether the hashes uint32[N, 2] are in uint32[2, T] `history`.
+
+    All are compared with all: on a GPU that is one kernel, quicker than the steps of a search.
+    """
+    return (history[:, None, :] == boards.T[:, :, None]).all(axis=0).any(axis=1)
+
+
+def _look_up(history: jax.Array, boards: jax.Array, entries: int) -> jax.Array:
+    """Returns what `_among` does, of a history whose first `entries` are ordered by word 0.
 
     Word 0 is looked up: a comparison with every STRIDE-th entry, then a binary search of as many
     probes for each. Both words are compared with the entry found and with the next one, which may
     share its word 0; three boards of a game that do are as rare as a collision of whole hashes.
     """
-    last = history.shape[1] - 1
-    pivots = history[0, STRIDE - 1 :: STRIDE]
+    ordered, others = jnp.split(history, [entries], axis=1)
+    last = entries - 1
+    pivots = ordered[0, STRIDE - 1 :: STRIDE]
     before = STRIDE * (pivots[:, None] < boards[None, :, 0]).sum(axis=0, dtype=jnp.int32)
     for k in reversed(range(STRIDE.bit_length() - 1)):
         probe = jnp.minimum(before + 2**k - 1, last)
-        before = jnp.where(_rows(history[0], probe) < boards[:, 0], before + 2**k, before)
+        before = jnp.where(_rows(ordered[0], probe) < boards[:, 0], before + 2**k, before)
     nearest = [jnp.minimum(before + i, last) for i in range(2)]
-    found = [(_rows(history.T, entry) == boards).all(axis=1) for entry in nearest]
-    return found[0] | found[1]
+    found = [(_rows(ordered.T, entry) == boards).all(axis=1) for entry in nearest]
+    return found[0] | found[1] | _among(others, boards)
 
 
 def _rows(table: jax.Array, index: jax.Array) -> jax.Array:
@@ -291,30 +300,52 @@ def _rows(table: jax.Array, index: jax.Array) -> jax.Array:
 def _area(chain: jax.Array, size: int) -> jax.Array:
     """Returns int32[2]: each seat's stones and the empty points that reach only them.
 
-    Reach spreads by one point at a time, in words that hold a row of the board, and as often as a
-    path without shortcuts can have points, L. They have 4 L sides, at most 4 n of them on the edge
-    of the board; 2 (L - 1) face each other, and the rest face the other n * n - L points, which
-    have four sides each: 4 L - 4 n - 2 (L - 1) <= 4 (n * n - L). No test for an early end: on a GPU
-    the host would wait for each.
+    Words hold a row of the board, and where they are wide enough the rows of both seats.
     """
-    longest = (4 * size**2 + 4 * size - 2) // 6
     bit = jnp.left_shift(jnp.uint32(1), jnp.arange(size, dtype=jnp.uint32))
 
-    def rows(points: jax.Array) -> list[jax.Array]:
-        packed = jnp.where(points.reshape(size, size), bit[None, :], jnp.uint32(0))
-        return list(packed.sum(axis=1, dtype=jnp.uint32))
+    def pack(*boards: jax.Array) -> jax.Array:
+        points = jnp.stack(boards).reshape(2, size, size)
+        words = jnp.where(points, bit, jnp.uint32(0)).sum(axis=-1, dtype=jnp.uint32)
+        return words[:1] | words[1:] << 16 if size < 16 else words
 
-    empty = rows(chain == 0)
+    empty, stones = pack(chain == 0, chain == 0), pack(chain > 0, chain < 0)
+    forms = {"cpu": _reach_on_cpu, "default": _reach}
+    sized = {platform: functools.partial(form, size=size) for platform, form in forms.items()}
+    reach = jax.lax.platform_dependent(stones, empty, **sized)
+    if size < 16:
+        reach = jnp.concatenate([reach & 0xFFFF, reach >> 16])
+    return jax.lax.population_count(reach & ~reach[::-1]).sum(axis=1, dtype=jnp.int32)
 
-    def spread(_: int, reach: list[list[jax.Array]]) -> list[list[jax.Array]]:
+
+def _longest_path(size: int) -> int:
+    """Returns a bound on L, the points of a path without shortcuts.
+
+    They have 4 L sides, at most 4 n of them on the edge of the board; 2 (L - 1) face each other,
+    and the rest face the other n * n - L points, which have four sides each:
+    4 L - 4 n - 2 (L - 1) <= 4 (n * n - L).
+    """
+    return (4 * size**2 + 4 * size - 2) // 6
+
+
+def _reach(stones: jax.Array, empty: jax.Array, size: int) -> jax.Array:
+    """Returns `stones` and the empty points that they reach: uint32[W, n], W words for each row.
+
+    Reach spreads by one point at a time, and as often as a path can have points. No test for an
+    early end: on a GPU the host would wait for each. Every word is an array of its own, so that a
+    loop's whole body is one kernel.
+    """
+    free = [list(words) for words in empty]
+
+    def spread_on(_: int, reach: list[list[jax.Array]]) -> list[list[jax.Array]]:
         for _ in range(SPREADS):
-            reach = [_spread(seat, empty) for seat in reach]
+            reach = [_spread(*words) for words in zip(reach, free, strict=True)]
         return reach
 
-    reach = [rows(chain > 0), rows(chain < 0)]
-    reach = jax.lax.fori_loop(0, math.ceil(longest / SPREADS), spread, reach)
-    words = jnp.stack([jnp.stack(seat) for seat in reach])
-    return jax.lax.population_count(words & ~words[::-1]).sum(axis=1, dtype=jnp.int32)
+    # The first round stands before the loop: else every word would be cut out by its own kernel.
+    reach = spread_on(0, [list(words) for words in stones])
+    reach = jax.lax.fori_loop(1, math.ceil(_longest_path(size) / SPREADS), spread_on, reach)
+    return jnp.stack([jnp.stack(words) for words in reach])
 
 
 def _spread(reach: list[jax.Array], empty: list[jax.Array]) -> list[jax.Array]:
@@ -324,6 +355,19 @@ def _spread(reach: list[jax.Array], empty: list[jax.Array]) -> list[jax.Array]:
         row | ((row << 1 | row >> 1 | up | down) & free)
         for row, up, down, free in zip(reach, above, below, empty, strict=True)
     ]
+
+
+def _reach_on_cpu(stones: jax.Array, empty: jax.Array, size: int) -> jax.Array:
+    """Returns what `_reach` does, by a program that is small: there the other compiles slowly."""
+
+    def spread_on(_: int, reach: jax.Array) -> jax.Array:
+        for _ in range(SPREADS // 2):
+            padded = jnp.pad(reach, [(0, 0), (1, 1)])
+            beside = reach << 1 | reach >> 1 | padded[:, :-2] | padded[:, 2:]
+            reach |= beside & empty
+        return reach
+
+    return jax.lax.fori_loop(0, math.ceil(_longest_path(size) / (SPREADS // 2)), spread_on, stones)
 
 
 def _shifted(board: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:

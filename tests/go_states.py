@@ -5,8 +5,10 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from games.go import Go, _area
+from games import go
+from games.go import Go
 from tests.oracles_go import moves_to
 
 MANY = 64  # games played side by side; one number, because each batch size is compiled anew
@@ -64,11 +66,20 @@ def joined(text):
 
 
 def area_of(board):
-    """Returns the game's count of a board of symbols."""
+    """Returns the game's count of a board of symbols, for which each kind of device has a form."""
     chain = jnp.array(["O.X".index(symbol) - 1 for symbol in board], jnp.int16)
-    return jitted_area(round(len(board) ** 0.5))(chain).tolist()
+    size = round(len(board) ** 0.5)
+    on_cpu, elsewhere = (jitted_area(size, name)(chain) for name in ("_reach_on_cpu", "_reach"))
+    assert on_cpu.tolist() == elsewhere.tolist(), board
+    return on_cpu.tolist()
 
 
 @functools.cache
-def jitted_area(size):
-    return jax.jit(lambda chain: _area(chain, size))
+def jitted_area(size, form):
+    def area(chain):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(go, "_reach_on_cpu", getattr(go, form))
+            return go._area(chain, size)
+
+    # Compiled for long and run for microseconds, so in haste.
+    return jax.jit(area, compiler_options={"xla_backend_optimization_level": 0})

@@ -1,5 +1,6 @@
 """Go: constructed positions, numbers of ways to play, and what is not a rule."""
 
+import functools
 import operator
 import random
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from games import load
-from games.go import NO_ENTRY, Go, _insert, _seen
+from games.go import NO_ENTRY, Go, _among, _insert, _look_up
 from mcts import SearchConfig, tree_bytes
 from tests.go_states import (
     MANY,
@@ -189,7 +190,8 @@ def test_area_finds_the_way_through_a_long_corridor(size):
 # What is not a rule of Go.
 
 
-def test_past_boards_are_found_even_if_they_share_a_word():
+@pytest.mark.parametrize("look_up", [functools.partial(_look_up, entries=162), _among])
+def test_past_boards_are_found_even_if_they_share_a_word(look_up):
     rng = np.random.default_rng(0)
     words = np.repeat(rng.integers(0, 2**32, 70, np.uint32), 2)  # each is word 0 of two boards
     boards = np.stack([words, rng.integers(0, 2**32, 140, np.uint32)])
@@ -197,10 +199,12 @@ def test_past_boards_are_found_even_if_they_share_a_word():
     for i in rng.permutation(140):
         history = jax.jit(_insert)(history, boards[:, i])
     assert (np.diff(np.asarray(history[0], np.int64)) >= 0).all()
-    assert jax.jit(_seen)(history, boards.T).all()
-    other = np.stack([words, boards[1] ^ 1])
-    assert not jax.jit(_seen)(history, other.T).any()
-    assert not jax.jit(_seen)(history, boards.T + np.array([1, 0], np.uint32)).any()
+    others = np.array([[5, 4], [9, 9]], np.uint32)  # in no order: boards of the moves last made
+    seen, history = jax.jit(look_up), jnp.concatenate([history, others], axis=1)
+    assert seen(history, boards.T).all()
+    assert seen(history, others.T).all()
+    assert not seen(history, np.stack([words, boards[1] ^ 1]).T).any()
+    assert not seen(history, boards.T + np.array([1, 0], np.uint32)).any()
 
 
 def test_the_observation_shows_atari_legal_points_the_last_moves_and_the_seat():
