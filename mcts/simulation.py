@@ -28,7 +28,7 @@ from mcts import bounds
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Variables, judge
 from mcts.selection import Gumbel, interior_action, root_action, to_prior
-from mcts.tree import Tree, forget, new_edges, new_node, own_edges, put, root_row, row_of, rows
+from mcts.tree import Tree, forget, new_edges, new_node, put, root_row, row_of, rows
 
 CHUNK = 4  # columns of paths that are worked on at once on CPUs
 
@@ -121,7 +121,7 @@ def _simulate(
         path=put(tree.path, here * batch, path),
         node=put(tree.node, here * batch, node),
         edges=put(tree.edges, here * batch, new_edges(config, prior, node)),
-        leaf=put(tree.leaf, here * batch * num_actions, own_edges(number, num_actions)),
+        leaf=tree.leaf,
     )
 
     task = Task(path, length, end, found, number)

@@ -48,14 +48,13 @@ def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
     # Made from the roots, not by `jnp.full`: so the loop's state varies over devices as they do,
     # which `jax.shard_map` insists on.
     none = 0 * jnp.tile(state.to_play.astype(jnp.int32), nodes)
-    number = jnp.repeat(jnp.arange(nodes, dtype=jnp.int32), batch)
     numbers = 5 if config.proven else 3
     return Tree(
         state=jax.tree.map(lambda x: jnp.concatenate([x] * nodes), forget(game, state)),
         path=jnp.tile(none[:, None] - 1, (1, config.depth(game.max_plies))).astype(dtype),
         node=jnp.tile(none[:, None], (1, 2)).astype(float),
         edges=jnp.tile(none[:, None, None], (1, numbers, num_actions)).astype(float),
-        leaf=own_edges(none + number, num_actions).astype(dtype),
+        leaf=own_edges(none + _numbers(0, nodes, batch), num_actions).astype(dtype),
     )
 
 
@@ -84,7 +83,11 @@ def plant(
         more = config.simulations * (len(x) // (config.reuse + 1))
         return jnp.pad(x, [(0, more)] + [(0, 0)] * (x.ndim - 1))
 
-    return jax.tree.map(room, tree)
+    # A new node's edges all leave the tree, so what their leaves will be is known before.
+    new = jnp.tile(0 * state.to_play.astype(jnp.int32), config.simulations)
+    new += _numbers(config.reuse + 1, config.simulations, batch)
+    leaf = own_edges(new, edges.shape[-1]).astype(tree.leaf.dtype)
+    return jax.tree.map(room, tree)._replace(leaf=jnp.concatenate([tree.leaf, leaf]))
 
 
 def tree_bytes(game: Game[Any], config: SearchConfig, batch: int) -> int:
@@ -161,6 +164,11 @@ def own_edges(node: jax.Array, num_actions: int) -> jax.Array:
     """Returns int32[len(node) * A]: the edges that start at each int32[] node."""
     edges = node[:, None] * num_actions + jnp.arange(num_actions, dtype=jnp.int32)[None]
     return edges.reshape(-1)
+
+
+def _numbers(first: int, count: int, batch: int) -> jax.Array:
+    """Returns int32[count * batch]: the number of each row's node, from `first` on."""
+    return jnp.repeat(jnp.arange(first, first + count, dtype=jnp.int32), batch)
 
 
 def _check_size(nodes: int, batch: int, num_actions: int) -> None:
