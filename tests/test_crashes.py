@@ -1,6 +1,7 @@
 """A crash at any operation on files leaves a run that goes on from its last whole save."""
 
 import shutil
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_a_crash_at_any_operation_of_a_save_leaves_the_old_state_or_the_new_one(
         left = [path.name for path in folder.rglob("*") if "." in path.name]
         assert not [name for name in left if name.endswith(("partial", "old", "removed"))], k
         # The run goes on, does the lost work again, and has nothing twice.
-        RunFolder(folder).discard_after(0, 0, None, CheckpointStore(folder).load(newest).chunks)
+        RunFolder(folder).discard_after(0, 0, {}, CheckpointStore(folder).load(newest).chunks)
         if newest == 7:
             save(folder, 9, 30, 10)
         assert CheckpointStore(folder).steps()[-2:] == [7, 9], k
@@ -136,9 +137,31 @@ def test_a_log_that_was_shortened_or_blanked_goes_on_with_whole_lines(tmp_path):
     assert last.count(b"\n") > 1
     for left, newest in ((last[:-3], 38), (b"", kept - 1), (bytes(len(last)), kept - 1)):
         log.path.write_bytes(left)
-        assert not log.cut(saved, RunFolder(tmp_path).discarded)
+        assert log.cut(saved, None, RunFolder(tmp_path).discarded) == "lines are missing"
         log.append('{"kind": "x", "i": 99}\n')
         assert [line["i"] for line in log.read()][-2:] == [newest, 99]
+
+
+def test_a_change_anywhere_in_what_was_saved_of_a_log_is_told_and_nothing_else_is(tmp_path):
+    log, discarded = Log(tmp_path / "metrics.jsonl", max_bytes=100), RunFolder(tmp_path).discarded
+    seals = []
+    for i in range(40):
+        log.append(f'{{"kind": "x", "i": {i}}}\n')
+        if i % 7 == 0:
+            seals.append(log.seal())
+    assert len(log.parts()) > 4
+    for size, crc in seals:  # each seal is of all that stood there then
+        text = "".join(part.read_text() for part in log.parts()).encode()
+        assert zlib.crc32(text[:size]) == crc
+    size, crc = seals[-1]
+    for part in log.parts()[::2]:
+        content = part.read_bytes()
+        part.write_bytes(content.replace(b'"x"', b'"y"', 1))
+        assert log.cut(size, crc, discarded) == "what stands there has changed", part
+        part.write_bytes(content)
+    for size, crc in reversed(seals):
+        assert log.cut(size, crc, discarded) == ""
+        assert log.seal() == (size, crc)
 
 
 def test_a_log_whose_oldest_parts_were_removed_overwrites_no_other(tmp_path):
@@ -165,7 +188,7 @@ def test_a_crash_while_late_lines_move_away_loses_and_repeats_none(tmp_path):
             log.append(line)
 
     def cut():
-        Log(folder / "metrics.jsonl").cut(kept, RunFolder(folder).discarded)
+        Log(folder / "metrics.jsonl").cut(kept, None, RunFolder(folder).discarded)
 
     def text(path):
         return "".join(part.read_text() for part in Log(path / "metrics.jsonl").parts())

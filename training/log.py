@@ -1,13 +1,15 @@
 """A log of JSON lines that grows for days: `NAME.jsonl`, its older parts `NAME-<n>.jsonl`.
 
-A save notes the log's size, and a resume cuts it there: each line is in the log once, however often
-the run was killed.
+A save notes the log's size and sum, and a resume cuts it there: each line is in the log once,
+however often the run was killed.
 """
 
+import itertools
 import json
 import os
 import pathlib
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from selfplay import durable, json_lines
@@ -26,6 +28,7 @@ class Log:
     def __init__(self, path: pathlib.Path, max_bytes: int = MAX_BYTES) -> None:
         self.path = path  # of the part that grows
         self.max_bytes = max_bytes
+        self._sealed = (0, 0)
 
     def parts(self) -> list[pathlib.Path]:
         """Returns the files that are there, oldest first."""
@@ -35,6 +38,13 @@ class Log:
     def size(self) -> int:
         """Returns the bytes of all parts."""
         return sum(path.stat().st_size for path in self.parts())
+
+    def seal(self) -> tuple[int, int]:
+        """Returns the bytes of all parts, and their CRC-32."""
+        size, known = self.size(), self._sealed
+        known = known if known[0] <= size else (0, 0)
+        self._sealed = (size, self._sum(size, *known))
+        return self._sealed
 
     def append(self, lines: str) -> None:
         """Adds whole lines, readable at once."""
@@ -72,13 +82,17 @@ class Log:
                 found.append(value)
         return found
 
-    def cut(self, size: int, discarded: Callable[[], pathlib.Path]) -> bool:
+    def cut(self, size: int, crc: int | None, discarded: Callable[[], pathlib.Path]) -> str:
         """Moves what lies behind the first `size` bytes to the folder that `discarded` makes.
 
-        Returns whether these were there and end with a line: False if the log was damaged. Then a
-        part of a line goes too, for the next line would be joined to it.
+        Returns what is wrong with these, else an empty text: they are not there, do not end with a
+        line, or have another sum than `crc`. A part of a line goes too, for the next line would be
+        joined to it.
         """
-        wanted, size = size, self._whole(size)
+        wanted, size, self._sealed = size, self._whole(size), (0, 0)
+        problem = "lines are missing" if size < wanted else ""
+        if not problem and crc is not None and self._sum(size) != crc:
+            problem = "what stands there has changed"
         parts, start = self.parts(), self.size()
         for path in reversed(parts):
             start -= path.stat().st_size
@@ -91,7 +105,7 @@ class Log:
                 os.truncate(path, size - start)
         if not self.path.exists() and (left := self.parts()):
             left[-1].rename(self.path)  # it was full when what is now cut off was there
-        return size == wanted
+        return problem
 
     def size_up_to(self, iteration: int) -> int:
         """Returns the bytes of the lines up to `iteration`, for saves that noted no size."""
@@ -113,6 +127,22 @@ class Log:
             for path in self.path.parent.glob(f"{self.path.stem}-*.jsonl")
             if path.stem.removeprefix(f"{self.path.stem}-").isdecimal()
         )
+
+    def _sum(self, size: int, start: int = 0, crc: int = 0) -> int:
+        """Returns the CRC-32 of the first `size` bytes; `crc` is that of the first `start`."""
+        for content in self._contents(start, size):
+            crc = zlib.crc32(content, crc)
+        return crc
+
+    def _contents(self, start: int, end: int) -> Iterator[bytes]:
+        """Yields the bytes from `start` to `end`, part by part."""
+        parts = self.parts()
+        offsets = itertools.accumulate((path.stat().st_size for path in parts), initial=0)
+        for path, first in zip(parts, offsets, strict=False):
+            if first < end and first + path.stat().st_size > start:
+                with path.open("rb") as file:
+                    file.seek(max(0, start - first))
+                    yield file.read(end - max(start, first))
 
     def _whole(self, size: int) -> int:
         """Returns the bytes of the whole lines among the first `size` bytes."""

@@ -236,7 +236,7 @@ class Run:
             state, acting, call.before, self.recorder.pending, counters, self.journal.pending
         )
         self.store.wanted = {self.progress.best_step, self.progress.strength_step}
-        packed = snapshot.pack(held, self.progress.step, self.folder.log_sizes())
+        packed = snapshot.pack(held, self.progress.step, self.folder.seal_logs())
         self.store.save(packed, first_row, rows)
 
     # ---- beginning and going on ---------------------------------------------------------------
@@ -265,7 +265,7 @@ class Run:
         for notice in self.folder.discard_after(
             self.progress.iteration,
             counters["replay_oldest_kept"],
-            saved.logs.get("sizes"),
+            saved.logs,
             saved.chunks,
         ):
             self.journal.tell(notice)
@@ -360,7 +360,7 @@ def _train(
     if saved is not None:
         state, call = run.resume(saved)
     else:
-        run.folder.discard_after(0, 0, None, frozenset())  # a kill came before the first save
+        run.folder.discard_after(0, 0, {}, frozenset())  # a kill came before the first save
         state, call = run.begin(load_weights(*source, run.network) if source else None)
         run.save(state, call)
     ended, saved_at = run.finished(), time.monotonic()

@@ -175,9 +175,13 @@ class RunFolder:
         except ValueError as error:
             raise ValueError(f"{error}; remove that line to go without it") from None
 
-    def log_sizes(self) -> dict[str, int]:
-        """Returns the bytes of each log."""
-        return {name: log.size() for name, log in self.logs.items()}
+    def seal_logs(self) -> dict[str, dict[str, int]]:
+        """Returns the bytes of each log, and their CRC-32, for `discard_after`."""
+        seals = {name: log.seal() for name, log in self.logs.items()}
+        return {
+            "sizes": {name: size for name, (size, _) in seals.items()},
+            "sums": {name: crc for name, (_, crc) in seals.items()},
+        }
 
     def sync_logs(self) -> None:
         """Waits until the logs are on the disk."""
@@ -185,14 +189,14 @@ class RunFolder:
             log.sync()
 
     def discard_after(
-        self, iteration: int, oldest_row: int, sizes: dict[str, int] | None, chunks: frozenset[str]
+        self, iteration: int, oldest_row: int, seals: dict[str, Any], chunks: frozenset[str]
     ) -> list[str]:
         """Moves what was written after a save to discarded/: a resume does it again.
 
         Args:
           iteration: the last iteration that the save holds.
           oldest_row: the first replay row that the save's chunks hold; older ones are not its.
-          sizes: of the logs at the save; None if it did not note them.
+          seals: of the logs at the save, as `seal_logs` returned them; early runs have none.
           chunks: the names of the replay chunks that belong to the save.
 
         Returns:
@@ -203,11 +207,11 @@ class RunFolder:
         for _, last, path in replay.chunks(self.path / "replay"):
             if last >= oldest_row and path.name not in chunks:
                 durable.move(path, discarded() / path.name)
-        notices = []
+        notices, sizes, sums = [], seals.get("sizes"), seals.get("sums", {})
         for name, log in self.logs.items():
             size = log.size_up_to(iteration) if sizes is None else sizes.get(name, 0)
-            if not log.cut(size, discarded):
-                notices.append(f"{log.path} is not as it was saved: lines are missing")
+            if problem := log.cut(size, sums.get(name), discarded):
+                notices.append(f"{log.path} is not as it was saved: {problem}")
         return notices
 
     def discarded(self, why: str = "") -> pathlib.Path:

@@ -21,7 +21,7 @@ class Snapshot(NamedTuple):
     line: dict[str, Any] | None  # of the metrics, not in their log yet; its `losses` may be arrays
 
 
-def pack(snapshot: Snapshot, step: int, log_sizes: dict[str, int]) -> Checkpoint:
+def pack(snapshot: Snapshot, step: int, seals: dict[str, Any]) -> Checkpoint:
     """Returns the snapshot by named arrays; copies what the next training step would donate."""
     state = devices.copy(snapshot.state)
     line = dict(snapshot.line or {})
@@ -30,7 +30,7 @@ def pack(snapshot: Snapshot, step: int, log_sizes: dict[str, int]) -> Checkpoint
         train_state=flatten({"state": state, "acting": snapshot.acting}),
         games=flatten({"games": snapshot.games, "pending": snapshot.pending or {}}),
         counters=snapshot.counters,
-        logs={"sizes": log_sizes, "losses": line.pop("losses", []), "line": line},
+        logs=seals | {"losses": line.pop("losses", []), "line": line},
     )
 
 
