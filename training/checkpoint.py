@@ -24,6 +24,7 @@ import os
 import pathlib
 import re
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -312,6 +313,17 @@ def _check_size(folder: pathlib.Path) -> None:
 
 
 def _save_arrays(folder: pathlib.Path, state: dict[str, np.ndarray]) -> None:
+    """Saves by orbax, which waits by the wall clock: if that jumps ahead, it has to try again."""
+    try:
+        _try_to_save_arrays(folder, state)
+    except TimeoutError:
+        time.sleep(1)  # what it has begun ends meanwhile
+        for begun in folder.parent.glob(f"{folder.name}*"):
+            shutil.rmtree(begun)
+        _try_to_save_arrays(folder, state)
+
+
+def _try_to_save_arrays(folder: pathlib.Path, state: dict[str, np.ndarray]) -> None:
     """Saves by orbax; raises OSError for what the system has against it."""
     needed = 2 * sum(array.nbytes for array in state.values())  # orbax holds each twice meanwhile
     if shutil.disk_usage(folder.parent).free < needed:
