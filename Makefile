@@ -14,8 +14,8 @@ train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; g
 test: $(READY)  ## the tests that a change must pass, within 10 minutes on 2 cores
 	$(BIN)/pytest -n auto --dist loadfile -m "not slow"
 
-test-all: $(READY)  ## all tests, the slow ones too
-	$(BIN)/pytest -n auto --dist loadfile
+test-all: $(READY)  ## all tests, the slow ones too, on programs compiled as users have them
+	JAX_DISABLE_MOST_OPTIMIZATIONS=false $(BIN)/pytest -n auto --dist loadfile
 
 soak: $(READY)  ## kill a tiny run 200 times at random moments: it must end as if it had not been
 	$(BIN)/python -m tests.soak --kills 200

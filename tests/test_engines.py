@@ -1,10 +1,12 @@
 """GTP engines as players: what they play counts, and whatever they do wrong is only a lost game."""
 
+import os
 import pathlib
 import shlex
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import pytest
@@ -56,7 +58,8 @@ def test_an_engine_answers_for_many_games(fault):
     ],
 )
 def test_a_fault_loses_that_game_alone_and_a_fresh_process_plays_on(fault, wanted):
-    player = make(f"{BAD} {fault} 2", options="timeout=1.5,processes=1:")
+    seconds = 1.5 if fault == "hang" else 60  # a slow machine, too, answers within these
+    player = make(f"{BAD} {fault} 2", options=f"timeout={seconds},processes=1:")
     line = (20, 4)  # black on A1
     actions, faults = ask(player, line, line, line)
     assert actions[0] == PASS
@@ -95,14 +98,14 @@ def is_running(pid):
 
 def test_no_process_is_left_not_even_an_engines_own(tmp_path):
     file = tmp_path / "pids"
-    one = engine.Engine(f"{BAD} child 1 {file}", [], 5.0)
+    one = engine.Engine(f"{BAD} child 1 {file}", [], 60.0)
     one.kill()
     player = make(f"{BAD} child 1 {file}")
     pids = [int(text) for text in file.read_text().split()]
     assert len(pids) == 2
     assert is_running(pids[1])
     del player
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(map(is_running, pids)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not any(map(is_running, pids))
@@ -119,6 +122,40 @@ def test_an_interrupt_ends_the_engines_and_does_not_wait_for_them(monkeypatch):
     assert not any(process.alive for process in player.act._engines if process)
 
 
+def test_an_engine_that_starts_during_an_interrupt_is_ended_too(monkeypatch):
+    player = make(f"{BAD} hang", options="timeout=90,processes=2:")
+    pool, start, started = player.act, player.act._start, []
+
+    def start_late():
+        os.kill(os.getpid(), signal.SIGALRM)
+        while not pool._closed:
+            time.sleep(0.01)
+        time.sleep(0.3)  # by now the others are ended
+        started.append(start())
+        return started[0]
+
+    monkeypatch.setattr(pool, "_start", start_late)
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        ask(player, (), (3, 4))
+    deadline = time.monotonic() + 60
+    while not (started and not started[0].alive) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not started[0].alive
+
+
+def test_a_thread_that_waits_for_an_engine_sees_that_another_has_closed_it():
+    one = engine.Engine(f"{BAD} hang", [], 90.0)
+    with ThreadPoolExecutor(1) as workers:
+        asked = workers.submit(one.ask, "genmove black")
+        while one._number < 2:
+            time.sleep(0.01)
+        time.sleep(0.3)  # it waits in the selector by now, or will soon
+        one._process.stdout.close()  # its process lives: nothing else would wake the thread
+        with pytest.raises(engine.EngineFault, match="closed its output"):
+            asked.result(timeout=60)
+
+
 def test_an_engine_is_led_from_game_to_game_by_the_shortest_way(monkeypatch):
     asked = []
     real = engine.Engine.ask
@@ -128,7 +165,7 @@ def test_an_engine_is_led_from_game_to_game_by_the_shortest_way(monkeypatch):
         return real(self, command, seconds)
 
     monkeypatch.setattr(engine.Engine, "ask", ask_and_note)
-    one = engine.Engine(BAD, [], 5.0)
+    one = engine.Engine(BAD, [], 60.0)
     ways = {
         ("a", "b", "c"): ["a", "b", "c"],
         ("a", "b", "d"): ["undo", "d"],

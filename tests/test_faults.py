@@ -457,7 +457,7 @@ def test_a_run_that_another_machine_has_taken_over_stops_without_saving(run, con
 def test_a_second_process_is_refused_with_the_name_of_the_first(run, capsys):
     held = "import fcntl,sys,time; f=open(sys.argv[1],'a'); fcntl.flock(f,2); print(1,flush=True)"
     (run / "lock").write_text("process 99 on here\n")
-    command = [sys.executable, "-c", f"{held}; time.sleep(60)", str(run / "lock")]
+    command = [sys.executable, "-c", f"{held}; time.sleep(600)", str(run / "lock")]
     other = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         other.stdout.readline()

@@ -4,7 +4,7 @@ import math
 import random
 import re
 import subprocess
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import games
 from mcts import SearchConfig, SearchResult
 from selfplay import players
-from selfplay.gtp import clock, protocol
+from selfplay.gtp import clock, protocol, server, thinking
 from selfplay.gtp.game import handicap_points
 from selfplay.gtp.server import GtpServer
 from selfplay.gtp.thinking import ladder
@@ -28,11 +28,11 @@ komi play genmove fixed_handicap place_free_handicap set_free_handicap undo time
 final_score final_status_list loadsgf reg_genmove showboard"""
 
 
-def stub(game, simulations, value=0.0, seconds=0.0):
-    """A player without jax: the last legal move, a pass in Go; so slow for each simulation."""
+def stub(game, simulations, value=0.0, spend=lambda simulations: None):
+    """A player without jax: the last legal move, a pass in Go; `spend` is its thinking."""
 
     def act(variables, states, key, history):
-        time.sleep(seconds * simulations)
+        spend(simulations)
         legal = np.asarray(states.legal_action_mask)
         action = legal.shape[1] - 1 - legal[:, ::-1].argmax(axis=1)
         one = np.eye(legal.shape[1], dtype=np.float32)[action]
@@ -300,14 +300,21 @@ def test_who_keeps_to_the_budget_never_oversteps(main, overtime, shares):
                 left, due = period, stones
 
 
-def test_thirty_moves_keep_their_time_and_use_some_of_it():
-    slow = Talk(make=lambda game, n: stub(game, n, seconds=0.01), simulations=64)
+def test_thirty_moves_keep_their_time_and_use_some_of_it(monkeypatch):
+    now = [100.0]  # a clock of the test's own: real seconds pass as the machine likes
+
+    def spend(simulations):
+        now[0] += 0.001 + 0.01 * simulations
+
+    for module in (server, thinking):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    slow = Talk(make=lambda game, n: stub(game, n, spend=spend), simulations=64)
     slow.ok("time_settings 4 0 0")
-    began = time.monotonic()
+    began = now[0]
     for _ in range(30):
         slow.ok("genmove b")
         slow.ok("undo")
-    assert 0.3 < time.monotonic() - began < 4  # all at 64 simulations would be 19 seconds
+    assert 0.3 < now[0] - began < 4  # all at 64 simulations would be 19 seconds
 
 
 def test_settings_of_all_kinds_set_the_clocks(talk):

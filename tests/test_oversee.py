@@ -75,11 +75,15 @@ def test_a_programs_decisions_are_stored_and_its_mistakes_cost_one_position_each
 
 
 @pytest.mark.parametrize(
-    ("command", "sentence"),
-    [("false", "ended"), (f"{PROGRAM} hangs", "no answer within 0.3 s"), ("no-such-x", "start")],
+    ("command", "seconds", "sentence"),
+    [
+        ("false", 60, "ended"),
+        (f"{PROGRAM} hangs", 0.3, "no answer within 0.3 s"),
+        ("no-such-x", 60, "start"),
+    ],
 )
-def test_a_program_that_crashes_or_hangs_is_named_and_ended(command, sentence):
-    program = Program(command, seconds=0.3)
+def test_a_program_that_crashes_or_hangs_is_named_and_ended(command, seconds, sentence):
+    program = Program(command, seconds)
     with pytest.raises(ProgramFault, match=sentence):
         program.ask({"legal": [0]})
     assert program._process is None

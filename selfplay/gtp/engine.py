@@ -19,6 +19,7 @@ from collections.abc import Sequence
 MAX_ANSWER = 1 << 20  # bytes
 KEPT_ERRORS = 300  # bytes of the end of what it writes to stderr, for our sentence
 START_SECONDS = 180.0  # for its first answers: some compile first
+LONGEST_WAIT = 1.0  # seconds without a look whether another thread has ended the engine
 _ANSWER = re.compile(r"([=?])(\d*)\s*(.*)", re.DOTALL)
 
 
@@ -140,7 +141,10 @@ class Engine:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise EngineFault(f"did not answer {command!r} in time")
-                self._take(selector.select(left), selector, command)
+                if self._process.stdout.closed:  # type: ignore[union-attr]
+                    raise EngineFault(self._ended(command))
+                # Not for all the time at once: a pipe that another thread closes wakes nobody.
+                self._take(selector.select(min(left, LONGEST_WAIT)), selector, command)
 
     def _take(
         self,

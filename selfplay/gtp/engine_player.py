@@ -121,6 +121,9 @@ class EnginePool:
             engine = self._engines[index]
             if engine is None or not engine.alive:
                 engine = self._engines[index] = self._start()
+                if self._closed:  # meanwhile: who ended the others did not know this one
+                    engine.kill()
+                    return "was stopped"
             engine.go_to(line)
             colour = protocol.COLOURS[int(state.to_play)]
             name = engine.ask(f"genmove {colour}")
