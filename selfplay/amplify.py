@@ -35,6 +35,10 @@ FORMS = (
 )
 
 
+class OverseerError(RuntimeError):
+    """An engine, or another overseer outside the device, did not decide; the message says why."""
+
+
 class Memory(NamedTuple):
     """What an amplifier on the device may remember from ply to ply, within a self-play call."""
 
@@ -169,7 +173,7 @@ def player_amplifier(name: str, player: Player, game: Game[Any], evaluate: Evalu
     A's own: to have none must not teach that every position is even.
 
     Raises:
-      ValueError: when it is asked, the player failed.
+      OverseerError: when it is asked, the player failed.
     """
 
     def act(variables: Variables, states: State, key: jax.Array, history: Any) -> SearchResult:
@@ -179,9 +183,9 @@ def player_amplifier(name: str, player: Player, game: Game[Any], evaluate: Evalu
         failed = int((found.action == FORFEIT).sum())
         if failed:
             fault = next(iter(player.faults[known:]), "it did not say why")
-            raise ValueError(
+            raise OverseerError(
                 f"overseer {player.name!r} failed in {failed} of {len(found.action)} games, in the "
-                f"first because it {fault}"
+                f"first because it {fault}: mend that, then the same command goes on"
             )
         searched = found.visit_counts.sum(axis=1) > 0
         found = found._replace(

@@ -10,7 +10,7 @@ import pytest
 import games
 from mcts import Evaluation, SearchConfig, SearchResult, search
 from selfplay import amplify, devices, self_play
-from selfplay.amplify import Amplifier
+from selfplay.amplify import Amplifier, OverseerError
 from selfplay.players import FORFEIT, Player, random_player
 from selfplay.record import Recorder
 from selfplay.self_play import SelfPlayConfig
@@ -116,7 +116,7 @@ def test_an_overseer_that_fails_is_told_once_with_how_often_and_why_this_time():
 
     overseer = Player("bad", GAME, failing, on_device=False, faults=faults)
     states = jax.vmap(GAME.init)(jax.random.split(jax.random.key(0), 3))
-    with pytest.raises(ValueError, match="failed in 3 of 3 games, in the first because it hung"):
+    with pytest.raises(OverseerError, match="failed in 3 of 3 games, in the first because it hung"):
         load("player:bad", lambda spec: overseer)(VARIABLES, states, jax.random.key(1), None)
 
 
