@@ -129,6 +129,32 @@ def test_evaluations_of_an_untrained_network_or_within_a_moment_of_training_are_
     assert stage(_flat_line(33, start=100), lowered=100, spacing=4.0) == "settled"
 
 
+def test_evaluations_in_the_warm_up_are_no_plateau_however_flat_the_gap_was():
+    assert stage(_flat_line(20), lowered=0, warmup=13) == "moving"
+    assert stage(_flat_line(21), lowered=0, warmup=13) == "flat"
+
+
+def _stops_after(series):
+    """The number of gaps after which a series is flat; one more than its length if it never is."""
+    lengths = range(fixed_point.WINDOW, len(series) + 1)
+    ends = (n for n in lengths if fixed_point.is_flat(series[n - fixed_point.WINDOW : n]))
+    return next(ends, len(series) + 1)
+
+
+def test_neither_noise_with_a_memory_nor_a_fall_without_an_end_keeps_a_run_going_for_ever():
+    rng = np.random.default_rng(0)
+    for memory in (0.0, 0.5, 0.9, 0.99):
+        for _ in range(20):
+            noise = [0.0]
+            for step in rng.normal(size=200):
+                noise.append(memory * noise[-1] + 0.01 * step)
+            assert _stops_after(0.1 + np.array(noise)) < 100, memory
+    steps = np.arange(1, 201)
+    for power in (0.25, 0.5, 1.0):
+        assert _stops_after(0.1 * steps**-power) < 100, power
+        assert _stops_after(0.1 * steps**-power) > 12, power
+
+
 def test_a_network_that_is_its_own_amplifier_has_no_fixed_point_to_reach(tiny_config):
     config = dataclasses.replace(tiny_config, until_fixed_point=True, amplify="policy")
     problems = dataclasses.replace(

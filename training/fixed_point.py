@@ -5,8 +5,9 @@ of them and at the last, by matches: the strength of Amplify(A) over A at severa
 distillation gap, how A without search fares against Amplify(A') of the A' measured before.
 
 `--until-fixed-point` trains until the gap is flat: over the last `WINDOW` evaluations the means of
-its three thirds differ by no more than noise. Evaluations that follow each other faster than the
-replay is renewed show noise and no trend, so of those only some count. A plateau at a high learning
+its three thirds differ by no more than noise, or by next to nothing. Evaluations in the warm-up of
+the learning rate do not count, and of those that follow each other faster than the replay is
+renewed, which show noise and no trend, only some do. A plateau at a high learning
 rate may be that rate's noise, so at the first one the rate is brought down; a plateau at the low
 rate is the end.
 """
@@ -32,6 +33,7 @@ WINDOW = 9  # evaluations, a multiple of 3
 # The means of three thirds of nothing but noise lie within 3.5 standard errors of each other in
 # 96% of cases (the studentized range of three).
 SPREAD = 3.5
+TINY = 1e-3  # nats: a gap that falls ever more slowly would else go on falling for ever
 LOWER_RATE_BY = 1.5  # the rate has fallen when the run has taken this many times the steps so far
 DIVISORS = (4, 2, 1)  # budgets: the simulations of an evaluation, divided by these
 PROBE, FRESH, MATCH = 200, 201, 202  # purposes of randomness
@@ -84,7 +86,8 @@ class Gauge:
             _, seconds["policy"] = gap.measure(network_only, where, key)
             found[name] = gap.summary(moved, where.ply)
         history = [*self._history(), _point(run.progress.step, found)]
-        found["stage"] = stage(history, self._lowered, self._spacing)
+        warmup = run.config.learner.warmup_steps
+        found["stage"] = stage(history, self._lowered, self._spacing, warmup)
         if run.config.until_fixed_point:
             self._act_on(found)
         by_turn = run.progress.evaluations % settings.strength_every == 0
@@ -165,20 +168,22 @@ class Gauge:
         }
 
 
-def stage(history: list[Point], lowered: float, spacing: float = 1.0) -> Stage:
+def stage(history: list[Point], lowered: float, spacing: float = 1.0, warmup: int = 0) -> Stage:
     """Returns where a run is, from all its evaluations.
 
     Args:
       lowered: the step from which the learning rate is at its lowest; 0 if that is not fixed yet.
       spacing: least steps between evaluations that count; one of an untrained network never does.
+      warmup: steps in which the learning rate rises; evaluations before its end do not count.
 
     Returns:
       `moving`; `flat`: at a plateau, the rate not lowered yet; at a plateau of the lowest rate,
       `settled` if Amplify(A) saw no blunder in it, `stuck` if it saw some for two windows.
     """
+    begin = max(lowered, warmup, 1)
+    after = _spaced([point for point in history if point.step >= begin], spacing)
     if not lowered:
-        return "flat" if _is_flat(_spaced(history, spacing)) else "moving"
-    after = _spaced([point for point in history if point.step >= lowered], spacing)
+        return "flat" if _is_flat(after) else "moving"
     if not _is_flat(after):
         return "moving"
     if not any(point.blunders for point in after[-WINDOW:]):
@@ -189,7 +194,7 @@ def stage(history: list[Point], lowered: float, spacing: float = 1.0) -> Stage:
 def _spaced(history: list[Point], spacing: float) -> list[Point]:
     kept: list[Point] = []
     for point in history:
-        if point.step >= (kept[-1].step + max(spacing, 1.0) if kept else 1):
+        if not kept or point.step >= kept[-1].step + max(spacing, 1.0):
             kept.append(point)
     return kept
 
@@ -202,14 +207,15 @@ def _is_flat(history: list[Point]) -> bool:
 
 
 def is_flat(series: list[float]) -> bool:
-    """Whether `WINDOW` numbers show nothing but noise.
+    """Whether `WINDOW` gaps, in nats, show nothing but noise, or differ by next to nothing.
 
     The noise is that of successive differences (von Neumann 1941), which a trend hardly widens.
     """
     values = np.asarray(series, float)
     deviation = np.sqrt(np.square(np.diff(values)).mean() / 2)
     means = values.reshape(3, -1).mean(axis=1)
-    return bool(np.ptp(means) <= SPREAD * deviation / np.sqrt(len(values) / 3))
+    noise = SPREAD * deviation / np.sqrt(len(values) / 3)
+    return bool(np.ptp(means) <= max(noise, TINY))
 
 
 def verdict(found: dict[str, Any], simulations: int) -> str:
