@@ -169,16 +169,30 @@ def test_blunders_keep_a_run_going_for_two_windows_and_then_it_is_stuck():
     assert stage(_flat_line(18, start=100, blunders=0.01), lowered=100) == "stuck"
 
 
-def _verdict(blunders, low):
-    match = {"elo": 1.0, "elo_interval": [-9.0, 9.0], "interval": [low, 0.9]}
-    found = {"fresh": {"kl": 0.1, "blunders": blunders}, "strength": {"8": match, "32": match}}
-    return fixed_point.verdict(found, 32)
+def _verdict(blunders, low, high=0.9, changed=0.1, regret=0.1, amplify="search"):
+    match = {"elo": 1.0, "elo_interval": [-9.0, 9.0], "interval": [low, high]}
+    fresh = {"kl": 0.1, "blunders": blunders, "changed": changed, "regret": regret}
+    found = {"fresh": fresh, "strength": {"8": match, "32": match}}
+    return fixed_point.verdict(found, 32, amplify)
 
 
 def test_the_verdict_says_which_of_the_two_it_was():
-    assert "search adds nothing more" in _verdict(0.0, 0.48)
+    assert "search adds nothing more; more than 32 simulations may" in _verdict(0.0, 0.48)
     assert "cannot hold" in _verdict(0.0, 0.51)
     assert "cannot hold" in _verdict(0.1, 0.48)
+
+
+def test_the_verdict_on_an_overseer_tells_when_it_is_weaker_or_not_followed():
+    assert "weaker than the network and teaches it nothing" in _verdict(0.0, 0.1, 0.49)
+    assert "weaker than A alone: what it teaches makes A play worse" in _verdict(0.0, 0.1, 0.49)
+    assert _verdict(0.0, 0.48, amplify="my:own").startswith(
+        "fixed point: Amplify(A), my:own, adds nothing more (gap"
+    )
+    # One that values no move sees no blunders.
+    unseen = _verdict(0.0, 0.48, changed=0.5, regret=0.0, amplify="my:own")
+    assert "cannot hold what Amplify(A), my:own, finds" in unseen
+    assert "50.0% of the network's own moves are changed" in unseen
+    assert "--learner.no-symmetries" in unseen
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from selfplay import devices
 from selfplay.amplify import Amplifier
 from selfplay.arena import MatchResult, play_match
 from selfplay.players import Player, policy_player, random_player
-from training import gap
+from training import gap, strength
 from training.gap import Positions
 from training.players import load_amplifier, load_weights, make_player
 
@@ -34,6 +34,7 @@ WINDOW = 9  # evaluations, a multiple of 3
 # 96% of cases (the studentized range of three).
 SPREAD = 3.5
 TINY = 1e-3  # nats: a gap that falls ever more slowly would else go on falling for ever
+UNHELD = 0.25  # share of moves that an amplifier without values changes, if A does not follow it
 LOWER_RATE_BY = 1.5  # the rate has fallen when the run has taken this many times the steps so far
 DIVISORS = (4, 2, 1)  # budgets: the simulations of an evaluation, divided by these
 PROBE, FRESH, MATCH = 200, 201, 202  # purposes of randomness
@@ -95,7 +96,9 @@ class Gauge:
             found |= self._strength(network_only, amplified)
             run.progress.strength_step = run.progress.step
         if run.progress.fixed_point:
-            run.progress.fixed_point = found["verdict"] = verdict(found, settings.simulations)
+            run.progress.fixed_point = found["verdict"] = verdict(
+                found, settings.simulations, run.config.amplify
+            )
         count = len(self.probe.ply)
         per_move = {name: spent / count for name, spent in seconds.items()}
         return {"fixed_point": found, "seconds_per_move": per_move}
@@ -140,17 +143,17 @@ class Gauge:
         def match(first: Player, second: Player) -> MatchResult:
             return play_match(first, second, run.game, settings.strength_games, number)
 
-        strength = {
-            str(name): _result(match(player, network_only))
+        matches = {
+            str(name): strength.of(match(player, network_only))
             for name, player in self._budgets(network_only.variables, amplified).items()
         }
-        found: dict[str, Any] = {"strength": strength}
+        found: dict[str, Any] = {"strength": matches}
         before = run.progress.strength_step
         run.store.wait()  # for the save of `before`: what is measured must not depend on speed
         if before in run.store.steps() and before != run.progress.step:
             old = devices.replicate(run.fold(*load_weights(run.folder, before, run.network)))
             against = match(network_only, self.amplifier.as_player(run.game, old))
-            found["distilled"] = {"amplified_step": before, **_result(against)}
+            found["distilled"] = {"amplified_step": before, **strength.of(against)}
         return found
 
     def _budgets(self, variables: Any, amplified: Player) -> dict[int | str, Player]:
@@ -218,36 +221,32 @@ def is_flat(series: list[float]) -> bool:
     return bool(np.ptp(means) <= max(noise, TINY))
 
 
-def verdict(found: dict[str, Any], simulations: int) -> str:
-    """Returns in a sentence why a run that ended at a plateau is there: one of two reasons."""
-    matches = found.get("strength", {})
-    strongest = list(matches.values())[-1] if matches else None
-    blunders, gap_left = found["fresh"]["blunders"], found["fresh"]["kl"]
-    wins = strongest is not None and strongest["interval"][0] > 0.5
-    facts = f"gap {gap_left:.3f} nats, {blunders:.1%} of the network's own moves are blunders"
-    if strongest is not None:
-        low, high = strongest["elo_interval"]
-        facts += f", Amplify(A) is {strongest['elo']:+.0f} Elo ({low:+.0f} to {high:+.0f}) over A"
-    if wins or blunders:
-        return (
-            "fixed point: the network cannot hold what the search finds; a larger network, a lower "
-            f"rate or a larger replay may ({facts})"
-        )
-    return (
-        f"fixed point: search adds nothing more; more than {simulations} simulations may ({facts})"
-    )
+def verdict(found: dict[str, Any], simulations: int, amplify: str = "search") -> str:
+    """Returns in a sentence why a run that ended at a plateau is there.
+
+    Args:
+      found: the last evaluation's measurements.
+      simulations: of a search that amplifies.
+      amplify: what does.
+    """
+    match, fresh = strength.strongest(found), found["fresh"]
+    what = "search" if amplify == "search" else f"Amplify(A), {amplify},"
+    # Who names a move and values none sees no blunder in any other.
+    unseen = fresh["regret"] == 0 and fresh["changed"] > UNHELD
+    name = "changed" if unseen else "blunders"
+    facts = f"gap {fresh['kl']:.3f} nats, {fresh[name]:.1%} of the network's own moves are {name}"
+    facts += f", {strength.in_words(match)}" if match else ""
+    if fresh["blunders"] or unseen or (match and match["interval"][0] > 0.5):
+        advice = "a larger network, a lower rate or a larger replay may"
+        if amplify != "search":
+            advice += ", or --learner.no-symmetries if it decides otherwise where boards are alike"
+        return f"fixed point: the network cannot hold what {what} finds; {advice} ({facts})"
+    if match and strength.is_weaker(match):
+        return f"fixed point: {what} is weaker than the network and teaches it nothing ({facts})"
+    more = f"; more than {simulations} simulations may" if amplify == "search" else ""
+    return f"fixed point: {what} adds nothing more{more} ({facts})"
 
 
 def _point(step: int, found: dict[str, Any]) -> Point:
     fresh, probe = found["fresh"], found["probe"]
     return Point(step, fresh["kl"], probe["kl"], fresh["blunders"])
-
-
-def _result(match: MatchResult) -> dict[str, Any]:
-    return {
-        "games": match.games,
-        "score": match.score,
-        "interval": list(match.interval),
-        "elo": match.elo,
-        "elo_interval": list(match.elo_interval),
-    }
