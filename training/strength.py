@@ -38,7 +38,7 @@ def in_words(match: Match) -> str:
     low, high = match["elo_interval"]
     said = f"Amplify(A) is {match['elo']:+.0f} Elo ({low:+.0f} to {high:+.0f}) over A"
     if is_weaker(match):
-        said += ", weaker than A alone: what it teaches makes A play worse"
+        said += ", weaker than A alone"
     return said
 
 

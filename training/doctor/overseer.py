@@ -13,7 +13,7 @@ from training.doctor.evidence import Evidence
 from training.doctor.findings import Finding, Result
 from training.players import load_amplifier, make_player
 
-OURS = ("search", "policy", "committee")  # A with A: no overseer of another mind
+OURS = ("search", "policy", "committee")  # A with A: no overseer with a mind of its own
 # Decides outside the device: asking it here about hundreds of positions may take hours.
 ASKED = ("human", "player", "engine")
 JUDGED = 512  # solved positions
@@ -38,10 +38,11 @@ def overseer(found: Evidence) -> Result:
     images of positions is not followed if A's best moves are others in as many.
     """
     name = found.config.amplify
+    kind = name.partition(":")[0]
     healthy = "Amplify(A) decides better than A alone, until A has learned what it does."
     said, findings, measured = _matches(found)
     unknown = ""
-    if name.partition(":")[0] not in (*OURS, *ASKED):
+    if kind not in (*OURS, *ASKED):
         try:
             amplifier = load_amplifier(found.config, found.game, noise=False)
         except ValueError as error:  # a function that is no longer there
@@ -52,7 +53,8 @@ def overseer(found: Evidence) -> Result:
                 findings += fault if not findings else []
             findings += _unheard(found, amplifier, measured)
     summary = "; ".join([name, *said])
-    unknown = unknown or ("" if said else "no match of Amplify(A) against A yet")
+    if not said and kind not in OURS:
+        unknown = unknown or "no match of Amplify(A) against A yet"
     return Result("overseer", healthy, summary, measured, tuple(findings), unknown)
 
 
@@ -62,7 +64,9 @@ def _matches(found: Evidence) -> tuple[list[str], list[Finding], dict[str, Any]]
         match = strength.strongest(line.get("fixed_point", {}))
         if match:
             told = f"at step {line['step']} {strength.in_words(match)}"
-            weak = [_weaker(found, told)] if strength.is_weaker(match) else []
+            # What is drawn from A's policy is weaker than its best moves, by design.
+            judged = found.config.amplify != "policy" and strength.is_weaker(match)
+            weak = [_weaker(found, told)] if judged else []
             return [told], weak, {"match": match}
     return [], [], {}
 
