@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.console import Positional, announce_devices, print_json, progress, say
 from selfplay import durable
+from training import strength
 from training.distilled import SETS, audit
 from training.report import distilled_section
 from training.run_folder import RunFolder
@@ -92,6 +93,13 @@ def _advise(found: dict[str, Any]) -> None:
             "replay/: --replay.keep all keeps it"
         )
 
+    measured = [row[name] for row in rows for name in SETS if name in row]
+    if not any(of["most_regret"] for of in measured) and any(of["changed"] for of in measured):
+        say(
+            f"note: Amplify(A), {found['amplify']}, values no move above another: regret, 0 "
+            "everywhere, says nothing of what it changes"
+        )
+
 
 def _table(found: dict[str, Any]) -> str:
     """Returns what was found as lines of text."""
@@ -116,6 +124,9 @@ def _table(found: dict[str, Any]) -> str:
                     f"{of['value']:5.3f}  {of['changed']:7.1%}  {of['regret']:.3f} "
                     f"±{of['regret_error']:.3f}  {of['most_regret']:.2f}"
                 )
+    lines += [
+        f"{row['step']:8d}  {strength.in_words(row['strength'])}" for row in found["checkpoints"]
+    ]
     lines += [follows(row) for row in found["checkpoints"] if "decided" in row]
     words = {True: "grows", False: "does not grow", None: "too few checkpoints"}
     verdicts = [f"{name}: {words[found['grows'][name]]}" for name in SETS]

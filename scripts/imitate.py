@@ -26,10 +26,11 @@ scan = functools.cache(scan_records)  # the defaults look into the files too
 class Args:
     """Starts a run by imitating an expert: a network is fitted to recorded games.
 
-    Records are JSON lines, as `games/` of every run holds, or Go games as SGF. Every game is
-    replayed by the rules; those that they forbid are named, with file and move, and skipped. A
-    share of the games is held out, drawn by game: the accuracy shown is on those. The pass that
-    does best on them is kept as step 0 of the run, which `selfplay train --run-dir R` goes on with.
+    Records are JSON lines, as `games/` of every run holds, or Go games as SGF, gzipped or not.
+    Every game is replayed by the rules; those that they forbid, and those of another game, are
+    named, with file and move, and skipped. A share of the games is held out, drawn by game: the
+    accuracy shown is on those. The pass that does best on them is kept as step 0 of the run, which
+    `selfplay train --run-dir R` goes on with.
     Ctrl-C ends the fitting and keeps the best pass so far.
 
     Examples:
@@ -41,7 +42,7 @@ class Args:
     config: Flat[RunConfig]
     imitation: Flat[ImitationConfig] = ImitationConfig()
     records: tuple[str, ...] = ()
-    """Files of games, all of one game."""
+    """Files of games; the first one's game, if --game does not say which."""
     run_dir: str = ""
     """The new run's folder; by default runs/<game>-<n>, the first free n."""
     json: bool = False
@@ -109,24 +110,18 @@ def _read(paths: tuple[str, ...], spec: str) -> tuple[list[GameRecord], int]:
     """Returns the games of the files, and how many were skipped; says which."""
     if not paths:
         raise ValueError("imitation needs games: name files with --records")
-    scans: list[Scan] = [scan(path, spec) for path in paths]
+    scans: list[Scan] = [scan(path, spec, spec) for path in paths]
     problems = [problem for found in scans for problem in found.problems]
     for problem in problems[:SHOWN_PROBLEMS]:
         say(f"skipped: {problem}")
     if len(problems) > SHOWN_PROBLEMS:
         say(f"skipped: {len(problems) - SHOWN_PROBLEMS} more")
-    records = []
     for path, found_in in zip(paths, scans, strict=True):
-        others = sorted({record.game for record in found_in.records} - {spec})
-        for other in others:
-            if games.load(other) != games.load(spec):
-                raise ValueError(
-                    f"{path} holds games of {other}, the run is of {spec}: "
-                    "name files of one game, and --game if it is not the first file's"
-                )
-        records += found_in.records
+        if found_in == ([], []):
+            say(f"{path} holds no game")
+    records = [record for found_in in scans for record in found_in.records]
     if not records:
-        raise ValueError(f"no game in {', '.join(paths)} is one that the rules allow")
+        raise ValueError(f"no game of {spec} in {', '.join(paths)} that can be learned from")
     return records, len(problems)
 
 

@@ -45,7 +45,8 @@ class Args:
     minutes: float = 5.0
     """Play for so long; 0: no limit but --games, and without --games play nothing."""
     games: int = 0
-    """Play so many games, if --minutes allows it; 0: no limit but --minutes."""
+    """Play so many games, if --minutes allows it; even, as each opening is played from both seats;
+    0: no limit but --minutes."""
     simulations: tuple[int, ...] = (32,)
     """Simulations of each search; of several numbers, each makes players of its own."""
     store: str = ""
@@ -72,6 +73,10 @@ def run(args: Args) -> int:
     if args.minutes < 0 or args.games < 0:
         raise ValueError(
             f"--minutes and --games must be at least 0, got {args.minutes:g} and {args.games}"
+        )
+    if args.games % 2:
+        raise ValueError(
+            f"--games must be even, each opening being played from both seats, got {args.games}"
         )
     spec = find_game(args.players, args.game)
     game: Game[Any] = games_package.load(spec)
@@ -135,8 +140,9 @@ def _play(args: Args, ladder: Ladder) -> None:
             if pairing is None:
                 say("all pairings repeat their games: more would tell nothing")
                 return
-            ladder.play(*pairing)
-            played += ROUND
+            round_games = min(ROUND, args.games - played) if args.games else ROUND
+            ladder.play(*pairing, round_games)
+            played += round_games
 
 
 def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib.Path) -> None:

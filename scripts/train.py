@@ -20,7 +20,7 @@ from scripts.console import (
     progress,
     say,
 )
-from training import checkpoint_steps, losses, oversight, preflight
+from training import checkpoint_steps, losses, oversight, preflight, strength
 from training import config as config_module
 from training.config import RunConfig
 from training.players import load_amplifier
@@ -312,8 +312,9 @@ def _describe_rating(line: dict[str, Any]) -> str:
 def _describe_gap(line: dict[str, Any]) -> str:
     if "fixed_point" not in line:
         return ""
-    found = line["fixed_point"]["fresh"]
-    return f"; gap {found['kl']:.3f} nats, search changes {found['changed']:.1%} of moves"
+    found, match = line["fixed_point"]["fresh"], strength.strongest(line["fixed_point"])
+    won = f"; {strength.in_words(match)}" if match else ""
+    return f"; gap {found['kl']:.3f} nats, Amplify(A) changes {found['changed']:.1%} of moves{won}"
 
 
 def _describe_gate(line: dict[str, Any]) -> str:

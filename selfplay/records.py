@@ -1,6 +1,7 @@
 """Game records: written, read back and checked by replaying, shown as text.
 
-A file holds one JSON line a game, or Go games as SGF if its name ends in `.sgf` (see `sgf`). A line
+A file holds one JSON line a game, or Go games as SGF if its name ends in `.sgf` (see `sgf`); read
+may be a gzipped one too. A line
 is `{"game": SPEC, "moves": [...], "returns": [r0, r1], "players": [a, b], ...}`: the moves are
 action numbers from the opening position, the returns are by seat, and so are the players. Where
 the result is not the rules' own, a key `ended_by` says why: `resignation`, `time`, `forfeit` or
@@ -9,10 +10,12 @@ the result is not the rules' own, a key `ended_by` says why: `resignation`, `tim
 
 import dataclasses
 import functools
+import gzip
 import io
 import json
 import os
 import pathlib
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -25,7 +28,7 @@ from games.go import Go
 from selfplay import durable, json_lines, positions, sgf
 from selfplay.arena.result import MatchResult
 
-MAX_BYTES = 64 << 20  # of a file; what it holds takes a few times as much memory
+MAX_BYTES = 64 << 20  # of a file, unpacked; what it holds takes a few times as much memory
 MAX_PROBLEMS = 1000  # after so many, a file is not what it was taken for
 CHUNK = 128  # games replayed at once
 FORMS = {
@@ -74,6 +77,8 @@ def check_path(path: str | os.PathLike[str], spec: str) -> None:
     """Raises ValueError unless the games of `spec` can be written to this file."""
     if not pathlib.Path(path).absolute().parent.is_dir():
         raise ValueError(f"{path}: there is no such folder")
+    if os.fspath(path).endswith(".gz"):
+        raise ValueError(f"{path}: records are written unpacked: give a name without .gz")
     if _is_sgf(path) and not isinstance(games.load(spec), Go):
         raise ValueError(f"{path}: SGF is for Go, not for {spec}: give a name that ends in .jsonl")
 
@@ -107,16 +112,17 @@ def read_records(path: str | os.PathLike[str], plug_in: str = "") -> list[GameRe
     return scan.records
 
 
-def scan_records(path: str | os.PathLike[str], plug_in: str = "") -> Scan:
+def scan_records(path: str | os.PathLike[str], plug_in: str = "", only: str = "") -> Scan:
     """Returns the games of a file that are right, and what is wrong with the others.
 
     Args:
-      path: JSON lines, or SGF if the name ends in `.sgf`.
+      path: JSON lines, or SGF if the name ends in `.sgf`; gzipped or not.
       plug_in: the spec of a game of the form `module:Class` that the file may hold; any other of
         this form is a problem, since reading a file must not run code that the file names.
+      only: the spec of a game; one of any other is a problem.
 
     Raises:
-      ValueError: the file is too large.
+      ValueError: the file is too large, or a folder.
     """
     found: list[tuple[str, GameRecord | str]] = []  # a game's place, and it or what is wrong
     bad = 0
@@ -133,7 +139,7 @@ def scan_records(path: str | os.PathLike[str], plug_in: str = "") -> Scan:
             for i, (_, item) in enumerate(found)
             if isinstance(item, GameRecord) and item.game == spec
         }
-        problems = _check(spec, list(chosen.values()), plug_in)
+        problems = _check(spec, list(chosen.values()), plug_in, only)
         for i, problem in zip(chosen, problems, strict=True):
             if problem:
                 found[i] = (found[i][0], problem)
@@ -167,7 +173,7 @@ def render_record(record: GameRecord, ply: int | None = None) -> str:
 
 
 def _is_sgf(path: str | os.PathLike[str]) -> bool:
-    return pathlib.Path(path).suffix.lower() == ".sgf"
+    return os.fspath(path).lower().removesuffix(".gz").endswith(".sgf")
 
 
 def _text(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> str:
@@ -199,19 +205,39 @@ def _leads(lines: list[sgf.Fields]) -> list[float | None]:
 
 def _read(path: str | os.PathLike[str]) -> Iterator[tuple[str, sgf.Fields | str]]:
     """Yields each game's place and fields, or what is wrong with it."""
-    with open(path, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"{path} is larger than {MAX_BYTES >> 20} MiB: split it")
+    data, damage = _unpacked(path)
     if _is_sgf(path):
         yield from sgf.read_games(data.decode("utf-8", errors="replace"))
-        return
-    for number, line in enumerate(io.BytesIO(data), start=1):
-        if line.strip():
-            yield f"line {number}", _json_object(line)
+    else:
+        for number, line in enumerate(io.BytesIO(data), start=1):
+            if line.strip():
+                yield f"line {number}", _json_object(line)
+    if damage:
+        yield "its end", damage
+
+
+def _unpacked(path: str | os.PathLike[str]) -> tuple[bytes, str]:
+    """Returns what a file holds, gzipped or not, and what ended a gzipped one too early."""
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder: name the files in it")
+    damage = ""
+    with open(path, "rb") as raw, io.BytesIO() as content:
+        packed = raw.peek(2)[:2] == json_lines.GZIP
+        file = gzip.GzipFile(fileobj=raw) if packed else raw
+        try:
+            # By read1: what read had unpacked before it met the damage would be lost.
+            while content.tell() <= MAX_BYTES and (part := file.read1(1 << 16)):
+                content.write(part)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            damage = f"not a whole gzip file: {error}"
+        if content.tell() > MAX_BYTES:
+            raise ValueError(f"{path} is larger than {MAX_BYTES >> 20} MiB: split it")
+        return content.getvalue(), damage
 
 
 def _json_object(line: bytes) -> sgf.Fields | str:
+    if len(line) > json_lines.MAX_LINE:
+        return f"longer than {json_lines.MAX_LINE:,} bytes"
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:  # also numbers, or nesting, beyond all bounds
@@ -244,12 +270,14 @@ def _is_pair(value: Any, holds: Callable[[Any], bool]) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(holds, value))
 
 
-def _check(spec: str, records: list[GameRecord], plug_in: str) -> list[str]:
+def _check(spec: str, records: list[GameRecord], plug_in: str, only: str) -> list[str]:
     """Returns what the rules of one game have against each record; empty for nothing."""
     try:
         if spec != plug_in and games.names_a_module(spec):
             raise ValueError(f"{spec!r} would import a module: say that it may")
         game = games.load(spec)
+        if only and game != games.load(only):
+            raise ValueError(f"a game of {spec}, not of {only}")
     except ValueError as error:
         return [str(error)] * len(records)
     ends = _ends(game, [record.moves for record in records])

@@ -50,7 +50,23 @@ def test_every_checkpoint_is_measured_on_every_set_that_there_is(audited):
         # Nothing was trained on before the first step.
         assert ("trained" in row) == (row["step"] > 0)
         assert row["worst"]["regret"] >= row["far"]["regret"]
+        assert row["strength"]["games"] == distilled.MATCH_GAMES
     assert (path / "report" / "distilled.png").stat().st_size > 1000
+
+
+def test_a_table_says_when_amplification_is_weaker_or_values_nothing(audited, capsys):
+    _, found = audited
+    row = found["checkpoints"][-1]
+    lost = row["strength"] | {"elo": -300.0, "elo_interval": [-400.0, -200.0]}
+    lost["interval"] = [0.1, 0.3]
+    flat = {name: row[name] | {"most_regret": 0.0, "changed": 0.5} for name in SETS if name in row}
+    weaker = found | {"checkpoints": [row | flat | {"strength": lost}]}
+    assert "-300 Elo (-400 to -200) over A, weaker than A alone" in command._table(weaker)
+    assert "weaker" not in command._table(found | {"checkpoints": [row]})
+    command._advise(weaker)
+    assert "values no move above another" in capsys.readouterr().err
+    command._advise(found)
+    assert "values no move above another" not in capsys.readouterr().err
 
 
 def test_trained_positions_are_rows_of_the_replay(audited):

@@ -11,13 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import training
 from mcts import SearchConfig, mask_illegal
 from scripts import cli
+from selfplay import perfect
 from selfplay.self_play import SelfPlayConfig
 from tests.faults import FAULTS
 from training import losses
 from training.config import EvaluationConfig, RunConfig
-from training.doctor import CHECKS, ORDER, data, diagnose, lessons, network, weights
+from training.doctor import CHECKS, ORDER, data, diagnose, lessons, network, overseer, weights
 from training.doctor.evidence import gather
 from training.learner import LearnerConfig
 from training.network import NetworkConfig
@@ -175,6 +177,30 @@ def test_a_flipped_sign_in_the_value_target_is_named_with_what_to_change(tmp_pat
     assert "sign is flipped in the value target" in " ".join(first.split())
     assert "healthy:" in first
     assert "change:" in first
+
+
+@pytest.mark.parametrize("symmetries", [True, False])
+def test_an_overseer_worse_than_a_is_named_and_so_is_one_that_symmetries_average(
+    symmetries, tmp_path
+):
+    config = dataclasses.replace(
+        SHORT,
+        amplify="tests.lowest_overseer:lowest",
+        learner=dataclasses.replace(SHORT.learner, symmetries=symmetries),
+        evaluation=dataclasses.replace(SHORT.evaluation, gap_positions=32, strength_games=16),
+    )
+    folder = run(tmp_path / "run", config)
+    found = gather(folder)
+    result = overseer.overseer(found)
+    named = {finding.fault for finding in result.findings}
+    assert named == {"overseer-weaker"} | ({"overseer-averaged"} if symmetries else set())
+    assert "with A's search" in result.summary
+    assert "Elo" in result.summary
+    assert data.exploration(found).unjudged
+    states = perfect.first(perfect.load_positions("tic_tac_toe")["all"], 500).states
+    player = training.load_player(folder.path, simulations=0)
+    follows = player(states, jax.random.key(0)).action == states.legal_action_mask.argmax(axis=1)
+    assert (np.mean(follows) > 0.9) == (not symmetries), np.mean(follows)
 
 
 def test_a_run_that_has_just_begun_is_too_early_to_judge_and_has_no_finding(tiny_run):

@@ -129,6 +129,32 @@ def test_evaluations_of_an_untrained_network_or_within_a_moment_of_training_are_
     assert stage(_flat_line(33, start=100), lowered=100, spacing=4.0) == "settled"
 
 
+def test_evaluations_in_the_warm_up_are_no_plateau_however_flat_the_gap_was():
+    assert stage(_flat_line(20), lowered=0, warmup=13) == "moving"
+    assert stage(_flat_line(21), lowered=0, warmup=13) == "flat"
+
+
+def _stops_after(series):
+    """The number of gaps after which a series is flat; one more than its length if it never is."""
+    lengths = range(fixed_point.WINDOW, len(series) + 1)
+    ends = (n for n in lengths if fixed_point.is_flat(series[n - fixed_point.WINDOW : n]))
+    return next(ends, len(series) + 1)
+
+
+def test_neither_noise_with_a_memory_nor_a_fall_without_an_end_keeps_a_run_going_for_ever():
+    rng = np.random.default_rng(0)
+    for memory in (0.0, 0.5, 0.9, 0.99):
+        for _ in range(20):
+            noise = [0.0]
+            for step in rng.normal(size=200):
+                noise.append(memory * noise[-1] + 0.01 * step)
+            assert _stops_after(0.1 + np.array(noise)) < 100, memory
+    steps = np.arange(1, 201)
+    for power in (0.25, 0.5, 1.0):
+        assert _stops_after(0.1 * steps**-power) < 100, power
+        assert _stops_after(0.1 * steps**-power) > 12, power
+
+
 def test_a_network_that_is_its_own_amplifier_has_no_fixed_point_to_reach(tiny_config):
     config = dataclasses.replace(tiny_config, until_fixed_point=True, amplify="policy")
     problems = dataclasses.replace(
@@ -143,16 +169,30 @@ def test_blunders_keep_a_run_going_for_two_windows_and_then_it_is_stuck():
     assert stage(_flat_line(18, start=100, blunders=0.01), lowered=100) == "stuck"
 
 
-def _verdict(blunders, low):
-    match = {"elo": 1.0, "elo_interval": [-9.0, 9.0], "interval": [low, 0.9]}
-    found = {"fresh": {"kl": 0.1, "blunders": blunders}, "strength": {"8": match, "32": match}}
-    return fixed_point.verdict(found, 32)
+def _verdict(blunders, low, high=0.9, changed=0.1, regret=0.1, amplify="search"):
+    match = {"elo": 1.0, "elo_interval": [-9.0, 9.0], "interval": [low, high]}
+    fresh = {"kl": 0.1, "blunders": blunders, "changed": changed, "regret": regret}
+    found = {"fresh": fresh, "strength": {"8": match, "32": match}}
+    return fixed_point.verdict(found, 32, amplify)
 
 
 def test_the_verdict_says_which_of_the_two_it_was():
-    assert "search adds nothing more" in _verdict(0.0, 0.48)
+    assert "search adds nothing more; more than 32 simulations may" in _verdict(0.0, 0.48)
     assert "cannot hold" in _verdict(0.0, 0.51)
     assert "cannot hold" in _verdict(0.1, 0.48)
+
+
+def test_the_verdict_on_an_overseer_tells_when_it_is_weaker_or_not_followed():
+    assert "weaker than the network and teaches it nothing" in _verdict(0.0, 0.1, 0.49)
+    assert "over A, weaker than A alone)" in _verdict(0.0, 0.1, 0.49)
+    assert _verdict(0.0, 0.48, amplify="my:own").startswith(
+        "fixed point: Amplify(A), my:own, adds nothing more (gap"
+    )
+    # One that values no move sees no blunders.
+    unseen = _verdict(0.0, 0.48, changed=0.5, regret=0.0, amplify="my:own")
+    assert "cannot hold what Amplify(A), my:own, finds" in unseen
+    assert "50.0% of the network's own moves are changed" in unseen
+    assert "--learner.no-symmetries" in unseen
 
 
 @pytest.fixture(scope="module")

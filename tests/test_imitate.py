@@ -139,8 +139,10 @@ def test_what_cannot_be_imitated_is_refused_in_a_sentence(
     write_records("t.jsonl", games_of_the_lowest_cell(3))
     (tmp_path / "empty.jsonl").write_text("\n")
     for argv, sentence in [
-        (["--records", "t.jsonl", "--game", "connect_four"], "t.jsonl holds games of tic_tac_toe"),
-        (["--records", "empty.jsonl", "--game", "hex"], "no game in empty.jsonl"),
+        (["--records", "t.jsonl", "--game", "connect_four"], "a game of tic_tac_toe, not of c"),
+        (["--records", "empty.jsonl", "--game", "hex"], "empty.jsonl holds no game"),
+        (["--records", "empty.jsonl", "--game", "hex"], "no game of hex in empty.jsonl"),
+        (["--records", ".", "--game", "hex"], ". is a folder"),
         (["--records", "nowhere.jsonl"], "nowhere.jsonl"),
         ([], "name files with --records"),
         (["--records", "t.jsonl", "--held-out", "1"], "held_out must be above 0 and below 1"),

@@ -139,9 +139,16 @@ def test_lost_games_that_a_fault_decided_are_told_with_the_rating(tmp_path, caps
     assert f"bad lost {times} games by a fault: it hung" in capsys.readouterr().out
 
 
+def test_an_odd_number_of_games_is_refused_before_anything_is_made(tmp_path):
+    args = command.Args(("random", "uniform"), game="tic_tac_toe", games=61, store=str(tmp_path))
+    with pytest.raises(ValueError, match=r"--games must be even, .* got 61"):
+        command.run(args)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, capsys):
     words = [str(tiny_run), "random", "--store", str(tmp_path / "store"), "--minutes", "0"]
-    options = ["--simulations", "0", "1", "--games", "64", "--json"]
+    options = ["--simulations", "0", "1", "--games", "40", "--json"]
     args = console.parse(command.Args, words + options, "ladder")
     assert command.run(args) == 0
     found = json.loads(capsys.readouterr().out)
@@ -155,7 +162,7 @@ def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, caps
     for axis in ("minutes", "positions", "simulations"):
         assert (tmp_path / "store" / f"elo-{axis}.png").stat().st_size > 5000
     lines = (tmp_path / "store" / "games.jsonl").read_text().splitlines()
-    assert len(lines) == 64
+    assert len(lines) == 40, "a round of 32 and one cut short"
     args = console.parse(command.Args, [*words, "--simulations", "0", "1"], "ladder")
     assert command.run(args) == 0
     assert f"{found['games']} distinct games; Elo above random" in capsys.readouterr().out

@@ -1,7 +1,10 @@
 """Game records: round trip, and each kind of broken line refused with its place."""
 
+import gzip
 import json
+import tracemalloc
 
+import numpy as np
 import pytest
 
 from selfplay.arena.result import MatchResult, PlayedGame
@@ -103,13 +106,42 @@ def test_good_lines_are_read_beside_bad_ones(tmp_path):
                 line(moves=list(range(9)) * 1000).encode(),
                 line(returns=[float("nan"), 1], ended_by="resignation").encode(),
                 line(moves=[0, 3], returns=[-1, 1], ended_by="resignation").encode(),
+                line(game="hex:size=2", moves=[0, 1, 2]).encode(),
+                line(moves=[0, 3, 1, 4, 2], more="x" * (1 << 20)).encode(),
             ]
         )
     )
-    scan = scan_records(path)
+    scan = scan_records(path, only="tic_tac_toe")
     assert [record.moves for record in scan.records] == [(0, 3, 1, 4, 2), (0, 3)]
     places = [problem.partition(":")[0] for problem in scan.problems]
-    assert places == [f"{path}, line {n}" for n in (2, 3, 4, 5, 6, 7)], scan.problems
+    assert places == [f"{path}, line {n}" for n in (2, 3, 4, 5, 6, 7, 9, 10)], scan.problems
+    assert "a game of hex:size=2, not of tic_tac_toe" in scan.problems[-2]
+    assert "longer than 1,048,576 bytes" in scan.problems[-1]
+
+
+def test_a_gzipped_file_is_read_up_to_where_it_is_damaged(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = [line(more=rng.bytes(30).hex()) for _ in range(2000)]
+    whole = gzip.compress("\n".join(lines).encode())
+    path = tmp_path / "games.jsonl"
+    path.write_bytes(whole)
+    assert len(scan_records(path).records) == 2000
+    for damaged, least in ((whole[: len(whole) // 2], 900), (whole[:-8] + bytes(8), 1900)):
+        path.write_bytes(damaged)
+        scan = scan_records(path)
+        assert len(scan.records) >= least
+        assert f"{path}, its end: not a whole gzip file" in scan.problems[-1]
+
+
+def test_a_file_that_unpacks_without_end_is_refused_in_bounded_memory(tmp_path):
+    path = tmp_path / "games.jsonl.gz"
+    path.write_bytes(gzip.compress(bytes(1 << 20)) * 1000)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"games\.jsonl\.gz is larger than 64 MiB"):
+        scan_records(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200 << 20
 
 
 def test_reading_a_file_imports_no_module_that_it_names(tmp_path, monkeypatch):

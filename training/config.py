@@ -59,8 +59,10 @@ class EvaluationConfig:
         ]
         if self.games % 2:
             found.append(f"evaluation.games must be even, got {self.games}")
-        if self.ladder_games < 0:
-            found.append(f"evaluation.ladder_games must be at least 0, got {self.ladder_games}")
+        if self.ladder_games < 0 or self.ladder_games % 2:
+            found.append(
+                f"evaluation.ladder_games must be even, at least 0, got {self.ladder_games}"
+            )
         if self.gate_games < 2 or self.gate_games % 2:
             found.append(f"evaluation.gate_games must be even, above 0, got {self.gate_games}")
         if self.gap_positions < 0:

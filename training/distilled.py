@@ -15,9 +15,10 @@ import numpy as np
 import games
 from games.game import Game
 from selfplay import decisions, devices, positions
+from selfplay.arena import play_match
 from selfplay.players import Player, policy_player, random_player
 from selfplay.records import scan_records
-from training import gap, replay
+from training import gap, replay, strength
 from training.gap import Moved, Positions
 from training.players import checkpoint_steps, load_amplifier, load_weights, network_of
 from training.run_folder import RunFolder
@@ -25,6 +26,7 @@ from training.run_folder import RunFolder
 SETS = ("trained", "near", "far", "worst")
 ROUNDS = 3  # of the climb to the worst positions
 KEPT = 4  # the worst 1 / KEPT of the candidates are climbed on from
+MATCH_GAMES = 32  # of Amplify(A) against A
 CERTAIN = 3.0  # standard errors by which a mean must be higher to count as grown
 NEAR, FAR, PICK, CLIMB = range(300, 304)  # purposes of randomness
 
@@ -84,9 +86,11 @@ class Audit:
             if len(near.ply):
                 found["near"] = self._summary(amplified, near)
         found["far"] = self._summary(amplified, self.far)
+        alone = policy_player("A", self.game, self.network.evaluate, variables)
         if self.decided is not None:
-            alone = policy_player("A", self.game, self.network.evaluate, variables)
             found["decided"] = follows(alone, self.decided)
+        match = play_match(amplified, alone, self.game, MATCH_GAMES, self.seed)
+        found["strength"] = strength.of(match)
         worst = self._worst(amplified, step)
         found["worst"] = self._summary(amplified, worst)
         return found, worst

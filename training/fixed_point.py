@@ -5,8 +5,9 @@ of them and at the last, by matches: the strength of Amplify(A) over A at severa
 distillation gap, how A without search fares against Amplify(A') of the A' measured before.
 
 `--until-fixed-point` trains until the gap is flat: over the last `WINDOW` evaluations the means of
-its three thirds differ by no more than noise. Evaluations that follow each other faster than the
-replay is renewed show noise and no trend, so of those only some count. A plateau at a high learning
+its three thirds differ by no more than noise, or by next to nothing. Evaluations in the warm-up of
+the learning rate do not count, and of those that follow each other faster than the replay is
+renewed, which show noise and no trend, only some do. A plateau at a high learning
 rate may be that rate's noise, so at the first one the rate is brought down; a plateau at the low
 rate is the end.
 """
@@ -21,7 +22,7 @@ from selfplay import devices
 from selfplay.amplify import Amplifier
 from selfplay.arena import MatchResult, play_match
 from selfplay.players import Player, policy_player, random_player
-from training import gap
+from training import gap, strength
 from training.gap import Positions
 from training.players import load_amplifier, load_weights, make_player
 
@@ -32,6 +33,8 @@ WINDOW = 9  # evaluations, a multiple of 3
 # The means of three thirds of nothing but noise lie within 3.5 standard errors of each other in
 # 96% of cases (the studentized range of three).
 SPREAD = 3.5
+TINY = 1e-3  # nats: a gap that falls ever more slowly would else go on falling for ever
+UNHELD = 0.25  # share of moves that an amplifier without values changes, if A does not follow it
 LOWER_RATE_BY = 1.5  # the rate has fallen when the run has taken this many times the steps so far
 DIVISORS = (4, 2, 1)  # budgets: the simulations of an evaluation, divided by these
 PROBE, FRESH, MATCH = 200, 201, 202  # purposes of randomness
@@ -84,7 +87,8 @@ class Gauge:
             _, seconds["policy"] = gap.measure(network_only, where, key)
             found[name] = gap.summary(moved, where.ply)
         history = [*self._history(), _point(run.progress.step, found)]
-        found["stage"] = stage(history, self._lowered, self._spacing)
+        warmup = run.config.learner.warmup_steps
+        found["stage"] = stage(history, self._lowered, self._spacing, warmup)
         if run.config.until_fixed_point:
             self._act_on(found)
         by_turn = run.progress.evaluations % settings.strength_every == 0
@@ -92,7 +96,9 @@ class Gauge:
             found |= self._strength(network_only, amplified)
             run.progress.strength_step = run.progress.step
         if run.progress.fixed_point:
-            run.progress.fixed_point = found["verdict"] = verdict(found, settings.simulations)
+            run.progress.fixed_point = found["verdict"] = verdict(
+                found, settings.simulations, run.config.amplify
+            )
         count = len(self.probe.ply)
         per_move = {name: spent / count for name, spent in seconds.items()}
         return {"fixed_point": found, "seconds_per_move": per_move}
@@ -137,17 +143,17 @@ class Gauge:
         def match(first: Player, second: Player) -> MatchResult:
             return play_match(first, second, run.game, settings.strength_games, number)
 
-        strength = {
-            str(name): _result(match(player, network_only))
+        matches = {
+            str(name): strength.of(match(player, network_only))
             for name, player in self._budgets(network_only.variables, amplified).items()
         }
-        found: dict[str, Any] = {"strength": strength}
+        found: dict[str, Any] = {"strength": matches}
         before = run.progress.strength_step
         run.store.wait()  # for the save of `before`: what is measured must not depend on speed
         if before in run.store.steps() and before != run.progress.step:
             old = devices.replicate(run.fold(*load_weights(run.folder, before, run.network)))
             against = match(network_only, self.amplifier.as_player(run.game, old))
-            found["distilled"] = {"amplified_step": before, **_result(against)}
+            found["distilled"] = {"amplified_step": before, **strength.of(against)}
         return found
 
     def _budgets(self, variables: Any, amplified: Player) -> dict[int | str, Player]:
@@ -165,20 +171,22 @@ class Gauge:
         }
 
 
-def stage(history: list[Point], lowered: float, spacing: float = 1.0) -> Stage:
+def stage(history: list[Point], lowered: float, spacing: float = 1.0, warmup: int = 0) -> Stage:
     """Returns where a run is, from all its evaluations.
 
     Args:
       lowered: the step from which the learning rate is at its lowest; 0 if that is not fixed yet.
       spacing: least steps between evaluations that count; one of an untrained network never does.
+      warmup: steps in which the learning rate rises; evaluations before its end do not count.
 
     Returns:
       `moving`; `flat`: at a plateau, the rate not lowered yet; at a plateau of the lowest rate,
       `settled` if Amplify(A) saw no blunder in it, `stuck` if it saw some for two windows.
     """
+    begin = max(lowered, warmup, 1)
+    after = _spaced([point for point in history if point.step >= begin], spacing)
     if not lowered:
-        return "flat" if _is_flat(_spaced(history, spacing)) else "moving"
-    after = _spaced([point for point in history if point.step >= lowered], spacing)
+        return "flat" if _is_flat(after) else "moving"
     if not _is_flat(after):
         return "moving"
     if not any(point.blunders for point in after[-WINDOW:]):
@@ -189,7 +197,7 @@ def stage(history: list[Point], lowered: float, spacing: float = 1.0) -> Stage:
 def _spaced(history: list[Point], spacing: float) -> list[Point]:
     kept: list[Point] = []
     for point in history:
-        if point.step >= (kept[-1].step + max(spacing, 1.0) if kept else 1):
+        if not kept or point.step >= kept[-1].step + max(spacing, 1.0):
             kept.append(point)
     return kept
 
@@ -202,46 +210,43 @@ def _is_flat(history: list[Point]) -> bool:
 
 
 def is_flat(series: list[float]) -> bool:
-    """Whether `WINDOW` numbers show nothing but noise.
+    """Whether `WINDOW` gaps, in nats, show nothing but noise, or differ by next to nothing.
 
     The noise is that of successive differences (von Neumann 1941), which a trend hardly widens.
     """
     values = np.asarray(series, float)
     deviation = np.sqrt(np.square(np.diff(values)).mean() / 2)
     means = values.reshape(3, -1).mean(axis=1)
-    return bool(np.ptp(means) <= SPREAD * deviation / np.sqrt(len(values) / 3))
+    noise = SPREAD * deviation / np.sqrt(len(values) / 3)
+    return bool(np.ptp(means) <= max(noise, TINY))
 
 
-def verdict(found: dict[str, Any], simulations: int) -> str:
-    """Returns in a sentence why a run that ended at a plateau is there: one of two reasons."""
-    matches = found.get("strength", {})
-    strongest = list(matches.values())[-1] if matches else None
-    blunders, gap_left = found["fresh"]["blunders"], found["fresh"]["kl"]
-    wins = strongest is not None and strongest["interval"][0] > 0.5
-    facts = f"gap {gap_left:.3f} nats, {blunders:.1%} of the network's own moves are blunders"
-    if strongest is not None:
-        low, high = strongest["elo_interval"]
-        facts += f", Amplify(A) is {strongest['elo']:+.0f} Elo ({low:+.0f} to {high:+.0f}) over A"
-    if wins or blunders:
-        return (
-            "fixed point: the network cannot hold what the search finds; a larger network, a lower "
-            f"rate or a larger replay may ({facts})"
-        )
-    return (
-        f"fixed point: search adds nothing more; more than {simulations} simulations may ({facts})"
-    )
+def verdict(found: dict[str, Any], simulations: int, amplify: str = "search") -> str:
+    """Returns in a sentence why a run that ended at a plateau is there.
+
+    Args:
+      found: the last evaluation's measurements.
+      simulations: of a search that amplifies.
+      amplify: what does.
+    """
+    match, fresh = strength.strongest(found), found["fresh"]
+    what = "search" if amplify == "search" else f"Amplify(A), {amplify},"
+    # Who names a move and values none sees no blunder in any other.
+    unseen = fresh["regret"] == 0 and fresh["changed"] > UNHELD
+    name = "changed" if unseen else "blunders"
+    facts = f"gap {fresh['kl']:.3f} nats, {fresh[name]:.1%} of the network's own moves are {name}"
+    facts += f", {strength.in_words(match)}" if match else ""
+    if fresh["blunders"] or unseen or (match and match["interval"][0] > 0.5):
+        advice = "a larger network, a lower rate or a larger replay may"
+        if amplify != "search":
+            advice += ", or --learner.no-symmetries if it decides otherwise where boards are alike"
+        return f"fixed point: the network cannot hold what {what} finds; {advice} ({facts})"
+    if match and strength.is_weaker(match):
+        return f"fixed point: {what} is weaker than the network and teaches it nothing ({facts})"
+    more = f"; more than {simulations} simulations may" if amplify == "search" else ""
+    return f"fixed point: {what} adds nothing more{more} ({facts})"
 
 
 def _point(step: int, found: dict[str, Any]) -> Point:
     fresh, probe = found["fresh"], found["probe"]
     return Point(step, fresh["kl"], probe["kl"], fresh["blunders"])
-
-
-def _result(match: MatchResult) -> dict[str, Any]:
-    return {
-        "games": match.games,
-        "score": match.score,
-        "interval": list(match.interval),
-        "elo": match.elo,
-        "elo_interval": list(match.elo_interval),
-    }

@@ -42,10 +42,10 @@ def rate(
     store = folder.path / FOLDER
     store.mkdir(exist_ok=True)
     ladder = Ladder(store / "games.jsonl", config.game, game, players, config.seed)
-    for _ in range(-(-settings.ladder_games // ROUND)):
+    for played in range(0, settings.ladder_games, ROUND):
         pairing = ladder.next_pairing()
         if pairing is not None:
-            ladder.play(*pairing)
+            ladder.play(*pairing, min(ROUND, settings.ladder_games - played))
     ratings = ladder.ratings()
     interval = bradley_terry.intervals(ratings, ladder.tally())[-1]
     return {"elo": float(ratings.elo[-1]), "interval": interval.tolist(), "games": ladder.games}

@@ -47,6 +47,9 @@ class LearnerConfig:
     AlphaGo Zero: 0."""
     average_decay: float = 0.99
     """Of the moving average of the weights, which plays and is evaluated. AlphaGo Zero: 0."""
+    symmetries: bool = True
+    """Show each row through a random symmetry of the game (AlphaGo Zero: as here). Off for an
+    amplifier that does not decide alike in positions that are alike, which would be averaged."""
     on_nan: Literal["stop", "rollback"] = "stop"
     """When a loss or weight is NaN or infinite: stop, or go back to the last save at a lower rate,
     three times at most."""

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from selfplay import json_lines
 from training.run_folder import RunFolder
+from training.strength import sentences, strongest
 
 Lines = list[dict[str, Any]]
 DISTILLED = "What distillation loses"
@@ -168,6 +169,7 @@ def text_report(folders: Sequence[RunFolder]) -> str:
                     rows.append(f"  {entry:12} {_spark(curve.values)}  {first:.3f} -> {best:.3f}")
         for line in evaluations[-3:]:
             rows.append(f"  step {line['step']}: {json.dumps(_results(line))}")
+        rows += [f"  {said}" for said in sentences(evaluations)]
         parts.append("\n".join(rows))
     return "\n\n".join(parts)
 
@@ -206,9 +208,8 @@ def fixed_point_series(run: str, lines: Lines, entry: str) -> Series:
         measured = line.get("fixed_point", {})
         if entry in ("fresh", "probe") and entry in measured:
             value = low = high = measured[entry]["kl"]
-        elif entry == "amplified" and "strength" in measured:
-            strongest = list(measured["strength"].values())[-1]
-            value, (low, high) = strongest["elo"], strongest["elo_interval"]
+        elif entry == "amplified" and (match := strongest(measured)):
+            value, (low, high) = match["elo"], match["elo_interval"]
         elif entry == "distilled" and "distilled" in measured:
             value, (low, high) = measured["distilled"]["elo"], measured["distilled"]["elo_interval"]
         else:
@@ -255,8 +256,10 @@ def distilled_series(folder: RunFolder) -> list[Series]:
     stored = json_lines.parse(file.read_text(), str(file)) if file.is_file() else {}
     rows = stored.get("checkpoints", [])
     found = []
-    for name in sorted({name for row in rows for name in row} - {"step", "decided"}):
+    for name in ("far", "near", "trained", "worst"):
         of = [row[name] | {"step": row["step"]} for row in rows if name in row]
+        if not of:
+            continue
         means = [(mean["regret"], mean["regret_error"]) for mean in of]
         low, high = [mean - error for mean, error in means], [sum(mean) for mean in means]
         steps, values = [float(mean["step"]) for mean in of], [mean for mean, _ in means]
@@ -381,12 +384,13 @@ def _page(folders: Sequence[RunFolder], runs: dict[str, Lines], sections: list[s
         cells = "".join(
             f"<tr><td>{html.escape(k)}</td><td>{v:.4g}</td></tr>" for k, v in results.items()
         )
+        words = "".join(f"<p>{html.escape(said)}</p>" for said in sentences(evaluations))
         when = f"step {last['step']}" if last else "none yet"
         content = html.escape(folder.config_file.read_text())
         tables.append(
             f"<h2>{html.escape(str(folder.path))}</h2>"
             f"<p>Last evaluation: {when}</p>"
-            f"<table>{cells}</table>"
+            f"<table>{cells}</table>{words}"
             f"<details><summary>config.json</summary><pre>{content}</pre></details>"
         )
     style = (

@@ -84,7 +84,8 @@ class Run:
         self.lessons = oversight.load(config.overseer, config.game, self.game)
         self.play = self_play.make_amplified_play(self.game, self.amplifier, config.self_play)
         self.fold = jax.jit(self.network.fold)
-        self.symmetries = len(self.game.symmetries())
+        # The first one is the identity.
+        self.symmetries = len(self.game.symmetries()) if config.learner.symmetries else 1
         if config.learner.batch % devices.learner_mesh().size:
             raise ValueError(
                 f"learner.batch must be a multiple of the {devices.learner_mesh().size} devices, "

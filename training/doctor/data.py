@@ -123,6 +123,9 @@ def _wrong_outcomes(
     )
 
 
+_HEALTHY_NOISE = "Root noise changes the target of most positions."
+
+
 def exploration(found: Evidence) -> Result:
     """Looks for the root noise, and for moves that are drawn, in what was played.
 
@@ -135,6 +138,9 @@ def exploration(found: Evidence) -> Result:
         "gumbel": config.search.gumbel_scale == 0,
         "puct": config.search.dirichlet_fraction == 0,
     }[config.search.policy]
+    if found.config.amplify != "search":
+        said = f"{found.config.amplify} decides, not the run's search: its noise is not known"
+        return Result("exploration", _HEALTHY_NOISE, said, {}, unjudged=said)
     changed, searched = _changed_by_noise(found)
     measured = {"noise_off_in_config": off, "searched_again": searched, "changed": changed}
     said = f"noise changed {changed:.0%} of {searched} searches" if changed is not None else ""
@@ -153,7 +159,7 @@ def exploration(found: Evidence) -> Result:
         )
     return Result(
         "exploration",
-        "Root noise changes the target of most positions.",
+        _HEALTHY_NOISE,
         said or "no rows are left of weights that are still on disk",
         measured,
         tuple(findings),

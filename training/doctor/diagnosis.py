@@ -1,4 +1,4 @@
-"""Is a run learning, and if not, why? About ten checks of what it has left on disk.
+"""Is a run learning, and if not, why? Eleven checks of what it has left on disk.
 
 Each check measures something that a healthy run has in common with every other, whatever the game,
 and names the fault where it is missing. A check that cannot be judged yet says so. Nothing is
@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from training.doctor import data, games, lessons, network, weights
+from training.doctor import data, games, lessons, network, overseer, weights
 from training.doctor.evidence import gather
 from training.doctor.findings import Finding, Result
 from training.run_folder import RunFolder
@@ -37,9 +37,11 @@ ORDER = (
     "repeated-games",
     "one-result",
     "search-hurts",
+    "overseer-averaged",
+    "overseer-weaker",
     "getting-worse",
 )
-CHECKS = 10
+CHECKS = 11
 NOTE = "training a fresh network"
 Progress = Callable[[float, str], None]
 
@@ -84,6 +86,7 @@ def diagnose(
         functools.partial(weights.weights, found),
         functools.partial(network.value, found),
         functools.partial(network.searching, found),
+        functools.partial(overseer.overseer, found),
     )
     results = []
     for check in checks:

@@ -154,7 +154,7 @@ def lessons(
         return Result("lessons", _HEALTHY_LESSONS, "too few rows", {}, unjudged="too few rows")
     state = learner.init(found.network, config, jax.random.key(2))
     rng = np.random.default_rng(0)
-    symmetries = len(found.game.symmetries())
+    symmetries = len(found.game.symmetries()) if found.config.learner.symmetries else 1
 
     def draw(step: int) -> Minibatch:
         del step

@@ -1,0 +1,155 @@
+"""A check of who teaches a run, if not its own search: is it better than A, and is it followed?"""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from selfplay import devices, perfect, positions
+from selfplay.amplify import Amplifier
+from selfplay.players import Player, random_player
+from training import gap, strength
+from training.doctor.evidence import Evidence
+from training.doctor.findings import Finding, Result
+from training.players import load_amplifier, make_player
+
+OURS = ("search", "policy", "committee")  # A with A: no overseer with a mind of its own
+# Decides outside the device: asking it here about hundreds of positions may take hours.
+ASKED = ("human", "player", "engine")
+JUDGED = 512  # solved positions
+COMPARED = 128  # positions that are compared with their images under a symmetry
+MOST_OTHERWISE = 0.25  # of these: decided otherwise by the overseer, and by A
+
+
+class _Rates(NamedTuple):
+    """Mistake rates in solved positions."""
+
+    step: int
+    amplified: float
+    alone: float
+    search: float  # of A's own search, by which it could be taught
+
+
+def overseer(found: Evidence) -> Result:
+    """Compares an overseer with the A that it teaches: by the run's own matches, and by mistakes.
+
+    Thresholds: a match whose 95% interval lies below 0.5; 5% more mistakes than A or A's search
+    make, and 3 standard errors. An overseer that decides otherwise in `MOST_OTHERWISE` of the
+    images of positions is not followed if A's best moves are others in as many.
+    """
+    name = found.config.amplify
+    kind = name.partition(":")[0]
+    healthy = "Amplify(A) decides better than A alone, until A has learned what it does."
+    said, findings, measured = _matches(found)
+    unknown = ""
+    if kind not in (*OURS, *ASKED):
+        try:
+            amplifier = load_amplifier(found.config, found.game, noise=False)
+        except ValueError as error:  # a function that is no longer there
+            unknown = str(error)
+        else:
+            for told, fault in _judged(found, amplifier, measured):
+                said.append(told)
+                findings += fault if not findings else []
+            findings += _unheard(found, amplifier, measured)
+    summary = "; ".join([name, *said])
+    if not said and kind not in OURS:
+        unknown = unknown or "no match of Amplify(A) against A yet"
+    return Result("overseer", healthy, summary, measured, tuple(findings), unknown)
+
+
+def _matches(found: Evidence) -> tuple[list[str], list[Finding], dict[str, Any]]:
+    """Returns what the last match of Amplify(A) against A says."""
+    for line in reversed(found.evaluations):
+        match = strength.strongest(line.get("fixed_point", {}))
+        if match:
+            told = f"at step {line['step']} {strength.in_words(match)}"
+            # What is drawn from A's policy is weaker than its best moves, by design.
+            judged = found.config.amplify != "policy" and strength.is_weaker(match)
+            weak = [_weaker(found, told)] if judged else []
+            return [told], weak, {"match": match}
+    return [], [], {}
+
+
+def _judged(
+    found: Evidence, amplifier: Amplifier, measured: dict[str, Any]
+) -> list[tuple[str, list[Finding]]]:
+    """Returns what mistakes say, of the weights of step 0 and the newest ones."""
+    judged = []
+    for rates in _mistakes(found, amplifier):
+        measured.setdefault("mistakes", []).append(rates._asdict())
+        told = (
+            f"step {rates.step}: {rates.amplified:.1%} mistakes with Amplify(A), {rates.alone:.1%} "
+            f"with A alone, {rates.search:.1%} with A's search"
+        )
+        best = min(rates.alone, rates.search)
+        bound = max(0.05, 3 * float(np.sqrt((best + 1e-4) / JUDGED)))
+        judged.append((told, [_weaker(found, told)] if rates.amplified - best > bound else []))
+    return judged
+
+
+def _weaker(found: Evidence, told: str) -> Finding:
+    return Finding(
+        "overseer-weaker",
+        f"Amplify(A), {found.config.amplify}, which teaches A, is weaker than what it teaches, or "
+        f"than A's own search: {told}.",
+        "nothing, if the network is to learn just that; else a better overseer, or --amplify "
+        "search",
+    )
+
+
+def _mistakes(found: Evidence, amplifier: Amplifier) -> list[_Rates]:
+    if not (perfect.has_oracle(found.config.game) and amplifier.on_device):
+        return []
+    sets = perfect.load_positions(found.config.game)
+    solved = perfect.first(next(iter(sets.values())), JUDGED)
+    game, network, config = found.game, found.network, found.config.search
+
+    def rate(player: Player) -> float:
+        key = jax.random.key(0)
+        return float(perfect.mistakes(player, solved.states, solved.outcomes, key).mean())
+
+    rates = []
+    for weights in (found.initial, found.newest):
+        if weights is not None:
+            variables = devices.replicate(found.fold(weights.average))
+            alone, search = (
+                rate(make_player("A", game, network, variables, config, count))
+                for count in (0, config.simulations)
+            )
+            amplified = rate(amplifier.as_player(game, variables))
+            rates.append(_Rates(weights.step, amplified, alone, search))
+    return rates
+
+
+def _unheard(found: Evidence, amplifier: Amplifier, measured: dict[str, Any]) -> list[Finding]:
+    """Looks for an overseer whose decisions are averaged over the images of a position."""
+    symmetries = found.game.symmetries()
+    if len(symmetries) == 1 or not (found.config.learner.symmetries and amplifier.on_device):
+        return []
+    act, seed = random_player(found.game).act, np.random.SeedSequence(0)
+    where = gap.reach(found.game, act, (), seed, COMPARED, only_own=False)
+    player = amplifier.as_player(found.game, found.newest_folded)
+    here = jax.device_get(player(where.states, jax.random.key(0)))
+    changed = float((here.action != here.prior.argmax(axis=1)).mean())
+    otherwise = []
+    for symmetry in symmetries[1:]:
+        image_of = np.argsort(symmetry.action)
+        moves = [[int(image_of[a]) for a in row] for row in positions.move_lists(where.history)]
+        image = positions.replay(found.game, moves)
+        there = jax.device_get(player(image.states, jax.random.key(0)))
+        apart = np.abs(there.action_weights - here.action_weights[:, symmetry.action]).sum(axis=1)
+        otherwise.append(float((apart > 1).mean()))  # more than half of the weight moved
+    share = float(np.mean(otherwise))
+    measured |= {"decides_images_otherwise": share, "not_followed": changed}
+    if min(share, changed) < MOST_OTHERWISE:
+        return []
+    return [
+        Finding(
+            "overseer-averaged",
+            f"the overseer decides otherwise in {share:.0%} of the mirrored or turned positions, "
+            f"and the network, which is taught through all symmetries, follows it in "
+            f"{1 - changed:.0%} only.",
+            "--learner.no-symmetries",
+        )
+    ]
