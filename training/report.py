@@ -117,9 +117,8 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
     """
     runs = {str(folder.path): _read(folder) for folder in folders}
     out.mkdir(parents=True, exist_ok=True)
-    sections = []
     evaluations = [evaluation_series(name, lines) for name, lines in runs.items()]
-    sections.append(
+    sections = [
         _section(
             out,
             "evaluations",
@@ -127,9 +126,9 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
             "mistake rate, or score against random",
             [series for group in evaluations for series in group],
             "What a run is for: mistakes against perfect play fall, or the score rises.",
-        )
-    )
-    sections.append(_mistakes_section(out, runs))
+        ),
+        _mistakes_section(out, runs),
+    ]
     for name, title, axis, names, meaning in FIXED_POINT:
         curves = [fixed_point_series(*item, entry) for item in runs.items() for entry in names]
         measured = [curve for curve in curves if curve.values]
@@ -328,9 +327,8 @@ def _smooth(values: list[float]) -> list[float]:
 
 def _spark(values: list[float], width: int = 40) -> str:
     marks = "▁▂▃▄▅▆▇█"
-    chosen = np.asarray(values)[
-        np.linspace(0, len(values) - 1, min(width, len(values))).astype(int)
-    ]
+    places = np.linspace(0, len(values) - 1, min(width, len(values))).astype(int)
+    chosen = np.asarray(values)[places]
     low, high = chosen.min(), chosen.max()
     scaled = (chosen - low) / max(high - low, 1e-12) * (len(marks) - 1)
     return "".join(marks[round(float(level))] for level in scaled)
@@ -343,9 +341,8 @@ def plot(title: str, axis: str, series: Sequence[Series], across: str = "minutes
     for curve in series:
         (line,) = axes.plot(curve.minutes, curve.values, label=curve.label)
         if curve.low is not None and curve.high is not None and curve.low != curve.high:
-            axes.fill_between(
-                curve.minutes, curve.low, curve.high, color=line.get_color(), alpha=0.2
-            )
+            colour = line.get_color()
+            axes.fill_between(curve.minutes, curve.low, curve.high, color=colour, alpha=0.2)
         if len(curve.values) == 1:
             line.set_marker("o")
     axes.grid(alpha=0.3)
@@ -380,10 +377,9 @@ def _page(folders: Sequence[RunFolder], runs: dict[str, Lines], sections: list[s
     for folder, lines in zip(folders, runs.values(), strict=True):
         evaluations = [line for line in lines if line["kind"] == "evaluation"]
         last = evaluations[-1] if evaluations else None
-        results = _results(last) if last else {}
-        cells = "".join(
-            f"<tr><td>{html.escape(k)}</td><td>{v:.4g}</td></tr>" for k, v in results.items()
-        )
+        results = (_results(last) if last else {}).items()
+        rows = (f"<td>{html.escape(k)}</td><td>{v:.4g}</td>" for k, v in results)
+        cells = "".join(f"<tr>{row}</tr>" for row in rows)
         words = "".join(f"<p>{html.escape(said)}</p>" for said in sentences(evaluations))
         when = f"step {last['step']}" if last else "none yet"
         content = html.escape(folder.config_file.read_text())
