@@ -143,6 +143,23 @@ def test_the_first_signal_asks_to_stop_and_the_second_stops():
             signal.raise_signal(signal.SIGINT)
 
 
+def test_a_closed_terminal_asks_to_stop_however_often_but_not_under_nohup():
+    with stop_on_signal() as stop:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGHUP)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signal() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def test_sigterm_saves_and_exits_75_and_the_same_command_goes_on(tmp_path):
     path = tmp_path / "run"
     argv = ["train", *TINY, "--run-dir", str(path), "--minutes", "30"]
