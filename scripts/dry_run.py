@@ -98,6 +98,10 @@ def describe(
         f"speed           {found.positions_per_s:,.0f} positions/s, {found.games_per_s:,.1f} "
         f"games/s of {found.game_plies:.0f} plies (a random game's), without evaluation",
     ]
+    if found.timed_share < 1:
+        lines.append(
+            f"                from {found.timed_share:.1g} of a call: one takes minutes here"
+        )
     hours = [f"{games:,}: {_hours(found, games):.3g}" for games in GOALS]
     lines.append(f"hours to games  {'; '.join(hours)}")
     if outlook.iterations is not None and outlook.hours is not None:

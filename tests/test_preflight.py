@@ -11,12 +11,13 @@ import pytest
 import games
 from mcts import Evaluation, SearchConfig, search, tree_bytes
 from scripts import cli, out_of_memory
-from training import preflight
+from training import preflight, rehearsal
 from training import run as run_module
 from training.checkpoint import CheckpointStore
+from training.config import RunConfig
 from training.preflight import Machine
-from training.rehearsal import random_game_plies
 from training.replay import chunks, read_chunk
+from training.run_folder import RunFolder
 
 PLENTY = 10**15
 CARD = Machine(1, 1, False, PLENTY, PLENTY, PLENTY)
@@ -152,9 +153,43 @@ def test_a_dry_run_tells_memory_disk_speed_and_hours_and_writes_nothing(
     assert 0 < hours[0] < hours[1] < hours[2]
 
 
+def test_a_call_that_would_take_minutes_is_timed_in_part_and_the_figures_are_of_the_whole(
+    tiny_config, tmp_path, monkeypatch
+):
+    def one_second(work, least):
+        work()
+        return 1.0
+
+    monkeypatch.setattr(rehearsal, "_lane_seconds", lambda run, variables: 1e9)
+    monkeypatch.setattr(rehearsal, "_seconds", one_second)
+    found = rehearsal.rehearse(RunFolder(tmp_path / "run"), tiny_config, seconds=5.0)
+    lanes = jax.local_device_count()
+    assert found.timed_share == lanes / (16 * 6)
+    assert found.call_s == 16 * 6 / lanes
+    assert found.step_s == 32
+    assert found.iteration_s == found.call_s + found.step_s * 16 * 6 * 2 / 32
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("lane_seconds", [1e-7, 1e-3, 3e-3, 1e-1, 10.0])
+def test_what_is_timed_takes_the_seconds_that_were_asked_for_and_no_less_than_it_must(
+    lane_seconds,
+):
+    config = RunConfig()
+
+    def seconds(config):
+        played = config.self_play.batch * config.self_play.plies_per_call
+        evaluations = played * (config.search.simulations + 1) + 3 * config.learner.batch
+        return lane_seconds * evaluations
+
+    part = rehearsal._part(config, lane_seconds, 5.0)
+    whole, least = seconds(config), jax.local_device_count() * 33 * lane_seconds
+    assert part == config if whole < 20 else 1 < seconds(part) <= max(5.0, 1.1 * least)
+
+
 def test_the_length_of_random_games_is_that_of_the_literature():
     """Tic-tac-toe at random lasts 7.47 plies on average, by counting all its games."""
-    found = random_game_plies(games.load("tic_tac_toe"), jax.random.key(1))
+    found = rehearsal.random_game_plies(games.load("tic_tac_toe"), jax.random.key(1))
     assert abs(found - 7.47) < 0.6
 
 

@@ -1,9 +1,11 @@
 """A few seconds of a run that leaves nothing behind: what it takes to compile, how fast it will be.
 
 Self-play is played for real, by a fresh network. Training is timed on blank rows, which take as
-long as others. How long a game is must come from random play: few games end in seconds.
+long as others. How long a game is must come from random play: few games end in seconds. Where a
+call would take minutes, as with a GPU's settings on a CPU, a part of it is timed.
 """
 
+import dataclasses
 import io
 import time
 from collections.abc import Callable
@@ -26,6 +28,9 @@ from training.run_folder import RunFolder
 
 RANDOM_GAMES = 64
 LEAST_CALLS = 2  # of each kind that is timed
+LANES = 8  # positions a device that the network is timed on
+BACKWARD = 3  # evaluations that a training step costs for each of its rows
+PATIENCE = 4  # times the seconds that are to be spent; what would take longer is timed in part
 
 
 class Rehearsal(NamedTuple):
@@ -42,6 +47,7 @@ class Rehearsal(NamedTuple):
     games_per_s: float  # likewise, were games as long as at random
     game_plies: float  # of a game at random
     compressed: float  # share of a replay row that is left on disk
+    timed_share: float  # of a call's positions; below 1 where a whole one would have taken minutes
 
     def scale(self, floor: Needs) -> Scale:
         """Returns by how much the compiler's plans exceed the floors of the same settings."""
@@ -55,19 +61,20 @@ def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
 
     `folder` is the run's; it is not touched.
     """
-    run = Run(folder, config, watch=lambda line: None)
-    run.make_train_step()
+    run = _prepared(folder, config)
     game, key = run.game, run.key(INIT, 0)
     state = devices.to_learner(learner.init(run.network, config.learner, key))
     variables = devices.replicate(run.fold(state.average_params, state.average_batch_stats))
-    games, play = run.open_games(), run.play
     began = time.perf_counter()
-    play_bytes = 0
+    play, play_bytes = run.play, 0
     if run.amplifier.on_device:
-        play = play.lower(variables, games, key).compile()  # type: ignore[attr-defined]
+        play = play.lower(variables, run.open_games(), key).compile()  # type: ignore[attr-defined]
         play_bytes = _planned(play)
     compile_s = time.perf_counter() - began
 
+    timed = _part(config, _lane_seconds(run, variables), seconds)
+    part = run if timed == config else _prepared(folder, timed)
+    play, games = play if part is run else part.play, part.open_games()
     trajectory: Any = None
 
     def call() -> None:
@@ -75,18 +82,20 @@ def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
         games, trajectory = play(variables, games, key)
         trajectory = jax.device_get(trajectory)
 
-    call_s = _seconds(call, seconds / 2)
+    positions, timed_positions = _positions(config), _positions(timed)
+    call_s = _seconds(call, seconds / 2) * positions / timed_positions
     began = time.perf_counter()
     rows, horizon = _blank_rows(trajectory, config.learner.batch), jnp.float32(NO_HORIZON)
     training = run.train_step.lower(state, rows, horizon).compile()  # type: ignore[attr-defined]
     compile_s += time.perf_counter() - began
+    step = training if part is run else part.train_step
+    rows = _blank_rows(trajectory, timed.learner.batch)
 
     def train() -> None:
         nonlocal state
-        state, _ = jax.block_until_ready(training(state, rows, horizon))
+        state, _ = jax.block_until_ready(step(state, rows, horizon))
 
-    step_s = _seconds(train, seconds / 2)
-    positions = config.self_play.batch * config.self_play.plies_per_call
+    step_s = _seconds(train, seconds / 2) * config.learner.batch / timed.learner.batch
     iteration_s = call_s + step_s * positions * config.replay.reuse / config.learner.batch
     game_plies = random_game_plies(game, key)
     return Rehearsal(
@@ -100,6 +109,51 @@ def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
         games_per_s=positions / iteration_s / game_plies,
         game_plies=game_plies,
         compressed=_compressed(trajectory),
+        timed_share=timed_positions / positions,
+    )
+
+
+def _prepared(folder: RunFolder, config: RunConfig) -> Run:
+    run = Run(folder, config, watch=lambda line: None)
+    run.make_train_step()
+    return run
+
+
+def _positions(config: RunConfig) -> int:
+    return config.self_play.batch * config.self_play.plies_per_call
+
+
+def _lane_seconds(run: Run, variables: Any) -> float:
+    """Returns how long the network takes for one of many positions."""
+    count = LANES * devices.mesh().size
+    observation = jnp.zeros((count, *run.game.observation_shape))
+    evaluate = jax.jit(run.network.evaluate)
+    return _seconds(lambda: jax.block_until_ready(evaluate(variables, observation)), 0.0) / count
+
+
+def _part(config: RunConfig, lane_seconds: float, seconds: float) -> RunConfig:
+    """Returns the settings to time: a smaller call and step, where these would take too long.
+
+    Both take as long a position in the part as in the whole, for it fills the device: one that it
+    does not fill is far from needing minutes.
+    """
+    simulations = config.search.simulations + 1
+    evaluations = simulations * _positions(config) + BACKWARD * config.learner.batch
+    share = seconds / (lane_seconds * evaluations)
+    if share > 1 / PATIENCE:
+        return config
+    plies = max(1, int(share * config.self_play.plies_per_call))
+    lanes = share * _positions(config) / plies
+    players, learners = devices.mesh().size, devices.learner_mesh().size
+    whole = config.self_play, config.learner
+    return dataclasses.replace(
+        config,
+        self_play=dataclasses.replace(
+            whole[0], plies_per_call=plies, batch=players * max(1, int(lanes / players))
+        ),
+        learner=dataclasses.replace(
+            whole[1], batch=learners * max(1, int(share * whole[1].batch / learners))
+        ),
     )
 
 
