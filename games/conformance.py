@@ -18,7 +18,7 @@ from games.conformance_positions import (
     check_past,
     check_transpositions,
 )
-from games.conformance_seats import Alternation, Twins, Views
+from games.conformance_seats import Alternation, Twins, Views, check_results
 from games.conformance_symmetry import Images, inverse, well_formed
 from games.game import Game, Symmetry
 from games.laws import LAWS, Findings, Report, Violation
@@ -116,6 +116,8 @@ def _check_sample(
         views = Views(findings, game, rules, rng)
         if all(views.watch(fill(batch, count)) for batch in positions):
             views.conclude(alternation)
+    with findings.trying("seats", doing="returns"):
+        check_results(findings, game, rules, finals, count)
     with findings.trying("mask", doing="step"):
         check_transpositions(findings, game, rules, positions, count, rng)
     with findings.trying("end", doing="step at the end"):
@@ -125,7 +127,7 @@ def _check_sample(
     with findings.trying("past", doing="forget or recall"):
         check_past(findings, game, rules, some, rng)
     with findings.trying("notation", doing="render, action_to_string or string_to_action"):
-        check_notation(findings, game, take(positions[-1], slice(None)))
+        check_notation(findings, game, positions[-1], finals)
 
 
 def _a_few(live: Batch, finals: list[Batch]) -> Batch:

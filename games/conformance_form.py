@@ -151,7 +151,7 @@ def check_form(findings: Findings, game: Game[Any]) -> bool:
     before, state = len(findings.violations), None
     findings.tried.update(("form", "purity"))
     action = jax.ShapeDtypeStruct((), jnp.int32)
-    with findings.trying("form", doing="tracing init(key)"):
+    with findings.trying("form", doing="init(key), which must return a pytree (a NamedTuple)"):
         state = jax.eval_shape(lambda: game.init(jax.random.key(0)))
         _check_state(findings, game, state)
     if len(findings.violations) > before:

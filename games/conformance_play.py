@@ -9,7 +9,7 @@ import numpy as np
 from games.conformance_form import action_name, rendered
 from games.game import Game
 from games.laws import Findings
-from games.playouts import LONGEST, Batch, Lanes, Ply, differs, take
+from games.playouts import LONGEST, Batch, Lanes, Ply, differs, take, without_mask
 
 ENOUGH = 8  # deciding moves of each seat, before anything is said about who they favour
 KEPT = 4  # positions sampled from each main lane
@@ -48,6 +48,7 @@ class Course:
         before, after, action = take((ply.before, ply.after, ply.action), real)
         self._check_position(after, action, before)
         moved = differs(after, before)
+        only_mask = ~differs(without_mask(after), without_mask(before))
         self._blame(
             "end",
             before.terminated & moved,
@@ -58,9 +59,10 @@ class Course:
         )
         self._blame(
             "mask",
-            ~before.terminated & before.mask[np.arange(len(action)), action] & ~moved,
-            "a legal action to change the position",
-            "the same position after it, so either the mask is wrong or step ignores the action",
+            ~before.terminated & before.mask[np.arange(len(action)), action] & only_mask,
+            "a legal action to change the position, if only the seat to play",
+            "nothing changed but perhaps the mask: step ignores the action or keeps the turn, or "
+            "the action is not legal",
             before,
             action,
         )

@@ -1,5 +1,6 @@
 """The laws tried on sampled positions: the end, stale masks, a past recalled, notation, ..."""
 
+import collections
 from typing import Any
 
 import jax
@@ -8,7 +9,18 @@ import numpy as np
 from games.conformance_form import action_name, rendered
 from games.game import Game, Remembering
 from games.laws import Findings, described
-from games.playouts import Batch, Rules, batched, choose, differs, fill, join, one, take
+from games.playouts import (
+    Batch,
+    Rules,
+    batched,
+    choose,
+    differs,
+    fill,
+    join,
+    one,
+    take,
+    without_mask,
+)
 
 FINALS = 4  # final positions on which every action is tried
 TRANSPOSED = 3  # batches of positions on which moves are tried in two orders
@@ -96,7 +108,7 @@ def check_transpositions(
             legal &= now.mask[np.arange(count), action]
             now = rules.step(now.state, action)
         first, second = take(now, slice(half)), take(now, slice(half, 2 * half))
-        rest = [at._replace(state=_without_mask(at.state), mask=()) for at in (first, second)]
+        rest = without_mask(first), without_mask(second)
         alike = legal[:half] & legal[half : 2 * half] & ~differs(*rest) & ~first.terminated
         bad = np.flatnonzero(alike & (first.mask != second.mask).any(axis=1))
         if len(bad):
@@ -125,11 +137,6 @@ def _blame_mask(
         rendered(game, ends[0].state, lane),
         action_name(game, ends[0].state, lane, wrong) + ", legal after one of the orders only",
     )
-
-
-def _without_mask(state: Any) -> list[Any]:
-    paths = jax.tree_util.tree_leaves_with_path(state)
-    return [leaf for path, leaf in paths if "legal_action_mask" not in jax.tree_util.keystr(path)]
 
 
 def check_past(
@@ -161,35 +168,47 @@ def check_past(
         line[ply] = forget(before.state)
 
 
-def check_notation(findings: Findings, game: Game[Any], at: Batch) -> None:
-    """Writes and reads back legal actions, on the host."""
+def check_notation(findings: Findings, game: Game[Any], at: Batch, finals: list[Batch]) -> None:
+    """Writes and reads back legal actions, on the host; renders an end of each result too."""
+    if finals:
+        ended = join(*finals)
+        for lane in np.unique(ended.returns[:, 0], return_index=True)[1].tolist():
+            with findings.trying("notation", doing="render at the end of a game"):
+                _check_text(findings, game.render(one(ended.state, lane)))
     for lane in range(min(NAMED_POSITIONS, len(at.terminated))):
         state = one(at.state, lane)
-        text = game.render(state)
-        if not (isinstance(text, str) and text.strip()):
-            findings.add("notation", "render to return text", repr(text))
+        _check_text(findings, game.render(state))
         legal = np.flatnonzero(at.mask[lane]).tolist()
         names = {action: game.action_to_string(state, action) for action in legal}
         _check_names(findings, game, at, lane, names)
         for action in legal[:: -(-len(legal) // NAMED_ACTIONS) or 1]:
-            with findings.trying("notation", doing=f"string_to_action of {names[action]!r}"):
+            try:
                 back = game.string_to_action(state, names[action])
-                if back != action or not isinstance(back, int | np.integer):
-                    findings.add(
-                        "notation",
-                        "string_to_action to read back what action_to_string wrote",
-                        f"{names[action]!r}, written for {action}, is read as {back!r}",
-                        rendered(game, at.state, lane),
-                        f"number {action}",
-                    )
-        for bad_text in [NONSENSE, *_illegal_names(game, state, at.mask[lane], names)]:
+                found = f"read as {back!r}"
+            except Exception as error:
+                back, found = None, described(error)
+            if back != action or not isinstance(back, int | np.integer):
+                findings.add(
+                    "notation",
+                    "string_to_action to read back what action_to_string wrote, as an int",
+                    f"{names[action]!r}, written for {action}: {found}",
+                    rendered(game, at.state, lane),
+                    f"number {action}",
+                )
+        nonsense = ["", NONSENSE, f"{next(iter(names.values()), '')} {NONSENSE}"]
+        for bad_text in [*nonsense, *_illegal_names(game, state, at.mask[lane], names)]:
             _check_refused(findings, game, at, lane, bad_text)
+
+
+def _check_text(findings: Findings, text: object) -> None:
+    if not (isinstance(text, str) and text.strip()):
+        findings.add("notation", "render to return text", repr(text))
 
 
 def _check_names(
     findings: Findings, game: Game[Any], at: Batch, lane: int, names: dict[int, str]
 ) -> None:
-    shared = [n for n in names.values() if list(names.values()).count(n) > 1]
+    shared = [name for name, count in collections.Counter(names.values()).items() if count > 1]
     if shared or not all(isinstance(name, str) and name for name in names.values()):
         findings.add(
             "notation",

@@ -9,6 +9,7 @@ seat kept in other fields too), nothing is concluded.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,7 +19,7 @@ from games.conformance_form import action_name, rendered
 from games.conformance_play import ENOUGH
 from games.game import Game
 from games.laws import Findings
-from games.playouts import Batch, Lanes, Ply, Rules, choose, differs, take
+from games.playouts import Batch, Lanes, Ply, Rules, choose, differs, fill, join, take
 
 WARM_UP = 2  # plies, one of each seat, after which twins that still look alike are the same game
 
@@ -192,6 +193,64 @@ class Alternation:
         self.to_own += float(abs(plane[0] - plane[2]).sum())
 
 
+def check_results(
+    findings: Findings, game: Game[Any], rules: Rules, finals: list[Batch], count: int
+) -> None:
+    """Exchanges the seats in final positions, where that can be done: results must be exchanged.
+
+    Returns by mover are not, where who ends a game need not win it; nor does a result that is read
+    from the board change with `to_play` alone.
+    """
+    if not finals:
+        return
+    at = fill(join(*finals), count)
+    turned_state = with_to_play(at.state, 1 - at.to_play, slice(None))
+    if turned_state is None:
+        return
+    turned = rules.look(turned_state)
+    for rename in RENAMINGS:
+        leaves = jax.tree_util.tree_map_with_path(
+            lambda path, leaf, rename=rename: leaf if _name(path) == "to_play" else rename(leaf),
+            turned_state,
+        )
+        renamed = rules.look(leaves)
+        tried = (at.returns[:, 0] != 0) & differs(at.observation, turned.observation)
+        tried &= ~differs(at.observation, renamed.observation)
+        by_mover = ~differs(at.returns, renamed.returns)
+        by_mover &= ~differs(at.returns, turned.returns[:, ::-1])
+        if tried.sum() >= ENOUGH and by_mover[tried].all():
+            lane = int(np.flatnonzero(tried)[0])
+            findings.add(
+                "seats",
+                "the same board to give the same seat the same result, whoever is to play at the "
+                "end (returns are indexed by seat, never by mover)",
+                f"returns {at.returns[lane].tolist()}, and {turned.returns[lane].tolist()} if only "
+                "to_play is changed",
+                rendered(game, at.state, lane),
+            )
+            return
+
+
+def _signed(leaf: np.ndarray) -> bool:
+    return bool(np.issubdtype(leaf.dtype, np.signedinteger))
+
+
+def _swapped(leaf: np.ndarray) -> np.ndarray:
+    return np.where((leaf == 0) | (leaf == 1), 1 - leaf, leaf) if _signed(leaf) else leaf
+
+
+def _flipped(leaf: np.ndarray) -> np.ndarray:
+    return np.flip(leaf, 1 + leaf.shape[1:].index(2)) if 2 in leaf.shape[1:] else leaf
+
+
+# How fields may tell the seats apart: by 0 and 1, by an axis of two, by the sign.
+RENAMINGS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
+    lambda leaf: _swapped(leaf) if _signed(leaf) else _flipped(leaf),
+    lambda leaf: _flipped(leaf) if 2 in leaf.shape[1:] else _swapped(leaf),
+    lambda leaf: -leaf if _signed(leaf) else leaf,
+)
+
+
 @dataclasses.dataclass
 class Views:
     """Looks at sampled positions, and after a move from each, with the eyes of either seat."""
@@ -204,6 +263,8 @@ class Views:
     stores_seat: bool = False  # some move led to another view when the other seat made it
     own_gain: bool = False  # some move added to the mover's own plane 0
     other_gain: bool = False  # some move added to the other seat's plane 0
+    fixed: np.ndarray | None = None  # bool[C], planes in which no position looked different
+    gains: np.ndarray | None = None  # bool[2, C], by the mover: some move added to the plane
     case: tuple[str, str] = ("", "")  # position and action of the first such move
 
     def watch(self, at: Batch) -> bool:
@@ -221,6 +282,7 @@ class Views:
 
         self.ignores_seat &= not differs(other.observation, at.observation).any()
         self.stores_seat |= bool(differs(after.observation, by_other.observation).any())
+        self._note_planes(at, other, back)
         live = ~at.terminated[:, None, None]
         own = (back.observation[..., 0] > at.observation[..., 0]) & live
         others = (across.observation[..., 0] > other.observation[..., 0]) & live
@@ -232,22 +294,38 @@ class Views:
         self.other_gain |= bool(others.any())
         return True
 
+    def _note_planes(self, at: Batch, other: Batch, after: Batch) -> None:
+        fixed = np.all(at.observation == other.observation, axis=(0, 1, 2))
+        gained = np.any(after.observation > at.observation, axis=(1, 2))
+        gains = np.stack([gained[at.to_play == seat].any(axis=0) for seat in (0, 1)])
+        self.fixed = fixed if self.fixed is None else self.fixed & fixed
+        self.gains = gains if self.gains is None else self.gains | gains
+
+    def _planes_of_seats(self) -> bool:
+        """Whether plane 0 is that of one seat's pieces, and another that of the other's."""
+        assert self.fixed is not None
+        assert self.gains is not None
+        owner = [self.fixed & self.gains[seat] & ~self.gains[1 - seat] for seat in (0, 1)]
+        return bool((owner[0][0] and owner[1].any()) or (owner[1][0] and owner[0].any()))
+
     def conclude(self, alternation: Alternation) -> None:
         if self.other_gain and not self.own_gain:
             self.findings.add(
                 "observation",
                 "a move to add to the mover's own plane 0, not to the opponent's",
-                "the reverse: the opponent's pieces are in plane 0",
+                "the reverse: the opponent's pieces are in plane 0 (or step gives the mover's "
+                "pieces to the other seat)",
                 *self.case,
             )
         # A game may store its board from the mover's side, and then need not look at the seat: but
         # then what a move leads to does not depend on the seat, and plane 0 changes hands.
         stays = alternation.to_other <= alternation.to_own
         known = any(violation.law == "observation" for violation in self.findings.violations)
-        if self.ignores_seat and self.stores_seat and stays and not known:
+        same = self.ignores_seat and self.stores_seat and stays
+        if (same or self._planes_of_seats()) and not known:
             self.findings.add(
                 "observation",
                 "the view of the seat to play: its own pieces in plane 0",
-                "the same planes whoever is to play; observe must look at to_play",
+                "the same plane 0 whoever is to play; observe must look at to_play",
                 *self.case,
             )

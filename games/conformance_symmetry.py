@@ -18,6 +18,9 @@ def well_formed(findings: Findings, game: Game[Any]) -> tuple[Symmetry, ...]:
     height, width = game.observation_shape[:2]
     sizes = (("observation", height * width), ("action", game.num_actions))
     for number, symmetry in enumerate(given):
+        if not isinstance(symmetry, Symmetry):
+            findings.add("symmetry", "a tuple of games.Symmetry", f"{type(symmetry).__name__}")
+            return ()
         for name, size in sizes:
             indices = np.asarray(getattr(symmetry, name))
             whole = indices.dtype.kind == "i" and indices.ndim == 1
@@ -103,7 +106,8 @@ class Images:
         self.findings.add(
             "symmetry",
             f"symmetry {number + 1} to map {name} to that of the image after the mirrored move",
-            f"another {name}",
+            f"another {name}: the symmetry is wrong, or the rules, such as the mask or the end, "
+            "treat a position and its image unlike",
             f"{boards[0]}\nand its image\n{boards[1]}",
             f"{moves[0]} and its image {moves[1]}",
         )

@@ -123,7 +123,9 @@ class Findings:
             self.add(law, f"{doing} to run", found)
 
     def report(self) -> Report:
-        return Report(tuple(self.violations), tuple(self.notes), frozenset(self.tried))
+        # Laws have the order in which one that is broken breaks others: the cause comes first.
+        found = sorted(self.violations, key=lambda violation: list(LAWS).index(violation.law))
+        return Report(tuple(found), tuple(self.notes), frozenset(self.tried))
 
 
 def described(error: BaseException) -> str:

@@ -141,6 +141,13 @@ def fill(tree: Any, count: int) -> Any:
     return take(tree, np.arange(count) % size)
 
 
+def without_mask(at: Batch) -> Any:
+    """Returns the batch with neither the mask nor the field of the state that holds it."""
+    paths = jax.tree_util.tree_leaves_with_path(at.state)
+    rest = [leaf for path, leaf in paths if "legal_action_mask" not in jax.tree_util.keystr(path)]
+    return rest, at._replace(state=(), mask=np.zeros(len(at.terminated)))
+
+
 def differs(a: Any, b: Any) -> np.ndarray:
     """Returns bool[N]: lanes on which any leaf differs."""
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)

@@ -12,10 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from games.breakthrough import Breakthrough
 from games.connect_four import ConnectFour
 from games.dots_and_boxes import DotsAndBoxes
 from games.game import Symmetry
 from games.hex import Hex
+from games.othello import Othello
 from games.tic_tac_toe import EMPTY, State, TicTacToe
 
 COUNTER = [0]
@@ -179,6 +181,31 @@ class SmallDots(DotsAndBoxes):
     cols: int = 2
 
 
+@dataclasses.dataclass(frozen=True)
+class SmallBreakthrough(Breakthrough):
+    rows: int = 4
+    cols: int = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallOthello(Othello):
+    size: int = 4
+
+
+def drawless_render(self: Any, state: State) -> str:
+    over = {0: "X won", 1: "O won"}[int(state.winner)] if state.terminated else ""
+    return TicTacToe.render(self, state) + over
+
+
+def first_word(self: Any, state: State, text: str) -> int:
+    return TicTacToe.string_to_action(self, state, "".join(text.split()[:1]))
+
+
+def any_move(self: Any, state: State, text: str) -> int:
+    legal = np.flatnonzero(np.asarray(state.legal_action_mask))
+    return TicTacToe.string_to_action(self, state, text) if text else int(legal[0])
+
+
 def nameless_swap(self: Any, state: Any, action: int) -> str:
     return Hex.action_to_string(self, state, min(action, self.size**2 - 1))
 
@@ -218,6 +245,11 @@ MUTANTS = {
     ),
     "returns by mover instead of by seat": Mutant(
         "seats", TicTacToe, with_returns(lambda s, r: jnp.stack([r[s.to_play], r[1 - s.to_play]]))
+    ),
+    "returns by mover, where who ends a game need not win it": Mutant(
+        "seats",
+        SmallDots,
+        with_returns(lambda s, r: jnp.where(s.to_play == 0, r, -r), SmallDots),
     ),
     "seat 1's wins go to seat 0": Mutant(
         "seats",
@@ -308,6 +340,16 @@ MUTANTS = {
             lambda b, s, action: jax.tree.map(lambda x, y: jnp.where(action == 4, x, y), b, s),
         ),
     ),
+    "a pass that keeps the turn": Mutant(
+        "mask",
+        SmallOthello,
+        after_step(
+            SmallOthello,
+            lambda b, s, action: before_the_end(
+                b, s._replace(to_play=jnp.where(action == 16, b.to_play, s.to_play))
+            ),
+        ),
+    ),
     "a forgotten change of turn": Mutant(
         "turns", TicTacToe, after_step(TicTacToe, lambda b, s, _: s._replace(to_play=b.to_play))
     ),
@@ -318,6 +360,17 @@ MUTANTS = {
     ),
     # The view.
     "seat 0's view for both": Mutant("observation", TicTacToe, view(lambda s: 0, lambda s: 1)),
+    "seat 0's view for both, beside a plane that shows the seat": Mutant(
+        "observation",
+        SmallBreakthrough,
+        {
+            "observe": lambda self, s: (
+                Breakthrough.observe(self, s._replace(to_play=jnp.int8(0)))
+                .at[..., 2]
+                .set(s.to_play == 0)
+            )
+        },
+    ),
     "the opponent's stones first": Mutant(
         "observation", TicTacToe, view(lambda s: 1 - s.to_play, lambda s: s.to_play)
     ),
@@ -369,6 +422,11 @@ MUTANTS = {
             )
         },
     ),
+    "symmetries without the name": Mutant(
+        "symmetry",
+        TicTacToe,
+        {"symmetries": lambda self: tuple(map(tuple, TicTacToe.symmetries(self)))},
+    ),
     "the identity last": Mutant(
         "symmetry", TicTacToe, {"symmetries": lambda self: TicTacToe.symmetries(self)[::-1]}
     ),
@@ -415,6 +473,11 @@ MUTANTS = {
     ),
     "names that are misread": Mutant("notation", TicTacToe, {"string_to_action": off_by_one}),
     "a render that raises": Mutant("notation", TicTacToe, {"render": crashing_render}),
+    "a render that raises at a draw": Mutant("notation", TicTacToe, {"render": drawless_render}),
+    "what follows a move is not read": Mutant(
+        "notation", TicTacToe, {"string_to_action": first_word}
+    ),
+    "the empty text is a move": Mutant("notation", TicTacToe, {"string_to_action": any_move}),
 }
 
 # Like another one above, on another game or in another place; tried by `make test-all` only.
@@ -438,4 +501,7 @@ VARIANTS = {
     "a symmetry of the board but not of the actions",
     "the identity last",
     "a render that raises",
+    "what follows a move is not read",
+    "the empty text is a move",
+    "symmetries without the name",
 }

@@ -13,6 +13,7 @@ from games.conformance import LAWS, check
 from games.pgx_adapter import GAMES
 from games.tic_tac_toe import State, TicTacToe
 from tests.mutants import MUTANTS, VARIANTS
+from tests.unusual_forms import UNUSUAL_FORMS
 from tests.unusual_games import (
     UNUSUAL,
     Counting,
@@ -64,7 +65,7 @@ def test_every_game_of_pgx_conforms(name):
     assert report.tried == set(LAWS)
 
 
-@pytest.mark.parametrize("game", often(UNUSUAL), ids=lambda game: game.__name__)
+@pytest.mark.parametrize("game", often((*UNUSUAL, *UNUSUAL_FORMS)), ids=lambda game: game.__name__)
 def test_a_correct_but_unusual_game_conforms(game):
     report = check(game(), games=64, fresh_process=False)
     assert not report.violations, told(report)
