@@ -19,7 +19,17 @@ from selfplay.self_play import SelfPlayConfig
 from tests.faults import FAULTS
 from training import losses
 from training.config import EvaluationConfig, RunConfig
-from training.doctor import CHECKS, ORDER, data, diagnose, lessons, network, overseer, weights
+from training.doctor import (
+    CHECKS,
+    ORDER,
+    data,
+    diagnose,
+    evidence,
+    lessons,
+    network,
+    overseer,
+    weights,
+)
 from training.doctor.evidence import gather
 from training.learner import LearnerConfig
 from training.network import NetworkConfig
@@ -101,6 +111,17 @@ def test_a_healthy_run_has_no_finding_and_is_read_while_its_lock_is_held(healthy
     assert set(verdicts.values()) <= {"healthy", "too early"}, verdicts
     for name in ("rules", "samples", "games", "weights", "value", "search"):
         assert verdicts[name] == "healthy", verdicts
+
+
+@pytest.mark.parametrize("head", [43, 45])
+def test_games_are_not_cut_where_only_a_part_of_a_large_chunk_is_read(healthy, monkeypatch, head):
+    monkeypatch.setattr(evidence, "MOST_ROWS", head + 60)
+    monkeypatch.setattr(evidence, "HEAD_ROWS", head)
+    found = gather(healthy)
+    assert head - 9 < len(found.rows.ply) - 60 <= head  # a game has at most 9 rows
+    measured = data.rules(found).measured
+    assert measured["rows_replayed"] > 0, measured
+    assert measured["wrong_outcomes"] == 0, measured
 
 
 def without_training(tree, start, name):

@@ -202,7 +202,9 @@ def _newest_rows(folder: RunFolder) -> Sample:
     newest = parts[-1]
     if len(newest.ply) > MOST_ROWS:
         tail = last_part(newest, MOST_ROWS - HEAD_ROWS)
-        parts = [take(newest, slice(HEAD_ROWS)), tail]
+        # A game without its last moves would look like a whole one with the wrong result.
+        head = newest.game_id[:HEAD_ROWS] != newest.game_id[HEAD_ROWS]
+        parts = [take(newest, np.flatnonzero(head)), tail]
     joined = Sample(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     return last_part(joined, MOST_ROWS)
 
