@@ -48,7 +48,9 @@ def parse(args: type[T], argv: list[str], command: str, default: T | None = None
 
 
 def ask(prompt: str) -> str | None:
-    """Returns what the person types, None at the end of input and on Ctrl-C."""
+    """Returns what the person types, None at the end of input, without any, and on Ctrl-C."""
+    if sys.stdin is None:  # it was closed
+        return None
     try:
         return input(prompt)
     except (EOFError, KeyboardInterrupt):

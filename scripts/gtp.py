@@ -51,6 +51,8 @@ def run(args: Args) -> int:
         raise ValueError(f"--simulations must be at least 0, got {args.simulations}")
     if not 0 <= args.resign <= 1:
         raise ValueError(f"--resign must be a winrate from 0 to 1, got {args.resign}")
+    if sys.stdin is None:
+        raise ValueError("standard input is closed: commands come from there")
     spec = find_game((args.player,), args.game)
     announce_devices()
 

@@ -241,11 +241,11 @@ def _display(config: RunConfig) -> Iterator[Watch]:
     by_time = not config.iterations
     total = config.minutes * 60 if by_time else config.iterations
     previous: dict[str, Any] = {}
-    note = ""
+    done, note = 0.0, ""
     with progress("train", total or None, bar=config.amplify != "human") as update:
 
         def watch(line: dict[str, Any]) -> None:
-            nonlocal note
+            nonlocal done, note
             if line["kind"] == "evaluation":
                 say(describe_evaluation(line))
             elif line["kind"] == "gate":
@@ -253,7 +253,9 @@ def _display(config: RunConfig) -> Iterator[Watch]:
             else:
                 note = _describe(line, previous, config)
                 previous.update(line)
-            update(line["seconds"] if by_time else line["iteration"], note)
+            # An iteration's line waits for its losses: the evaluation after it may come before it.
+            done = max(done, line["seconds"] if by_time else line["iteration"])
+            update(done, note)
 
         yield watch
 

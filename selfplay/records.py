@@ -74,13 +74,18 @@ def match_records(result: MatchResult, spec: str, **extra: Any) -> list[GameReco
 
 
 def check_path(path: str | os.PathLike[str], spec: str) -> None:
-    """Raises ValueError unless the games of `spec` can be written to this file."""
+    """Raises ValueError or OSError unless the games of `spec` can be written to this file."""
     if not pathlib.Path(path).absolute().parent.is_dir():
         raise ValueError(f"{path}: there is no such folder")
     if os.fspath(path).endswith(".gz"):
         raise ValueError(f"{path}: records are written unpacked: give a name without .gz")
     if _is_sgf(path) and not isinstance(games.load(spec), Go):
         raise ValueError(f"{path}: SGF is for Go, not for {spec}: give a name that ends in .jsonl")
+    is_new = not pathlib.Path(path).exists()
+    with open(path, "a"):  # or a match would be played whose games are lost
+        pass
+    if is_new:
+        pathlib.Path(path).unlink()
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +11,9 @@ import time
 
 import pytest
 
-from scripts import cli, console
+from scripts import cli, console, train
 from scripts.train import stop_on_signal
+from training.config import RunConfig
 from training.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -195,3 +197,40 @@ def test_a_terminal_that_is_gone_ends_no_work(monkeypatch):
     console.say("a line")
     with console.progress("train", 3) as update:
         update(3)
+
+
+def test_a_reader_who_leaves_is_no_traceback():
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-m", "scripts.cli", "--help"],
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    assert process.returncode == 1
+    assert process.stderr == ""
+
+
+def test_closed_input_is_the_end_of_input_for_a_person_and_wrong_use_of_gtp(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert console.ask("your move: ") is None
+    assert cli.run(["gtp", "uniform", "--game", "tic_tac_toe"]) == 2
+    assert "standard input is closed" in capsys.readouterr().err
+
+
+def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(console, "LOG_EVERY_SECONDS", 0.0)
+    iteration = {"kind": "iteration", "step": 1, "games": 1, "positions": 1, "rows": 1, "kl": 0.0}
+    perfect = {"all": {"raw": 0.0, "search": 0.0}}
+    evaluation = {"kind": "evaluation", "step": 1, "perfect": perfect}
+    with train._display(RunConfig(minutes=1.0, iterations=0)) as show:
+        show(iteration | {"iteration": 1, "seconds": 20.0})
+        show(evaluation | {"iteration": 2, "seconds": 45.0})
+        show(iteration | {"iteration": 2, "seconds": 22.0})
+    shown = [float(done) for done in re.findall(r"train: (\S+) of 60", capsys.readouterr().err)]
+    assert shown == [20.0, 45.0, 45.0]

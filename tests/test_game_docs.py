@@ -42,13 +42,16 @@ def test_every_registered_game_and_pgx_has_a_page_and_the_list_links_to_it():
 
 
 @pytest.mark.parametrize("name", games.BUILT_IN)
-def test_a_page_has_every_option_with_its_default_the_state_s_size_and_a_result(name):
+def test_a_page_has_every_option_with_its_default_its_sizes_and_a_result(name):
     game, page = games.load(name), PAGES[name]
     for field in dataclasses.fields(game):
         assert f"`{field.name}={str(field.default).lower()}`" in page, field.name
     state = jax.eval_shape(lambda: game.init(jax.random.key(0)))
     stored = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     assert f"| a position takes | {stored:,} bytes" in page, stored
+    ends = re.search(r"\| ends after \|.*\|", page)
+    assert ends
+    assert re.search(rf"\b{game.max_plies}\b", ends[0]), game.max_plies
     for part in ("**Proof.**", "**Trained.**", "selfplay train --game", "95% interval"):
         assert part in page, part
 

@@ -11,6 +11,7 @@ from selfplay.arena.result import MatchResult, PlayedGame
 from selfplay.records import (
     GameRecord,
     append_records,
+    check_path,
     match_records,
     read_records,
     render_record,
@@ -154,3 +155,13 @@ def test_reading_a_file_imports_no_module_that_it_names(tmp_path, monkeypatch):
     assert "would import a module" in scan.problems[0]
     with pytest.raises(SystemExit, match="imported"):  # it would have been
         scan_records(path, plug_in="evil_game:Game")
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_match_and_none_is_left(tmp_path):
+    with pytest.raises(OSError, match="directory"):
+        check_path(tmp_path, "tic_tac_toe")
+    check_path(tmp_path / "new.jsonl", "tic_tac_toe")
+    assert not any(tmp_path.iterdir())
+    write_records(tmp_path / "old.jsonl", [WON])
+    check_path(tmp_path / "old.jsonl", "tic_tac_toe")
+    assert (tmp_path / "old.jsonl").read_text()
