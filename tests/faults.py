@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import mcts.noise
-from selfplay import record
+from selfplay import record, self_play
 from training import learner, replay
 from training import run as run_module
 from training.network import Network
@@ -125,6 +127,37 @@ def by_the_other_seat(original: Any, rows: Any, outcome: Any) -> Any:
     return original(rows, -outcome)
 
 
+def at_the_last_ply(original: Any, rows: Any, outcome: Any) -> Any:
+    return original(rows, np.where(rows["terminated"], outcome, 0).astype(np.float32))
+
+
+def root_value_of_the_other_seat(original: Any, rows: Any, outcome: Any) -> Any:
+    return original({**rows, "root_value": -rows["root_value"]}, outcome)
+
+
+def of_winners(original: Any, *args: Any) -> Any:
+    rows, games = original(*args)
+    return type(rows)(*(column[rows.outcome > 0] for column in rows)), games
+
+
+def taken_until_600(original: Any, buffer: Any, rows: Any) -> None:
+    if buffer.total < 600:
+        original(buffer, rows)
+
+
+def of_the_network(original: Any, *args: Any) -> Any:
+    after, played = original(*args)
+    return after, played._replace(action_weights=args[3].prior.astype(jnp.float16))
+
+
+def uphill(original: Any, config: Any) -> Any:
+    return optax.chain(original(config), optax.scale(-1.0))
+
+
+def unturned_targets(original: Any, batch: Any, symmetries: Any) -> Any:
+    return original(batch, symmetries)._replace(policy_target=batch.policy_target)
+
+
 def swapped_planes(original: Any, rows: Any, outcome: Any) -> Any:
     seen = rows["observation"].copy()
     seen[..., [0, 1]] = seen[..., [1, 0]]
@@ -197,5 +230,14 @@ FAULTS = {
     "decay": Fault("weight-decay-too-high", config=part("learner", weight_decay=10.0)),
     "wrong_symmetry": Fault("shuffled-targets", wrap(learner, "augment", rolled_augment)),
     "planes": Fault("wrong-observations", wrap(record, "_sample", swapped_planes)),
+    "last_outcomes": Fault("lost-outcomes", wrap(record, "_sample", at_the_last_ply)),
+    "sign_of_root_values": Fault(
+        "value-sign", wrap(record, "_sample", root_value_of_the_other_seat)
+    ),
+    "only_winners": Fault("lost-rows", wrap(record.Recorder, "add", of_winners)),
+    "full_replay": Fault("stale-replay", wrap(replay.ReplayBuffer, "add", taken_until_600)),
+    "own_policies": Fault("policy-untrained", wrap(self_play, "_finish_ply", of_the_network)),
+    "uphill": Fault("learning-rate-too-high", wrap(learner, "_optimizer", uphill)),
+    "targets_unturned": Fault("shuffled-targets", wrap(learner, "augment", unturned_targets)),
     "one_simulation": Fault("search-too-small", config=part("search", simulations=1)),
 }

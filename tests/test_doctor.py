@@ -30,6 +30,7 @@ from training.doctor import (
     overseer,
     weights,
 )
+from training.doctor import games as games_module
 from training.doctor.evidence import gather
 from training.learner import LearnerConfig
 from training.network import NetworkConfig
@@ -163,6 +164,22 @@ def planted(found):
     )
     late = rows._replace(outcome=np.roll(rows.outcome, 1))
     yield data.rules, changed(found, rows=late), "shuffled-targets"
+    last = np.diff(rows.game_id, append=-1) != 0
+    ends = rows._replace(outcome=np.where(last, rows.outcome, 0))
+    yield data.rules, changed(found, rows=ends), "lost-outcomes"
+    games = list(found.recorded.items())
+    games.insert(len(games) // 2, (10**9, [0, 1, 2]))
+    yield data.rules, changed(found, recorded=dict(games)), "lost-rows"
+    alike = rows.legal_action_mask / rows.legal_action_mask.sum(axis=1, keepdims=True)
+    alike = rows._replace(policy_target=alike.astype(np.float16))
+    yield data.samples, changed(found, rows=alike), "policy-untrained"
+    made = [line | {"new_rows": 2 * (line["new_rows"] or 0)} for line in found.iterations]
+    yield data.samples, changed(found, iterations=made), "stale-replay"
+    for step, named in ((1.0, "learning-rate-too-high"), (100.0, "shuffled-targets")):
+        risen = [line | {"policy_loss": step * i} for i, line in enumerate(found.iterations, 1)]
+        yield games_module.learning, changed(found, iterations=risen), named
+    turned = rows._replace(root_value=-rows.root_value)
+    yield network.value, changed(found, rows=turned), "value-sign"
     # Four times what they were at first: in so short a run they have moved by too little to tell.
     lagging = jax.tree.map(lambda leaf: 4 * leaf, start.average[1])
     stale = now._replace(average=(now.average[0], lagging))

@@ -9,11 +9,7 @@ import numpy as np
 from mcts import SearchConfig, SearchResult, search
 from selfplay import positions
 from selfplay.record import Sample
-from training.doctor.evidence import (
-    Evidence,
-    last_part,
-    take,
-)
+from training.doctor.evidence import HEAD_ROWS, MOST_ROWS, Evidence, last_part, take
 from training.doctor.findings import Finding, Result
 from training.network import Folded, Network
 
@@ -30,13 +26,16 @@ SAME_VALUE = {"float32": 0.01, "bfloat16": 0.05}
 # Of searches that are made again without noise, this share must come out otherwise.
 SAME_RESULT, LEAST_CHANGED = 0.004, 0.05
 SEARCHED = 128  # positions that are searched again
+LEAST_ARRIVED = 0.9  # of the rows that self-play has made
+MOST_LOST = 0.02  # of the sampled games
 
 
 def rules(found: Evidence) -> Result:
     """Compares rows with the rules: observation, legal actions, outcome, policy target.
 
     Threshold: none for what the rules fix; games are played again from their moves, and every row
-    must agree. `MOST_UNLIKELY` of the actions played may have no weight.
+    must agree. `MOST_UNLIKELY` of the actions played may have no weight, `MOST_LOST` of the sampled
+    games may lack rows.
     """
     rows, replayed = take(found.rows, found.replayed.rows), found.replayed
     wrong = np.abs(replayed.outcome - rows.outcome) > 1e-3
@@ -44,7 +43,18 @@ def rules(found: Evidence) -> Result:
     differs = (rows.observation != replayed.observation).reshape(len(wrong), -1).any(axis=1)
     differs |= (replayed.states.legal_action_mask != rows.legal_action_mask).any(axis=1)
     off_board, unlikely = _bad_targets(found.rows)
+    lost, sampled = _lost_games(found)
     findings = []
+    if lost > MOST_LOST * sampled:
+        findings.append(
+            Finding(
+                "lost-rows",
+                f"{lost} of the {sampled} games in games/self_play.jsonl are not in the replay, or "
+                "not with all their rows.",
+                "every ply of every finished game becomes a row, draws and lost games too: follow "
+                "such a game from `Recorder.add` to `ReplayBuffer.add`",
+            )
+        )
     if differs.any():
         findings.append(
             Finding(
@@ -79,10 +89,36 @@ def rules(found: Evidence) -> Result:
             "wrong_positions": int(differs.sum()),
             "targets_on_illegal_actions": off_board,
             "played_without_weight": unlikely,
+            "sampled_games": sampled,
+            "games_without_all_rows": lost,
         },
         tuple(findings),
         "" if len(wrong) else "no game's moves are known from the opening position on",
     )
+
+
+def _lost_games(found: Evidence) -> tuple[int, int]:
+    """Returns how many of the sampled games have not all their rows, and of how many.
+
+    Games and rows are written in one order, so what lies between two games that have rows has its
+    own; whatever is older than the rows, or newer than the last save, is left out.
+    """
+    rows = last_part(found.rows, MOST_ROWS - HEAD_ROWS)  # without a gap
+    numbers, first, counts = np.unique(rows.game_id, return_index=True, return_counts=True)
+    ends = {
+        int(number): (int(ply), int(count))
+        for number, ply, count in zip(numbers, rows.ply[first], counts, strict=True)
+    }
+    sampled = list(found.recorded)
+    there = [place for place, number in enumerate(sampled) if number in ends]
+    between = sampled[there[0] + 1 : there[-1] + 1] if there else []
+    longest = found.config.self_play.random_opening_plies
+
+    def is_whole(number: int) -> bool:
+        opening, count = ends.get(number, (0, 0))
+        return opening <= longest and opening + count == len(found.recorded[number])
+
+    return sum(not is_whole(number) for number in between), len(between)
 
 
 def _bad_targets(rows: Sample) -> tuple[float, float]:
@@ -96,10 +132,10 @@ def _bad_targets(rows: Sample) -> tuple[float, float]:
 def _wrong_outcomes(
     wrong: np.ndarray, flipped: np.ndarray, seat: np.ndarray, stored: np.ndarray
 ) -> Finding:
-    if not stored.any():
+    if not stored[wrong].any():
         return Finding(
             "lost-outcomes",
-            f"all stored outcomes are 0, but {wrong.mean():.0%} of the rows are of decided games.",
+            f"{wrong.mean():.0%} of the rows have an outcome of 0 but are of decided games.",
             "look at how a game's returns reach its rows (`Recorder`)",
         )
     decided = stored != 0
@@ -213,7 +249,8 @@ def samples(found: Evidence) -> Result:
     """Measures how old rows are when they are trained on, and how often they are.
 
     Thresholds: `MOST_LAG` iterations; a window of at least one minibatch (below, a step sees rows
-    twice); values as the named weights give them, up to rounding (`SAME_VALUE`).
+    twice); values as the named weights give them, up to rounding (`SAME_VALUE`), and policy targets
+    that are not; all rows arrive (`LEAST_ARRIVED`).
     """
     lines, config = found.iterations, found.config
     label = int(last_part(found.rows, 2_000).weights_step.max())
@@ -225,7 +262,9 @@ def samples(found: Evidence) -> Result:
     total = lines[-1]["rows"] if lines else 0
     reuse = found.newest.step * config.learner.batch / max(total, 1)
     measured = {"lag_iterations": lag, "window": window, "reuse": reuse}
-    findings = _stale(found, lag) if found.newest.step else []
+    made = sum(line.get("new_rows") or 0 for line in lines)
+    findings = _not_added(total, made) or (_stale(found, lag) if found.newest.step else [])
+    findings += _untaught_targets(found)
     if window is not None and window < config.learner.batch and found.newest.step:
         findings.append(
             Finding(
@@ -246,6 +285,56 @@ def samples(found: Evidence) -> Result:
         tuple(findings),
         "" if found.newest.step else "training has not begun",
     )
+
+
+def _not_added(total: int, made: int) -> list[Finding]:
+    if total >= LEAST_ARRIVED * made:
+        return []
+    return [
+        Finding(
+            "stale-replay",
+            f"self-play has made {made} rows, but the replay has taken {total}: new rows do not "
+            "reach training.",
+            "check that `ReplayBuffer.add` takes all that the recorder gives",
+        )
+    ]
+
+
+def _untaught_targets(found: Evidence) -> list[Finding]:
+    """Looks for policy targets that are the network's own policy, or alike for all actions.
+
+    Summed over the actions, one in twenty healthy rows differed from either by 1.4 and more; where
+    targets were the network's own policy, by 0.0003.
+    """
+    rows = take(found.rows, found.rows.legal_action_mask.sum(axis=1) > 1)
+    if found.config.amplify != "search" or len(rows.ply) < FEW_ROWS:
+        return []
+    near = 2 * SAME_VALUE[found.config.network.dtype]
+
+    def is_near(policy: np.ndarray, rows: Sample) -> bool:
+        apart = np.abs(rows.policy_target.astype(np.float32) - policy).sum(axis=1)
+        return bool(np.quantile(apart, 0.95) < near)
+
+    newest = last_part(rows, 512)
+    legal = newest.legal_action_mask
+    what = ""
+    if is_near(legal / legal.sum(axis=1, keepdims=True), newest):
+        what = "are alike for all legal actions"
+    for known in (found.newest, *reversed(found.others)):
+        named = last_part(take(rows, rows.weights_step == known.acting_step), 512)
+        if len(named.ply) >= FEW_ROWS and not what:
+            policy, _ = found.judge(found.fold(known.acting), named)
+            what = "are the network's own policy" if is_near(policy, named) else ""
+    if not what:
+        return []
+    return [
+        Finding(
+            "policy-untrained",
+            f"the policy targets of the newest rows {what}, not what search makes of it: they "
+            "teach nothing.",
+            "a row's policy target is the search's `action_weights`",
+        )
+    ]
 
 
 def _stale(found: Evidence, lag: int) -> list[Finding]:

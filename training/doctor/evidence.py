@@ -62,6 +62,7 @@ class Evidence:
     initial: Weights | None  # of step 0
     newest: Weights
     others: tuple[Weights, ...]  # of other checkpoints, oldest first
+    recorded: dict[int, list[int]]  # the moves, openings too, of sampled games by number, in order
     replayed: Replayed
 
     @functools.cached_property
@@ -108,7 +109,7 @@ def gather(folder: RunFolder) -> Evidence:
     network = network_of(config, game)
     lines = folder.read_metrics()
     weights = _all_weights(folder, network)
-    rows = _newest_rows(folder)
+    rows, recorded = _newest_rows(folder), _recorded_moves(folder)
     return Evidence(
         config=config,
         game=game,
@@ -119,7 +120,8 @@ def gather(folder: RunFolder) -> Evidence:
         initial=weights[0] if weights[0].step == 0 else None,
         newest=weights[-1],
         others=tuple(weights[:-1]),
-        replayed=_replay_games(game, rows, _recorded_moves(folder), _labels(weights)),
+        recorded=recorded,
+        replayed=_replay_games(game, rows, recorded, _labels(weights)),
     )
 
 

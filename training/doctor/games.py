@@ -12,6 +12,7 @@ from training.doctor.findings import Finding, Result
 FEW_GAMES = 30  # below, shares of games are too uncertain to judge
 MOST_REPEATED = 0.5  # of the games, by the commonest game
 LEAST_DISTINCT = 0.1  # of the games
+MOST_RISEN, ABSURD = 1.0, 50.0  # nats, of the policy loss in training
 
 
 class _Game(NamedTuple):
@@ -117,7 +118,8 @@ def learning(found: Evidence) -> Result:
     """Says whether the run is getting better: its own evaluations and losses, first against last.
 
     Threshold: an evaluation that is worse than the first by 0.05 (5% more mistakes, or a score of
-    0.05 less) and by 3 standard errors of their difference.
+    0.05 less) and by 3 standard errors of their difference; a policy loss that has doubled and
+    risen by `MOST_RISEN` (in healthy runs it falls; where gradients were climbed, 1.9 to 82.6).
     """
     losses = [line["loss"] for line in found.evaluations]
     policy = mean_of(found.iterations, "policy_loss")
@@ -132,6 +134,7 @@ def learning(found: Evidence) -> Result:
                 "see the other findings first; else a lower learner.learning_rate",
             )
         )
+    findings += _diverging(found)
     said = f"evaluation {losses[0]:.3f} -> {losses[-1]:.3f} (less is better)" if losses else ""
     return Result(
         "learning",
@@ -141,6 +144,34 @@ def learning(found: Evidence) -> Result:
         tuple(findings),
         "" if len(losses) > 1 else "fewer than two evaluations",
     )
+
+
+def _diverging(found: Evidence) -> list[Finding]:
+    """Looks for a policy loss, in nats, that is absurd, or that training itself makes larger."""
+    steps = [line["policy_loss"] for line in found.iterations if line.get("policy_loss")]
+    if found.config.distil not in ("imitation", "cloning") or len(steps) < 8:
+        return []
+    first, last = steps[0], float(np.mean(steps[-2:]))
+    if min(first, last) > ABSURD:
+        return [
+            Finding(
+                "shuffled-targets",
+                f"the policy loss in training is {last:.0f} nats, as if targets put weight on "
+                "illegal actions: targets and legal actions are not of the same position.",
+                "in a minibatch, `policy_target` and `legal_action_mask` must be of the same row, "
+                "through the same symmetry (`learner.augment`)",
+            )
+        ]
+    if last < max(2 * first, first + MOST_RISEN):
+        return []
+    return [
+        Finding(
+            "learning-rate-too-high",
+            f"training makes its own policy loss larger, {first:.2f} at first and {last:.2f} now: "
+            "its steps are too large or, if no rate helps, lead away from the targets.",
+            "lower learner.learning_rate; look for a lost or doubled minus in the update",
+        )
+    ]
 
 
 def _error(found: Evidence) -> float:

@@ -27,6 +27,7 @@ OVERFIT_LEFT = 0.5  # of the loss that a batch learned by heart may keep
 ENOUGH_TAUGHT = 0.05  # what a fresh network must get out of the rows, for a run to be judged by it
 LEAST_LEARNED = 0.25  # of what the fresh network got
 FLAT = 0.02  # of a value's standard deviation
+MOST_OWN = 0.9  # of a value target, by the search's own value
 BY_HEART = 0.5  # a loss in training, as a share of that on the run's rows
 
 
@@ -222,13 +223,17 @@ def _unlearned(found: Evidence, held_out: Sample, run: Lesson, fresh: Lesson) ->
                 "their averages must follow (learner.average_decay)",
             )
         ]
-    if bad == ["value"] and _taught_a_constant(found, held_out):
+    share = found.config.learner.root_value_weight
+    why = f"are the search's own values (learner.root_value_weight {share:g})"
+    if share < MOST_OWN:
+        why = "are all alike" if _taught_a_constant(found, held_out) else ""
+    if bad == ["value"] and why:
         return [
             Finding(
                 "value-untrained",
-                f"the network's value is alike in all positions, and training takes that for "
-                f"right, but it knows only {told}: the value targets in training are all alike.",
-                "follow the outcomes of one batch from the replay to the loss",
+                f"the network knows only {told}: the value targets in training {why}.",
+                "let the outcome count (learner.root_value_weight below 1), and follow the "
+                "outcomes of one batch from the replay to the loss",
             )
         ]
     return [
@@ -326,9 +331,10 @@ def _explains(rows: Sample, policy: np.ndarray, value: np.ndarray) -> Lesson:
     legal = rows.legal_action_mask / rows.legal_action_mask.sum(axis=1, keepdims=True)
     blind, _ = _losses(rows, legal, value)
     loss, error = _losses(rows, policy, value)
+    # The worst is cut off: where targets are alike, nothing is left to explain.
     return Lesson(
-        policy=float(1 - loss / max(blind, 1e-6)),
-        value=float(1 - error / max(float(rows.outcome.var()), 1e-6)),
+        policy=max(-9.99, 1 - loss / max(blind, 1e-6)),
+        value=max(-9.99, 1 - error / max(float(rows.outcome.var()), 1e-6)),
         value_correlation=correlation(value, rows.outcome),
     )
 

@@ -9,7 +9,7 @@ from games.game import State
 from selfplay import perfect, positions
 from selfplay.players import Player
 from selfplay.record import Sample
-from training.doctor.evidence import Evidence, correlation, last_part
+from training.doctor.evidence import Evidence, correlation, last_part, take
 from training.doctor.findings import Finding, Result
 from training.doctor.weights import FEW_STEPS
 from training.players import make_player
@@ -39,7 +39,7 @@ def value(found: Evidence) -> Result:
         "by_seat": by_seat,
         "by_ply": _calibration(rows, predicted),
     }
-    findings = _wrong_signs(found, sign, by_seat, games)
+    findings = _wrong_signs(found, sign, by_seat, games) or _wrong_search(found, rows)
     too_early = "training has hardly begun" if found.newest.step < FEW_STEPS else ""
     return Result(
         "value",
@@ -55,10 +55,7 @@ def value(found: Evidence) -> Result:
 def _wrong_signs(
     found: Evidence, sign: float, by_seat: tuple[float, float], games: int
 ) -> list[Finding]:
-    def is_wrong(correlation: float) -> bool:
-        return bool(correlation < -0.1 and correlation * np.sqrt(games) < -4)
-
-    if is_wrong(sign):
+    if _is_wrong(sign, games):
         return [
             Finding(
                 "value-sign",
@@ -71,7 +68,7 @@ def _wrong_signs(
         ]
     turned = found.turned(found.newest.average[0])
     taught = all(angle > TAUGHT for name, angle in turned.items() if name.startswith("value"))
-    if not (taught and is_wrong(min(by_seat))):
+    if not (taught and _is_wrong(min(by_seat), games)):
         return []
     return [
         Finding(
@@ -82,6 +79,31 @@ def _wrong_signs(
             "a value target is for the seat to play at that row, not always for seat 0",
         )
     ]
+
+
+def _wrong_search(found: Evidence, rows: Sample) -> list[Finding]:
+    """Looks for stored search values of the wrong sign. Healthy runs: +0.26 to +0.59."""
+    rows = take(rows, rows.weights_step >= FEW_STEPS)  # before, a value points anywhere
+    replayed = found.replayed
+    wrong_outcomes = np.abs(found.rows.outcome[replayed.rows] - replayed.outcome) > 1e-3
+    if not len(rows.ply) or wrong_outcomes.any():  # the latter are for the check `rules` to name
+        return []
+    sign = correlation(rows.root_value, rows.outcome)
+    if not _is_wrong(sign, len(np.unique(rows.game_id))):
+        return []
+    return [
+        Finding(
+            "value-sign",
+            f"the search's values, as they are stored, point the wrong way (correlation {sign:+.2f}"
+            " with the results): the sign is flipped, or they are those of the ply before or "
+            "after.",
+            "follow a row's root_value from the search to the replay",
+        )
+    ]
+
+
+def _is_wrong(sign: float, games: int) -> bool:
+    return bool(sign < -0.1 and sign * np.sqrt(games) < -4)
 
 
 def _by_seat(rows: Sample, predicted: np.ndarray) -> tuple[float, float]:

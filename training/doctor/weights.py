@@ -126,13 +126,18 @@ def _untaught(found: Evidence) -> list[Finding]:
         return []
     heads = {name.partition("/")[0].partition("_")[0] for name in still}
     fault = f"{heads.pop()}-untrained" if heads in ({"policy"}, {"value"}) else "frozen-weights"
+    norm = mean_of(found.iterations, "gradient_norm") or 0.0
+    most = found.config.learner.max_gradient_norm
+    clipped = f"; gradients of norm {norm:.2g} are cut to learner.max_gradient_norm, {most:g}"
+    clipped = clipped if norm > most else ""
     return [
         Finding(
             fault,
             f"layers that have had no gradient in {found.newest.step} training steps: "
             f"{', '.join(still)}.",
             "follow the loss back to these layers: a weight of 0 (learner.value_weight), a "
-            "stopped gradient, or parameters that no update reaches",
+            "stopped gradient, observations that are empty in training, or parameters that no "
+            "update reaches" + clipped,
         )
     ]
 
