@@ -310,9 +310,8 @@ def _area(chain: jax.Array, size: int) -> jax.Array:
         return words[:1] | words[1:] << 16 if size < 16 else words
 
     empty, stones = pack(chain == 0, chain == 0), pack(chain > 0, chain < 0)
-    forms = {"cpu": _reach_on_cpu, "default": _reach}
-    sized = {platform: functools.partial(form, size=size) for platform, form in forms.items()}
-    reach = jax.lax.platform_dependent(stones, empty, **sized)
+    on_cpu, elsewhere = (functools.partial(form, size=size) for form in (_reach_on_cpu, _reach))
+    reach = jax.lax.platform_dependent(stones, empty, cpu=on_cpu, default=elsewhere)
     if size < 16:
         reach = jnp.concatenate([reach & 0xFFFF, reach >> 16])
     return jax.lax.population_count(reach & ~reach[::-1]).sum(axis=1, dtype=jnp.int32)

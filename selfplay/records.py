@@ -1,8 +1,8 @@
 """Game records: written, read back and checked by replaying, shown as text.
 
-A file holds one JSON line a game, or Go games as SGF if its name ends in `.sgf` (see `sgf`); read
-may be a gzipped one too. A line
-is `{"game": SPEC, "moves": [...], "returns": [r0, r1], "players": [a, b], ...}`: the moves are
+A file holds one JSON line a game, or Go games as SGF if its name ends in `.sgf` (see `sgf`);
+gzipped ones are read too. A line is
+`{"game": SPEC, "moves": [...], "returns": [r0, r1], "players": [a, b], ...}`: the moves are
 action numbers from the opening position, the returns are by seat, and so are the players. Where
 the result is not the rules' own, a key `ended_by` says why: `resignation`, `time`, `forfeit` or
 `agreement`. Other keys are kept as they are.
@@ -81,6 +81,7 @@ def check_path(path: str | os.PathLike[str], spec: str) -> None:
         raise ValueError(f"{path}: records are written unpacked: give a name without .gz")
     if _is_sgf(path) and not isinstance(games.load(spec), Go):
         raise ValueError(f"{path}: SGF is for Go, not for {spec}: give a name that ends in .jsonl")
+    durable.check_file(path)
     is_new = not pathlib.Path(path).exists()
     with open(path, "a"):  # or a match would be played whose games are lost
         pass

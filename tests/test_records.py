@@ -158,7 +158,7 @@ def test_reading_a_file_imports_no_module_that_it_names(tmp_path, monkeypatch):
 
 
 def test_a_file_that_cannot_be_written_is_refused_before_the_match_and_none_is_left(tmp_path):
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(OSError, match="is a folder"):
         check_path(tmp_path, "tic_tac_toe")
     check_path(tmp_path / "new.jsonl", "tic_tac_toe")
     assert not any(tmp_path.iterdir())

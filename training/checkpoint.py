@@ -6,7 +6,7 @@ A checkpoint is a folder `checkpoints/<step>/`:
 - `games.npz`: the games in flight and their plies so far;
 - `counters.json`: iteration, rows, seconds and the like;
 - `config.json`: a copy of the run's, should that be damaged;
-- `logs.json`: the sizes of the logs, and the line that they do not have yet;
+- `logs.json`: the sizes and sums of the logs, and the line that they do not have yet;
 - `manifest.json`: the SHA-256 of each of these files and of the replay chunks that belong to them,
   written last. Orbax does not check tensor data, so a folder is trusted only if it matches.
 

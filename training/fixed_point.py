@@ -7,9 +7,8 @@ distillation gap, how A without search fares against Amplify(A') of the A' measu
 `--until-fixed-point` trains until the gap is flat: over the last `WINDOW` evaluations the means of
 its three thirds differ by no more than noise, or by next to nothing. Evaluations in the warm-up of
 the learning rate do not count, and of those that follow each other faster than the replay is
-renewed, which show noise and no trend, only some do. A plateau at a high learning
-rate may be that rate's noise, so at the first one the rate is brought down; a plateau at the low
-rate is the end.
+renewed, which show noise and no trend, only some do. A plateau at a high learning rate may be that
+rate's noise, so at the first one the rate is brought down; a plateau at the low rate is the end.
 """
 
 import functools

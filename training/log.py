@@ -89,9 +89,10 @@ class Log:
         line, or have another sum than `crc`. A part of a line goes too, for the next line would be
         joined to it.
         """
-        wanted, size, self._sealed = size, self._whole(size), (0, 0)
+        wanted, size = size, self._whole(size)
+        self._sealed = (size, self._sum(size))
         problem = "lines are missing" if size < wanted else ""
-        if not problem and crc is not None and self._sum(size) != crc:
+        if not problem and crc not in (None, self._sealed[1]):
             problem = "what stands there has changed"
         parts, start = self.parts(), self.size()
         for path in reversed(parts):
