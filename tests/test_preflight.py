@@ -160,7 +160,7 @@ def test_a_call_that_would_take_minutes_is_timed_in_part_and_the_figures_are_of_
         work()
         return 1.0
 
-    monkeypatch.setattr(rehearsal, "_lane_seconds", lambda run, variables: 1e9)
+    monkeypatch.setattr(rehearsal, "_lane_seconds", lambda *_: 1e9)
     monkeypatch.setattr(rehearsal, "_seconds", one_second)
     found = rehearsal.rehearse(RunFolder(tmp_path / "run"), tiny_config, seconds=5.0)
     lanes = jax.local_device_count()
@@ -169,6 +169,20 @@ def test_a_call_that_would_take_minutes_is_timed_in_part_and_the_figures_are_of_
     assert found.step_s == 32
     assert found.iteration_s == found.call_s + found.step_s * 16 * 6 * 2 / 32
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("of_a_few", "of_all"), [(1e-3, 1e-5), (9.0, 9.0)])
+def test_a_device_that_takes_for_a_few_positions_as_long_as_for_all_is_timed_on_all(
+    of_a_few, of_all, tiny_config, tmp_path, monkeypatch
+):
+    config = dataclasses.replace(
+        tiny_config, self_play=dataclasses.replace(tiny_config.self_play, batch=1024)
+    )
+    run = rehearsal.Run(RunFolder(tmp_path / "run"), config, watch=lambda line: None)
+    taken = iter([of_a_few * rehearsal.LANES * jax.local_device_count(), of_all * 1024])
+    monkeypatch.setattr(rehearsal, "_seconds", lambda work, least: next(taken))
+    found = rehearsal._lane_seconds(run, None, seconds=5.0)
+    np.testing.assert_allclose(found, of_all)
 
 
 @pytest.mark.parametrize("lane_seconds", [1e-7, 1e-3, 3e-3, 1e-1, 10.0])

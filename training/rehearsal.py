@@ -72,7 +72,7 @@ def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
         play_bytes = _planned(play)
     compile_s = time.perf_counter() - began
 
-    timed = _part(config, _lane_seconds(run, variables), seconds)
+    timed = _part(config, _lane_seconds(run, variables, seconds), seconds)
     part = run if timed == config else _prepared(folder, timed)
     play, games = play if part is run else part.play, part.open_games()
     trajectory: Any = None
@@ -123,19 +123,28 @@ def _positions(config: RunConfig) -> int:
     return config.self_play.batch * config.self_play.plies_per_call
 
 
-def _lane_seconds(run: Run, variables: Any) -> float:
-    """Returns how long the network takes for one of many positions."""
-    count = LANES * devices.mesh().size
-    observation = jnp.zeros((count, *run.game.observation_shape))
-    evaluate = jax.jit(run.network.evaluate)
-    return _seconds(lambda: jax.block_until_ready(evaluate(variables, observation)), 0.0) / count
+def _lane_seconds(run: Run, variables: Any, seconds: float) -> float:
+    """Returns how long the network takes for one of a batch's positions.
+
+    It is timed on a few, then on all if that is quick: a GPU takes for a few as long as for many.
+    """
+    evaluate, players = jax.jit(run.network.evaluate), devices.mesh().size
+
+    def of(count: int) -> float:
+        observation = jnp.zeros((count, *run.game.observation_shape))
+        observation = devices.split_lanes(observation)
+        work = lambda: jax.block_until_ready(evaluate(variables, observation))  # noqa: E731
+        return _seconds(work, 0.0) / count
+
+    found, batch = of(LANES * players), run.config.self_play.batch
+    return of(batch) if found * batch < seconds else found
 
 
 def _part(config: RunConfig, lane_seconds: float, seconds: float) -> RunConfig:
     """Returns the settings to time: a smaller call and step, where these would take too long.
 
-    Both take as long a position in the part as in the whole, for it fills the device: one that it
-    does not fill is far from needing minutes.
+    Both take as long a position in the part as in the whole, for even a part fills a device that
+    needs minutes for the whole.
     """
     simulations = config.search.simulations + 1
     evaluations = simulations * _positions(config) + BACKWARD * config.learner.batch
