@@ -148,17 +148,20 @@ def measure(
     states, key = start.game, jax.random.key(2)
     evaluations = max(config.simulations, 8)
 
-    def evaluate_many(variables: Any, states: Any, key: jax.Array) -> jax.Array:
+    def evaluate_many(variables: Any, states: Any, key: jax.Array) -> Any:
         del key
         observation = jax.vmap(game.observe)(states)
 
-        def once(observation: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
-            value = network.evaluate(variables, observation).value
-            # Never true, but the compiler cannot know: it may not hoist the loop's work.
-            flipped = (value > 2)[:, None, None, None]
-            return jnp.where(flipped, jnp.ones_like(observation), observation), value
+        def once(_: jax.Array, carry: Any) -> Any:
+            observation, _ = carry
+            found = network.evaluate(variables, observation)
+            # Never true, but the compiler cannot know: it may not hoist the loop's work. Nor may it
+            # leave out a head, whose output the next round might need.
+            flipped = (found.value > 2)[:, None, None, None]
+            return jnp.where(flipped, jnp.ones_like(observation), observation), found
 
-        return jax.lax.scan(once, observation, length=evaluations)[1].T
+        begin = observation, network.evaluate(variables, observation)
+        return jax.lax.fori_loop(1, evaluations, once, begin)[1]
 
     def search_once(variables: Any, states: Any, key: jax.Array) -> Any:
         return search(game, network.evaluate, variables, states, key, config)

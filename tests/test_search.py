@@ -208,7 +208,9 @@ def test_no_illegal_action_is_ever_stepped_along(config):
     state = random_positions(game, 100, seed=7)
     poisoned = quick_jit(lambda s: search(Poisoned(), watched, weights, s, KEY, config))(state)
     plain = quick_jit(lambda s: search(game, watched, weights, s, KEY, config))(state)
-    jax.tree.map(np.testing.assert_array_equal, poisoned, plain)
+    np.testing.assert_array_equal(poisoned.visit_counts, plain.visit_counts)
+    # Two programs: a compiler may round their last digits apart, but NaN it cannot lose.
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), poisoned, plain)
     assert np.asarray(plain.visit_counts)[~np.asarray(state.legal_action_mask)].sum() == 0
     np.testing.assert_array_equal(plain.visit_counts.sum(axis=1), 60)
 

@@ -10,7 +10,7 @@ import pytest
 
 import games
 from games.tic_tac_toe import TicTacToe
-from mcts import SearchConfig, search, simulation, tree_bytes
+from mcts import SearchConfig, paths, search, tree_bytes
 from tests import oracles_search
 from tests.positions import evaluate, evaluate_one, quick_jit, random_positions, random_weights
 from tests.tandem import Tandem
@@ -148,9 +148,10 @@ def test_the_form_for_accelerators_gives_the_same_numbers(config, monkeypatch):
 @pytest.mark.parametrize("width", [1, 8, 31, 32, 33, 64, 70])
 def test_next_true_finds_what_a_walk_finds(width):
     flags = np.random.default_rng(width).random((50, width)) < 0.1
-    position = jnp.broadcast_to(jnp.arange(width + 1), (50, width + 1))  # also the one behind all
-    words = simulation.to_words(jnp.asarray(flags))
-    found = np.asarray(simulation.next_true(words, position, width))
+    lane, column = np.divmod(np.arange(50 * (width + 1)), width + 1)  # also the one behind all
+    words = paths.to_words(jnp.asarray(flags))
+    found = np.asarray(paths.next_true(words, jnp.asarray(lane), jnp.asarray(column), width))
+    found = found.reshape(50, width + 1)
     for row, got in zip(flags, found, strict=True):
         expected = [next((j for j in range(i, width) if row[j]), width) for i in range(width + 1)]
         assert got.tolist() == expected, row
