@@ -49,30 +49,35 @@ def to_paths(edge: jax.Array, length: jax.Array, num_actions: int) -> Paths:
     """Returns paths of int32[B] edges each, at least one, ready to be worked on."""
     batch, depth = edge.shape
     width = _slice_width(batch, depth)
+    room = batch * depth + width  # the list is read in whole slices
     lane = jnp.arange(batch, dtype=jnp.int32)
     row = jnp.maximum(edge, 0) // num_actions * batch + lane[:, None]
 
     def on_cpu(row: jax.Array, length: jax.Array) -> tuple[jax.Array, jax.Array]:
-        ends = jnp.cumsum(length - 1)  # of each lane's edges below the root, in the list of them
-        begin = ends - (length - 1)
+        # After the B edges of column 0, lane by lane the others. Where a lane's begin, their places
+        # jump by what the lane before leaves empty: so a cumulative sum tells all places.
+        below = length - 1
+        begin = batch + jnp.cumsum(below)  # of the next lane's
+        jump = jnp.zeros(room, jnp.int32).at[begin].add(depth - below, mode="promise_in_bounds")
+        put = jax.lax.dynamic_update_slice
 
         def list_slice(i: jax.Array, listed: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
-            number = i * width + jnp.arange(width, dtype=jnp.int32)
-            below = number - batch
-            owner = jnp.searchsorted(ends, below, side="right", method="scan")
-            owner = jnp.minimum(owner, batch - 1).astype(jnp.int32)
-            place = owner * depth + 1 + below - begin[owner]
-            place = jnp.where(below < 0, number * depth, place)
-            found = place, row.reshape(-1)[place]
-            put = jax.lax.dynamic_update_slice
-            return tuple(put(x, y, (i * width,)) for x, y in zip(listed, found, strict=True))
+            places, listed_rows, jumped = listed
+            start = i * width
+            number = start + jnp.arange(width, dtype=jnp.int32)
+            shift = jumped + jnp.cumsum(jax.lax.dynamic_slice(jump, (start,), (width,)))
+            place = jnp.where(number < batch, number * depth, number - batch + 1 + shift)
+            place = jnp.minimum(place, batch * depth - 1)
+            found = put(places, place, (start,)), put(listed_rows, row.reshape(-1)[place], (start,))
+            return *found, shift[-1]
 
-        slices = (batch + ends[-1] + width - 1) // width
-        return jax.lax.fori_loop(0, slices, list_slice, nothing(row, length))
+        slices = (length.sum() + width - 1) // width
+        start = *nothing(row, length), 0 * length[0]
+        return jax.lax.fori_loop(0, slices, list_slice, start)[:2]
 
     def nothing(row: jax.Array, length: jax.Array) -> tuple[jax.Array, jax.Array]:
         del row
-        none = 0 * jnp.broadcast_to(length[0], batch * depth + width)
+        none = 0 * jnp.broadcast_to(length[0], room)
         return none, none
 
     listed = jax.lax.platform_dependent(row, length, cpu=on_cpu, default=nothing)

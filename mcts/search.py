@@ -12,6 +12,7 @@ from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, judge, 
 from mcts.selection import (
     Gumbel,
     Row,
+    add_noise,
     candidates,
     completed_values,
     halving_action,
@@ -82,13 +83,14 @@ def search_on(
     planted = plant(game, kept, state, noised, config)
     gumbel = None
     if config.policy == "gumbel":
+        first = root_row(planted, len(legal))
         gumbel = Gumbel(
-            noise=noise.gumbel(gumbel_key, root.prior_logits, config),
+            logits=add_noise(noise.gumbel(gumbel_key, root.prior_logits, config), first.prior),
             considered=jnp.minimum(
                 config.max_considered_actions, legal.sum(axis=-1, dtype=jnp.int32)
             ),
             schedule=jnp.asarray(halving_schedule(config)),
-            inherited=root_row(planted, len(legal)).visits,
+            inherited=first.visits,
         )
     grown = grow(game, evaluate, variables, state, planted, gumbel, config)
     row = root_row(grown, len(legal))
@@ -111,7 +113,7 @@ def _decide(row: Row, gumbel: Gumbel, config: SearchConfig) -> tuple[jax.Array, 
     allowed = candidates(row)
     values = completed_values(config, row)
     visits = jnp.where(allowed, gumbel.own_visits(row).visits, -1)
-    action = halving_action(gumbel.noise, row._replace(visits=visits), values, visits.max(axis=-1))
+    action = halving_action(gumbel.logits, row._replace(visits=visits), values, visits.max(axis=-1))
     return action, jax.nn.softmax(mask_illegal(row.prior + values, allowed))
 
 

@@ -43,7 +43,7 @@ class Row(NamedTuple):
 class Gumbel(NamedTuple):
     """What sequential halving at the root needs."""
 
-    noise: jax.Array  # float[B, A]
+    logits: jax.Array  # float[B, A], with noise, see `add_noise`
     considered: jax.Array  # int32[B], how many actions it starts from
     schedule: jax.Array  # int32[considered actions + 1, n + 1], see `halving_schedule`
     inherited: jax.Array  # float[B, A], visits from earlier searches, which the schedule ignores
@@ -58,9 +58,15 @@ def to_prior(config: SearchConfig, masked_logits: jax.Array) -> jax.Array:
 
     Log-probabilities for Gumbel, probabilities for PUCT; at illegal actions the least finite
     number, so that no legal action can be mistaken for them.
+
+    Args:
+      masked_logits: as `mask_illegal` returns them: their largest is 0, so it need not be sought.
     """
-    form = jax.nn.log_softmax if config.policy == "gumbel" else jax.nn.softmax
-    return jnp.where(is_legal(masked_logits), form(masked_logits), masked_logits)
+    weight = jnp.exp(masked_logits)
+    total = weight.sum(axis=-1, keepdims=True)
+    total = jnp.where(total > 0, total, 1)  # 0 where no action is legal
+    prior = masked_logits - jnp.log(total) if config.policy == "gumbel" else weight / total
+    return jnp.where(is_legal(masked_logits), prior, masked_logits)
 
 
 def interior_action(config: SearchConfig, row: Row) -> jax.Array:
@@ -82,15 +88,19 @@ def root_action(
         return interior_action(config, row)
     wanted = gumbel.schedule[gumbel.considered, done]
     values = completed_values(config, row)
-    return halving_action(gumbel.noise, gumbel.own_visits(row), values, wanted)
+    return halving_action(gumbel.logits, gumbel.own_visits(row), values, wanted)
+
+
+def add_noise(noise: jax.Array, prior: jax.Array) -> jax.Array:
+    """Returns float[B, A]: the logits, the largest 0, and the noise; both stay as they are."""
+    return noise + (prior - prior.max(axis=-1, keepdims=True))
 
 
 def halving_action(
-    noise: jax.Array, row: Row, values: jax.Array, wanted_visits: jax.Array
+    logits: jax.Array, row: Row, values: jax.Array, wanted_visits: jax.Array
 ) -> jax.Array:
-    """Returns int32[B]: the best by noise, prior and value among actions with `wanted_visits`."""
-    logits = row.prior - row.prior.max(axis=-1, keepdims=True)
-    score = jnp.maximum(LOWEST, noise + logits + values)
+    """Returns int32[B]: the best by noised logit and value among actions with `wanted_visits`."""
+    score = jnp.maximum(LOWEST, logits + values)
     considered = row.visits == wanted_visits[:, None]
     # An illegal action has no visits either, so the count alone does not keep it out.
     return _best(score, considered & is_legal(row.prior))

@@ -69,9 +69,8 @@ class Folded(NamedTuple):
 
     stem: Affine
     blocks: tuple[tuple[Affine, Affine], ...]
-    policy_conv: Affine
+    heads_conv: Affine  # of the policy's head and then of the value's: the tower is read once
     policy: Affine
-    value_conv: Affine
     value_hidden: Affine
     value: Affine
 
@@ -114,25 +113,45 @@ class Network:
         return Folded(
             stem=convolution(model.stem),
             blocks=tuple((convolution(b.first), convolution(b.second)) for b in model.blocks),
-            policy_conv=convolution(model.policy_conv),
+            heads_conv=_side_by_side(convolution(model.policy_conv), convolution(model.value_conv)),
             policy=_dense(model.policy),
-            value_conv=convolution(model.value_conv),
             value_hidden=_dense(model.value_hidden),
             value=_dense(model.value),
         )
 
     def evaluate(self, folded: Folded, observation: jax.Array) -> Evaluation:
         """Scores positions `[B, *observation_shape]`; changes nothing."""
-        evaluation, _ = _run(folded, observation)
+        evaluation, _ = self._run(folded, observation)
         return evaluation
 
     def fires(self, folded: Folded, observation: jax.Array) -> dict[str, jax.Array]:
         """Returns bool[units] by layer: whether a unit is above 0 in any of the positions."""
-        _, layers = _run(folded, observation)
+        _, layers = self._run(folded, observation)
         return {
             name: (layer > 0).any(axis=tuple(range(layer.ndim - 1)))
             for name, layer in layers.items()
         }
+
+    def _run(
+        self, folded: Folded, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array]]:
+        """Returns the scores of positions, and what each layer's units said after their ReLU."""
+        x = jax.nn.relu(_convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
+        layers = {"stem": x}
+        for number, (first, second) in enumerate(folded.blocks):
+            inner = jax.nn.relu(_convolve(x, first))
+            x = jax.nn.relu(x + _convolve(inner, second))
+            layers |= {f"block {number}, inside": inner, f"block {number}": x}
+        heads = jax.nn.relu(_convolve(x, folded.heads_conv))
+        policy = heads[..., : self.config.policy_channels]
+        value = heads[..., self.config.policy_channels :]
+        hidden = jax.nn.relu(_apply_dense(_flat(value), folded.value_hidden))
+        evaluation = Evaluation(
+            prior_logits=_apply_dense(_flat(policy), folded.policy),
+            value=jnp.tanh(_apply_dense(hidden, folded.value))[:, 0],
+        )
+        layers |= {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
+        return evaluation, layers
 
     def _build(self, rngs: nnx.Rngs) -> "Tower":
         return Tower(self.config, self.observation_shape, self.num_actions, rngs)
@@ -146,24 +165,6 @@ class Network:
         # copy=True: without it flax 0.12 raises TraceContextError under jax.grad.
         model: Tower = nnx.merge(graphdef, param_state, stats_state, copy=True)
         return model
-
-
-def _run(folded: Folded, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
-    """Returns the scores of positions, and what each layer's units said after their ReLU."""
-    x = jax.nn.relu(_convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
-    layers = {"stem": x}
-    for number, (first, second) in enumerate(folded.blocks):
-        inner = jax.nn.relu(_convolve(x, first))
-        x = jax.nn.relu(x + _convolve(inner, second))
-        layers |= {f"block {number}, inside": inner, f"block {number}": x}
-    policy = jax.nn.relu(_convolve(x, folded.policy_conv))
-    value = jax.nn.relu(_convolve(x, folded.value_conv))
-    hidden = jax.nn.relu(_apply_dense(_flat(value), folded.value_hidden))
-    evaluation = Evaluation(
-        prior_logits=_apply_dense(_flat(policy), folded.policy),
-        value=jnp.tanh(_apply_dense(hidden, folded.value))[:, 0],
-    )
-    return evaluation, layers | {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
 
 
 def _split(model: "Tower") -> tuple[Any, Any, Any]:
@@ -258,6 +259,10 @@ def _fold(layer: ConvNorm, dtype: Any) -> Affine:
         (jnp.asarray(layer.conv.kernel[...]) * scale[None, None, None, :]).astype(dtype),
         (norm.bias[...] - norm.mean[...] * scale).astype(dtype),
     )
+
+
+def _side_by_side(one: Affine, other: Affine) -> Affine:
+    return Affine(*(jnp.concatenate(pair, axis=-1) for pair in zip(one, other, strict=True)))
 
 
 def _dense(layer: Any) -> Affine:
