@@ -46,7 +46,7 @@ def lengthen(path: jax.Array, edge: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def to_paths(edge: jax.Array, length: jax.Array, num_actions: int) -> Paths:
-    """Returns paths of int32[B] edges each, at least one, ready to be worked on."""
+    """Returns paths of int32[B] `length` edges each, at least one, ready to be worked on."""
     batch, depth = edge.shape
     width = _slice_width(batch, depth)
     room = batch * depth + width  # the list is read in whole slices

@@ -110,8 +110,6 @@ def _simulate(
     node = new_node(state, believed.value)
     # Every rule agrees on a node without visits: the likeliest action.
     onward = number * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32)
-    end = jnp.where(state.terminated | (length == max_depth), edge, onward)
-    found = bounds.of_leaf(node[:, 0] * node[:, 1], state.terminated)
     tree = Tree(
         state=put(tree.state, here * batch, forget(game, state)),
         path=put(tree.path, here * batch, path),
@@ -119,6 +117,11 @@ def _simulate(
         edges=put(tree.edges, here * batch, new_edges(config, prior, node)),
         leaf=tree.leaf,
     )
+    # Read from memory: on CPUs, XLA would play the move anew for every place that hears of it.
+    new = here * batch + jnp.arange(len(edge), dtype=jnp.int32)
+    terminated, node = rows((tree.state.terminated, tree.node), new)
+    end = jnp.where(terminated | (length == max_depth), edge, onward)
+    found = bounds.of_leaf(node[:, 0] * node[:, 1], terminated)
 
     parts = path, length, end, found
     parts = jax.tree.map(lambda x: x.reshape(leaves, batch, *x.shape[1:]), parts)
