@@ -45,13 +45,22 @@ def lengthen(path: jax.Array, edge: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.where(last, edge[:, None], path), length + 1
 
 
+def start_rows(edge: jax.Array, batch: int, num_actions: int) -> jax.Array:
+    """Returns int32[K * B, D]: the rows that edges start at, of empty places the root's.
+
+    Args:
+      edge: int32[K * B, D], K slabs of B lanes.
+    """
+    lane = jnp.arange(len(edge), dtype=jnp.int32) % batch
+    return jnp.maximum(edge, 0) // num_actions * batch + lane[:, None]
+
+
 def to_paths(edge: jax.Array, length: jax.Array, num_actions: int) -> Paths:
     """Returns paths of int32[B] `length` edges each, at least one, ready to be worked on."""
     batch, depth = edge.shape
     width = _slice_width(batch, depth)
     room = batch * depth + width  # the list is read in whole slices
-    lane = jnp.arange(batch, dtype=jnp.int32)
-    row = jnp.maximum(edge, 0) // num_actions * batch + lane[:, None]
+    row = start_rows(edge, batch, num_actions)
 
     def on_cpu(row: jax.Array, length: jax.Array) -> tuple[jax.Array, jax.Array]:
         # After the B edges of column 0, lane by lane the others. Where a lane's begin, their places

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from games.game import S
 from mcts.config import SearchConfig
+from mcts.paths import start_rows
 from mcts.selection import interior_action
 from mcts.tree import Tree, own_edges, row_of, rows
 
@@ -41,7 +42,7 @@ def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
 
     edge = rows(tree.path, row).astype(jnp.int32)
     edge = jnp.concatenate([edge[:, 1:], edge[:, :1] * 0 - 1], axis=1)
-    at = jnp.maximum(edge, 0) // num_actions * batch + jnp.tile(lane, slots)[:, None]
+    at = start_rows(edge, batch, num_actions)
     moved = rows(slot.reshape(-1), at) * num_actions + edge % num_actions
     edge = jnp.where(used[:, None] & (edge >= 0), moved, -1)
     edges = jnp.where(used[:, None, None], rows(tree.edges, row), 0)

@@ -92,7 +92,7 @@ def root_action(
 
 
 def add_noise(noise: jax.Array, prior: jax.Array) -> jax.Array:
-    """Returns float[B, A]: the logits, the largest 0, and the noise; both stay as they are."""
+    """Returns float[B, A]: logits whose largest is 0, plus the noise; a search changes neither."""
     return noise + (prior - prior.max(axis=-1, keepdims=True))
 
 

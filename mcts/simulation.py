@@ -142,7 +142,7 @@ def _recall(game: Game[S], state: S, root: S, tree: Tree[S], way: jax.Array) -> 
         return state
     batch, num_actions = len(root.to_play), tree.edges.shape[-1]
     # Beyond the end of a way stands the root once more.
-    passed = jnp.maximum(way, 0) // num_actions * batch + _lanes(len(way), batch)[:, None]
+    passed = paths.start_rows(way, batch, num_actions)
     roots = jax.tree.map(lambda x: jnp.concatenate([x] * (len(way) // batch)), root)
     return jax.vmap(game.recall)(state, roots, rows(tree.state, passed))
 
