@@ -1,4 +1,4 @@
-"""Saving a run and getting it back. The only file that knows orbax.
+"""Saving a run and getting it back. The only file that knows orbax and tensorstore.
 
 A checkpoint is a folder `checkpoints/<step>/`:
 
@@ -15,8 +15,10 @@ a run that is killed at any moment finds its last whole checkpoint again.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import errno
+import functools
 import hashlib
 import json
 import math
@@ -25,11 +27,12 @@ import pathlib
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import tensorstore
 from orbax.checkpoint import v1 as ocp
 
 from selfplay import durable, json_lines
@@ -39,6 +42,7 @@ from training import npz, replay
 
 FORMAT_VERSION = 1
 OLD, REMOVED = ".old", ".removed"
+ARRAY = "/zarr.json"  # ends the key of each array in train_state/
 MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
 CONFIG = "config.json"
 
@@ -120,8 +124,7 @@ class CheckpointStore:
             _verify(self.replay_folder, manifest["replay"])
             self._chunk_hashes = dict(manifest["replay"])
         try:
-            _check_size(folder / "train_state")
-            state = ocp.load(folder / "train_state")
+            state = _load_arrays(folder / "train_state")
             games = npz.read(folder / "games.npz")
             counters = _read_json(folder / "counters.json")
             logs = _read_json(folder / "logs.json") if "logs.json" in manifest["files"] else {}
@@ -304,12 +307,47 @@ def _verify(folder: pathlib.Path, hashes: dict[str, str]) -> None:
             raise DamagedError(f"{path} is damaged: its SHA-256 differs from the manifest's")
 
 
-def _check_size(folder: pathlib.Path) -> None:
-    """Raises ValueError if the arrays would not fit in memory: their files may be far smaller."""
-    arrays = jax.tree.leaves(ocp.metadata(folder).metadata)
-    total = sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays)
-    if total > npz.largest():
-        raise ValueError(f"its arrays would take {total:,} bytes, more than fit in memory")
+def _load_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns the arrays that `_save_arrays` saved, by name.
+
+    They are read by tensorstore, which orbax writes them with: each `ocp.load` keeps a tenth of a
+    megabyte for good, each `ocp.metadata` two.
+
+    Raises:
+      ValueError: they are stored otherwise, damaged, or would not fit in memory: their files may
+        be far smaller.
+      OSError: the system has something against reading them.
+    """
+    state = folder / "state"  # as orbax names what it is given
+    if _read_json(state / "_METADATA").get("use_ocdbt") is not True:
+        raise ValueError("its arrays are not stored as ours are")
+    base = {"driver": "file", "path": f"{state}/"}
+    with _system_errors():
+        store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}, context=_context())
+        keys = [key.decode() for key in store.result().list().result()]
+        names = [key.removesuffix(ARRAY) for key in keys if key.endswith(ARRAY)]
+        opening = {
+            name: tensorstore.open(
+                {
+                    "driver": "zarr3",
+                    "kvstore": {"driver": "ocdbt", "base": base, "path": f"{name}/"},
+                },
+                open=True,
+                context=_context(),
+            )
+            for name in names
+        }
+        arrays = {name: opened.result() for name, opened in opening.items()}
+        total = sum(math.prod(a.shape) * a.dtype.numpy_dtype.itemsize for a in arrays.values())
+        if total > npz.largest():
+            raise ValueError(f"its arrays would take {total:,} bytes, more than fit in memory")
+        reading = {name: array.read() for name, array in arrays.items()}
+        return {name: read.result() for name, read in reading.items()}
+
+
+@functools.cache
+def _context() -> tensorstore.Context:
+    return tensorstore.Context()  # one for all loads: each would keep some memory
 
 
 def _save_arrays(folder: pathlib.Path, state: dict[str, np.ndarray]) -> None:
@@ -328,9 +366,16 @@ def _try_to_save_arrays(folder: pathlib.Path, state: dict[str, np.ndarray]) -> N
     needed = 2 * sum(array.nbytes for array in state.values())  # orbax holds each twice meanwhile
     if shutil.disk_usage(folder.parent).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # before orbax's threads cry out
-    try:
+    with _system_errors():
         ocp.save(folder, state)
-    except ValueError as error:  # tensorstore tells in words
+
+
+@contextlib.contextmanager
+def _system_errors() -> Iterator[None]:
+    """Turns what tensorstore tells of the system, in words, into an OSError."""
+    try:
+        yield
+    except ValueError as error:
         code = re.search(r"os_error_code='(\d+)'", str(error))
         if code is None:
             raise

@@ -74,9 +74,8 @@ class Audit:
 
     def measure(self, step: int) -> tuple[dict[str, Any], Positions]:
         """Returns a checkpoint's measurements by set, and the positions where A loses most."""
-        fold = jax.jit(self.network.fold)
         weights = load_weights(self.folder, step, self.network)
-        variables = devices.replicate(fold(*weights))
+        variables = devices.replicate(self.network.fold(*weights))
         amplified = self.amplifier.as_player(self.game, variables)
         found: dict[str, Any] = {"step": step}
         trained = self._trained(step)

@@ -87,15 +87,11 @@ class Network:
     observation_shape: tuple[int, ...]
     num_actions: int
 
+    @functools.partial(jax.jit, static_argnums=0)  # one compilation, not one a layer
     def init(self, key: jax.Array) -> tuple[Any, Any]:
         """Returns freshly drawn `(params, batch_stats)`."""
-
-        def draw(key: jax.Array) -> tuple[Any, Any]:
-            _, params, batch_stats = _split(self._build(nnx.Rngs(key)))
-            return nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
-
-        drawn: tuple[Any, Any] = jax.jit(draw)(key)  # one compilation, not one a layer
-        return drawn
+        _, params, batch_stats = _split(self._build(nnx.Rngs(key)))
+        return nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
 
     def forward(
         self, params: Any, batch_stats: Any, observation: jax.Array
@@ -105,6 +101,7 @@ class Network:
         evaluation = model(observation)
         return evaluation, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
 
+    @functools.partial(jax.jit, static_argnums=0)  # compiled once for all checkpoints of a run
     def fold(self, params: Any, batch_stats: Any) -> Folded:
         """Returns weights for `evaluate`: batch norm, with its running statistics, folded in."""
         model = self._merge(params, batch_stats)

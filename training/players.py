@@ -20,6 +20,10 @@ from training.network import Network, NetworkConfig
 from training.run_folder import RunFolder
 from training.snapshot import under
 
+# Checkpoints whose weights are kept after loading: those of a run's ladder, which play in each of
+# its evaluations.
+LOADED = 10
+
 
 def load_player(
     path: str | os.PathLike[str],
@@ -52,8 +56,7 @@ def load_player(
     step = _find_step(folder, checkpoint)
     game = games.load(config.game)
     network = network_of(config, game)
-    folded = jax.jit(network.fold)(*load_weights(folder, step, network))
-    variables = devices.replicate(folded)
+    variables = _load_folded(network, os.path.abspath(folder.path), step, _stamp(folder, step))
     name = f"{os.path.normpath(path)}@{step}"
     settings = dataclasses.replace(config.search, **(search or {}))
     if problems := settings.problems():
@@ -118,6 +121,22 @@ def load_weights(folder: RunFolder, step: int, network: Network) -> tuple[Any, A
     ]
     params, batch_stats = map(unflatten, template, averages)
     return params, batch_stats
+
+
+@functools.lru_cache(maxsize=LOADED)
+def _load_folded(network: Network, path: str, step: int, stamp: tuple[int, ...]) -> Any:
+    """Returns a checkpoint's weights as players run them; `stamp` tells another one of its name."""
+    del stamp
+    return devices.replicate(network.fold(*load_weights(RunFolder(path), step, network)))
+
+
+def _stamp(folder: RunFolder, step: int) -> tuple[int, ...]:
+    """Returns what changes when a checkpoint is written anew."""
+    try:
+        status = (folder.path / "checkpoints" / str(step) / "manifest.json").stat()
+    except FileNotFoundError:
+        return ()  # it is damaged: loading says how
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def network_of(config: RunConfig, game: Game[Any]) -> Network:

@@ -64,7 +64,7 @@ def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
     run = _prepared(folder, config)
     game, key = run.game, run.key(INIT, 0)
     state = devices.to_learner(learner.init(run.network, config.learner, key))
-    variables = devices.replicate(run.fold(state.average_params, state.average_batch_stats))
+    variables = devices.replicate(run.network.fold(state.average_params, state.average_batch_stats))
     began = time.perf_counter()
     play, play_bytes = run.play, 0
     if run.amplifier.on_device:

@@ -83,7 +83,6 @@ class Run:
         self.amplifier = load_amplifier(config, self.game, decisions=str(folder.decisions))
         self.lessons = oversight.load(config.overseer, config.game, self.game)
         self.play = self_play.make_amplified_play(self.game, self.amplifier, config.self_play)
-        self.fold = jax.jit(self.network.fold)
         # The first one is the identity.
         self.symmetries = len(self.game.symmetries()) if config.learner.symmetries else 1
         if config.learner.batch % devices.learner_mesh().size:
@@ -127,7 +126,7 @@ class Run:
 
     def folded(self, weights: Weights) -> Any:
         """Returns weights as self-play and evaluation run them, on every device."""
-        return devices.replicate(self.fold(weights.params, weights.batch_stats))
+        return devices.replicate(self.network.fold(weights.params, weights.batch_stats))
 
     # ---- the stations of the loop -------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class Evidence:
 
     def fold(self, weights: tuple[Any, Any]) -> Folded:
         """Returns `(params, batch_stats)` as self-play runs them."""
-        folded: Folded = _fold(self.network, *weights)
+        folded: Folded = self.network.fold(*weights)
         return folded
 
     def judge(self, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
@@ -283,11 +283,6 @@ def _play_again(game: Game[Any], history: jax.Array) -> Any:
         return states, seen, game.returns(last)
 
     return jax.vmap(one)(history)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _fold(network: Network, params: Any, batch_stats: Any) -> Folded:
-    return network.fold(params, batch_stats)
 
 
 @functools.partial(jax.jit, static_argnums=0)
