@@ -4,6 +4,7 @@
 9
 """
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
@@ -13,15 +14,19 @@ import os
 import sys
 import sysconfig
 import traceback
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
+from games import consent
+from games.consent import allow
 from games.game import Game, State, Symmetry
 
 __all__ = [
     "Game",
     "State",
     "Symmetry",
+    "allow",
     "import_plug_in",
     "load",
     "names",
@@ -61,7 +66,8 @@ def load(spec: str) -> Game[Any]:
         or `pgx:NAME` (one of pgx's games); options follow, as in `my_pkg.my_game:MyGame:size=5`.
 
     Raises:
-      ValueError: no such game, class or option, or a value that the game refuses.
+      ValueError: no such game, class or option, a value that the game refuses, or a class that may
+        not run here (`games/consent.py`).
     """
     target, texts = _split(spec)
     if target.startswith(PGX):
@@ -71,6 +77,9 @@ def load(spec: str) -> Game[Any]:
         target = BUILT_IN[target]
     elif ":" not in target:
         target = _entry_point(target)
+    else:
+        folders = consent.require(consent.module(target), f"game {spec!r}")
+        return _construct(_find_class(target, spec, folders), texts, spec)
     return _construct(_find_class(target, spec), texts, spec)
 
 
@@ -80,16 +89,33 @@ def names_a_module(spec: str) -> bool:
     return ":" in target and not target.startswith(PGX)
 
 
-def import_plug_in(module_name: str, what: str) -> ModuleType:
-    """Returns a module, looked for in the current folder last.
+def import_plug_in(module_name: str, what: str, folders: Sequence[str] = ()) -> ModuleType:
+    """Returns a module.
 
-    Last, so that a plug-in in that folder does not shadow a library.
+    Args:
+      folders: where to look for it after the import path, so that it does not shadow a library, and
+        for this import only: other modules look for things as well, jax for `libtpu`.
 
     Raises:
       ValueError: there is none of that name; `what` begins the message.
     """
-    if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())
+    with _on_path(folders):
+        return _import(module_name, what)
+
+
+@contextlib.contextmanager
+def _on_path(folders: Sequence[str]) -> Iterator[None]:
+    added = [folder for folder in folders if folder not in sys.path]
+    sys.path += added
+    try:
+        yield
+    finally:
+        for folder in added:
+            if folder in sys.path:
+                sys.path.remove(folder)
+
+
+def _import(module_name: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -165,10 +191,10 @@ def _entry_point(name: str) -> str:
     )
 
 
-def _find_class(target: str, spec: str) -> Any:
+def _find_class(target: str, spec: str, folders: Sequence[str] = ()) -> Any:
     module_name, _, class_name = target.partition(":")
     try:
-        module = import_plug_in(module_name, f"game {spec!r}")
+        module = import_plug_in(module_name, f"game {spec!r}", folders)
     except ValueError as error:
         if module_name not in names() or importlib.util.find_spec(module_name):
             raise

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from games import import_plug_in
+from games import consent, import_plug_in
 from games.laws import described
 
 
@@ -21,10 +21,11 @@ def import_function(spec: str, what: str) -> Callable[..., Any]:
     What it raises when it is called becomes a `PlugInError` that begins with `what`.
 
     Raises:
-      ValueError: there is none; `what` begins the message.
+      ValueError: there is none, or it may not run (`games/consent.py`); `what` begins the message.
     """
+    folders = consent.require(consent.module(spec), what)
     module_name, _, function_name = spec.partition(":")
-    module = import_plug_in(module_name, what)
+    module = import_plug_in(module_name, what, folders)
     function: Any = getattr(module, function_name, None)
     if not callable(function):
         raise ValueError(f"{what}: module {module_name!r} has no function {function_name!r}")

@@ -33,6 +33,7 @@ COMMANDS = {
 MAX_CPU_DEVICES = 8
 MAX_SENTENCE = 4000  # characters of an error
 INTERRUPTED = 75
+ALLOW = "--allow"
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 
@@ -54,6 +55,11 @@ def run(argv: list[str]) -> int:
     """Runs one command line; returns its exit code."""
     debug = "--debug" in argv
     argv = [word for word in argv if word != "--debug"]
+    try:
+        argv, allowed = _take_allowed(argv)
+    except ValueError as error:
+        print(f"selfplay: {error}", file=sys.stderr)
+        return 2
     if not argv or argv[0] in ("-h", "--help"):
         print(_usage())
         return 0 if argv else 2
@@ -67,7 +73,7 @@ def run(argv: list[str]) -> int:
         print(f"selfplay: unknown command {command!r}{asked}", file=sys.stderr)
         return 2
     try:
-        return _run_command(command, rest)
+        return _run_command(command, rest, allowed)
     except KeyboardInterrupt:
         if command == "train":
             print("selfplay train: interrupted; the same command goes on", file=sys.stderr)
@@ -81,10 +87,35 @@ def run(argv: list[str]) -> int:
         return 2 if isinstance(error, ValueError | FileNotFoundError) else 1
 
 
-def _run_command(command: str, argv: list[str]) -> int:
+def _take_allowed(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Returns the words without each `--allow NAME`, and the names."""
+    rest, allowed, words = [], [], iter(argv)
+    for word in words:
+        flag, equals, name = word.partition("=")
+        if flag != ALLOW:
+            rest.append(word)
+            continue
+        name = name if equals else next(words, "")
+        if not name:
+            raise ValueError(f"{ALLOW} needs a name: module:NAME, or a command")
+        allowed.append(name)
+    return rest, allowed
+
+
+def _run_command(command: str, argv: list[str], allowed: list[str]) -> int:
     if "--deterministic" in argv:  # XLA reads its flags once, when the first device starts
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
     _one_device_per_core()
+    from games import consent
+
+    consent.close(argv, allowed)
+    try:
+        return _call(command, argv)
+    finally:
+        consent.reset()  # a program may call us, and go on
+
+
+def _call(command: str, argv: list[str]) -> int:
     from scripts import compilation_cache, console, out_of_memory
 
     script = importlib.import_module(f"scripts.{command.replace('-', '_')}")
@@ -131,8 +162,10 @@ def _usage() -> str:
             "",
             *lines,
             "",
-            "  --debug    with any command: show the traceback of an error",
-            "  --version  print the version",
+            "  --debug       with any command: show the traceback of an error",
+            "  --allow NAME  with any command: let run what a file names, as a run's settings may,",
+            "                if it was made elsewhere: module:NAME or a command; repeatable",
+            "  --version     print the version",
         ]
     )
 

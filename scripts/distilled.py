@@ -63,7 +63,7 @@ def run(args: Args) -> int:
             args.decisions,
             lambda done, step: update(done, f"step {step}"),
         )
-    folder.report.mkdir(exist_ok=True)
+    durable.make_folder(folder.report)
     durable.write_whole(folder.report / "distilled.json", (json.dumps(found) + "\n").encode())
     lines = "".join(
         json.dumps({"game": folder.read_config().game, "moves": m}) + "\n" for m in worst

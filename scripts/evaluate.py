@@ -7,7 +7,7 @@ from typing import Any, Literal
 import training
 from scripts.console import Positional, announce_devices, print_json, progress, say
 from scripts.match_report import report
-from selfplay import perfect
+from selfplay import durable, perfect
 from selfplay.arena import play_match
 from selfplay.arena.result import MatchResult
 from selfplay.players import Player, random_player, run_of
@@ -137,7 +137,7 @@ def _keep(result: MatchResult, args: Args, path: str, spec: str) -> None:
     file = RunFolder(path).games / "evaluation.jsonl"
     extra = {"against": args.against, "seed": args.seed, "simulations": _one_budget(args)}
     try:
-        file.parent.mkdir(exist_ok=True)
+        durable.make_folder(file.parent)
         append_records(file, match_records(result, spec, **extra))
     except OSError as error:
-        say(f"note: the games are not kept, {file} cannot be written ({error.strerror})")
+        say(f"note: the games are not kept: {error}")

@@ -101,7 +101,7 @@ def run(args: Args) -> int:
     }
     seconds = round(time.monotonic() - began, 3)
     line = {"kind": "imitation", "iteration": 0, "step": 0, "seconds": seconds, **facts}
-    found(folder, config, imitation.weights, line)
+    folder = found(folder, config, imitation.weights, line)
     _conclude(args, folder, imitation, facts)
     return 0
 

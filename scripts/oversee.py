@@ -79,7 +79,7 @@ def run(args: Args) -> int:
         path, simulations=args.simulations, checkpoint=step, search={"reuse": 0}
     )
     file = RunFolder(path).decisions
-    file.parent.mkdir(exist_ok=True)
+    durable.make_folder(file.parent)
     with durable.lock(file.parent / "lock"):
         waiting = _find_positions(args, player, path, step, file)
         about = {"by": _who(args), "player": player.name, "simulations": args.simulations}

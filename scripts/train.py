@@ -25,7 +25,7 @@ from training import config as config_module
 from training.config import RunConfig
 from training.players import load_amplifier
 from training.run import Watch, train
-from training.run_folder import RunFolder, next_free
+from training.run_folder import RunFolder, next_free, reserve
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,11 +111,13 @@ def run(args: Args) -> int:
         if folder.exists():
             _check_same(folder, config)
         return dry_run.run(config, game, folder, args.json)
+    if not args.run_dir:
+        folder = reserve(config.game)
     say(f"run: {folder.path}")
     with folder.lock(), stop_on_signal() as stop:
         if folder.exists():
             _check_same(folder, config)
-            folder.write_config(config)  # limits may have changed
+            folder.write_config(config)  # limits may have changed, and what may run
         else:
             folder.create(config, f"{source[0].path}@{source[1]}" if source else "")
         with _display(config) as show, _tensorboard(folder, config) as write:

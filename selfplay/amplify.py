@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from games import plug_in
+from games import consent, plug_in
 from games.game import Game, State
 from mcts import (
     Evaluate,
@@ -26,7 +26,7 @@ from mcts import (
     search,
     search_on,
 )
-from selfplay import committee, human
+from selfplay import committee, human, players
 from selfplay.players import FORFEIT, Act, Player, check_form, policy_player
 
 FORMS = (
@@ -94,6 +94,14 @@ def problems(spec: str) -> list[str]:
     if spec in ("search", "policy", "human") or (kind and rest):
         return []
     return [f"amplify must be {FORMS}, got {spec!r}"]
+
+
+def code_in(spec: str) -> consent.Code | None:
+    """Returns the code that an amplifier's name would run beside ours, if any."""
+    kind, _, rest = spec.partition(":")
+    if spec in ("search", "policy", "human") or kind == "committee":
+        return None
+    return players.code_in(rest) if kind == "player" else consent.code_of(spec)
 
 
 def load(

@@ -5,11 +5,14 @@ import errno
 import fcntl
 import os
 import pathlib
+import re
+import secrets
 import shutil
 import socket
 from collections.abc import Callable, Iterator
 from typing import IO
 
+MAX_HOLDER = 200  # characters of a lock file
 PARTIAL = ".partial"  # ends the name of a file or folder that is still being written
 NO_SPACE = "free some space there (nothing reads a run's folder discarded/ again)"
 ADVICE = {
@@ -19,6 +22,8 @@ ADVICE = {
     errno.EACCES: "selfplay needs a folder that it may write to",
     errno.EPERM: "selfplay needs a folder that it may write to",
     errno.ENOENT: "the folder was moved or deleted, put it back",
+    errno.ELOOP: "it is a link, and nothing is written through one that may lead anywhere: "
+    "put a file there",
 }
 
 
@@ -47,17 +52,57 @@ def write_whole(path: pathlib.Path, content: bytes | Callable[[IO[bytes]], None]
     Args:
       content: the bytes, or a function that writes them.
     """
-    partial = path.with_name(path.name + PARTIAL)
+    partial = partial_of(path)
     with writing(path):
-        with partial.open("wb") as file:
-            if isinstance(content, bytes):
-                file.write(content)
-            else:
-                content(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        try:
+            with partial.open("x+b") as file:
+                if isinstance(content, bytes):
+                    file.write(content)
+                else:
+                    content(file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
         sync(path.parent)
+
+
+def partial_of(path: pathlib.Path) -> pathlib.Path:
+    """Returns a name beside `path` that no other process uses, for what is still being written."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+
+
+def no_link(path: str, flags: int) -> int:
+    """An `opener` of `open` that follows no link at `path` itself: a stranger's folder may hold
+    some, to files of ours. Raises OSError (ELOOP) at one."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def make_folder(path: pathlib.Path) -> None:
+    """Makes a folder, with those that it lies in; when this returns, they are on the disk.
+
+    Raises:
+      WriteError: it cannot be made, or is a link.
+    """
+    with writing(path):
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        if not path.is_dir():
+            if not path.parent.exists():
+                make_folder(path.parent)
+            path.mkdir(exist_ok=True)
+            sync(path.parent)
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file, or a folder with all that lies in it; of a link, only the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def append(path: str | os.PathLike[str], text: str) -> None:
@@ -66,12 +111,12 @@ def append(path: str | os.PathLike[str], text: str) -> None:
     A line that an earlier process did not finish is cut off first. Several processes may append.
     """
     check_file(path)
-    with open(path, "ab+") as file:
+    with writing(pathlib.Path(path)), open(path, "ab+", opener=no_link) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))
         if size and file.read() != b"\n":
-            keep_lines(path)
+            _keep_lines(file, None)
         file.write(text.encode(errors="replace"))
         file.flush()
         os.fsync(file.fileno())
@@ -79,11 +124,14 @@ def append(path: str | os.PathLike[str], text: str) -> None:
 
 def keep_lines(path: str | os.PathLike[str], count: int | None = None) -> list[bytes]:
     """Cuts a file after its first `count` whole lines, or after the last; returns the lines."""
-    whole = [
-        line for line in pathlib.Path(path).read_bytes().splitlines(True) if line[-1:] == b"\n"
-    ]
-    lines = whole[:count]
-    os.truncate(path, sum(map(len, lines)))
+    with writing(pathlib.Path(path)), open(path, "rb+", opener=no_link) as file:
+        return _keep_lines(file, count)
+
+
+def _keep_lines(file: IO[bytes], count: int | None) -> list[bytes]:
+    file.seek(0)
+    lines = [line for line in file if line[-1:] == b"\n"][:count]
+    file.truncate(sum(map(len, lines)))
     return lines
 
 
@@ -118,9 +166,11 @@ def sync_tree(folder: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def lock(path: pathlib.Path) -> Iterator[str]:
-    """Holds a folder by its lock file, which is left with this process's name in it; yields that.
+    """Holds a folder by its lock file; yields what it wrote there, which no other process does.
 
-    The system frees it even when the process is killed.
+    That is this process's name, the number of times that the folder was held so far, and a random
+    word: in two containers on one disk, processes may bear the same name. The file stays. The
+    system frees the lock even when the process is killed.
 
     Raises:
       BlockingIOError: another process holds it; says which.
@@ -129,23 +179,32 @@ def lock(path: pathlib.Path) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         with writing(path):
             check_file(path)
-            file = stack.enter_context(path.open("a+", errors="replace"))
+            file = stack.enter_context(open(path, "a+", errors="replace", opener=no_link))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read(200).strip() or "another process"
             raise BlockingIOError(
-                f"{path.parent} is in use by {holder}: stop it first, or name another folder"
+                f"{path.parent} is in use by {name_of(file.read(MAX_HOLDER))}: stop it first, or "
+                "name another folder"
             ) from None
         except OSError as error:
             raise OSError(
                 f"{path.parent} cannot be locked ({error.strerror}), so two processes could "
                 "write to it at once: use a folder on another file system"
             ) from None
-        holder = f"process {os.getpid()} on {socket.gethostname()}"
+        file.seek(0)
+        before = re.search(r", start (\d{1,9}),", file.read(MAX_HOLDER))
+        number = int(before[1]) + 1 if before else 1
+        name = f"process {os.getpid()} on {socket.gethostname()}"
+        holder = f"{name}, start {number}, {secrets.token_hex(8)}"
         with writing(path):
             file.truncate(0)
             file.write(holder + "\n")
             file.flush()
         yield holder
+
+
+def name_of(holder: str) -> str:
+    """Returns the name of the process that wrote a lock file, for a message."""
+    return holder.partition(", start ")[0].strip() or "another process"

@@ -75,7 +75,7 @@ def person(path: str, game_spec: str, game: Game[Any]) -> Overseer:
 
     known = {}
     if path:
-        pathlib.Path(path).parent.mkdir(exist_ok=True)
+        durable.make_folder(pathlib.Path(path).parent)
         if pathlib.Path(path).exists():
             found = decisions.scan(path, game_spec, game).decisions
             known = {decision.moves: decision for decision in found}

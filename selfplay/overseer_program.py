@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from games import consent
 from selfplay import json_lines
 from selfplay.decisions import moves_of
 from selfplay.overseer import Desk, answer_of, position_json
@@ -34,6 +35,7 @@ class Program:
     """A running program; started when it is first asked, and again after it failed."""
 
     def __init__(self, command: str, seconds: float) -> None:
+        consent.require(consent.command(command), f"program {command!r}")
         self.command, self._seconds = command, seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._pending = b""

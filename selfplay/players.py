@@ -14,6 +14,7 @@ the match goes on. For each `FORFEIT` of an answer, in order, the player appends
 its list `faults`. A single game that cannot go on must not raise: an exception ends the match.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -24,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games import plug_in
+from games import consent, plug_in
 from games.game import Game, State
 from mcts import (
     Evaluate,
@@ -212,6 +213,14 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
 
         return engine_player(spec, game)
     return _plug_in(spec, game)
+
+
+def code_in(spec: str) -> consent.Code | None:
+    """Returns the code that a player's spec would run beside ours, if any."""
+    with contextlib.suppress(ValueError):  # it is none: whoever makes it says why
+        if split_settings(spec)[0] in ("random", "uniform") or run_of(spec):
+            return None
+    return consent.code_of(spec)
 
 
 def run_of(spec: str) -> tuple[str, int | None] | None:

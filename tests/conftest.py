@@ -13,6 +13,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
+# The key that signs runs, for all workers alike, is no key of who runs the tests.
+if "SELFPLAY_TESTS_HOME" not in os.environ:
+    HOME = tempfile.mkdtemp(prefix="selfplay-tests-")
+    os.environ["SELFPLAY_TESTS_HOME"] = os.environ["XDG_CONFIG_HOME"] = HOME
+    atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 # Most of what the tests compute is compiling code that then runs for milliseconds: so LLVM does not
 # optimise it, and XLA, where it still can, writes it the old, shorter way (an XLA that cannot stops
 # at the flag). Its own passes are kept. `make test-all` sets this to false and leaves out nothing.

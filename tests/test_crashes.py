@@ -2,7 +2,6 @@
 
 import shutil
 import zlib
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,26 +17,19 @@ from training.replay import ReplayBuffer, ReplayConfig
 from training.run_folder import RunFolder
 
 
-class QuickArrays:
-    """In place of orbax, which tests/soak.py kills: it saves a minute."""
-
-    @staticmethod
-    def save(folder, arrays):
-        folder.mkdir()
-        np.savez(folder / "train_state.npz", **arrays)
-
-    @staticmethod
-    def load(folder):
-        return dict(np.load(folder / "train_state.npz"))
-
-    @staticmethod
-    def metadata(folder):
-        return SimpleNamespace(metadata=QuickArrays.load(folder))
-
-
 @pytest.fixture(autouse=True)
 def quick_arrays(monkeypatch):
-    monkeypatch.setattr(checkpoint, "ocp", QuickArrays)
+    """NumPy in place of orbax, which tests/soak.py kills: that saves a minute."""
+
+    def save_arrays(folder, arrays):
+        folder.mkdir()
+        np.savez(folder / "arrays.npz", **arrays)
+
+    def load_arrays(folder):
+        return dict(np.load(folder / "arrays.npz"))
+
+    monkeypatch.setattr(checkpoint, "_save_arrays", save_arrays)
+    monkeypatch.setattr(checkpoint, "_load_arrays", load_arrays)
 
 
 def save(folder, step, first, count):
@@ -46,6 +38,7 @@ def save(folder, step, first, count):
     if steps := store.steps():
         store.load(steps[-1])  # as a run does that goes on
     counters = {"step": step, "rows": first + count, "replay_oldest_kept": max(0, first - 10)}
+    counters |= {"acting_step": 0}
     try:
         store.save(made(step)._replace(counters=counters), first, rows(first, count))
         store.wait()

@@ -79,12 +79,12 @@ def test_an_unknown_name_lists_the_known_ones():
         assert name in message
 
 
-def test_a_module_in_the_current_folder_is_found_and_appended_last(folder):
-    game = games.load("my_plug_in:MyGame")
-    assert type(game).__name__ == "MyGame"
-    assert sys.path[-1] == str(folder)
-    games.load("my_plug_in:MyGame")
-    assert sys.path.count(str(folder)) == 1
+def test_the_current_folder_is_on_the_import_path_for_one_import_and_last(folder):
+    (folder / "my_plug_in.py").write_text(f"import sys\nseen = list(sys.path)\n{MODULE}")
+    before = list(sys.path)
+    assert type(games.load("my_plug_in:MyGame")).__name__ == "MyGame"
+    assert sys.modules["my_plug_in"].seen == [*before, str(folder)]
+    assert sys.path == before
 
 
 def test_a_module_in_the_current_folder_does_not_shadow_a_library(folder):

@@ -7,8 +7,12 @@ A checkpoint is a folder `checkpoints/<step>/`:
 - `counters.json`: iteration, rows, seconds and the like;
 - `config.json`: a copy of the run's, should that be damaged;
 - `logs.json`: the sizes and sums of the logs, and the line that they do not have yet;
-- `manifest.json`: the SHA-256 of each of these files and of the replay chunks that belong to them,
-  written last. Orbax does not check tensor data, so a folder is trusted only if it matches.
+- `manifest.json`: the run's id, and the SHA-256 of each of these files and of the replay chunks
+  that belong to them, written last. Orbax does not check tensor data, so a folder is trusted only
+  if it matches.
+
+Only damage is damage: where the system cannot read, for want of memory, handles or a thread, the
+error passes through, and nothing is thought of the checkpoint.
 
 It is written beside its place, brought to the disk and renamed when whole, by a thread of its own:
 a run that is killed at any moment finds its last whole checkpoint again.
@@ -26,6 +30,7 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -42,9 +47,14 @@ from training import npz, replay
 
 FORMAT_VERSION = 1
 OLD, REMOVED = ".old", ".removed"
+STATE = "train_state"
+COUNTERS = ("rows", "replay_oldest_kept", "acting_step")  # what every save has
 ARRAY = "/zarr.json"  # ends the key of each array in train_state/
 MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
 CONFIG = "config.json"
+TRIES = 5  # of a save that orbax gave up because the clock jumped
+# What the content of a file can cause that is not what it should be.
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 class CheckpointError(RuntimeError):
@@ -103,6 +113,7 @@ class CheckpointStore:
         self.config = config or CheckpointConfig()
         self.wanted: set[int] = set()  # steps that retention must keep
         self.sync_logs: Callable[[], None] = lambda: None  # called before a save counts
+        self.check_held: Callable[[], None] = lambda: None  # and before anything gets its name
         self._chunk_hashes: dict[str, str] = {}
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
         self._saving: concurrent.futures.Future[None] | None = None
@@ -115,23 +126,42 @@ class CheckpointStore:
         """Returns the checkpoint of `step`, every file checked first.
 
         Raises:
-          CheckpointError: it is missing, damaged, or of a format this version does not know.
+          CheckpointError: it is missing, damaged, another run's, or of a format this version does
+            not know.
+          OSError, MemoryError, RuntimeError: the system cannot read it now.
         """
         folder = self.folder / str(step)
         manifest = _read_manifest(folder)
+        self._check_own(folder, manifest)
         _verify(folder, manifest["files"])
         if with_replay:
             _verify(self.replay_folder, manifest["replay"])
             self._chunk_hashes = dict(manifest["replay"])
         try:
-            state = _load_arrays(folder / "train_state")
+            state = _load_arrays(folder / STATE)
             games = npz.read(folder / "games.npz")
-            counters = _read_json(folder / "counters.json")
-            logs = _read_json(folder / "logs.json") if "logs.json" in manifest["files"] else {}
-        except Exception as error:  # files as they were written, but not by us
+            counters = _check_counters(_read_json(folder / "counters.json"))
+            has_logs = "logs.json" in manifest["files"]
+            logs = _check_logs(_read_json(folder / "logs.json")) if has_logs else {}
+        except DAMAGE as error:  # files as they were written, but not by us
             raise DamagedError(f"{folder} is not a checkpoint of ours: {error}") from error
         chunks = frozenset(manifest["replay"])
         return Checkpoint(step, state, games, counters, logs, chunks)
+
+    def _check_own(self, folder: pathlib.Path, manifest: dict[str, Any]) -> None:
+        """Raises CheckpointError if a checkpoint is another run's."""
+        own, other = self._run_id, manifest.get("run_id", "")
+        if own != other:
+            raise CheckpointError(
+                f"{folder} is another run's (its id is {other or 'none'}, that of "
+                f"{self.folder.parent} {own or 'none'}): put this run's own checkpoints there"
+            )
+
+    @functools.cached_property
+    def _run_id(self) -> str:
+        """The id in the run's config.json; early runs have none."""
+        file = self.folder.parent / CONFIG
+        return str(_read_json(file).get("run_id", "")) if file.exists() else ""
 
     def save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
         """Starts saving; `rows`, numbered from `first_row`, become a replay chunk first.
@@ -163,6 +193,7 @@ class CheckpointStore:
         _check_finite(state, checkpoint.step)
         with durable.writing(final):
             self._write(final, checkpoint, state, first_row, rows)
+            self.check_held()
             self._apply_retention()
 
     def _write(
@@ -174,14 +205,16 @@ class CheckpointStore:
         rows: Sample | None,
     ) -> None:
         self.sync_logs()
+        for folder in (self.replay_folder, self.folder):
+            if not folder.is_dir():  # it may be a link
+                durable.make_folder(folder)
+        self.check_held()
         if rows is not None:
-            self.replay_folder.mkdir(parents=True, exist_ok=True)
-            chunk = replay.write_chunk(self.replay_folder, first_row, rows)
+            chunk = replay.write_chunk(self.replay_folder, first_row, rows, self._run_id)
             self._chunk_hashes[chunk.name] = _sha256(chunk)
-        partial = final.with_name(final.name + PARTIAL)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _save_arrays(partial / "train_state", state)
+        partial = durable.partial_of(final)
+        partial.mkdir()
+        _save_arrays(partial / STATE, state)
         games = {name: np.asarray(value) for name, value in checkpoint.games.items()}
         np.savez(partial / "games.npz", allow_pickle=False, **games)
         _write_json(partial / "counters.json", checkpoint.counters)
@@ -192,12 +225,25 @@ class CheckpointStore:
         files = sorted(path for path in partial.rglob("*") if path.is_file())
         manifest = {
             "format_version": FORMAT_VERSION,
+            "run_id": self._run_id,
             "files": {str(path.relative_to(partial)): _sha256(path) for path in files},
             "replay": self._chunks_since(checkpoint.counters["replay_oldest_kept"]),
         }
         _write_json(partial / "manifest.json", manifest)
         durable.sync_tree(partial)
+        self.check_held()
         _put_in_place(partial, final)
+
+    def _is_own(self, step: int) -> bool:
+        """Returns whether a folder is a checkpoint of this run, damaged perhaps."""
+        folder = self.folder / str(step)
+        try:
+            self._check_own(folder, _read_manifest(folder))
+        except DamagedError:
+            return (folder / "manifest.json").is_file()
+        except CheckpointError:
+            return False
+        return True
 
     def _chunks_since(self, row: int) -> dict[str, str]:
         """Returns the hashes of the chunks that hold row `row` or a later one."""
@@ -212,6 +258,8 @@ class CheckpointStore:
             marks = {step // self.config.keep_every: step for step in reversed(steps)}
             kept |= set(marks.values())
         for step in set(steps) - kept:
+            if not self._is_own(step):  # what a link leads to may hold others
+                continue
             # Renamed first: a kill must not leave half a checkpoint under its name.
             removed = (self.folder / str(step)).rename(self.folder / f"{step}{REMOVED}")
             shutil.rmtree(removed)
@@ -227,18 +275,21 @@ class CheckpointStore:
 
 
 def recover(run_folder: pathlib.Path) -> None:
-    """Finishes or undoes what a kill in the middle of a save left behind."""
+    """Finishes or undoes what a kill in the middle of a save left behind.
+
+    The caller holds the run, and has not written anything yet: the disk may be full of what is
+    removed here.
+    """
     folder = run_folder / "checkpoints"
     for old in folder.glob(f"*{OLD}"):
         final = old.with_name(old.name.removesuffix(OLD))
         if final.exists():
-            shutil.rmtree(old)
+            durable.remove(old)
         else:
             old.rename(final)
-    for left in (*folder.glob(f"*{PARTIAL}"), *folder.glob(f"*{REMOVED}")):
-        shutil.rmtree(left)
-    for chunk in (run_folder / "replay").glob(f"*{PARTIAL}"):
-        chunk.unlink()
+    for place in (folder, run_folder / "replay", run_folder):
+        for left in (*place.glob(f"*{PARTIAL}"), *place.glob(f"*{REMOVED}")):
+            durable.remove(left)
 
 
 def flatten(tree: Any) -> dict[str, Any]:
@@ -277,18 +328,30 @@ def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
             f"{folder} has format {manifest.get('format_version')}, this version reads "
             f"{FORMAT_VERSION}: use the version of selfplay that wrote it"
         )
-    if unknown := manifest.keys() - {"format_version", "files", "replay"}:
+    if unknown := manifest.keys() - {"format_version", "run_id", "files", "replay"}:
         raise DamagedError(f"{path} has unknown entries: {', '.join(sorted(unknown))}")
     for part in ("files", "replay"):
         hashes = manifest.get(part)
         if not isinstance(hashes, dict) or not all(type(sha) is str for sha in hashes.values()):
             raise DamagedError(f"{path} is damaged: it has no list of {part}")
-    there = {str(file.relative_to(folder)) for file in folder.rglob("*") if not file.is_dir()}
-    if extra := sorted(there - manifest["files"].keys() - {path.name}):
-        raise DamagedError(f"{folder / extra[0]} is not in the manifest")
+    if outside := [name for name in manifest["files"] if not _is_inside(name)]:
+        raise DamagedError(f"{path} is damaged: {outside[0]!r} is no file of the checkpoint")
+    for file in (folder, *folder.rglob("*")):
+        name = str(file.relative_to(folder))
+        if file.is_symlink():
+            raise DamagedError(f"{file} is a link: it was not written by us")
+        # Beside these, file managers and editors may leave what they like, and nobody reads it.
+        read = name.startswith(f"{STATE}/") and not file.name.startswith(".")
+        if read and name not in manifest["files"] and not file.is_dir():
+            raise DamagedError(f"{file} is not in the manifest")
     if any(pathlib.PurePath(name).name != name for name in manifest["replay"]):
         raise DamagedError(f"{path} is damaged: a replay chunk lies in no other folder")
     return manifest
+
+
+def _is_inside(name: str) -> bool:
+    path = pathlib.PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _oldest_row(folder: pathlib.Path) -> int:
@@ -301,7 +364,7 @@ def _oldest_row(folder: pathlib.Path) -> int:
 def _verify(folder: pathlib.Path, hashes: dict[str, str]) -> None:
     for name, expected in hashes.items():
         path = folder / name
-        if not path.is_file():
+        if not _is_file(path):
             raise DamagedError(f"{path} is missing")
         if _sha256(path) != expected:
             raise DamagedError(f"{path} is damaged: its SHA-256 differs from the manifest's")
@@ -352,13 +415,16 @@ def _context() -> tensorstore.Context:
 
 def _save_arrays(folder: pathlib.Path, state: dict[str, np.ndarray]) -> None:
     """Saves by orbax, which waits by the wall clock: if that jumps ahead, it has to try again."""
-    try:
-        _try_to_save_arrays(folder, state)
-    except TimeoutError:
-        time.sleep(1)  # what it has begun ends meanwhile
-        for begun in folder.parent.glob(f"{folder.name}*"):
-            shutil.rmtree(begun)
-        _try_to_save_arrays(folder, state)
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return _try_to_save_arrays(folder, state)
+        except TimeoutError:
+            if not tries_left:
+                raise
+            time.sleep(1)  # what it has begun ends meanwhile
+            for begun in folder.parent.glob(f"{folder.name}*"):
+                shutil.rmtree(begun)
+    return None
 
 
 def _try_to_save_arrays(folder: pathlib.Path, state: dict[str, np.ndarray]) -> None:
@@ -392,11 +458,44 @@ def _put_in_place(partial: pathlib.Path, final: pathlib.Path) -> None:
     """Renames a whole checkpoint into place; one of the same step makes room until it is there."""
     old = final.with_name(final.name + OLD)
     if final.exists():
-        shutil.rmtree(old, ignore_errors=True)
+        if old.exists():
+            durable.remove(old)
         final.rename(old)
     partial.rename(final)
     durable.sync(final.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    if old.exists():
+        durable.remove(old)
+
+
+def _is_file(path: pathlib.Path) -> bool:
+    """Returns whether a file is there; raises OSError if that cannot be known now."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _check_counters(counters: dict[str, Any]) -> dict[str, Any]:
+    """Returns a save's counters. Raises ValueError if one that a resume needs is no number."""
+    for name in COUNTERS:
+        if type(counters.get(name)) is not int:
+            raise ValueError(f"counters.json: {name!r} must be a whole number")
+    return counters
+
+
+def _check_logs(logs: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a save notes of the logs. Raises ValueError if it is of another form."""
+    counts = [logs.get("sizes", {}), logs.get("sums", {})]
+    line, losses = logs.get("line") or {}, logs.get("losses", [])
+    if not all(isinstance(part, dict) for part in (*counts, line, *losses)):
+        raise ValueError("logs.json: 'sizes', 'sums', 'line' and each of 'losses' are objects")
+    if not all(type(value) is int for part in counts for value in part.values()):
+        raise ValueError("logs.json: 'sizes' and 'sums' hold whole numbers")
+    if not all(json_lines.is_number(value) for part in losses for value in part.values()):
+        raise ValueError("logs.json: 'losses' hold numbers")
+    if line and not all(json_lines.is_number(line.get(name)) for name in ("step", "rows")):
+        raise ValueError("logs.json: 'line' has a step and rows")
+    return logs
 
 
 def _sha256(path: pathlib.Path) -> str:
@@ -409,7 +508,7 @@ def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
-    if not path.is_file():
+    if not _is_file(path):
         raise DamagedError(f"{path} is missing: there is no whole checkpoint there")
     if path.stat().st_size > MAX_JSON:
         raise DamagedError(f"{path} is damaged: it has {path.stat().st_size:,} bytes")

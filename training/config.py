@@ -4,6 +4,8 @@ import dataclasses
 import typing
 from typing import Any, Literal
 
+import games
+from games import consent
 from mcts import SearchConfig
 from selfplay import amplify
 from selfplay.self_play import SelfPlayConfig
@@ -187,6 +189,16 @@ def from_dict(data: dict[str, Any]) -> RunConfig:
     """
     config: RunConfig = _build(RunConfig, data, "")
     return config
+
+
+def code_in(config: RunConfig) -> dict[str, consent.Code]:
+    """Returns the code of a user's own that a run's settings name, by field."""
+    found = {
+        "game": consent.module(config.game) if games.names_a_module(config.game) else None,
+        "amplify": amplify.code_in(config.amplify),
+        "distil": losses.code_in(config.distil),
+    }
+    return {field: code for field, code in found.items() if code}
 
 
 def differences(stored: RunConfig, wanted: RunConfig) -> list[str]:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-import games
 from games.game import Game
 from selfplay import decisions, devices, positions
 from selfplay.arena import play_match
@@ -57,7 +56,7 @@ class Audit:
                 f"{folder.path} was taught by a person, who would be asked about every position "
                 "that is measured"
             )
-        self.game: Game[Any] = games.load(self.config.game)
+        self.game: Game[Any] = folder.load_game()
         self.network = network_of(self.config, self.game)
         self.amplifier = load_amplifier(self.config, self.game, noise=False)
         self.seen = seen_positions(folder, self.config.game)
@@ -174,7 +173,7 @@ def seen_positions(folder: RunFolder, spec: str) -> list[Seen]:
     """Returns the positions of the recorded self-play games whose rows are still in the replay."""
     found: dict[int, list[tuple[int, int]]] = {}
     for _, _, path in replay.chunks(folder.path / "replay"):
-        rows = replay.read_chunk(path)
+        rows = replay.read_chunk(path, folder.run_id())
         for game_id, ply, step in zip(
             rows.game_id.tolist(), rows.ply.tolist(), rows.weights_step.tolist(), strict=True
         ):

@@ -150,7 +150,8 @@ class Gauge:
         before = run.progress.strength_step
         run.store.wait()  # for the save of `before`: what is measured must not depend on speed
         if before in run.store.steps() and before != run.progress.step:
-            old = devices.replicate(run.network.fold(*load_weights(run.folder, before, run.network)))
+            weights = load_weights(run.folder, before, run.network)
+            old = devices.replicate(run.network.fold(*weights))
             against = match(network_only, self.amplifier.as_player(run.game, old))
             found["distilled"] = {"amplified_step": before, **strength.of(against)}
         return found

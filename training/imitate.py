@@ -1,7 +1,9 @@
 """A[0] by imitation of an expert: fits a network to recorded games before any self-play."""
 
 import dataclasses
-import shutil
+import errno
+import itertools
+import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ import numpy as np
 
 from games.game import Game
 from mcts import Evaluation
+from selfplay import durable
 from selfplay.record import Sample
 from training import learner, losses
 from training.config import RunConfig
@@ -126,8 +129,10 @@ def fit(
 
 def found(
     folder: RunFolder, config: RunConfig, weights: tuple[Any, Any], line: dict[str, Any]
-) -> None:
+) -> RunFolder:
     """Makes a new run whose step 0 has these `(params, batch_stats)`; `train` goes on from there.
+
+    It lies in `folder`, or beside it if another process was faster: what was fitted is not lost.
 
     Args:
       line: the first one of its metrics.jsonl.
@@ -135,8 +140,7 @@ def found(
     Raises:
       OSError: the folder holds other things, or cannot be written to.
     """
-    partial = RunFolder(folder.path.with_name(folder.path.name + ".partial"))
-    shutil.rmtree(partial.path, ignore_errors=True)  # left by a kill
+    partial = RunFolder(durable.partial_of(folder.path))
     partial.create(config)
     with partial.lock():
         partial.append_metrics(line)
@@ -146,7 +150,22 @@ def found(
         finally:
             run.store.close()
     # A run is there with its weights or not at all: `train` would begin without them.
-    partial.path.rename(folder.path)
+    return _put_in_place(partial, folder.path)
+
+
+def _put_in_place(partial: RunFolder, path: pathlib.Path) -> RunFolder:
+    """Gives a run its name; the next free one if another process has made a run there meanwhile."""
+    for number in itertools.count(2):
+        target = path if number == 2 else path.with_name(f"{path.name}-{number - 1}")
+        try:
+            partial.path.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            continue
+        durable.sync(target.parent)
+        return RunFolder(target)
+    raise AssertionError("there are endless numbers")
 
 
 def _badness(measured: dict[str, float]) -> float:

@@ -6,7 +6,6 @@ however often the run was killed.
 
 import itertools
 import json
-import os
 import pathlib
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,9 +24,15 @@ MAX_BYTES = 16 << 20  # of a part; then another begins
 class Log:
     """The parts of one log. Creating the object touches nothing on disk."""
 
-    def __init__(self, path: pathlib.Path, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        max_bytes: int = MAX_BYTES,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path = path  # of the part that grows
         self.max_bytes = max_bytes
+        self._check = check  # called before anything is added; it raises if nothing may be
         self._sealed = (0, 0)
 
     def parts(self) -> list[pathlib.Path]:
@@ -48,19 +53,21 @@ class Log:
 
     def append(self, lines: str) -> None:
         """Adds whole lines, readable at once."""
+        self._check()
         with durable.writing(self.path):
             if self.path.exists() and self.path.stat().st_size >= self.max_bytes:
                 # Not their number: who needs room may have removed old parts.
                 older = self._older()
                 newest = int(older[-1].stem.rpartition("-")[2]) if older else 0
                 self.path.rename(self._part(newest + 1))
-            with self.path.open("a", encoding="utf-8") as file:
+            with open(self.path, "a", encoding="utf-8", opener=durable.no_link) as file:
                 file.write(lines)
 
     def sync(self) -> None:
         """Waits until the log is on the disk; parts older than the last two already are."""
-        for path in self.parts()[-2:]:
-            durable.sync(path)
+        if parts := self.parts()[-2:]:
+            for path in (*parts, self.path.parent):
+                durable.sync(path)
 
     def read(self) -> list[dict[str, Any]]:
         """Returns the lines; a last one that a kill cut off, or that is being written, is left out.
@@ -100,10 +107,10 @@ class Log:
             if start >= size and path.stat().st_size:
                 path.rename(discarded() / path.name)
             elif start + path.stat().st_size > size:
-                with path.open("rb") as file:
+                with open(path, "rb+", opener=durable.no_link) as file:
                     file.seek(size - start)
                     (discarded() / path.name).write_bytes(file.read())
-                os.truncate(path, size - start)
+                    file.truncate(size - start)
         if not self.path.exists() and (left := self.parts()):
             left[-1].rename(self.path)  # it was full when what is now cut off was there
         return problem

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games import plug_in
+from games import consent, plug_in
 from games.game import Game
 from mcts import Evaluation
 from selfplay import devices
@@ -139,6 +139,11 @@ def problems(spec: str) -> list[str]:
     if spec in LOSSES or (module and function):
         return []
     return [f"distil must be {', '.join(LOSSES)} or module:function, got {spec!r}"]
+
+
+def code_in(spec: str) -> consent.Code | None:
+    """Returns the code of a user's own that a loss's name names, if any."""
+    return None if spec in LOSSES else consent.module(spec)
 
 
 def check_form(loss: Loss, game: Game[Any], rows: int) -> None:

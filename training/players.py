@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 
-import games
 from games.game import Game
 from mcts import SearchConfig
 from selfplay import amplify, devices
@@ -54,7 +53,7 @@ def load_player(
     folder = RunFolder(path)
     config = folder.read_config()
     step = _find_step(folder, checkpoint)
-    game = games.load(config.game)
+    game = folder.load_game()
     network = network_of(config, game)
     variables = _load_folded(network, os.path.abspath(folder.path), step, _stamp(folder, step))
     name = f"{os.path.normpath(path)}@{step}"

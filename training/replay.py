@@ -7,7 +7,8 @@ written at each save: the durable record from which a resumed run fills its ring
 
 import dataclasses
 import pathlib
-from typing import Literal
+import zipfile
+from typing import IO, Literal
 
 import numpy as np
 
@@ -102,8 +103,8 @@ class ReplayBuffer:
         joined = Sample(*(np.concatenate(column) for column in zip(*rows, strict=True)))
         return self.total - len(joined.ply), joined
 
-    def restore(self, folder: pathlib.Path, total: int) -> None:
-        """Fills the ring from the chunks of `folder`, up to row `total`.
+    def restore(self, folder: pathlib.Path, total: int, run_id: str = "") -> None:
+        """Fills the ring from the chunks of a run in `folder`, up to row `total`.
 
         The chunks are as `training/checkpoint.py` has checked them.
 
@@ -115,7 +116,7 @@ class ReplayBuffer:
         for first, last, path in chunks(folder):
             if last < oldest or first >= total:
                 continue
-            rows = read_chunk(path)
+            rows = read_chunk(path, run_id)
             if first > expected:
                 break
             self._append(Sample(*(column[max(0, oldest - first) :] for column in rows)))
@@ -152,19 +153,34 @@ def chunks(folder: pathlib.Path) -> list[tuple[int, int, pathlib.Path]]:
     return sorted(found)
 
 
-def write_chunk(folder: pathlib.Path, first: int, rows: Sample) -> pathlib.Path:
-    """Writes one chunk whole or not at all; returns its path."""
+def write_chunk(folder: pathlib.Path, first: int, rows: Sample, run_id: str = "") -> pathlib.Path:
+    """Writes one chunk of a run whole or not at all; returns its path."""
     last = first + len(rows.ply) - 1
     path = folder / f"{first:012d}-{last:012d}.npz"
-    durable.write_whole(
-        path, lambda file: np.savez_compressed(file, allow_pickle=False, **rows._asdict())
-    )
+
+    def write(file: IO[bytes]) -> None:
+        np.savez_compressed(file, allow_pickle=False, **rows._asdict())
+        with zipfile.ZipFile(file, "a") as archive:
+            archive.comment = run_id.encode()
+
+    durable.write_whole(path, write)
     return path
 
 
-def read_chunk(path: pathlib.Path) -> Sample:
-    """Reads a chunk. Raises ValueError when it is not one, or not of the rows in its name."""
+def read_chunk(path: pathlib.Path, run_id: str = "") -> Sample:
+    """Reads a chunk.
+
+    Args:
+      run_id: of the run that it must be of; empty: of any.
+
+    Raises:
+      ValueError: it is damaged, not of the rows in its name, or another run's.
+    """
     found = npz.read(path)
+    with zipfile.ZipFile(path) as archive:
+        known = archive.comment.decode(errors="replace")  # the first chunks had none
+    if run_id and known and known != run_id:
+        raise ValueError(f"{path} is another run's: put this run's own replay/ there")
     first, _, last = path.stem.partition("-")
     count = int(last) - int(first) + 1
     if found.keys() != set(Sample._fields) or any(c.shape[:1] != (count,) for c in found.values()):

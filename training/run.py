@@ -30,7 +30,7 @@ from training import (
     recovery,
     snapshot,
 )
-from training.checkpoint import Checkpoint, CheckpointStore, NonFiniteError, recover
+from training.checkpoint import Checkpoint, CheckpointStore, NonFiniteError
 from training.config import RunConfig
 from training.evaluation import evaluate_run
 from training.journal import Journal, Watch
@@ -91,7 +91,7 @@ class Run:
                 f"got {config.learner.batch}"
             )
         self.store = CheckpointStore(folder.path, config.checkpoint)
-        self.store.sync_logs = folder.sync_logs
+        self.store.sync_logs, self.store.check_held = folder.sync_logs, folder.check_held
         self.replay = ReplayBuffer(config.replay)
         self.recorder = Recorder()
         self.progress = Progress()
@@ -220,7 +220,6 @@ class Run:
     @_station
     def save(self, state: TrainState, call: Call) -> None:
         """Starts writing a checkpoint whose resume repeats `call`; the device goes on meanwhile."""
-        self.folder.check_held()
         self.progress.seconds, self.started = self.seconds(), time.monotonic()
         first_row, rows = self.replay.take_unsaved()
         counters = dataclasses.asdict(self.progress) | {
@@ -269,7 +268,7 @@ class Run:
             saved.chunks,
         ):
             self.journal.tell(notice)
-        self.replay.restore(self.store.replay_folder, rows)
+        self.replay.restore(self.store.replay_folder, rows, self.folder.run_id())
         shapes = jax.eval_shape(
             lambda key: learner.init(self.network, self.config.learner, key), self.key(INIT, 0)
         )
@@ -347,7 +346,6 @@ def _train(
 ) -> bool:
     """Trains until the limits, `stop()`, or a number that is not finite; see `train`."""
     config = run.config
-    recover(run.folder.path)
     saved = recovery.last_good(run.folder, run.store, run.journal.tell)
     if saved is not None:
         run.progress = Progress.of(saved.counters)

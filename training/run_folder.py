@@ -1,6 +1,7 @@
 """What lies where in a run's folder, and who may write to it.
 
-    config.json      format_version, configuration, library versions, commit
+    config.json      format_version, configuration, library versions, commit, the run's id, and the
+                     signature of the user who made it, see training/trust.py
     metrics.jsonl    one line an iteration or evaluation; older parts in metrics-<n>.jsonl
     checkpoints/     <step>/, see training/checkpoint.py
     replay/          <first>-<last>.npz, see training/replay.py
@@ -8,12 +9,13 @@
     oversight/       an overseer's decisions, see selfplay/decisions.py
     ladder/          games of the ratings that the run takes of itself
     report/          index.html and plots
-    lock             held by the process that trains, with its name
+    lock             held by the process that trains, see selfplay/durable.py
     nan-<step>.npz   the minibatch at which NaN or infinity came up, see training/guard.py
     discarded/       what was written after the save that a resume started from, and checkpoints
                      that are damaged; why.txt says which
 
-Nothing is erased except by the retention that the configuration states.
+Nothing is erased except by the retention that the configuration states. Only checkpoints/ and
+replay/ may be links: a folder from elsewhere could hold some to files of ours.
 """
 
 import contextlib
@@ -25,21 +27,28 @@ import json
 import os
 import pathlib
 import platform
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import games
+from games import consent
+from games.game import Game
 from selfplay import durable, json_lines
+from selfplay.durable import PARTIAL
 from training import config as config_module
-from training import replay
+from training import replay, trust
 from training.checkpoint import CheckpointError, recover
 from training.config import RunConfig
 from training.log import Log
 
 FORMAT_VERSION = 1
 MAX_CONFIG = 1 << 20  # bytes
-BEGUN = {"lock", "games", "config.json.partial"}  # what a kill while a run is made may leave
+SIGNED = ("config", "run_id", "folder")  # entries of config.json
+LINKS = ("checkpoints", "replay")  # what may be one: people keep these on larger disks
+BEGUN = ("lock", "games")  # what a kill while a run is made may leave, beside partial files
 LIBRARIES = ("selfplay", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "mctx", "numpy")
 
 
@@ -54,8 +63,8 @@ class RunFolder:
         self.report = self.path / "report"
         self.decisions = self.path / "oversight" / "decisions.jsonl"
         self.logs = {
-            "metrics": Log(self.metrics_file),
-            "self_play": Log(self.games / "self_play.jsonl"),
+            "metrics": Log(self.metrics_file, check=self.check_held),
+            "self_play": Log(self.games / "self_play.jsonl", check=self.check_held),
         }
         self._holder: str | None = None  # what `lock` holds, while this process has it
 
@@ -69,7 +78,8 @@ class RunFolder:
             raise ValueError(f"{self.path} is a file; --run-dir needs a folder")
         if copies := self._copies():
             raise ValueError(f"{self.config_file} is missing{copies}, or name another --run-dir")
-        if self.path.exists() and {path.name for path in self.path.iterdir()} - BEGUN:
+        names = [path.name for path in self.path.iterdir()] if self.path.exists() else []
+        if any(not name.endswith(PARTIAL) and name not in BEGUN for name in names):
             raise ValueError(f"{self.path} is not empty and holds no run; name another --run-dir")
 
     def create(self, config: RunConfig, source: str = "") -> None:
@@ -79,19 +89,42 @@ class RunFolder:
           source: where its first weights come from, R@STEP; empty for new ones.
         """
         self.check_free()
-        with durable.writing(self.games):
-            self.games.mkdir(parents=True, exist_ok=True)
-        self.write_config(config, source)
+        durable.make_folder(self.games)
+        self._write(config, source, secrets.token_hex(16))
 
-    def write_config(self, config: RunConfig, source: str | None = None) -> None:
-        """Writes config.json, whole or not at all; `source` stays unless one is given."""
+    def write_config(self, config: RunConfig) -> None:
+        """Writes the config.json of a run that goes on with other limits, whole or not at all.
+
+        What it names may run from now on without being named again: it was typed, or allowed.
+        """
+        before = self._read()
+        self._write(config, before.get("source", ""), before.get("run_id", ""), before)
+
+    def _write(
+        self, config: RunConfig, source: str, run_id: str, before: dict[str, Any] | None = None
+    ) -> None:
+        """Writes config.json, unless all of it stands there `before`."""
+        folders = [
+            folder
+            for field, code in config_module.code_in(config).items()
+            for folder in consent.require(code, f"{field} {code.name!r}")
+            if code.kind == "module"
+        ]
+        signed = {
+            "config": config_module.to_dict(config),
+            "run_id": run_id,  # early runs have none
+            "folder": folders[0] if folders else "",  # where its modules were looked for
+        }
         content = {
             "format_version": FORMAT_VERSION,
-            "config": config_module.to_dict(config),
+            **signed,
             "versions": {"python": platform.python_version()} | _versions(),
             "commit": _commit(),
-            "source": self.source() if source is None else source,
+            "source": source,
+            "signature": trust.sign(signed),
         }
+        if content == before:
+            return
         content["sha256"] = _digest(content)
         text = json.dumps(content, indent=1) + "\n"
         durable.write_whole(self.config_file, text.encode())
@@ -109,12 +142,39 @@ class RunFolder:
                 f"{self.path} is not a run folder: it has no config.json{self._copies()}"
             )
         try:
-            config = config_module.from_dict(self._read()["config"])
+            content = self._read()
+            config = config_module.from_dict(content["config"])
             config.check()
         except ValueError as error:
             named = str(self.config_file) in str(error)
             raise ValueError(str(error) if named else f"{self.config_file}: {error}") from None
+        self._allow(config, content)
         return config
+
+    def _allow(self, config: RunConfig, content: dict[str, Any]) -> None:
+        """Lets run what config.json names, if this user made it."""
+        signed = {name: content.get(name) for name in SIGNED}
+        ours = trust.is_signed(signed, content.get("signature"))
+        for code in config_module.code_in(config).values():
+            if ours:
+                consent.allow(code, content["folder"])
+            else:
+                consent.named_by(str(self.config_file), code)
+
+    def load_game(self) -> Game[Any]:
+        """Returns the run's game.
+
+        Raises:
+          ValueError: its class may not run here: a file from elsewhere names it.
+        """
+        spec = self.read_config().game
+        if games.names_a_module(spec):
+            consent.require(consent.module(spec), f"game {spec!r}", of_file=True)
+        return games.load(spec)
+
+    def run_id(self) -> str:
+        """Returns what tells this run from others; empty for early ones, which had none."""
+        return str(self._read().get("run_id", "")) if self.exists() else ""
 
     def source(self) -> str:
         """Returns R@STEP if the run began with the weights of another, else an empty text."""
@@ -137,7 +197,8 @@ class RunFolder:
                 "use the version of selfplay that wrote it"
             )
         unknown = content.keys() - {
-            *("format_version", "config", "versions", "commit", "source", "sha256")
+            *("format_version", "versions", "commit", "source", "sha256", "signature"),
+            *SIGNED,
         }
         if unknown:
             raise ValueError(
@@ -202,7 +263,6 @@ class RunFolder:
         Returns:
           What a person should know about it, a sentence each.
         """
-        recover(self.path)
         discarded = functools.cache(self.discarded)
         for _, last, path in replay.chunks(self.path / "replay"):
             if last >= oldest_row and path.name not in chunks:
@@ -217,30 +277,47 @@ class RunFolder:
     def discarded(self, why: str = "") -> pathlib.Path:
         """Makes a folder for things that the run does without; never one that is there."""
         stamp = self.path / "discarded" / time.strftime("%Y%m%d-%H%M%S")
-        folders = (stamp.with_name(f"{stamp.name}-{n}") for n in itertools.count(1))
-        folder = next(folder for folder in folders if not folder.exists())
-        with durable.writing(folder):
-            folder.mkdir(parents=True)
-            if why:
+        durable.make_folder(stamp.parent)
+        for number in itertools.count(1):
+            folder = stamp.with_name(f"{stamp.name}-{number}")
+            with durable.writing(folder), contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                break
+        if why:
+            with durable.writing(folder):
                 (folder / "why.txt").write_text(why + "\n")
         return folder
+
+    def _check_links(self) -> None:
+        """Raises WriteError if anything inside is a link that may not be one."""
+        for path in (*self.path.iterdir(), *self.games.glob("*")):
+            if path.is_symlink() and path.name not in LINKS:
+                raise durable.WriteError(
+                    f"{path} is a link: inside a run only {' and '.join(LINKS)} may be some; put "
+                    "what it leads to in its place"
+                )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the run for this process; the system frees it even when the process is killed.
+
+        What a kill in the middle of a save left behind is mended first.
 
         Raises:
           CheckpointError: another process holds it; says which.
         """
         path = self.path / "lock"
         with durable.writing(path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            if not self.path.exists():
+                durable.make_folder(self.path)
+            self._check_links()
         with contextlib.ExitStack() as stack:
             try:
                 self._holder = stack.enter_context(durable.lock(path))
             except BlockingIOError as error:
                 raise CheckpointError(str(error)) from None
             try:
+                recover(self.path)
                 yield
             finally:
                 self._holder = None
@@ -254,12 +331,22 @@ class RunFolder:
         path = self.path / "lock"
         if self._holder is None:
             return
-        with durable.writing(path):
-            holder = path.read_text(errors="replace")[:200].strip()
+        with durable.writing(path), path.open(errors="replace") as file:
+            holder = file.read(durable.MAX_HOLDER).strip()
         if holder != self._holder:
             raise CheckpointError(
-                f"{self.path} has been taken over by {holder or 'another process'}: this one stops"
+                f"{self.path} has been taken over by {durable.name_of(holder)}: this one stops"
             )
+
+
+def reserve(game: str) -> RunFolder:
+    """Makes the folder `runs/<game>-<n>` with the first free n, which no other process gets."""
+    while True:
+        folder = next_free(game)
+        durable.make_folder(folder.path.parent)
+        with durable.writing(folder.path), contextlib.suppress(FileExistsError):
+            folder.path.mkdir()
+            return folder
 
 
 def next_free(game: str, root: str = "runs") -> RunFolder:

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from games import consent
 from games.game import Game, State
 from games.go import Go
 from mcts import SearchResult, Variables
@@ -35,8 +36,10 @@ def engine_player(spec: str, game: Game[Any]) -> Player:
     One process is started at once, the others when they are needed.
 
     Raises:
-      ValueError: the engine does not start, speaks no GTP, or does not play on this board.
+      ValueError: the engine may not run (`games/consent.py`), does not start, speaks no GTP, or
+        does not play on this board.
     """
+    consent.require(consent.code_of(spec), f"player {spec!r}")
     text = spec.removeprefix("gtp:")
     options, seconds, processes = _OPTIONS.fullmatch(text), MOVE_SECONDS, os.cpu_count() or 1
     if options:

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import games
 from games.game import Game, State
 from mcts import Evaluation, mask_illegal
 from selfplay import json_lines, positions
@@ -105,7 +104,7 @@ def gather(folder: RunFolder) -> Evidence:
       CheckpointError: its newest checkpoint is damaged.
     """
     config = folder.read_config()
-    game = games.load(config.game)
+    game = folder.load_game()
     network = network_of(config, game)
     lines = folder.read_metrics()
     weights = _all_weights(folder, network)
@@ -194,7 +193,7 @@ def _newest_rows(folder: RunFolder) -> Sample:
     parts: list[Sample] = []
     for _, _, path in reversed(replay.chunks(folder.path / "replay")):
         try:
-            parts.insert(0, replay.read_chunk(path))
+            parts.insert(0, replay.read_chunk(path, folder.run_id()))
         except ValueError:
             continue  # erased by retention since it was listed, or damaged: `train` says so
         if sum(len(part.ply) for part in parts) >= MOST_ROWS:
