@@ -9,6 +9,7 @@ import pickle
 import random
 import shutil
 import tarfile
+import tracemalloc
 import zipfile
 
 import jax
@@ -253,6 +254,33 @@ def test_a_small_file_of_very_many_lines_is_refused(tmp_path, monkeypatch):
     path.write_bytes(gzip.compress(b"\n" * 10**6))
     with pytest.raises(ValueError, match=r"line 1001: the file has more than 1,000 lines"):
         list(json_lines.read(path))
+
+
+def test_all_positions_of_a_file_of_finished_games_are_bounded(tmp_path, monkeypatch):
+    game = games.load("tic_tac_toe")
+    path = tmp_path / "games.jsonl"
+    lines = [f'{{"moves": [{a}, 3, 1, 4, 2]}}' for a in (0, 5, 6, 7, 8)]
+    path.write_text("\n".join(lines) + "\n")
+    everything, problems = undecided.from_file(str(path), "tic_tac_toe", game)
+    assert not problems
+    monkeypatch.setattr(undecided, "MAX_MOVES", 30)
+    found, problems = undecided.from_file(str(path), "tic_tac_toe", game)
+    assert 0 < sum(map(len, found)) <= 30
+    assert found == everything[: len(found)]
+    assert problems[-1].endswith(f"reading stopped here, at {len(found)} positions")
+
+
+def test_solved_sets_of_very_many_long_names_take_little_memory(tmp_path):
+    path = tmp_path / "solved.jsonl"
+    row = {"moves": [], "outcomes": [0] * 9}
+    names = [f"{i}" for i in range(400)] + ["x" * 200_000]
+    path.write_text("\n".join(json.dumps({"set": name} | row) for name in names))
+    tracemalloc.start()
+    sets = perfect.load_positions("tic_tac_toe", path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert list(sets) == names
+    assert peak < 50 << 20
 
 
 @pytest.mark.parametrize("value", [float("nan"), -float("inf"), 10**400])
