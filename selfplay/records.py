@@ -31,9 +31,9 @@ from selfplay.arena.result import MatchResult
 
 MAX_BYTES = 64 << 20  # of a file, unpacked; what it holds takes a few times as much memory
 MAX_PROBLEMS = 1000  # after so many, a file is not what it was taken for
-# Games, with their options, of one file: each is compiled anew, which takes 1 s for Go on 5x5, 2 s
-# on 19x19, and 10 s for the heaviest of pgx, so that a line could cost more than all others.
-MAX_GAMES = 8
+# Games, with their options, of one file: each is compiled anew. That takes 1.4 s for Go on 5x5, 3 s
+# on 19x19, 7 to 10 s for chess and shogi of pgx: a line could cost more than all others.
+MAX_GAMES = 4
 MAX_SPEC = 200  # characters of a game's spec
 CHUNK = 128  # games replayed at once
 FORMS = {
