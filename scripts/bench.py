@@ -18,7 +18,7 @@ from games.game import Game
 from mcts import Evaluation, SearchConfig, search
 from mcts.config import Engine
 from scripts import bench_env, bench_loop
-from scripts.console import announce_devices, print_json, progress, say
+from scripts.console import announce_devices, print_json, print_text, progress, say
 from selfplay import devices, self_play
 from selfplay.self_play import SelfPlayConfig
 from training import config as config_module
@@ -236,11 +236,11 @@ def _agreement(
 def _print(result: dict[str, Any], indent: str = "") -> None:
     for name, value in result.items():
         if isinstance(value, dict):
-            print(f"{indent}{name}:")
+            print_text(f"{indent}{name}:")
             _print(value, indent + "  ")
         else:
             shown = f"{value:,.4g}" if isinstance(value, float) else str(value)
-            print(f"{indent}{name:22} {shown}")
+            print_text(f"{indent}{name:22} {shown}")
 
 
 def _jitted(function: Callable[[Any, Any, jax.Array], Any], *args: Any) -> Callable[[], Any]:

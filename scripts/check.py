@@ -7,7 +7,7 @@ from typing import Any
 import games
 from games.conformance import LAWS, Report, Violation, check
 from games.laws import described
-from scripts.console import Positional, print_json, say
+from scripts.console import Positional, print_json, print_text, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ def run(args: Args) -> int:
     if args.json:
         print_json(_as_json(args, report, seconds))
     else:
-        print(_as_text(args, report, seconds))
+        print_text(_as_text(args, report, seconds))
     return 1 if report.violations else 0
 
 

@@ -138,7 +138,9 @@ def _one_device_per_core() -> None:
 
 
 def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    from scripts.console import printable
+
+    text = printable(" ".join(str(error).split()))
     if len(text) > MAX_SENTENCE:  # it quotes a hostile file; the advice comes last
         text = f"{text[: MAX_SENTENCE // 2]} ... {text[-MAX_SENTENCE // 2 :]}"
     ours = type(error).__module__.partition(".")[0] in (

@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ __all__ = [
     "ask",
     "parse",
     "print_json",
+    "print_text",
+    "printable",
     "progress",
     "say",
 ]
@@ -31,6 +34,11 @@ __all__ = [
 T = TypeVar("T")
 Flat = Annotated[T, tyro.conf.arg(name="")]  # its fields are flags without its name
 FromFlag = Annotated[str, tyro.conf.arg(name="from")]  # `from` is no name for a Python field
+# What a terminal would obey, or cannot show: control characters but newline and tab, DEL, C1, what
+# turns the direction of writing, and halves of characters, which no encoding has.
+UNPRINTABLE = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
 LOG_EVERY_SECONDS = 10.0  # without a terminal, progress is a plain line this often
 
 
@@ -61,7 +69,21 @@ def say(line: str) -> None:
     """Prints a line for people, on stderr: stdout belongs to results and `--json`."""
     # A run of days must not end because its terminal is gone, or the disk of its log is full.
     with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
+
+
+def print_text(text: str) -> None:
+    """Prints a result for people on stdout."""
+    print(printable(text))
+
+
+def printable(text: str) -> str:
+    """Returns text, which may come from somebody's file, with nothing that a terminal obeys."""
+    return UNPRINTABLE.sub(lambda found: _escaped(ord(found[0])), text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def print_json(result: dict[str, Any]) -> None:
@@ -87,9 +109,9 @@ def progress(description: str, total: float | None, bar: bool = True) -> Iterato
     """
     if bar and sys.stderr.isatty():
         with _bar() as shown_bar:
-            task = shown_bar.add_task(description, total=total)
+            task = shown_bar.add_task(printable(description), total=total)
             yield lambda done, note="": shown_bar.update(
-                task, completed=done, description=f"{description} {note}".rstrip()
+                task, completed=done, description=printable(f"{description} {note}".rstrip())
             )
         return
     last, newest, shown = time.monotonic(), "", ""
@@ -112,7 +134,7 @@ def progress(description: str, total: float | None, bar: bool = True) -> Iterato
 
 def _bar() -> rich.progress.Progress:
     return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
+        rich.progress.TextColumn("{task.description}", markup=False),
         rich.progress.BarColumn(bar_width=20),
         rich.progress.TaskProgressColumn(),
         rich.progress.TimeRemainingColumn(),

@@ -4,7 +4,8 @@ import dataclasses
 import json
 from typing import Any
 
-from scripts.console import Positional, announce_devices, print_json, progress, say
+from scripts.console import Positional, announce_devices, print_json, print_text, progress, say
+from scripts.report import own_folder
 from selfplay import durable
 from training import strength
 from training.distilled import SETS, audit
@@ -53,6 +54,7 @@ def run(args: Args) -> int:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
     folder = RunFolder(args.run)
     folder.read_config()
+    out = own_folder(folder)
     announce_devices()
     with progress("distilled", args.checkpoints) as update:
         found, worst = audit(
@@ -63,19 +65,19 @@ def run(args: Args) -> int:
             args.decisions,
             lambda done, step: update(done, f"step {step}"),
         )
-    durable.make_folder(folder.report)
-    durable.write_whole(folder.report / "distilled.json", (json.dumps(found) + "\n").encode())
+    durable.make_folder(out)
+    durable.write_whole(out / "distilled.json", (json.dumps(found) + "\n").encode())
     lines = "".join(
         json.dumps({"game": folder.read_config().game, "moves": m}) + "\n" for m in worst
     )
-    durable.write_whole(folder.report / "worst.jsonl", lines.encode())
-    distilled_section(folder.report, [folder])
+    durable.write_whole(out / "worst.jsonl", lines.encode())
+    distilled_section(out, [folder])
     _advise(found)
     if args.json:
         print_json(found)
     else:
-        print(_table(found))
-        say(f"written: {folder.report}/distilled.json, distilled.png and worst.jsonl")
+        print_text(_table(found))
+        say(f"written: {out}/distilled.json, distilled.png and worst.jsonl")
     return 0
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import textwrap
 
-from scripts.console import Positional, print_json, progress
+from scripts.console import Positional, print_json, print_text, progress
 from training.doctor import CHECKS, Diagnosis, diagnose
 from training.run_folder import RunFolder
 
@@ -43,7 +43,7 @@ def run(args: Args) -> int:
     if args.json:
         print_json(diagnosis.as_json())
     else:
-        print(_text(args.run, diagnosis))
+        print_text(_text(args.run, diagnosis))
     return 0
 
 

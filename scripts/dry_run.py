@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from games.game import Game
-from scripts.console import print_json, say
+from scripts.console import print_json, print_text, say
 from training import preflight
 from training.config import RunConfig
 from training.preflight import Machine, Needs, in_words
@@ -49,7 +49,7 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
             | {"outlook": outlook._asdict(), "hours_to_games": _hours_to_games(found)}
         )
     else:
-        print(describe(config, need, has, found, outlook))
+        print_text(describe(config, need, has, found, outlook))
     refused = preflight.problems(config, game, has, found.scale(floor))
     if has.disk_bytes is not None and outlook.disk_bytes > has.disk_bytes:
         refused.append(

@@ -5,7 +5,7 @@ import itertools
 from typing import Any, Literal
 
 import training
-from scripts.console import Positional, announce_devices, print_json, progress, say
+from scripts.console import Positional, announce_devices, print_json, print_text, progress, say
 from scripts.match_report import report
 from selfplay import durable, perfect
 from selfplay.arena import play_match
@@ -98,16 +98,16 @@ def _measure(args: Args, path: str, step: int | None, spec: str) -> None:
     if args.json:
         print_json(rates)
         return
-    print(f"{raw.name}: mistakes against perfect play")
+    print_text(f"{raw.name}: mistakes against perfect play")
     for name, rate in rates.items():
-        print(
+        print_text(
             f"  {name}, {rate['positions']} positions: raw policy {rate['raw']:.2%}, "
             + ", ".join(
                 f"search of {budget} simulations {value:.2%}"
                 for budget, value in rate["budgets"].items()
             )
         )
-        print(_table(rate))
+        print_text(_table(rate))
 
 
 def _table(rate: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ import inspect
 from typing import Any
 
 import games
-from scripts.console import print_json, say
+from scripts.console import print_json, print_text, say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ def run(args: Args) -> int:
     if args.json:
         print_json({"games": rows})
     else:
-        print(_table(rows))
+        print_text(_table(rows))
     for name, target in games.shadowed().items():
         say(f"note: {name!r} is our game; an installed package's of that name is {target}")
     return 0

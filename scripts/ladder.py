@@ -11,7 +11,7 @@ import training
 from games.game import Game
 from scripts.arena import find_game
 from scripts.cli import INTERRUPTED
-from scripts.console import Positional, announce_devices, print_json, progress, say
+from scripts.console import Positional, announce_devices, print_json, print_text, progress, say
 from selfplay.arena.ladder import ROUND, Ladder
 from selfplay.openings import DEFAULT_PLIES
 from selfplay.player_settings import split_settings
@@ -181,7 +181,7 @@ def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib
             }
         )
     else:
-        print("\n".join(_lines(rows, ratings, anchor, ladder.games)))
+        print_text("\n".join(_lines(rows, ratings, anchor, ladder.games)))
     for plot in plots:
         say(f"plot: {plot}")
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from scripts.console import print_json
+from scripts.console import print_json, print_text
 from selfplay.arena.result import MatchResult
 from selfplay.rating.sprt import Sprt
 
@@ -25,7 +25,7 @@ def report_all(results: Sequence[MatchResult], as_json: bool, test: Sprt | None 
     if as_json:
         print_json(found)
     else:
-        print("\n".join(lines))
+        print_text("\n".join(lines))
 
 
 def summary(result: MatchResult) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import keyword
 import pathlib
 import re
 
-from scripts.console import Positional
+from scripts.console import Positional, print_text
 
 GAME = '''"""NAME: stones on a board; the first to have a number of them in a line wins.
 
@@ -193,8 +193,8 @@ def run(args: Args) -> int:
         raise ValueError(f"already there: {', '.join(taken)}; nothing was written")
     for path, text in texts.items():
         path.write_text(text.replace("NAME", name).replace("CLASS", class_name))
-        print(f"wrote {path}")
-    print(
+        print_text(f"wrote {path}")
+    print_text(
         "\nnext:\n"
         f"  selfplay check {name}:{class_name}\n"
         f"  python -m pytest test_{name}.py\n"

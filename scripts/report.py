@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from scripts.console import Positional, print_json
+from scripts.console import Positional, print_json, print_text
 from training.report import text_report, write_report
 from training.run_folder import RunFolder
 
@@ -37,11 +37,26 @@ def run(args: Args) -> int:
         raise ValueError("report needs at least one run folder")
     folders = [RunFolder(path) for path in dict.fromkeys(args.runs)]
     if args.text:
-        print(text_report(folders))
+        print_text(text_report(folders))
         return 0
-    page = write_report(folders, pathlib.Path(args.out) if args.out else folders[0].report)
+    out = pathlib.Path(args.out) if args.out else own_folder(folders[0])
+    page = write_report(folders, out)
     if args.json:
         print_json({"page": str(page)})
     else:
-        print(f"report: {page}")
+        print_text(f"report: {page}")
     return 0
+
+
+def own_folder(folder: RunFolder) -> pathlib.Path:
+    """Returns the run's folder of reports, which need not exist.
+
+    Raises:
+      ValueError: it is a link, by which a run of somebody else would write anywhere.
+    """
+    if folder.report.is_symlink():
+        raise ValueError(
+            f"{folder.report} is a symbolic link, and a report is not written through it: "
+            "name the folder, --out of selfplay report"
+        )
+    return folder.report

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from scripts.console import Positional, say
+from scripts.console import Positional, print_text, say
 from selfplay.records import GameRecord, Scan, render_record, scan_records
 
 SHOWN_PROBLEMS = 10
@@ -44,9 +44,9 @@ def run(args: Args) -> int:
     if not scan.records:
         raise ValueError(f"{args.file} holds no game that the rules allow")
     if args.number == 0 and len(scan.records) > 1:
-        print("\n".join(_line(i, record) for i, record in enumerate(scan.records, start=1)))
+        print_text("\n".join(_line(i, record) for i, record in enumerate(scan.records, start=1)))
         return 0
-    print(render_record(_chosen(args, scan.records), None if args.ply < 0 else args.ply))
+    print_text(render_record(_chosen(args, scan.records), None if args.ply < 0 else args.ply))
     return 0
 
 

@@ -75,9 +75,10 @@ def scan(path: str | os.PathLike[str], spec: str, game: Game[Any]) -> Scan:
             text = str(error)
             problems.append(text if text.startswith(place) else f"{place}: {text}")
     decisions, parts = [], []
+    longest = max((len(decision.moves) for _, decision in found), default=1)
     for first in range(0, len(found), CHUNK):
         chunk = found[first : first + CHUNK]
-        states, objections = check(game, [decision for _, decision in chunk])
+        states, objections = check(game, [decision for _, decision in chunk], longest)
         good = [i for i, objection in enumerate(objections) if not objection]
         decisions += [chunk[i][1] for i in good]
         parts.append(positions.take(states, np.array(good, int)))
@@ -89,13 +90,19 @@ def scan(path: str | os.PathLike[str], spec: str, game: Game[Any]) -> Scan:
     return Scan(decisions, positions.concatenate(parts) if decisions else None, problems)
 
 
-def check(game: Game[Any], decisions: Iterable[Decision]) -> tuple[State, list[str]]:
-    """Returns the positions of decisions, and what the rules have against each; "" for nothing."""
+def check(
+    game: Game[Any], decisions: Iterable[Decision], longest: int = 1
+) -> tuple[State, list[str]]:
+    """Returns the positions of decisions, and what the rules have against each; "" for nothing.
+
+    Args:
+      longest: a number of moves to compile for, as in `positions.replay`.
+    """
     decisions = list(decisions)
-    # Few numbers and lengths, so that it compiles a few times.
+    # Few numbers, so that it compiles a few times.
     missing = (1 << (len(decisions) - 1).bit_length()) - len(decisions)
     moves = [decision.moves for decision in decisions]
-    replayed = positions.replay(game, [*moves, *[()] * missing])
+    replayed = positions.replay(game, [*moves, *[()] * missing], longest)
     states = positions.take(replayed.states, slice(len(decisions)))
     objections = []
     for i, decision in enumerate(decisions):

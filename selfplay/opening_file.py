@@ -75,10 +75,11 @@ def _from_notation(words: list[str], game: Game[Any], place: str) -> tuple[int, 
 
 def _check(game: Game[Any], named: list[tuple[str, tuple[int, ...]]]) -> None:
     """Raises ValueError about an opening that the rules forbid, or that ends the game."""
+    longest = max(len(moves) for _, moves in named)
     for first in range(0, len(named), CHUNK):
         chunk = named[first : first + CHUNK]
-        missing = CHUNK - len(chunk)  # one number of games: fewer compilations
-        replayed = positions.replay(game, [moves for _, moves in chunk] + [()] * missing)
+        missing = CHUNK - len(chunk)  # one number of games and one length: one compilation
+        replayed = positions.replay(game, [moves for _, moves in chunk] + [()] * missing, longest)
         ended = np.asarray(replayed.states.terminated)
         for i, (place, moves) in enumerate(chunk):
             legal = int(replayed.legal_plies[i])

@@ -168,22 +168,21 @@ def _chosen(solved: SolvedSet, rows: np.ndarray) -> SolvedSet:
 
 
 def _read(game: Game[Any], path: pathlib.Path) -> dict[str, SolvedSet]:
-    names, moves, outcomes, places = [], [], [], []
+    rows: dict[str, list[int]] = {}  # of each set
+    moves: list[list[int]] = []
+    outcomes, places = [], []
     for place, line in json_lines.read(path):
         places.append(place)
         name, line_moves, line_outcomes = _parse(line, game.num_actions, place)
-        names.append(name)
+        rows.setdefault(name, []).append(len(moves))
         moves.append(line_moves)
         outcomes.append(line_outcomes)
-    if not names:
+    if not rows:
         raise ValueError(f"{path}: no solved position in it")
     table = np.array(outcomes, np.int8)
     states = _checked(game, moves, table, places)
     everything = SolvedSet(states, table, np.array(list(map(len, moves)), np.int32))
-    return {
-        name: _chosen(everything, np.flatnonzero(np.array(names) == name))
-        for name in dict.fromkeys(names)
-    }
+    return {name: _chosen(everything, np.array(chosen)) for name, chosen in rows.items()}
 
 
 def _parse(line: str, num_actions: int, place: str) -> tuple[str, list[int], list[int]]:

@@ -26,29 +26,30 @@ class Replayed(NamedTuple):
     legal_plies: np.ndarray
 
 
-def replay(game: Game[Any], moves: Sequence[Sequence[int]]) -> Replayed:
+def replay(game: Game[Any], moves: Sequence[Sequence[int]], longest: int = 1) -> Replayed:
     """Plays N lists of action numbers from the opening position; stops before an illegal one.
 
     The numbers may be any: those of no action, beyond int32 too, are illegal.
+
+    Args:
+      longest: a length to compile for, where more lists follow: it takes no time to play.
     """
     none = game.num_actions  # stands for all numbers of no action
-    # A list longer than any game is wrong whatever follows.
+    most = game.max_plies + 1  # a list longer than any game is wrong whatever follows
     history = pad_moves(
-        [
-            [action if 0 <= action < none else none for action in row[: game.max_plies + 1]]
-            for row in moves
-        ]
+        [[action if 0 <= action < none else none for action in row[:most]] for row in moves],
+        min(longest, most),
     )
     states, returns, legal_plies = _replay(game, history)
     return Replayed(states, np.asarray(returns), np.asarray(legal_plies))
 
 
-def pad_moves(moves: Sequence[Sequence[int]]) -> np.ndarray:
+def pad_moves(moves: Sequence[Sequence[int]], longest: int = 1) -> np.ndarray:
     """Returns int32[N, T] `history`: the lists as rows, padded with `NO_ACTION`.
 
-    T is a power of two: few lengths mean few compilations.
+    T is a power of two, from `longest` on: few lengths mean few compilations.
     """
-    longest = max([1, *map(len, moves)])
+    longest = max([longest, *map(len, moves)])
     history = np.full((len(moves), 1 << (longest - 1).bit_length()), NO_ACTION, np.int32)
     for row, actions in zip(history, moves, strict=True):
         row[: len(actions)] = actions
@@ -138,19 +139,26 @@ def concatenate(batches: Sequence[State]) -> State:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _replay(game: Game[Any], history: jax.Array) -> tuple[State, jax.Array, jax.Array]:
-    def one(row: jax.Array) -> tuple[State, jax.Array, jax.Array]:
-        def ply(carry: Any, action: jax.Array) -> tuple[Any, None]:
-            state, plies, stopped = carry
-            known = (action >= 0) & (action < game.num_actions)
-            legal = known & state.legal_action_mask[jnp.where(known, action, 0)]
-            stopped = stopped | ~legal
-            after = game.step(state, jnp.where(legal, action, 0))
-            state = jax.tree.map(lambda old, new: jnp.where(stopped, old, new), state, after)
-            return (state, plies + ~stopped, stopped), None
+    games, length = history.shape
 
-        start = (opening_position(game), jnp.int32(0), jnp.bool_(False))
-        (state, plies, _), _ = jax.lax.scan(ply, start, row)
-        return state, game.returns(state), plies
+    def ply(state: Any, stopped: jax.Array, action: jax.Array) -> tuple[Any, jax.Array]:
+        known = (action >= 0) & (action < game.num_actions)
+        legal = known & state.legal_action_mask[jnp.where(known, action, 0)]
+        stopped = stopped | ~legal
+        after = game.step(state, jnp.where(legal, action, 0))
+        return jax.tree.map(lambda old, new: jnp.where(stopped, old, new), state, after), stopped
 
-    states, returns, plies = jax.vmap(one)(history)
-    return states, returns, plies
+    def goes_on(carry: Any) -> jax.Array:
+        _, _, stopped, at = carry
+        return (at < length) & ~stopped.all()
+
+    def next_ply(carry: Any) -> Any:
+        states, plies, stopped, at = carry
+        states, stopped = jax.vmap(ply)(states, stopped, history[:, at])
+        return states, plies + ~stopped, stopped, at + 1
+
+    opening = opening_position(game)
+    states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (games, *leaf.shape)), opening)
+    start = (states, jnp.zeros(games, jnp.int32), jnp.zeros(games, bool), jnp.int32(0))
+    states, plies, _, _ = jax.lax.while_loop(goes_on, next_ply, start)
+    return states, jax.vmap(game.returns)(states), plies

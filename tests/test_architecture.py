@@ -13,7 +13,7 @@ OWNERS = {
     "optax": {"training/learner.py"},
     "orbax": {"training/checkpoint.py"},
     "pgx": {"games/pgx_adapter.py"},
-    "matplotlib": {"training/report.py", "training/ladder_plot.py"},
+    "matplotlib": {"training/ladder_plot.py"},
     "scipy": {"selfplay/rating/bradley_terry.py"},
     "tyro": {"scripts/console.py"},
     "rich": {"scripts/console.py"},

@@ -1,6 +1,7 @@
 """Files that are damaged or come from somebody else: an error with file and place, nothing else."""
 # ruff: noqa: PT017 - an error is one of two right answers here
 
+import errno
 import gzip
 import io
 import json
@@ -9,7 +10,9 @@ import pickle
 import random
 import shutil
 import tarfile
+import tracemalloc
 import zipfile
+import zlib
 
 import jax
 import numpy as np
@@ -22,7 +25,7 @@ import training
 from selfplay import decisions, json_lines, opening_file, perfect, records
 from selfplay.players import parse_player
 from training import config as config_module
-from training import npz, replay, undecided
+from training import npz, preflight, replay, undecided
 from training.checkpoint import CheckpointError, CheckpointStore
 from training.config import RunConfig
 from training.report import text_report
@@ -186,6 +189,81 @@ def test_no_array_file_exhausts_memory(tmp_path, monkeypatch):
         npz.read(path)
 
 
+def test_a_pipe_where_an_array_file_belongs_is_an_error_at_once(tmp_path):
+    path = tmp_path / "x.npz"
+    os.mkfifo(path)
+    # Open at both ends, or a reader that opens it would hang this test.
+    with open(os.open(path, os.O_RDWR), "rb"), pytest.raises(OSError, match=r"x\.npz is a .*pipe"):
+        npz.read(path)
+
+
+MACHINE = [  # of this machine, just now: the file may be right
+    MemoryError(),
+    OSError(errno.EMFILE, "Too many open files"),
+    OSError(errno.EIO, "Input/output error"),
+    ImportError("no module named zlib"),
+    LookupError("unknown encoding: cp437"),
+    RuntimeError("can't start new thread"),
+    RuntimeError("Compression requires the (missing) zlib module"),
+]
+CONTENT = [
+    OSError(errno.EINVAL, "Invalid argument"),
+    KeyError("There is no item named 'x' in the archive"),
+    IndexError("index out of range"),
+    NotImplementedError("strong encryption (flag bit 6)"),
+    RuntimeError("File 'x.npy' is encrypted, password required for extraction"),
+    RecursionError("maximum recursion depth exceeded"),
+    EOFError(),
+    OverflowError("too large"),
+    zipfile.BadZipFile("Bad CRC-32"),
+    zlib.error("invalid stored block lengths"),
+]
+
+
+@pytest.mark.parametrize("error", [*MACHINE, *CONTENT], ids=repr)
+def test_a_fault_of_the_machine_is_no_damage_to_an_array_file(error, tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    np.savez(path, allow_pickle=False, x=np.arange(3))
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(np, "load", fail)
+    with pytest.raises((ValueError, type(error))) as caught:
+        npz.read(path)
+    if error in MACHINE:
+        assert caught.value is error
+    else:
+        assert isinstance(caught.value, ValueError)
+        assert f"{path} is damaged" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+)
+def test_a_container_allows_half_its_limit_and_has_left_what_is_not_used(
+    names, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(npz, "CGROUPS", ((str(tmp_path), *names),))
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert npz.container() is None
+    assert npz.largest() == physical // 2
+    (tmp_path / names[1]).write_text("900\n")
+    (tmp_path / "memory.stat").write_text(f"anon 5\n{names[2]} 300\n")
+    (tmp_path / names[0]).write_text("max\n")
+    assert npz.largest() == physical // 2
+    (tmp_path / names[0]).write_text("5000\n")
+    assert npz.largest() == 2500
+    assert npz.container() == (5000, 5000 - 900 + 300)
+    assert preflight._host_bytes() == 4400
+    (tmp_path / names[0]).write_text(f"{2**63 - 4096}\n")  # what v1 says for no limit
+    assert npz.largest() == physical // 2
+
+
 def test_a_checkpoint_that_declares_more_than_memory_is_refused(tiny_run, monkeypatch):
     monkeypatch.setattr(npz, "largest", lambda: 1000)
     with pytest.raises(CheckpointError, match="more than fit in memory"):
@@ -253,6 +331,33 @@ def test_a_small_file_of_very_many_lines_is_refused(tmp_path, monkeypatch):
     path.write_bytes(gzip.compress(b"\n" * 10**6))
     with pytest.raises(ValueError, match=r"line 1001: the file has more than 1,000 lines"):
         list(json_lines.read(path))
+
+
+def test_all_positions_of_a_file_of_finished_games_are_bounded(tmp_path, monkeypatch):
+    game = games.load("tic_tac_toe")
+    path = tmp_path / "games.jsonl"
+    lines = [f'{{"moves": [{a}, 3, 1, 4, 2]}}' for a in (0, 5, 6, 7, 8)]
+    path.write_text("\n".join(lines) + "\n")
+    everything, problems = undecided.from_file(str(path), "tic_tac_toe", game)
+    assert not problems
+    monkeypatch.setattr(undecided, "MAX_MOVES", 30)
+    found, problems = undecided.from_file(str(path), "tic_tac_toe", game)
+    assert 0 < sum(map(len, found)) <= 30
+    assert found == everything[: len(found)]
+    assert problems[-1].endswith(f"reading stopped here, at {len(found)} positions")
+
+
+def test_solved_sets_of_very_many_long_names_take_little_memory(tmp_path):
+    path = tmp_path / "solved.jsonl"
+    row = {"moves": [], "outcomes": [0] * 9}
+    names = [f"{i}" for i in range(400)] + ["x" * 200_000]
+    path.write_text("\n".join(json.dumps({"set": name} | row) for name in names))
+    tracemalloc.start()
+    sets = perfect.load_positions("tic_tac_toe", path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert list(sets) == names
+    assert peak < 50 << 20
 
 
 @pytest.mark.parametrize("value", [float("nan"), -float("inf"), 10**400])

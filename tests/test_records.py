@@ -1,12 +1,16 @@
 """Game records: round trip, and each kind of broken line refused with its place."""
 
+import errno
 import gzip
 import json
+import os
 import tracemalloc
 
 import numpy as np
 import pytest
 
+import games
+from selfplay import positions, records
 from selfplay.arena.result import MatchResult, PlayedGame
 from selfplay.records import (
     GameRecord,
@@ -157,11 +161,92 @@ def test_reading_a_file_imports_no_module_that_it_names(tmp_path, monkeypatch):
         scan_records(path, plug_in="evil_game:Game")
 
 
+def test_a_file_of_many_games_compiles_few_and_says_which_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "MAX_GAMES", 3)
+    loaded = []
+    load = games.load
+    monkeypatch.setattr(games, "load", lambda spec: loaded.append(spec) or load(spec))
+    specs = ["tic_tac_toe", "no_such_game", *(f"go:size=5,komi={k}.5" for k in range(4))]
+    path = tmp_path / "games.jsonl"
+    path.write_text("\n".join(line(game=spec) for spec in [*specs, *specs]))
+    scan = scan_records(path)
+    assert loaded == specs[:3], "each once, and no more than three"
+    assert len(scan.records) == 2
+    assert len(scan.problems) == 10
+    left_out = [
+        problem for problem in scan.problems if "give each game a file of its own" in problem
+    ]
+    assert len(left_out) == 6
+    assert "line 4: a game of go:size=5,komi=1.5, and the file has named 3 games" in left_out[0]
+    expected = scan_records(path, only=specs[-1])  # it counts for none of them
+    assert "line 6: the game is not over" in expected.problems[5]
+
+
+def test_unknown_games_count_as_problems_while_a_file_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "MAX_PROBLEMS", 20)
+    path = tmp_path / "games.jsonl"
+    path.write_text("\n".join(line(game=f"no_such_game_{i}") for i in range(1000)))
+    problems = scan_records(path).problems
+    assert len(problems) == 21
+    assert "reading stopped here, after 20 bad games" in problems[-1]
+    path.write_text(line(game="x" * 100_000))
+    (problem,) = scan_records(path).problems
+    assert len(problem) < 300
+
+
+def test_games_of_all_lengths_keep_their_order_and_compile_once_a_game(tmp_path):
+    path = tmp_path / "games.jsonl"
+    mixed = [WON, COLUMN] * 140 + [DRAWN, COLUMN] * 10  # the short ones fill the first chunk
+    write_records(path, mixed)
+    positions._replay.clear_cache()
+    assert read_records(path) == mixed
+    assert positions._replay._cache_size() == 2
+
+
+@pytest.mark.parametrize("name", ["games.jsonl", "games.sgf"])
+def test_a_full_disk_leaves_the_old_records_and_names_the_file(name, tmp_path, monkeypatch):
+    path = tmp_path / name
+    old = (
+        WON if name == "games.jsonl" else GameRecord("go:size=5", (25, 25), (-1.0, 1.0), ("a", "b"))
+    )
+    write_records(path, [old])
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=f"{name} .*No space left"):
+        write_records(path, [old, old])
+    assert path.read_bytes() == before
+
+
+def test_records_are_not_written_through_links(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    link = tmp_path / "games.jsonl"
+    for target in (precious, tmp_path / "nothing"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        for refused in (
+            lambda: check_path(link, "tic_tac_toe"),
+            lambda: write_records(link, [WON]),
+        ):
+            with pytest.raises(ValueError, match=r"games\.jsonl is a symbolic link"):
+                refused()
+    assert precious.read_text() == "mine"
+    assert not (tmp_path / "nothing").exists()
+
+
 def test_a_file_that_cannot_be_written_is_refused_before_the_match_and_none_is_left(tmp_path):
     with pytest.raises(OSError, match="is a folder"):
         check_path(tmp_path, "tic_tac_toe")
     check_path(tmp_path / "new.jsonl", "tic_tac_toe")
     assert not any(tmp_path.iterdir())
-    write_records(tmp_path / "old.jsonl", [WON])
-    check_path(tmp_path / "old.jsonl", "tic_tac_toe")
-    assert (tmp_path / "old.jsonl").read_text()
+    old = tmp_path / "old.jsonl"
+    write_records(old, [WON])
+    os.utime(old, ns=(1, 1))
+    before = old.stat().st_ino, old.stat().st_mtime_ns, old.read_bytes()
+    check_path(old, "tic_tac_toe")
+    assert (old.stat().st_ino, old.stat().st_mtime_ns, old.read_bytes()) == before
+    assert list(tmp_path.iterdir()) == [old]

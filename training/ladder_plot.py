@@ -1,10 +1,15 @@
-"""Plots of ratings: Elo against training time, positions and simulations."""
+"""Plots of ratings, and how any plot is drawn. The only file that knows matplotlib."""
 
+import functools
+import io
 import pathlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import matplotlib
 from matplotlib.figure import Figure
+
+from selfplay import durable
 
 AXES = {
     "minutes": "minutes of training",
@@ -33,21 +38,50 @@ def plot_ladder(out: pathlib.Path, points: Sequence[Point], anchor: str) -> list
         curves = _curves(points, axis)
         if not curves:
             continue
-        figure = Figure(figsize=(8, 4), layout="constrained")
-        plot = figure.add_subplot(xlabel=label, ylabel=f"Elo above {anchor}")
-        for name, curve in curves.items():
-            at = [getattr(point, axis) for point in curve]
-            elo = [point.elo for point in curve]
-            (line,) = plot.plot(at, elo, marker="o", label=name)
-            low, high = [p.low for p in curve], [p.high for p in curve]
-            plot.fill_between(at, low, high, color=line.get_color(), alpha=0.2)
-        if axis == "simulations":
-            plot.set_xscale("symlog", base=2, linthresh=1)  # 0 is the raw policy
-        plot.grid(alpha=0.3)
-        plot.legend(fontsize="small")
+        picture = render(functools.partial(_draw, axis, label, curves, anchor), 4)
         written.append(out / f"elo-{axis}.png")
-        figure.savefig(written[-1], dpi=110)
+        durable.write_whole(written[-1], picture)  # not through a link, which it replaces
     return written
+
+
+def render(draw: Callable[[Any], None], height: float) -> bytes:
+    """Returns a PNG of what `draw` puts on a figure's axes, so many inches high.
+
+    Matplotlib's own defaults hold: it reads a file `matplotlibrc` of the current folder, which may
+    be somebody else's.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        figure = Figure(figsize=(8, height), layout="constrained")
+        draw(figure.add_subplot())
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=110)
+    return picture.getvalue()
+
+
+def plain(text: str) -> str:
+    """Returns a name as matplotlib shows it.
+
+    Between two `$` it would read a formula, and it leaves names that begin with `_` out of legends.
+    """
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return f"{' ' * shown.startswith('_')}{shown}".replace("$", r"\$")
+
+
+def _draw(
+    axis: str, label: str, curves: Mapping[str, Sequence[Point]], anchor: str, plot: Any
+) -> None:
+    plot.set(xlabel=label, ylabel=plain(f"Elo above {anchor}"))
+    for name, curve in curves.items():
+        at = [getattr(point, axis) for point in curve]
+        elo = [point.elo for point in curve]
+        (line,) = plot.plot(at, elo, marker="o", label=plain(name))
+        low, high = [p.low for p in curve], [p.high for p in curve]
+        plot.fill_between(at, low, high, color=line.get_color(), alpha=0.2)
+    if axis == "simulations":
+        plot.set_xscale("symlog", base=2, linthresh=1)  # 0 is the raw policy
+    plot.grid(alpha=0.3)
+    plot.legend(fontsize="small")
 
 
 def _curves(points: Sequence[Point], axis: str) -> dict[str, list[Point]]:

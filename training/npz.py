@@ -4,19 +4,39 @@ Nothing in them is executed (no pickles), and nothing is loaded before its decla
 fit: a small file may unpack to a thousand times its size, or declare an array that is not there.
 """
 
+import errno
 import math
 import os
 import pathlib
 import zipfile
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
+
+from selfplay import durable
 
 HEADERS: dict[tuple[int, int], Any] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
 }
+# Where a container's limit, its use, and the part of it that is file cache stand: cgroups v2, v1.
+CGROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    (
+        "/sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
+
+
+class Container(NamedTuple):
+    """The memory of this process's container, in bytes."""
+
+    limit: int
+    left: int  # file caches, which give way, count as free
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -24,8 +44,11 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
 
     Raises:
       ValueError: it is damaged, holds something else than arrays, or is too large to load.
-      OSError: it cannot be opened.
+      OSError: it cannot be opened or read, or is a pipe.
+      Exception: what this machine lacks just now, such as memory or a thread, as it came: the file
+        may be right.
     """
+    durable.check_file(path)
     with path.open("rb") as raw:
         try:
             _check(raw)
@@ -33,12 +56,45 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
             with np.load(raw, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
         except Exception as error:  # a damaged zip raises many kinds
+            if not _is_damage(error):
+                raise
             raise ValueError(f"{path} is damaged: {error}") from error
 
 
 def largest() -> int:
-    """Returns how many bytes may be loaded at once: half of this machine's memory."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    """Returns how many bytes may be loaded at once: half of the machine's or container's memory."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limited = container()
+    return min(machine, limited.limit if limited else machine) // 2
+
+
+def container() -> Container | None:
+    """Returns what a container's limit allows, None where there is no limit."""
+    for folder, limit, usage, cache in CGROUPS:
+        most, used = _text(f"{folder}/{limit}").strip(), _text(f"{folder}/{usage}").strip()
+        if most.isdigit() and used.isdigit():
+            stat = _text(f"{folder}/memory.stat").splitlines()
+            words = dict(line.split() for line in stat if line)
+            return Container(int(most), int(most) - int(used) + int(words.get(cache, 0)))
+    return None
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether an error tells of the file's content, not of this machine or this Python."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EINVAL  # sought before the beginning, as a damaged zip says
+    if isinstance(error, RuntimeError):  # a plain one, of a member that is said to be encrypted
+        return type(error) is not RuntimeError or "encrypted" in str(error)
+    if isinstance(error, LookupError):  # a plain one tells of a codec that Python lacks
+        return isinstance(error, KeyError | IndexError)
+    return not isinstance(error, MemoryError | ImportError)
+
+
+def _text(path: str) -> str:
+    try:
+        return pathlib.Path(path).read_text()
+    except OSError:
+        return ""
 
 
 def _check(raw: Any) -> None:

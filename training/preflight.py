@@ -19,7 +19,7 @@ import numpy as np
 from games.game import Game
 from mcts import SearchConfig, tree_bytes
 from selfplay import devices
-from training import learner
+from training import learner, npz
 from training.config import RunConfig
 from training.learner import LearnerConfig, TrainState
 from training.network import Network
@@ -323,7 +323,8 @@ def _tensor_bytes(network: Network, batch: int) -> int:
 
 def _host_bytes() -> int | None:
     """Returns the memory that this process could still get: of the machine, and of its cgroup."""
-    found = [_meminfo("MemAvailable"), _cgroup_left()]
+    limited = npz.container()
+    found = [_meminfo("MemAvailable"), limited.left if limited else None]
     return min((known for known in found if known is not None), default=None)
 
 
@@ -331,26 +332,6 @@ def _meminfo(name: str) -> int | None:
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
-    return None
-
-
-def _cgroup_left() -> int | None:
-    """Returns what a container's limit leaves; file caches, which give way, do not count."""
-    for folder, limit, usage, cache in (
-        ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
-        (
-            "/sys/fs/cgroup/memory",
-            "memory.limit_in_bytes",
-            "memory.usage_in_bytes",
-            "total_inactive_file",
-        ),
-    ):
-        most, used = _read(f"{folder}/{limit}").strip(), _read(f"{folder}/{usage}").strip()
-        if most.isdigit() and used.isdigit():
-            words = dict(
-                line.split() for line in _read(f"{folder}/memory.stat").splitlines() if line
-            )
-            return int(most) - int(used) + int(words.get(cache, 0))
     return None
 
 

@@ -1,9 +1,8 @@
-"""Plots and a page that show whether runs are learning. The only file that knows matplotlib."""
+"""Plots and a page that show whether runs are learning."""
 
 import base64
 import dataclasses
 import html
-import io
 import itertools
 import json
 import pathlib
@@ -11,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from selfplay import json_lines
+from selfplay import durable, json_lines
+from training.ladder_plot import plain, render
 from training.run_folder import RunFolder
 from training.strength import sentences, strongest
 
@@ -143,9 +142,7 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
         sections.append(_section(out, panel.name, panel.title, panel.axis, series, panel.meaning))
     sections.append(distilled_section(out, folders))
     page = out / "index.html"
-    partial = page.with_suffix(".partial")
-    partial.write_text(_page(folders, runs, sections))
-    partial.replace(page)
+    durable.write_whole(page, _page(folders, runs, sections).encode(errors="replace"))
     return page
 
 
@@ -336,20 +333,20 @@ def _spark(values: list[float], width: int = 40) -> str:
 
 def plot(title: str, axis: str, series: Sequence[Series], across: str = "minutes") -> bytes:
     """Returns a PNG of the curves, `across` what their x axis counts."""
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    axes = figure.add_subplot(xlabel=across, ylabel=axis, title=title)
-    for curve in series:
-        (line,) = axes.plot(curve.minutes, curve.values, label=curve.label)
-        if curve.low is not None and curve.high is not None and curve.low != curve.high:
-            colour = line.get_color()
-            axes.fill_between(curve.minutes, curve.low, curve.high, color=colour, alpha=0.2)
-        if len(curve.values) == 1:
-            line.set_marker("o")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    return picture.getvalue()
+
+    def draw(axes: Any) -> None:
+        axes.set(xlabel=across, ylabel=axis, title=plain(title))
+        for curve in series:
+            (line,) = axes.plot(curve.minutes, curve.values, label=plain(curve.label))
+            if curve.low is not None and curve.high is not None and curve.low != curve.high:
+                colour = line.get_color()
+                axes.fill_between(curve.minutes, curve.low, curve.high, color=colour, alpha=0.2)
+            if len(curve.values) == 1:
+                line.set_marker("o")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+
+    return render(draw, 3.6)
 
 
 def _section(
@@ -364,7 +361,7 @@ def _section(
     if not series:
         return f"<h2>{title}</h2><p>Nothing measured yet.</p>"
     picture = plot(title, axis, series, across)
-    (out / f"{name}.png").write_bytes(picture)
+    durable.write_whole(out / f"{name}.png", picture)  # not through a link, which it replaces
     encoded = base64.b64encode(picture).decode()
     return (
         f"<h2>{title}</h2><p>{html.escape(meaning)}</p>"

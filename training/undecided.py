@@ -13,6 +13,8 @@ from training import gap
 
 MOST = 1024  # positions from which the most contested ones are taken
 CHUNK = 128  # positions replayed at once
+# Of all positions of a file: a game gives half the square of its length, 8 bytes each.
+MAX_MOVES = 1 << 25
 
 
 def contested(raw: Player, searching: Player, seed: int, count: int) -> list[tuple[int, ...]]:
@@ -52,19 +54,28 @@ def from_file(path: str, spec: str, game: Game[Any]) -> tuple[list[tuple[int, ..
             text = str(error)
             problems.append(text if text.startswith(place) else f"{place}: {text}")
     found: dict[tuple[int, ...], None] = {}
+    longest = max((len(moves) for _, moves in rows), default=1)
+    size = 0  # of what is found, in moves
     for first in range(0, len(rows), CHUNK):
         chunk = rows[first : first + CHUNK]
-        missing = CHUNK - len(chunk)  # one number of games: fewer compilations
-        replayed = positions.replay(game, [moves for _, moves in chunk] + [()] * missing)
+        missing = CHUNK - len(chunk)  # one number of games and one length: one compilation
+        replayed = positions.replay(game, [moves for _, moves in chunk] + [()] * missing, longest)
         over = np.asarray(replayed.states.terminated)
         for i, (place, moves) in enumerate(chunk):
             if replayed.legal_plies[i] < len(moves):
                 plies = int(replayed.legal_plies[i])
                 problems.append(f"{place}: move {plies + 1}, action {moves[plies]}, is illegal")
-            elif over[i]:
+                continue
+            size += len(moves) ** 2 // 2 if over[i] else len(moves)
+            if size > MAX_MOVES:
+                problems.append(f"{place}: reading stopped here, at {len(found)} positions")
+                break
+            if over[i]:
                 found |= dict.fromkeys(moves[:n] for n in range(len(moves)))
             else:
                 found[moves] = None
+        if size > MAX_MOVES:
+            break
     if not found:
         why = f": {problems[0]}" if problems else ""
         raise ValueError(f"{path} holds no position to decide{why}")

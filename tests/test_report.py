@@ -1,0 +1,84 @@
+"""Reports and plots: what a name, a link or a file of settings may not do to them."""
+
+import shutil
+
+import matplotlib
+import numpy as np
+import pytest
+
+from scripts import cli
+from training import ladder_plot, report
+from training.ladder_plot import Point
+from training.report import Series, write_report
+from training.run_folder import RunFolder
+
+NAMES = [r"a$\foo$b", "$", "a$b", r"a\$b$", "$x^2$", "\x1b[2J\n\ud800", "_hidden"]
+CURVE = ([0.0, 1.0], [0.0, 1.0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_report_draws_a_run_of_any_name(name, tiny_run, tmp_path):
+    if name.isprintable():
+        run = tmp_path / name
+        shutil.copytree(tiny_run, run)
+        assert write_report([RunFolder(run)], tmp_path / "out").is_file()
+    assert report.plot(name, "axis", [Series(name, *CURVE)])
+
+
+def test_a_name_is_drawn_letter_by_letter_and_not_as_a_formula():
+    def legend(name):
+        found = []
+
+        def draw(axes):
+            axes.plot(*CURVE, label=ladder_plot.plain(name))
+            (text,) = axes.legend().get_texts()
+            axes.figure.draw_without_rendering()
+            found.append(text._preprocess_math(text.get_text()))
+
+        ladder_plot.render(draw, 2)
+        return found[0]
+
+    for name in NAMES[:5]:
+        assert legend(name) == (name, False)
+
+
+def points(run):
+    return [Point(run, step, 8, float(step), step, float(step), 0.0, 2.0) for step in (1, 2)]
+
+
+def test_plots_replace_a_link_and_leave_what_it_points_to(tiny_run, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    names = ["losses.png", "evaluations.png", "index.html", "index.partial", "elo-minutes.png"]
+    for name in names:
+        (out / name).symlink_to(precious)
+    write_report([RunFolder(tiny_run)], out)
+    ladder_plot.plot_ladder(out, points(r"a$\foo$b"), r"b$\bar$")
+    assert precious.read_text() == "mine"
+    for name in set(names) - {"index.partial"}:
+        assert (out / name).read_bytes()[:4] in (b"\x89PNG", b"<!do")
+
+
+@pytest.mark.parametrize("command", ["report", "distilled"])
+def test_a_run_whose_report_is_a_link_writes_nothing_through_it(
+    command, tiny_run, tmp_path, capsys
+):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    shutil.copytree(tiny_run, run, ignore=shutil.ignore_patterns("report"))
+    elsewhere.mkdir()
+    (run / "report").symlink_to(elsewhere)
+    assert cli.run([command, str(run)]) == 2
+    assert f"{run}/report is a symbolic link" in capsys.readouterr().err
+    assert not list(elsewhere.iterdir())
+
+
+def test_plots_do_not_depend_on_a_file_of_matplotlibs_settings():
+    curves = [Series("a", *CURVE)]
+    usual = report.plot("title", "axis", curves)
+    steered = {"text.usetex": True, "axes.facecolor": "red", "savefig.dpi": 9, "font.size": 90.0}
+    with matplotlib.rc_context(steered):
+        assert report.plot("title", "axis", curves) == usual
+        assert matplotlib.rcParams["font.size"] == 90.0, "a caller's own settings are left"
+    np.testing.assert_equal(usual[:4], b"\x89PNG")
