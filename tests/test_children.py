@@ -78,11 +78,10 @@ def owner(deaf):
     watcher = int(process.stdout.readline())
     yield process, watcher
     process.kill()
-    process.communicate()
     gone([watcher])
-    for pid in numbers(deaf[1]):  # a failed test leaves none either
-        if is_running(pid):
-            os.kill(pid, signal.SIGKILL)
+    for pid in filter(is_running, numbers(deaf[1])):  # a failed test leaves none either
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
 
 
 def numbers(file):
@@ -187,7 +186,9 @@ assert process.poll() is None
 print(pid, process.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     fork, started = map(int, done.stdout.split())
     try:
         assert gone([started])
