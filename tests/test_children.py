@@ -217,3 +217,16 @@ def test_a_process_that_does_not_start_is_an_error_and_leaves_no_trace():
     with pytest.raises(OSError, match="no/such"):
         children.start(["/no/such/program"])
     assert children._WATCHER._groups == before
+
+
+def test_when_an_owner_has_ended_normally_nothing_of_it_is_left_to_end():
+    code = """
+import atexit, sys
+from selfplay import children
+# Registered first, so called last.
+atexit.register(lambda: print(process.wait(10), children._WATCHER.process, flush=True))
+process = children.start([sys.executable, "-c", "import time; time.sleep(600)"])
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"-{signal.SIGKILL:d} None\n", done.stderr
