@@ -262,7 +262,7 @@ def test_a_runs_own_games_are_kept_when_it_is_moved_and_renamed(run_folders):
     assert games_of_run(moved, str(run_folders / "best"), "best") == played
 
 
-@pytest.mark.parametrize("typed", ["runs/c4", "c4", "/gone/c4", "../somewhere/c4"])
+@pytest.mark.parametrize("typed", ["runs/c4", "link", "c4", "/gone/c4", "../somewhere/c4"])
 @pytest.mark.parametrize("home", [None, RUN])
 def test_games_stored_under_a_path_as_it_was_typed_once_still_count(run_folders, typed, home):
     store = run_folders / "games.jsonl"
