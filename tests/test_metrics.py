@@ -197,3 +197,10 @@ def test_a_run_that_measures_itself_goes_on_beside_a_damaged_line(tiny_config, t
         assert train(folder, more, watch, lambda: False)
     assert sum("damaged lines" in text for text in told) == 1
     assert len(folder.logs["metrics"].read(lambda problem: None)) == 2 * 5 - 1
+
+
+def test_lines_of_a_kind_that_a_newer_version_adds_are_passed_over(folder):
+    newer = {"kind": "newer", "perfect": 3, "fixed_point": {"fresh": 3}, "random": None}
+    with folder.metrics_file.open("a") as file:
+        file.write(json.dumps(newer) + "\n")
+    assert read_all(folder) == [*WHOLE, newer]
