@@ -18,6 +18,7 @@ from selfplay.player_settings import split_settings
 from selfplay.players import Player, parse_player, run_of
 from selfplay.rating import bradley_terry
 from selfplay.rating.bradley_terry import Ratings
+from training.ladder import FOLDER
 from training.ladder_plot import Point, plot_ladder
 from training.run_folder import RunFolder
 
@@ -85,7 +86,15 @@ def run(args: Args) -> int:
     players = [_load(entrant, game) for entrant in entrants]
     folder = pathlib.Path(args.store or f"ladders/{spec.replace('/', '-').replace(':', '-')}")
     folder.mkdir(parents=True, exist_ok=True)
-    ladder = Ladder(folder / "games.jsonl", spec, game, players, args.seed, args.opening_plies)
+    ladder = Ladder(
+        folder / "games.jsonl",
+        spec,
+        game,
+        players,
+        args.seed,
+        args.opening_plies,
+        home=_home(folder),
+    )
     say(f"store: {folder}, {ladder.games} games of these {len(players)} players")
     code = 0
     try:
@@ -117,6 +126,12 @@ def _entrants(args: Args) -> list[Entrant]:
             name = f"{run[0]}@{step}{settings}" if run else bare + settings
             found[name] = Entrant(name, run[0], step, count) if run else Entrant(name)
     return list(found.values())
+
+
+def _home(store: pathlib.Path) -> pathlib.Path | None:
+    """Returns the run whose own ladder lies in this folder, if one's does."""
+    run = store.resolve().parent
+    return run if store.resolve().name == FOLDER and RunFolder(run).exists() else None
 
 
 def _load(entrant: Entrant, game: Game[Any]) -> Player:

@@ -133,7 +133,7 @@ def run(args: Args) -> int:
 
             with out_of_memory.advise(lambda: _less_memory(config, game, folder)):
                 finished = train(folder, config, watch, stop, source)
-    last = last or (folder.read_metrics() or [{}])[-1]
+    last = last or (folder.read_metrics(lambda problem: None) or [{}])[-1]
     _say_end(args, folder, last, finished)
     return 0 if finished else INTERRUPTED
 

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from selfplay import durable
@@ -16,11 +16,15 @@ MAX_LINES = 1 << 20  # of a file: an object a line takes memory too, however sho
 GZIP = b"\x1f\x8b"
 
 
-def read(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+def read(
+    path: str | os.PathLike[str], damaged: Callable[[str], None] | None = None
+) -> Iterator[tuple[str, str]]:
     """Yields `(place, line)` of each line that is not blank; a place is `FILE, line N`.
 
     Args:
       path: of a text file, gzipped or not.
+      damaged: called with what is wrong with a line that is too long or no text, which then is left
+        out; without it, that is an error.
 
     Raises:
       ValueError: a line is too long, or no text, or the file is too large, or not whole.
@@ -32,28 +36,40 @@ def read(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
         raw.seek(0)
         try:
             with gzip.GzipFile(fileobj=raw) if packed else raw as file:
-                yield from _lines(file, os.fspath(path))
+                yield from _lines(file, os.fspath(path), damaged)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(f"{path}: not a whole gzip file: {error}") from None
 
 
-def _lines(file: Any, path: str) -> Iterator[tuple[str, str]]:
+def _lines(
+    file: Any, path: str, damaged: Callable[[str], None] | None
+) -> Iterator[tuple[str, str]]:
     number = size = 0
     while raw := file.readline(MAX_LINE + 1):
         number, size = number + 1, size + len(raw)
         place = f"{path}, line {number}"
         if number > MAX_LINES:
             raise ValueError(f"{place}: the file has more than {MAX_LINES:,} lines")
-        if len(raw) > MAX_LINE:
-            raise ValueError(f"{place}: longer than {MAX_LINE:,} bytes")
         if size > MAX_BYTES:
             raise ValueError(f"{place}: the file is larger than {MAX_BYTES:,} bytes")
         try:
-            line = raw.decode()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{place}: not text: {error}") from None
+            line = _decode(raw, place)
+        except ValueError as error:
+            if damaged is None:
+                raise
+            damaged(str(error))
+            continue
         if line.strip():
             yield place, line
+
+
+def _decode(raw: bytes, place: str) -> str:
+    if len(raw) > MAX_LINE:
+        raise ValueError(f"{place}: longer than {MAX_LINE:,} bytes")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{place}: not text: {error}") from None
 
 
 def parse(line: str, place: str) -> Any:

@@ -5,20 +5,18 @@ It is kept running. To a position (`overseer.position_json`) it answers with a d
 `{"lines": [...]}`, what copies of A found behind these lines, and answers again.
 """
 
-import contextlib
 import json
 import os
 import selectors
 import shlex
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 from games import consent
-from selfplay import json_lines
+from selfplay import children, json_lines
 from selfplay.decisions import moves_of
 from selfplay.overseer import Desk, answer_of, position_json
 
@@ -70,14 +68,8 @@ class Program:
     def close(self) -> None:
         """Ends the program and all that it started."""
         process, self._process, self._pending = self._process, None, b""
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()  # type: ignore[union-attr]
+        if process is not None:
+            children.end(process)
 
     def _words(self) -> list[str]:
         try:
@@ -89,12 +81,7 @@ class Program:
         return words
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(
-            self._words(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # a process group of its own, to kill as a whole
-        )
+        self._process = children.start(self._words())
         return self._process
 
     def _read(self, process: subprocess.Popen[bytes], deadline: float) -> str:

@@ -111,6 +111,22 @@ def test_no_process_is_left_not_even_an_engines_own(tmp_path):
     assert not any(map(is_running, pids))
 
 
+def test_an_engine_that_ends_by_itself_leaves_none_of_its_own_when_the_next_one_starts(tmp_path):
+    file = tmp_path / "pids"
+    player = make(f"{BAD} child 1 {file}", options="processes=1:")
+    first = player.act._engines[0]._process
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    (child,) = map(int, file.read_text().split())
+    assert is_running(child)
+    assert ask(player, ()) == ([PASS], [])
+    deadline = time.monotonic() + 60
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_running(child)
+    assert len(file.read_text().split()) == 2
+
+
 def test_an_interrupt_ends_the_engines_and_does_not_wait_for_them(monkeypatch):
     player = make(f"{BAD} hang", options="timeout=500,processes=2:")
     signal.signal(signal.SIGALRM, signal.default_int_handler)

@@ -101,7 +101,7 @@ def test_a_run_rates_itself_among_its_checkpoints(tiny_run, tiny_config, tmp_pat
     assert len(lines) == 40  # a round of 32 and one cut short
     assert 0 < found["games"] <= 40
     names = {name for line in lines for name in json.loads(line)["players"]}
-    known = {f"{folder.path}@{step}:simulations=1" for step in (*steps, steps[-1] + 1)}
+    known = {f".@{step}:simulations=1" for step in (*steps, steps[-1] + 1)}
     assert names <= known | {"random"}
 
 

@@ -1,10 +1,15 @@
 """Ladders: what counts, who plays next, and ratings of players of known strength."""
 
+import dataclasses
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
 
+import games
+import training
 from scripts import console
 from scripts import ladder as command
 from selfplay.arena import ladder
@@ -13,6 +18,9 @@ from selfplay.players import FORFEIT, Player, random_player
 from selfplay.rating import bradley_terry
 from tests import double_move
 from tests.test_bradley_terry import outcome
+from training import ladder as training_ladder
+from training.players import load_weights, network_of
+from training.run_folder import RunFolder
 
 PILE = double_move.Pile(stones=12)
 STRENGTHS = {"random": 0, "weak": 150, "fair": 300, "good": 450, "great": 900}
@@ -84,13 +92,46 @@ def test_a_store_goes_on_and_takes_games_from_others(tmp_path, simulated):
     assert climb(tmp_path, 1, seed=2).games == 6 * ladder.ROUND
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b'{"game": "pile"}', b"\xff", b"[" * 50_000])
-def test_a_damaged_store_is_named_with_its_line(tmp_path, line):
-    (tmp_path / "games.jsonl").write_bytes(line + b"\n")
-    with pytest.raises(
-        ValueError, match=r"games.jsonl is damaged: .*; remove the line that begins"
-    ):
-        ladder.Ladder(tmp_path / "games.jsonl", "pile", PILE, PLAYERS, 0)
+GAME = {"game": "pile", "players": ["random", "weak"], "moves": [1], "returns": [1, -1]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"{", b"[]", b'{"game": "pile"}', b"\xff", b"[" * 50_000]
+    + [
+        json.dumps(GAME | change).encode()
+        for change in (
+            {"players": ["random"]},
+            {"players": [["random"], "weak"]},
+            {"moves": "12"},
+            {"moves": [[1]]},
+            {"returns": []},
+            {"returns": [float("nan"), 0]},
+            {"weights": []},
+            {"game": 3},
+        )
+    ],
+)
+def test_a_damaged_line_of_a_store_is_named_or_left_out_alone(tmp_path, line, simulated):
+    whole = climb(tmp_path, 2)
+    store = tmp_path / "games.jsonl"
+    good = store.read_bytes()
+    store.write_bytes(good[: good.index(b"\n") + 1] + line + b"\n" + good)
+    with pytest.raises(ValueError, match=r"games.jsonl, line 2 is damaged: .*; remove that line"):
+        ladder.Ladder(store, "pile", PILE, PLAYERS, 0)
+    told = []
+    without = ladder.Ladder(store, "pile", PILE, PLAYERS, 0, damaged=told.append)
+    assert without.games == whole.games
+    assert len(told) == 1
+    assert "games.jsonl, line 2 is damaged" in told[0]
+
+
+@pytest.mark.parametrize("line", ["", " ", json.dumps(GAME), json.dumps(GAME | {"more": [1]})])
+def test_a_line_that_a_store_may_hold_is_not_refused(tmp_path, line, simulated):
+    whole = climb(tmp_path, 2)
+    with open(tmp_path / "games.jsonl", "a") as file:
+        file.write(f"{line}\r\n")
+    assert climb(tmp_path, 0).games == whole.games
 
 
 def test_only_games_of_the_present_players_and_weights_count_and_each_once(tmp_path, simulated):
@@ -166,3 +207,129 @@ def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, caps
     args = console.parse(command.Args, [*words, "--simulations", "0", "1"], "ladder")
     assert command.run(args) == 0
     assert f"{found['games']} distinct games; Elo above random" in capsys.readouterr().out
+
+
+RUN = "runs/c4"
+
+
+@pytest.fixture
+def run_folders(tmp_path, monkeypatch):
+    """The current folder holds two runs, c4 and old/c4, and a link to the first."""
+    for path in (RUN, "old/c4", "elsewhere"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / RUN)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def checkpoints(run, weight=1.0):
+    """Players as `parse_player` names them when this path is typed."""
+    weights = {"w": np.full(3, weight)}
+    name = f"{os.path.normpath(run)}@8:simulations=4"
+    return [random_player(PILE), Player(name, PILE, random_player(PILE).act, weights)]
+
+
+def games_of_run(store, run, home=None, games=0, weight=1.0):
+    found = ladder.Ladder(store, "pile", PILE, checkpoints(run, weight), home=home)
+    if games:
+        found.play(0, 1, games)
+    return found.games
+
+
+@pytest.mark.parametrize("home", [None, RUN])
+@pytest.mark.parametrize("first", [RUN, "link"])
+def test_a_run_keeps_its_games_however_its_path_is_typed(run_folders, first, home, monkeypatch):
+    store = run_folders / "games.jsonl"
+    played = games_of_run(store, first, home, 8)
+    assert played > 0
+    home = home and run_folders / home
+    spellings = [f"{RUN}/", f"./{RUN}", str(run_folders / RUN), "link", "elsewhere/../runs/c4"]
+    for typed in spellings:
+        assert games_of_run(store, typed, home) == played, typed
+    monkeypatch.chdir(RUN)
+    assert games_of_run(store, ".", home) == played
+    assert games_of_run(store, "../../old/c4", home) == 0, "another run of that last name"
+    assert games_of_run(store, ".", home, weight=2.0) == 0, "other weights"
+
+
+def test_a_runs_own_games_are_kept_when_it_is_moved_and_renamed(run_folders):
+    store = run_folders / RUN / "ladder" / "games.jsonl"
+    store.parent.mkdir()
+    played = games_of_run(store, RUN, RUN, 8)
+    (run_folders / RUN).rename(run_folders / "best")
+    moved = run_folders / "best" / "ladder" / "games.jsonl"
+    assert games_of_run(moved, "best", "best") == played > 0
+    assert games_of_run(moved, str(run_folders / "best"), "best") == played
+
+
+@pytest.mark.parametrize("typed", ["runs/c4", "link", "c4", "/gone/c4", "../somewhere/c4"])
+@pytest.mark.parametrize("home", [None, RUN])
+def test_games_stored_under_a_path_as_it_was_typed_once_still_count(run_folders, typed, home):
+    store = run_folders / "games.jsonl"
+    played = games_of_run(store, RUN, home, 8)
+    name = "." if home else str((run_folders / RUN).resolve())
+    text = store.read_text()
+    assert f'"{name}@8:simulations=4"' in text
+    store.write_text(text.replace(f'"{name}@', f'"{typed}@'))
+    assert games_of_run(store, RUN, home) == played > 0
+    assert games_of_run(store, "link", home) == played
+    (run_folders / RUN).rename(run_folders / "moved")
+    assert games_of_run(store, "moved", home and "moved") == 0, "it cannot be told whose they are"
+
+
+def test_games_of_a_last_name_that_two_players_have_are_nobodys(run_folders):
+    store = run_folders / "games.jsonl"
+    games_of_run(store, RUN, games=8)
+    store.write_text(store.read_text().replace(str((run_folders / RUN).resolve()), "gone/c4"))
+    both = [*checkpoints(RUN), checkpoints("old/c4")[1]]
+    assert ladder.Ladder(store, "pile", PILE, both).games == 0
+
+
+def test_two_spellings_of_one_run_are_not_two_players(run_folders):
+    both = [checkpoints(RUN)[1], checkpoints("link")[1]]
+    with pytest.raises(ValueError, match="all different"):
+        ladder.Ladder(run_folders / "games.jsonl", "pile", PILE, both)
+
+
+def test_the_games_that_are_drawn_do_not_depend_on_where_a_run_lies(run_folders, monkeypatch):
+    seeds = []
+    for typed, home in [(RUN, None), ("link", None), ("old/c4", None), (RUN, RUN)]:
+        found = ladder.Ladder("new.jsonl", "pile", PILE, checkpoints(typed), home=home)
+        seeds.append(found._round_seed(0, 1))
+    assert len(set(seeds[:3])) == 1
+    own = ladder.Ladder("new.jsonl", "pile", PILE, checkpoints("old/c4"), home="old/c4")
+    assert own._round_seed(0, 1) == seeds[3]
+    assert own._round_seed(1, 0) != seeds[3]
+
+
+def test_the_command_counts_the_games_that_a_run_rated_itself_by(tiny_run, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    folder = RunFolder(run)
+    config = folder.read_config()
+    evaluation = dataclasses.replace(config.evaluation, ladder_games=8, simulations=0)
+    config = dataclasses.replace(config, evaluation=evaluation)
+    game = games.load(config.game)
+    network = network_of(config, game)
+    step = training.checkpoint_steps(run)[-1]
+    averages = network.fold(*load_weights(folder, step, network))
+    told = []
+
+    def rate():
+        return training_ladder.rate(folder, config, game, network, averages, step, told.append)
+
+    played = rate()["games"]
+    assert played > 0
+    shutil.move(run, tmp_path / "moved")
+    words = [str(tmp_path / "moved"), "random", "--store", str(tmp_path / "moved" / "ladder")]
+    options = ["--simulations", "0", "--minutes", "0", "--json"]
+    assert command.run(console.parse(command.Args, words + options, "ladder")) == 0
+    assert json.loads(capsys.readouterr().out)["games"] == played
+    folder = RunFolder(tmp_path / "moved")
+    store = tmp_path / "moved" / "ladder" / "games.jsonl"
+    store.write_text("{damaged\n" + store.read_text())
+    assert not told
+    assert rate()["games"] >= played
+    assert len(told) == 1
+    assert "1 games of the ladder do not count" in told[0]
+    assert f"{store}, line 1 is damaged" in told[0]

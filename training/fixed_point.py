@@ -85,9 +85,9 @@ class Gauge:
             moved, seconds["amplified"] = gap.measure(amplified, where, key)
             _, seconds["policy"] = gap.measure(network_only, where, key)
             found[name] = gap.summary(moved, where.ply)
-        history = [*self._history(), _point(run.progress.step, found)]
+        self._history.append(_point(run.progress.step, found))
         warmup = run.config.learner.warmup_steps
-        found["stage"] = stage(history, self._lowered, self._spacing, warmup)
+        found["stage"] = stage(self._history, self._lowered, self._spacing, warmup)
         if run.config.until_fixed_point:
             self._act_on(found)
         by_turn = run.progress.evaluations % settings.strength_every == 0
@@ -113,8 +113,16 @@ class Gauge:
         replay, batch = self.run.config.replay, self.run.config.learner.batch
         return replay.capacity * replay.reuse / batch / (WINDOW - 1)
 
+    @functools.cached_property
     def _history(self) -> list[Point]:
-        lines = self.run.folder.read_metrics()
+        """The evaluations so far: read once, for a log of days is long, then added to."""
+        damaged: list[str] = []
+        lines = self.run.folder.logs["metrics"].read(damaged.append)
+        if damaged:
+            self.run.journal.tell(
+                f"the way to the fixed point is seen without {len(damaged)} damaged lines: "
+                f"{damaged[0]}"
+            )
         return [
             _point(line["step"], line["fixed_point"])
             for line in lines

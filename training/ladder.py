@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
 from games.game import Game
@@ -24,10 +25,14 @@ def rate(
     network: Network,
     variables: Any,
     step: int,
+    tell: Callable[[str], None] = lambda notice: None,
 ) -> dict[str, Any]:
     """Plays `evaluation.ladder_games` games, the most telling ones; returns the rating of `step`.
 
     The players are `random`, which is rated 0, checkpoints of the run, and folded `variables`.
+
+    Args:
+      tell: called with a sentence if lines of the store are damaged, which do not count.
     """
     settings = config.evaluation
     count, path = settings.simulations, os.path.normpath(folder.path)
@@ -41,7 +46,18 @@ def rate(
     players.append(make_player(name.format(step), game, network, variables, config.search, count))
     store = folder.path / FOLDER
     store.mkdir(exist_ok=True)
-    ladder = Ladder(store / "games.jsonl", config.game, game, players, config.seed)
+    damaged: list[str] = []
+    ladder = Ladder(
+        store / "games.jsonl",
+        config.game,
+        game,
+        players,
+        config.seed,
+        home=folder.path,
+        damaged=damaged.append,
+    )
+    if damaged:
+        tell(f"{len(damaged)} games of the ladder do not count: {damaged[0]}")
     for played in range(0, settings.ladder_games, ROUND):
         pairing = ladder.next_pairing()
         if pairing is not None:

@@ -4,6 +4,7 @@ A save notes the log's size and sum, and a resume cuts it there: each line is in
 however often the run was killed.
 """
 
+import contextlib
 import itertools
 import json
 import pathlib
@@ -12,12 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from selfplay import durable, json_lines
+from training import lines
 
-# What every reader of metrics asks of a line, by its kind.
-NUMBERS = {
-    "iteration": ("iteration", "step", "seconds", "games", "positions", "rows"),
-    "evaluation": ("step", "seconds"),
-}
 MAX_BYTES = 16 << 20  # of a part; then another begins
 
 
@@ -51,7 +48,7 @@ class Log:
         self._sealed = (size, self._sum(size, *known))
         return self._sealed
 
-    def append(self, lines: str) -> None:
+    def append(self, text: str) -> None:
         """Adds whole lines, readable at once."""
         self._check()
         with durable.writing(self.path):
@@ -61,7 +58,7 @@ class Log:
                 newest = int(older[-1].stem.rpartition("-")[2]) if older else 0
                 self.path.rename(self._part(newest + 1))
             with open(self.path, "a", encoding="utf-8", opener=durable.no_link) as file:
-                file.write(lines)
+                file.write(text)
 
     def sync(self) -> None:
         """Waits until the log is on the disk; parts older than the last two already are."""
@@ -69,24 +66,24 @@ class Log:
             for path in (*parts, self.path.parent):
                 durable.sync(path)
 
-    def read(self) -> list[dict[str, Any]]:
+    def read(self, damaged: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
         """Returns the lines; a last one that a kill cut off, or that is being written, is left out.
 
+        Args:
+          damaged: called with what is wrong with another line, which then is left out, too;
+            without it, that is an error.
+
         Raises:
-          ValueError: another line is damaged; says which.
+          ValueError: another line is damaged; says which, and which entry.
         """
-        found = []
+        found: list[dict[str, Any]] = []
         for path in self.parts():
-            for place, line in json_lines.read(path):
-                if path == self.path and not line.endswith("\n"):
-                    break
-                value = json_lines.parse(line, place)
-                if not (isinstance(value, dict) and isinstance(value.get("kind"), str)):
-                    raise ValueError(f"{place}: an object with its 'kind', got {line[:40]!r}")
-                for name in NUMBERS.get(value["kind"], ()):
-                    if not json_lines.is_number(value.get(name)):
-                        raise ValueError(f"{place}: {name!r} must be a number")
-                found.append(value)
+            with _telling(damaged):
+                for place, line in json_lines.read(path, damaged):
+                    if path == self.path and not line.endswith("\n"):
+                        break
+                    with _telling(damaged):
+                        found.append(lines.parse(line, place))
         return found
 
     def cut(self, size: int, crc: int | None, discarded: Callable[[], pathlib.Path]) -> str:
@@ -163,3 +160,14 @@ class Log:
 
     def _part(self, number: int) -> pathlib.Path:
         return self.path.with_name(f"{self.path.stem}-{number:06d}.jsonl")
+
+
+@contextlib.contextmanager
+def _telling(damaged: Callable[[str], None] | None) -> Iterator[None]:
+    """Hands a ValueError of the block on to `damaged`, if there is one."""
+    try:
+        yield
+    except ValueError as error:
+        if damaged is None:
+            raise
+        damaged(str(error))

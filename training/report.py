@@ -201,7 +201,7 @@ def fixed_point_series(run: str, lines: Lines, entry: str) -> Series:
     """Returns a curve of the evaluations' `fixed_point`, of those that have the entry."""
     found = Series(f"{run} {entry}", [], [], [], [])
     for line in lines:
-        measured = line.get("fixed_point", {})
+        measured = line.get("fixed_point", {}) if line["kind"] == "evaluation" else {}
         if entry in ("fresh", "probe") and entry in measured:
             value = low = high = measured[entry]["kl"]
         elif entry == "amplified" and (match := strongest(measured)):
@@ -219,7 +219,8 @@ def fixed_point_series(run: str, lines: Lines, entry: str) -> Series:
 
 def mistake_series(run: str, lines: Lines) -> list[Series]:
     """Returns the last evaluation's mistake rates by ply; the x axis is the ply."""
-    measured = [line["perfect"] for line in lines if "perfect" in line]
+    evaluations = [line for line in lines if line["kind"] == "evaluation"]
+    measured = [line["perfect"] for line in evaluations if "perfect" in line]
     found = []
     for name, rate in (measured[-1] if measured else {}).items():
         rows = rate.get("by_ply", [])  # runs of older versions have none

@@ -206,7 +206,7 @@ class Run:
         if self.config.evaluation.ladder_games:
             self.store.wait()  # or its retention could remove a checkpoint that is to play
             known = self.folder, self.config, self.game, self.network
-            result["ladder"] = ladder.rate(*known, variables, self.progress.step)
+            result["ladder"] = ladder.rate(*known, variables, self.progress.step, self.journal.tell)
         if self.gauge is not None:
             result |= self.gauge.measure(variables, ended)
         self.progress.evaluation_seconds = time.monotonic() - began

@@ -30,7 +30,7 @@ import platform
 import secrets
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import games
@@ -223,16 +223,19 @@ class RunFolder:
         """Appends one line to metrics.jsonl, readable at once."""
         self.logs["metrics"].append(json.dumps(line) + "\n")
 
-    def read_metrics(self) -> list[dict[str, Any]]:
+    def read_metrics(self, damaged: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
         """Returns the lines of metrics.jsonl and its older parts.
 
         A last line that a kill cut off is left out.
+
+        Args:
+          damaged: called with what is wrong with another line, which is left out then.
 
         Raises:
           ValueError: a line is damaged; says which.
         """
         try:
-            return self.logs["metrics"].read()
+            return self.logs["metrics"].read(damaged)
         except ValueError as error:
             raise ValueError(f"{error}; remove that line to go without it") from None
 

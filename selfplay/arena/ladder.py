@@ -3,13 +3,19 @@
 The store is a file of game records, to which any number of ladders may append at once. A game
 counts for two players if their names and weights are the present ones, and once however often it
 was played: players that always answer alike repeat their games.
+
+The store calls a run's checkpoint `PATH@STEP:settings` by the run's real path, however that was
+typed, and `.@STEP:settings` if the store is the run's own, which may be moved. Stores of earlier
+versions, which hold paths as they were typed, count too.
 """
 
 import collections
+import dataclasses
 import os
 import pathlib
+import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +30,9 @@ from selfplay.rating.bradley_terry import Ratings, Tally
 from selfplay.records import append_records, match_records
 
 ROUND = 32  # games that two players play before the ratings are fitted again
+OWN = "."  # what a run's own store calls the run
+_CHECKPOINT = re.compile(r"(.+)@(\d+(?::[^:]*=[^:]*)?)")  # a path; a step, perhaps with settings
+_SHOWN = 60  # characters of a damaged line
 
 
 class Ladder:
@@ -37,17 +46,28 @@ class Ladder:
         players: Sequence[Player],
         seed: int = 0,
         opening_plies: int = openings.DEFAULT_PLIES,
+        home: str | os.PathLike[str] | None = None,
+        damaged: Callable[[str], None] | None = None,
     ) -> None:
         """Reads the store, which need not exist.
 
         The first player named `random`, else the first of all, is the anchor, rated 0.
 
+        Args:
+          home: the folder of the run that the store belongs to, if it does to one.
+          damaged: called with what is wrong with a line, which then does not count; without it,
+            that is an error.
+
         Raises:
-          ValueError: fewer than two players, or two of one name.
+          ValueError: fewer than two players, or two that are the same; or a line is damaged.
         """
         names = [player.name for player in players]
-        if len(names) < 2 or len(set(names)) < len(names):
+        self._home = os.path.realpath(home) if home is not None else ""
+        self._stored = [as_stored(name, self._home) for name in names]
+        if len(names) < 2 or len(set(self._stored)) < len(names):
             raise ValueError(f"a ladder needs two players or more, all different, got {names}")
+        self._indices: dict[str, int | None] = {}  # of the players that the store's names mean
+        self._damaged = damaged
         self.store, self.spec, self.game = pathlib.Path(store), spec, game
         self.players, self.names = list(players), names
         self.seed, self.opening_plies = seed, opening_plies
@@ -56,7 +76,7 @@ class Ladder:
         self.faults = [collections.Counter[str]() for _ in names]  # why games were forfeited
         self._seen: set[tuple[int, int, tuple[int, ...]]] = set()
         self._counts: dict[tuple[int, int], np.ndarray] = {}
-        self._read_to = 0  # bytes of the store
+        self._read_to = self._lines = 0  # bytes and lines of the store
         self._exhausted: set[tuple[int, int]] = set()  # pairings that repeat their games
         self.refresh()
 
@@ -97,7 +117,9 @@ class Ladder:
             self._round_seed(first, second),
             self.opening_plies,
         )
-        weights = {self.names[i]: self.weights[i] for i in (first, second)}
+        stored = (self._stored[first], self._stored[second])
+        weights = {self._stored[i]: self.weights[i] for i in (first, second)}
+        result = dataclasses.replace(result, players=stored)
         append_records(self.store, match_records(result, self.spec, weights=weights))
         self.refresh()
         if self.games == before:
@@ -113,36 +135,116 @@ class Ladder:
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
         self._read_to += len(whole)
-        for line in whole.splitlines():
+        for line in whole.split(b"\n")[:-1]:
+            self._lines += 1
             try:
-                self._count(json_lines.parse(line.decode(), "a line"))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                shown = line[:60].decode(errors="replace")
-                raise ValueError(
-                    f"{self.store} is damaged: {error}; remove the line that begins with {shown!r}"
-                ) from None
+                if line.strip():
+                    self._count(_record(line))
+            except ValueError as error:
+                shown = line[:_SHOWN].decode(errors="replace")
+                problem = f"{self.store}, line {self._lines} is damaged: {error}; got {shown!r}"
+                if self._damaged is None:
+                    raise ValueError(f"{problem}; remove that line to go without it") from None
+                self._damaged(problem)
 
     def _count(self, record: dict[str, Any]) -> None:
-        if record["game"] != self.spec or not set(record["players"]) <= set(self.names):
+        if record["game"] != self.spec:
             return
-        seats = [self.names.index(name) for name in record["players"]]
-        if any(record["weights"].get(self.names[i]) != self.weights[i] for i in seats):
+        first, second = (self._index(name) for name in record["players"])
+        if first is None or second is None:
             return
-        game = (seats[0], seats[1], tuple(record["moves"]))
+        seats, weights = (first, second), record.get("weights", {})
+        played = zip(record["players"], seats, strict=True)
+        if any(weights.get(name) != self.weights[i] for name, i in played):
+            return
+        game = (*seats, tuple(record["moves"]))
         if game not in self._seen:
             self._seen.add(game)
-            counts = self._counts.setdefault((seats[0], seats[1]), np.zeros(3))
+            counts = self._counts.setdefault(seats, np.zeros(3))
             result = int(np.sign(record["returns"][0]))
             counts[1 - result] += 1
             if record.get("fault"):
                 self.faults[seats[result == 1]][str(record["fault"])] += 1
 
+    def _index(self, name: str) -> int | None:
+        """Returns which player the store means; None if it is none of ours."""
+        if name not in self._indices:
+            runs = {found[1] for stored in self._stored if (found := _CHECKPOINT.fullmatch(stored))}
+            known = from_store(name, runs, self._home)
+            self._indices[name] = self._stored.index(known) if known in self._stored else None
+        return self._indices[name]
+
     def _round_seed(self, first: int, second: int) -> int:
-        """Returns a seed that differs by pairing, and by how far it has come."""
-        names = [zlib.crc32(self.names[i].encode()) for i in (first, second)]
+        """Returns a seed that differs by pairing, and by how far it has come.
+
+        It is the same wherever the runs lie, for the same command to play the same games.
+        """
+        names = [zlib.crc32(os.path.basename(self._stored[i]).encode()) for i in (first, second)]
         played = sum(int(self._counts.get(p, np.zeros(3)).sum()) for p in _seatings(first, second))
         sequence = np.random.SeedSequence([self.seed, *names, played])
         return int(sequence.generate_state(1)[0])
+
+
+def as_stored(name: str, home: str) -> str:
+    """Returns what a store calls a player that is there now.
+
+    Args:
+      home: the real path of the run that the store belongs to, or an empty text.
+    """
+    found = _CHECKPOINT.fullmatch(name)
+    if found is None or not os.path.isdir(found[1]):
+        return name
+    path = os.path.realpath(found[1])
+    return f"{OWN if path == home else path}@{found[2]}"
+
+
+def from_store(name: str, runs: Collection[str], home: str) -> str:
+    """Returns what `as_stored` calls the player of a line, whose path may be as somebody typed it.
+
+    A path that leads nowhere now, or elsewhere from here, means the run of that last name, if there
+    is just one: the weights' digests tell whether it does.
+
+    Args:
+      runs: the paths of the present players, as stored.
+    """
+    found = _CHECKPOINT.fullmatch(name)
+    if found is None:
+        return name
+    path, rest = found.groups()
+    if path in runs:
+        return name
+    real = os.path.realpath(path)
+    real = OWN if real == home else real
+    if real in runs:
+        return f"{real}@{rest}"
+    if os.path.isabs(path) and os.path.isdir(path):
+        return name  # another run, whatever it is called
+    last = os.path.basename(path)
+    alike = [run for run in runs if os.path.basename(home if run == OWN else run) == last]
+    return f"{alike[0]}@{rest}" if len(alike) == 1 else name
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """Returns what a line says. Raises ValueError if that is no game."""
+    record = json_lines.parse(line.decode(), "it")
+    if not isinstance(record, dict):
+        raise ValueError("it must be an object")
+    game, players, moves = (record.get(key) for key in ("game", "players", "moves"))
+    returns, weights = record.get("returns"), record.get("weights", {})
+    forms = {
+        "game": isinstance(game, str),
+        "players": isinstance(players, list)
+        and len(players) == 2
+        and all(isinstance(name, str) for name in players),
+        "moves": isinstance(moves, list) and all(type(move) is int for move in moves),
+        "returns": isinstance(returns, list)
+        and len(returns) == 2
+        and all(map(json_lines.is_number, returns)),
+        "weights": isinstance(weights, dict),
+    }
+    if wrong := [name for name, right in forms.items() if not right]:
+        raise ValueError(f"{', '.join(wrong)} cannot be that of a game")
+    return record
 
 
 def _seatings(first: int, second: int) -> Iterator[tuple[int, int]]:

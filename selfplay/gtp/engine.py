@@ -4,17 +4,17 @@ It may hang, crash, flood or talk nonsense: then `ask` raises `EngineFault` with
 process, with all that it started, is killed.
 """
 
-import contextlib
 import itertools
 import os
 import re
 import select
 import selectors
 import shlex
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
+
+from selfplay import children
 
 MAX_ANSWER = 1 << 20  # bytes
 KEPT_ERRORS = 300  # bytes of the end of what it writes to stderr, for our sentence
@@ -47,13 +47,7 @@ class Engine:
         self._seconds = seconds
         self._number, self._pending, self._errors = 0, b"", b""
         try:
-            self._process = subprocess.Popen(
-                shlex.split(command),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,  # a process group of its own, to kill as a whole
-            )
+            self._process = children.start(shlex.split(command), stderr=subprocess.PIPE)
         except (OSError, ValueError, IndexError) as error:
             raise EngineFault(f"does not start: {error}") from None
         try:
@@ -97,12 +91,7 @@ class Engine:
 
     def kill(self) -> None:
         """Ends the process and all that it started."""
-        with contextlib.suppress(ProcessLookupError):  # it has ended, and so have its children
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            with contextlib.suppress(BrokenPipeError):  # it did not read all that we wrote
-                pipe.close()  # type: ignore[union-attr]
+        children.end(self._process)
 
     @property
     def alive(self) -> bool:

@@ -122,7 +122,10 @@ class EnginePool:
             if self._closed:
                 return "was stopped"
             engine = self._engines[index]
-            if engine is None or not engine.alive:
+            if engine and not engine.alive:
+                engine.kill()  # it ended by itself: what it started may live on
+                engine = None
+            if engine is None:
                 engine = self._engines[index] = self._start()
                 if self._closed:  # meanwhile: who ended the others did not know this one
                     engine.kill()

@@ -1,0 +1,154 @@
+"""Processes that end with their owner, even when it is killed.
+
+An owner that gets SIGKILL can do nothing more, and what it started may be deaf to the end of its
+input. So a small watcher, a process in a session of its own, holds the list of what is to end, and
+ends it when the pipe breaks whose other end only the owner has.
+"""
+
+import atexit
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+_Process = subprocess.Popen[bytes]
+CLOSING_SECONDS = 10.0  # for the watcher to end after its owner is done
+
+# SIGTERM often goes to all processes of a job: the watcher must outlive an owner that tidies up.
+_WATCH = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+groups = set()
+for line in sys.stdin:
+    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+for group in groups:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except OSError:
+        pass
+"""
+
+
+def start(words: Sequence[str], stderr: int | None = None) -> _Process:
+    """Starts a process with pipes for its input and output; it ends with us, however we end.
+
+    It leads a process group: `end` ends all that it started, too, unless that left the group.
+
+    Args:
+      stderr: as `subprocess.Popen` takes it.
+
+    Raises:
+      OSError, ValueError, IndexError: it does not start.
+    """
+    _WATCHER.begin()
+    process = subprocess.Popen(
+        list(words),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        start_new_session=True,  # a process group of its own, to kill as a whole
+    )
+    try:
+        _WATCHER.add(process.pid)
+    except BaseException:
+        end(process)
+        raise
+    return process
+
+
+def end(process: _Process) -> None:
+    """Ends a process of `start` with all that it started; a second call does nothing."""
+    _WATCHER.end(process.pid)
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        with contextlib.suppress(BrokenPipeError):  # it did not read all that we wrote
+            if pipe:
+                pipe.close()
+
+
+class Watcher:
+    """The groups that this process answers for, and the process that ends them after it."""
+
+    def __init__(self) -> None:
+        self.process: _Process | None = None
+        self._groups: set[int] = set()
+        # A finalizer may end a process while its thread is in here.
+        self._lock = threading.RLock()
+        self._hooked = False
+
+    def begin(self) -> None:
+        """Starts the watcher, unless it runs."""
+        with self._lock:
+            if self.process is None:
+                self._start()
+
+    def add(self, group: int) -> None:
+        """Has the group ended when this process is gone."""
+        with self._lock:
+            self._groups.add(group)
+            try:
+                self._tell(f"+{group}\n")
+            except BrokenPipeError:  # somebody has killed it
+                self._start()
+
+    def end(self, group: int) -> None:
+        """Ends a group that was added, once: later its number may be another's."""
+        with self._lock:
+            if group not in self._groups:
+                return
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and so have its children
+                os.killpg(group, signal.SIGKILL)
+            self._groups.discard(group)
+            with contextlib.suppress(BrokenPipeError):
+                self._tell(f"-{group}\n")
+
+    def close(self) -> None:
+        """Ends all groups, and the watcher."""
+        with self._lock:
+            if self.process is None:
+                return
+            watcher, self.process = self.process, None
+            watcher.stdin.close()  # type: ignore[union-attr]
+            try:
+                watcher.wait(CLOSING_SECONDS)
+            except subprocess.TimeoutExpired:  # somebody has stopped it
+                watcher.kill()
+                watcher.wait()
+
+    def _start(self) -> None:
+        """Starts a watcher, in the place of one that was killed, that knows all groups."""
+        if not self._hooked:
+            self._hooked = True
+            atexit.register(self.close)
+            os.register_at_fork(after_in_child=self._forget)
+        self.close()
+        self.process = subprocess.Popen(
+            # The last word is for who reads a list of processes.
+            [sys.executable, "-I", "-S", "-c", _WATCH, f"selfplay: for process {os.getpid()}"],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # or who reads ours would wait for its end
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,  # Ctrl-C is not for it
+        )
+        self._tell("".join(f"+{group}\n" for group in self._groups))
+
+    def _tell(self, lines: str) -> None:
+        # So short a write is whole or not at all.
+        if self.process is not None and lines:
+            self.process.stdin.write(lines.encode())  # type: ignore[union-attr]
+
+    def _forget(self) -> None:
+        """Leaves the groups to the owner: in a copy of it, which else would keep the pipe open."""
+        if self.process is not None:
+            self.process.stdin.close()  # type: ignore[union-attr]
+            self.process.returncode = 0  # not our child: nothing to wait for
+        self.process, self._groups, self._lock = None, set(), threading.RLock()
+
+
+_WATCHER = Watcher()

@@ -1,0 +1,206 @@
+"""Damaged lines of metrics.jsonl: named to who looks at a run, left out by a run that goes on."""
+
+import copy
+import dataclasses
+import json
+import random
+import types
+
+import pytest
+
+from training import fixed_point, lines, report, strength
+from training.config import RunConfig
+from training.doctor import evidence
+from training.log import Log
+from training.run import train
+from training.run_folder import RunFolder
+
+FLIPS = 600
+WHERE = {"step": 40, "seconds": 31.5, "games": 90, "positions": 700}
+MATCH = {"games": 4, "score": 0.5, "interval": [0.1, 0.9], "elo": 0.5, "elo_interval": [-9.5, 9.5]}
+GAP = {"kl": 0.15, "value": 0.25, "changed": 0.0625, "regret": 0.01, "blunders": 0.0}
+ROWS = [{"ply": i, "positions": 8, "raw": 0.25, "budgets": {"2": 0.125, "4": 0.0}} for i in (0, 1)]
+RATES = {"positions": 16, "raw": 0.25, "search": 0.125, "budgets": {"2": 0.125, "4": 0.0}}
+# As runs write them, of all kinds, with all that any of them may hold.
+ITERATION = {
+    **{"kind": "iteration", "iteration": 1, **WHERE, "kl": 0.5, "entropy": 1.5, "new_games": 9},
+    **{"new_rows": 80, "game_plies": 7.5, "value_error": None, "rows": 600, "window": 300},
+    **{"learning_rate": 0.001, "policy_loss": 1.5, "value_loss": 0.75, "gradient_norm": 1.25},
+}
+EVALUATION = {
+    **{"kind": "evaluation", "iteration": 1, **WHERE, "loss": 0.125},
+    "perfect": {"all": RATES | {"by_ply": ROWS}, "old": {"raw": 0.5, "search": 0.5}},
+    "ladder": {"elo": 100.5, "interval": [50.5, 150.5], "games": 32},
+    "fixed_point": {
+        **{"fresh": GAP, "probe": GAP, "stage": "settled", "verdict": "fixed point: nothing more"},
+        **{"strength": {"2": MATCH, "4": MATCH}, "distilled": {"amplified_step": 20, **MATCH}},
+    },
+    "seconds_per_move": {"amplified": 0.001, "policy": 0.0001},
+}
+AGAINST = {"games": 16, "score": 0.75, "interval": [0.5, 0.9]}
+OTHER = {key: value for key, value in EVALUATION.items() if key != "perfect"} | {"random": AGAINST}
+GATE = {
+    **{"kind": "gate", "iteration": 2, "step": 40, "seconds": 32.5, "acting_step": 20},
+    **{"games": 8, "score": 0.625, "interval": [0.5, 0.75], "promoted": True},
+}
+IMITATION = {"kind": "imitation", "iteration": 0, "step": 0, "seconds": 9.5, "top1": 0.5}
+WHOLE = [IMITATION, ITERATION, EVALUATION, GATE, ITERATION, OTHER, ITERATION]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    found = RunFolder(tmp_path / "run")
+    found.create(RunConfig(game="tic_tac_toe", iterations=1))
+    found.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in WHOLE))
+    return found
+
+
+def read_all(folder):
+    """Reads the metrics in every way that a command does."""
+    report.text_report([folder])
+    found = folder.read_metrics()
+    iterations = [line for line in found if line["kind"] == "iteration"]
+    evaluations = [line for line in found if line["kind"] == "evaluation"]
+    for panel in report.PANELS:
+        for entry in panel.entries:
+            report.iteration_series("run", found, entry, True)
+    report.evaluation_series("run", found)
+    for *_, names, _ in report.FIXED_POINT:
+        for entry in names:
+            report.fixed_point_series("run", found, entry)
+    report.mistake_series("run", found)
+    report._page([folder], {"run": found}, [])
+    for entry in ("kl", "entropy", "value_error", "policy_loss", "value_loss", "learning_rate"):
+        evidence.mean_of(iterations, entry)
+    sum(line.get("new_rows") or 0 for line in iterations)
+    [line["loss"] + 1 for line in evaluations]
+    for line in evaluations:
+        match = strength.strongest(line.get("fixed_point", {}))
+        if match:
+            strength.in_words(match)
+        if "fixed_point" in line:
+            fixed_point._point(line["step"], line["fixed_point"])
+    return found
+
+
+def sentence(folder):
+    """Returns what reading complains about; any other exception fails the test."""
+    try:
+        read_all(folder)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def test_whole_lines_of_all_kinds_are_read_in_every_way(folder):
+    assert read_all(folder) == WHOLE
+
+
+def test_a_flipped_bit_is_an_error_with_file_and_line_and_costs_a_run_few_lines(folder):
+    content, rng, refused = folder.metrics_file.read_bytes(), random.Random(5), 0
+    for _ in range(FLIPS):
+        place, bit = rng.randrange(len(content)), 1 << rng.randrange(8)
+        flipped = content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :]
+        folder.metrics_file.write_bytes(flipped)
+        told = []
+        kept = folder.logs["metrics"].read(told.append)
+        assert sum(line in kept for line in WHOLE) >= len(WHOLE) - 3  # a line comes three times
+        said = sentence(folder)
+        assert bool(said) == bool(told), (place, bit)
+        assert not said or f"{folder.metrics_file}, line " in said, (place, bit)
+        refused += bool(said)
+    assert refused > FLIPS / 3
+
+
+def entries(value, path=()):
+    """Yields the path of each entry of nested objects."""
+    for name, item in value.items():
+        yield (*path, name)
+        if isinstance(item, dict):
+            yield from entries(item, (*path, name))
+
+
+@pytest.mark.parametrize("line", [ITERATION, EVALUATION, OTHER, GATE], ids=lambda x: x["kind"])
+@pytest.mark.parametrize("damage", [None, [], {}, "x", "absent"])
+def test_a_line_without_an_entry_is_read_in_every_way_or_named_with_it(folder, line, damage):
+    named = 0
+    for path in entries(line):
+        changed = copy.deepcopy(line)
+        inner = changed
+        for name in path[:-1]:
+            inner = inner[name]
+        if damage == "absent":
+            del inner[path[-1]]
+        else:
+            inner[path[-1]] = damage
+        folder.metrics_file.write_text(f"{json.dumps(ITERATION)}\n{json.dumps(changed)}\n")
+        if said := sentence(folder):
+            named += 1
+            assert "metrics.jsonl, line 2: " in said, path
+            assert path[-1] in said or path == ("perfect",), (path, said)
+    assert named > 3
+
+
+def test_entries_that_a_newer_version_adds_are_no_damage():
+    more = {"new": [1], "newer": {"a": None}}
+    for line in WHOLE:
+        text = json.dumps(line | more)
+        assert lines.parse(text, "here") == line | more
+    assert lines.parse(json.dumps({"kind": "new", "perfect": 3}), "here")["kind"] == "new"
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xff\n", b"{\n", b"[]\n", b"x" * (1 << 20) + b"y\n"])
+def test_a_log_is_read_without_its_damaged_lines_in_any_of_its_parts(tmp_path, damage):
+    text = [json.dumps(IMITATION | {"top1": i}).encode() + b"\n" for i in range(4)]
+    (tmp_path / "m-000001.jsonl").write_bytes(text[0] + damage + text[1])
+    (tmp_path / "m.jsonl").write_bytes(text[2] + damage + text[3] + b'{"cut')
+    told = []
+    found = Log(tmp_path / "m.jsonl").read(told.append)
+    assert [line["top1"] for line in found] == [0, 1, 2, 3]
+    assert any("m-000001.jsonl, line 2" in problem for problem in told)
+    assert any("m.jsonl, line 2" in problem for problem in told)
+
+
+def test_the_gauge_reads_its_history_once_without_damaged_lines_and_says_so_once(folder):
+    with folder.metrics_file.open("ab") as file:
+        file.write(b"{damaged\n\xff\n" + json.dumps(OTHER | {"step": 80}).encode() + b"\n")
+    told = []
+    gauge = object.__new__(fixed_point.Gauge)
+    journal = types.SimpleNamespace(tell=told.append)
+    gauge.run = types.SimpleNamespace(folder=folder, journal=journal)
+    assert [point.step for point in gauge._history] == [40, 40, 80]
+    gauge._history.append(fixed_point.Point(120, 0.1, 0.1, 0.0))
+    folder.metrics_file.unlink()
+    assert [point.step for point in gauge._history] == [40, 40, 80, 120]
+    assert len(told) == 1
+    assert "without 2 damaged lines" in told[0]
+    assert f"{folder.metrics_file}, line {len(WHOLE) + 1}: not JSON" in told[0]
+
+
+@pytest.mark.slow
+def test_a_run_that_measures_itself_goes_on_beside_a_damaged_line(tiny_config, tmp_path):
+    evaluation = dataclasses.replace(tiny_config.evaluation, every=1, gap_positions=16)
+    config = dataclasses.replace(tiny_config, evaluation=evaluation, iterations=2)
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config)
+    told = []
+
+    def watch(line):
+        if line["kind"] == "notice":
+            told.append(line["text"])
+
+    with folder.lock():
+        assert train(folder, config, watch, lambda: False)
+        content = folder.metrics_file.read_bytes()
+        folder.metrics_file.write_bytes(content.replace(b'"kind"', b'"kinx"', 1))
+        more = dataclasses.replace(config, iterations=5)
+        assert train(folder, more, watch, lambda: False)
+    assert sum("damaged lines" in text for text in told) == 1
+    assert len(folder.logs["metrics"].read(lambda problem: None)) == 2 * 5 - 1
+
+
+def test_lines_of_a_kind_that_a_newer_version_adds_are_passed_over(folder):
+    newer = {"kind": "newer", "perfect": 3, "fixed_point": {"fresh": 3}, "random": None}
+    with folder.metrics_file.open("a") as file:
+        file.write(json.dumps(newer) + "\n")
+    assert read_all(folder) == [*WHOLE, newer]
