@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from games import consent
 from games.game import Game
 from games.laws import Findings, described
 from games.playouts import Batch, Rules, differs, fill, look, one, take
@@ -117,9 +118,10 @@ def check_import(findings: Findings, game: Game[Any]) -> None:
         findings.notes.append("import: only a dataclass at the top of a module can be tried")
         return
     with findings.trying("import", doing="importing the module in a process without devices"):
-        order = pickle.dumps((kind.__module__, kind.__name__, [os.getcwd(), *sys.path], options))
+        path = [*sys.path, *consent.folders_of(kind.__module__)]
+        order = pickle.dumps((kind.__module__, kind.__name__, path, options))
         done = subprocess.run(
-            [sys.executable, "-c", CONSTRUCT],
+            [sys.executable, "-I", "-c", CONSTRUCT],
             input=order,
             capture_output=True,
             env={**os.environ, "JAX_PLATFORMS": "none_at_import"},

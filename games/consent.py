@@ -113,6 +113,17 @@ def named_by(file: str, code: Code) -> None:
     _named.setdefault(code, file)
 
 
+def folders_of(module_name: str) -> list[str]:
+    """Returns where a module whose code may run was looked for, after the import path."""
+    found = [
+        folder
+        for code, folders in _allowed.items()
+        if code.kind == "module" and code.name.partition(":")[0] == module_name
+        for folder in folders
+    ]
+    return found if _closed else [*found, os.getcwd()]
+
+
 def require(code: Code, what: str, of_file: bool = False) -> list[str]:
     """Returns the folders where a module may be looked for, after the import path.
 
