@@ -1,8 +1,7 @@
 """Crashes at chosen moments: an error at the k-th operation on files below a folder.
 
 Python tells audit hooks of each operation just before it happens, so crashing at every k in turn
-visits every state that a kill can leave on the disk, but for those inside of orbax, which writes
-nowhere but into a folder that is still called partial.
+visits every state that a kill can leave on the disk.
 """
 
 import contextlib
@@ -55,7 +54,7 @@ def _hook(event: str, args: tuple[object, ...]) -> None:
     if _Armed.folder is None or event not in EVENTS:
         return
     path = args[0]
-    if not isinstance(path, str | os.PathLike) or "train_state" in os.fspath(path):
+    if not isinstance(path, str | os.PathLike):
         return
     # An operation may name a file relative to a folder that is already open: then it counts too.
     if os.path.isabs(path) and not os.fspath(path).startswith(_Armed.folder):

@@ -2,11 +2,9 @@
 
 import pathlib
 import random
-import time
 
 import numpy as np
 import pytest
-from orbax.checkpoint import v1 as ocp
 
 from tests.test_replay import rows
 from training.checkpoint import (
@@ -53,25 +51,6 @@ def test_every_array_and_counter_comes_back_with_its_dtype(tmp_path):
             assert one[name].dtype == two[name].dtype, name
             np.testing.assert_array_equal(one[name], two[name], err_msg=name)
     assert loaded.counters == saved.counters
-
-
-def test_a_save_that_orbax_gives_up_is_made_again_without_what_was_begun(tmp_path, monkeypatch):
-    """As it does when the clock jumps ahead by more than its patience."""
-    given_up, save_arrays = [], ocp.save
-
-    def give_up_once(folder, state):
-        if not given_up:
-            given_up.append(folder.with_name(f"{folder.name}.tmp"))
-            given_up[0].mkdir()
-            raise TimeoutError("timed out after 30000000 seconds")
-        save_arrays(folder, state)
-
-    monkeypatch.setattr(ocp, "save", give_up_once)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    save(CheckpointStore(tmp_path), made(7))
-    assert not list(tmp_path.rglob("*.tmp"))
-    for name, array in CheckpointStore(tmp_path).load(7).train_state.items():
-        np.testing.assert_array_equal(array, made(7).train_state[name])
 
 
 def test_a_relative_folder_works_from_where_it_was_named(tmp_path, monkeypatch):

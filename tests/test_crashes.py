@@ -4,32 +4,15 @@ import shutil
 import zlib
 
 import numpy as np
-import pytest
 
 from tests.crashes import every_crash
 from tests.test_checkpoint import made
 from tests.test_replay import rows
-from training import checkpoint
 from training.checkpoint import CheckpointStore, recover
 from training.config import RunConfig
 from training.log import Log
 from training.replay import ReplayBuffer, ReplayConfig
 from training.run_folder import RunFolder
-
-
-@pytest.fixture(autouse=True)
-def quick_arrays(monkeypatch):
-    """NumPy in place of orbax, which tests/soak.py kills: that saves a minute."""
-
-    def save_arrays(folder, arrays):
-        folder.mkdir()
-        np.savez(folder / "arrays.npz", **arrays)
-
-    def load_arrays(folder):
-        return dict(np.load(folder / "arrays.npz"))
-
-    monkeypatch.setattr(checkpoint, "_save_arrays", save_arrays)
-    monkeypatch.setattr(checkpoint, "_load_arrays", load_arrays)
 
 
 def save(folder, step, first, count):

@@ -369,7 +369,7 @@ def test_a_full_disk_stops_the_run_with_advice_and_once_there_is_room_it_goes_on
         path = tmp_path / "small" / "run"
         shutil.copytree(run, path)
         room = shutil.disk_usage(path).free
-        for left in (0, 30_000, 60_000):  # full for the log, for a replay chunk, for orbax
+        for left in (0, 30_000, 60_000):  # full for the log, for a replay chunk, for weights
             filler = path.parent / "filler"
             filler.write_bytes(bytes(max(room - left, 0) // 4096 * 4096))
             assert cli.run(["train", "--run-dir", str(path), "--iterations", "4"]) == 1

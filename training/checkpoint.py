@@ -1,15 +1,14 @@
-"""Saving a run and getting it back. The only file that knows orbax and tensorstore.
+"""Saving a run and getting it back.
 
 A checkpoint is a folder `checkpoints/<step>/`:
 
-- `train_state/`: weights, averages and optimizer, by orbax;
+- `train_state/arrays.npz`: weights, averages and optimizer;
 - `games.npz`: the games in flight and their plies so far;
 - `counters.json`: iteration, rows, seconds and the like;
 - `config.json`: a copy of the run's, should that be damaged;
 - `logs.json`: the sizes and sums of the logs, and the line that they do not have yet;
 - `manifest.json`: the run's id, and the SHA-256 of each of these files and of the replay chunks
-  that belong to them, written last. Orbax does not check tensor data, so a folder is trusted only
-  if it matches.
+  that belong to them, written last. A folder is trusted only if it matches.
 
 Only damage is damage: where the system cannot read, for want of memory, handles or a thread, the
 error passes through, and nothing is thought of the checkpoint.
@@ -19,40 +18,30 @@ a run that is killed at any moment finds its last whole checkpoint again.
 """
 
 import concurrent.futures
-import contextlib
 import dataclasses
-import errno
 import functools
 import hashlib
 import json
-import math
-import os
 import pathlib
-import re
 import shutil
 import stat
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import tensorstore
-from orbax.checkpoint import v1 as ocp
 
 from selfplay import durable, json_lines
 from selfplay.durable import PARTIAL
 from selfplay.record import Sample
-from training import npz, replay
+from training import npz, orbax_arrays, replay
 
 FORMAT_VERSION = 1
 OLD, REMOVED = ".old", ".removed"
-STATE = "train_state"
+STATE, ARRAYS = "train_state", "arrays.npz"
 COUNTERS = ("rows", "replay_oldest_kept", "acting_step")  # what every save has
-ARRAY = "/zarr.json"  # ends the key of each array in train_state/
 MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
 CONFIG = "config.json"
-TRIES = 5  # of a save that orbax gave up because the clock jumped
 # What the content of a file can cause that is not what it should be.
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
@@ -138,7 +127,7 @@ class CheckpointStore:
             _verify(self.replay_folder, manifest["replay"])
             self._chunk_hashes = dict(manifest["replay"])
         try:
-            state = _load_arrays(folder / STATE)
+            state = _read_arrays(folder / STATE)
             games = npz.read(folder / "games.npz")
             counters = _check_counters(_read_json(folder / "counters.json"))
             has_logs = "logs.json" in manifest["files"]
@@ -214,7 +203,8 @@ class CheckpointStore:
             self._chunk_hashes[chunk.name] = _sha256(chunk)
         partial = durable.partial_of(final)
         partial.mkdir()
-        _save_arrays(partial / STATE, state)
+        (partial / STATE).mkdir()
+        np.savez(partial / STATE / ARRAYS, allow_pickle=False, **state)
         games = {name: np.asarray(value) for name, value in checkpoint.games.items()}
         np.savez(partial / "games.npz", allow_pickle=False, **games)
         _write_json(partial / "counters.json", checkpoint.counters)
@@ -370,82 +360,10 @@ def _verify(folder: pathlib.Path, hashes: dict[str, str]) -> None:
             raise DamagedError(f"{path} is damaged: its SHA-256 differs from the manifest's")
 
 
-def _load_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Returns the arrays that `_save_arrays` saved, by name.
-
-    They are read by tensorstore, which orbax writes them with: each `ocp.load` keeps a tenth of a
-    megabyte for good, each `ocp.metadata` two.
-
-    Raises:
-      ValueError: they are stored otherwise, damaged, or would not fit in memory: their files may
-        be far smaller.
-      OSError: the system has something against reading them.
-    """
-    state = folder / "state"  # as orbax names what it is given
-    if _read_json(state / "_METADATA").get("use_ocdbt") is not True:
-        raise ValueError("its arrays are not stored as ours are")
-    base = {"driver": "file", "path": f"{state}/"}
-    with _system_errors():
-        store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}, context=_context())
-        keys = [key.decode() for key in store.result().list().result()]
-        names = [key.removesuffix(ARRAY) for key in keys if key.endswith(ARRAY)]
-        opening = {
-            name: tensorstore.open(
-                {
-                    "driver": "zarr3",
-                    "kvstore": {"driver": "ocdbt", "base": base, "path": f"{name}/"},
-                },
-                open=True,
-                context=_context(),
-            )
-            for name in names
-        }
-        arrays = {name: opened.result() for name, opened in opening.items()}
-        total = sum(math.prod(a.shape) * a.dtype.numpy_dtype.itemsize for a in arrays.values())
-        if total > npz.largest():
-            raise ValueError(f"its arrays would take {total:,} bytes, more than fit in memory")
-        reading = {name: array.read() for name, array in arrays.items()}
-        return {name: read.result() for name, read in reading.items()}
-
-
-@functools.cache
-def _context() -> tensorstore.Context:
-    return tensorstore.Context()  # one for all loads: each would keep some memory
-
-
-def _save_arrays(folder: pathlib.Path, state: dict[str, np.ndarray]) -> None:
-    """Saves by orbax, which waits by the wall clock: if that jumps ahead, it has to try again."""
-    for tries_left in reversed(range(TRIES)):
-        try:
-            return _try_to_save_arrays(folder, state)
-        except TimeoutError:
-            if not tries_left:
-                raise
-            time.sleep(1)  # what it has begun ends meanwhile
-            for begun in folder.parent.glob(f"{folder.name}*"):
-                shutil.rmtree(begun)
-    return None
-
-
-def _try_to_save_arrays(folder: pathlib.Path, state: dict[str, np.ndarray]) -> None:
-    """Saves by orbax; raises OSError for what the system has against it."""
-    needed = 2 * sum(array.nbytes for array in state.values())  # orbax holds each twice meanwhile
-    if shutil.disk_usage(folder.parent).free < needed:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # before orbax's threads cry out
-    with _system_errors():
-        ocp.save(folder, state)
-
-
-@contextlib.contextmanager
-def _system_errors() -> Iterator[None]:
-    """Turns what tensorstore tells of the system, in words, into an OSError."""
-    try:
-        yield
-    except ValueError as error:
-        code = re.search(r"os_error_code='(\d+)'", str(error))
-        if code is None:
-            raise
-        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+def _read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of train_state/, also of those that orbax wrote."""
+    file = folder / ARRAYS
+    return npz.read(file) if _is_file(file) else orbax_arrays.read(folder)
 
 
 def _check_finite(state: dict[str, np.ndarray], step: int) -> None:

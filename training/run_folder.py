@@ -49,7 +49,7 @@ MAX_CONFIG = 1 << 20  # bytes
 SIGNED = ("config", "run_id", "folder")  # entries of config.json
 LINKS = ("checkpoints", "replay")  # what may be one: people keep these on larger disks
 BEGUN = ("lock", "games")  # what a kill while a run is made may leave, beside partial files
-LIBRARIES = ("selfplay", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "mctx", "numpy")
+LIBRARIES = ("selfplay", "jax", "jaxlib", "flax", "optax", "mctx", "numpy")
 
 
 class RunFolder:
