@@ -35,6 +35,13 @@ if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
     jax.config.update("jax_num_cpu_devices", 2)  # so that everything is tested split over devices
 
 
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_a_file():
+    """Lets go of what a file has compiled: a worker that keeps all of it grows to 4 GB."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="module")
 def compile_in_haste():
     """For tests that compile so much that `make test-all` should not optimise it either."""
