@@ -1,31 +1,29 @@
 """Files that are damaged or come from somebody else: an error with file and place, nothing else."""
 # ruff: noqa: PT017 - an error is one of two right answers here
 
-import errno
+import concurrent.futures
+import dataclasses
 import gzip
-import io
 import json
 import os
-import pickle
 import random
 import shutil
+import sys
 import tarfile
 import tracemalloc
-import zipfile
-import zlib
 
 import jax
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import games
 import training
+from games import consent
 from selfplay import decisions, json_lines, opening_file, perfect, records
 from selfplay.players import parse_player
 from training import config as config_module
-from training import npz, preflight, replay, undecided
+from training import npz, replay, run_folder, trust, undecided
 from training.checkpoint import CheckpointError, CheckpointStore
 from training.config import RunConfig
 from training.report import text_report
@@ -146,122 +144,6 @@ def test_a_run_of_the_first_format_plays_reports_and_goes_on(old_run, tmp_path):
     lines = [line for line in RunFolder(run).read_metrics() if line["kind"] == "iteration"]
     assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
     assert CheckpointStore(run).steps()[1] == 14
-
-
-class Payload:
-    def __reduce__(self):
-        return os.mkdir, ("executed",)
-
-
-def test_no_array_file_executes_what_it_holds(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "000000000000-000000000000.npz"
-    np.savez(path, allow_pickle=True, ply=np.array([Payload()], object))
-    with pytest.raises(ValueError, match=r"npz is damaged: .*objects"):
-        replay.read_chunk(path)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("ply.npy", pickle.dumps(Payload()))
-    with pytest.raises(ValueError, match="is damaged"):
-        npz.read(path)
-    assert not (tmp_path / "executed").exists()
-
-
-def bomb(path, declared, size):
-    """Writes an array file whose header declares a shape, over `size` zeros packed small."""
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "|u1", "fortran_order": False, "shape": (declared,)}
-    )
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("x.npy", header.getvalue() + bytes(size))
-
-
-def test_no_array_file_exhausts_memory(tmp_path, monkeypatch):
-    path = tmp_path / "x.npz"
-    bomb(path, 10**15, 1000)
-    with pytest.raises(ValueError, match="does not have the size that it declares"):
-        npz.read(path)
-    bomb(path, 10**6, 10**6)
-    assert path.stat().st_size < 3000
-    assert npz.read(path)["x"].shape == (10**6,)
-    monkeypatch.setattr(npz, "largest", lambda: 10**5)
-    with pytest.raises(ValueError, match=r"unpack to 1,000,\d+ bytes, more than fit"):
-        npz.read(path)
-
-
-def test_a_pipe_where_an_array_file_belongs_is_an_error_at_once(tmp_path):
-    path = tmp_path / "x.npz"
-    os.mkfifo(path)
-    # Open at both ends, or a reader that opens it would hang this test.
-    with open(os.open(path, os.O_RDWR), "rb"), pytest.raises(OSError, match=r"x\.npz is a .*pipe"):
-        npz.read(path)
-
-
-MACHINE = [  # of this machine, just now: the file may be right
-    MemoryError(),
-    OSError(errno.EMFILE, "Too many open files"),
-    OSError(errno.EIO, "Input/output error"),
-    ImportError("no module named zlib"),
-    LookupError("unknown encoding: cp437"),
-    RuntimeError("can't start new thread"),
-    RuntimeError("Compression requires the (missing) zlib module"),
-]
-CONTENT = [
-    OSError(errno.EINVAL, "Invalid argument"),
-    KeyError("There is no item named 'x' in the archive"),
-    IndexError("index out of range"),
-    NotImplementedError("strong encryption (flag bit 6)"),
-    RuntimeError("File 'x.npy' is encrypted, password required for extraction"),
-    RecursionError("maximum recursion depth exceeded"),
-    EOFError(),
-    OverflowError("too large"),
-    zipfile.BadZipFile("Bad CRC-32"),
-    zlib.error("invalid stored block lengths"),
-]
-
-
-@pytest.mark.parametrize("error", [*MACHINE, *CONTENT], ids=repr)
-def test_a_fault_of_the_machine_is_no_damage_to_an_array_file(error, tmp_path, monkeypatch):
-    path = tmp_path / "x.npz"
-    np.savez(path, allow_pickle=False, x=np.arange(3))
-
-    def fail(*_, **__):
-        raise error
-
-    monkeypatch.setattr(np, "load", fail)
-    with pytest.raises((ValueError, type(error))) as caught:
-        npz.read(path)
-    if error in MACHINE:
-        assert caught.value is error
-    else:
-        assert isinstance(caught.value, ValueError)
-        assert f"{path} is damaged" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("memory.max", "memory.current", "inactive_file"),
-        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ],
-)
-def test_a_container_allows_half_its_limit_and_has_left_what_is_not_used(
-    names, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(npz, "CGROUPS", ((str(tmp_path), *names),))
-    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    assert npz.container() is None
-    assert npz.largest() == physical // 2
-    (tmp_path / names[1]).write_text("900\n")
-    (tmp_path / "memory.stat").write_text(f"anon 5\n{names[2]} 300\n")
-    (tmp_path / names[0]).write_text("max\n")
-    assert npz.largest() == physical // 2
-    (tmp_path / names[0]).write_text("5000\n")
-    assert npz.largest() == 2500
-    assert npz.container() == (5000, 5000 - 900 + 300)
-    assert preflight._host_bytes() == 4400
-    (tmp_path / names[0]).write_text(f"{2**63 - 4096}\n")  # what v1 says for no limit
-    assert npz.largest() == physical // 2
 
 
 def test_a_checkpoint_that_declares_more_than_memory_is_refused(tiny_run, monkeypatch):
@@ -422,3 +304,240 @@ def test_any_bytes_as_the_metrics_are_lines_or_a_sentence(tmp_path, content):
         assert all(isinstance(line, dict) for line in RunFolder(tmp_path).read_metrics())
     except ValueError as error:
         assert "metrics.jsonl" in str(error)
+
+
+EVIL = "import pathlib\npathlib.Path(__file__).with_name('executed').touch()\n"
+TOUCH = "touch executed"
+NAMED = {  # what a stranger's settings name
+    "engine": {"amplify": f"engine:{TOUCH}"},
+    "engine with options": {"amplify": f"player:gtp:timeout=3,processes=1:{TOUCH}"},
+    "program": {"amplify": f"human:{TOUCH}"},
+    "amplifier": {"amplify": "evil:f"},
+    "player": {"amplify": "player:evil:f"},
+    "loss": {"distil": "evil:f"},
+    "game": {"game": "evil:Game"},
+    "game with options": {"game": "evil:Game:size=3"},
+}
+# Commands, and which of the settings each would run.
+USING = {
+    "train --run-dir {run}": ("amplify", "distil", "game"),
+    "train --run-dir {run} --dry-run": ("amplify", "distil", "game"),
+    "train --from {run} --run-dir new --iterations 1": ("game",),
+    "distilled {run} --positions 8 --checkpoints 1": ("amplify", "game"),
+    "oversee {run} --count 1 --simulations 1 --script script": ("game",),
+    "evaluate {run} --games 2 --simulations 1": ("game",),
+    "evaluate {run} --against perfect --simulations 1": ("game",),
+    "arena {run} random --games 2 --simulations 1": ("game",),
+    "ladder {run} random --games 2 --simulations 1 --store store": ("game",),
+    "play {run} --json --simulations 1": ("game",),
+    "gtp {run} --simulations 1": ("game",),
+    "doctor {run} --seconds 1": ("game",),
+    "report {run}": (),
+    "report {run} --text": (),
+    "show {run}/games/self_play.jsonl": (),
+}
+
+
+@pytest.fixture
+def downloads(tmp_path, monkeypatch):
+    """A current folder as a stranger would fill it, and no typed name."""
+    for name in ("evil", "libtpu", "jax_plugins", "pickle"):
+        (tmp_path / f"{name}.py").write_text(EVIL)
+    (tmp_path / "script").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def of_a_stranger(run, target, **settings):
+    """Copies a run with other settings, under right sums, as somebody else would sign it."""
+    shutil.copytree(run, target)
+    file = target / "config.json"
+    content = json.loads(file.read_text())
+    content["config"] |= settings
+    del content["sha256"]
+    content["sha256"] = run_folder._digest(content)
+    file.write_text(json.dumps(content))
+    return target
+
+
+def command(line, run):
+    from scripts import cli
+
+    return cli.run([word.format(run=run) for word in line.split()])
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_stranger_s_run_executes_nothing_whatever_is_done_with_it(
+    kind, tiny_run, downloads, capsys, monkeypatch
+):
+    run = of_a_stranger(tiny_run, downloads / "run", **NAMED[kind])
+    before = sorted(downloads.rglob("*"))
+    for line, used in USING.items():
+        if not used or next(iter(NAMED[kind])) in used:
+            with open(os.devnull) as nothing:  # `gtp` reads commands
+                monkeypatch.setattr("sys.stdin", nothing)
+                code = command(line, run)
+            said = " ".join(capsys.readouterr().err.split())
+            assert (code == 2 and "config.json" in said and "--allow" in said) or not used, said
+            assert not (downloads / "executed").exists(), line
+    assert [path for path in sorted(downloads.rglob("*")) if "report" not in str(path)] == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", NAMED)
+def test_what_a_stranger_s_run_names_is_not_needed_to_look_at_it(kind, tiny_run, downloads):
+    run = of_a_stranger(tiny_run, downloads / "run", **NAMED[kind])
+    for line, used in USING.items():
+        if "gtp" not in line and next(iter(NAMED[kind])) not in used:
+            assert command(line, run) == 0, line
+    assert not (downloads / "executed").exists()
+
+
+def test_who_names_what_a_file_names_lets_it_run(tiny_run, downloads):
+    run = of_a_stranger(tiny_run, downloads / "run", distil="evil:f")
+    for more in ("--distil evil:f", "--allow evil:f", "--allow=evil:f", "--distil=evil:f"):
+        assert command(f"train --run-dir {{run}} {more}", run) == 2  # there is no evil.f
+        (downloads / "executed").unlink()
+        sys.modules.pop("evil")
+    for more in ("", "--amplify search", "--allow evil:g", "--allow engine:evil:f"):
+        assert command(f"train --run-dir {{run}} {more}", run) == 2
+        assert not (downloads / "executed").exists(), more
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed", "refused"),
+    [
+        (["--game", "a:B:size=3"], ["a:B", "a:B:size=9"], ["a:C", "engine:a:B", "a"]),
+        (["--amplify=player:gtp:x -y"], ["engine:x -y", "human:x -y"], ["engine:x", "gtp:x:y"]),
+        (["R", "gtp:timeout=3:x"], ["gtp:timeout=3:x"], ["gtp:x"]),
+        (["--program", "python x.py"], ["human:python x.py"], ["engine:python y.py"]),
+        (["--records", "a:B", "--out", "c:D"], [], ["a:B", "c:D"]),
+        (["a:B", "script"], [], ["a:B", "engine:script", "human:a:B"]),  # paths that are there
+        (["c:D"], ["c:D", "player:c:D"], ["engine:c:D"]),
+    ],
+)
+def test_a_command_line_allows_what_it_names_and_no_path(words, allowed, refused, downloads):
+    (downloads / "a:B").mkdir()
+    if words[0] == "--game":
+        (downloads / "a:B").rmdir()
+    consent.close(words)
+    try:
+        for spec in allowed:
+            assert consent.require(consent.code_of(spec), "x") == [str(downloads)]
+        for spec in refused:
+            with pytest.raises(ValueError, match=r"x would run .* add --allow"):
+                consent.require(consent.code_of(spec), "x")
+    finally:
+        consent.reset()
+
+
+def test_what_this_user_made_runs_anywhere_and_what_another_made_or_changed_does_not(
+    tiny_config, downloads, tmp_path_factory, monkeypatch
+):
+    (downloads / "own.py").write_text("from games.tic_tac_toe import TicTacToe as Game\n")
+    made = RunFolder(downloads / "made")
+    made.create(dataclasses.replace(tiny_config, game="own:Game"))
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    shutil.copytree(made.path, elsewhere / "run")
+    monkeypatch.chdir(elsewhere)
+    (elsewhere / "own.py").write_text("raise AssertionError('the current folder is no path')\n")
+    try:
+        assert RunFolder("run").load_game().num_actions == 9
+        consent.reset()
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(elsewhere / "another"))
+        refused = r"which was not made here by you: .* add --allow own:Game"
+        with pytest.raises(ValueError, match=refused):
+            RunFolder("run").load_game()
+        with pytest.raises(ValueError, match=refused):
+            training.load_player("run")
+        games.allow("own:Game", str(downloads))
+        assert RunFolder("run").load_game().num_actions == 9
+    finally:
+        consent.reset()
+        sys.modules.pop("own", None)
+
+
+@pytest.mark.parametrize("fault", ["readable by others", "cut", "a link", "no folder for it"])
+def test_a_key_that_others_may_know_or_that_cannot_be_signs_nothing(
+    fault, tiny_config, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    key = tmp_path / "home" / "selfplay" / "key"
+    if fault == "no folder for it":
+        (tmp_path / "home").write_text("in the way")
+    else:
+        assert trust.is_signed({"a": 1}, trust.sign({"a": 1}))
+        assert not trust.is_signed({"a": 2}, trust.sign({"a": 1}))
+        assert key.stat().st_mode & 0o777 == 0o600
+    if fault == "readable by others":
+        key.chmod(0o640)
+    elif fault == "cut":
+        key.write_bytes(b"")
+    elif fault == "a link":
+        key.rename(tmp_path / "key")
+        key.symlink_to(tmp_path / "key")
+    assert trust.sign({"a": 1}) == ""
+    assert not trust.is_signed({"a": 1}, "")
+    RunFolder(tmp_path / "run").create(tiny_config)  # without a signature
+    assert RunFolder(tmp_path / "run").read_config() == tiny_config
+
+
+def test_processes_that_make_the_key_at_once_agree_on_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        signatures = set(pool.map(trust.sign, [{"a": 1}] * 32))
+    assert len(signatures) == 1
+    assert signatures != {""}
+    assert [path.name for path in (tmp_path / "selfplay").iterdir()] == ["key"]
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["lock", "metrics.jsonl", "games/self_play.jsonl", "games", "report", "ladder", "oversight"],
+)
+def test_a_link_inside_a_run_leads_no_command_to_write_elsewhere(
+    inside, tiny_run, tmp_path, capsys, monkeypatch
+):
+    run, mine = tmp_path / "run", tmp_path / "mine"
+    shutil.copytree(tiny_run, run)
+    shutil.rmtree(run / inside, ignore_errors=True)
+    (run / inside).unlink(missing_ok=True)
+    mine.mkdir() if "." not in inside and inside != "lock" else mine.write_text("precious\n")
+    (run / inside).symlink_to(mine)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "script").write_text("")
+    for line in (
+        "train --run-dir {run} --iterations 5",
+        "evaluate {run} --games 2 --simulations 1",
+        "oversee {run} --count 1 --simulations 1 --script script",
+        "report {run}",
+        "distilled {run} --positions 8 --checkpoints 1",
+    ):
+        code = command(line, run)
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        assert code != 1 or "link" in said, (line, said)
+        assert code == 1 or not line.startswith("train"), (line, said)
+        assert mine.is_dir() or mine.read_text() == "precious\n", line
+        assert mine.is_file() or not list(mine.iterdir()), line
+
+
+def test_a_link_in_a_match_folder_leads_nowhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = "arena random random --game tic_tac_toe --games 4 --block 2 --out match"
+    (tmp_path / "other").write_text("random")  # two players need two names
+    assert command(line, "") == 0
+    games_file = tmp_path / "match" / "games.jsonl"
+    content = games_file.read_text()
+    games_file.rename(tmp_path / "mine")
+    (tmp_path / "mine").write_text(content[: len(content) // 2])
+    games_file.symlink_to(tmp_path / "mine")
+    assert command(line, "") == 1
+    assert "is a link" in capsys.readouterr().err
+    assert (tmp_path / "mine").read_text() == content[: len(content) // 2]
+
+
+def test_nothing_printed_about_a_name_is_obeyed_by_a_terminal(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command("evaluate \x1b[31mrun", "") == 2
+    assert "\x1b" not in capsys.readouterr().err

@@ -52,8 +52,8 @@ def load_player(
         raise ValueError(f"temperature must be at least 0, got {temperature}")
     folder = RunFolder(path)
     config = folder.read_config()
-    step = _find_step(folder, checkpoint)
     game = folder.load_game()
+    step = _find_step(folder, checkpoint)
     network = network_of(config, game)
     variables = _load_folded(network, os.path.abspath(folder.path), step, _stamp(folder, step))
     name = f"{os.path.normpath(path)}@{step}"

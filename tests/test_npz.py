@@ -1,0 +1,129 @@
+"""Array files that are damaged or come from somebody else: an error, and nothing is executed."""
+
+import errno
+import io
+import os
+import pickle
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+from training import npz, preflight, replay
+
+
+class Payload:
+    def __reduce__(self):
+        return os.mkdir, ("executed",)
+
+
+def test_no_array_file_executes_what_it_holds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "000000000000-000000000000.npz"
+    np.savez(path, allow_pickle=True, ply=np.array([Payload()], object))
+    with pytest.raises(ValueError, match=r"npz is damaged: .*objects"):
+        replay.read_chunk(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ply.npy", pickle.dumps(Payload()))
+    with pytest.raises(ValueError, match="is damaged"):
+        npz.read(path)
+    assert not (tmp_path / "executed").exists()
+
+
+def bomb(path, declared, size):
+    """Writes an array file whose header declares a shape, over `size` zeros packed small."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (declared,)}
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(size))
+
+
+def test_no_array_file_exhausts_memory(tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    bomb(path, 10**15, 1000)
+    with pytest.raises(ValueError, match="does not have the size that it declares"):
+        npz.read(path)
+    bomb(path, 10**6, 10**6)
+    assert path.stat().st_size < 3000
+    assert npz.read(path)["x"].shape == (10**6,)
+    monkeypatch.setattr(npz, "largest", lambda: 10**5)
+    with pytest.raises(ValueError, match=r"unpack to 1,000,\d+ bytes, more than fit"):
+        npz.read(path)
+
+
+def test_a_pipe_where_an_array_file_belongs_is_an_error_at_once(tmp_path):
+    path = tmp_path / "x.npz"
+    os.mkfifo(path)
+    # Open at both ends, or a reader that opens it would hang this test.
+    with open(os.open(path, os.O_RDWR), "rb"), pytest.raises(OSError, match=r"x\.npz is a .*pipe"):
+        npz.read(path)
+
+
+MACHINE = [  # of this machine, just now: the file may be right
+    MemoryError(),
+    OSError(errno.EMFILE, "Too many open files"),
+    OSError(errno.EIO, "Input/output error"),
+    ImportError("no module named zlib"),
+    LookupError("unknown encoding: cp437"),
+    RuntimeError("can't start new thread"),
+    RuntimeError("Compression requires the (missing) zlib module"),
+]
+CONTENT = [
+    OSError(errno.EINVAL, "Invalid argument"),
+    KeyError("There is no item named 'x' in the archive"),
+    IndexError("index out of range"),
+    NotImplementedError("strong encryption (flag bit 6)"),
+    RuntimeError("File 'x.npy' is encrypted, password required for extraction"),
+    RecursionError("maximum recursion depth exceeded"),
+    EOFError(),
+    OverflowError("too large"),
+    zipfile.BadZipFile("Bad CRC-32"),
+    zlib.error("invalid stored block lengths"),
+]
+
+
+@pytest.mark.parametrize("error", [*MACHINE, *CONTENT], ids=repr)
+def test_a_fault_of_the_machine_is_no_damage_to_an_array_file(error, tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    np.savez(path, allow_pickle=False, x=np.arange(3))
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(np, "load", fail)
+    with pytest.raises((ValueError, type(error))) as caught:
+        npz.read(path)
+    if error in MACHINE:
+        assert caught.value is error
+    else:
+        assert isinstance(caught.value, ValueError)
+        assert f"{path} is damaged" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+)
+def test_a_container_allows_half_its_limit_and_has_left_what_is_not_used(
+    names, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(npz, "CGROUPS", ((str(tmp_path), *names),))
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert npz.container() is None
+    assert npz.largest() == physical // 2
+    (tmp_path / names[1]).write_text("900\n")
+    (tmp_path / "memory.stat").write_text(f"anon 5\n{names[2]} 300\n")
+    (tmp_path / names[0]).write_text("max\n")
+    assert npz.largest() == physical // 2
+    (tmp_path / names[0]).write_text("5000\n")
+    assert npz.largest() == 2500
+    assert npz.container() == (5000, 5000 - 900 + 300)
+    assert preflight._host_bytes() == 4400
+    (tmp_path / names[0]).write_text(f"{2**63 - 4096}\n")  # what v1 says for no limit
+    assert npz.largest() == physical // 2

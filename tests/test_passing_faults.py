@@ -1,0 +1,391 @@
+"""What the machine cannot do just now is no damage: it stops a run, and no save is set aside."""
+
+import concurrent.futures
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+import training
+from scripts import cli
+from selfplay import durable
+from training import checkpoint, imitate, npz, recovery, replay, run_folder
+from training.checkpoint import CheckpointError, CheckpointStore, DamagedError
+from training.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def newest(run):
+    return run / "checkpoints" / str(training.checkpoint_steps(run)[-1])
+
+
+def load(run):
+    folder, store = RunFolder(run), CheckpointStore(run)
+    try:
+        return recovery.last_good(folder, store, pytest.fail)
+    finally:
+        store.close()
+
+
+NO_MEMORY, NO_HANDLE = MemoryError(), OSError(errno.EMFILE, "Too many open files")
+BAD_DISK, NO_THREAD = OSError(errno.EIO, "I/O error"), RuntimeError("can't start new thread")
+NO_CODEC, NO_MODULE = LookupError("unknown encoding: cp437"), ImportError("no zlib")
+PASSING = {
+    "no memory for the weights": (npz, "read", NO_MEMORY),
+    "no memory for a member": (np.lib.format, "read_array", NO_MEMORY),
+    "no handle": (io, "open", NO_HANDLE),
+    "no handle for a path": (pathlib.Path, "open", NO_HANDLE),
+    "no text": (pathlib.Path, "read_text", BAD_DISK),
+    "no sum": (hashlib, "file_digest", BAD_DISK),
+    "no look at a file": (pathlib.Path, "stat", BAD_DISK),
+    "no thread": (np, "load", NO_THREAD),
+    "no codec": (zipfile, "ZipFile", NO_CODEC),
+    "no module": (np, "load", NO_MODULE),
+    "no memory for JSON": (json, "loads", NO_MEMORY),
+}
+
+
+def fail_at(monkeypatch, owner, name, error, call):
+    """Makes the call of that number raise the error, once."""
+    real, calls = getattr(owner, name), []
+
+    def failing(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == call:
+            raise error
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, failing)
+    return calls
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_a_passing_fault_at_any_call_of_loading_passes_through_and_moves_nothing(
+    name, run, monkeypatch
+):
+    owner, attribute, error = PASSING[name]
+    before = sorted(run.rglob("*"))
+    for call in range(1, 200):
+        with monkeypatch.context() as patch:
+            calls = fail_at(patch, owner, attribute, error, call)
+            try:
+                load(run)
+            except type(error) as caught:
+                assert caught is error, call  # noqa: PT017 - at the last call there is none
+        if len(calls) < call:
+            break
+    assert call > 1, "the fault met no call"
+    assert sorted(run.rglob("*")) == before
+    assert load(run).step == training.checkpoint_steps(run)[-1]
+
+
+@pytest.mark.parametrize("name", ["no memory for the weights", "no sum", "no codec"])
+def test_a_passing_fault_ends_the_command_with_1_and_the_same_command_goes_on(
+    name, run, monkeypatch, capsys
+):
+    owner, attribute, error = PASSING[name]
+    command = ["train", "--run-dir", str(run), "--iterations", "5", "--evaluation.every", "0"]
+    kept = newest(run)
+    with monkeypatch.context() as patch:
+        fail_at(patch, owner, attribute, error, 1)
+        assert cli.run(command[:5]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+    assert kept.is_dir()
+    assert not (run / "discarded").exists()
+    if name == "no sum":
+        assert cli.run(command[:5]) == 0
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        ".DS_Store",
+        "._counters.json",
+        ".nfs00000000a1",
+        ".counters.json.swp",
+        "counters.json~",
+        "Thumbs.db",
+        "notes/mine.txt",
+        "train_state/.DS_Store",
+        "../.DS_Store",
+        "../notes.txt",
+        "../../.DS_Store",
+        "../../replay/.DS_Store",
+    ],
+)
+def test_a_stray_file_condemns_no_checkpoint(stray, run):
+    path = newest(run) / stray
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"\0\0\0\1Bud1")
+    assert load(run).step == training.checkpoint_steps(run)[-1]
+    assert training.load_player(run, simulations=0)
+
+
+def test_what_would_be_read_as_a_checkpoint_s_own_is_none_if_it_is_not_listed(run):
+    (newest(run) / "train_state" / "more.npz").write_bytes(b"x")
+    with pytest.raises(DamagedError, match=r"more\.npz is not in the manifest"):
+        CheckpointStore(run).load(training.checkpoint_steps(run)[-1])
+
+
+@pytest.mark.parametrize("name", ["../../../outside", "/etc/hostname", "train_state/../../x"])
+def test_a_manifest_that_leads_out_of_its_checkpoint_is_damaged(name, run):
+    path = newest(run) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"][name] = "0" * 64
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DamagedError, match="is no file of the checkpoint"):
+        CheckpointStore(run).load(training.checkpoint_steps(run)[-1])
+
+
+@pytest.mark.parametrize("name", [".", "train_state", "games.npz", "counters.json"])
+def test_a_link_in_a_checkpoint_is_none_of_its_files(name, run, tmp_path):
+    path = newest(run) / name if name != "." else newest(run)
+    path.rename(tmp_path / "moved")
+    path.symlink_to(tmp_path / "moved")
+    with pytest.raises(DamagedError, match="is a link"):
+        CheckpointStore(run).load(int(newest(run).name))
+
+
+CRAFTED = {
+    "counters.json": [
+        {},
+        {"rows": "many", "replay_oldest_kept": 0, "acting_step": 0},
+        {"rows": 1, "replay_oldest_kept": 0, "acting_step": None},
+    ],
+    "logs.json": [
+        {"sizes": []},
+        {"sizes": {"metrics": "x"}},
+        {"losses": [[]]},
+        {"losses": [{"policy_loss": "x"}]},
+        {"line": {"kind": "iteration"}},
+        {"line": 7},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [(name, c) for name, contents in CRAFTED.items() for c in contents]
+)
+def test_what_is_of_another_form_under_right_sums_is_an_error_with_its_file(name, content, run):
+    folder = newest(run)
+    (folder / name).write_text(json.dumps(content))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = checkpoint._sha256(folder / name)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match=rf"{folder.name} .*: {name}: '"):
+        CheckpointStore(run).load(int(folder.name))
+
+
+# ---- a run knows what is its own ----------------------------------------------------------------
+
+
+def test_another_run_s_checkpoints_and_rows_are_refused_and_stay(run, tiny_config, tmp_path):
+    other = RunFolder(tmp_path / "other")
+    other.create(tiny_config)
+    assert len({other.run_id(), RunFolder(run).run_id()} - {""}) == 2
+    for part in ("checkpoints", "replay"):
+        shutil.copytree(run / part, other.path / part)
+    before = sorted(other.path.rglob("*"))
+    with pytest.raises(CheckpointError, match=r"is another run's .*: put this run's own"):
+        load(other.path)
+    with pytest.raises(CheckpointError, match="is another run's"):
+        training.load_player(other.path)
+    (_, _, chunk), *_ = replay.chunks(other.path / "replay")
+    with pytest.raises(ValueError, match=r"npz is another run's"):
+        replay.read_chunk(chunk, other.run_id())
+    assert sorted(other.path.rglob("*")) == before
+
+
+def test_a_run_from_before_there_were_ids_has_none_and_goes_on_without(run):
+    for file in (run / "config.json", *run.glob("checkpoints/*/manifest.json")):
+        content = json.loads(file.read_text())
+        content.pop("run_id")
+        if "sha256" in content:
+            for name in ("sha256", "signature", "folder"):
+                content.pop(name)
+        file.write_text(json.dumps(content))
+    assert load(run).step == int(newest(run).name)
+    folder = RunFolder(run)
+    folder.write_config(folder.read_config())
+    assert folder.run_id() == ""
+    assert load(run).step == int(newest(run).name)
+
+
+def test_retention_removes_no_folder_that_is_not_this_run_s(run, tiny_config, tmp_path):
+    other = RunFolder(tmp_path / "other")
+    other.create(tiny_config)
+    (other.path / "checkpoints").symlink_to(run / "checkpoints")
+    (run / "checkpoints" / "5").mkdir()
+    before = sorted((run / "checkpoints").iterdir())
+    CheckpointStore(other.path)._apply_retention()
+    assert sorted((run / "checkpoints").iterdir()) == before
+
+
+# ---- one writer ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_locks(monkeypatch):
+    """As where locks do not reach other machines."""
+    monkeypatch.setattr(durable.fcntl, "flock", lambda *_: None)
+
+
+def test_of_two_trainers_of_one_name_the_first_writes_nothing_more(run, no_locks):
+    first, second = RunFolder(run), RunFolder(run)
+    lines = (run / "metrics.jsonl").read_text()
+    with first.lock():
+        first.append_metrics({"kind": "note"})
+        with second.lock():
+            pass
+        for write in (
+            lambda: first.append_metrics({"kind": "note"}),
+            lambda: first.logs["self_play"].append("{}\n"),
+            first.check_held,
+        ):
+            with pytest.raises(CheckpointError, match="has been taken over by process"):
+                write()
+    assert (run / "metrics.jsonl").read_text() == lines + '{"kind": "note"}\n'
+    assert (run / "lock").read_text().count(", start 3, ") == 1
+
+
+@pytest.mark.parametrize("moment", ["before it", "when all of it is written"])
+def test_a_save_gets_its_name_only_while_the_run_is_held(moment, run, no_locks, monkeypatch):
+    first, store = RunFolder(run), CheckpointStore(run)
+    saved = store.load(int(newest(run).name))
+
+    def take_over(*_):
+        (run / "lock").write_text("process 1 on elsewhere, start 9, 0123456789abcdef\n")
+
+    with first.lock():
+        store.check_held = first.check_held
+        if moment == "before it":
+            take_over()
+        else:
+            monkeypatch.setattr(durable, "sync_tree", take_over)
+        store.save(saved._replace(step=999), 0, None)
+        with pytest.raises(CheckpointError, match="taken over by process 1 on elsewhere:"):
+            store.wait()
+    store.close()
+    assert not (run / "checkpoints" / "999").exists()
+
+
+def test_what_a_kill_left_is_removed_before_anything_is_written(run, monkeypatch):
+    """The disk may be full of it."""
+    shutil.copytree(newest(run), run / "checkpoints" / "999.1-ab.partial")
+    (run / "config.json.7-cd.partial").write_text("{")
+    monkeypatch.setattr(run_folder.durable, "write_whole", pytest.fail)
+    with RunFolder(run).lock():
+        assert not list(run.rglob("*.partial"))
+        RunFolder(run).write_config(RunFolder(run).read_config())  # nothing is new: not written
+
+
+def test_two_processes_that_write_one_file_do_not_share_what_is_half_written(tmp_path):
+    path = tmp_path / "file"
+
+    def slowly(file):
+        file.write(b"first ")
+        durable.write_whole(path, b"second")
+        file.write(b"whole")
+
+    durable.write_whole(path, slowly)
+    assert path.read_bytes() == b"first whole"
+    assert [left.name for left in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_that_cannot_be_written_stays_and_nothing_half_written_is_left(tmp_path):
+    path = tmp_path / "file"
+    durable.write_whole(path, b"old")
+
+    def full(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(durable.WriteError, match=r"cannot write .*file \(No space"):
+        durable.write_whole(path, full)
+    assert path.read_bytes() == b"old"
+    assert [left.name for left in tmp_path.iterdir()] == ["file"]
+
+
+def test_runs_that_begin_at_once_without_a_name_get_one_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(run_folder.reserve, ["go:size=5"] * 24))
+    names = sorted(str(folder.path) for folder in made)
+    assert names == sorted(f"runs/go-size-5-{n}" for n in range(1, 25))
+
+
+def test_an_imitation_whose_name_was_taken_meanwhile_keeps_its_fit(tmp_path):
+    for number in range(2):
+        partial = RunFolder(tmp_path / f"fit{number}.partial")
+        partial.path.mkdir()
+        (partial.path / "weights").write_text(str(number))
+        found = imitate._put_in_place(partial, tmp_path / "run")
+        assert found.path == tmp_path / ("run-2" if number else "run")
+        assert (found.path / "weights").read_text() == str(number)
+
+
+def test_all_folders_of_a_run_are_on_the_disk_after_its_first_save(
+    tiny_config, tmp_path, monkeypatch
+):
+    synced, fsync = set(), os.fsync
+
+    def note(descriptor):
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    folder = RunFolder(tmp_path / "runs" / "new")
+    folder.create(tiny_config)
+    folder.append_metrics({"kind": "note"})
+    store = CheckpointStore(folder.path)
+    store.sync_logs = folder.sync_logs
+    counters = {"rows": 0, "replay_oldest_kept": 0, "acting_step": 0}
+    arrays = {"x": np.zeros(3, np.float32)}
+    store.save(checkpoint.Checkpoint(0, arrays, {"y": np.zeros(2)}, counters), 0, None)
+    store.wait()
+    store.close()
+    wanted = ["", "runs", "runs/new", "runs/new/checkpoints", "runs/new/metrics.jsonl"]
+    assert {str(tmp_path / name) for name in wanted} <= synced
+
+
+# ---- memory --------------------------------------------------------------------------------------
+
+
+def resident():
+    """Returns the bytes of memory that this process holds."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+def test_fifty_loads_and_saves_keep_no_memory(run):
+    steps = training.checkpoint_steps(run)
+    store = CheckpointStore(run)
+    saved = store.load(steps[-1])
+
+    def both():
+        for step in steps:
+            store.load(step)
+            training.load_player(run, simulations=0, checkpoint=step)
+        store.save(saved, 0, None)
+        store.wait()
+
+    for _ in range(10):
+        both()
+    before = resident()
+    for _ in range(50):
+        both()
+    with contextlib.closing(store):
+        assert resident() - before < 10e6  # orbax kept 2 MB a load, and 0.1 a save
