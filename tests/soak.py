@@ -33,6 +33,7 @@ def command(iterations: int) -> list[str]:
         *("--replay.capacity", "400", "--replay.min-rows", "40"),
         *("--evaluation.every", "12", "--evaluation.positions", "64"),
         *("--evaluation.simulations", "4", "--checkpoint.every-seconds", "0.1"),
+        *("--gate", "0.5", "--evaluation.gate-games", "4", "--evaluation.ladder-games", "4"),
     ]
 
 
