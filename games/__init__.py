@@ -99,8 +99,24 @@ def import_plug_in(module_name: str, what: str, folders: Sequence[str] = ()) -> 
     Raises:
       ValueError: there is none of that name; `what` begins the message.
     """
-    with _on_path(folders):
-        return _import(module_name, what)
+    with _on_path([] if _is_there(module_name) else folders):
+        try:
+            return _import(module_name, what)
+        except ModuleNotFoundError:
+            where = f", nor in {', '.join(folders)}" if folders else ""
+            raise ValueError(
+                f"{what}: there is no module {module_name!r} on the import path{where}; "
+                f"with --allow, a name is looked for in the current folder, {os.getcwd()}"
+            ) from None
+
+
+def _is_there(module_name: str) -> bool:
+    """Whether a module is on the import path as it is, where the user's own folder is not."""
+    top = module_name.partition(".")[0]
+    try:
+        return top in sys.modules or importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 @contextlib.contextmanager
@@ -116,12 +132,13 @@ def _on_path(folders: Sequence[str]) -> Iterator[None]:
 
 
 def _import(module_name: str, what: str) -> ModuleType:
+    """Returns a module. Raises ModuleNotFoundError if there is none, ValueError if it is broken."""
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise ValueError(_broken(module_name, what, error)) from error
-        raise ValueError(f"{what}: there is no module {module_name!r}") from None
+        raise
     except Exception as error:
         if not module_name or module_name.startswith("."):
             raise ValueError(f"{what}: {module_name!r} is not a module's name") from None
@@ -194,6 +211,10 @@ def _entry_point(name: str) -> str:
 def _find_class(target: str, spec: str, folders: Sequence[str] = ()) -> Any:
     module_name, _, class_name = target.partition(":")
     try:
+        if not class_name.isidentifier():
+            raise ValueError(
+                f"game {spec!r}: there is no module {module_name!r} with a class {class_name!r}"
+            )
         module = import_plug_in(module_name, f"game {spec!r}", folders)
     except ValueError as error:
         if module_name not in names() or importlib.util.find_spec(module_name):

@@ -5,8 +5,7 @@ run's settings: there a name counts only if it was typed too, or if the file was
 user (`training/trust.py`), who typed it then.
 
 On a command line, `close` takes what was typed, and from then on nothing else runs. A Python
-program that calls us names what it wants by calling; for what it reads from a file there is
-`require(..., of_file=True)`.
+program that calls us names what it wants by calling, but for what a file has named (`named_by`).
 """
 
 import os
@@ -14,10 +13,15 @@ import shlex
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-# Flags whose value names code. That of another flag does not, nor does the path of a file: who
-# types it does not mean a program of that name.
-NAMING = ("--game", "--amplify", "--distil")
-PROGRAM = "--program"  # its value is a command
+# Flags whose value names code; `--amplify player:R` may name a folder, these do not. A value of
+# another flag does not name code, nor does the path of a file: who types that does not mean a
+# program of its name.
+NAMING = ("--game", "--distil")
+AMPLIFY, PROGRAM = "--amplify", "--program"  # the latter's value is a command
+BARE = (  # flags without a value
+    *("--json", "--text", "--play", "--dry-run", "--dry_run", "--deterministic", "--tensorboard"),
+    *("--until-fixed-point", "--until_fixed_point", "--help", "-h"),
+)
 COMMANDS = ("engine:", "gtp:", "human:")  # in a spec, a command follows
 OVERSEER = "player:"  # in a spec, that of a player follows
 
@@ -82,8 +86,13 @@ def close(argv: Sequence[str], allowed: Sequence[str] = ()) -> None:
     flag = ""
     for word in argv:
         value = word
-        if word.startswith("--"):
+        if word.startswith("--") or word in BARE:
             flag, equals, value = word.partition("=")
+            flag = (
+                ""
+                if flag in BARE or flag.lstrip("-").rpartition(".")[2].startswith("no-")
+                else flag
+            )
             if not equals:
                 continue
         if flag == PROGRAM:
@@ -94,10 +103,20 @@ def close(argv: Sequence[str], allowed: Sequence[str] = ()) -> None:
 
 
 def _names_code(flag: str, word: str) -> bool:
-    if ":" not in word or (flag and flag not in NAMING):
-        return False
     code = code_of(word)
-    return code.kind == "command" or not (os.path.exists(code.name) or os.path.exists(word))
+    if code.kind == "module" and not _is_module(code.name):
+        return False
+    if flag in NAMING:
+        return True
+    path = module(word.removeprefix(OVERSEER)).name
+    paths = (word, path, path.rpartition("@")[0])  # R:simulations=8, R@STEP
+    return flag in ("", AMPLIFY) and not any(path and os.path.exists(path) for path in paths)
+
+
+def _is_module(name: str) -> bool:
+    """Whether it is `module:name`, and no name of ours with options."""
+    path, _, attribute = name.partition(":")
+    return attribute.isidentifier() and all(part.isidentifier() for part in path.split("."))
 
 
 def reset() -> None:
@@ -109,8 +128,35 @@ def reset() -> None:
 
 
 def named_by(file: str, code: Code) -> None:
-    """Notes the file that names some code, so that a refusal can say it."""
+    """Notes that a file which this user did not make names some code."""
     _named.setdefault(code, file)
+
+
+def means_the_same(code: Code, folder: str) -> bool:
+    """Whether a name means here what it meant to this user in `folder`.
+
+    A folder may be another's by now, and a command's relative path leads elsewhere from here.
+    """
+    try:
+        owned = not folder or os.stat(folder).st_uid == os.geteuid()
+    except FileNotFoundError:
+        owned = True  # the module is looked for on the import path only
+    if code.kind == "module" or not owned:
+        return owned
+    return os.path.realpath(folder) == os.path.realpath(os.getcwd()) or not _has_path(code.name)
+
+
+def _has_path(text: str) -> bool:
+    """Whether a command has a relative path of a file in it."""
+    try:
+        words = shlex.split(text)
+    except ValueError:  # it cannot be started
+        return True
+    # A first word without a slash is looked for on PATH.
+    relative = [word for word in words[:1] if os.sep in word] + [
+        word for word in words[1:] if os.path.exists(word)
+    ]
+    return any(not os.path.isabs(word) for word in relative)
 
 
 def folders_of(module_name: str) -> list[str]:
@@ -124,19 +170,18 @@ def folders_of(module_name: str) -> list[str]:
     return found if _closed else [*found, os.getcwd()]
 
 
-def require(code: Code, what: str, of_file: bool = False) -> list[str]:
+def require(code: Code, what: str) -> list[str]:
     """Returns the folders where a module may be looked for, after the import path.
 
     Args:
       what: begins the message.
-      of_file: the name comes from a file, whoever calls.
 
     Raises:
       ValueError: the code may not run.
     """
     if code in _allowed:
         return _allowed[code]
-    if not (_closed or of_file):
+    if not (_closed or code in _named):
         return [os.getcwd()]
     whose = f", as {_named[code]} says, which was not made here by you" if code in _named else ""
     raise ValueError(

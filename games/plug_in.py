@@ -25,6 +25,8 @@ def import_function(spec: str, what: str) -> Callable[..., Any]:
     """
     folders = consent.require(consent.module(spec), what)
     module_name, _, function_name = spec.partition(":")
+    if not function_name.isidentifier():
+        raise ValueError(f"{what}: {function_name!r} is no name of a function")
     module = import_plug_in(module_name, what, folders)
     function: Any = getattr(module, function_name, None)
     if not callable(function):

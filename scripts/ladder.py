@@ -12,6 +12,7 @@ from games.game import Game
 from scripts.arena import find_game
 from scripts.cli import INTERRUPTED
 from scripts.console import Positional, announce_devices, print_json, print_text, progress, say
+from selfplay import durable
 from selfplay.arena.ladder import ROUND, Ladder
 from selfplay.openings import DEFAULT_PLIES
 from selfplay.player_settings import split_settings
@@ -85,6 +86,8 @@ def run(args: Args) -> int:
     entrants = _entrants(args)
     players = [_load(entrant, game) for entrant in entrants]
     folder = pathlib.Path(args.store or f"ladders/{spec.replace('/', '-').replace(':', '-')}")
+    if RunFolder(folder.parent).exists():
+        durable.make_folder(folder)  # not through a link: the run may be somebody else's
     folder.mkdir(parents=True, exist_ok=True)
     ladder = Ladder(
         folder / "games.jsonl",

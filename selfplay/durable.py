@@ -9,10 +9,12 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from typing import IO
 
 MAX_HOLDER = 200  # characters of a lock file
+UNIQUE = r"\.[0-9]+-[0-9a-f]{8}"  # before it, what `partial_of` adds to a name
 PARTIAL = ".partial"  # ends the name of a file or folder that is still being written
 NO_SPACE = "free some space there (nothing reads a run's folder discarded/ again)"
 ADVICE = {
@@ -73,6 +75,18 @@ def write_whole(path: pathlib.Path, content: bytes | Callable[[IO[bytes]], None]
 def partial_of(path: pathlib.Path) -> pathlib.Path:
     """Returns a name beside `path` that no other process uses, for what is still being written."""
     return path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+
+
+def names_in(folder: pathlib.Path) -> list[str]:
+    """Returns the names in a folder; none if it is not there.
+
+    Raises:
+      OSError: it cannot be listed now (`Path.glob` would find nothing then).
+    """
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def no_link(path: str, flags: int) -> int:
@@ -143,7 +157,11 @@ def move(source: pathlib.Path, target: pathlib.Path) -> None:
 
 def check_file(path: str | os.PathLike[str]) -> None:
     """Raises OSError if something else than a file lies there: a pipe would wait for ever."""
-    if os.path.exists(path) and not os.path.isfile(path):
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
         raise OSError(f"{path} is a folder, a pipe or a device where a file belongs: move it away")
 
 

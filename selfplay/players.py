@@ -14,7 +14,6 @@ the match goes on. For each `FORFEIT` of an answer, in order, the player appends
 its list `faults`. A single game that cannot go on must not raise: an exception ends the match.
 """
 
-import contextlib
 import dataclasses
 import functools
 import os
@@ -216,11 +215,12 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
 
 
 def code_in(spec: str) -> consent.Code | None:
-    """Returns the code that a player's spec would run beside ours, if any."""
-    with contextlib.suppress(ValueError):  # it is none: whoever makes it says why
-        if split_settings(spec)[0] in ("random", "uniform") or run_of(spec):
-            return None
-    return consent.code_of(spec)
+    """Returns the code that a player's spec would run beside ours, if any.
+
+    A run folder whose path has a colon counts as code: what is one here may be none elsewhere.
+    """
+    code = consent.code_of(spec)
+    return code if code.kind == "command" or ":" in code.name else None
 
 
 def run_of(spec: str) -> tuple[str, int | None] | None:

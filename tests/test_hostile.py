@@ -26,7 +26,10 @@ from training import config as config_module
 from training import npz, replay, run_folder, trust, undecided
 from training.checkpoint import CheckpointError, CheckpointStore
 from training.config import RunConfig
+from training.distilled import audit
+from training.players import load_amplifier
 from training.report import text_report
+from training.run import train
 from training.run_folder import RunFolder
 
 FLIPS = 2  # of each file
@@ -413,11 +416,17 @@ def test_who_names_what_a_file_names_lets_it_run(tiny_run, downloads):
         (["--program", "python x.py"], ["human:python x.py"], ["engine:python y.py"]),
         (["--records", "a:B", "--out", "c:D"], [], ["a:B", "c:D"]),
         (["a:B", "script"], [], ["a:B", "engine:script", "human:a:B"]),  # paths that are there
+        (["a:B@63", "R"], [], ["a:B@63", "a:B"]),
+        (["engine:a b"], [], ["engine:a b"]),
+        (["--json", "c:D", "--no-x", "e:F"], ["c:D", "e:F"], ["c:E"]),
+        (["--game", "go:size=5", "uniform:simulations=8"], [], ["go:x=1", "uniform:x=1"]),
+        (["gtp:./script"], ["engine:./script"], ["engine:script"]),
         (["c:D"], ["c:D", "player:c:D"], ["engine:c:D"]),
     ],
 )
 def test_a_command_line_allows_what_it_names_and_no_path(words, allowed, refused, downloads):
     (downloads / "a:B").mkdir()
+    (downloads / "engine:a b").mkdir()
     if words[0] == "--game":
         (downloads / "a:B").rmdir()
     consent.close(words)
@@ -457,11 +466,80 @@ def test_what_this_user_made_runs_anywhere_and_what_another_made_or_changed_does
         sys.modules.pop("own", None)
 
 
+@pytest.mark.parametrize(
+    ("spec", "anywhere"),
+    [
+        ("engine:./engine.sh", False),
+        ("engine:sh engine.sh", False),
+        ("engine:/bin/true", True),
+        ("engine:true x", True),
+    ],
+)
+def test_a_signed_command_is_not_that_of_another_folder(
+    spec, anywhere, tiny_config, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folder = RunFolder(tmp_path / "run")
+    folder.create(dataclasses.replace(tiny_config, amplify=spec))
+    (tmp_path / "back").mkdir()
+    for here in (tmp_path, tmp_path / "back"):
+        (here / "engine.sh").write_text("")
+        monkeypatch.chdir(here)
+        folder.read_config()
+        try:
+            if anywhere or here == tmp_path:
+                consent.require(consent.code_of(spec), "x")
+            else:
+                with pytest.raises(ValueError, match="not made here by you"):
+                    consent.require(consent.code_of(spec), "x")
+        finally:
+            consent.reset()
+
+
+def test_a_folder_named_like_code_is_code_in_a_file(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gtp:pwn").mkdir()
+    (tmp_path / "evil:f@3").mkdir()
+    for spec in ("player:gtp:pwn", "player:evil:f@3", "player:evil:f:simulations=3"):
+        assert "amplify" in config_module.code_in(dataclasses.replace(tiny_config, amplify=spec))
+    for spec in ("player:R@3", "player:uniform:simulations=3", "player:random", "search"):
+        assert not config_module.code_in(dataclasses.replace(tiny_config, amplify=spec))
+
+
+def test_what_a_file_names_is_refused_in_python_too(tiny_run, downloads):
+    run = of_a_stranger(tiny_run, downloads / "run", amplify=f"engine:{TOUCH}")
+    folder = RunFolder(run)
+    config = folder.read_config()
+    game = games.load(config.game)
+    try:
+        for use in (
+            lambda: load_amplifier(config, game),
+            lambda: audit(folder, 1, 8, 0),
+            lambda: train(folder, config, pytest.fail, lambda: True),
+        ):
+            with pytest.raises(ValueError, match=r"not made here by you: .* add --allow"):
+                use()
+        assert not (downloads / "executed").exists()
+    finally:
+        consent.reset()
+
+
+def test_the_current_folder_is_not_looked_into_for_what_is_installed(tmp_path, monkeypatch):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "mine.py").write_text("import sys\nseen = list(sys.path)\n")
+    monkeypatch.syspath_prepend(tmp_path / "lib")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="no class 'H'"):
+        games.load("mine:H")
+    assert str(tmp_path) not in sys.modules.pop("mine").seen
+
+
 @pytest.mark.parametrize("fault", ["readable by others", "cut", "a link", "no folder for it"])
 def test_a_key_that_others_may_know_or_that_cannot_be_signs_nothing(
     fault, tiny_config, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    assert trust.fault() == ""
     key = tmp_path / "home" / "selfplay" / "key"
     if fault == "no folder for it":
         (tmp_path / "home").write_text("in the way")
@@ -477,6 +555,7 @@ def test_a_key_that_others_may_know_or_that_cannot_be_signs_nothing(
         key.rename(tmp_path / "key")
         key.symlink_to(tmp_path / "key")
     assert trust.sign({"a": 1}) == ""
+    assert ("proves nothing" in trust.fault()) == (fault != "no folder for it")
     assert not trust.is_signed({"a": 1}, "")
     RunFolder(tmp_path / "run").create(tiny_config)  # without a signature
     assert RunFolder(tmp_path / "run").read_config() == tiny_config

@@ -120,6 +120,8 @@ def test_a_passing_fault_ends_the_command_with_1_and_the_same_command_goes_on(
         "Thumbs.db",
         "notes/mine.txt",
         "train_state/.DS_Store",
+        "train_state/Thumbs.db",
+        "train_state/arrays.npz~",
         "../.DS_Store",
         "../notes.txt",
         "../../.DS_Store",
@@ -134,10 +136,72 @@ def test_a_stray_file_condemns_no_checkpoint(stray, run):
     assert training.load_player(run, simulations=0)
 
 
-def test_what_would_be_read_as_a_checkpoint_s_own_is_none_if_it_is_not_listed(run):
-    (newest(run) / "train_state" / "more.npz").write_bytes(b"x")
-    with pytest.raises(DamagedError, match=r"more\.npz is not in the manifest"):
-        CheckpointStore(run).load(training.checkpoint_steps(run)[-1])
+def test_what_orbax_would_read_is_none_if_it_is_not_listed(run):
+    path = newest(run) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"] = {
+        name: sha for name, sha in manifest["files"].items() if "train_state" not in name
+    }
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DamagedError, match=r"arrays\.npz is not in the manifest"):
+        CheckpointStore(run).load(int(newest(run).name))
+
+
+def test_editors_and_backups_lie_about_a_run_unharmed(run):
+    links = [run / ".#config.json", run / "games" / ".#self_play.jsonl", newest(run) / ".#x"]
+    for link in links:
+        link.symlink_to("nobody@elsewhere.17:1")
+    (run / "checkpoints" / "4913").write_text("")  # vim tries whether it may write
+    backups = [run / "metrics-20260101.jsonl", run / "replay" / "\N{SUPERSCRIPT TWO}-7.npz"]
+    backups += [run / "replay" / "0-5.npz"]
+    for backup in backups:
+        backup.write_bytes(b"mine")
+    with RunFolder(run).lock():
+        assert load(run).step == int(newest(run).name)
+    assert RunFolder(run).read_metrics(pytest.fail)
+    CheckpointStore(run)._apply_retention()
+    assert all(path.is_symlink() for path in links)
+    assert all(path.read_bytes() == b"mine" for path in backups)
+
+
+def test_what_a_kill_left_is_known_by_its_name_and_nothing_else_goes(run, tmp_path):
+    """Links may lead where other things lie."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for part in ("checkpoints", "replay"):
+        shutil.rmtree(run / part)
+        (run / part).symlink_to(home)
+    others = ["movie.mkv.partial", "a.removed", "notes", "notes.old", "taxes.old", "0-5.npz"]
+    ours = ["7.partial", "7.12-0123abcd.partial", "8.removed", f"{0:012}-{9:012}.npz.partial"]
+    for name in (*others, *ours):
+        (home / name).mkdir()
+    (run / "film.partial").write_text("mine")
+    checkpoint.recover(run)
+    assert sorted(path.name for path in home.iterdir()) == sorted(others)
+    assert (run / "film.partial").exists()
+
+
+@pytest.mark.parametrize("away", ["a link without its disk", "an empty disk", "no list"])
+def test_a_run_whose_checkpoints_are_away_does_not_begin_anew(away, run, tmp_path, monkeypatch):
+    (run / "checkpoints").rename(tmp_path / "disk")
+    (run / "checkpoints").symlink_to(tmp_path / "disk")
+    if away != "no list":
+        (tmp_path / "disk").rename(tmp_path / "away")
+    if away == "an empty disk":
+        (tmp_path / "disk").mkdir()
+    before = sorted(run.rglob("*"))
+    command = ["train", "--run-dir", str(run)]
+    with monkeypatch.context() as patch:
+        if away == "no list":
+            denied = PermissionError(errno.EACCES, "Permission denied")
+            fail_at(patch, os, "listdir", denied, 1)
+        assert cli.run(command) == 1
+    assert sorted(run.rglob("*")) == before
+    if away == "an empty disk":
+        (tmp_path / "disk").rmdir()
+    if away != "no list":
+        (tmp_path / "away").rename(tmp_path / "disk")
+    assert load(run).step == int(newest(run).name)
 
 
 @pytest.mark.parametrize("name", ["../../../outside", "/etc/hostname", "train_state/../../x"])
@@ -284,8 +348,8 @@ def test_a_save_gets_its_name_only_while_the_run_is_held(moment, run, no_locks, 
 
 def test_what_a_kill_left_is_removed_before_anything_is_written(run, monkeypatch):
     """The disk may be full of it."""
-    shutil.copytree(newest(run), run / "checkpoints" / "999.1-ab.partial")
-    (run / "config.json.7-cd.partial").write_text("{")
+    shutil.copytree(newest(run), run / "checkpoints" / "999.1-0123abcd.partial")
+    (run / "config.json.7-0123abcd.partial").write_text("{")
     monkeypatch.setattr(run_folder.durable, "write_whole", pytest.fail)
     with RunFolder(run).lock():
         assert not list(run.rglob("*.partial"))

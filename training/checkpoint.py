@@ -23,6 +23,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import re
 import shutil
 import stat
 from collections.abc import Callable
@@ -38,6 +39,12 @@ from training import npz, orbax_arrays, replay
 
 FORMAT_VERSION = 1
 OLD, REMOVED = ".old", ".removed"
+STEP = re.compile("[0-9]{1,18}")
+# What a kill leaves, and nothing else that may lie where a link leads.
+LEFT = re.compile(
+    rf"[0-9]{{1,18}}(({durable.UNIQUE})?{re.escape(PARTIAL)}|{re.escape(OLD)}|{re.escape(REMOVED)})"
+)
+LEFT_OF_CONFIG = re.compile(rf"config\.json({durable.UNIQUE})?{re.escape(PARTIAL)}")
 STATE, ARRAYS = "train_state", "arrays.npz"
 COUNTERS = ("rows", "replay_oldest_kept", "acting_step")  # what every save has
 MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
@@ -108,8 +115,18 @@ class CheckpointStore:
         self._saving: concurrent.futures.Future[None] | None = None
 
     def steps(self) -> list[int]:
-        """Returns the steps that have a checkpoint, whole or damaged, oldest first."""
-        return sorted(int(p.name) for p in self.folder.glob("*") if p.name.isdecimal())
+        """Returns the steps that have a checkpoint, whole or damaged, oldest first.
+
+        Raises:
+          CheckpointError: the folder is a link to one that is not there.
+          OSError: it cannot be listed now: a run must not begin anew for that.
+        """
+        if self.folder.is_symlink() and not self.folder.exists():
+            raise CheckpointError(
+                f"{self.folder} is a link to a folder that is not there: is its disk away?"
+            )
+        names = filter(STEP.fullmatch, durable.names_in(self.folder))
+        return sorted(int(name) for name in names if (self.folder / name).is_dir())
 
     def load(self, step: int, with_replay: bool = True) -> Checkpoint:
         """Returns the checkpoint of `step`, every file checked first.
@@ -225,12 +242,9 @@ class CheckpointStore:
         _put_in_place(partial, final)
 
     def _is_own(self, step: int) -> bool:
-        """Returns whether a folder is a checkpoint of this run, damaged perhaps."""
-        folder = self.folder / str(step)
+        """Returns whether a folder is a checkpoint of this run."""
         try:
-            self._check_own(folder, _read_manifest(folder))
-        except DamagedError:
-            return (folder / "manifest.json").is_file()
+            self._check_own(self.folder / str(step), _read_manifest(self.folder / str(step)))
         except CheckpointError:
             return False
         return True
@@ -271,15 +285,15 @@ def recover(run_folder: pathlib.Path) -> None:
     removed here.
     """
     folder = run_folder / "checkpoints"
-    for old in folder.glob(f"*{OLD}"):
-        final = old.with_name(old.name.removesuffix(OLD))
-        if final.exists():
-            durable.remove(old)
+    for name in filter(LEFT.fullmatch, durable.names_in(folder)):
+        final = folder / name.removesuffix(OLD)
+        if name.endswith(OLD) and not final.exists():
+            (folder / name).rename(final)
         else:
-            old.rename(final)
-    for place in (folder, run_folder / "replay", run_folder):
-        for left in (*place.glob(f"*{PARTIAL}"), *place.glob(f"*{REMOVED}")):
-            durable.remove(left)
+            durable.remove(folder / name)
+    for place, left in ((run_folder / "replay", replay.LEFT), (run_folder, LEFT_OF_CONFIG)):
+        for name in filter(left.fullmatch, durable.names_in(place)):
+            durable.remove(place / name)
 
 
 def flatten(tree: Any) -> dict[str, Any]:
@@ -328,10 +342,13 @@ def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
         raise DamagedError(f"{path} is damaged: {outside[0]!r} is no file of the checkpoint")
     for file in (folder, *folder.rglob("*")):
         name = str(file.relative_to(folder))
+        if file.name.startswith("."):
+            continue
         if file.is_symlink():
             raise DamagedError(f"{file} is a link: it was not written by us")
-        # Beside these, file managers and editors may leave what they like, and nobody reads it.
-        read = name.startswith(f"{STATE}/") and not file.name.startswith(".")
+        # File managers and editors may leave what they like where only listed files are read;
+        # what orbax left is read as a whole.
+        read = name.startswith(f"{STATE}/") and f"{STATE}/{ARRAYS}" not in manifest["files"]
         if read and name not in manifest["files"] and not file.is_dir():
             raise DamagedError(f"{file} is not in the manifest")
     if any(pathlib.PurePath(name).name != name for name in manifest["replay"]):

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import pathlib
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -127,11 +128,9 @@ class Log:
 
     def _older(self) -> list[pathlib.Path]:
         """Returns the parts that are full, oldest first."""
-        return sorted(
-            path
-            for path in self.path.parent.glob(f"{self.path.stem}-*.jsonl")
-            if path.stem.removeprefix(f"{self.path.stem}-").isdecimal()
-        )
+        part = re.compile(rf"{re.escape(self.path.stem)}-[0-9]{{6}}\.jsonl")
+        names = durable.names_in(self.path.parent)
+        return sorted(self.path.parent / name for name in names if part.fullmatch(name))
 
     def _sum(self, size: int, start: int = 0, crc: int = 0) -> int:
         """Returns the CRC-32 of the first `size` bytes; `crc` is that of the first `start`."""

@@ -7,6 +7,7 @@ written at each save: the durable record from which a resumed run fills its ring
 
 import dataclasses
 import pathlib
+import re
 import zipfile
 from typing import IO, Literal
 
@@ -15,6 +16,9 @@ import numpy as np
 from selfplay import durable
 from selfplay.record import Sample
 from training import npz
+
+NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
+LEFT = re.compile(rf"{NAME.pattern}({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,12 +149,8 @@ class ReplayBuffer:
 
 def chunks(folder: pathlib.Path) -> list[tuple[int, int, pathlib.Path]]:
     """Returns (first row, last row, path) of each chunk, oldest first."""
-    found = []
-    for path in folder.glob("*-*.npz"):
-        first, _, last = path.stem.partition("-")
-        if first.isdigit() and last.isdigit():
-            found.append((int(first), int(last), path))
-    return sorted(found)
+    names = filter(NAME.fullmatch, durable.names_in(folder))
+    return sorted((int(name[:12]), int(name[13:25]), folder / name) for name in names)
 
 
 def write_chunk(folder: pathlib.Path, first: int, rows: Sample, run_id: str = "") -> pathlib.Path:

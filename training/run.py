@@ -358,9 +358,10 @@ def _train(
     if saved is not None:
         state, call = run.resume(saved)
     else:
-        run.folder.discard_after(0, 0, {}, frozenset())  # a kill came before the first save
+        run.folder.check_unbegun()
         state, call = run.begin(load_weights(*source, run.network) if source else None)
         run.save(state, call)
+        run.store.wait()  # what comes later is told from what was there before the run
     ended, saved_at = run.finished(), time.monotonic()
     while not ended and not stop():
         began = time.monotonic()

@@ -37,10 +37,9 @@ import games
 from games import consent
 from games.game import Game
 from selfplay import durable, json_lines
-from selfplay.durable import PARTIAL
 from training import config as config_module
 from training import replay, trust
-from training.checkpoint import CheckpointError, recover
+from training.checkpoint import LEFT_OF_CONFIG, CheckpointError, recover
 from training.config import RunConfig
 from training.log import Log
 
@@ -79,7 +78,8 @@ class RunFolder:
         if copies := self._copies():
             raise ValueError(f"{self.config_file} is missing{copies}, or name another --run-dir")
         names = [path.name for path in self.path.iterdir()] if self.path.exists() else []
-        if any(not name.endswith(PARTIAL) and name not in BEGUN for name in names):
+        left = (*BEGUN, *filter(LEFT_OF_CONFIG.fullmatch, names))
+        if any(name not in left and not name.startswith(".") for name in names):
             raise ValueError(f"{self.path} is not empty and holds no run; name another --run-dir")
 
     def create(self, config: RunConfig, source: str = "") -> None:
@@ -108,12 +108,11 @@ class RunFolder:
             folder
             for field, code in config_module.code_in(config).items()
             for folder in consent.require(code, f"{field} {code.name!r}")
-            if code.kind == "module"
         ]
         signed = {
             "config": config_module.to_dict(config),
             "run_id": run_id,  # early runs have none
-            "folder": folders[0] if folders else "",  # where its modules were looked for
+            "folder": folders[0] if folders else "",  # where its code was looked for
         }
         content = {
             "format_version": FORMAT_VERSION,
@@ -145,21 +144,22 @@ class RunFolder:
             content = self._read()
             config = config_module.from_dict(content["config"])
             config.check()
+            self._allow(config, content)
         except ValueError as error:
             named = str(self.config_file) in str(error)
             raise ValueError(str(error) if named else f"{self.config_file}: {error}") from None
-        self._allow(config, content)
         return config
 
     def _allow(self, config: RunConfig, content: dict[str, Any]) -> None:
         """Lets run what config.json names, if this user made it."""
         signed = {name: content.get(name) for name in SIGNED}
         ours = trust.is_signed(signed, content.get("signature"))
+        folder = str(content.get("folder", ""))
         for code in config_module.code_in(config).values():
-            if ours:
-                consent.allow(code, content["folder"])
+            if ours and consent.means_the_same(code, folder):
+                consent.allow(code, folder)
             else:
-                consent.named_by(str(self.config_file), code)
+                consent.named_by(f"{self.config_file}{trust.fault()}", code)
 
     def load_game(self) -> Game[Any]:
         """Returns the run's game.
@@ -167,10 +167,7 @@ class RunFolder:
         Raises:
           ValueError: its class may not run here: a file from elsewhere names it.
         """
-        spec = self.read_config().game
-        if games.names_a_module(spec):
-            consent.require(consent.module(spec), f"game {spec!r}", of_file=True)
-        return games.load(spec)
+        return games.load(self.read_config().game)
 
     def run_id(self) -> str:
         """Returns what tells this run from others; empty for early ones, which had none."""
@@ -252,6 +249,18 @@ class RunFolder:
         for log in self.logs.values():
             log.sync()
 
+    def check_unbegun(self) -> None:
+        """Raises CheckpointError if a run without a checkpoint has written more than its settings.
+
+        Its first save comes before all else: the checkpoints must be elsewhere.
+        """
+        chunks = replay.chunks(self.path / "replay")
+        if chunks or any(log.size() for log in self.logs.values()):
+            raise CheckpointError(
+                f"{self.path} has rows and metrics of a run but no checkpoint: put checkpoints/ "
+                "back (is its disk away?), or name another --run-dir"
+            )
+
     def discard_after(
         self, iteration: int, oldest_row: int, seals: dict[str, Any], chunks: frozenset[str]
     ) -> list[str]:
@@ -294,7 +303,8 @@ class RunFolder:
     def _check_links(self) -> None:
         """Raises WriteError if anything inside is a link that may not be one."""
         for path in (*self.path.iterdir(), *self.games.glob("*")):
-            if path.is_symlink() and path.name not in LINKS:
+            # Editors leave links whose name begins with a dot; nothing is written there.
+            if path.is_symlink() and path.name not in LINKS and path.name[0] != ".":
                 raise durable.WriteError(
                     f"{path} is a link: inside a run only {' and '.join(LINKS)} may be some; put "
                     "what it leads to in its place"

@@ -6,6 +6,7 @@ where it lies: folders move. Without a key nothing is signed, and names in files
 """
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import json
@@ -18,6 +19,7 @@ from typing import Any
 from selfplay import durable
 
 KEY_BYTES = 32
+NO_KEY = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
 
 
 def sign(content: dict[str, Any]) -> str:
@@ -36,27 +38,49 @@ def _digest(key: bytes, content: dict[str, Any]) -> str:
     return hmac.new(key, json.dumps(content, sort_keys=True).encode(), hashlib.sha256).hexdigest()
 
 
-def _path() -> pathlib.Path:
-    root = os.environ.get("XDG_CONFIG_HOME") or pathlib.Path.home() / ".config"
-    return pathlib.Path(root) / "selfplay" / "key"
+def fault() -> str:
+    """Returns why this user's key, which is there, proves nothing; empty if it does, or is none."""
+    path = _path()
+    if path is None or not os.path.lexists(path) or _key():
+        return ""
+    return f" (your key {path} proves nothing: it must be a file that only you can read, 0600)"
+
+
+def _path() -> pathlib.Path | None:
+    """Returns where the key lies; None for a user without a home."""
+    root = pathlib.Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    if not root.is_absolute():  # such a one counts for nothing, by its specification too
+        root = pathlib.Path(os.path.expanduser("~"), ".config")
+    return root / "selfplay" / "key" if root.is_absolute() else None
 
 
 def _key() -> bytes | None:
-    """Returns the key, None if there is none that only this user can know."""
+    """Returns the key, None if there is none that only this user can know.
+
+    Raises:
+      OSError: it cannot be read just now.
+    """
+    path = _path()
+    if path is None:
+        return None
     try:
-        with open(_path(), "rb", opener=durable.no_link) as file:
+        with open(path, "rb", opener=durable.no_link) as file:
             status = os.fstat(file.fileno())
             ours = status.st_uid == os.geteuid() and not status.st_mode & 0o077
             key = file.read(KEY_BYTES + 1) if stat.S_ISREG(status.st_mode) and ours else b""
-    except (OSError, RuntimeError):  # also: no home
+    except OSError as error:
+        if error.errno not in NO_KEY:
+            raise
         return None
     return key if len(key) == KEY_BYTES else None
 
 
 def _make_key() -> bytes | None:
     """Makes the key, whole or not at all; None if this user cannot keep one."""
-    with contextlib.suppress(OSError, RuntimeError):
-        path = _path()
+    path = _path()
+    if path is None:
+        return None
+    with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
         try:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ from selfplay.players import Player
 from selfplay.records import append_records, match_records
 
 FORMAT_VERSION = 1
-FIRST_FILES = {"lock", "match.json" + durable.PARTIAL}  # what a kill at the start may leave
+# What a kill at the start may leave.
+FIRST_FILES = re.compile(rf"lock|match\.json({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
 
 
 class MatchFolder:
@@ -43,7 +45,8 @@ class MatchFolder:
           BlockingIOError: another process plays this match.
         """
         there = {file.name for file in self.path.iterdir()} if self.path.is_dir() else set()
-        if self.settings_file.name not in there and there - FIRST_FILES:
+        others = {name for name in there if name[0] != "." and not FIRST_FILES.fullmatch(name)}
+        if self.settings_file.name not in there and others:
             raise ValueError(f"{self.path} is not empty and holds no match: name another folder")
         self.path.mkdir(parents=True, exist_ok=True)
         with durable.lock(self.path / "lock"):
