@@ -11,6 +11,8 @@ versions, which hold paths as they were typed, count too.
 
 import collections
 import dataclasses
+import hashlib
+import json
 import os
 import pathlib
 import re
@@ -21,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from games.game import Game
-from selfplay import json_lines, openings
+from selfplay import durable, json_lines, openings
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
 from selfplay.players import Player
@@ -74,7 +76,7 @@ class Ladder:
         self.anchor = names.index("random") if "random" in names else 0
         self.weights = [weights_sha256(player)[:16] for player in players]
         self.faults = [collections.Counter[str]() for _ in names]  # why games were forfeited
-        self._seen: set[tuple[int, int, tuple[int, ...]]] = set()
+        self._seen: set[bytes] = set()  # digests of games: a store may hold very many
         self._counts: dict[tuple[int, int], np.ndarray] = {}
         self._read_to = self._lines = 0  # bytes and lines of the store
         self._exhausted: set[tuple[int, int]] = set()  # pairings that repeat their games
@@ -86,7 +88,7 @@ class Ladder:
         return len(self._seen)
 
     def games_of(self, player: int) -> int:
-        return sum(player in seen[:2] for seen in self._seen)
+        return int(sum(of.sum() for pairing, of in self._counts.items() if player in pairing))
 
     def tally(self) -> Tally:
         """Returns the games by pairing and seat."""
@@ -130,22 +132,26 @@ class Ladder:
         """Counts what was added to the store, by anyone."""
         if not self.store.exists():
             return
+        durable.check_file(self.store)
         with open(self.store, "rb") as file:
             file.seek(self._read_to)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        self._read_to += len(whole)
-        for line in whole.split(b"\n")[:-1]:
-            self._lines += 1
-            try:
-                if line.strip():
-                    self._count(_record(line))
-            except ValueError as error:
-                shown = line[:_SHOWN].decode(errors="replace")
-                problem = f"{self.store}, line {self._lines} is damaged: {error}; got {shown!r}"
-                if self._damaged is None:
-                    raise ValueError(f"{problem}; remove that line to go without it") from None
-                self._damaged(problem)
+            for line in file:
+                if line[-1:] == b"\n":  # else it is being written
+                    self._read_to += len(line)
+                    self._lines += 1
+                    self._take(line[:-1])
+
+    def _take(self, line: bytes) -> None:
+        """Counts a line of the store, or says what is wrong with it."""
+        try:
+            if line.strip():
+                self._count(_record(line))
+        except ValueError as error:
+            shown = line[:_SHOWN].decode(errors="replace")
+            problem = f"{self.store}, line {self._lines} is damaged: {error}; got {shown!r}"
+            if self._damaged is None:
+                raise ValueError(f"{problem}; remove that line to go without it") from None
+            self._damaged(problem)
 
     def _count(self, record: dict[str, Any]) -> None:
         if record["game"] != self.spec:
@@ -157,9 +163,10 @@ class Ladder:
         played = zip(record["players"], seats, strict=True)
         if any(weights.get(name) != self.weights[i] for name, i in played):
             return
-        game = (*seats, tuple(record["moves"]))
-        if game not in self._seen:
-            self._seen.add(game)
+        game = json.dumps([*seats, record["moves"]]).encode()
+        digest = hashlib.blake2b(game, digest_size=16).digest()
+        if digest not in self._seen:
+            self._seen.add(digest)
             counts = self._counts.setdefault(seats, np.zeros(3))
             result = int(np.sign(record["returns"][0]))
             counts[1 - result] += 1
