@@ -6,10 +6,12 @@ import os
 import pathlib
 import subprocess
 import sys
+import tarfile
 
 import numpy as np
 import pytest
 
+from scripts import cli
 from tests import soak
 from training.checkpoint import CheckpointConfig, CheckpointStore
 from training.log import Log
@@ -84,3 +86,17 @@ def test_runs_are_equal_on_equal_device_counts_and_work_on_others(tmp_path):
         lines = [x for x in RunFolder(path).read_metrics() if x["kind"] == "iteration"]
         assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
     assert sums["2"] == sums["2 again"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["b", "d", "f"])  # a gate and a ladder, decisions, an engine
+def test_a_run_of_an_earlier_version_goes_on(name, tmp_path, monkeypatch):
+    with tarfile.open("tests/data/runs_0a10bce.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "--run-dir", name, "--iterations", "5"]
+    if name == "f":
+        assert cli.run(command) == 2  # it was not made here by this user
+        command += ["--allow", "engine:python3 fake_gtp.py"]
+    assert cli.run(command) == 0
+    assert RunFolder(name).read_metrics()[-1]["iteration"] == 5
