@@ -413,6 +413,7 @@ def test_all_folders_of_a_run_are_on_the_disk_after_its_first_save(
     folder = RunFolder(tmp_path / "runs" / "new")
     folder.create(tiny_config)
     folder.append_metrics({"kind": "note"})
+    folder.logs["self_play"].append("{}\n")
     store = CheckpointStore(folder.path)
     store.sync_logs = folder.sync_logs
     counters = {"rows": 0, "replay_oldest_kept": 0, "acting_step": 0}
@@ -420,7 +421,8 @@ def test_all_folders_of_a_run_are_on_the_disk_after_its_first_save(
     store.save(checkpoint.Checkpoint(0, arrays, {"y": np.zeros(2)}, counters), 0, None)
     store.wait()
     store.close()
-    wanted = ["", "runs", "runs/new", "runs/new/checkpoints", "runs/new/metrics.jsonl"]
+    wanted = ["", "runs", "runs/new", "runs/new/checkpoints", "runs/new/games"]
+    wanted += ["runs/new/metrics.jsonl", "runs/new/games/self_play.jsonl"]
     assert {str(tmp_path / name) for name in wanted} <= synced
 
 
