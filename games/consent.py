@@ -37,7 +37,7 @@ class Code(NamedTuple):
 
 
 _allowed: dict[Code, list[str]] = {}  # and the folders where a module may be looked for
-_named: dict[Code, str] = {}  # the file that named it, for messages
+_named: dict[Code, str] = {}  # what a file that this user did not make names, and that file
 _closed = False
 
 
@@ -88,11 +88,8 @@ def close(argv: Sequence[str], allowed: Sequence[str] = ()) -> None:
         value = word
         if word.startswith("--") or word in BARE:
             flag, equals, value = word.partition("=")
-            flag = (
-                ""
-                if flag in BARE or flag.lstrip("-").rpartition(".")[2].startswith("no-")
-                else flag
-            )
+            if flag in BARE or flag.lstrip("-").rpartition(".")[2].startswith("no-"):
+                flag = ""  # the next word is no value of it
             if not equals:
                 continue
         if flag == PROGRAM:

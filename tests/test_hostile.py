@@ -451,16 +451,16 @@ def test_what_this_user_made_runs_anywhere_and_what_another_made_or_changed_does
     monkeypatch.chdir(elsewhere)
     (elsewhere / "own.py").write_text("raise AssertionError('the current folder is no path')\n")
     try:
-        assert RunFolder("run").load_game().num_actions == 9
+        assert games.load(RunFolder("run").read_config().game).num_actions == 9
         consent.reset()
         monkeypatch.setenv("XDG_CONFIG_HOME", str(elsewhere / "another"))
         refused = r"which was not made here by you: .* add --allow own:Game"
         with pytest.raises(ValueError, match=refused):
-            RunFolder("run").load_game()
+            games.load(RunFolder("run").read_config().game)
         with pytest.raises(ValueError, match=refused):
             training.load_player("run")
         games.allow("own:Game", str(downloads))
-        assert RunFolder("run").load_game().num_actions == 9
+        assert games.load(RunFolder("run").read_config().game).num_actions == 9
     finally:
         consent.reset()
         sys.modules.pop("own", None)

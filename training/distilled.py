@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+import games
 from games.game import Game
 from selfplay import decisions, devices, positions
 from selfplay.arena import play_match
@@ -56,7 +57,7 @@ class Audit:
                 f"{folder.path} was taught by a person, who would be asked about every position "
                 "that is measured"
             )
-        self.game: Game[Any] = folder.load_game()
+        self.game: Game[Any] = games.load(self.config.game)
         self.network = network_of(self.config, self.game)
         self.amplifier = load_amplifier(self.config, self.game, noise=False)
         self.seen = seen_positions(folder, self.config.game)

@@ -117,7 +117,7 @@ class Gauge:
     def _history(self) -> list[Point]:
         """The evaluations so far: read once, for a log of days is long, then added to."""
         damaged: list[str] = []
-        lines = self.run.folder.logs["metrics"].read(damaged.append)
+        lines = self.run.folder.read_metrics(damaged.append)
         if damaged:
             self.run.journal.tell(
                 f"the way to the fixed point is seen without {len(damaged)} damaged lines: "

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+import games
 from games.game import Game
 from mcts import SearchConfig
 from selfplay import amplify, devices
@@ -52,7 +53,7 @@ def load_player(
         raise ValueError(f"temperature must be at least 0, got {temperature}")
     folder = RunFolder(path)
     config = folder.read_config()
-    game = folder.load_game()
+    game = games.load(config.game)
     step = _find_step(folder, checkpoint)
     network = network_of(config, game)
     variables = _load_folded(network, os.path.abspath(folder.path), step, _stamp(folder, step))

@@ -33,9 +33,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import games
 from games import consent
-from games.game import Game
 from selfplay import durable, json_lines
 from training import config as config_module
 from training import replay, trust
@@ -160,14 +158,6 @@ class RunFolder:
                 consent.allow(code, folder)
             else:
                 consent.named_by(f"{self.config_file}{trust.fault()}", code)
-
-    def load_game(self) -> Game[Any]:
-        """Returns the run's game.
-
-        Raises:
-          ValueError: its class may not run here: a file from elsewhere names it.
-        """
-        return games.load(self.read_config().game)
 
     def run_id(self) -> str:
         """Returns what tells this run from others; empty for early ones, which had none."""

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import games
 from games.game import Game, State
 from mcts import Evaluation, mask_illegal
 from selfplay import json_lines, positions
@@ -104,7 +105,7 @@ def gather(folder: RunFolder) -> Evidence:
       CheckpointError: its newest checkpoint is damaged.
     """
     config = folder.read_config()
-    game = folder.load_game()
+    game = games.load(config.game)
     network = network_of(config, game)
     lines = folder.read_metrics()
     weights = _all_weights(folder, network)
