@@ -7,8 +7,8 @@ The archive has runs of 4 iterations (puct, gate and ladder, committee, decision
 engine, Go with kept trees, leaves and symmetries, two devices), and half a match. Each run goes on
 to 8 iterations, the match goes on, and three measurements of run a are taken; then
 weights, games in flight, replay, counters, metrics and records are compared, entry by entry, with
-its references/*.json. Wall-clock fields are left out, as in tests/test_run.py. Exit code 0: all
-equal; 1: something differs.
+its references/*.json. Wall-clock fields are left out, as in tests/support/runs.py. Exit code 0:
+all equal; 1: something differs.
 
 Bits depend on the kind of CPU and the versions of the libraries (README.txt in the archive):
 elsewhere, write references with the old code by --write, and compare with these by --references.

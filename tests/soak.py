@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from tests.test_run import assert_same
+from tests.support.runs import assert_same
 
 # Of a life: the start, an iteration, or the middle of a save; the last two a moment later.
 MOMENTS = {"start": 3, "iteration": 3, "save": 4}

@@ -78,3 +78,12 @@ def test_the_map_of_files_names_all_that_are_there_and_no_others():
             if path.name != "__init__.py"
         }
         assert named - {"__init__.py"} == files, layer
+
+
+def test_no_test_module_imports_another():
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in getattr(node, "names", [])]
+            named = [m for m in modules if any(p.startswith("test_") for p in m.split("."))]
+            assert not named, f"{path.relative_to(ROOT)} imports {named}: share it in tests/support"

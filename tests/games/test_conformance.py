@@ -1,0 +1,221 @@
+"""The check itself: it accepts what is correct, however unusual, and rejects every planted bug."""
+
+import dataclasses
+import sys
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import games
+from games.conformance import LAWS, check
+from games.pgx_adapter import GAMES
+from games.tic_tac_toe import State, TicTacToe
+from tests.planted.mutants import MUTANTS, VARIANTS
+from tests.toys.unusual_forms import UNUSUAL_FORMS
+from tests.toys.unusual_games import (
+    UNUSUAL,
+    Counting,
+    DerivedTurn,
+    MakerBreaker,
+    Misere,
+    Nim,
+    RandomOpening,
+    RelativeBoard,
+)
+
+# Shown by some other test too, or much like another; tried by `make test-all` only.
+SELDOM = {*VARIANTS, Counting, DerivedTurn, MakerBreaker, Nim, RandomOpening, RelativeBoard}
+
+
+FAST = {"connect_four", "tic_tac_toe"}
+
+
+pytestmark = pytest.mark.usefixtures("compile_in_haste")
+
+
+def often(cases):
+    """Returns the cases as parameters, some of them marked slow."""
+    return [pytest.param(c, marks=pytest.mark.slow if c in SELDOM else ()) for c in cases]
+
+
+def told(report):
+    return "\n".join([*map(str, report.violations), *report.notes])
+
+
+@pytest.mark.parametrize("name", games.BUILT_IN)
+def test_every_registered_game_conforms(name):
+    report = check(games.load(name), games=256 if name in FAST else 16)
+    assert not report.violations, told(report)
+    assert report.tried == set(LAWS)
+
+
+def pgx_games():
+    """Returns pgx's games as parameters: two that compile fast, the others marked slow."""
+    fast = ("connect_four", "tic_tac_toe")
+    return [pytest.param(n, marks=() if n in fast else pytest.mark.slow) for n in sorted(GAMES)]
+
+
+@pytest.mark.parametrize("name", pgx_games())
+def test_every_game_of_pgx_conforms(name):
+    pytest.importorskip("pgx")
+    report = check(games.load(f"pgx:{name}"), games=32 if name in FAST else 8)
+    assert not report.violations, told(report)
+    assert report.tried == set(LAWS)
+
+
+@pytest.mark.parametrize("game", often((*UNUSUAL, *UNUSUAL_FORMS)), ids=lambda game: game.__name__)
+def test_a_correct_but_unusual_game_conforms(game):
+    report = check(game(), games=64, fresh_process=False)
+    assert not report.violations, told(report)
+
+
+@pytest.mark.parametrize("name", often(MUTANTS))
+def test_a_planted_bug_is_rejected_and_its_law_named(name):
+    mutant = MUTANTS[name]
+    report = check(mutant.game(), games=64, fresh_process=False)
+    laws = {violation.law for violation in report.violations}
+    assert mutant.law in laws, told(report) or "no violation"
+    assert laws <= set(LAWS)
+    assert report.verdict(mutant.law) == "broken"
+
+
+def test_a_violation_shows_law_position_action_and_expectation():
+    game = MUTANTS["returns before the end"].game()
+    report = check(game, games=16, fresh_process=False)
+    text = str(next(v for v in report.violations if v.law == "returns"))
+    assert "returns of zero before the end" in text
+    assert "[0.1" in text
+    assert "3 . . ." in text, text
+
+
+def test_a_broken_end_shows_the_final_position_and_the_action_that_changed_it():
+    game = MUTANTS["an end that does not absorb"].game()
+    report = check(game, games=16, fresh_process=False)
+    end = next(violation for violation in report.violations if violation.law == "end")
+    assert "(number " in end.action
+    assert end.position.count("X") >= 3
+
+
+def test_a_misere_game_must_say_that_it_is_one():
+    undeclared = dataclasses.make_dataclass(
+        "Undeclared", [], bases=(Misere,), namespace={"misere": False}, frozen=True
+    )
+    report = check(undeclared(), games=64, fresh_process=False)
+    assert [violation.law for violation in report.violations] == ["seats"]
+    assert "misere = True" in report.violations[0].expected
+
+
+def test_a_game_that_favours_a_seat_unseen_gets_a_note():
+    report = check(MakerBreaker(), games=64, fresh_process=False)
+    assert any("plane of the observation should show the seat" in note for note in report.notes)
+
+
+def test_one_mask_all_through_games_that_end_gets_a_note():
+    report = check(Counting(), games=64, fresh_process=False)
+    assert any("one mask at all positions" in note for note in report.notes)
+
+
+def test_a_game_that_the_first_move_always_ends_conforms_whatever_its_bound():
+    game = games.load("hex:size=1,swap=true")
+    assert game.max_plies > 1
+    report = check(game, games=8, fresh_process=False)
+    assert not report.violations, told(report)
+
+
+@pytest.mark.parametrize(
+    "game", [object(), TicTacToe, 3, None, dataclasses.make_dataclass("Empty", [], frozen=True)()]
+)
+def test_what_is_no_game_at_all_is_a_violation_not_a_crash(game):
+    report = check(game, games=4, fresh_process=False)
+    assert report.violations
+    assert report.verdict("returns") == "not tried"
+
+
+@pytest.mark.parametrize("method", ["init", "step", "observe", "returns", "symmetries", "render"])
+def test_a_method_that_raises_is_a_violation_not_a_crash(method):
+    def broken(self, *args):
+        raise ZeroDivisionError("planted")
+
+    game = dataclasses.make_dataclass(
+        "Broken", [], bases=(TicTacToe,), namespace={method: broken}, frozen=True
+    )()
+    report = check(game, games=4, fresh_process=False)
+    assert "ZeroDivisionError: planted" in told(report)
+    assert "test_conformance.py" in told(report), "the line that raised is not shown"
+
+
+IMPORTED = """
+import dataclasses
+import jax
+import jax.numpy as jnp
+from games.tic_tac_toe import TicTacToe
+
+{at_import}
+
+@dataclasses.dataclass(frozen=True)
+class Imported(TicTacToe):
+    def __post_init__(self):
+        {at_construction}
+"""
+
+
+@pytest.mark.parametrize(
+    ("at_import", "at_construction", "verdict"),
+    [
+        ("", "pass", "holds"),
+        ("TABLE = jnp.arange(9)", "pass", "broken"),
+        ("DEVICE = jax.devices()", "pass", "broken"),
+        ("", "jnp.zeros(3)", "broken"),
+    ],
+)
+def test_device_work_at_import_or_construction_is_found(
+    tmp_path, monkeypatch, at_import, at_construction, verdict
+):
+    name = f"imported_{abs(hash((at_import, at_construction)))}"
+    module = IMPORTED.format(at_import=at_import, at_construction=at_construction)
+    (tmp_path / f"{name}.py").write_text(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("games.conformance._check_play", lambda *_: None)  # only the import counts
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    report = check(games.load(f"{name}:Imported"))
+    assert report.verdict("import") == verdict, told(report)
+    if verdict == "broken":
+        assert f"{name}.py" in told(report), told(report)
+        assert "a device was asked for" in told(report)
+
+
+def test_the_same_seed_finds_the_same():
+    game = MUTANTS["max_plies too small"].game()
+    first, second = (check(game, games=16, seed=7, fresh_process=False) for _ in range(2))
+    assert first == second
+
+
+def test_a_slow_constructor_is_found(monkeypatch):
+    monkeypatch.setattr("games.conformance_form.CHEAP_SECONDS", 0.0)
+    report = check(TicTacToe(), games=4, fresh_process=False)
+    assert report.verdict("construction") == "broken"
+
+
+class WideState(NamedTuple):
+    board: jax.Array
+    to_play: jax.Array
+    legal_action_mask: jax.Array
+    terminated: jax.Array
+    winner: jax.Array
+    spare: jax.Array  # bfloat16[2, 3]
+
+
+@dataclasses.dataclass(frozen=True)
+class Wide(TicTacToe):
+    def init(self, key):
+        return WideState(*super().init(key), spare=jnp.zeros((2, 3), jnp.bfloat16))
+
+    def step(self, state, action):
+        return WideState(*super().step(State(*state[:5]), action), spare=state.spare)
+
+
+def test_a_state_may_hold_arrays_of_any_plain_dtype():
+    report = check(Wide(), games=8, fresh_process=False)
+    assert not report.violations, told(report)

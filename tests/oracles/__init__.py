@@ -1,0 +1,1 @@
+"""Answers in plain Python that share no code with ours."""

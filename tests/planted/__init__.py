@@ -1,0 +1,1 @@
+"""Bugs and faults that tests put where they must be noticed."""

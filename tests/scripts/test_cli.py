@@ -1,0 +1,235 @@
+"""The command line: help, exit codes, one-sentence errors, and a run from start to report."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from scripts import cli, console, train
+from scripts.train import stop_on_signal
+from tests.support import ROOT
+from training.config import RunConfig
+from training.run_folder import RunFolder
+
+TINY = [
+    *("--game", "tic_tac_toe", "--network.blocks", "1", "--network.channels", "8"),
+    *("--search.simulations", "4", "--self-play.batch", "16", "--self-play.plies-per-call", "6"),
+    *("--replay.min-rows", "40", "--learner.batch", "32", "--evaluation.every", "0"),
+]
+
+
+@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+def test_every_command_has_help_with_examples(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.run([command, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "Examples:" in text
+    assert f"selfplay {command}" in text
+
+
+def test_the_bare_command_lists_the_commands(capsys):
+    assert cli.run([]) == 2
+    assert cli.run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["tran"], "unknown command 'tran'"),
+        (["train", "--game", "conect_four"], "unknown game 'conect_four'; known: "),
+        (["train", "--game", "go:size=99"], "size"),
+        (["train", "--game", "go:sise=9"], "unknown option 'sise'"),
+        (["train", "--game", "tic_tac_toe", "--search.simulations", "0"], "simulations must be"),
+        (["train", "--preset", "huge"], "huge"),
+        (["train", "--from", "nowhere", "--run-dir", "x"], "no such run folder: nowhere"),
+        (["evaluate", "nowhere", "--against", "random"], "nowhere"),
+        (["report", "nowhere"], "no such run folder: nowhere"),
+        (["doctor", "nowhere"], "no such run folder: nowhere"),
+        (["arena", "random", "random", "--game", "tic_tac_toe", "--games", "3"], "even"),
+        (["arena", "nobody", "random"], "nobody"),
+        (["bench", "--game", "nogame"], "unknown game 'nogame'"),
+        (["check", "no_module:Game"], "no_module"),
+    ],
+)
+def test_a_users_mistake_is_exit_code_2_and_a_sentence_with_the_value(
+    argv, said, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = cli.run(argv)
+    except SystemExit as stop:  # the flag parser's own exit
+        code = stop.code
+    assert code == 2
+    captured = capsys.readouterr()
+    assert said in captured.err + captured.out
+    assert "Traceback" not in captured.err
+    assert not list(tmp_path.iterdir()), "a mistake left something behind"
+
+
+def test_a_run_folder_that_holds_other_things_is_refused_and_left_alone(capsys, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert cli.run(["train", *TINY, "--run-dir", str(tmp_path)]) == 2
+    assert "not empty and holds no run" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    file = tmp_path / "notes.txt"
+    assert cli.run(["train", *TINY, "--run-dir", str(file)]) == 2
+    assert "is a file" in capsys.readouterr().err
+
+
+def test_a_run_of_another_game_is_refused_with_the_fields_that_differ(tiny_run, capsys):
+    assert cli.run(["train", "--run-dir", str(tiny_run), "--game", "connect_four"]) == 2
+    assert "game: 'tic_tac_toe' in the run, 'connect_four' asked for" in capsys.readouterr().err
+    assert cli.run(["train", "--run-dir", str(tiny_run), "--network.blocks", "3"]) == 2
+    assert "network.blocks: 1 in the run, 3 asked for" in capsys.readouterr().err
+
+
+def test_a_finished_run_says_so_and_exits_0(tiny_run, capsys):
+    assert cli.run(["train", "--run-dir", str(tiny_run), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "reached its limit" in captured.err
+    assert json.loads(captured.out)["finished"] is True
+
+
+def test_a_damaged_config_is_a_sentence(tiny_run, tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"format_version": 1, "config": {"blocks"')
+    assert cli.run(["train", "--run-dir", str(tmp_path)]) == 2
+    assert "config.json is damaged" in capsys.readouterr().err
+    (tmp_path / "config.json").write_text('{"format_version": 99, "config": {}}')
+    assert cli.run(["train", "--run-dir", str(tmp_path)]) == 2
+    assert "has format 99, this version reads 1" in capsys.readouterr().err
+
+
+def test_report_writes_plots_and_a_page_without_links_to_elsewhere(tiny_run, tmp_path, capsys):
+    assert cli.run(["report", str(tiny_run), str(tiny_run), "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("data:image/png;base64,") >= 6
+    assert "http" not in page.replace("http-equiv", "")
+    pictures = sorted(path.name for path in tmp_path.glob("*.png"))
+    for name in ("losses", "entropy", "kl", "evaluations", "mistakes", "speed"):
+        assert f"{name}.png" in pictures
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert cli.run(["report", str(tiny_run), "--text"]) == 0
+    text = capsys.readouterr().out
+    assert "policy_loss" in text
+    assert "kl" in text
+
+
+@pytest.mark.slow
+def test_bench_prints_the_promised_keys(capsys):
+    flags = "--game tic_tac_toe --batch 16 --rounds 1 --network.blocks 0 --network.channels 4"
+    assert cli.run(["bench", *flags.split(), "--search.simulations", "4", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert set(result) == {
+        *("device", "game", "batch", "simulations", "network_evals_per_s", "env_steps_per_s"),
+        *("simulations_per_s", "positions_per_s", "search_to_network", "compile_s", "peak_bytes"),
+    }
+    assert 0 < result["search_to_network"] < 2
+    assert result["simulations"] == 4
+
+
+def test_the_first_signal_asks_to_stop_and_the_second_stops():
+    with stop_on_signal() as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGTERM)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_closed_terminal_asks_to_stop_however_often_but_not_under_nohup():
+    with stop_on_signal() as stop:
+        for _ in range(3):
+            signal.raise_signal(signal.SIGHUP)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signal() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def test_sigterm_saves_and_exits_75_and_the_same_command_goes_on(tmp_path):
+    path = tmp_path / "run"
+    argv = ["train", *TINY, "--run-dir", str(path), "--minutes", "30"]
+    command = [sys.executable, "-c", "from scripts.cli import main; main()", *argv]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 240
+    while len(RunFolder(path).read_metrics()) < 3 and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 75, said
+    assert "is saved at step" in said
+    stopped_at = RunFolder(path).read_metrics()[-1]["iteration"]
+    # Going on until a limit that lies a little ahead.
+    more = ["train", "--run-dir", str(path), "--iterations", str(stopped_at + 2)]
+    assert cli.run(more) == 0
+    lines = [line for line in RunFolder(path).read_metrics() if line["kind"] == "iteration"]
+    assert [line["iteration"] for line in lines] == list(range(1, stopped_at + 3))
+
+
+def test_a_terminal_that_is_gone_ends_no_work(monkeypatch):
+    class Gone:
+        isatty = staticmethod(lambda: False)
+
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    console.say("a line")
+    with console.progress("train", 3) as update:
+        update(3)
+
+
+def test_a_reader_who_leaves_is_no_traceback():
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-m", "scripts.cli", "--help"],
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    assert process.returncode == 1
+    assert process.stderr == ""
+
+
+def test_closed_input_is_the_end_of_input_for_a_person_and_wrong_use_of_gtp(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert console.ask("your move: ") is None
+    assert cli.run(["gtp", "uniform", "--game", "tic_tac_toe"]) == 2
+    assert "standard input is closed" in capsys.readouterr().err
+
+
+def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(console, "LOG_EVERY_SECONDS", 0.0)
+    iteration = {"kind": "iteration", "step": 1, "games": 1, "positions": 1, "rows": 1, "kl": 0.0}
+    perfect = {"all": {"raw": 0.0, "search": 0.0}}
+    evaluation = {"kind": "evaluation", "step": 1, "perfect": perfect}
+    with train._display(RunConfig(minutes=1.0, iterations=0)) as show:
+        show(iteration | {"iteration": 1, "seconds": 20.0})
+        show(evaluation | {"iteration": 2, "seconds": 45.0})
+        show(iteration | {"iteration": 2, "seconds": 22.0})
+    shown = [float(done) for done in re.findall(r"train: (\S+) of 60", capsys.readouterr().err)]
+    assert shown == [20.0, 45.0, 45.0]

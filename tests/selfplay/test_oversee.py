@@ -1,0 +1,320 @@
+"""The overseer: decisions are stored, checked, and learned from, in every way that can go wrong."""
+
+import dataclasses
+import json
+import pathlib
+import re
+import shutil
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import games
+import training
+from scripts import oversee
+from scripts import train as train_command
+from selfplay import decisions, positions
+from selfplay.overseer_program import Program, ProgramFault
+from selfplay.record import Sample
+from tests.support import ROOT
+from tests.support.runs import assert_same, run_once
+from training import oversight
+from training.losses import minibatch
+from training.oversight import OverseerConfig
+from training.run_folder import RunFolder
+from training.undecided import from_file
+
+GAME = games.load("tic_tac_toe")
+PROGRAM = f"{sys.executable} {ROOT / 'tests' / 'planted' / 'odd_overseer.py'}"
+LINES = (0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6)
+
+
+def legal_after(moves):
+    """The free cells after moves from the opening, in plain Python; none once a line is there."""
+    seats = [set(moves[0::2]), set(moves[1::2])]
+    assert sorted(moves) == sorted(set(moves) & set(range(9))), moves
+    over = any(set(line) <= seat for line in LINES for seat in seats)
+    return [] if over else sorted(set(range(9)) - set(moves))
+
+
+@pytest.fixture
+def run_path(tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def stored(run_path):
+    return [json.loads(line) for line in RunFolder(run_path).decisions.read_text().splitlines()]
+
+
+def do(run_path, **settings):
+    assert oversee.run(oversee.Args(str(run_path), simulations=4, **settings)) == 0
+
+
+def test_a_programs_decisions_are_stored_and_its_mistakes_cost_one_position_each(run_path, capsys):
+    do(run_path, program=PROGRAM, count=10, json=True)
+    shown = capsys.readouterr()
+    said = json.loads(shown.out)
+    assert (said["decided"], said["skipped"], said["faults"]) == (6, 4, 3), shown.err
+    for complaint in ("not JSON", "action 99 is illegal", "look must be a list", "a bad answer"):
+        assert complaint in shown.err
+    found = stored(run_path)
+    for line in found:
+        legal = legal_after(line["moves"])
+        heaviest = max(line["weights"], key=line["weights"].get)
+        assert int(heaviest) == legal[0], line
+        assert line["player"].startswith(str(run_path))
+        assert line["by"] == f"program {PROGRAM}"
+    assert (found[0]["value"], found[0]["value_by"]) == (0.25, "overseer")
+    assert [len(line["asked"]) for line in found[:2]] == [3, 1]  # candidates, and two lines
+    assert found[1]["weights"].keys() > {str(legal_after(found[1]["moves"])[0])}
+    do(run_path, program=f"{PROGRAM} 7", count=5)
+    everything = [tuple(line["moves"]) for line in stored(run_path)]
+    assert len(everything) == 11 == len(set(everything))  # none comes twice
+
+
+@pytest.mark.parametrize(
+    ("command", "seconds", "sentence"),
+    [
+        ("false", 60, "ended"),
+        (f"{PROGRAM} hangs", 0.3, "no answer within 0.3 s"),
+        ("no-such-x", 60, "start"),
+    ],
+)
+def test_a_program_that_crashes_or_hangs_is_named_and_ended(command, seconds, sentence):
+    program = Program(command, seconds)
+    with pytest.raises(ProgramFault, match=sentence):
+        program.ask({"legal": [0]})
+    assert program._process is None
+
+
+def test_a_script_decides_takes_back_and_stops_at_a_wrong_line(run_path, tmp_path, capsys):
+    script = tmp_path / "script.txt"
+    lines = ["# comment", "play b2", "undo", "candidates", "look a3 b2, c1"]
+    lines += ["weights b2=0.5 a3=0.5 value=-0.5", '{"moves": [4, 0], "play": 8}', "play z9"]
+    script.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ValueError, match=r"script.txt, line 8: no legal move 'z9'"):
+        do(run_path, script=str(script), play=True)
+    first, second = stored(run_path)
+    assert (first["moves"], first["value"]) == ([], -0.5)
+    assert first["weights"] == {"4": 0.5, "0": 0.5}
+    assert [line.get("look") for line in first["asked"]] == [None, [0, 4], [8]]
+    assert (second["moves"], second["weights"]) == ([4, 0], {"8": 1.0})
+    assert "value for seat 0" in capsys.readouterr().out
+
+
+def test_a_file_gives_all_positions_of_a_game_that_is_over_and_the_last_of_another(tmp_path):
+    file = tmp_path / "games.jsonl"
+    games_in_it = [[0, 3, 1, 4, 2], [4, 0], [4, 4], [0, 3]]
+    file.write_text("".join(json.dumps({"moves": moves}) + "\n" for moves in games_in_it) + "?\n")
+    found, problems = from_file(str(file), "tic_tac_toe", GAME)
+    assert found == [(), (0,), (0, 3), (0, 3, 1), (0, 3, 1, 4), (4, 0)]
+    assert len(problems) == 2
+    assert any("line 3: move 2, action 4, is illegal" in problem for problem in problems)
+    assert any("line 5: not JSON" in problem for problem in problems)
+
+
+def good_line(**changes):
+    fields = {"game": "tic_tac_toe", "moves": [4, 0], "weights": {"8": 1.0}, "value": 0.5}
+    return json.dumps(fields | changes)
+
+
+BAD_LINES = [
+    ("{", "not JSON"),
+    ("[]", "a decision is a JSON object"),
+    (good_line(game="othello"), "wanted is 'tic_tac_toe'"),
+    (good_line(moves=[4, 4]), "move 2, action 4, is illegal"),
+    (good_line(moves=[4, 10**30]), "is illegal"),
+    (good_line(moves=[4, -1]), "move 2, action -1, is illegal"),
+    (good_line(moves="4"), "moves must be a list"),
+    (good_line(moves=[0, 3, 1, 4, 2]), "the game is over"),
+    (good_line(weights={"4": 1.0}), "weighs action 4, which is illegal"),
+    (good_line(weights={"8": 0.5}), "must sum to 1, got 0.5"),
+    (good_line(weights={"8": 2.0, "7": -1.0}), "a number from 0 on, got -1.0"),
+    (good_line(weights={"8": 0.5, "08": 0.5}), "by action number, got '08'"),
+    (good_line(weights={}), "weights must be an object"),
+    (good_line(weights={"8": float("nan")}), "got nan"),
+    (good_line(value=None), "value must be a number"),
+    (good_line(value=1.5), "value must be a number from -1 to 1"),
+]
+
+
+def test_damaged_lines_of_a_file_are_named_and_the_others_are_learned_from(tmp_path):
+    file = tmp_path / "decisions.jsonl"
+    lines = [text for bad, _ in BAD_LINES for text in (good_line(), bad)]
+    file.write_text("\n".join(lines) + "\n")
+    found = decisions.scan(file, "tic_tac_toe", GAME)
+    assert len(found.decisions) == len(BAD_LINES)
+    problems = {p.partition(": ")[0]: p for p in found.problems}
+    for number, (line, sentence) in enumerate(BAD_LINES):
+        place = f"{file}, line {2 * number + 2}"
+        assert sentence in problems[place], line
+    np.testing.assert_array_equal(
+        found.states.board, np.tile([1, -1, -1, -1, 0, -1, -1, -1, -1], (len(BAD_LINES), 1))
+    )
+    lessons = oversight.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    assert len(lessons.digests) == 1  # the same position, decided again and again
+
+
+def test_a_file_with_any_bytes_changed_is_read_or_refused_by_its_name(tmp_path):
+    file, rng = tmp_path / "decisions.jsonl", np.random.default_rng(0)
+    whole = (good_line() + "\n" + good_line(moves=[4, 1]) + "\n").encode()
+    for _ in range(200):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), 3):
+            data[place] = rng.integers(0, 256)
+        file.write_bytes(data)
+        found, refused = None, str(file)
+        try:
+            found = decisions.scan(file, "tic_tac_toe", GAME)
+        except ValueError as error:
+            refused = str(error)
+        assert str(file) in refused, data
+        for decision in found.decisions if found else ():
+            assert set(decision.weights) <= set(legal_after(decision.moves)), data
+
+
+def no_corners(run_path, count):
+    """Decisions, in random positions, for a cell that is no corner where there is one."""
+    rng = np.random.default_rng(1)
+    seen = {}
+    while len(seen) < count:
+        moves = rng.permutation(9)[: rng.integers(0, 6)].tolist()
+        free = [cell for cell in legal_after(moves) if cell not in (0, 2, 6, 8)]
+        if free:
+            seen[tuple(moves)] = decisions.Decision(
+                "tic_tac_toe", tuple(moves), {free[0]: 1.0}, 0.0
+            )
+    file = run_path / "no_corners.jsonl"
+    for decision in seen.values():
+        decisions.append(file, decision)
+    return file, list(seen)
+
+
+def plays_corner(folder, moves):
+    player = training.load_player(folder, simulations=0)
+    states = positions.replay(GAME, moves).states
+    return np.isin(np.asarray(player(states, jax.random.key(0)).action), (0, 2, 6, 8)).mean()
+
+
+@pytest.mark.slow
+def test_the_distilled_network_shows_the_overseers_preference_without_search(
+    tiny_config, run_path, tmp_path
+):
+    file, moves = no_corners(run_path, 64)
+    learner = dataclasses.replace(tiny_config.learner, warmup_steps=5, average_decay=0.9)
+    config = dataclasses.replace(
+        tiny_config,
+        overseer=OverseerConfig(str(file), weight=0.75),
+        iterations=6,
+        learner=dataclasses.replace(learner, learning_rate=0.02),
+        replay=dataclasses.replace(tiny_config.replay, reuse=12.0),
+        evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
+    )
+    steps = training.checkpoint_steps(run_path)
+    assert run_once(tmp_path / "taught", config, source=(RunFolder(run_path), steps[-1]))
+    before, after = plays_corner(run_path, moves), plays_corner(tmp_path / "taught", moves)
+    assert before > 0.3
+    assert after < 0.15
+
+
+@pytest.mark.slow
+def test_a_plug_in_amplifiers_preference_is_shown_without_search(
+    tiny_config, tmp_path, monkeypatch
+):
+    page = (pathlib.Path(games.__file__).parent.parent / "docs" / "ida.md").read_text()
+    (code,) = [
+        c for c in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if "CORNERS" in c
+    ]
+    (tmp_path / "my_overseer.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    learner = dataclasses.replace(tiny_config.learner, warmup_steps=5, average_decay=0.9)
+    config = dataclasses.replace(
+        tiny_config,
+        amplify="my_overseer:no_corners",
+        iterations=8,
+        learner=dataclasses.replace(learner, learning_rate=0.02),
+        replay=dataclasses.replace(tiny_config.replay, reuse=12.0),
+        evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
+    )
+    assert run_once(tmp_path / "plugged", config)
+    _, moves = no_corners(tmp_path, 64)
+    assert plays_corner(tmp_path / "plugged", moves) < 0.15
+
+
+def test_a_run_with_decisions_that_is_stopped_and_resumed_equals_one_that_was_not(
+    tiny_config, run_path, tmp_path
+):
+    file, _ = no_corners(run_path, 8)
+    config = dataclasses.replace(
+        tiny_config,
+        overseer=OverseerConfig(str(file), symmetries=False),
+        evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
+    )
+    assert not run_once(tmp_path / "stopped", config, stop_after=2)
+    assert run_once(tmp_path / "stopped", config)
+    assert run_once(tmp_path / "whole", config)
+    assert_same(tmp_path / "stopped", tmp_path / "whole")
+
+
+def lessons_of(digests):
+    return oversight.NOTHING._replace(digests=tuple(digests))
+
+
+def test_what_changed_since_a_checkpoint_is_said():
+    saved = oversight.counters(lessons_of("ab"))
+    assert oversight.changes(lessons_of("ab"), saved) == ""
+    assert "1 new" in oversight.changes(lessons_of("abc"), saved)
+    assert "other decisions" in oversight.changes(lessons_of("ac"), saved)
+    assert "other decisions" in oversight.changes(lessons_of("a"), saved)
+    assert oversight.changes(oversight.NOTHING, {}) == ""  # a checkpoint of an older version
+
+
+@pytest.mark.parametrize("weight", [0.01, 0.25, 0.5, 1.0])
+def test_decisions_take_their_share_of_a_minibatch_spread_over_it(weight):
+    rows = Sample(*(np.zeros((64, 1)) for _ in Sample._fields))
+    taught = Sample(*(np.full((3, 1), i + 1.0) for i in range(len(Sample._fields))))
+    lessons = oversight.Lessons(taught, ("a", "b", "c"), [])
+    config = OverseerConfig("file", weight, symmetries=False)
+    symmetry = np.arange(1, 65)
+    mixed, shown = oversight.mix(lessons, config, rows, symmetry, np.random.default_rng(0))
+    for i, column in enumerate(mixed):
+        is_lesson = column[:, 0] == i + 1
+        assert is_lesson.sum() == round(weight * 64)
+        assert abs(int(is_lesson[:32].sum()) - int(is_lesson[32:].sum())) <= 1
+        np.testing.assert_array_equal(shown, np.where(is_lesson, 0, symmetry))
+    assert not any(column.any() for column in rows)  # the replay's own rows are left alone
+
+
+def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
+    fresh = train_command.defaults(["--game", "tic_tac_toe"]).config.overseer
+    going_on = train_command.defaults(["--from", str(run_path)]).config.overseer
+    file, _ = no_corners(run_path, 4)
+    lessons = oversight.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    assert oversight.games_policy(oversight.NOTHING, going_on) == 1.0  # nobody decides
+    assert oversight.games_policy(lessons, fresh) == 1.0
+    assert oversight.games_policy(lessons, going_on) == 0.0
+    games_rows = lessons.rows._replace(game_id=np.arange(4))
+    symmetry = np.zeros(4, np.int32)
+    for rows, wanted in ((lessons.rows, [1.0] * 4), (games_rows, [0.0] * 4)):
+        assert minibatch(rows, symmetry, 0.0).policy_weight.tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"overseer": OverseerConfig(games_policy=1.5)}, "overseer.games_policy must be from 0"),
+        ({"overseer": OverseerConfig(weight=0.0)}, "overseer.weight must be above 0"),
+        (
+            {"overseer": OverseerConfig("file"), "distil": "action_values"},
+            "'action_values' learns from values",
+        ),
+    ],
+)
+def test_settings_that_cannot_work_are_named(tiny_config, setting, sentence):
+    assert any(
+        sentence in problem for problem in dataclasses.replace(tiny_config, **setting).problems()
+    )

@@ -1,0 +1,63 @@
+"""Tiny runs: made, read whole, and compared bit by bit."""
+
+import numpy as np
+
+from training.checkpoint import CheckpointConfig, CheckpointStore
+from training.run import train
+from training.run_folder import RunFolder
+
+NEVER_SAVE_BETWEEN = CheckpointConfig(every_seconds=1e9)
+
+
+def run_once(path, config, stop_after=None, source=None):
+    """Trains in a folder; stops when `stop_after` iterations have been reported."""
+    folder = RunFolder(path)
+    if not folder.exists():
+        folder.create(config)
+    seen = []
+
+    def watch(line):
+        seen.append(line)
+
+    def stop():
+        lines = [line for line in seen if line["kind"] == "iteration"]
+        # an iteration's line comes with the next one, when its losses are known
+        return stop_after is not None and len(lines) + 1 >= stop_after
+
+    with folder.lock():
+        return train(folder, config, watch, stop, source)
+
+
+def everything(path):
+    """All that a run has learned, minus the clock."""
+    store = CheckpointStore(path)
+    saved = store.load(store.steps()[-1])
+    clock = ("seconds", "trained_from", "iteration_seconds", "evaluation_seconds")
+    counters = {k: v for k, v in saved.counters.items() if k not in clock}
+    lines = [
+        # Which checkpoints play for a rating depends on when saves happened.
+        {k: v for k, v in line.items() if not k.startswith("seconds") and k != "ladder"}
+        for line in RunFolder(path).read_metrics()
+    ]
+    chunks = [
+        column for file in sorted((path / "replay").iterdir()) for column in np.load(file).items()
+    ]
+    rows = {}
+    for name, column in chunks:
+        rows.setdefault(name, []).append(column)
+    # Of older rows, as many stay on disk as share a chunk, so a save, with one that is needed.
+    capacity = RunFolder(path).read_config().replay.capacity
+    rows = {name: np.concatenate(columns)[-capacity:] for name, columns in rows.items()}
+    records = (path / "games" / "self_play.jsonl").read_text()
+    return saved.train_state | saved.games | rows, counters, lines, records
+
+
+def assert_same(one, two):
+    arrays, counters, lines, records = everything(one)
+    other_arrays, other_counters, other_lines, other_records = everything(two)
+    assert counters == other_counters
+    assert arrays.keys() == other_arrays.keys()
+    for name in arrays:
+        np.testing.assert_array_equal(arrays[name], other_arrays[name], err_msg=name)
+    assert lines == other_lines
+    assert records == other_records

@@ -1,0 +1,84 @@
+"""The replay window, its budget, and its files."""
+
+import numpy as np
+import pytest
+
+from selfplay.record import Sample
+from tests.support.checkpoints import rows
+from training import replay
+from training.replay import ReplayBuffer, ReplayConfig
+
+
+def test_samples_come_from_the_newest_rows_of_the_window_and_from_all_of_them():
+    buffer = ReplayBuffer(ReplayConfig(capacity=50, min_rows=10, window_growth=1.0, window_scale=1))
+    added = 0
+    for count in (7, 30, 1, 45, 20):
+        buffer.add(rows(added, count))
+        added += count
+        drawn = set(buffer.sample(np.random.default_rng(0), 5000).game_id.tolist())
+        assert drawn == set(range(added - buffer.window(), added)), added
+    assert buffer.window() == 50
+
+
+def test_more_rows_than_fit_at_once_leave_the_newest():
+    buffer = ReplayBuffer(ReplayConfig(capacity=20, min_rows=5, window_growth=1.0))
+    buffer.add(rows(0, 64))
+    drawn = set(buffer.sample(np.random.default_rng(0), 2000).game_id.tolist())
+    assert drawn == set(range(44, 64))
+
+
+def test_the_window_grows_slower_than_the_rows():
+    buffer = ReplayBuffer(ReplayConfig(capacity=10**6, min_rows=100))
+    sizes = []
+    for total in (50, 100, 1_000, 10_000, 100_000):
+        buffer.total = total
+        sizes.append(buffer.window() / total)
+    assert sizes[:2] == [1.0, 1.0]
+    assert sizes[2] > sizes[3] > sizes[4] > 0.01, sizes
+
+
+def test_steps_allowed_keeps_the_mean_use_of_a_row_below_the_cap():
+    buffer = ReplayBuffer(ReplayConfig(capacity=10**6, min_rows=100, reuse=3.0))
+    for total in (0, 99, 100, 12_345):
+        buffer.total = total
+        steps = buffer.steps_allowed(minibatch=32)
+        assert steps * 32 <= 3.0 * total
+        assert (steps > 0) == (total >= 100)
+
+
+def test_chunks_hold_every_row_once_and_restore_the_same_window(tmp_path):
+    config = ReplayConfig(capacity=50, min_rows=5)
+    buffer, added = ReplayBuffer(config), 0
+    for count in (13, 0, 22, 41):
+        buffer.add(rows(added, count))
+        added += count
+        if count != 13:  # a save need not follow every addition
+            first, taken = buffer.take_unsaved()
+            replay.write_chunk(tmp_path, first, taken)
+    read = [replay.read_chunk(path) for _, _, path in replay.chunks(tmp_path)]
+    np.testing.assert_array_equal(np.concatenate([c.game_id for c in read]), np.arange(added))
+    again = ReplayBuffer(config)
+    again.restore(tmp_path, added)
+    for seed in range(3):
+        one, two = (b.sample(np.random.default_rng(seed), 64) for b in (buffer, again))
+        for name in Sample._fields:
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
+    assert again.take_unsaved()[1] is None
+
+
+def test_a_missing_or_damaged_chunk_is_an_error_that_names_it(tmp_path):
+    for first in (0, 10, 20):
+        replay.write_chunk(tmp_path, first, rows(first, 10))
+    middle = replay.chunks(tmp_path)[1][2]
+    content = middle.read_bytes()
+    middle.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=middle.name):
+        ReplayBuffer(ReplayConfig(capacity=50, min_rows=5)).restore(tmp_path, 30)
+    middle.unlink()
+    with pytest.raises(ValueError, match="rows 10 to 29 are missing"):
+        ReplayBuffer(ReplayConfig(capacity=50, min_rows=5)).restore(tmp_path, 30)
+
+
+def test_an_empty_buffer_says_so():
+    with pytest.raises(ValueError, match="empty"):
+        ReplayBuffer(ReplayConfig()).sample(np.random.default_rng(0), 4)

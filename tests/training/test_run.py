@@ -1,0 +1,146 @@
+"""The loop as a whole: it learns, it can be stopped and resumed bit by bit, and it refuses."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import games
+import training
+from selfplay.records import read_records
+from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
+from training import checkpoint
+from training.checkpoint import CheckpointError, CheckpointStore
+from training.run_folder import RunFolder
+
+
+def test_a_run_stopped_and_resumed_equals_one_that_was_not_bit_by_bit(
+    tiny_config, tiny_run, tmp_path
+):
+    path = tmp_path / "stopped"
+    assert not run_once(path, tiny_config, stop_after=2)
+    assert not run_once(path, tiny_config, stop_after=1)
+    assert run_once(path, tiny_config)
+    assert_same(path, tiny_run)
+
+
+def test_a_run_killed_after_its_last_save_does_the_lost_work_again_bit_by_bit(
+    tiny_config, tiny_run, tmp_path
+):
+    path = tmp_path / "killed"
+    config = dataclasses.replace(tiny_config, checkpoint=NEVER_SAVE_BETWEEN)
+    run_once(path, config, stop_after=2)
+    kept = CheckpointStore(path).steps()[-1]
+    # A kill between a save and the next: later lines, games and a chunk exist, no checkpoint does.
+    later = {"kind": "iteration", "iteration": 3, "step": 10**6}
+    RunFolder(path).append_metrics(later)
+    with RunFolder(path).metrics_file.open("a") as file:
+        file.write('{"kind": "iter')
+    (path / "replay" / "000000099000-000000099999.npz").write_bytes(b"half a chunk")
+    (path / "checkpoints" / f"{kept + 1}.partial").mkdir()
+    assert run_once(path, config)
+    assert_same(path, tiny_run)
+    discarded = [file.name for file in (path / "discarded").rglob("*") if file.is_file()]
+    assert sorted(discarded) == ["000000099000-000000099999.npz", "metrics.jsonl"]
+
+
+def test_no_game_is_lost_between_calls_and_every_row_is_in_the_replay_once(tiny_run):
+    files = sorted((tiny_run / "replay").iterdir())
+    rows = [np.load(file) for file in files]
+    game_id = np.concatenate([row["game_id"] for row in rows])
+    ply = np.concatenate([row["ply"] for row in rows])
+    assert len(set(zip(game_id.tolist(), ply.tolist(), strict=True))) == len(ply)
+    lines = [row for row in RunFolder(tiny_run).read_metrics() if row["kind"] == "iteration"]
+    store = CheckpointStore(tiny_run)
+    pending = len(store.load(store.steps()[-1]).games["pending/ply"])
+    assert len(ply) + pending == lines[-1]["positions"]
+    assert len(set(game_id.tolist())) == lines[-1]["games"]
+
+
+def test_the_metrics_tell_what_a_person_needs(tiny_run):
+    lines = RunFolder(tiny_run).read_metrics()
+    iterations = [line for line in lines if line["kind"] == "iteration"]
+    assert [line["iteration"] for line in iterations] == [1, 2, 3, 4]
+    for name in ("policy_loss", "value_loss", "kl", "entropy", "games", "learning_rate", "seconds"):
+        assert np.isfinite(iterations[-1][name]), name
+    evaluations = [line for line in lines if line["kind"] == "evaluation"]
+    assert [line["iteration"] for line in evaluations] == [2, 4]
+    measured = {"positions", "raw", "search", "budgets", "by_ply"}
+    assert set(evaluations[0]["perfect"]["all"]) == measured
+
+
+def test_sampled_games_of_self_play_are_valid_records(tiny_run):
+    records = read_records(tiny_run / "games" / "self_play.jsonl")
+    assert len(records) >= 3
+
+
+def test_load_player_plays_the_stored_average_and_says_which_steps_exist(tiny_run):
+    steps = training.checkpoint_steps(tiny_run)
+    assert steps[0] == 0
+    game = games.load("tic_tac_toe")
+    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 3))
+    newest = training.load_player(tiny_run, simulations=0)
+    named = training.load_player(tiny_run, simulations=0, checkpoint=steps[-1])
+    first = training.load_player(tiny_run, simulations=0, checkpoint=0)
+    weights = [
+        player(states, jax.random.key(1)).action_weights for player in (newest, named, first)
+    ]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert np.abs(np.asarray(weights[0]) - np.asarray(weights[2])).max() > 1e-3
+    searching = training.load_player(tiny_run, simulations=8)(states, jax.random.key(1))
+    assert searching.action.shape == (3,)
+    assert searching.action.dtype == np.int32
+    assert (np.asarray(searching.visit_counts).sum(1) == 8).all()
+    with pytest.raises(ValueError, match="no checkpoint of step 123456; it has 0"):
+        training.load_player(tiny_run, checkpoint=123456)
+    with pytest.raises(ValueError, match="no such run folder"):
+        training.load_player(tiny_run / "nowhere")
+
+
+def test_a_damaged_checkpoint_is_refused_with_its_path(tiny_run, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_run, copy)
+    step = training.checkpoint_steps(copy)[-1]
+    file = copy / "checkpoints" / str(step) / "games.npz"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"games\.npz is damaged"):
+        training.load_player(copy)
+
+
+def test_new_weights_from_an_old_run_start_at_its_average(tiny_config, tiny_run, tmp_path):
+    source = (RunFolder(tiny_run), training.checkpoint_steps(tiny_run)[-1])
+    config = dataclasses.replace(tiny_config, seed=9)
+    run_once(tmp_path / "new", config, stop_after=1, source=source)
+    old = CheckpointStore(tiny_run).load(source[1]).train_state
+    new = CheckpointStore(tmp_path / "new").load(0).train_state
+    name = "params/policy/kernel"
+    np.testing.assert_array_equal(new[f"state/{name}"], old[f"state/average_{name}"])
+    assert int(new["state/step"]) == 0
+
+
+def test_two_processes_cannot_hold_one_run(tiny_run):
+    with (
+        RunFolder(tiny_run).lock(),
+        pytest.raises(CheckpointError, match="in use by process"),
+        RunFolder(tiny_run).lock(),
+    ):
+        pass
+
+
+def test_other_weights_in_a_checkpoint_are_named(tiny_run):
+    saved = CheckpointStore(tiny_run).load(0)
+    with pytest.raises(CheckpointError, match="arrays differ"):
+        checkpoint.unflatten({"state": {"step": np.int32(0)}}, saved.train_state)
+
+
+def test_config_json_tells_format_versions_and_settings(tiny_run, tiny_config):
+    content = json.loads((tiny_run / "config.json").read_text())
+    assert content["format_version"] == 1
+    assert content["versions"]["jax"] == jax.__version__
+    assert RunFolder(tiny_run).read_config() == tiny_config
