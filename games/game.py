@@ -7,7 +7,7 @@ Viewpoint, everywhere in this project: a value or a return is for the seat to pl
 unless an axis of 2 says otherwise (then it is indexed by seat). Its sign flips when `to_play`
 changes, never "every ply": in some games a player moves twice.
 
-Laws, checked by `games.conformance.check` (command `selfplay check`):
+Laws, checked by `games.conformance` (command `selfplay check`):
 
 - terminated  =>  no action is legal, and `step` changes nothing;
 - not terminated  =>  some action is legal;

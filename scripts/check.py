@@ -6,7 +6,7 @@ from typing import Any
 
 import games
 from games.conformance import LAWS, Report, Violation, check
-from games.laws import described
+from games.conformance.laws import described
 from scripts.console import Positional, print_json, print_text, say
 
 

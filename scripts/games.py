@@ -5,6 +5,7 @@ import inspect
 from typing import Any
 
 import games
+from games import registry
 from scripts.console import print_json, print_text, say
 
 
@@ -31,7 +32,7 @@ def run(args: Args) -> int:
         print_json({"games": rows})
     else:
         print_text(_table(rows))
-    for name, target in games.shadowed().items():
+    for name, target in registry.shadowed().items():
         say(f"note: {name!r} is our game; an installed package's of that name is {target}")
     return 0
 
@@ -43,7 +44,7 @@ def _describe(name: str) -> dict[str, Any]:
         return {"name": name, "error": f"{type(error).__name__}: {error}"}
     return {
         "name": name,
-        "options": games.options(type(game)),
+        "options": registry.options(type(game)),
         "board": [int(n) for n in game.observation_shape[:2]],
         "actions": int(game.num_actions),
         "max_plies": int(game.max_plies),

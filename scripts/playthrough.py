@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import games
+from games import registry
 
 FOLDER = pathlib.Path(__file__).parent.parent / "tests" / "playthroughs"
 IN_FULL = 3  # plies, from the first, whose observation is written plane by plane; the last too
@@ -24,7 +25,7 @@ DRAWN = 40  # plies, from the first, whose board is drawn; then every tenth and 
 
 def main() -> None:
     """Writes the play-throughs of the games named on the command line."""
-    for name in sys.argv[1:] or [n for n in games.BUILT_IN if not path_of(n).exists()]:
+    for name in sys.argv[1:] or [n for n in registry.BUILT_IN if not path_of(n).exists()]:
         path_of(name).parent.mkdir(parents=True, exist_ok=True)
         path_of(name).write_text(transcript(name, random_moves(name)))
         print(path_of(name))

@@ -24,6 +24,7 @@ import jax
 import numpy as np
 
 import games
+from games import registry
 from games.game import Game
 from games.go import Go
 from selfplay import durable, json_lines, positions, sgf
@@ -327,7 +328,7 @@ class _Games:
         return game
 
     def _look_up(self, spec: str) -> Game[Any]:
-        if spec != self.plug_in and games.names_a_module(spec):
+        if spec != self.plug_in and registry.names_a_module(spec):
             raise ValueError(f"{spec!r} would import a module: say that it may")
         game = games.load(spec)
         if self.only and game != self.wanted:

@@ -4,8 +4,7 @@ import dataclasses
 import typing
 from typing import Any, Literal
 
-import games
-from games import consent
+from games import consent, registry
 from mcts import SearchConfig
 from selfplay import amplify
 from selfplay.self_play import SelfPlayConfig
@@ -194,7 +193,7 @@ def from_dict(data: dict[str, Any]) -> RunConfig:
 def code_in(config: RunConfig) -> dict[str, consent.Code]:
     """Returns the code of a user's own that a run's settings name, by field."""
     found = {
-        "game": consent.module(config.game) if games.names_a_module(config.game) else None,
+        "game": consent.module(config.game) if registry.names_a_module(config.game) else None,
         "amplify": amplify.code_in(config.amplify),
         "distil": losses.code_in(config.distil),
     }

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import games
+from games import registry
 
 FOLDER = pathlib.Path(games.__file__).parent.parent / "docs"
 PAGES = {path.stem: path.read_text() for path in (FOLDER / "games").glob("*.md")}
@@ -35,13 +36,13 @@ def boards():
 
 
 def test_every_registered_game_and_pgx_has_a_page_and_the_list_links_to_it():
-    assert set(PAGES) == {*games.BUILT_IN, "pgx"}
+    assert set(PAGES) == {*registry.BUILT_IN, "pgx"}
     linked = re.findall(r"\(games/(\w+)\.md\)", (FOLDER / "games.md").read_text())
     assert sorted(linked) == sorted(PAGES)
     assert {name for name, *_ in BOARDS} == set(PAGES), "a page shows no board"
 
 
-@pytest.mark.parametrize("name", games.BUILT_IN)
+@pytest.mark.parametrize("name", registry.BUILT_IN)
 def test_a_page_has_every_option_with_its_default_its_sizes_and_a_result(name):
     game, page = games.load(name), PAGES[name]
     for field in dataclasses.fields(game):

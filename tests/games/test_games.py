@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import games
+from games import registry
 from scripts import cli
 
 MODULE = """
@@ -60,7 +61,7 @@ def error_of(spec):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", games.BUILT_IN)
+@pytest.mark.parametrize("name", registry.BUILT_IN)
 def test_every_name_loads_and_equal_specs_give_equal_games(name):
     assert name in games.names()
     assert games.load(name) == games.load(name)
@@ -68,8 +69,8 @@ def test_every_name_loads_and_equal_specs_give_equal_games(name):
 
 
 def test_names_are_sorted_and_distinct():
-    built_in = [name for name in games.names() if name in games.BUILT_IN]
-    assert built_in == sorted(set(built_in)) == sorted(games.BUILT_IN)
+    built_in = [name for name in games.names() if name in registry.BUILT_IN]
+    assert built_in == sorted(set(built_in)) == sorted(registry.BUILT_IN)
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -4,14 +4,14 @@ import difflib
 
 import pytest
 
-import games
+from games import registry
 from scripts.playthrough import path_of, recorded_moves, transcript
 
-RECORDED = [name for name in games.BUILT_IN if path_of(name).exists()]
+RECORDED = [name for name in registry.BUILT_IN if path_of(name).exists()]
 
 
 def test_every_registered_game_has_a_playthrough():
-    missing = sorted(set(games.BUILT_IN) - set(RECORDED))
+    missing = sorted(set(registry.BUILT_IN) - set(RECORDED))
     assert not missing, f"python -m scripts.playthrough {' '.join(missing)}, and read it"
 
 

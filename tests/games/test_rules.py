@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import games
+from games import registry
 from games.tic_tac_toe import TicTacToe
 from tests.oracles.lines import EMPTY, has_line, live_positions, place
 from tests.oracles.perft import COUNTS, depth_for_tests, perft
@@ -53,7 +54,7 @@ def test_every_move_of_tic_tac_toe_agrees_with_plain_python():
         assert returns[i].tolist() == ([[1, -1], [-1, 1]][seat] if won else [0, 0]), case
 
 
-@pytest.mark.parametrize("name", games.BUILT_IN)
+@pytest.mark.parametrize("name", registry.BUILT_IN)
 def test_a_batched_step_compiles_once(name):
     game, traced = games.load(name), []
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 import games
+from games import registry
 from games.conformance import LAWS, Report, Violation
 from scripts import check, cli, new_game
 from scripts import games as games_command
@@ -123,7 +124,7 @@ def test_games_lists_every_name_with_its_sizes(capsys):
     assert games_command.run(games_command.Args(json=True)) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["games"]}
     assert set(rows) == set(games.names())
-    for name in games.BUILT_IN:
+    for name in registry.BUILT_IN:
         game, row = games.load(name), rows[name]
         assert row["actions"] == game.num_actions
         assert row["max_plies"] == game.max_plies

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 
 import games
+from games import registry
 from games.conformance import LAWS, check
 from scripts import check as check_command
 
@@ -72,8 +73,8 @@ def test_the_pages_own_test_passes(folder):
 
 def test_the_package_names_an_entry_point_that_loads(folder):
     package = tomllib.loads(PACKAGE)
-    [(name, target)] = package["project"]["entry-points"][games.ENTRY_POINTS].items()
-    assert name not in games.BUILT_IN
+    [(name, target)] = package["project"]["entry-points"][registry.ENTRY_POINTS].items()
+    assert name not in registry.BUILT_IN
     assert type(games.load(target)).__name__ == "Snort"
     assert package["tool"]["setuptools"]["py-modules"] == [target.partition(":")[0]]
 

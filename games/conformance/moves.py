@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance_form import action_name, rendered
+from games.conformance.form import action_name, rendered
+from games.conformance.laws import Findings
+from games.conformance.playouts import LONGEST, Batch, Lanes, Ply, differs, take, without_mask
 from games.game import Game
-from games.laws import Findings
-from games.playouts import LONGEST, Batch, Lanes, Ply, differs, take, without_mask
 
 ENOUGH = 8  # deciding moves of each seat, before anything is said about who they favour
 KEPT = 4  # positions sampled from each main lane

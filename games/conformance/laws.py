@@ -2,13 +2,12 @@
 
 import contextlib
 import dataclasses
-import os
-import sysconfig
-import traceback
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
+
+from games.plug_in import described, own_line
 
 LAWS = {
     "construction": "a game is frozen, hashable, cheap to construct, equal when its options are",
@@ -119,30 +118,10 @@ class Findings:
         except Exception as error:  # whatever a broken game raises: a check never fails itself
             untraceable = [text for kind, text in UNTRACEABLE if isinstance(error, kind)]
             law = "purity" if untraceable else laws[0]
-            found = untraceable[0] + _place(error) if untraceable else described(error)
+            found = untraceable[0] + own_line(error) if untraceable else described(error)
             self.add(law, f"{doing} to run", found)
 
     def report(self) -> Report:
         # Laws have the order in which one that is broken breaks others: the cause comes first.
         found = sorted(self.violations, key=lambda violation: list(LAWS).index(violation.law))
         return Report(tuple(found), tuple(self.notes), frozenset(self.tried))
-
-
-def described(error: BaseException) -> str:
-    """Returns the exception in one line, with the source line that raised it."""
-    return f"{type(error).__name__}: {_first_line(error)}{_place(error)}"
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or "no message").splitlines()[0]
-
-
-def _place(error: BaseException) -> str:
-    """Returns the innermost line outside of installed libraries, which is the user's own."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _installed(f.filename)]
-    return f" (at {frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-
-
-def _installed(filename: str) -> bool:
-    standard = sysconfig.get_path("stdlib") + os.sep
-    return "site-packages" in filename or filename.startswith((standard, "<"))

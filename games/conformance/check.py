@@ -1,33 +1,26 @@
-"""The laws of a game as checks, for our games and for anyone's.
-
->>> from games import load
->>> check(load("tic_tac_toe"), games=16, fresh_process=False).violations
-()
-"""
+"""All checks of a game, one after another: `selfplay check`."""
 
 from typing import Any
 
 import numpy as np
 
-from games.conformance_form import check_construction, check_form, check_import, check_purity
-from games.conformance_play import Course, Sample
-from games.conformance_positions import (
+from games.conformance.form import check_construction, check_form, check_import, check_purity
+from games.conformance.laws import Findings, Report
+from games.conformance.moves import Course, Sample
+from games.conformance.playouts import Batch, Rules, batched, fill, join, lanes_for, play, take
+from games.conformance.positions import (
     check_end,
     check_illegal,
     check_notation,
     check_past,
     check_transpositions,
 )
-from games.conformance_seats import Alternation, Twins, Views, check_results
-from games.conformance_symmetry import Images, inverse, well_formed
+from games.conformance.seats import Alternation, Twins, Views, check_results
+from games.conformance.symmetry import Images, inverse, well_formed
 from games.game import Game, Symmetry
-from games.laws import LAWS, Findings, Report, Violation
-from games.playouts import Batch, Rules, batched, fill, join, lanes_for, play, take
 
 # Positions on which methods are also called without jit, which is slow.
 PLAIN_LIVE, PLAIN_FINAL = 3, 2
-
-__all__ = ["LAWS", "Report", "Violation", "check", "require_form"]
 
 
 def check(

@@ -15,11 +15,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance_form import action_name, rendered
-from games.conformance_play import ENOUGH
+from games.conformance.form import action_name, rendered
+from games.conformance.laws import Findings
+from games.conformance.moves import ENOUGH
+from games.conformance.playouts import Batch, Lanes, Ply, Rules, choose, differs, fill, join, take
 from games.game import Game
-from games.laws import Findings
-from games.playouts import Batch, Lanes, Ply, Rules, choose, differs, fill, join, take
 
 WARM_UP = 2  # plies, one of each seat, after which twins that still look alike are the same game
 

@@ -6,10 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance_form import action_name, rendered
-from games.game import Game, Remembering
-from games.laws import Findings, described
-from games.playouts import (
+from games.conformance.form import action_name, rendered
+from games.conformance.laws import Findings
+from games.conformance.playouts import (
     Batch,
     Rules,
     batched,
@@ -21,6 +20,8 @@ from games.playouts import (
     take,
     without_mask,
 )
+from games.game import Game, Remembering
+from games.plug_in import described
 
 FINALS = 4  # final positions on which every action is tried
 TRANSPOSED = 3  # batches of positions on which moves are tried in two orders

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from games import consent
+from games.conformance.laws import Findings
+from games.conformance.playouts import Batch, Rules, differs, fill, look, one, take
 from games.game import Game
-from games.laws import Findings, described
-from games.playouts import Batch, Rules, differs, fill, look, one, take
+from games.plug_in import described
 
 CHEAP_SECONDS = 1.0
 # Repeated vmapped calls: a coin tossed at each is then missed once in 2 ** 8 times at most. Those

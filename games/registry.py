@@ -1,0 +1,187 @@
+"""Finds a game by name: ours, one of an installed package, or a class of a user's own.
+
+Nothing here imports jax: a game's module does, once it is loaded.
+"""
+
+import functools
+import importlib.metadata
+import importlib.util
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from games import consent
+from games.plug_in import import_plug_in, line_of
+
+if TYPE_CHECKING:
+    from games.game import Game
+
+BUILT_IN = {
+    "breakthrough": "games.breakthrough:Breakthrough",
+    "connect_four": "games.connect_four:ConnectFour",
+    "dots_and_boxes": "games.dots_and_boxes:DotsAndBoxes",
+    "go": "games.go:Go",
+    "gomoku": "games.gomoku:Gomoku",
+    "hex": "games.hex:Hex",
+    "othello": "games.othello:Othello",
+    "tic_tac_toe": "games.tic_tac_toe:TicTacToe",
+}
+PGX = "pgx:"
+ENTRY_POINTS = "selfplay.games"
+READABLE = (bool, int, float, str)  # the types of options: what text can be read as
+# What every game has and no option may set, even where a plug-in made it a dataclass field.
+NOT_OPTIONS = {"num_actions", "observation_shape", "max_plies", "misere"}
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names that `load` knows: our games, then those of installed plug-in packages."""
+    plugged = {point.name for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    return (*sorted(BUILT_IN), *sorted(plugged - set(BUILT_IN)))
+
+
+def load(spec: str) -> "Game[Any]":
+    """Returns the game that `spec` names.
+
+    Args:
+      spec: `NAME`, `package.module:Class` (looked up on the import path, the current folder last)
+        or `pgx:NAME` (one of pgx's games); options follow, as in `my_pkg.my_game:MyGame:size=5`.
+
+    Raises:
+      ValueError: no such game, class or option, a value that the game refuses, or a class that may
+        not run here (`games/consent.py`).
+    """
+    target, texts = _split(spec)
+    if target.startswith(PGX):
+        adapter = _find_class("games.pgx_adapter:PgxGame", spec)
+        return _construct(functools.partial(adapter, target.removeprefix(PGX)), texts, spec)
+    if target in BUILT_IN:
+        target = BUILT_IN[target]
+    elif ":" not in target:
+        target = _entry_point(target)
+    else:
+        folders = consent.require(consent.module(target), f"game {spec!r}")
+        return _construct(_find_class(target, spec, folders), texts, spec)
+    return _construct(_find_class(target, spec), texts, spec)
+
+
+def names_a_module(spec: str) -> bool:
+    """Returns whether `load` would import a module of the spec's choice, as a file's must not."""
+    target, _ = _split(spec)
+    return ":" in target and not target.startswith(PGX)
+
+
+def _split(spec: str) -> tuple[str, dict[str, str]]:
+    head, colon, tail = spec.rpartition(":")
+    if not colon or "=" not in tail:
+        return spec, {}
+    options: dict[str, str] = {}
+    for item in tail.split(","):
+        name, equals, value = item.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"game {spec!r}: option {item!r} is not of the form key=value")
+        if name in options:
+            raise ValueError(f"game {spec!r}: option {name!r} is given twice")
+        options[name] = value
+    return head, options
+
+
+def shadowed() -> dict[str, str]:
+    """Returns name and `module:Class` of installed games that have the name of one of ours.
+
+    `load` gives ours, so that installing a package never changes what a known name means.
+    """
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    return {point.name: point.value for point in points if point.name in BUILT_IN}
+
+
+def _entry_point(name: str) -> str:
+    points = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
+    targets = sorted({point.value for point in points})
+    if len(targets) > 1:
+        raise ValueError(
+            f"several installed packages have a game {name!r}; name one: {', '.join(targets)}"
+        )
+    if targets:
+        return targets[0]
+    raise ValueError(
+        f"unknown game {name!r}; known: {', '.join(names())}; "
+        "or give pgx:NAME for one of pgx's, package.module:Class for a game of your own"
+    )
+
+
+def _find_class(target: str, spec: str, folders: Sequence[str] = ()) -> Any:
+    module_name, _, class_name = target.partition(":")
+    try:
+        if not class_name.isidentifier():
+            raise ValueError(
+                f"game {spec!r}: there is no module {module_name!r} with a class {class_name!r}"
+            )
+        module = import_plug_in(module_name, f"game {spec!r}", folders)
+    except ValueError as error:
+        if module_name not in names() or importlib.util.find_spec(module_name):
+            raise
+        raise ValueError(  # `go:9`
+            f"{error}; if you mean the game {module_name!r}, its options are "
+            f"{module_name}:key=value,key=value"
+        ) from None
+    if hasattr(module, "__path__") and getattr(module, "__file__", None) is None:
+        raise ValueError(f"game {spec!r}: {module_name!r} is a folder; name a module in it")
+    # A class, not just anything that can be called: a spec may come from somebody else's file.
+    if not inspect.isclass(getattr(module, class_name, None)):
+        found = ", ".join(
+            name
+            for name, value in vars(module).items()
+            if inspect.isclass(value) and hasattr(value, "step")
+        )
+        raise ValueError(
+            f"game {spec!r}: module {module_name!r} has no class {class_name!r}; "
+            f"games in it: {found or 'none'}"
+        )
+    return getattr(module, class_name)
+
+
+def _construct(cls: Any, texts: dict[str, str], spec: str) -> "Game[Any]":
+    what = f"game {spec!r}"
+    try:
+        game: Game[Any] = cls(**_values(cls, texts, what))
+    except (TypeError, ValueError, AssertionError) as error:
+        told = str(error) or f"{type(error).__name__} ({line_of(error)})"
+        raise ValueError(told if told.startswith(what) else f"{what}: {told}") from error
+    return game
+
+
+def options(cls: Any) -> dict[str, bool | int | float | str]:
+    """Returns the options of a game's class, with their defaults."""
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if name not in NOT_OPTIONS and type(parameter.default) in READABLE
+    }
+
+
+def _values(cls: Any, texts: dict[str, str], what: str) -> dict[str, Any]:
+    known, values = options(cls), {}
+    for name, text in texts.items():
+        if name not in known and name in inspect.signature(cls).parameters.keys() - NOT_OPTIONS:
+            raise ValueError(
+                f"{what}: option {name!r} cannot be given as text: it needs a default in the "
+                "class, a bool, int, float or str, which says how it is read"
+            )
+        if name not in known:
+            raise ValueError(
+                f"{what}: unknown option {name!r}; known: {', '.join(known) or 'none'}"
+            )
+        values[name] = _parse(text, known[name], f"{what}: option {name}")
+    return values
+
+
+def _parse(text: str, default: bool | int | float | str, what: str) -> bool | int | float | str:
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"{what} must be true or false, got {text!r}")
+        return text.lower() == "true"
+    kind = "a whole number" if isinstance(default, int) else "a number"
+    try:
+        return type(default)(text)
+    except ValueError:
+        raise ValueError(f"{what} must be {kind}, got {text!r}") from None
