@@ -15,9 +15,8 @@ from scripts.console import Positional, announce_devices, progress, say
 from scripts.match_report import describe, report_all
 from selfplay.arena import match
 from selfplay.arena.folder import MatchFolder, match_settings
-from selfplay.arena.result import MatchResult, PlayedGame, result_of
-from selfplay.opening_file import file_openings
-from selfplay.openings import (
+from selfplay.arena.opening_file import file_openings
+from selfplay.arena.openings import (
     DEFAULT_PLIES,
     OPENINGS,
     Openings,
@@ -25,9 +24,11 @@ from selfplay.openings import (
     make_openings,
     purpose_key,
 )
-from selfplay.players import Player, parse_player, run_of
+from selfplay.arena.result import MatchResult, PlayedGame, match_records, result_of
+from selfplay.player_spec import parse_player, run_of
+from selfplay.players import Player
 from selfplay.rating.sprt import Sprt
-from selfplay.records import check_path, match_records, write_records
+from selfplay.records.game_record import check_path, write_records
 from training.run_folder import RunFolder
 
 ENGINE_BLOCK = 32  # games side by side where a player is outside the device, and slow

@@ -6,7 +6,7 @@ from typing import Any
 
 from scripts.console import Positional, announce_devices, print_json, print_text, progress, say
 from scripts.report import own_folder
-from selfplay import durable
+from selfplay.files import durable
 from training import strength
 from training.distilled import SETS, audit
 from training.report import distilled_section

@@ -7,11 +7,13 @@ from typing import Any, Literal
 import training
 from scripts.console import Positional, announce_devices, print_json, print_text, progress, say
 from scripts.match_report import report
-from selfplay import durable, perfect
 from selfplay.arena import play_match
-from selfplay.arena.result import MatchResult
-from selfplay.players import Player, random_player, run_of
-from selfplay.records import append_records, match_records
+from selfplay.arena.result import MatchResult, match_records
+from selfplay.files import durable
+from selfplay.perfect import mistakes as perfect
+from selfplay.player_spec import run_of
+from selfplay.players import Player, random_player
+from selfplay.records.game_record import append_records
 from training.run_folder import RunFolder
 
 

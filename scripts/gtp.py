@@ -14,7 +14,8 @@ from scripts.arena import find_game
 from scripts.console import Positional, announce_devices, say
 from selfplay.gtp import GtpServer
 from selfplay.gtp.protocol import MAX_LINE
-from selfplay.players import Player, parse_player
+from selfplay.player_spec import parse_player
+from selfplay.players import Player
 
 MAX_WAITING = 1000  # lines read ahead of the answers
 

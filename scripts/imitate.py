@@ -10,7 +10,7 @@ import games
 from games.conformance import require_form
 from scripts.console import Flat, announce_devices, print_json, progress, say
 from scripts.train import stop_on_signal
-from selfplay.records import GameRecord, Scan, scan_records
+from selfplay.records.game_record import GameRecord, Scan, scan_records
 from training import config as config_module
 from training import expert, inferred
 from training.config import RunConfig

@@ -12,11 +12,11 @@ from games.game import Game
 from scripts.arena import find_game
 from scripts.cli import INTERRUPTED
 from scripts.console import Positional, announce_devices, print_json, print_text, progress, say
-from selfplay import durable
 from selfplay.arena.ladder import ROUND, Ladder
-from selfplay.openings import DEFAULT_PLIES
-from selfplay.player_settings import split_settings
-from selfplay.players import Player, parse_player, run_of
+from selfplay.arena.openings import DEFAULT_PLIES
+from selfplay.files import durable
+from selfplay.player_spec import parse_player, run_of, split_settings
+from selfplay.players import Player
 from selfplay.rating import bradley_terry
 from selfplay.rating.bradley_terry import Ratings
 from training.ladder import FOLDER

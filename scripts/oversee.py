@@ -11,10 +11,13 @@ import games
 import training
 from scripts.cli import INTERRUPTED
 from scripts.console import Positional, announce_devices, ask, print_json, progress, say
-from selfplay import decisions, durable, overseer_terminal
-from selfplay.overseer import Desk
-from selfplay.overseer_program import Program, oversee
-from selfplay.players import Player, run_of
+from selfplay.files import durable
+from selfplay.oversight import decisions
+from selfplay.oversight import terminal as overseer_terminal
+from selfplay.oversight.program import Program, oversee
+from selfplay.oversight.session import Desk
+from selfplay.player_spec import run_of
+from selfplay.players import Player
 from training.run_folder import RunFolder
 from training.undecided import contested, from_file
 

@@ -15,7 +15,8 @@ from scripts.arena import find_game
 from scripts.console import Positional, ask, print_json
 from selfplay import positions
 from selfplay.analysis import Analysis, analyse, opinion_text, ranked
-from selfplay.players import Player, parse_player
+from selfplay.player_spec import parse_player
+from selfplay.players import Player
 
 HELP = "a move, or: hint (its opinion of this position), undo, quit"
 

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from scripts.console import Positional, print_text, say
-from selfplay.records import GameRecord, Scan, render_record, scan_records
+from selfplay.records.game_record import GameRecord, Scan, render_record, scan_records
 
 SHOWN_PROBLEMS = 10
 

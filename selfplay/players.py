@@ -16,15 +16,13 @@ its list `faults`. A single game that cannot go on must not raise: an exception 
 
 import dataclasses
 import functools
-import os
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games import consent, plug_in
 from games.game import Game, State
 from mcts import (
     Evaluate,
@@ -36,7 +34,6 @@ from mcts import (
     search,
 )
 from selfplay import devices
-from selfplay.player_settings import split_settings
 
 # On the device `act(variables, states, key)`; outside it takes `history` as fourth argument.
 Act: TypeAlias = Callable[..., SearchResult]
@@ -149,115 +146,6 @@ def uniform_player(game: Game[Any], config: SearchConfig) -> Player:
     """
     act = _search_act(game, _UniformEvaluate(game.num_actions), config, 0.0)  # type: ignore[arg-type]
     return Player("uniform", game, act)
-
-
-class LoadRun(Protocol):
-    """Makes a player from a run folder; raises ValueError if it cannot."""
-
-    def __call__(
-        self,
-        path: str,
-        *,
-        simulations: int,
-        checkpoint: int | None,
-        temperature: float,
-        search: Mapping[str, Any],
-    ) -> Player: ...
-
-
-def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: LoadRun) -> Player:
-    """Returns the player that `spec` names on a command line.
-
-    Args:
-      spec: a run folder `R`, `R@STEP`, `random`, `uniform`, `gtp:COMMAND`, or `module:function`;
-        players that search may have settings of their own, see `player_settings`.
-      game: what players that are not a run play; None if no game is known.
-      simulations: of each search; 0 for a run's raw policy.
-      load_run: resolves run folders, which this layer knows nothing of.
-
-    Raises:
-      ValueError: no such player, or it needs a game and none is known.
-    """
-    bare, own = split_settings(spec)
-    if own.simulations is not None:
-        simulations = own.simulations
-    found = run_of(bare)
-    if found:
-        player = load_run(
-            found[0],
-            simulations=simulations,
-            checkpoint=found[1],
-            temperature=own.temperature,
-            search=own.search,
-        )
-        return dataclasses.replace(player, name=player.name + own.text)
-    if own.text and (bare != "uniform" or own.temperature):
-        raise ValueError(f"player {spec!r}: only runs, and uniform without temperature, have these")
-    if bare not in ("random", "uniform") and ":" not in spec:
-        raise ValueError(
-            f"player {spec!r}: there is no such run folder; a player is a run folder R, R@STEP, "
-            "random, uniform, gtp:COMMAND, or module:function"
-        )
-    if game is None:
-        raise ValueError(f"player {spec!r} plays any game: say which with --game")
-    if bare == "random":
-        return random_player(game)
-    if bare == "uniform":
-        if simulations < 1:
-            raise ValueError("player 'uniform' searches: it needs at least 1 simulation, got 0")
-        config = SearchConfig(**{**own.search, "simulations": simulations})
-        return dataclasses.replace(uniform_player(game, config), name=spec)
-    if spec.startswith("gtp:"):
-        from selfplay.gtp.engine_player import engine_player  # it imports this file
-
-        return engine_player(spec, game)
-    return _plug_in(spec, game)
-
-
-def code_in(spec: str) -> consent.Code | None:
-    """Returns the code that a player's spec would run beside ours, if any.
-
-    A run folder whose path has a colon counts as code: what is one here may be none elsewhere.
-    """
-    code = consent.code_of(spec)
-    return code if code.kind == "command" or ":" in code.name else None
-
-
-def run_of(spec: str) -> tuple[str, int | None] | None:
-    """Returns the folder and the step that `R` or `R@STEP` names; None for players of other kinds.
-
-    Raises:
-      ValueError: the step is not a number, or a setting is wrong.
-    """
-    spec, _ = split_settings(spec)
-    if os.path.isdir(spec):
-        return spec, None
-    folder, at, step = spec.rpartition("@")
-    if not (at and os.path.isdir(folder)):
-        return None
-    if not step.isdecimal():
-        raise ValueError(f"player {spec!r}: the step after @ must be a number, got {step!r}")
-    return folder, int(step)
-
-
-def _plug_in(spec: str, game: Game[Any]) -> Player:
-    """Returns the player of `module:function`, the current folder last on the import path."""
-    what = f"player {spec!r}"
-    function = plug_in.import_function(spec, what)
-    on_device = bool(getattr(function, "on_device", False))
-    plug_in.check_call(
-        function, ("states", "key") if on_device else ("states", "key", "history"), what
-    )
-    return Player(spec, game, _plug_in_act(function, what), on_device=on_device)
-
-
-@functools.cache
-def _plug_in_act(function: Callable[..., SearchResult], what: str) -> Act:
-    def act(variables: Variables, states: State, key: jax.Array, *history: Any) -> SearchResult:
-        del variables
-        return check_form(what, function(states, key, *history), states)
-
-    return act
 
 
 def check_form(what: str, found: Any, states: State) -> SearchResult:

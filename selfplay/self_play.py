@@ -18,7 +18,7 @@ from jax.sharding import PartitionSpec
 from games.game import Game
 from mcts import Evaluate, SearchConfig, SearchResult, Variables
 from selfplay import devices
-from selfplay.amplify import Amplifier, check_choices, search_amplifier
+from selfplay.amplify.slot import Amplifier, check_choices, search_amplifier
 from selfplay.positions import NO_ACTION
 
 

@@ -32,10 +32,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from selfplay import durable, json_lines
-from selfplay.durable import PARTIAL
-from selfplay.record import Sample
-from training import npz, orbax_arrays, replay
+from selfplay.files import durable, json_lines, npz
+from selfplay.files.durable import PARTIAL
+from selfplay.recorder import Sample
+from training import orbax_arrays, replay
 
 FORMAT_VERSION = 1
 OLD, REMOVED = ".old", ".removed"

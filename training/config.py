@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from games import consent, registry
 from mcts import SearchConfig
-from selfplay import amplify
+from selfplay.amplify import slot as amplify
 from selfplay.self_play import SelfPlayConfig
 from training import losses
 from training.checkpoint import CheckpointConfig

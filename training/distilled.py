@@ -14,10 +14,11 @@ import numpy as np
 
 import games
 from games.game import Game
-from selfplay import decisions, devices, positions
+from selfplay import devices, positions
 from selfplay.arena import play_match
+from selfplay.oversight import decisions
 from selfplay.players import Player, policy_player, random_player
-from selfplay.records import scan_records
+from selfplay.records.game_record import scan_records
 from training import gap, replay, strength
 from training.gap import Moved, Positions
 from training.players import checkpoint_steps, load_amplifier, load_weights, network_of

@@ -3,8 +3,8 @@
 from typing import Any
 
 from games.game import Game
-from selfplay import perfect
 from selfplay.arena import play_match
+from selfplay.perfect import mistakes as perfect
 from selfplay.players import random_player
 from training.config import RunConfig
 from training.network import Network

@@ -10,8 +10,8 @@ import numpy as np
 
 from games.game import Game
 from selfplay import positions
-from selfplay.record import Sample
-from selfplay.records import GameRecord
+from selfplay.recorder import Sample
+from selfplay.records.game_record import GameRecord
 
 CHUNK = 64  # games replayed at once
 

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from selfplay import devices
-from selfplay.amplify import Amplifier
+from selfplay.amplify.slot import Amplifier
 from selfplay.arena import MatchResult, play_match
 from selfplay.players import Player, policy_player, random_player
 from training import gap, strength

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from selfplay import durable
-from selfplay.record import Sample
+from selfplay.files import durable
+from selfplay.recorder import Sample
 from selfplay.self_play import Trajectory
 from training.checkpoint import CheckpointStore, NonFiniteError, flatten
 from training.config import RunConfig

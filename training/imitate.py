@@ -13,8 +13,8 @@ import numpy as np
 
 from games.game import Game
 from mcts import Evaluation
-from selfplay import durable
-from selfplay.record import Sample
+from selfplay.files import durable
+from selfplay.recorder import Sample
 from training import learner, losses
 from training.config import RunConfig
 from training.journal import Watch

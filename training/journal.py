@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from selfplay.record import FinishedGame
-from selfplay.records import GameRecord, to_lines
+from selfplay.recorder import FinishedGame
+from selfplay.records.game_record import GameRecord, to_lines
 from training import guard
 from training.run_folder import RunFolder
 

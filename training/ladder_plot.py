@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import matplotlib
 from matplotlib.figure import Figure
 
-from selfplay import durable
+from selfplay.files import durable
 
 AXES = {
     "minutes": "minutes of training",

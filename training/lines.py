@@ -6,7 +6,7 @@ Entries that are not named here may be anything: a newer version may have added 
 from collections.abc import Callable
 from typing import Any
 
-from selfplay import json_lines
+from selfplay.files import json_lines
 
 # Numbers that every line of a kind has.
 NUMBERS = {

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from selfplay import durable, json_lines
+from selfplay.files import durable, json_lines
 from training import lines
 
 MAX_BYTES = 16 << 20  # of a part; then another begins

@@ -17,7 +17,7 @@ from games import consent, plug_in
 from games.game import Game
 from mcts import Evaluation
 from selfplay import devices
-from selfplay.record import Sample
+from selfplay.recorder import Sample
 
 NO_GAME = -1  # the game_id of a decision's row
 # The least logarithm of a probability that a loss counts. It bounds what a target on an illegal

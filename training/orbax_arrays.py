@@ -13,8 +13,7 @@ import re
 import numpy as np
 import tensorstore
 
-from selfplay import json_lines
-from training import npz
+from selfplay.files import json_lines, npz
 
 ARRAY = "/zarr.json"  # ends the key of each array's description
 

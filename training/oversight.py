@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from games.game import Game
-from selfplay import decisions
-from selfplay.record import Sample
+from selfplay.oversight import decisions
+from selfplay.recorder import Sample
 from training.losses import NO_GAME
 
 

@@ -11,9 +11,11 @@ import jax
 import games
 from games.game import Game
 from mcts import SearchConfig
-from selfplay import amplify, devices
-from selfplay.amplify import Amplifier
-from selfplay.players import Player, parse_player, policy_player, search_player
+from selfplay import devices
+from selfplay.amplify import slot as amplify
+from selfplay.amplify.slot import Amplifier
+from selfplay.player_spec import parse_player
+from selfplay.players import Player, policy_player, search_player
 from training.checkpoint import CheckpointStore, DamagedError, unflatten
 from training.config import RunConfig
 from training.network import Network, NetworkConfig

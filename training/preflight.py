@@ -19,7 +19,8 @@ import numpy as np
 from games.game import Game
 from mcts import SearchConfig, tree_bytes
 from selfplay import devices
-from training import learner, npz
+from selfplay.files import npz
+from training import learner
 from training.config import RunConfig
 from training.learner import LearnerConfig, TrainState
 from training.network import Network

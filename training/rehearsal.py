@@ -17,7 +17,7 @@ import numpy as np
 
 from games.game import Game
 from selfplay import devices
-from selfplay.record import Recorder, Sample
+from selfplay.recorder import Recorder, Sample
 from selfplay.self_play import Trajectory
 from training import learner
 from training.config import RunConfig

@@ -13,9 +13,8 @@ from typing import IO, Literal
 
 import numpy as np
 
-from selfplay import durable
-from selfplay.record import Sample
-from training import npz
+from selfplay.files import durable, npz
+from selfplay.recorder import Sample
 
 NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
 LEFT = re.compile(rf"{NAME.pattern}({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from selfplay import durable, json_lines
+from selfplay.files import durable, json_lines
 from training.ladder_plot import plain, render
 from training.run_folder import RunFolder
 from training.strength import sentences, strongest

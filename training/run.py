@@ -18,7 +18,7 @@ import numpy as np
 import games
 from games.game import Game
 from selfplay import devices, self_play
-from selfplay.record import Recorder, Sample
+from selfplay.recorder import Recorder, Sample
 from training import (
     fixed_point,
     gate,

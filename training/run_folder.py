@@ -6,10 +6,10 @@
     checkpoints/     <step>/, see training/checkpoint.py
     replay/          <first>-<last>.npz, see training/replay.py
     games/           records of a sample of self-play, and of evaluation games
-    oversight/       an overseer's decisions, see selfplay/decisions.py
+    oversight/       an overseer's decisions, see selfplay/oversight/decisions.py
     ladder/          games of the ratings that the run takes of itself
     report/          index.html and plots
-    lock             held by the process that trains, see selfplay/durable.py
+    lock             held by the process that trains, see selfplay/files/durable.py
     nan-<step>.npz   the minibatch at which NaN or infinity came up, see training/guard.py
     discarded/       what was written after the save that a resume started from, and checkpoints
                      that are damaged; why.txt says which
@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from games import consent
-from selfplay import durable, json_lines
+from selfplay.files import durable, json_lines
 from training import config as config_module
 from training import replay, trust
 from training.checkpoint import LEFT_OF_CONFIG, CheckpointError, recover

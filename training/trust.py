@@ -16,7 +16,7 @@ import secrets
 import stat
 from typing import Any
 
-from selfplay import durable
+from selfplay.files import durable
 
 KEY_BYTES = 32
 NO_KEY = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM)

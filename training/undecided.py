@@ -6,8 +6,9 @@ import jax
 import numpy as np
 
 from games.game import Game
-from selfplay import json_lines, positions
-from selfplay.decisions import moves_of
+from selfplay import positions
+from selfplay.files import json_lines
+from selfplay.oversight.decisions import moves_of
 from selfplay.players import Player
 from training import gap
 

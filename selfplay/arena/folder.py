@@ -17,11 +17,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from selfplay import durable, json_lines
-from selfplay.arena.result import PlayedGame, result_of
-from selfplay.openings import Openings
+from selfplay.arena.openings import Openings
+from selfplay.arena.result import PlayedGame, match_records, result_of
+from selfplay.files import durable, json_lines
 from selfplay.players import Player
-from selfplay.records import append_records, match_records
+from selfplay.records.game_record import append_records
 
 FORMAT_VERSION = 1
 # What a kill at the start may leave.

@@ -23,13 +23,15 @@ from typing import Any
 import numpy as np
 
 from games.game import Game
-from selfplay import durable, json_lines, openings
+from selfplay.arena import openings
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
+from selfplay.arena.result import match_records
+from selfplay.files import durable, json_lines
 from selfplay.players import Player
 from selfplay.rating import bradley_terry
 from selfplay.rating.bradley_terry import Ratings, Tally
-from selfplay.records import append_records, match_records
+from selfplay.records.game_record import append_records
 
 ROUND = 32  # games that two players play before the ratings are fitted again
 OWN = "."  # what a run's own store calls the run

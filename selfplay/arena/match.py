@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from selfplay import devices, openings, positions
+from selfplay import devices, positions
+from selfplay.arena import openings
 from selfplay.arena.result import BY_FORFEIT, BY_RESIGNATION, MatchResult, PlayedGame, result_of
 from selfplay.players import FORFEIT, RESIGN, Player
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from games.go import Go
-from selfplay import sgf
 from selfplay.gtp import protocol
 from selfplay.gtp.game import GtpGame, Refused, handicap_points
-from selfplay.records import MAX_BYTES
+from selfplay.records import sgf
+from selfplay.records.game_record import MAX_BYTES
 
 
 class Wanted(NamedTuple):

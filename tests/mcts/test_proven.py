@@ -11,7 +11,7 @@ import pytest
 import games
 from games.tic_tac_toe import TicTacToe
 from mcts import SearchConfig, bounds, search
-from selfplay import solver
+from selfplay.perfect import solver
 from tests.oracles import search as oracles_search
 from tests.support.positions import (
     evaluate,

@@ -16,7 +16,8 @@ import optax
 import pytest
 
 import mcts.noise
-from selfplay import record, self_play
+from selfplay import recorder as record
+from selfplay import self_play
 from training import learner, replay
 from training import run as run_module
 from training.network import Network

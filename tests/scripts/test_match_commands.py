@@ -11,8 +11,9 @@ import games
 import training
 from mcts import SearchConfig
 from scripts import arena, console, evaluate, play
-from selfplay import perfect, players
-from selfplay.records import read_records
+from selfplay import players
+from selfplay.perfect import mistakes as perfect
+from selfplay.records.game_record import read_records
 from tests.toys.lowest_player import lowest
 from training.config import RunConfig
 from training.run_folder import RunFolder

@@ -3,7 +3,7 @@
 import pytest
 
 from scripts import cli
-from selfplay.records import GameRecord, append_records
+from selfplay.records.game_record import GameRecord, append_records
 
 WON = GameRecord("tic_tac_toe", (0, 3, 1, 4, 2), (1.0, -1.0), ("a", "b"))
 STOPPED = GameRecord("tic_tac_toe", (0, 3), (-1.0, 1.0), ("a", "b"), {"ended_by": "resignation"})

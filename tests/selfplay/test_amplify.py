@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from mcts import SearchResult, search
-from selfplay import amplify, devices
-from selfplay.amplify import Amplifier, OverseerError
+from selfplay import devices
+from selfplay.amplify import slot as amplify
+from selfplay.amplify.slot import Amplifier, OverseerError
 from selfplay.players import FORFEIT, Player, random_player
 from tests.support.amplified import CONFIG, GAME, SEARCH, VARIABLES, evaluate, moves_of, two_calls
 from training import guard

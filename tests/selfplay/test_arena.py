@@ -9,7 +9,7 @@ import pytest
 
 import games
 from mcts import SearchConfig
-from selfplay import openings
+from selfplay.arena import openings
 from selfplay.arena.match import MAX_BATCH, _ply, play_blocks, play_match
 from selfplay.players import FORFEIT, RESIGN, Player, random_player, uniform_player
 from tests.support.pile_players import FIRST, PILE, SECOND, first_rule, result_of, second_rule

@@ -13,7 +13,7 @@ import pytest
 
 from selfplay import children
 from selfplay.gtp.engine import Engine
-from selfplay.overseer_program import Program
+from selfplay.oversight.program import Program
 from tests.support import ROOT
 from tests.support.engines import is_running
 

@@ -7,7 +7,8 @@ import pytest
 
 import games
 from mcts import Evaluation, SearchConfig, SearchResult, search
-from selfplay import amplify, committee
+from selfplay.amplify import committee
+from selfplay.amplify import slot as amplify
 
 GAME = games.load("tic_tac_toe")
 SEARCH = SearchConfig(simulations=6, gumbel_scale=0.0)

@@ -11,10 +11,11 @@ import jax
 import pytest
 
 import games
-from selfplay import players, positions
+from selfplay import player_spec, players, positions
 from selfplay.arena import play_match
+from selfplay.arena.result import match_records
 from selfplay.gtp import engine
-from selfplay.records import match_records, read_records, write_records
+from selfplay.records.game_record import read_records, write_records
 from tests.support import ROOT
 from tests.support.engines import GNUGO, GNUGO_OPTIONS, is_running
 
@@ -24,7 +25,7 @@ BAD = f"{shlex.quote(sys.executable)} {ROOT / 'tests' / 'planted' / 'bad_engine.
 
 
 def make(command, game=GAME, options=""):
-    return players.parse_player(f"gtp:{options}{command}", game, 1, None)
+    return player_spec.parse_player(f"gtp:{options}{command}", game, 1, None)
 
 
 def ask(player, *lines, game=GAME):

@@ -8,7 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from selfplay import amplify, human, positions
+from selfplay import positions
+from selfplay.amplify import human
+from selfplay.amplify import slot as amplify
 from tests.support import ROOT
 from tests.support.amplified import GAME, SEARCH, VARIABLES, evaluate, moves_of, two_calls
 from tests.support.runs import assert_same, run_once

@@ -8,8 +8,7 @@ import pytest
 
 from scripts import arena as command
 from scripts import console
-from selfplay import openings
-from selfplay.arena import match
+from selfplay.arena import match, openings
 from selfplay.arena.folder import MatchFolder, match_settings
 from selfplay.players import random_player
 from tests.support.pile_players import PILE, SECOND

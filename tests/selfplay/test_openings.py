@@ -6,8 +6,8 @@ import pytest
 
 import games
 from mcts import SearchResult
-from selfplay.opening_file import file_openings
-from selfplay.openings import POOL, balanced_openings, make_openings
+from selfplay.arena.opening_file import file_openings
+from selfplay.arena.openings import POOL, balanced_openings, make_openings
 from selfplay.players import Player
 from tests.toys.double_move import Pile
 

@@ -15,9 +15,10 @@ import games
 import training
 from scripts import oversee
 from scripts import train as train_command
-from selfplay import decisions, positions
-from selfplay.overseer_program import Program, ProgramFault
-from selfplay.record import Sample
+from selfplay import positions
+from selfplay.oversight import decisions
+from selfplay.oversight.program import Program, ProgramFault
+from selfplay.recorder import Sample
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
 from training import oversight

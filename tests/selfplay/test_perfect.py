@@ -11,7 +11,9 @@ import pytest
 
 import games
 from mcts import SearchResult
-from selfplay import perfect, positions, solver
+from selfplay import positions
+from selfplay.perfect import mistakes as perfect
+from selfplay.perfect import solver
 from selfplay.players import Player
 from tests.toys import double_move
 

@@ -11,7 +11,7 @@ import pytest
 
 import games
 from mcts import Evaluation, SearchConfig
-from selfplay import players, positions
+from selfplay import player_spec, players, positions
 
 GAME = games.load("tic_tac_toe")
 SEARCH = SearchConfig(simulations=32)
@@ -120,7 +120,7 @@ def test_parse_player_knows_its_forms(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run@5").mkdir()
     names = [
-        players.parse_player(spec, GAME, 3, load_run).name
+        player_spec.parse_player(spec, GAME, 3, load_run).name
         for spec in (run, f"{run}@12", f"{run}@5", "random", "uniform")
     ]
     assert names == [f"{run}|3|None", f"{run}|3|12", f"{run}@5|3|None", "random", "uniform"]
@@ -143,7 +143,7 @@ def test_parse_player_calls_a_plug_in_with_the_history_and_on_the_device_if_it_s
     monkeypatch.setitem(sys.modules, "my_player", module)
     states, history = batch_of([4]), np.array([[4, -1]])
     for spec in ("my_player:outside", "my_player:inside"):
-        player = players.parse_player(spec, GAME, 1, load_run)
+        player = player_spec.parse_player(spec, GAME, 1, load_run)
         assert player.on_device == spec.endswith("inside")
         assert player(states, jax.random.key(0), history).action.shape == (1,)
     assert seen[0][1] is history
@@ -159,11 +159,11 @@ def test_a_players_own_settings_reach_its_search(tmp_path):
         return players.Player("run", GAME, None)
 
     spec = f"{tmp_path / 'run'}@7:simulations=5,policy=puct,mixed_value=false,c_scale=0.5"
-    player = players.parse_player(f"{spec},temperature=0.1", GAME, 32, load)
+    player = player_spec.parse_player(f"{spec},temperature=0.1", GAME, 32, load)
     search = {"policy": "puct", "mixed_value": False, "c_scale": 0.5}
     assert given == [{"simulations": 5, "checkpoint": 7, "temperature": 0.1, "search": search}]
     assert player.name.startswith("run:simulations=5,")
-    searching = players.parse_player("uniform:simulations=9", GAME, 32, load)
+    searching = player_spec.parse_player("uniform:simulations=9", GAME, 32, load)
     result = searching(batch_of([4]), jax.random.key(0))
     assert int(result.visit_counts.sum()) == 9
 
@@ -181,9 +181,9 @@ def test_a_players_own_settings_reach_its_search(tmp_path):
 )
 def test_settings_of_a_player_that_cannot_work_are_named(settings, wanted):
     with pytest.raises(ValueError, match=wanted):
-        players.parse_player(f"uniform:{settings}", GAME, 32, load_run)
+        player_spec.parse_player(f"uniform:{settings}", GAME, 32, load_run)
     with pytest.raises(ValueError, match="only runs"):
-        players.parse_player("random:simulations=3", GAME, 32, load_run)
+        player_spec.parse_player("random:simulations=3", GAME, 32, load_run)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_settings_of_a_player_that_cannot_work_are_named(settings, wanted):
 )
 def test_parse_player_says_what_is_wrong(spec, game, wanted):
     with pytest.raises(ValueError, match=wanted.replace("(", "[(]")):
-        players.parse_player(spec, game, 32, load_run)
+        player_spec.parse_player(spec, game, 32, load_run)
 
 
 def takes_too_little(states, key):
@@ -208,7 +208,7 @@ def takes_too_little(states, key):
 
 def test_a_plug_in_with_another_signature_is_refused_before_it_plays():
     with pytest.raises(ValueError, match=r"is called with \(states, key, history\)"):
-        players.parse_player(f"{__name__}:takes_too_little", games.load("tic_tac_toe"), 1, None)
+        player_spec.parse_player(f"{__name__}:takes_too_little", games.load("tic_tac_toe"), 1, None)
 
 
 def answers(found, on_device):
@@ -242,7 +242,7 @@ def test_an_answer_of_a_plug_in_that_is_no_search_result_is_named(
     module = types.ModuleType("my_player")
     module.odd = answers(found, on_device)
     monkeypatch.setitem(sys.modules, "my_player", module)
-    player = players.parse_player("my_player:odd", GAME, 1, load_run)
+    player = player_spec.parse_player("my_player:odd", GAME, 1, load_run)
     with pytest.raises(ValueError, match=wanted) as caught:
         player(batch_of(*[[4]] * 8), jax.random.key(0), np.full((8, 1), 4))
     assert "player 'my_player:odd'" in str(caught.value)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from selfplay.record import Recorder
+from selfplay.recorder import Recorder
 from selfplay.self_play import Trajectory
 
 ACTIONS, PLANES = 3, (2, 2, 1)

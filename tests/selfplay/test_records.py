@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import games
-from selfplay import positions, records
-from selfplay.arena.result import MatchResult, PlayedGame
-from selfplay.records import (
+from selfplay import positions
+from selfplay.arena.result import MatchResult, PlayedGame, match_records
+from selfplay.records import game_record as records
+from selfplay.records.game_record import (
     GameRecord,
     append_records,
     check_path,
-    match_records,
     read_records,
     render_record,
     scan_records,

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay import records, sgf
-from selfplay.records import GameRecord, append_records, read_records, scan_records, write_records
+from selfplay.records import game_record as records
+from selfplay.records import sgf
+from selfplay.records.game_record import (
+    GameRecord,
+    append_records,
+    read_records,
+    scan_records,
+    write_records,
+)
 from tests.oracles.go import PlainGo
 
 with warnings.catch_warnings():

@@ -7,7 +7,8 @@ import pyspiel
 import pytest
 
 import games
-from selfplay import positions, solver
+from selfplay import positions
+from selfplay.perfect import solver
 
 EMPTY = -1
 

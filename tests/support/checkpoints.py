@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from selfplay.record import Sample
+from selfplay.recorder import Sample
 from training.checkpoint import (
     Checkpoint,
 )

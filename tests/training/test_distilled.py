@@ -10,7 +10,8 @@ import pytest
 import games
 import training
 from scripts import distilled as command
-from selfplay import decisions, positions
+from selfplay import positions
+from selfplay.oversight import decisions
 from selfplay.self_play import NO_ACTION
 from training import distilled, gap, replay
 from training.distilled import SETS

@@ -14,7 +14,7 @@ import pytest
 import training
 from mcts import SearchConfig, mask_illegal
 from scripts import cli
-from selfplay import perfect
+from selfplay.perfect import mistakes as perfect
 from selfplay.self_play import SelfPlayConfig
 from tests.planted.faults import FAULTS
 from training import losses

@@ -21,7 +21,7 @@ import pytest
 
 from scripts import cli
 from selfplay import self_play
-from selfplay.durable import WriteError
+from selfplay.files.durable import WriteError
 from tests.support.checkpoints import made as made_checkpoint
 from tests.support.runs import assert_same, run_once
 from training import guard, ladder, learner

@@ -20,10 +20,14 @@ from hypothesis import strategies as st
 import games
 import training
 from games import consent
-from selfplay import decisions, json_lines, opening_file, perfect, records
-from selfplay.players import parse_player
+from selfplay.arena import opening_file
+from selfplay.files import json_lines, npz
+from selfplay.oversight import decisions
+from selfplay.perfect import mistakes as perfect
+from selfplay.player_spec import parse_player
+from selfplay.records import game_record as records
 from training import config as config_module
-from training import npz, replay, run_folder, trust, undecided
+from training import replay, run_folder, trust, undecided
 from training.checkpoint import CheckpointError, CheckpointStore
 from training.config import RunConfig
 from training.distilled import audit

@@ -10,7 +10,7 @@ import pytest
 import games
 import training
 from scripts import cli, imitate
-from selfplay.records import GameRecord, write_records
+from selfplay.records.game_record import GameRecord, write_records
 from tests.support.runs import run_once
 from training import expert, inferred
 from training.imitate import ImitationConfig

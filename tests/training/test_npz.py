@@ -10,7 +10,8 @@ import zlib
 import numpy as np
 import pytest
 
-from training import npz, preflight, replay
+from selfplay.files import npz
+from training import preflight, replay
 
 
 class Payload:

@@ -16,8 +16,8 @@ import pytest
 
 import training
 from scripts import cli
-from selfplay import durable
-from training import checkpoint, imitate, npz, recovery, replay, run_folder
+from selfplay.files import durable, npz
+from training import checkpoint, imitate, recovery, replay, run_folder
 from training.checkpoint import CheckpointError, CheckpointStore, DamagedError
 from training.run_folder import RunFolder
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selfplay.record import Sample
+from selfplay.recorder import Sample
 from tests.support.checkpoints import rows
 from training import replay
 from training.replay import ReplayBuffer, ReplayConfig

@@ -9,7 +9,7 @@ import pytest
 
 import games
 import training
-from selfplay.records import read_records
+from selfplay.records.game_record import read_records
 from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
 from training import checkpoint
 from training.checkpoint import CheckpointError, CheckpointStore

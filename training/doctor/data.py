@@ -8,7 +8,7 @@ import numpy as np
 
 from mcts import SearchConfig, SearchResult, search
 from selfplay import positions
-from selfplay.record import Sample
+from selfplay.recorder import Sample
 from training.doctor.evidence import HEAD_ROWS, MOST_ROWS, Evidence, last_part, take
 from training.doctor.findings import Finding, Result
 from training.network import Folded, Network

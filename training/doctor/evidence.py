@@ -14,8 +14,9 @@ import numpy as np
 import games
 from games.game import Game, State
 from mcts import Evaluation, mask_illegal
-from selfplay import json_lines, positions
-from selfplay.record import Sample
+from selfplay import positions
+from selfplay.files import json_lines
+from selfplay.recorder import Sample
 from training import replay
 from training.checkpoint import CheckpointError, CheckpointStore, unflatten
 from training.config import RunConfig

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from selfplay.record import Sample
+from selfplay.recorder import Sample
 from training.doctor.evidence import Evidence, mean_of
 from training.doctor.findings import Finding, Result
 

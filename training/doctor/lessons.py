@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from selfplay import devices
-from selfplay.record import Sample
+from selfplay.recorder import Sample
 from training import learner
 from training.doctor.evidence import Evidence, correlation, last_part, take
 from training.doctor.findings import Finding, Result

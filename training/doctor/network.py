@@ -6,9 +6,10 @@ import jax
 import numpy as np
 
 from games.game import State
-from selfplay import perfect, positions
+from selfplay import positions
+from selfplay.perfect import mistakes as perfect
 from selfplay.players import Player
-from selfplay.record import Sample
+from selfplay.recorder import Sample
 from training.doctor.evidence import Evidence, correlation, last_part, take
 from training.doctor.findings import Finding, Result
 from training.doctor.weights import FEW_STEPS

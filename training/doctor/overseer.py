@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from selfplay import devices, perfect, positions
-from selfplay.amplify import Amplifier
+from selfplay import devices, positions
+from selfplay.amplify.slot import Amplifier
+from selfplay.perfect import mistakes as perfect
 from selfplay.players import Player, random_player
 from training import gap, strength
 from training.doctor.evidence import Evidence

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from selfplay import durable
+from selfplay.files import durable
 
 MAX_LINE = 1 << 20  # bytes; the longest game's record is some thousands
 MAX_BYTES = 256 << 20  # of a file, unpacked; what it holds takes a few times as much memory

@@ -1,8 +1,9 @@
 """The human as amplifier: an overseer decides in every position, with A's search as assistant.
 
-A person at the terminal, or a program in their place (`selfplay.overseer_program`), has a desk
-(`selfplay.overseer`) with the positions that self-play comes to. What they decide is what A learns;
-where they skip, it is A's search. Positions that came up by the same moves are asked about once.
+A person at the terminal, or a program in their place (`selfplay.oversight.program`), has a session
+(`selfplay.oversight.session`) with the positions that self-play comes to. What they decide is what
+A learns; where they skip, it is A's search. Positions that came up by the same moves are asked
+about once.
 """
 
 import pathlib
@@ -16,11 +17,14 @@ import numpy as np
 
 from games.game import Game, State
 from mcts import Evaluate, SearchConfig, SearchResult, Variables
-from selfplay import decisions, durable, overseer_terminal, positions
+from selfplay import positions
 from selfplay.analysis import Analysis
-from selfplay.decisions import Decision
-from selfplay.overseer import Desk
-from selfplay.overseer_program import Program, oversee
+from selfplay.files import durable
+from selfplay.oversight import decisions
+from selfplay.oversight import terminal as overseer_terminal
+from selfplay.oversight.decisions import Decision
+from selfplay.oversight.program import Program, oversee
+from selfplay.oversight.session import Desk
 from selfplay.players import Act, search_player
 
 SECONDS = 60.0  # for each answer of a program

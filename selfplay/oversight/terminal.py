@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from selfplay import decisions, positions
+from selfplay import positions
 from selfplay.analysis import opinion_text
-from selfplay.overseer import Desk, Line, answer_of
+from selfplay.oversight import decisions
+from selfplay.oversight.session import Desk, Line, answer_of
 
 HELP = (
     "candidates (A's opinion of the moves), look MOVE MOVE ..., MOVE ... (A searches behind these "

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from games.game import Game, State
-from selfplay import durable, json_lines, positions
+from selfplay import positions
+from selfplay.files import durable, json_lines
 
 CHUNK = 128  # positions replayed at once
 TOLERANCE = 1e-3  # by which weights may miss a sum of 1

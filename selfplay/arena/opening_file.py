@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from games.game import Game
-from selfplay import json_lines, positions
-from selfplay.openings import Openings, repeat
-from selfplay.records import read_records
+from selfplay import positions
+from selfplay.arena.openings import Openings, repeat
+from selfplay.files import json_lines
+from selfplay.records.game_record import read_records
 
 CHUNK = 128  # openings replayed at once
 

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 from games import consent
-from selfplay import children, json_lines
-from selfplay.decisions import moves_of
-from selfplay.overseer import Desk, answer_of, position_json
+from selfplay import children
+from selfplay.files import json_lines
+from selfplay.oversight.decisions import moves_of
+from selfplay.oversight.session import Desk, answer_of, position_json
 
 MAX_ANSWER = 1 << 20  # bytes
 MAX_LOOKS = 16  # questions a position

@@ -14,9 +14,11 @@ import jax
 import numpy as np
 
 from games.game import State
-from selfplay import decisions, durable, positions
+from selfplay import positions
 from selfplay.analysis import Analysis, analyse, ranked
-from selfplay.decisions import Decision
+from selfplay.files import durable
+from selfplay.oversight import decisions
+from selfplay.oversight.decisions import Decision
 from selfplay.players import Player
 
 EXPECTED_PLIES = 4  # of what A expects behind a line

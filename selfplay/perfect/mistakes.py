@@ -16,9 +16,11 @@ import games
 from games.breakthrough import Breakthrough
 from games.game import Game, State
 from games.hex import Hex
-from selfplay import json_lines, positions, solver
+from selfplay import positions
+from selfplay.files import json_lines
+from selfplay.perfect import solver
+from selfplay.perfect.solver import ILLEGAL, Progress, SolvedSet
 from selfplay.players import Player
-from selfplay.solver import ILLEGAL, Progress, SolvedSet
 
 BATCH = 1024  # positions that a player is asked at once, at most
 SHUFFLE_SEED = 0

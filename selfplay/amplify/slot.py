@@ -26,7 +26,8 @@ from mcts import (
     search,
     search_on,
 )
-from selfplay import committee, human, players
+from selfplay import player_spec
+from selfplay.amplify import committee, human
 from selfplay.players import FORFEIT, Act, Player, check_form, policy_player
 
 FORMS = (
@@ -101,7 +102,7 @@ def code_in(spec: str) -> consent.Code | None:
     kind, _, rest = spec.partition(":")
     if spec in ("search", "policy", "human") or kind == "committee":
         return None
-    return players.code_in(rest) if kind == "player" else consent.code_of(spec)
+    return player_spec.code_in(rest) if kind == "player" else consent.code_of(spec)
 
 
 def load(

@@ -27,8 +27,9 @@ import games
 from games import registry
 from games.game import Game
 from games.go import Go
-from selfplay import durable, json_lines, positions, sgf
-from selfplay.arena.result import MatchResult
+from selfplay import positions
+from selfplay.files import durable, json_lines
+from selfplay.records import sgf
 
 MAX_BYTES = 64 << 20  # of a file, unpacked; what it holds takes a few times as much memory
 MAX_PROBLEMS = 1000  # after so many, a file is not what it was taken for
@@ -66,17 +67,6 @@ class Scan(NamedTuple):
 
     records: list[GameRecord]
     problems: list[str]  # one for each bad game: file, line or game, move if it is at fault
-
-
-def match_records(result: MatchResult, spec: str, **extra: Any) -> list[GameRecord]:
-    """Returns the games of a match; `extra` goes into each."""
-    found = []
-    for played, seat in zip(result.played, result.first_seat, strict=True):
-        players = result.players if seat == 0 else (result.players[1], result.players[0])
-        why = {"ended_by": played.ended_by, "fault": played.fault}
-        more = extra | {key: text for key, text in why.items() if text}
-        found.append(GameRecord(spec, played.moves, played.returns, players, more))
-    return found
 
 
 def check_path(path: str | os.PathLike[str], spec: str) -> None:

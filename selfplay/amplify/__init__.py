@@ -1,0 +1,1 @@
+"""Amplify: ways to make a stronger, slower decision maker out of a network."""

@@ -1,0 +1,1 @@
+"""Files that survive a kill, and how to read those of strangers."""

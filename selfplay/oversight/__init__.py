@@ -1,0 +1,1 @@
+"""An overseer: whoever decides positions that search does not, and where that is written down."""

@@ -1,0 +1,1 @@
+"""Small games solved, and mistakes counted against the solution."""

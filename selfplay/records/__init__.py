@@ -1,0 +1,1 @@
+"""Game records: finished games as JSON lines or SGF."""
