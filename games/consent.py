@@ -2,7 +2,7 @@
 
 Whoever types such a name wants it to run. A file that names one may be somebody else's, such as a
 run's settings: there a name counts only if it was typed too, or if the file was made here by this
-user (`training/trust.py`), who typed it then.
+user (`training/storage/trust.py`), who typed it then.
 
 On a command line, `close` takes what was typed, and from then on nothing else runs. A Python
 program that calls us names what it wants by calling, but for what a file has named (`named_by`).

@@ -22,7 +22,8 @@ import jax
 import jax.numpy as jnp
 
 from games.game import Game, Remembering, S
-from mcts import bounds, paths
+from mcts import paths
+from mcts import proven as bounds
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Variables, judge
 from mcts.paths import Paths, Steps

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from games.game import Game, Remembering, S
-from mcts import bounds
+from mcts import proven as bounds
 from mcts.config import SearchConfig
 from mcts.contract import Evaluation
 from mcts.selection import Row, is_legal, to_prior

@@ -10,9 +10,8 @@ from typing import Any
 import games as games_package
 import training
 from games.game import Game
-from scripts.cli import INTERRUPTED
-from scripts.console import Positional, announce_devices, progress, say
-from scripts.match_report import describe, report_all
+from scripts.terminal.console import INTERRUPTED, Positional, announce_devices, progress, say
+from scripts.terminal.match_report import describe, report_all
 from selfplay.arena import match
 from selfplay.arena.folder import MatchFolder, match_settings
 from selfplay.arena.opening_file import file_openings
@@ -29,7 +28,7 @@ from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player
 from selfplay.rating.sprt import Sprt
 from selfplay.records.game_record import check_path, write_records
-from training.run_folder import RunFolder
+from training.players import find_game
 
 ENGINE_BLOCK = 32  # games side by side where a player is outside the device, and slow
 
@@ -243,16 +242,3 @@ def _say_stopped(args: Args, result: MatchResult | None) -> int:
     kept = f"what is finished is in {args.out}; the same command goes on"
     say(f"selfplay arena: interrupted; {kept if args.out else 'nothing is kept without --out'}")
     return INTERRUPTED if args.out else 1
-
-
-def find_game(players: Sequence[str], given: str) -> str:
-    """Returns the spec of the game to play: the one given, or that of the first run folder."""
-    if given:
-        return given
-    for spec in players:
-        found = run_of(spec)
-        if found:
-            return RunFolder(found[0]).read_config().game
-    for spec in players:
-        parse_player(spec, None, 1, training.load_player)  # its message says what is missing
-    raise ValueError("no player is a run folder: say which game with --game")

@@ -17,15 +17,17 @@ from games import pgx_adapter
 from games.game import Game
 from mcts import Evaluation, SearchConfig, search
 from mcts.config import Engine
-from scripts import bench_env, bench_loop
-from scripts.console import announce_devices, print_json, print_text, progress, say
+from scripts.benchmarks import loop as bench_loop
+from scripts.benchmarks import rules as bench_env
+from scripts.terminal.console import announce_devices, print_json, print_text, progress, say
 from selfplay import devices, self_play
 from selfplay.self_play import SelfPlayConfig
-from training import config as config_module
-from training import preflight
+from training import presets
 from training.config import Preset, RunConfig
 from training.network import Network, NetworkConfig
-from training.preflight import in_words
+from training.preflight import estimate as preflight
+from training.preflight.estimate import in_words
+from training.preflight.machine import this_machine
 
 OPENING_PLIES = 8  # random plies before the positions that are searched
 Work = dict[str, tuple[Callable[[], Any], int]]  # by name: a call, and units of it a game
@@ -69,7 +71,7 @@ def defaults(argv: list[str]) -> Args:
     """Returns the preset's network and search as defaults."""
     given = dict(itertools.pairwise(argv))
     game, name = given.get("--game", Args.game), given.get("--preset", Args.preset)
-    config = config_module.preset(name, game)  # type: ignore[arg-type]
+    config = presets.preset(name, game)  # type: ignore[arg-type]
     return Args(game=game, network=config.network, search=config.search)
 
 
@@ -84,7 +86,7 @@ def run(args: Args) -> int:
     if found:
         raise ValueError("; ".join(found))
     theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
-    batch = args.batch or config_module.preset(args.preset, args.game).self_play.batch
+    batch = args.batch or presets.preset(args.preset, args.game).self_play.batch
     announce_devices()
     check_memory(args, game, batch)
     if args.loop:
@@ -111,7 +113,7 @@ def run(args: Args) -> int:
 def check_memory(args: Args, game: Game[Any], batch: int) -> None:
     """Says what trees and network take. Raises ValueError if they do not fit."""
     config = _run_config(args, batch)
-    has = preflight.machine(pathlib.Path())
+    has = this_machine(pathlib.Path())
     need = preflight.needs(config, game, has)
     say(
         f"memory: tree {in_words(need.tree)} on each of {has.players} devices, "
@@ -123,7 +125,7 @@ def check_memory(args: Args, game: Game[Any], batch: int) -> None:
 
 
 def _run_config(args: Args, batch: int) -> RunConfig:
-    config = config_module.preset(args.preset, args.game)
+    config = presets.preset(args.preset, args.game)
     self_play = dataclasses.replace(config.self_play, batch=batch)
     return dataclasses.replace(
         config, network=args.network, search=args.search, self_play=self_play
@@ -132,7 +134,7 @@ def _run_config(args: Args, batch: int) -> RunConfig:
 
 def less_memory(args: Args) -> str:
     """Returns what to change when a device has run out of memory."""
-    batch = args.batch or config_module.preset(args.preset, args.game).self_play.batch
+    batch = args.batch or presets.preset(args.preset, args.game).self_play.batch
     return f"lower --batch from {batch} to {batch // 2}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import games
 from games.conformance import LAWS, Report, Violation, check
 from games.conformance.laws import described
-from scripts.console import Positional, print_json, print_text, say
+from scripts.terminal.console import Positional, print_json, print_text, say
 
 
 @dataclasses.dataclass(frozen=True)

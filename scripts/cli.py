@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 
+from scripts.terminal.console import INTERRUPTED
+
 COMMANDS = {
     "train": "train a network by self-play, or go on with a run",
     "imitate": "start a run by imitating an expert's recorded games",
@@ -32,7 +34,6 @@ COMMANDS = {
 }
 MAX_CPU_DEVICES = 8
 MAX_SENTENCE = 4000  # characters of an error
-INTERRUPTED = 75
 ALLOW = "--allow"
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
@@ -116,7 +117,7 @@ def _run_command(command: str, argv: list[str], allowed: list[str]) -> int:
 
 
 def _call(command: str, argv: list[str]) -> int:
-    from scripts import compilation_cache, console, out_of_memory
+    from scripts.terminal import compilation_cache, console, out_of_memory
 
     script = importlib.import_module(f"scripts.{command.replace('-', '_')}")
     defaults = getattr(script, "defaults", lambda _: None)(argv)
@@ -138,7 +139,7 @@ def _one_device_per_core() -> None:
 
 
 def _sentence(error: Exception) -> str:
-    from scripts.console import printable
+    from scripts.terminal.console import printable
 
     text = printable(" ".join(str(error).split()))
     if len(text) > MAX_SENTENCE:  # it quotes a hostile file; the advice comes last

@@ -4,13 +4,20 @@ import dataclasses
 import json
 from typing import Any
 
-from scripts.console import Positional, announce_devices, print_json, print_text, progress, say
 from scripts.report import own_folder
+from scripts.terminal.console import (
+    Positional,
+    announce_devices,
+    print_json,
+    print_text,
+    progress,
+    say,
+)
 from selfplay.files import durable
-from training import strength
-from training.distilled import SETS, audit
-from training.report import distilled_section
-from training.run_folder import RunFolder
+from training.evaluation import strength
+from training.evaluation.distillation import SETS, audit
+from training.report.page import distilled_section
+from training.storage.run_folder import RunFolder
 
 FEW = 3  # checkpoints; with fewer, growth over a run is hardly seen
 

@@ -3,9 +3,9 @@
 import dataclasses
 import textwrap
 
-from scripts.console import Positional, print_json, print_text, progress
+from scripts.terminal.console import Positional, print_json, print_text, progress
 from training.doctor import CHECKS, Diagnosis, diagnose
-from training.run_folder import RunFolder
+from training.storage.run_folder import RunFolder
 
 MARKS = {"healthy": "ok", "finding": "FINDING", "too early": "too early"}
 WIDTH = 96

@@ -3,12 +3,13 @@
 from typing import Any, NamedTuple
 
 from games.game import Game
-from scripts.console import print_json, print_text, say
-from training import preflight
+from scripts.terminal.console import print_json, print_text, say
 from training.config import RunConfig
-from training.preflight import Machine, Needs, in_words
-from training.rehearsal import Rehearsal, rehearse
-from training.run_folder import RunFolder
+from training.preflight import estimate as preflight
+from training.preflight.estimate import Needs, in_words
+from training.preflight.machine import Machine, this_machine
+from training.preflight.trial import Rehearsal, rehearse
+from training.storage.run_folder import RunFolder
 
 SECONDS = 5.0  # of measurement
 GOALS = (10_000, 100_000, 1_000_000)  # games
@@ -24,7 +25,7 @@ class Outlook(NamedTuple):
 
 def check(config: RunConfig, game: Game[Any], folder: RunFolder) -> None:
     """Says what the run asks for. Raises ValueError if it cannot work here."""
-    has = preflight.machine(folder.path)
+    has = this_machine(folder.path)
     say(preflight.summary(preflight.needs(config, game, has), has))
     _refuse(preflight.problems(config, game, has))
 
@@ -37,7 +38,7 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     """
     if config.amplify == "human":
         raise ValueError("--dry-run measures speed: leave out --amplify human")
-    has = preflight.machine(folder.path)
+    has = this_machine(folder.path)
     floor = preflight.needs(config, game, has)
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
     found = rehearse(folder, config, SECONDS)

@@ -5,8 +5,15 @@ import itertools
 from typing import Any, Literal
 
 import training
-from scripts.console import Positional, announce_devices, print_json, print_text, progress, say
-from scripts.match_report import report
+from scripts.terminal.console import (
+    Positional,
+    announce_devices,
+    print_json,
+    print_text,
+    progress,
+    say,
+)
+from scripts.terminal.match_report import report
 from selfplay.arena import play_match
 from selfplay.arena.result import MatchResult, match_records
 from selfplay.files import durable
@@ -14,7 +21,7 @@ from selfplay.perfect import mistakes as perfect
 from selfplay.player_spec import run_of
 from selfplay.players import Player, random_player
 from selfplay.records.game_record import append_records
-from training.run_folder import RunFolder
+from training.storage.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)

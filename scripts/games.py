@@ -6,7 +6,7 @@ from typing import Any
 
 import games
 from games import registry
-from scripts.console import print_json, print_text, say
+from scripts.terminal.console import print_json, print_text, say
 
 
 @dataclasses.dataclass(frozen=True)

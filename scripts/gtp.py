@@ -10,12 +10,12 @@ from typing import Any
 import games
 import training
 from games.game import Game
-from scripts.arena import find_game
-from scripts.console import Positional, announce_devices, say
+from scripts.terminal.console import Positional, announce_devices, say
 from selfplay.gtp import GtpServer
 from selfplay.gtp.protocol import MAX_LINE
 from selfplay.player_spec import parse_player
 from selfplay.players import Player
+from training.players import find_game
 
 MAX_WAITING = 1000  # lines read ahead of the answers
 

@@ -8,15 +8,16 @@ from typing import Any
 
 import games
 from games.conformance import require_form
-from scripts.console import Flat, announce_devices, print_json, progress, say
-from scripts.train import stop_on_signal
+from scripts.terminal.console import Flat, announce_devices, print_json, progress, say
+from scripts.terminal.signals import stop_on_signal
 from selfplay.records.game_record import GameRecord, Scan, scan_records
-from training import config as config_module
-from training import expert, inferred
+from training import presets
 from training.config import RunConfig
-from training.imitate import Imitation, ImitationConfig, fit, found
+from training.imitation import inverse_rl as inferred
+from training.imitation import rows as expert
+from training.imitation.fit import Imitation, ImitationConfig, fit, found
 from training.players import load_amplifier, network_of
-from training.run_folder import RunFolder, next_free
+from training.storage.run_folder import RunFolder, next_free
 
 SHOWN_PROBLEMS = 20
 scan = functools.cache(scan_records)  # the defaults look into the files too
@@ -61,7 +62,7 @@ def defaults(argv: list[str]) -> Args:
         return Args(RunConfig())
     recorded = (record.game for path in given.records for record in scan(path, given.game).records)
     game = given.game or next(recorded, RunConfig.game)
-    return Args(config_module.preset(given.preset, game))
+    return Args(presets.preset(given.preset, game))
 
 
 def run(args: Args) -> int:

@@ -9,9 +9,15 @@ from typing import Any, NamedTuple
 import games as games_package
 import training
 from games.game import Game
-from scripts.arena import find_game
-from scripts.cli import INTERRUPTED
-from scripts.console import Positional, announce_devices, print_json, print_text, progress, say
+from scripts.terminal.console import (
+    INTERRUPTED,
+    Positional,
+    announce_devices,
+    print_json,
+    print_text,
+    progress,
+    say,
+)
 from selfplay.arena.ladder import ROUND, Ladder
 from selfplay.arena.openings import DEFAULT_PLIES
 from selfplay.files import durable
@@ -19,9 +25,10 @@ from selfplay.player_spec import parse_player, run_of, split_settings
 from selfplay.players import Player
 from selfplay.rating import bradley_terry
 from selfplay.rating.bradley_terry import Ratings
-from training.ladder import FOLDER
-from training.ladder_plot import Point, plot_ladder
-from training.run_folder import RunFolder
+from training.evaluation.ladder import FOLDER
+from training.players import find_game
+from training.report.ladder_plot import Point, plot_ladder
+from training.storage.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)

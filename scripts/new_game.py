@@ -6,7 +6,7 @@ import keyword
 import pathlib
 import re
 
-from scripts.console import Positional, print_text
+from scripts.terminal.console import Positional, print_text
 
 GAME = '''"""NAME: stones on a board; the first to have a number of them in a line wins.
 

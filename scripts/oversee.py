@@ -9,8 +9,15 @@ from typing import Any
 
 import games
 import training
-from scripts.cli import INTERRUPTED
-from scripts.console import Positional, announce_devices, ask, print_json, progress, say
+from scripts.terminal.console import (
+    INTERRUPTED,
+    Positional,
+    announce_devices,
+    ask,
+    print_json,
+    progress,
+    say,
+)
 from selfplay.files import durable
 from selfplay.oversight import decisions
 from selfplay.oversight import terminal as overseer_terminal
@@ -18,8 +25,8 @@ from selfplay.oversight.program import Program, oversee
 from selfplay.oversight.session import Desk
 from selfplay.player_spec import run_of
 from selfplay.players import Player
-from training.run_folder import RunFolder
-from training.undecided import contested, from_file
+from training.oversight.queries import contested, from_file
+from training.storage.run_folder import RunFolder
 
 BY_HAND, BY_PROGRAM = 20, 300  # positions, where --count does not say
 

@@ -11,12 +11,12 @@ import numpy as np
 import games
 import training
 from games.game import Game, State
-from scripts.arena import find_game
-from scripts.console import Positional, ask, print_json
+from scripts.terminal.console import Positional, ask, print_json
 from selfplay import positions
 from selfplay.analysis import Analysis, analyse, opinion_text, ranked
 from selfplay.player_spec import parse_player
 from selfplay.players import Player
+from training.players import find_game
 
 HELP = "a move, or: hint (its opinion of this position), undo, quit"
 

@@ -3,9 +3,9 @@
 import dataclasses
 import pathlib
 
-from scripts.console import Positional, print_json, print_text
-from training.report import text_report, write_report
-from training.run_folder import RunFolder
+from scripts.terminal.console import Positional, print_json, print_text
+from training.report.page import text_report, write_report
+from training.storage.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)

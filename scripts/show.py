@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from scripts.console import Positional, print_text, say
+from scripts.terminal.console import Positional, print_text, say
 from selfplay.records.game_record import GameRecord, Scan, render_record, scan_records
 
 SHOWN_PROBLEMS = 10

@@ -3,16 +3,15 @@
 import argparse
 import contextlib
 import dataclasses
-import signal
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Iterator
 from typing import Any
 
 import games
 from games.conformance import require_form
-from scripts import dry_run, out_of_memory
-from scripts.cli import INTERRUPTED
-from scripts.console import (
+from scripts import dry_run
+from scripts.terminal import out_of_memory
+from scripts.terminal.console import (
+    INTERRUPTED,
     Flat,
     FromFlag,
     announce_devices,
@@ -20,12 +19,17 @@ from scripts.console import (
     progress,
     say,
 )
-from training import checkpoint_steps, losses, oversight, preflight, strength
+from scripts.terminal.signals import stop_on_signal
+from training import checkpoint_steps, losses, presets
 from training import config as config_module
 from training.config import RunConfig
+from training.evaluation import strength
+from training.oversight import decision_rows as oversight
 from training.players import load_amplifier
+from training.preflight import estimate as preflight
+from training.preflight.machine import this_machine
 from training.run import Watch, train
-from training.run_folder import RunFolder, next_free, reserve
+from training.storage.run_folder import RunFolder, next_free, reserve
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +85,7 @@ def defaults(argv: list[str]) -> Args:
     old = RunFolder(_split_source(given.source)[0]).read_config() if given.source else None
     game = given.game or (old.game if old else RunConfig.game)
     preset = given.preset or (old.preset if old else RunConfig.preset)
-    config = config_module.preset(preset, game)
+    config = presets.preset(preset, game)
     if old:
         # The policy is there: what an overseer decides need not argue with what search prefers.
         overseer = dataclasses.replace(config.overseer, games_policy=0.0)
@@ -166,7 +170,7 @@ def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool
 
 
 def _less_memory(config: RunConfig, game: Any, folder: RunFolder) -> str:
-    advice = preflight.advice(config, game, preflight.machine(folder.path))
+    advice = preflight.advice(config, game, this_machine(folder.path))
     if not checkpoint_steps(folder.path):
         return f"{advice}, with another --run-dir"
     return (
@@ -208,33 +212,6 @@ def _find_source(text: str, folder: RunFolder) -> tuple[RunFolder, int] | None:
         known = ", ".join(map(str, steps))
         raise ValueError(f"--from {text}: {path} has no step {step!r}; it has {known}")
     return RunFolder(path), int(step) if step else steps[-1]
-
-
-@contextlib.contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Turns SIGINT, SIGTERM and SIGHUP into a wish to stop; a second one stops at once.
-
-    A terminal that is closed sends SIGHUP, perhaps twice, so that it never stops at once; under
-    `nohup` it is ignored.
-    """
-    asked = False
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked and number != signal.SIGHUP:
-            raise KeyboardInterrupt
-        asked = True
-        say("stopping: finishing this iteration, then saving (again: stop at once, unsaved)")
-
-    old = {number: signal.signal(number, ask) for number in numbers}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

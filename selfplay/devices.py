@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "data"
@@ -21,16 +20,6 @@ WHOLE = PartitionSpec()
 def mesh() -> Mesh:
     """Returns all devices of this process in a row."""
     return Mesh(np.array(jax.local_devices()), (AXIS,))
-
-
-def learner_mesh() -> Mesh:
-    """Returns the devices that train: all of them, but of a CPU's only the first.
-
-    A CPU's devices share one pool of threads. There an exchange between devices can wait for ever
-    for work that is queued behind it (seen with jax 0.10.2 on 2 cores, self-play under way).
-    """
-    devices = jax.local_devices()
-    return Mesh(np.array(devices[:1] if devices[0].platform == "cpu" else devices), (AXIS,))
 
 
 def replicated() -> NamedSharding:
@@ -46,16 +35,6 @@ def replicate(tree: Any) -> Any:
 def split_lanes(tree: Any) -> Any:
     """Splits every leaf over the devices along axis 0, the batch."""
     return jax.device_put(tree, NamedSharding(mesh(), BY_LANE))
-
-
-def to_learner(tree: Any) -> Any:
-    """Puts a copy of every leaf on every device that trains."""
-    return jax.device_put(tree, NamedSharding(learner_mesh(), WHOLE))
-
-
-def split_rows(tree: Any) -> Any:
-    """Splits every leaf of a training batch over the devices that train."""
-    return jax.device_put(tree, NamedSharding(learner_mesh(), BY_LANE))
 
 
 @jax.jit
@@ -90,9 +69,3 @@ def data_parallel(
         return function(variables, batch, jax.random.fold_in(key, jax.lax.axis_index(AXIS)))
 
     return shard(on_one_device, mesh(), in_specs=(WHOLE, BY_LANE, WHOLE), out_specs=out_specs)
-
-
-def sum_shares(tree: Any) -> Any:
-    """Inside `shard`: returns the sums over the devices, by one exchange for all leaves."""
-    flat, rebuild = ravel_pytree(tree)
-    return rebuild(jax.lax.psum(flat, AXIS))

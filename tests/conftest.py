@@ -79,7 +79,7 @@ def tiny_config():
 def tiny_run(tiny_config, tmp_path_factory):
     """The folder of a finished tiny run; do not write to it."""
     from training.run import train
-    from training.run_folder import RunFolder
+    from training.storage.run_folder import RunFolder
 
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "tiny")
     folder.create(tiny_config)

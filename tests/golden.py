@@ -43,8 +43,12 @@ GAMES = {"match": "match/games.jsonl"}  # files that they add to
 PROBE = """
 import hashlib, json, pathlib, sys
 import numpy as np
-from training.checkpoint import CheckpointStore
-from training.run_folder import RunFolder
+try:
+    from training.storage.checkpoint import CheckpointStore
+    from training.storage.run_folder import RunFolder
+except ImportError:  # an earlier version, which had no room for storage
+    from training.checkpoint import CheckpointStore
+    from training.run_folder import RunFolder
 
 CLOCK = ("seconds", "trained_from", "iteration_seconds", "evaluation_seconds")
 

@@ -12,12 +12,12 @@ OWNERS = {
     "flax": {"training/network.py"},
     "optax": {"training/learner.py"},
     "orbax": set(),
-    "tensorstore": {"training/orbax_arrays.py"},
+    "tensorstore": {"training/storage/orbax_arrays.py"},
     "pgx": {"games/pgx_adapter.py"},
-    "matplotlib": {"training/ladder_plot.py"},
+    "matplotlib": {"training/report/ladder_plot.py"},
     "scipy": {"selfplay/rating/bradley_terry.py"},
-    "tyro": {"scripts/console.py"},
-    "rich": {"scripts/console.py"},
+    "tyro": {"scripts/terminal/console.py"},
+    "rich": {"scripts/terminal/console.py"},
 }
 
 

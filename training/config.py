@@ -9,10 +9,8 @@ from mcts import SearchConfig
 from selfplay.amplify import slot as amplify
 from selfplay.self_play import SelfPlayConfig
 from training import losses
-from training.checkpoint import CheckpointConfig
 from training.learner import LearnerConfig
 from training.network import NetworkConfig
-from training.oversight import OverseerConfig
 from training.replay import ReplayConfig
 
 Preset = Literal["quick", "gpu"]
@@ -74,6 +72,55 @@ class EvaluationConfig:
             )
         if self.strength_every < 1:
             found.append(f"evaluation.strength_every must be at least 1, got {self.strength_every}")
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """When a run is saved and what is kept; changing it changes nothing that is computed."""
+
+    every_seconds: float = 60.0
+    """Seconds between saves; the end and an interruption save too."""
+    keep_newest: int = 2
+    """Newest checkpoints kept; step 0 and the best one stay beside them."""
+    keep_every: int = 0
+    """Also keep the first checkpoint after every so many steps; 0: none."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        found = []
+        if not self.every_seconds > 0:  # NaN is not
+            found.append(f"checkpoint.every_seconds must be above 0, got {self.every_seconds}")
+        if self.keep_newest < 2:
+            found.append(f"checkpoint.keep_newest must be at least 2, got {self.keep_newest}")
+        if self.keep_every < 0:
+            found.append(f"checkpoint.keep_every must be at least 0, got {self.keep_every}")
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class OverseerConfig:
+    """What the network learns from an overseer's decisions."""
+
+    decisions: str = ""
+    """A file of decisions, as `selfplay oversee` writes it. Read at each start of the run."""
+    weight: float = 0.25
+    """Share of each minibatch that is drawn from them: their weight in the loss. 1: nothing else
+    is learned, values neither."""
+    games_policy: float = 1.0
+    """How much the rows of games still teach the policy, from 0 to 1. 0, the default of a run
+    --from another: it is learned from the decisions alone, and games teach the value."""
+    symmetries: bool = True
+    """Show each decision through a random symmetry of the game. Off for an overseer that does not
+    decide alike in positions that are alike."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        found = []
+        if not 0 < self.weight <= 1:
+            found.append(f"overseer.weight must be above 0 and at most 1, got {self.weight!r}")
+        if not 0 <= self.games_policy <= 1:
+            found.append(f"overseer.games_policy must be from 0 to 1, got {self.games_policy!r}")
         return found
 
 
@@ -165,15 +212,6 @@ class RunConfig:
             raise ValueError("the configuration cannot work: " + "; ".join(found))
 
 
-def preset(name: Preset, game: str) -> RunConfig:
-    """Returns the defaults for a game: its own where we tuned some, else the general ones."""
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
-    table = PRESETS[name]
-    base = table.get(game.partition(":")[0], table[""])
-    return dataclasses.replace(base, game=game, preset=name)
-
-
 def to_dict(config: RunConfig) -> dict[str, Any]:
     """Returns the configuration as JSON takes it."""
     return dataclasses.asdict(config)
@@ -240,45 +278,3 @@ def _build(cls: Any, data: Any, where: str) -> Any:
             )
         values[name] = value
     return cls(**values)
-
-
-_QUICK = RunConfig(
-    preset="quick",
-    minutes=10.0,
-    self_play=SelfPlayConfig(random_opening_plies=8),
-    learner=LearnerConfig(root_value_weight=0.5),
-)
-_GPU = RunConfig(
-    preset="gpu",
-    minutes=60.0,
-    network=NetworkConfig(blocks=6, channels=128, dtype="bfloat16", value_hidden=128),
-    self_play=SelfPlayConfig(batch=1024, plies_per_call=32, random_opening_plies=8),
-    replay=ReplayConfig(capacity=2_000_000, min_rows=50_000, reuse=4.0),
-    learner=LearnerConfig(batch=2048, root_value_weight=0.5, average_decay=0.995),
-    evaluation=EvaluationConfig(every=50),
-)
-PRESETS: dict[str, dict[str, RunConfig]] = {
-    "quick": {
-        "": _QUICK,
-        "tic_tac_toe": dataclasses.replace(
-            _QUICK,
-            minutes=1.5,
-            replay=ReplayConfig(reuse=8.0),
-            evaluation=EvaluationConfig(every=15, positions=5_000),
-        ),
-        "connect_four": dataclasses.replace(
-            _QUICK,
-            minutes=6.0,
-            self_play=SelfPlayConfig(random_opening_plies=12),
-        ),
-    },
-    "gpu": {
-        "": _GPU,
-        "connect_four": dataclasses.replace(
-            _GPU,
-            minutes=4.0,
-            network=NetworkConfig(blocks=5, channels=64, dtype="bfloat16", value_hidden=128),
-            self_play=SelfPlayConfig(batch=2048, plies_per_call=16, random_opening_plies=12),
-        ),
-    },
-}

@@ -12,6 +12,7 @@ import optax
 from games.game import Game
 from mcts import mask_illegal
 from selfplay import devices
+from training.devices import learner_mesh, sum_shares
 from training.losses import Loss, Minibatch, imitation
 from training.network import Network
 
@@ -152,7 +153,7 @@ def make_train_step(
     ) -> tuple[Any, Any, dict[str, jax.Array]]:
         batch = augment(batch, symmetries)
         gradients, (batch_stats, sums) = jax.grad(loss, has_aux=True)(params, batch_stats, batch)
-        totals = devices.sum_shares((gradients, sums, batch_stats, batch.weight.sum(), 1.0))
+        totals = sum_shares((gradients, sums, batch_stats, batch.weight.sum(), 1.0))
         gradients, sums, batch_stats, weight, shares = totals
         # Each device norms by the statistics of its own share; the running ones are averaged.
         batch_stats = jax.tree.map(lambda leaf: leaf / shares, batch_stats)
@@ -162,7 +163,7 @@ def make_train_step(
 
     share_out = devices.shard(
         gradients_of_share,
-        devices.learner_mesh(),
+        learner_mesh(),
         in_specs=(devices.WHOLE, devices.WHOLE, devices.BY_LANE),
         out_specs=devices.WHOLE,
     )

@@ -16,8 +16,8 @@ import numpy as np
 from games import consent, plug_in
 from games.game import Game
 from mcts import Evaluation
-from selfplay import devices
 from selfplay.recorder import Sample
+from training.devices import split_rows
 
 NO_GAME = -1  # the game_id of a decision's row
 # The least logarithm of a probability that a loss counts. It bounds what a target on an illegal
@@ -54,7 +54,7 @@ def minibatch(rows: Sample, symmetry: np.ndarray, games_policy: float = 1.0) -> 
         "policy_weight": np.where(rows.game_id == NO_GAME, 1.0, games_policy).astype(np.float32),
     }
     fields = {name: getattr(rows, name) for name in Minibatch._fields if name not in made}
-    return Minibatch(**devices.split_rows(fields | made))
+    return Minibatch(**split_rows(fields | made))
 
 
 RowLosses: TypeAlias = tuple[jax.Array, jax.Array]

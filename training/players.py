@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,13 +14,13 @@ from mcts import SearchConfig
 from selfplay import devices
 from selfplay.amplify import slot as amplify
 from selfplay.amplify.slot import Amplifier
-from selfplay.player_spec import parse_player
+from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player, policy_player, search_player
-from training.checkpoint import CheckpointStore, DamagedError, unflatten
 from training.config import RunConfig
 from training.network import Network, NetworkConfig
-from training.run_folder import RunFolder
-from training.snapshot import under
+from training.storage.checkpoint import CheckpointStore, DamagedError, unflatten
+from training.storage.run_folder import RunFolder
+from training.storage.snapshot import under
 
 # Checkpoints whose weights are kept after loading: those of a run's ladder, which play in each of
 # its evaluations.
@@ -162,3 +162,16 @@ def _find_step(folder: RunFolder, wanted: int | None) -> int:
             f"{folder.path} has no checkpoint of step {wanted}; it has {', '.join(map(str, steps))}"
         )
     return wanted
+
+
+def find_game(players: Sequence[str], given: str) -> str:
+    """Returns the spec of the game to play: the one given, or that of the first run folder."""
+    if given:
+        return given
+    for spec in players:
+        found = run_of(spec)
+        if found:
+            return RunFolder(found[0]).read_config().game
+    for spec in players:
+        parse_player(spec, None, 1, load_player)  # its message says what is missing
+    raise ValueError("no player is a run folder: say which game with --game")

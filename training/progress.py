@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from training.checkpoint import CheckpointError
 from training.config import RunConfig
+from training.storage.checkpoint import CheckpointError
 
 # A run bounded by minutes fixes its schedule's horizon once this share of them has passed.
 HORIZON_FIXED_AT = 0.3

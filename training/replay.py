@@ -109,7 +109,7 @@ class ReplayBuffer:
     def restore(self, folder: pathlib.Path, total: int, run_id: str = "") -> None:
         """Fills the ring from the chunks of a run in `folder`, up to row `total`.
 
-        The chunks are as `training/checkpoint.py` has checked them.
+        The chunks are as `training/storage/checkpoint.py` has checked them.
 
         Raises:
           ValueError: rows are missing, or a chunk cannot be read.

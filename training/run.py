@@ -19,29 +19,24 @@ import games
 from games.game import Game
 from selfplay import devices, self_play
 from selfplay.recorder import Recorder, Sample
-from training import (
-    fixed_point,
-    gate,
-    guard,
-    ladder,
-    learner,
-    losses,
-    oversight,
-    recovery,
-    snapshot,
-)
-from training.checkpoint import Checkpoint, CheckpointStore, NonFiniteError
+from training import learner, losses
+from training import non_finite as guard
 from training.config import RunConfig
-from training.evaluation import evaluate_run
-from training.journal import Journal, Watch
+from training.devices import learner_mesh, to_learner
+from training.evaluation import fixed_point, gate, ladder
+from training.evaluation.in_run import evaluate_run
 from training.learner import TrainState
 from training.losses import minibatch
+from training.metrics import Journal, Watch
 from training.network import Network
+from training.oversight import decision_rows as oversight
 from training.players import load_amplifier, load_weights, network_of
 from training.progress import Progress, first_horizon
 from training.replay import ReplayBuffer
-from training.run_folder import RunFolder
-from training.snapshot import Snapshot
+from training.storage import recovery, snapshot
+from training.storage.checkpoint import Checkpoint, CheckpointStore, NonFiniteError
+from training.storage.run_folder import RunFolder
+from training.storage.snapshot import Snapshot
 
 # What randomness is for: every key is fold_in(fold_in(key(seed), purpose), i).
 INIT, OPEN, PLAY, SAMPLE = range(4)
@@ -85,9 +80,9 @@ class Run:
         self.play = self_play.make_amplified_play(self.game, self.amplifier, config.self_play)
         # The first one is the identity.
         self.symmetries = len(self.game.symmetries()) if config.learner.symmetries else 1
-        if config.learner.batch % devices.learner_mesh().size:
+        if config.learner.batch % learner_mesh().size:
             raise ValueError(
-                f"learner.batch must be a multiple of the {devices.learner_mesh().size} devices, "
+                f"learner.batch must be a multiple of the {learner_mesh().size} devices, "
                 f"got {config.learner.batch}"
             )
         self.store = CheckpointStore(folder.path, config.checkpoint)
@@ -245,7 +240,7 @@ class Run:
         state = learner.init(self.network, self.config.learner, self.key(INIT, 0))
         if weights is not None:
             state = learner.with_weights(state, *weights)
-        state = devices.to_learner(state)
+        state = to_learner(state)
         before = self.open_games()
         self.progress.horizon = first_horizon(self.config)
         return state, self.amplify(0, _averages(state, 0), before)

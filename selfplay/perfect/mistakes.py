@@ -119,9 +119,9 @@ def load_positions(
     """Returns solved sets of a game by name: those that we have, those of a file, or by solving it.
 
     connect_four has `random` and `quiet` (no side could win in one), made by
-    `scripts/make_solved_positions.py`. Any other game is solved here and now, if it is small
-    enough: its set is `all` where it has every live position that can be reached (tic_tac_toe:
-    4,520), else `spread`, up to `KEPT_PER_PLY` positions of each ply.
+    `scripts/developer/make_solved_positions.py`. Any other game is solved here and now, if it is
+    small enough: its set is `all` where it has every live position that can be reached
+    (tic_tac_toe: 4,520), else `spread`, up to `KEPT_PER_PLY` positions of each ply.
 
     Args:
       spec: the game, as for `games.load`.

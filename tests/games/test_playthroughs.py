@@ -5,14 +5,14 @@ import difflib
 import pytest
 
 from games import registry
-from scripts.playthrough import path_of, recorded_moves, transcript
+from scripts.developer.playthrough import path_of, recorded_moves, transcript
 
 RECORDED = [name for name in registry.BUILT_IN if path_of(name).exists()]
 
 
 def test_every_registered_game_has_a_playthrough():
     missing = sorted(set(registry.BUILT_IN) - set(RECORDED))
-    assert not missing, f"python -m scripts.playthrough {' '.join(missing)}, and read it"
+    assert not missing, f"python -m scripts.developer.playthrough {' '.join(missing)}, and read it"
 
 
 @pytest.mark.parametrize("name", RECORDED)

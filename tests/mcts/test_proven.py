@@ -10,7 +10,8 @@ import pytest
 
 import games
 from games.tic_tac_toe import TicTacToe
-from mcts import SearchConfig, bounds, search
+from mcts import SearchConfig, search
+from mcts import proven as bounds
 from selfplay.perfect import solver
 from tests.oracles import search as oracles_search
 from tests.support.positions import (

@@ -8,7 +8,8 @@ import pytest
 
 import games
 from games import pgx_adapter
-from scripts import bench, bench_env
+from scripts import bench
+from scripts.benchmarks import rules as bench_env
 
 pytest.importorskip("pgx")
 pytestmark = pytest.mark.usefixtures("compile_in_haste")

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from scripts import bench_loop
+from scripts.benchmarks import loop as bench_loop
 
 STATIONS = {"amplify": [(100.0, 110.0), (500.0, 520.0)], "record": [(110.0, 500.0)]}
 

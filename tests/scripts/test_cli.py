@@ -10,11 +10,12 @@ import time
 
 import pytest
 
-from scripts import cli, console, train
-from scripts.train import stop_on_signal
+from scripts import cli, train
+from scripts.terminal import console
+from scripts.terminal.signals import stop_on_signal
 from tests.support import ROOT
 from training.config import RunConfig
-from training.run_folder import RunFolder
+from training.storage.run_folder import RunFolder
 
 TINY = [
     *("--game", "tic_tac_toe", "--network.blocks", "1", "--network.channels", "8"),

@@ -10,9 +10,9 @@ import zlib
 import numpy as np
 import pytest
 
-from scripts import compilation_cache
+from scripts.terminal import compilation_cache
 from tests.support import ROOT
-from training.checkpoint import CheckpointStore
+from training.storage.checkpoint import CheckpointStore
 
 TINY = [
     *("--game", "tic_tac_toe", "--network.blocks", "1", "--network.channels", "8"),

@@ -7,7 +7,8 @@ import unicodedata
 
 import rich.console
 
-from scripts import cli, console, match_report
+from scripts import cli
+from scripts.terminal import console, match_report
 from selfplay.arena.result import MatchResult, PlayedGame
 from tests.support import ROOT
 

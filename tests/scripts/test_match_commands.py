@@ -10,13 +10,14 @@ import pytest
 import games
 import training
 from mcts import SearchConfig
-from scripts import arena, console, evaluate, play
+from scripts import arena, evaluate, play
+from scripts.terminal import console
 from selfplay import players
 from selfplay.perfect import mistakes as perfect
 from selfplay.records.game_record import read_records
 from tests.toys.lowest_player import lowest
 from training.config import RunConfig
-from training.run_folder import RunFolder
+from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")
 ARENA_KEYS = {

@@ -13,7 +13,7 @@ from selfplay.amplify import slot as amplify
 from selfplay.amplify.slot import Amplifier, OverseerError
 from selfplay.players import FORFEIT, Player, random_player
 from tests.support.amplified import CONFIG, GAME, SEARCH, VARIABLES, evaluate, moves_of, two_calls
-from training import guard
+from training import non_finite as guard
 
 
 def no_player(spec):

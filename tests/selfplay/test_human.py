@@ -14,7 +14,7 @@ from selfplay.amplify import slot as amplify
 from tests.support import ROOT
 from tests.support.amplified import GAME, SEARCH, VARIABLES, evaluate, moves_of, two_calls
 from tests.support.runs import assert_same, run_once
-from training.run_folder import RunFolder
+from training.storage.run_folder import RunFolder
 
 PROGRAM = f"{sys.executable} {ROOT / 'tests' / 'toys' / 'mixed_overseer.py'}"
 

@@ -10,17 +10,17 @@ import pytest
 
 import games
 import training
-from scripts import console
 from scripts import ladder as command
+from scripts.terminal import console
 from selfplay.arena import ladder
 from selfplay.arena.result import PlayedGame, result_of
 from selfplay.players import FORFEIT, Player, random_player
 from selfplay.rating import bradley_terry
 from tests.support.ratings import outcome
 from tests.toys import double_move
-from training import ladder as training_ladder
+from training.evaluation import ladder as training_ladder
 from training.players import load_weights, network_of
-from training.run_folder import RunFolder
+from training.storage.run_folder import RunFolder
 
 PILE = double_move.Pile(stones=12)
 STRENGTHS = {"random": 0, "weak": 150, "fair": 300, "good": 450, "great": 900}

@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from scripts import arena as command
-from scripts import console
+from scripts.terminal import console
 from selfplay.arena import match, openings
 from selfplay.arena.folder import MatchFolder, match_settings
 from selfplay.players import random_player

@@ -21,11 +21,11 @@ from selfplay.oversight.program import Program, ProgramFault
 from selfplay.recorder import Sample
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
-from training import oversight
+from training.config import OverseerConfig
 from training.losses import minibatch
-from training.oversight import OverseerConfig
-from training.run_folder import RunFolder
-from training.undecided import from_file
+from training.oversight import decision_rows as oversight
+from training.oversight.queries import from_file
+from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")
 PROGRAM = f"{sys.executable} {ROOT / 'tests' / 'planted' / 'odd_overseer.py'}"

@@ -3,9 +3,7 @@
 import numpy as np
 
 from selfplay.recorder import Sample
-from training.checkpoint import (
-    Checkpoint,
-)
+from training.storage.checkpoint import Checkpoint
 
 
 def rows(first, count):

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from training.checkpoint import CheckpointConfig, CheckpointStore
+from training.config import CheckpointConfig
 from training.run import train
-from training.run_folder import RunFolder
+from training.storage.checkpoint import CheckpointStore
+from training.storage.run_folder import RunFolder
 
 NEVER_SAVE_BETWEEN = CheckpointConfig(every_seconds=1e9)
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from tests.support.checkpoints import made, rows
-from training.checkpoint import (
-    CheckpointConfig,
+from training.config import CheckpointConfig
+from training.replay import ReplayBuffer, ReplayConfig
+from training.storage.checkpoint import (
     CheckpointError,
     CheckpointStore,
     flatten,
     recover,
     unflatten,
 )
-from training.replay import ReplayBuffer, ReplayConfig
 
 
 def save(store, checkpoint, first=0, chunk=None):

@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 
-from training import config
+from training import config, presets
 from training.config import RunConfig
 
 
 def test_every_preset_works_and_survives_json():
-    for name, table in config.PRESETS.items():
+    for name, table in presets.PRESETS.items():
         for game in (*table, "hex", "my_pkg.my_game:MyGame:size=5"):
-            made = config.preset(name, game or "hex")
+            made = presets.preset(name, game or "hex")
             made.check()
             assert made.minutes > 0
             assert config.from_dict(config.to_dict(made)) == made

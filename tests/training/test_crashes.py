@@ -7,11 +7,11 @@ import numpy as np
 
 from tests.planted.crashes import every_crash
 from tests.support.checkpoints import made, rows
-from training.checkpoint import CheckpointStore, recover
 from training.config import RunConfig
-from training.log import Log
 from training.replay import ReplayBuffer, ReplayConfig
-from training.run_folder import RunFolder
+from training.storage.checkpoint import CheckpointStore, recover
+from training.storage.log import Log
+from training.storage.run_folder import RunFolder
 
 
 def save(folder, step, first, count):

@@ -13,9 +13,11 @@ from scripts import distilled as command
 from selfplay import positions
 from selfplay.oversight import decisions
 from selfplay.self_play import NO_ACTION
-from training import distilled, gap, replay
-from training.distilled import SETS
-from training.run_folder import RunFolder
+from training import replay
+from training.evaluation import distillation as distilled
+from training.evaluation import gap
+from training.evaluation.distillation import SETS
+from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")
 

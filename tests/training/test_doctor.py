@@ -19,24 +19,17 @@ from selfplay.self_play import SelfPlayConfig
 from tests.planted.faults import FAULTS
 from training import losses
 from training.config import EvaluationConfig, RunConfig
-from training.doctor import (
-    CHECKS,
-    ORDER,
-    data,
-    diagnose,
-    evidence,
-    lessons,
-    network,
-    overseer,
-    weights,
-)
+from training.doctor import CHECKS, ORDER, diagnose, evidence, overseer, weights
 from training.doctor import games as games_module
+from training.doctor import predictions as network
+from training.doctor import refit as lessons
+from training.doctor import rows as data
 from training.doctor.evidence import gather
 from training.learner import LearnerConfig
 from training.network import NetworkConfig
 from training.replay import ReplayConfig
 from training.run import train
-from training.run_folder import RunFolder
+from training.storage.run_folder import RunFolder
 
 TIC_TAC_TOE = RunConfig(
     game="tic_tac_toe",

@@ -24,11 +24,14 @@ from selfplay import self_play
 from selfplay.files.durable import WriteError
 from tests.support.checkpoints import made as made_checkpoint
 from tests.support.runs import assert_same, run_once
-from training import guard, ladder, learner
+from training import learner
+from training import non_finite as guard
 from training import run as run_module
-from training.checkpoint import CheckpointConfig, CheckpointError, CheckpointStore, NonFiniteError
+from training.config import CheckpointConfig
+from training.evaluation import ladder
 from training.run import train
-from training.run_folder import RunFolder
+from training.storage.checkpoint import CheckpointError, CheckpointStore, NonFiniteError
+from training.storage.run_folder import RunFolder
 
 GO_ON = ["train", "--run-dir", "{run}", "--iterations", "4"]
 REPORT = ["report", "{run}", "--text"]

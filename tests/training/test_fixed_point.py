@@ -15,11 +15,11 @@ from mcts import SearchResult
 from selfplay import positions
 from selfplay.players import Player, random_player
 from tests.support.runs import everything
-from training import fixed_point, gap
-from training.config import preset
-from training.fixed_point import Point, stage
+from training.evaluation import fixed_point, gap
+from training.evaluation.fixed_point import Point, stage
+from training.presets import preset
 from training.run import train
-from training.run_folder import RunFolder
+from training.storage.run_folder import RunFolder
 
 SEED = np.random.SeedSequence(7)
 

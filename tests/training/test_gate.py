@@ -10,11 +10,11 @@ import pytest
 
 import games
 from selfplay.arena.result import PlayedGame, result_of
-from training import gate, ladder
-from training.checkpoint import CheckpointStore
+from training.evaluation import gate, ladder
 from training.players import checkpoint_steps, load_player, network_of
 from training.run import train
-from training.run_folder import RunFolder
+from training.storage.checkpoint import CheckpointStore
+from training.storage.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -27,14 +27,16 @@ from selfplay.perfect import mistakes as perfect
 from selfplay.player_spec import parse_player
 from selfplay.records import game_record as records
 from training import config as config_module
-from training import replay, run_folder, trust, undecided
-from training.checkpoint import CheckpointError, CheckpointStore
+from training import replay
 from training.config import RunConfig
-from training.distilled import audit
+from training.evaluation.distillation import audit
+from training.oversight import queries as undecided
 from training.players import load_amplifier
-from training.report import text_report
+from training.report.page import text_report
 from training.run import train
-from training.run_folder import RunFolder
+from training.storage import run_folder, trust
+from training.storage.checkpoint import CheckpointError, CheckpointStore
+from training.storage.run_folder import RunFolder
 
 FLIPS = 2  # of each file
 QUICK = settings(

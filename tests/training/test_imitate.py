@@ -12,9 +12,10 @@ import training
 from scripts import cli, imitate
 from selfplay.records.game_record import GameRecord, write_records
 from tests.support.runs import run_once
-from training import expert, inferred
-from training.imitate import ImitationConfig
-from training.run_folder import RunFolder
+from training.imitation import inverse_rl as inferred
+from training.imitation import rows as expert
+from training.imitation.fit import ImitationConfig
+from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")
 LINES = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 3, 6], [1, 4, 7], [2, 5, 8], [0, 4, 8], [2, 4, 6]]

@@ -14,10 +14,11 @@ import pytest
 from scripts import cli
 from tests import soak
 from tests.support import ROOT
-from training.checkpoint import CheckpointConfig, CheckpointStore
-from training.log import Log
+from training.config import CheckpointConfig
 from training.run import train
-from training.run_folder import RunFolder
+from training.storage.checkpoint import CheckpointStore
+from training.storage.log import Log
+from training.storage.run_folder import RunFolder
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

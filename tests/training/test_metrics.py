@@ -8,12 +8,14 @@ import types
 
 import pytest
 
-from training import fixed_point, lines, report, strength
 from training.config import RunConfig
 from training.doctor import evidence
-from training.log import Log
+from training.evaluation import fixed_point, strength
+from training.report import page as report
 from training.run import train
-from training.run_folder import RunFolder
+from training.storage import metrics_lines as lines
+from training.storage.log import Log
+from training.storage.run_folder import RunFolder
 
 FLIPS = 600
 WHERE = {"step": 40, "seconds": 31.5, "games": 90, "positions": 700}

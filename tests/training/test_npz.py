@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from selfplay.files import npz
-from training import preflight, replay
+from training import replay
+from training.preflight import machine
 
 
 class Payload:
@@ -125,6 +126,6 @@ def test_a_container_allows_half_its_limit_and_has_left_what_is_not_used(
     (tmp_path / names[0]).write_text("5000\n")
     assert npz.largest() == 2500
     assert npz.container() == (5000, 5000 - 900 + 300)
-    assert preflight._host_bytes() == 4400
+    assert machine._host_bytes() == 4400
     (tmp_path / names[0]).write_text(f"{2**63 - 4096}\n")  # what v1 says for no limit
     assert npz.largest() == physical // 2

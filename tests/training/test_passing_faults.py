@@ -17,9 +17,11 @@ import pytest
 import training
 from scripts import cli
 from selfplay.files import durable, npz
-from training import checkpoint, imitate, recovery, replay, run_folder
-from training.checkpoint import CheckpointError, CheckpointStore, DamagedError
-from training.run_folder import RunFolder
+from training import replay
+from training.imitation import fit as imitate
+from training.storage import checkpoint, recovery, run_folder
+from training.storage.checkpoint import CheckpointError, CheckpointStore, DamagedError
+from training.storage.run_folder import RunFolder
 
 
 @pytest.fixture

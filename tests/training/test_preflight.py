@@ -10,14 +10,17 @@ import pytest
 
 import games
 from mcts import Evaluation, SearchConfig, search, tree_bytes
-from scripts import cli, out_of_memory
-from training import preflight, rehearsal
+from scripts import cli
+from scripts.terminal import out_of_memory
 from training import run as run_module
-from training.checkpoint import CheckpointStore
 from training.config import RunConfig
-from training.preflight import Machine
+from training.preflight import estimate as preflight
+from training.preflight import machine
+from training.preflight import trial as rehearsal
+from training.preflight.machine import Machine, this_machine
 from training.replay import chunks, read_chunk
-from training.run_folder import RunFolder
+from training.storage.checkpoint import CheckpointStore
+from training.storage.run_folder import RunFolder
 
 PLENTY = 10**15
 CARD = Machine(1, 1, False, PLENTY, PLENTY, PLENTY)
@@ -111,7 +114,7 @@ def test_a_disk_that_cannot_hold_the_checkpoints_is_a_problem(tiny_config):
 
 
 def test_this_machine_has_memory_and_disk(tmp_path):
-    has = preflight.machine(tmp_path / "runs" / "none")
+    has = this_machine(tmp_path / "runs" / "none")
     assert has.on_host
     assert has.players == len(jax.local_devices())
     assert 10**7 < has.host_bytes < 10**14
@@ -120,7 +123,7 @@ def test_this_machine_has_memory_and_disk(tmp_path):
 
 def test_train_and_bench_refuse_what_cannot_fit_and_leave_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(preflight, "_host_bytes", lambda: 50_000)
+    monkeypatch.setattr(machine, "_host_bytes", lambda: 50_000)
     assert cli.run(["train", *TINY]) == 2
     said = capsys.readouterr().err
     assert "this run cannot work here: the run needs" in said

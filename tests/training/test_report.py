@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from scripts import cli
-from training import ladder_plot, report
-from training.ladder_plot import Point
-from training.report import Series, write_report
-from training.run_folder import RunFolder
+from training.report import ladder_plot
+from training.report import page as report
+from training.report.ladder_plot import Point
+from training.report.page import Series, write_report
+from training.storage.run_folder import RunFolder
 
 NAMES = [r"a$\foo$b", "$", "a$b", r"a\$b$", "$x^2$", "\x1b[2J\n\ud800", "_hidden"]
 CURVE = ([0.0, 1.0], [0.0, 1.0])

@@ -11,9 +11,9 @@ import games
 import training
 from selfplay.records.game_record import read_records
 from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
-from training import checkpoint
-from training.checkpoint import CheckpointError, CheckpointStore
-from training.run_folder import RunFolder
+from training.storage import checkpoint
+from training.storage.checkpoint import CheckpointError, CheckpointStore
+from training.storage.run_folder import RunFolder
 
 
 def test_a_run_stopped_and_resumed_equals_one_that_was_not_bit_by_bit(

@@ -11,7 +11,7 @@ import pytest
 import games
 from scripts import train as train_command
 from tests.support.runs import assert_same, run_once
-from training.run_folder import RunFolder
+from training.storage.run_folder import RunFolder
 
 PAGE = (pathlib.Path(games.__file__).parent.parent / "docs" / "ida.md").read_text()
 CODE = "".join(re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))

@@ -10,10 +10,13 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from training.doctor import data, games, lessons, network, overseer, weights
+from training.doctor import games, overseer, weights
+from training.doctor import predictions as network
+from training.doctor import refit as lessons
+from training.doctor import rows as data
 from training.doctor.evidence import gather
 from training.doctor.findings import Finding, Result
-from training.run_folder import RunFolder
+from training.storage.run_folder import RunFolder
 
 # Causes before their consequences: the first finding is the one to act on.
 ORDER = (

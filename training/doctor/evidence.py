@@ -18,12 +18,12 @@ from selfplay import positions
 from selfplay.files import json_lines
 from selfplay.recorder import Sample
 from training import replay
-from training.checkpoint import CheckpointError, CheckpointStore, unflatten
 from training.config import RunConfig
 from training.network import Folded, Network
 from training.players import network_of
-from training.run_folder import RunFolder
-from training.snapshot import under
+from training.storage.checkpoint import CheckpointError, CheckpointStore, unflatten
+from training.storage.run_folder import RunFolder
+from training.storage.snapshot import under
 
 MOST_ROWS = 20_000  # newest replay rows that are read
 HEAD_ROWS = 2_000  # of them, the first of the newest chunk: those of the call that a save found

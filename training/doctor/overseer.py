@@ -9,9 +9,9 @@ from selfplay import devices, positions
 from selfplay.amplify.slot import Amplifier
 from selfplay.perfect import mistakes as perfect
 from selfplay.players import Player, random_player
-from training import gap, strength
 from training.doctor.evidence import Evidence
 from training.doctor.findings import Finding, Result
+from training.evaluation import gap, strength
 from training.players import load_amplifier, make_player
 
 OURS = ("search", "policy", "committee")  # A with A: no overseer with a mind of its own

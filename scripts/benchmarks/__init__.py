@@ -1,0 +1,1 @@
+"""What `selfplay bench` measures beside the search."""

@@ -1,0 +1,118 @@
+"""`selfplay bench --loop`: the share of time in which no device works while `train` runs.
+
+A short run in a temporary folder, recorded by jax's profiler from the iteration after one
+evaluation to the iteration after the next: what compiles has compiled by then.
+"""
+
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+
+from scripts.terminal.console import progress
+from training.config import RunConfig
+from training.run import STATIONS, train
+from training.storage.run_folder import RunFolder
+
+ITERATIONS = 4  # recorded, one evaluation among them, and as many before
+# Lines of a recording on which each event is work: of an accelerator its streams, of a CPU its
+# threads, where an event contains those of its operations.
+ACCELERATOR_LINES, CPU_LINES = ("Stream", "XLA Ops"), ("tf_XLA",)
+CPU_WORK, CPU_WAITING = "ThunkExecutor::Execute", "wait"
+
+Interval = tuple[float, float]  # nanoseconds
+
+
+def measure(config: RunConfig) -> dict[str, Any]:
+    """Runs the loop; returns its idle share, and the host's seconds in each of its stations."""
+    config = _short(config)
+    evaluated, recording = 0, False
+    with tempfile.TemporaryDirectory() as scratch, progress("bench --loop", 3) as update:
+        file = pathlib.Path(scratch) / "recording"
+        folder = RunFolder(pathlib.Path(scratch) / "run")
+        folder.create(config)
+
+        def watch(line: dict[str, Any]) -> None:
+            nonlocal evaluated, recording
+            if line["kind"] == "evaluation":
+                evaluated += 1
+                update(evaluated)
+            elif evaluated == 1 and not recording:
+                recording = True
+                _start(file)
+            elif evaluated == 2 and recording:
+                recording = False
+                jax.profiler.stop_trace()
+
+        with folder.lock():
+            train(folder, config, watch, stop=lambda: False)
+        file = next(file.rglob("*.xplane.pb"))
+        work, stations = _read(jax.profiler.ProfileData.from_file(str(file)))
+    return {"iterations": ITERATIONS} | summary(work, stations)
+
+
+def summary(work: list[Interval], stations: dict[str, list[Interval]]) -> dict[str, Any]:
+    """Returns seconds, the share of them in which no device works, and the host's by station."""
+    all_stations = [interval for found in stations.values() for interval in found]
+    first, last = min(s for s, _ in all_stations), max(e for _, e in all_stations)
+    inside = [(max(s, first), min(e, last)) for s, e in work if e > first and s < last]
+    return {
+        "seconds": (last - first) / 1e9,
+        "idle_share": 1 - covered(inside) / (last - first),
+        "stations": {
+            name: sum(end - start for start, end in found) / 1e9 for name, found in stations.items()
+        },
+    }
+
+
+def covered(intervals: Iterable[Interval]) -> float:
+    """Returns the length of the union of intervals."""
+    total, until = 0.0, float("-inf")
+    for start, end in sorted(intervals):
+        total += max(end - max(start, until), 0.0)
+        until = max(until, end)
+    return total
+
+
+def _short(config: RunConfig) -> RunConfig:
+    """Returns a run that trains from its first iteration and evaluates twice before its end."""
+    rows = config.self_play.batch * config.self_play.plies_per_call
+    return dataclasses.replace(
+        config,
+        minutes=0.0,
+        iterations=2 * ITERATIONS + 2,
+        replay=dataclasses.replace(config.replay, min_rows=min(config.replay.min_rows, rows)),
+        evaluation=dataclasses.replace(config.evaluation, every=ITERATIONS),
+    )
+
+
+def _start(recording: pathlib.Path) -> None:
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0  # every Python call: it would slow the loop
+    # 2 also records the work of a CPU's threads.
+    options.host_tracer_level = 2 if jax.local_devices()[0].platform == "cpu" else 1
+    jax.profiler.start_trace(str(recording), profiler_options=options)
+
+
+def _read(recording: Any) -> tuple[list[Interval], dict[str, list[Interval]]]:
+    """Returns the intervals of the devices' work, and of each station on the host."""
+    work: list[Interval] = []
+    stations: dict[str, list[Interval]] = {name: [] for name in STATIONS}
+    for plane in recording.planes:
+        for line in plane.lines:
+            on_accelerator = plane.name.startswith("/device:") and line.name.startswith(
+                ACCELERATOR_LINES
+            )
+            on_cpu = plane.name.startswith("/host:") and line.name.startswith(CPU_LINES)
+            for event in line.events:
+                interval = (event.start_ns, event.start_ns + event.duration_ns)
+                name = event.name
+                runs = on_cpu and name.startswith(CPU_WORK) and CPU_WAITING not in name
+                if on_accelerator or runs:
+                    work.append(interval)
+                elif name in stations:
+                    stations[name].append(interval)
+    return work, stations

@@ -1,0 +1,106 @@
+"""The speed of the rules alone, and of another library's rules of the same game beside them."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from games.game import Game
+from games.pgx_adapter import Stepper
+from scripts.terminal.console import progress
+from selfplay import devices, self_play
+
+BATCHES = (64, 1024)  # compared at these, and at the batch of the whole measurement
+LONGEST = 64  # steps of every game in one measured call; fewer where a step takes long
+LEAST_SECONDS = 0.1  # of a block of calls
+
+
+def stepper(game: Game[Any]) -> Stepper:
+    """Returns the rules of `game` for many positions at once."""
+    return Stepper(
+        init=jax.vmap(game.init),
+        step=jax.vmap(game.step),
+        look=lambda at: (at.legal_action_mask, at.terminated, jax.vmap(game.returns)(at)),
+    )
+
+
+def compiled(rules: Stepper, batch: int) -> tuple[Callable[[], Any], int]:
+    """Returns a call that plays random moves in each of `batch` games, and how many in each.
+
+    A step is what every user of the rules needs of it: the next position, its legal actions,
+    whether it ended the game, and the returns. Finished games begin anew; the next call goes on
+    with the others. No observations: they are computed on demand in ours, and the compiler drops
+    them from pgx's step, since nobody reads them.
+    """
+    opening = jax.jit(rules.init)(jax.random.split(jax.random.key(0), batch))
+    actions = rules.look(opening)[0].shape[1]
+    steps = max(8, min(LONGEST, 4096 // actions))
+
+    def play(variables: Any, games: tuple[Any, Any], key: jax.Array) -> tuple[Any, jax.Array]:
+        del variables
+        opening, states = games
+        lanes = rules.look(opening)[1].shape[0]
+        # One random number a move, drawn before: the draw of one for each action took longer than
+        # a step of a small game.
+        offsets = jax.random.randint(key, (steps, lanes), 0, actions)
+
+        def once(carry: tuple[Any, jax.Array], offset: jax.Array) -> tuple[Any, None]:
+            states, total = carry
+            mask, _, _ = rules.look(states)
+            # The first legal action from a random one on, around the end.
+            distance = (jnp.arange(actions)[None, :] - offset[:, None]) % actions
+            nearest = jnp.where(mask, distance, actions).min(axis=1)
+            states = rules.step(states, (nearest + offset) % actions)
+            _, ended, returns = rules.look(states)
+            # Summed up, so that the compiler cannot leave them out.
+            total = total + jnp.abs(returns)
+            return (self_play.select(ended, opening, states), total), None
+
+        return jax.lax.scan(once, (states, jnp.zeros((lanes, 2))), offsets)[0]
+
+    key, states = jax.random.key(1), opening
+    run = jax.jit(devices.data_parallel(play)).lower((), (opening, states), key).compile()
+
+    def call() -> Any:
+        nonlocal states
+        states, total = run((), (opening, states), key)
+        return total
+
+    return call, steps
+
+
+def compare(game: Game[Any], theirs: Stepper, batch: int, rounds: int) -> dict[str, Any]:
+    """Returns the steps a second of two rules of one game, which take turns to be measured.
+
+    `env_steps_per_s` is theirs at `batch`; `by_batch` has, there and at BATCHES, `ours`, `theirs`
+    and `ratio`, the median over the rounds of ours divided by theirs.
+    """
+    sizes, by_batch = sorted({batch, *BATCHES}), {}
+    with progress("bench, rules", len(sizes) * (rounds + 1)) as update:
+        for number, size in enumerate(sizes):
+            calls = [compiled(rules, size) for rules in (stepper(game), theirs)]
+            rates: list[list[float]] = [[], []]
+            for round_number in range(rounds + 1):
+                for (call, steps), found in zip(calls, rates, strict=True):
+                    seconds = _seconds(call)
+                    if round_number:  # the first warms up
+                        found.append(size * steps / seconds)
+                update(number * (rounds + 1) + round_number + 1)
+            ratios = [ours / other for ours, other in zip(*rates, strict=True)]
+            medians = [statistics.median(found) for found in (*rates, ratios)]
+            by_batch[str(size)] = dict(zip(("ours", "theirs", "ratio"), medians, strict=True))
+    return {"env_steps_per_s": by_batch[str(batch)]["theirs"], "by_batch": by_batch}
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    """Returns seconds a call, over as many calls as fill LEAST_SECONDS."""
+    began, calls = time.perf_counter(), 0
+    while True:
+        jax.block_until_ready(call())
+        calls += 1
+        seconds = time.perf_counter() - began
+        if seconds >= LEAST_SECONDS:
+            return seconds / calls

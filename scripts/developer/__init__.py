@@ -1,0 +1,1 @@
+"""For developers: `python -m scripts.developer.NAME`."""

@@ -1,0 +1,1 @@
+"""What all commands share: flags, progress, signals, compiled programs, faults explained."""

@@ -1,0 +1,159 @@
+"""The terminal: flags, progress, device lines, JSON. The only file that knows tyro and rich."""
+
+import contextlib
+import inspect
+import json
+import os
+import pathlib
+import re
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any, Protocol, TypeVar
+
+import jax
+import rich.console
+import rich.progress
+import tyro
+from tyro.conf import Positional
+
+__all__ = [
+    "Flat",
+    "FromFlag",
+    "Positional",
+    "announce_devices",
+    "ask",
+    "parse",
+    "print_json",
+    "print_text",
+    "printable",
+    "progress",
+    "say",
+]
+
+T = TypeVar("T")
+Flat = Annotated[T, tyro.conf.arg(name="")]  # its fields are flags without its name
+FromFlag = Annotated[str, tyro.conf.arg(name="from")]  # `from` is no name for a Python field
+# What a terminal would obey, or cannot show: control characters but newline and tab, DEL, C1, what
+# turns the direction of writing, and halves of characters, which no encoding has.
+UNPRINTABLE = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
+LOG_EVERY_SECONDS = 10.0  # without a terminal, progress is a plain line this often
+
+
+def parse(args: type[T], argv: list[str], command: str, default: T | None = None) -> T:
+    """Returns `args` filled from the command line; prints help or the mistake and exits (0, 2).
+
+    Args:
+      default: an instance whose values stand where no flag is given.
+    """
+    about = inspect.getdoc(args)  # whole: left alone, tyro drops the examples
+    prog = f"selfplay {command}"
+    if default is None:
+        return tyro.cli(args, args=argv, prog=prog, description=about)
+    return tyro.cli(args, args=argv, prog=prog, description=about, default=default)
+
+
+def ask(prompt: str) -> str | None:
+    """Returns what the person types, None at the end of input, without any, and on Ctrl-C."""
+    if sys.stdin is None:  # it was closed
+        return None
+    try:
+        return input(prompt)
+    except (EOFError, KeyboardInterrupt):
+        return None
+
+
+def say(line: str) -> None:
+    """Prints a line for people, on stderr: stdout belongs to results and `--json`."""
+    # A run of days must not end because its terminal is gone, or the disk of its log is full.
+    with contextlib.suppress(OSError):
+        print(printable(line), file=sys.stderr, flush=True)
+
+
+def print_text(text: str) -> None:
+    """Prints a result for people on stdout."""
+    print(printable(text))
+
+
+def printable(text: str) -> str:
+    """Returns text, which may come from somebody's file, with nothing that a terminal obeys."""
+    return UNPRINTABLE.sub(lambda found: _escaped(ord(found[0])), text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """Prints the one JSON object that a command with `--json` puts on stdout."""
+    print(json.dumps(result), flush=True)
+
+
+class Update(Protocol):
+    """Tells a progress display how far the work is, and what else is worth showing."""
+
+    def __call__(self, done: float, note: str = "") -> None: ...
+
+
+@contextlib.contextmanager
+def progress(description: str, total: float | None, bar: bool = True) -> Iterator[Update]:
+    """Shows how far a task is, on stderr; yields `update(done, note="")`.
+
+    A bar on a terminal, else a plain line every 10 seconds. `done` counts like `total`, which is
+    None where no end is known.
+
+    Args:
+      bar: False where a person is asked meanwhile.
+    """
+    if bar and sys.stderr.isatty():
+        with _bar() as shown_bar:
+            task = shown_bar.add_task(printable(description), total=total)
+            yield lambda done, note="": shown_bar.update(
+                task, completed=done, description=printable(f"{description} {note}".rstrip())
+            )
+        return
+    last, newest, shown = time.monotonic(), "", ""
+
+    def update(done: float, note: str = "") -> None:
+        nonlocal last, newest, shown
+        end = "" if total is None else f" of {total:g}"
+        newest = f"{description}: {done:.4g}{end} {note}".rstrip()
+        # A task that says it begins has nothing to show, however long it took to begin.
+        if done and time.monotonic() - last >= LOG_EVERY_SECONDS:
+            last, shown = time.monotonic(), newest
+            say(newest)
+
+    try:
+        yield update
+    finally:
+        if shown != newest and shown:  # else the last line would stay behind what was done
+            say(newest)
+
+
+def _bar() -> rich.progress.Progress:
+    return rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}", markup=False),
+        rich.progress.BarColumn(bar_width=20),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TimeRemainingColumn(),
+        console=rich.console.Console(stderr=True),
+        transient=True,
+    )
+
+
+def announce_devices() -> None:
+    """Prints which devices do the work, and warns of an NVIDIA card that jax does not use."""
+    devices = jax.devices()
+    kinds = ", ".join(sorted({device.device_kind for device in devices}))
+    say(f"devices: {len(devices)} x {devices[0].platform} ({kinds}), jax {jax.__version__}")
+    card = pathlib.Path("/proc/driver/nvidia/version").exists() or os.path.exists("/dev/nvidia0")
+    if card and devices[0].platform == "cpu":
+        say(
+            "warning: this machine has an NVIDIA card, but jax runs on the CPU; "
+            "install the GPU build: pip install 'selfplay[cuda]'"
+        )
+
+
+INTERRUPTED = 75

@@ -1,0 +1,261 @@
+"""The fixed point of `A <- Distill(Amplify(A))`: how near a run is, and when it is there.
+
+Measured at each evaluation: the amplification gap (`training.evaluation.gap`) and what a move
+costs; at some of them and at the last, by matches: the strength of Amplify(A) over A at several
+budgets, and the distillation gap, how A without search fares against Amplify(A') of the A' measured
+before.
+
+`--until-fixed-point` trains until the gap is flat: over the last `WINDOW` evaluations the means of
+its three thirds differ by no more than noise, or by next to nothing. Evaluations in the warm-up of
+the learning rate do not count, and of those that follow each other faster than the replay is
+renewed, which show noise and no trend, only some do. A plateau at a high learning rate may be that
+rate's noise, so at the first one the rate is brought down; a plateau at the low rate is the end.
+"""
+
+import functools
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from selfplay import devices
+from selfplay.amplify.slot import Amplifier
+from selfplay.arena import MatchResult, play_match
+from selfplay.players import Player, policy_player, random_player
+from training.evaluation import gap, strength
+from training.evaluation.gap import Positions
+from training.players import load_amplifier, load_weights, make_player
+
+if TYPE_CHECKING:
+    from training.run import Run
+
+WINDOW = 9  # evaluations, a multiple of 3
+# The means of three thirds of nothing but noise lie within 3.5 standard errors of each other in
+# 96% of cases (the studentized range of three).
+SPREAD = 3.5
+TINY = 1e-3  # nats: a gap that falls ever more slowly would else go on falling for ever
+UNHELD = 0.25  # share of moves that an amplifier without values changes, if A does not follow it
+LOWER_RATE_BY = 1.5  # the rate has fallen when the run has taken this many times the steps so far
+DIVISORS = (4, 2, 1)  # budgets: the simulations of an evaluation, divided by these
+PROBE, FRESH, MATCH = 200, 201, 202  # purposes of randomness
+
+Stage = Literal["moving", "flat", "settled", "stuck"]
+
+
+class Point(NamedTuple):
+    """One evaluation of a run's way to the fixed point."""
+
+    step: int
+    fresh: float  # the gap's KL on positions from A's own games
+    probe: float  # and on the probe set
+    blunders: float  # share of A's own moves that lose much, as Amplify(A) sees it
+
+
+class Gauge:
+    """What measures one run; holds what is the same at each evaluation."""
+
+    def __init__(self, run: "Run") -> None:
+        self.run = run
+        self.amplifier: Amplifier = load_amplifier(run.config, run.game, noise=False)
+
+    @functools.cached_property
+    def probe(self) -> Positions:
+        """The positions that are the same for the whole run."""
+        act, count = random_player(self.run.game).act, self.run.config.evaluation.gap_positions
+        seed = np.random.SeedSequence([self.run.config.seed, PROBE])
+        return gap.reach(self.run.game, act, (), seed, count, only_own=False)
+
+    def measure(self, variables: Any, last: bool) -> dict[str, Any]:
+        """Returns entries for metrics.jsonl about A, folded `variables`.
+
+        Args:
+          last: whether the run ends here.
+        """
+        run, settings = self.run, self.run.config.evaluation
+        network_only = policy_player("A", run.game, run.network.evaluate, variables)
+        amplified = self.amplifier.as_player(run.game, variables)
+        seed = np.random.SeedSequence([run.config.seed, FRESH, run.progress.iteration])
+        fresh = gap.reach(
+            run.game, network_only.act, variables, seed, settings.gap_positions, only_own=True
+        )
+        key = jax.random.key(int(seed.generate_state(1)[0]))
+        found: dict[str, Any] = {}
+        seconds = {}
+        # The second set's calls are timed: the first set's may have had to compile.
+        for name, where in (("fresh", fresh), ("probe", self.probe)):
+            moved, seconds["amplified"] = gap.measure(amplified, where, key)
+            _, seconds["policy"] = gap.measure(network_only, where, key)
+            found[name] = gap.summary(moved, where.ply)
+        self._history.append(_point(run.progress.step, found))
+        warmup = run.config.learner.warmup_steps
+        found["stage"] = stage(self._history, self._lowered, self._spacing, warmup)
+        if run.config.until_fixed_point:
+            self._act_on(found)
+        by_turn = run.progress.evaluations % settings.strength_every == 0
+        if settings.strength_games and (last or by_turn or run.progress.fixed_point):
+            found |= self._strength(network_only, amplified)
+            run.progress.strength_step = run.progress.step
+        if run.progress.fixed_point:
+            run.progress.fixed_point = found["verdict"] = verdict(
+                found, settings.simulations, run.config.amplify
+            )
+        count = len(self.probe.ply)
+        per_move = {name: spent / count for name, spent in seconds.items()}
+        return {"fixed_point": found, "seconds_per_move": per_move}
+
+    @property
+    def _lowered(self) -> float:
+        """The step at which the rate has fallen to its lowest."""
+        return self.run.progress.horizon
+
+    @property
+    def _spacing(self) -> float:
+        """Steps between evaluations that count: in a window all rows of the replay are new ones."""
+        replay, batch = self.run.config.replay, self.run.config.learner.batch
+        return replay.capacity * replay.reuse / batch / (WINDOW - 1)
+
+    @functools.cached_property
+    def _history(self) -> list[Point]:
+        """The evaluations so far: read once, for a log of days is long, then added to."""
+        damaged: list[str] = []
+        lines = self.run.folder.read_metrics(damaged.append)
+        if damaged:
+            self.run.journal.tell(
+                f"the way to the fixed point is seen without {len(damaged)} damaged lines: "
+                f"{damaged[0]}"
+            )
+        return [
+            _point(line["step"], line["fixed_point"])
+            for line in lines
+            if line["kind"] == "evaluation" and "fixed_point" in line
+        ]
+
+    def _act_on(self, found: dict[str, Any]) -> None:
+        """Lowers the rate at the first plateau; ends the run at the one that follows."""
+        progress = self.run.progress
+        if found["stage"] == "flat":
+            progress.horizon = LOWER_RATE_BY * progress.step
+            self.run.journal.tell(
+                f"the amplification gap no longer falls (fresh {found['fresh']['kl']:.3f} nats): "
+                f"the learning rate falls until step {progress.horizon:.0f}, to see if that helps"
+            )
+        elif found["stage"] in ("settled", "stuck"):
+            progress.fixed_point = found["stage"]
+
+    def _strength(self, network_only: Player, amplified: Player) -> dict[str, Any]:
+        """Returns the matches of Amplify(A) and of the A measured before against A."""
+        run, settings = self.run, self.run.config.evaluation
+        seed = np.random.SeedSequence([run.config.seed, MATCH, run.progress.iteration])
+        number = int(seed.generate_state(1)[0])
+
+        def match(first: Player, second: Player) -> MatchResult:
+            return play_match(first, second, run.game, settings.strength_games, number)
+
+        matches = {
+            str(name): strength.of(match(player, network_only))
+            for name, player in self._budgets(network_only.variables, amplified).items()
+        }
+        found: dict[str, Any] = {"strength": matches}
+        before = run.progress.strength_step
+        run.store.wait()  # for the save of `before`: what is measured must not depend on speed
+        if before in run.store.steps() and before != run.progress.step:
+            weights = load_weights(run.folder, before, run.network)
+            old = devices.replicate(run.network.fold(*weights))
+            against = match(network_only, self.amplifier.as_player(run.game, old))
+            found["distilled"] = {"amplified_step": before, **strength.of(against)}
+        return found
+
+    def _budgets(self, variables: Any, amplified: Player) -> dict[int | str, Player]:
+        """Returns Amplify(A) at several budgets; an overseer that is no search has just one."""
+        run, full = self.run, self.run.config.evaluation.simulations
+        if run.config.amplify != "search":
+            return {run.config.amplify: amplified}
+        budgets = sorted({max(full // divisor, 1) for divisor in DIVISORS})
+        search = run.config.search
+        return {
+            budget: make_player(
+                f"A, {budget} simulations", run.game, run.network, variables, search, budget
+            )
+            for budget in budgets
+        }
+
+
+def stage(history: list[Point], lowered: float, spacing: float = 1.0, warmup: int = 0) -> Stage:
+    """Returns where a run is, from all its evaluations.
+
+    Args:
+      lowered: the step from which the learning rate is at its lowest; 0 if that is not fixed yet.
+      spacing: least steps between evaluations that count; one of an untrained network never does.
+      warmup: steps in which the learning rate rises; evaluations before its end do not count.
+
+    Returns:
+      `moving`; `flat`: at a plateau, the rate not lowered yet; at a plateau of the lowest rate,
+      `settled` if Amplify(A) saw no blunder in it, `stuck` if it saw some for two windows.
+    """
+    begin = max(lowered, warmup, 1)
+    after = _spaced([point for point in history if point.step >= begin], spacing)
+    if not lowered:
+        return "flat" if _is_flat(after) else "moving"
+    if not _is_flat(after):
+        return "moving"
+    if not any(point.blunders for point in after[-WINDOW:]):
+        return "settled"
+    return "stuck" if len(after) >= 2 * WINDOW else "moving"
+
+
+def _spaced(history: list[Point], spacing: float) -> list[Point]:
+    kept: list[Point] = []
+    for point in history:
+        if not kept or point.step >= kept[-1].step + max(spacing, 1.0):
+            kept.append(point)
+    return kept
+
+
+def _is_flat(history: list[Point]) -> bool:
+    if len(history) < WINDOW:
+        return False
+    window = history[-WINDOW:]
+    return all(is_flat([getattr(point, name) for point in window]) for name in ("fresh", "probe"))
+
+
+def is_flat(series: list[float]) -> bool:
+    """Whether `WINDOW` gaps, in nats, show nothing but noise, or differ by next to nothing.
+
+    The noise is that of successive differences (von Neumann 1941), which a trend hardly widens.
+    """
+    values = np.asarray(series, float)
+    deviation = np.sqrt(np.square(np.diff(values)).mean() / 2)
+    means = values.reshape(3, -1).mean(axis=1)
+    noise = SPREAD * deviation / np.sqrt(len(values) / 3)
+    return bool(np.ptp(means) <= max(noise, TINY))
+
+
+def verdict(found: dict[str, Any], simulations: int, amplify: str = "search") -> str:
+    """Returns in a sentence why a run that ended at a plateau is there.
+
+    Args:
+      found: the last evaluation's measurements.
+      simulations: of a search that amplifies.
+      amplify: what does.
+    """
+    match, fresh = strength.strongest(found), found["fresh"]
+    what = "search" if amplify == "search" else f"Amplify(A), {amplify},"
+    # Who names a move and values none sees no blunder in any other.
+    unseen = fresh["regret"] == 0 and fresh["changed"] > UNHELD
+    name = "changed" if unseen else "blunders"
+    facts = f"gap {fresh['kl']:.3f} nats, {fresh[name]:.1%} of the network's own moves are {name}"
+    facts += f", {strength.in_words(match)}" if match else ""
+    if fresh["blunders"] or unseen or (match and match["interval"][0] > 0.5):
+        advice = "a larger network, a lower rate or a larger replay may"
+        if amplify != "search":
+            advice += ", or --learner.no-symmetries if it decides otherwise where boards are alike"
+        return f"fixed point: the network cannot hold what {what} finds; {advice} ({facts})"
+    if match and strength.is_weaker(match):
+        return f"fixed point: {what} is weaker than the network and teaches it nothing ({facts})"
+    more = f"; more than {simulations} simulations may" if amplify == "search" else ""
+    return f"fixed point: {what} adds nothing more{more} ({facts})"
+
+
+def _point(step: int, found: dict[str, Any]) -> Point:
+    fresh, probe = found["fresh"], found["probe"]
+    return Point(step, fresh["kl"], probe["kl"], fresh["blunders"])

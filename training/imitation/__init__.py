@@ -1,0 +1,1 @@
+"""Learning from recorded games of an expert."""

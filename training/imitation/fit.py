@@ -1,0 +1,201 @@
+"""A[0] by imitation of an expert: fits a network to recorded games before any self-play."""
+
+import dataclasses
+import errno
+import itertools
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.game import Game
+from mcts import Evaluation
+from selfplay.files import durable
+from selfplay.recorder import Sample
+from training import learner, losses
+from training.config import RunConfig
+from training.learner import TrainState
+from training.losses import minibatch
+from training.metrics import Watch
+from training.network import Network
+from training.run import Run
+from training.storage.run_folder import RunFolder
+
+INIT, SHUFFLE = 20, 21  # what randomness is for, beside what `training.run` uses
+CHUNK = 256  # held-out rows measured at once
+
+
+@dataclasses.dataclass(frozen=True)
+class ImitationConfig:
+    """How an expert is imitated."""
+
+    loss: str = "cloning"
+    """What is learned from a game: cloning (its moves and its result), reinforce (the moves of the
+    side that won), inferred (a reward that explains the moves, fitted first) or module:function."""
+    epochs: int = 30
+    """Most passes over the games."""
+    patience: int = 3
+    """Stop after so many passes that did not make the held-out games more likely."""
+    held_out: float = 0.1
+    """Share of the games that is tested on and not learned from."""
+    symmetries: bool = True
+    """Show each position through a random symmetry of the game. Off for an expert that does not
+    decide alike in positions that are alike."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        rules = [
+            (self.epochs >= 1, "epochs", "at least 1"),
+            (self.patience >= 1, "patience", "at least 1"),
+            (0 < self.held_out < 1, "held_out", "above 0 and below 1"),
+            (
+                self.loss != "action_values",
+                "loss",
+                "cloning, reinforce, inferred or module:function (records name moves, no values)",
+            ),
+        ]
+        found = [
+            f"{name} must be {wanted}, got {getattr(self, name)!r}"
+            for holds, name, wanted in rules
+            if not holds
+        ]
+        return found + ([] if self.loss == "inferred" else losses.problems(self.loss))
+
+
+class Imitation(NamedTuple):
+    """A network that imitates, and how well it does on games that it has not seen."""
+
+    weights: tuple[Any, Any]  # averaged (params, batch_stats)
+    held_out: dict[str, float]  # epoch, top1, top5, policy_loss (nats), value_error
+
+
+def fit(
+    config: RunConfig,
+    settings: ImitationConfig,
+    game: Game[Any],
+    network: Network,
+    learnt: Sample,
+    tested: Sample,
+    watch: Watch,
+    stop: Callable[[], bool],
+) -> Imitation:
+    """Trains a fresh network on rows of an expert; returns the best epoch's.
+
+    Args:
+      learnt: rows, as `expert.rows_of` makes them and `inferred.judge` judges them.
+      tested: rows that are measured with, as `expert.rows_of` makes them.
+      watch: called after each epoch with its measurements, and `best`, whether they are the best.
+      stop: asked between training steps; what is there by then is measured and returned.
+    """
+    # Inferred rewards are values of actions: they come in with the rows.
+    spec = "action_values" if settings.loss == "inferred" else settings.loss
+    train_step = learner.make_train_step(network, game, config.learner, losses.load(spec))
+    key = jax.random.fold_in(jax.random.key(config.seed), INIT)
+    state = learner.init(network, config.learner, key)
+    batch, rows = config.learner.batch, len(learnt.ply)
+    steps = -(-rows // batch)
+    horizon = jnp.float32(settings.epochs * steps)
+    symmetries = len(game.symmetries()) if settings.symmetries else 1  # the first is the identity
+    observations = _in_chunks(tested.observation)
+
+    @jax.jit
+    def opine(params: Any, batch_stats: Any, observations: jax.Array) -> Evaluation:
+        folded = network.fold(params, batch_stats)
+        return jax.lax.map(lambda chunk: network.evaluate(folded, chunk), observations)
+
+    best: Imitation | None = None
+    for epoch in range(1, settings.epochs + 1):
+        rng = np.random.default_rng([config.seed, SHUFFLE, epoch])
+        order = np.resize(rng.permutation(rows), steps * batch)  # the first rows fill it up
+        for chosen in order.reshape(steps, batch):
+            if stop():
+                break
+            symmetry = rng.integers(0, symmetries, batch, np.int32)
+            part = Sample(*(column[chosen] for column in learnt))
+            state, _ = train_step(state, minibatch(part, symmetry), horizon)
+        now = _measure(opine(*_averages(state), observations), tested) | {"epoch": epoch}
+        is_best = best is None or _badness(now) < _badness(best.held_out)
+        watch(now | {"best": is_best})
+        if best is None or is_best:
+            best = Imitation(_averages(state), now)
+        if stop() or epoch - best.held_out["epoch"] >= settings.patience:
+            break
+    assert best is not None  # epochs is at least 1
+    return best
+
+
+def found(
+    folder: RunFolder, config: RunConfig, weights: tuple[Any, Any], line: dict[str, Any]
+) -> RunFolder:
+    """Makes a new run whose step 0 has these `(params, batch_stats)`; `train` goes on from there.
+
+    It lies in `folder`, or beside it if another process was faster: what was fitted is not lost.
+
+    Args:
+      line: the first one of its metrics.jsonl.
+
+    Raises:
+      OSError: the folder holds other things, or cannot be written to.
+    """
+    partial = RunFolder(durable.partial_of(folder.path))
+    partial.create(config)
+    with partial.lock():
+        partial.append_metrics(line)
+        run = Run(partial, config, watch=lambda line: None)
+        try:
+            run.save(*run.begin(weights))
+        finally:
+            run.store.close()
+    # A run is there with its weights or not at all: `train` would begin without them.
+    return _put_in_place(partial, folder.path)
+
+
+def _put_in_place(partial: RunFolder, path: pathlib.Path) -> RunFolder:
+    """Gives a run its name; the next free one if another process has made a run there meanwhile."""
+    for number in itertools.count(2):
+        target = path if number == 2 else path.with_name(f"{path.name}-{number - 1}")
+        try:
+            partial.path.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            continue
+        durable.sync(target.parent)
+        return RunFolder(target)
+    raise AssertionError("there are endless numbers")
+
+
+def _badness(measured: dict[str, float]) -> float:
+    return measured["policy_loss"] + measured["value_error"]
+
+
+def _averages(state: TrainState) -> tuple[Any, Any]:
+    held: tuple[Any, Any] = jax.device_get((state.average_params, state.average_batch_stats))
+    return held
+
+
+def _in_chunks(observation: np.ndarray) -> np.ndarray:
+    """Returns `[chunks, CHUNK, ...]`, filled up with the first rows."""
+    shape = observation.shape[1:]
+    return np.resize(observation, (-(-len(observation) // CHUNK), CHUNK, *shape))
+
+
+def _measure(opinion: Evaluation, rows: Sample) -> dict[str, float]:
+    """Returns means over rows that the network does not learn from."""
+    count, actions = rows.legal_action_mask.shape
+    logits = np.asarray(opinion.prior_logits).reshape(-1, actions)[:count]
+    value = np.asarray(opinion.value).reshape(-1)[:count]
+    masked = np.where(rows.legal_action_mask, logits, -np.inf)
+    played = np.take_along_axis(masked, rows.action[:, None].astype(np.intp), 1)
+    rank = (masked > played).sum(axis=1)
+    peak = masked.max(axis=1, keepdims=True)
+    log_total = np.log(np.exp(masked - peak).sum(axis=1)) + peak[:, 0]
+    return {
+        "top1": float((rank < 1).mean()),
+        "top5": float((rank < 5).mean()),
+        "policy_loss": float((log_total - played[:, 0]).mean()),
+        "value_error": float(np.square(value - rows.outcome).mean()),
+    }

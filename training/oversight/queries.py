@@ -1,0 +1,83 @@
+"""Where an overseer's decision is wanted: positions of A's own games, or of a file."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from games.game import Game
+from selfplay import positions
+from selfplay.files import json_lines
+from selfplay.oversight.decisions import moves_of
+from selfplay.players import Player
+from training.evaluation import gap
+
+MOST = 1024  # positions from which the most contested ones are taken
+CHUNK = 128  # positions replayed at once
+# Of all positions of a file: a game gives half the square of its length, 8 bytes each.
+MAX_MOVES = 1 << 25
+
+
+def contested(raw: Player, searching: Player, seed: int, count: int) -> list[tuple[int, ...]]:
+    """Returns the moves to positions of A's games, those first where search changes A most.
+
+    Args:
+      raw: A without search; `searching`: A with it.
+      count: positions wanted; there may be fewer.
+    """
+    pool = min(MOST, 4 * count)
+    drawn = np.random.SeedSequence([seed])
+    found = gap.reach(raw.game, raw.act, raw.variables, drawn, pool, only_own=False)
+    moved, _ = gap.measure(searching, found, jax.random.key(seed))
+    moves = positions.move_lists(found.history)
+    order = np.argsort(-moved.kl, kind="stable")
+    return list(dict.fromkeys(moves[i] for i in order))[:count]
+
+
+def from_file(path: str, spec: str, game: Game[Any]) -> tuple[list[tuple[int, ...]], list[str]]:
+    """Returns the moves to positions of a file of games, and what is wrong with its other lines.
+
+    A line is an object with `moves` from the opening, and `game`, if there, of this game. A game
+    that is over gives all its positions, another one its last.
+
+    Raises:
+      ValueError: the file is no text, or holds no position.
+    """
+    rows: list[tuple[str, tuple[int, ...]]] = []
+    problems: list[str] = []
+    for place, line in json_lines.read(path):
+        try:
+            fields = json_lines.parse(line, place)
+            if not isinstance(fields, dict) or fields.get("game", spec) != spec:
+                raise ValueError(f"{place}: this is no object with moves of {spec}")
+            rows.append((place, moves_of(fields.get("moves"))))
+        except ValueError as error:
+            text = str(error)
+            problems.append(text if text.startswith(place) else f"{place}: {text}")
+    found: dict[tuple[int, ...], None] = {}
+    longest = max((len(moves) for _, moves in rows), default=1)
+    size = 0  # of what is found, in moves
+    for first in range(0, len(rows), CHUNK):
+        chunk = rows[first : first + CHUNK]
+        missing = CHUNK - len(chunk)  # one number of games and one length: one compilation
+        replayed = positions.replay(game, [moves for _, moves in chunk] + [()] * missing, longest)
+        over = np.asarray(replayed.states.terminated)
+        for i, (place, moves) in enumerate(chunk):
+            if replayed.legal_plies[i] < len(moves):
+                plies = int(replayed.legal_plies[i])
+                problems.append(f"{place}: move {plies + 1}, action {moves[plies]}, is illegal")
+                continue
+            size += len(moves) ** 2 // 2 if over[i] else len(moves)
+            if size > MAX_MOVES:
+                problems.append(f"{place}: reading stopped here, at {len(found)} positions")
+                break
+            if over[i]:
+                found |= dict.fromkeys(moves[:n] for n in range(len(moves)))
+            else:
+                found[moves] = None
+        if size > MAX_MOVES:
+            break
+    if not found:
+        why = f": {problems[0]}" if problems else ""
+        raise ValueError(f"{path} holds no position to decide{why}")
+    return list(found), problems

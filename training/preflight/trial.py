@@ -1,0 +1,222 @@
+"""A few seconds of a run that leaves nothing behind: what it takes to compile, how fast it will be.
+
+Self-play is played for real, by a fresh network. Training is timed on blank rows, which take as
+long as others. How long a game is must come from random play: few games end in seconds. Where a
+call would take minutes, as with a GPU's settings on a CPU, a part of it is timed.
+"""
+
+import dataclasses
+import io
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from games.game import Game
+from selfplay import devices
+from selfplay.recorder import Recorder, Sample
+from selfplay.self_play import Trajectory
+from training import learner
+from training.config import RunConfig
+from training.devices import learner_mesh, to_learner
+from training.losses import Minibatch, minibatch
+from training.preflight.estimate import Needs, Scale
+from training.run import INIT, NO_HORIZON, Run
+from training.storage.run_folder import RunFolder
+
+RANDOM_GAMES = 64
+LEAST_CALLS = 2  # of each kind that is timed
+LANES = 8  # positions a device that the network is timed on
+BACKWARD = 3  # evaluations that a training step costs for each of its rows
+PATIENCE = 4  # times the seconds that are to be spent; what would take longer is timed in part
+
+
+class Rehearsal(NamedTuple):
+    """What was measured. Times in seconds, sizes in bytes."""
+
+    compile_s: float  # of self-play and the training step
+    play_bytes: int  # on each device that plays, during a call, its tree included; 0 if the moves
+    # are chosen outside the devices
+    train_bytes: int  # on each device that trains, during a step
+    call_s: float  # a self-play call
+    step_s: float  # a training step
+    iteration_s: float  # a call, and the training steps that its plies allow
+    positions_per_s: float  # of the whole loop, without evaluation and saving
+    games_per_s: float  # likewise, were games as long as at random
+    game_plies: float  # of a game at random
+    compressed: float  # share of a replay row that is left on disk
+    timed_share: float  # of a call's positions; below 1 where a whole one would have taken minutes
+
+    def scale(self, floor: Needs) -> Scale:
+        """Returns by how much the compiler's plans exceed the floors of the same settings."""
+        return Scale(
+            max(self.play_bytes - floor.tree, 0) / floor.play, self.train_bytes / floor.train
+        )
+
+
+def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
+    """Compiles a run's self-play and training and runs them for `seconds`, or two calls of each.
+
+    `folder` is the run's; it is not touched.
+    """
+    run = _prepared(folder, config)
+    game, key = run.game, run.key(INIT, 0)
+    state = to_learner(learner.init(run.network, config.learner, key))
+    variables = devices.replicate(run.network.fold(state.average_params, state.average_batch_stats))
+    began = time.perf_counter()
+    play, play_bytes = run.play, 0
+    if run.amplifier.on_device:
+        play = play.lower(variables, run.open_games(), key).compile()  # type: ignore[attr-defined]
+        play_bytes = _planned(play)
+    compile_s = time.perf_counter() - began
+
+    timed = _part(config, _lane_seconds(run, variables, seconds), seconds)
+    part = run if timed == config else _prepared(folder, timed)
+    play, games = play if part is run else part.play, part.open_games()
+    trajectory: Any = None
+
+    def call() -> None:
+        nonlocal games, trajectory
+        games, trajectory = play(variables, games, key)
+        trajectory = jax.device_get(trajectory)
+
+    positions, timed_positions = _positions(config), _positions(timed)
+    call_s = _seconds(call, seconds / 2) * positions / timed_positions
+    began = time.perf_counter()
+    rows, horizon = _blank_rows(trajectory, config.learner.batch), jnp.float32(NO_HORIZON)
+    training = run.train_step.lower(state, rows, horizon).compile()  # type: ignore[attr-defined]
+    compile_s += time.perf_counter() - began
+    step = training if part is run else part.train_step
+    rows = _blank_rows(trajectory, timed.learner.batch)
+
+    def train() -> None:
+        nonlocal state
+        state, _ = jax.block_until_ready(step(state, rows, horizon))
+
+    step_s = _seconds(train, seconds / 2) * config.learner.batch / timed.learner.batch
+    iteration_s = call_s + step_s * positions * config.replay.reuse / config.learner.batch
+    game_plies = random_game_plies(game, key)
+    return Rehearsal(
+        compile_s=compile_s,
+        play_bytes=play_bytes,
+        train_bytes=_planned(training),
+        call_s=call_s,
+        step_s=step_s,
+        iteration_s=iteration_s,
+        positions_per_s=positions / iteration_s,
+        games_per_s=positions / iteration_s / game_plies,
+        game_plies=game_plies,
+        compressed=_compressed(trajectory),
+        timed_share=timed_positions / positions,
+    )
+
+
+def _prepared(folder: RunFolder, config: RunConfig) -> Run:
+    run = Run(folder, config, watch=lambda line: None)
+    run.make_train_step()
+    return run
+
+
+def _positions(config: RunConfig) -> int:
+    return config.self_play.batch * config.self_play.plies_per_call
+
+
+def _lane_seconds(run: Run, variables: Any, seconds: float) -> float:
+    """Returns how long the network takes for one of a batch's positions.
+
+    It is timed on a few, then on all if that is quick: a GPU takes for a few as long as for many.
+    """
+    evaluate, players = jax.jit(run.network.evaluate), devices.mesh().size
+
+    def of(count: int) -> float:
+        observation = jnp.zeros((count, *run.game.observation_shape))
+        observation = devices.split_lanes(observation)
+        work = lambda: jax.block_until_ready(evaluate(variables, observation))  # noqa: E731
+        return _seconds(work, 0.0) / count
+
+    found, batch = of(LANES * players), run.config.self_play.batch
+    return of(batch) if found * batch < seconds else found
+
+
+def _part(config: RunConfig, lane_seconds: float, seconds: float) -> RunConfig:
+    """Returns the settings to time: a smaller call and step, where these would take too long.
+
+    Both take as long a position in the part as in the whole, for even a part fills a device that
+    needs minutes for the whole.
+    """
+    simulations = config.search.simulations + 1
+    evaluations = simulations * _positions(config) + BACKWARD * config.learner.batch
+    share = seconds / (lane_seconds * evaluations)
+    if share > 1 / PATIENCE:
+        return config
+    plies = max(1, int(share * config.self_play.plies_per_call))
+    lanes = share * _positions(config) / plies
+    players, learners = devices.mesh().size, learner_mesh().size
+    whole = config.self_play, config.learner
+    return dataclasses.replace(
+        config,
+        self_play=dataclasses.replace(
+            whole[0], plies_per_call=plies, batch=players * max(1, int(lanes / players))
+        ),
+        learner=dataclasses.replace(
+            whole[1], batch=learners * max(1, int(share * whole[1].batch / learners))
+        ),
+    )
+
+
+def random_game_plies(game: Game[Any], key: jax.Array) -> float:
+    """Returns the mean number of plies of games played uniformly at random."""
+
+    def ply(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
+        logits = jnp.where(state.legal_action_mask, 0.0, -jnp.inf)
+        # Of an ended game the action is meaningless, and the step changes nothing.
+        after = jax.vmap(game.step)(state, jax.random.categorical(key, logits))
+        return after, (~state.terminated).sum()
+
+    @jax.jit
+    def play(key: jax.Array) -> jax.Array:
+        state = jax.vmap(game.init)(jax.random.split(key, RANDOM_GAMES))
+        plies = jax.lax.scan(ply, state, jax.random.split(key, game.max_plies))[1]
+        return plies.sum() / RANDOM_GAMES
+
+    return float(play(key))
+
+
+def _blank_rows(trajectory: Trajectory, count: int) -> Minibatch:
+    """Returns training rows of the kind that such a trajectory becomes."""
+    kind, _ = Recorder().add(trajectory, 0)  # perhaps no row at all, but of the right types
+    blank = {
+        name: np.zeros((count, *column.shape[1:]), column.dtype)
+        for name, column in kind._asdict().items()
+    }
+    blank["weight"] += 1
+    blank["legal_action_mask"] |= True
+    return minibatch(Sample(**blank), np.zeros(count, np.int32))
+
+
+def _seconds(work: Callable[[], None], least: float) -> float:
+    """Returns the seconds that `work` takes, the mean of as many runs as fill `least` seconds."""
+    work()  # the first one warms up
+    runs = 0
+    began = time.perf_counter()
+    while runs < LEAST_CALLS or time.perf_counter() - began < least:
+        work()
+        runs += 1
+    return (time.perf_counter() - began) / runs
+
+
+def _planned(compiled: Any) -> int:
+    """Returns the bytes that the compiler plans for a call, beside its arguments."""
+    plan = compiled.memory_analysis()
+    new = plan.output_size_in_bytes - plan.alias_size_in_bytes  # donated arguments are written over
+    return int(plan.temp_size_in_bytes + new)
+
+
+def _compressed(trajectory: Trajectory) -> float:
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **trajectory._asdict())
+    share: float = file.tell() / sum(column.nbytes for column in trajectory)
+    return min(share, 1.0)  # above 1 where the file's own headers outweigh a few rows

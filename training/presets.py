@@ -1,0 +1,64 @@
+"""The defaults of a run by machine and game: what we tuned, beside the general ones."""
+
+import dataclasses
+
+from selfplay.self_play import SelfPlayConfig
+from training.config import EvaluationConfig, Preset, RunConfig
+from training.learner import LearnerConfig
+from training.network import NetworkConfig
+from training.replay import ReplayConfig
+
+
+def preset(name: Preset, game: str) -> RunConfig:
+    """Returns the defaults for a game: its own where we tuned some, else the general ones."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+    table = PRESETS[name]
+    base = table.get(game.partition(":")[0], table[""])
+    return dataclasses.replace(base, game=game, preset=name)
+
+
+_QUICK = RunConfig(
+    preset="quick",
+    minutes=10.0,
+    self_play=SelfPlayConfig(random_opening_plies=8),
+    learner=LearnerConfig(root_value_weight=0.5),
+)
+
+
+_GPU = RunConfig(
+    preset="gpu",
+    minutes=60.0,
+    network=NetworkConfig(blocks=6, channels=128, dtype="bfloat16", value_hidden=128),
+    self_play=SelfPlayConfig(batch=1024, plies_per_call=32, random_opening_plies=8),
+    replay=ReplayConfig(capacity=2_000_000, min_rows=50_000, reuse=4.0),
+    learner=LearnerConfig(batch=2048, root_value_weight=0.5, average_decay=0.995),
+    evaluation=EvaluationConfig(every=50),
+)
+
+
+PRESETS: dict[str, dict[str, RunConfig]] = {
+    "quick": {
+        "": _QUICK,
+        "tic_tac_toe": dataclasses.replace(
+            _QUICK,
+            minutes=1.5,
+            replay=ReplayConfig(reuse=8.0),
+            evaluation=EvaluationConfig(every=15, positions=5_000),
+        ),
+        "connect_four": dataclasses.replace(
+            _QUICK,
+            minutes=6.0,
+            self_play=SelfPlayConfig(random_opening_plies=12),
+        ),
+    },
+    "gpu": {
+        "": _GPU,
+        "connect_four": dataclasses.replace(
+            _GPU,
+            minutes=4.0,
+            network=NetworkConfig(blocks=5, channels=64, dtype="bfloat16", value_hidden=128),
+            self_play=SelfPlayConfig(batch=2048, plies_per_call=16, random_opening_plies=12),
+        ),
+    },
+}

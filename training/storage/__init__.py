@@ -1,0 +1,1 @@
+"""What a run keeps on disk: who may write it, and how it comes back after a kill."""

@@ -1,0 +1,434 @@
+"""Saving a run and getting it back.
+
+A checkpoint is a folder `checkpoints/<step>/`:
+
+- `train_state/arrays.npz`: weights, averages and optimizer;
+- `games.npz`: the games in flight and their plies so far;
+- `counters.json`: iteration, rows, seconds and the like;
+- `config.json`: a copy of the run's, should that be damaged;
+- `logs.json`: the sizes and sums of the logs, and the line that they do not have yet;
+- `manifest.json`: the run's id, and the SHA-256 of each of these files and of the replay chunks
+  that belong to them, written last. A folder is trusted only if it matches.
+
+Only damage is damage: where the system cannot read, for want of memory, handles or a thread, the
+error passes through, and nothing is thought of the checkpoint.
+
+It is written beside its place, brought to the disk and renamed when whole, by a thread of its own:
+a run that is killed at any moment finds its last whole checkpoint again.
+"""
+
+import concurrent.futures
+import functools
+import hashlib
+import json
+import pathlib
+import re
+import shutil
+import stat
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from selfplay.files import durable, json_lines, npz
+from selfplay.files.durable import PARTIAL
+from selfplay.recorder import Sample
+from training import replay
+from training.config import CheckpointConfig
+from training.storage import orbax_arrays
+
+FORMAT_VERSION = 1
+OLD, REMOVED = ".old", ".removed"
+STEP = re.compile("[0-9]{1,18}")
+# What a kill leaves, and nothing else that may lie where a link leads.
+LEFT = re.compile(
+    rf"[0-9]{{1,18}}(({durable.UNIQUE})?{re.escape(PARTIAL)}|{re.escape(OLD)}|{re.escape(REMOVED)})"
+)
+LEFT_OF_CONFIG = re.compile(rf"config\.json({durable.UNIQUE})?{re.escape(PARTIAL)}")
+STATE, ARRAYS = "train_state", "arrays.npz"
+COUNTERS = ("rows", "replay_oldest_kept", "acting_step")  # what every save has
+MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
+CONFIG = "config.json"
+# What the content of a file can cause that is not what it should be.
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be trusted or does not fit; the message says what to do."""
+
+
+class DamagedError(CheckpointError):
+    """A checkpoint that is not as it was written; an older one may do."""
+
+
+class NonFiniteError(RuntimeError):
+    """NaN or infinity where a number must be; the message says where, and what to do."""
+
+
+class Checkpoint(NamedTuple):
+    """What a run needs to go on as if nothing had happened, its replay chunks apart."""
+
+    step: int
+    train_state: dict[str, np.ndarray]  # by `flatten`
+    games: dict[str, np.ndarray]
+    counters: dict[str, Any]  # JSON
+    logs: dict[str, Any] = {}  # noqa: RUF012 - a default that is never changed; see training/run.py
+    chunks: frozenset[str] = frozenset()  # names of the replay chunks that belong to it
+
+
+class CheckpointStore:
+    """The checkpoints of one run folder."""
+
+    def __init__(self, run_folder: pathlib.Path, config: CheckpointConfig | None = None) -> None:
+        # Absolute, as orbax wants it; it also holds if somebody changes the working folder.
+        self.folder = run_folder.absolute() / "checkpoints"
+        self.replay_folder = run_folder.absolute() / "replay"
+        self.config = config or CheckpointConfig()
+        self.wanted: set[int] = set()  # steps that retention must keep
+        self.sync_logs: Callable[[], None] = lambda: None  # called before a save counts
+        self.check_held: Callable[[], None] = lambda: None  # and before anything gets its name
+        self._chunk_hashes: dict[str, str] = {}
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
+        self._saving: concurrent.futures.Future[None] | None = None
+
+    def steps(self) -> list[int]:
+        """Returns the steps that have a checkpoint, whole or damaged, oldest first.
+
+        Raises:
+          CheckpointError: the folder is a link to one that is not there.
+          OSError: it cannot be listed now: a run must not begin anew for that.
+        """
+        if self.folder.is_symlink() and not self.folder.exists():
+            raise CheckpointError(
+                f"{self.folder} is a link to a folder that is not there: is its disk away?"
+            )
+        names = filter(STEP.fullmatch, durable.names_in(self.folder))
+        return sorted(int(name) for name in names if (self.folder / name).is_dir())
+
+    def load(self, step: int, with_replay: bool = True) -> Checkpoint:
+        """Returns the checkpoint of `step`, every file checked first.
+
+        Raises:
+          CheckpointError: it is missing, damaged, another run's, or of a format this version does
+            not know.
+          OSError, MemoryError, RuntimeError: the system cannot read it now.
+        """
+        folder = self.folder / str(step)
+        manifest = _read_manifest(folder)
+        self._check_own(folder, manifest)
+        _verify(folder, manifest["files"])
+        if with_replay:
+            _verify(self.replay_folder, manifest["replay"])
+            self._chunk_hashes = dict(manifest["replay"])
+        try:
+            state = _read_arrays(folder / STATE)
+            games = npz.read(folder / "games.npz")
+            counters = _check_counters(_read_json(folder / "counters.json"))
+            has_logs = "logs.json" in manifest["files"]
+            logs = _check_logs(_read_json(folder / "logs.json")) if has_logs else {}
+        except DAMAGE as error:  # files as they were written, but not by us
+            raise DamagedError(f"{folder} is not a checkpoint of ours: {error}") from error
+        chunks = frozenset(manifest["replay"])
+        return Checkpoint(step, state, games, counters, logs, chunks)
+
+    def _check_own(self, folder: pathlib.Path, manifest: dict[str, Any]) -> None:
+        """Raises CheckpointError if a checkpoint is another run's."""
+        own, other = self._run_id, manifest.get("run_id", "")
+        if own != other:
+            raise CheckpointError(
+                f"{folder} is another run's (its id is {other or 'none'}, that of "
+                f"{self.folder.parent} {own or 'none'}): put this run's own checkpoints there"
+            )
+
+    @functools.cached_property
+    def _run_id(self) -> str:
+        """The id in the run's config.json; early runs have none."""
+        file = self.folder.parent / CONFIG
+        return str(_read_json(file).get("run_id", "")) if file.exists() else ""
+
+    def save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
+        """Starts saving; `rows`, numbered from `first_row`, become a replay chunk first.
+
+        Leaves may be device arrays: they are fetched by the saving thread. Waits for an earlier
+        save, and raises what that one met: `WriteError`, or `NonFiniteError`, as no state with
+        NaN or infinity in it is ever saved.
+        """
+        self.wait()
+        self._saving = self._thread.submit(self._save, checkpoint, first_row, rows)
+
+    def wait(self) -> None:
+        """Returns when the last save is on disk. Raises what it met, for example OSError."""
+        if self._saving is not None:
+            saving, self._saving = self._saving, None
+            saving.result()
+
+    def close(self) -> None:
+        """Ends the saving thread, after the save that it is at."""
+        self._thread.shutdown()
+
+    def set_aside(self, step: int, folder: pathlib.Path) -> None:
+        """Moves a checkpoint that cannot be loaded to `folder`."""
+        durable.move(self.folder / str(step), folder / f"checkpoint-{step}")
+
+    def _save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
+        final = self.folder / str(checkpoint.step)
+        state = jax.tree.map(np.asarray, checkpoint.train_state)
+        _check_finite(state, checkpoint.step)
+        with durable.writing(final):
+            self._write(final, checkpoint, state, first_row, rows)
+            self.check_held()
+            self._apply_retention()
+
+    def _write(
+        self,
+        final: pathlib.Path,
+        checkpoint: Checkpoint,
+        state: dict[str, np.ndarray],
+        first_row: int,
+        rows: Sample | None,
+    ) -> None:
+        self.sync_logs()
+        for folder in (self.replay_folder, self.folder):
+            if not folder.is_dir():  # it may be a link
+                durable.make_folder(folder)
+        self.check_held()
+        if rows is not None:
+            chunk = replay.write_chunk(self.replay_folder, first_row, rows, self._run_id)
+            self._chunk_hashes[chunk.name] = _sha256(chunk)
+        partial = durable.partial_of(final)
+        partial.mkdir()
+        (partial / STATE).mkdir()
+        np.savez(partial / STATE / ARRAYS, allow_pickle=False, **state)
+        games = {name: np.asarray(value) for name, value in checkpoint.games.items()}
+        np.savez(partial / "games.npz", allow_pickle=False, **games)
+        _write_json(partial / "counters.json", checkpoint.counters)
+        _write_json(partial / "logs.json", jax.device_get(checkpoint.logs))
+        config = self.folder.parent / CONFIG
+        if config.exists():
+            shutil.copy(config, partial / CONFIG)
+        files = sorted(path for path in partial.rglob("*") if path.is_file())
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "run_id": self._run_id,
+            "files": {str(path.relative_to(partial)): _sha256(path) for path in files},
+            "replay": self._chunks_since(checkpoint.counters["replay_oldest_kept"]),
+        }
+        _write_json(partial / "manifest.json", manifest)
+        durable.sync_tree(partial)
+        self.check_held()
+        _put_in_place(partial, final)
+
+    def _is_own(self, step: int) -> bool:
+        """Returns whether a folder is a checkpoint of this run."""
+        try:
+            self._check_own(self.folder / str(step), _read_manifest(self.folder / str(step)))
+        except CheckpointError:
+            return False
+        return True
+
+    def _chunks_since(self, row: int) -> dict[str, str]:
+        """Returns the hashes of the chunks that hold row `row` or a later one."""
+        names = {path.name for _, last, path in replay.chunks(self.replay_folder) if last >= row}
+        return {name: sha for name, sha in self._chunk_hashes.items() if name in names}
+
+    def _apply_retention(self) -> None:
+        steps = self.steps()
+        newest = steps[-self.config.keep_newest :]
+        kept = {0, *self.wanted, *newest}
+        if self.config.keep_every:
+            marks = {step // self.config.keep_every: step for step in reversed(steps)}
+            kept |= set(marks.values())
+        for step in set(steps) - kept:
+            if not self._is_own(step):  # what a link leads to may hold others
+                continue
+            # Renamed first: a kill must not leave half a checkpoint under its name.
+            removed = (self.folder / str(step)).rename(self.folder / f"{step}{REMOVED}")
+            shutil.rmtree(removed)
+        # A resume may start from any of the newest checkpoints.
+        try:
+            oldest = min(_oldest_row(self.folder / str(step)) for step in newest)
+        except CheckpointError:
+            return  # one is damaged: which chunks it needs will be known once it is mended or gone
+        for _, last, path in replay.chunks(self.replay_folder):
+            if last < oldest:
+                path.unlink()
+                self._chunk_hashes.pop(path.name, None)
+
+
+def recover(run_folder: pathlib.Path) -> None:
+    """Finishes or undoes what a kill in the middle of a save left behind.
+
+    The caller holds the run, and has not written anything yet: the disk may be full of what is
+    removed here.
+    """
+    folder = run_folder / "checkpoints"
+    for name in filter(LEFT.fullmatch, durable.names_in(folder)):
+        final = folder / name.removesuffix(OLD)
+        if name.endswith(OLD) and not final.exists():
+            (folder / name).rename(final)
+        else:
+            durable.remove(folder / name)
+    for place, left in ((run_folder / "replay", replay.LEFT), (run_folder, LEFT_OF_CONFIG)):
+        for name in filter(left.fullmatch, durable.names_in(place)):
+            durable.remove(place / name)
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """Returns the leaves of a tree by path, such as `params/stem/conv/kernel`."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def unflatten(template: Any, leaves: dict[str, Any]) -> Any:
+    """Returns a tree of `template`'s structure with the given leaves.
+
+    Raises:
+      CheckpointError: a leaf is missing, unknown, or of another shape or dtype; says which.
+    """
+    wanted = flatten(template)
+    wrong = sorted(wanted.keys() ^ leaves.keys())
+    wrong += [
+        name
+        for name in wanted
+        if name in leaves
+        and (wanted[name].shape, wanted[name].dtype) != (leaves[name].shape, leaves[name].dtype)
+    ]
+    if wrong:
+        shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+        raise CheckpointError(
+            f"the checkpoint does not fit this configuration: {len(wrong)} arrays differ ({shown})"
+        )
+    return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in wanted])
+
+
+def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    manifest = _read_json(path)
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder} has format {manifest.get('format_version')}, this version reads "
+            f"{FORMAT_VERSION}: use the version of selfplay that wrote it"
+        )
+    if unknown := manifest.keys() - {"format_version", "run_id", "files", "replay"}:
+        raise DamagedError(f"{path} has unknown entries: {', '.join(sorted(unknown))}")
+    for part in ("files", "replay"):
+        hashes = manifest.get(part)
+        if not isinstance(hashes, dict) or not all(type(sha) is str for sha in hashes.values()):
+            raise DamagedError(f"{path} is damaged: it has no list of {part}")
+    if outside := [name for name in manifest["files"] if not _is_inside(name)]:
+        raise DamagedError(f"{path} is damaged: {outside[0]!r} is no file of the checkpoint")
+    for file in (folder, *folder.rglob("*")):
+        name = str(file.relative_to(folder))
+        if file.name.startswith("."):
+            continue
+        if file.is_symlink():
+            raise DamagedError(f"{file} is a link: it was not written by us")
+        # File managers and editors may leave what they like where only listed files are read;
+        # what orbax left is read as a whole.
+        read = name.startswith(f"{STATE}/") and f"{STATE}/{ARRAYS}" not in manifest["files"]
+        if read and name not in manifest["files"] and not file.is_dir():
+            raise DamagedError(f"{file} is not in the manifest")
+    if any(pathlib.PurePath(name).name != name for name in manifest["replay"]):
+        raise DamagedError(f"{path} is damaged: a replay chunk lies in no other folder")
+    return manifest
+
+
+def _is_inside(name: str) -> bool:
+    path = pathlib.PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _oldest_row(folder: pathlib.Path) -> int:
+    """Returns the oldest replay row that a checkpoint needs."""
+    name = "counters.json"
+    _verify(folder, {name: _read_manifest(folder)["files"].get(name, "")})
+    return int(_read_json(folder / name)["replay_oldest_kept"])
+
+
+def _verify(folder: pathlib.Path, hashes: dict[str, str]) -> None:
+    for name, expected in hashes.items():
+        path = folder / name
+        if not _is_file(path):
+            raise DamagedError(f"{path} is missing")
+        if _sha256(path) != expected:
+            raise DamagedError(f"{path} is damaged: its SHA-256 differs from the manifest's")
+
+
+def _read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of train_state/, also of those that orbax wrote."""
+    file = folder / ARRAYS
+    return npz.read(file) if _is_file(file) else orbax_arrays.read(folder)
+
+
+def _check_finite(state: dict[str, np.ndarray], step: int) -> None:
+    for name, value in state.items():
+        if not np.isfinite(value).all():
+            raise NonFiniteError(f"{name} is not finite at step {step}: that state is not saved")
+
+
+def _put_in_place(partial: pathlib.Path, final: pathlib.Path) -> None:
+    """Renames a whole checkpoint into place; one of the same step makes room until it is there."""
+    old = final.with_name(final.name + OLD)
+    if final.exists():
+        if old.exists():
+            durable.remove(old)
+        final.rename(old)
+    partial.rename(final)
+    durable.sync(final.parent)
+    if old.exists():
+        durable.remove(old)
+
+
+def _is_file(path: pathlib.Path) -> bool:
+    """Returns whether a file is there; raises OSError if that cannot be known now."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _check_counters(counters: dict[str, Any]) -> dict[str, Any]:
+    """Returns a save's counters. Raises ValueError if one that a resume needs is no number."""
+    for name in COUNTERS:
+        if type(counters.get(name)) is not int:
+            raise ValueError(f"counters.json: {name!r} must be a whole number")
+    return counters
+
+
+def _check_logs(logs: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a save notes of the logs. Raises ValueError if it is of another form."""
+    counts = [logs.get("sizes", {}), logs.get("sums", {})]
+    line, losses = logs.get("line") or {}, logs.get("losses", [])
+    if not all(isinstance(part, dict) for part in (*counts, line, *losses)):
+        raise ValueError("logs.json: 'sizes', 'sums', 'line' and each of 'losses' are objects")
+    if not all(type(value) is int for part in counts for value in part.values()):
+        raise ValueError("logs.json: 'sizes' and 'sums' hold whole numbers")
+    if not all(json_lines.is_number(value) for part in losses for value in part.values()):
+        raise ValueError("logs.json: 'losses' hold numbers")
+    if line and not all(json_lines.is_number(line.get(name)) for name in ("step", "rows")):
+        raise ValueError("logs.json: 'line' has a step and rows")
+    return logs
+
+
+def _sha256(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, default=float))
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    if not _is_file(path):
+        raise DamagedError(f"{path} is missing: there is no whole checkpoint there")
+    if path.stat().st_size > MAX_JSON:
+        raise DamagedError(f"{path} is damaged: it has {path.stat().st_size:,} bytes")
+    try:
+        value = json_lines.parse(path.read_text(), str(path))
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged: {error}") from None
+    if not isinstance(value, dict):
+        raise DamagedError(f"{path} is damaged: it holds no JSON object")
+    return value
