@@ -143,7 +143,7 @@ def measure(
 ) -> dict[str, Any]:
     """Returns rates per second over all devices, their ratio, compile seconds and peak bytes."""
     network = Network(network_config, game.observation_shape, game.num_actions)
-    weights = network.fold(*network.init(jax.random.key(0)))
+    weights = network.fold(network.init(jax.random.key(0)))
     variables = devices.replicate(weights)
     settings = SelfPlayConfig(batch=batch, plies_per_call=2, random_opening_plies=OPENING_PLIES)
     start = self_play.start(game, settings, jax.random.key(1))
@@ -214,7 +214,7 @@ def _agreement(
 ) -> float:
     """Returns the share of positions in which both engines, without noise or ties, visit alike."""
     network = Network(network_config, game.observation_shape, game.num_actions)
-    variables = devices.replicate(network.fold(*network.init(jax.random.key(0))))
+    variables = devices.replicate(network.fold(network.init(jax.random.key(0))))
     settings = SelfPlayConfig(batch=batch, random_opening_plies=OPENING_PLIES)
     states = self_play.start(game, settings, jax.random.key(1)).game
     counts = []

@@ -24,11 +24,12 @@ from training import checkpoint_steps, losses, presets
 from training import config as config_module
 from training.config import RunConfig
 from training.evaluation import strength
+from training.metrics import OnMetrics
 from training.oversight import decision_rows as oversight
 from training.players import load_amplifier
 from training.preflight import estimate as preflight
 from training.preflight.machine import this_machine
-from training.run import Watch, train
+from training.run import train
 from training.storage.run_folder import RunFolder, next_free, reserve
 
 
@@ -215,7 +216,7 @@ def _find_source(text: str, folder: RunFolder) -> tuple[RunFolder, int] | None:
 
 
 @contextlib.contextmanager
-def _display(config: RunConfig) -> Iterator[Watch]:
+def _display(config: RunConfig) -> Iterator[OnMetrics]:
     """Shows the run live."""
     by_time = not config.iterations
     total = config.minutes * 60 if by_time else config.iterations
@@ -240,7 +241,7 @@ def _display(config: RunConfig) -> Iterator[Watch]:
 
 
 @contextlib.contextmanager
-def _tensorboard(folder: RunFolder, config: RunConfig) -> Iterator[Watch]:
+def _tensorboard(folder: RunFolder, config: RunConfig) -> Iterator[OnMetrics]:
     """Writes the numbers of metrics.jsonl as TensorBoard files, if the run asks for it."""
     if not config.tensorboard:
         yield lambda line: None

@@ -84,5 +84,5 @@ def tiny_run(tiny_config, tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "tiny")
     folder.create(tiny_config)
     with folder.lock():
-        assert train(folder, tiny_config, watch=lambda line: None, stop=lambda: False)
+        assert train(folder, tiny_config, on_metrics=lambda line: None, stop=lambda: False)
     return folder.path

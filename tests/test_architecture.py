@@ -43,6 +43,75 @@ def test_imports_go_one_way():
         assert not above, f"{path.relative_to(ROOT)} imports {above}, which lie above it"
 
 
+def modules() -> dict[str, pathlib.Path]:
+    """Returns each module's file by its dotted name; a package's is its `__init__.py`."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sources()
+    }
+
+
+def imported_modules(path: pathlib.Path, known: dict[str, pathlib.Path]) -> set[str]:
+    """Returns which of the `known` modules a file imports, anywhere in it."""
+    result = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            result |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            within = {f"{node.module}.{alias.name}" for alias in node.names}
+            result |= (within & known.keys()) or {node.module}
+    return result & known.keys()
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Returns the names along a circle of a graph; none if there is no circle."""
+    finished: set[str] = set()
+
+    def walk(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name in finished:
+            return []
+        for other in sorted(graph.get(name, ())):
+            if found := walk(other, [*way, name]):
+                return found
+        finished.add(name)
+        return []
+
+    return next((way for name in sorted(graph) if (way := walk(name, []))), [])
+
+
+def rooms(graph: dict[str, set[str]], known: dict[str, pathlib.Path]) -> dict[str, set[str]]:
+    """Returns the graph of rooms: of the folders within a layer, and of the files beside them."""
+
+    def room(name: str) -> str:
+        return ".".join(known[name].relative_to(ROOT).with_suffix("").parts[:2])
+
+    result: dict[str, set[str]] = {}
+    for name, others in graph.items():
+        result.setdefault(room(name), set()).update(map(room, others))
+    return {name: others - {name} for name, others in result.items()}
+
+
+def test_no_files_and_no_rooms_import_each_other_in_a_circle():
+    known = modules()
+    graph = {name: imported_modules(path, known) - {name} for name, path in known.items()}
+    assert not circle(graph), " imports ".join(circle(graph))
+    assert not circle(rooms(graph, known)), " imports ".join(circle(rooms(graph, known)))
+
+
+def test_a_circle_is_found_wherever_it_is_and_nothing_else_is():
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": {"b"}}) == ["b", "c", "d", "b"]
+    known = {
+        name: ROOT / f"{name.replace('.', '/')}.py"
+        for name in ("training.run", "training.room.a", "training.room.b")
+    }
+    graph = {"training.run": {"training.room.a"}, "training.room.b": {"training.run"}}
+    assert circle(graph) == []
+    assert circle(rooms(graph, known)) == ["training.room", "training.run", "training.room"]
+
+
 def test_each_outside_library_has_one_owner_file():
     for path in sources():
         name = str(path.relative_to(ROOT))

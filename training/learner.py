@@ -14,7 +14,7 @@ from mcts import mask_illegal
 from selfplay import devices
 from training.devices import learner_mesh, sum_shares
 from training.losses import Loss, Minibatch, imitation
-from training.network import Network
+from training.network import Network, Weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +93,11 @@ class TrainState(NamedTuple):
     average_batch_stats: Any
     opt_state: Any
 
+    @property
+    def averages(self) -> Weights:
+        """The averaged weights: what plays."""
+        return Weights(self.average_params, self.average_batch_stats)
+
 
 TrainStep = Callable[[TrainState, Minibatch, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
 
@@ -111,14 +116,14 @@ def init(network: Network, config: LearnerConfig, key: jax.Array) -> TrainState:
     )
 
 
-def with_weights(state: TrainState, params: Any, batch_stats: Any) -> TrainState:
+def with_weights(state: TrainState, weights: Weights) -> TrainState:
     """Returns the state with these weights in NumPy, from which the averages start anew."""
-    copy_params, copy_stats = jax.tree.map(np.copy, (params, batch_stats))
+    copies = jax.tree.map(np.copy, weights)
     return state._replace(
-        params=params,
-        batch_stats=batch_stats,
-        average_params=copy_params,
-        average_batch_stats=copy_stats,
+        params=weights.params,
+        batch_stats=weights.batch_stats,
+        average_params=copies.params,
+        average_batch_stats=copies.batch_stats,
     )
 
 

@@ -75,12 +75,18 @@ class Folded(NamedTuple):
     value: Affine
 
 
+class Weights(NamedTuple):
+    """The trained arrays of a network, as nested dicts."""
+
+    params: Any
+    batch_stats: Any  # the running mean and variance of each batch norm
+
+
 @dataclasses.dataclass(frozen=True)
 class Network:
     """A network for one game's shapes, as pure functions of its weights.
 
-    Weights are nested dicts of arrays: `params`, and `batch_stats`, the running mean and variance
-    of each batch norm. Equal networks have equal weights' shapes.
+    Equal networks have weights of equal shapes.
     """
 
     config: NetworkConfig
@@ -88,23 +94,23 @@ class Network:
     num_actions: int
 
     @functools.partial(jax.jit, static_argnums=0)  # one compilation, not one a layer
-    def init(self, key: jax.Array) -> tuple[Any, Any]:
-        """Returns freshly drawn `(params, batch_stats)`."""
+    def init(self, key: jax.Array) -> Weights:
+        """Returns freshly drawn weights."""
         _, params, batch_stats = _split(self._build(nnx.Rngs(key)))
-        return nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats)
+        return Weights(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
 
     def forward(
         self, params: Any, batch_stats: Any, observation: jax.Array
     ) -> tuple[Evaluation, Any]:
         """Scores a training batch; returns its Evaluation and the moved batch statistics."""
-        model = self._merge(params, batch_stats)
+        model = self._merge(Weights(params, batch_stats))
         evaluation = model(observation)
         return evaluation, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
 
     @functools.partial(jax.jit, static_argnums=0)  # compiled once for all checkpoints of a run
-    def fold(self, params: Any, batch_stats: Any) -> Folded:
+    def fold(self, weights: Weights) -> Folded:
         """Returns weights for `evaluate`: batch norm, with its running statistics, folded in."""
-        model = self._merge(params, batch_stats)
+        model = self._merge(weights)
         dtype = jnp.dtype(self.config.dtype)
         convolution = functools.partial(_fold, dtype=dtype)
         return Folded(
@@ -153,12 +159,12 @@ class Network:
     def _build(self, rngs: nnx.Rngs) -> "Tower":
         return Tower(self.config, self.observation_shape, self.num_actions, rngs)
 
-    def _merge(self, params: Any, batch_stats: Any) -> "Tower":
+    def _merge(self, weights: Weights) -> "Tower":
         # The structure, with shapes in place of arrays: nothing is allocated.
         abstract = nnx.eval_shape(lambda: self._build(nnx.Rngs(0)))
         graphdef, param_state, stats_state = _split(abstract)
-        nnx.replace_by_pure_dict(param_state, params)
-        nnx.replace_by_pure_dict(stats_state, batch_stats)
+        nnx.replace_by_pure_dict(param_state, weights.params)
+        nnx.replace_by_pure_dict(stats_state, weights.batch_stats)
         # copy=True: without it flax 0.12 raises TraceContextError under jax.grad.
         model: Tower = nnx.merge(graphdef, param_state, stats_state, copy=True)
         return model

@@ -17,7 +17,7 @@ from selfplay.amplify.slot import Amplifier
 from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player, policy_player, search_player
 from training.config import RunConfig
-from training.network import Network, NetworkConfig
+from training.network import Network, NetworkConfig, Weights
 from training.storage.checkpoint import CheckpointStore, DamagedError, unflatten
 from training.storage.run_folder import RunFolder
 from training.storage.snapshot import under
@@ -107,8 +107,8 @@ def checkpoint_steps(path: str | os.PathLike[str]) -> list[int]:
     return CheckpointStore(RunFolder(path).path).steps()
 
 
-def load_weights(folder: RunFolder, step: int, network: Network) -> tuple[Any, Any]:
-    """Returns the averaged `(params, batch_stats)` of a checkpoint, checked to fit `network`."""
+def load_weights(folder: RunFolder, step: int, network: Network) -> Weights:
+    """Returns the averaged weights of a checkpoint, checked to fit `network`."""
     store = CheckpointStore(folder.path)
     try:
         saved = store.load(step, with_replay=False)
@@ -118,18 +118,20 @@ def load_weights(folder: RunFolder, step: int, network: Network) -> tuple[Any, A
     finally:
         store.close()
     template = jax.eval_shape(network.init, jax.random.key(0))
-    averages = [
-        under(f"state/average_{part}", saved.train_state) for part in ("params", "batch_stats")
-    ]
-    params, batch_stats = map(unflatten, template, averages)
-    return params, batch_stats
+    averages = [under(f"state/average_{part}", saved.train_state) for part in Weights._fields]
+    return Weights(*map(unflatten, template, averages))
+
+
+def playable(network: Network, weights: Weights) -> Any:
+    """Returns weights as everything that plays runs them: folded, a copy on every device."""
+    return devices.replicate(network.fold(weights))
 
 
 @functools.lru_cache(maxsize=LOADED)
 def _load_folded(network: Network, path: str, step: int, stamp: tuple[int, ...]) -> Any:
     """Returns a checkpoint's weights as players run them; `stamp` tells another one of its name."""
     del stamp
-    return devices.replicate(network.fold(*load_weights(RunFolder(path), step, network)))
+    return playable(network, load_weights(RunFolder(path), step, network))
 
 
 def _stamp(folder: RunFolder, step: int) -> tuple[int, ...]:

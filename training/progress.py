@@ -1,10 +1,10 @@
-"""What a run counts as it goes on."""
+"""The counters of a run, and when it has come to its end."""
 
 import dataclasses
+import time
 from typing import Any
 
 from training.config import RunConfig
-from training.storage.checkpoint import CheckpointError
 
 # A run bounded by minutes fixes its schedule's horizon once this share of them has passed.
 HORIZON_FIXED_AT = 0.3
@@ -30,38 +30,57 @@ class Progress:
     strength_step: int = 0  # of the weights whose strength was last measured by matches
     fixed_point: str = ""  # why the run ended there
 
+    def __post_init__(self) -> None:
+        self._seconds_told = time.monotonic()  # when `seconds` was what it says
+
     @classmethod
     def of(cls, counters: dict[str, Any]) -> "Progress":
         """Returns the progress that a checkpoint's counters tell.
 
         Raises:
-          CheckpointError: a counter is no number.
+          ValueError: a counter is no number.
         """
         names = {field.name for field in dataclasses.fields(cls)} & counters.keys()
         for name in names - {"trained_from", "best_loss", "fixed_point"}:
             if type(counters[name]) not in (int, float):
-                raise CheckpointError(f"the checkpoint's {name} is {counters[name]!r}, no number")
+                raise ValueError(f"the checkpoint's {name} is {counters[name]!r}, no number")
         return cls(**{name: counters[name] for name in names})
 
-    def where(self, seconds: float) -> dict[str, Any]:
+    def elapsed(self) -> float:
+        """Returns the run's seconds so far, over all its processes."""
+        return self.seconds + time.monotonic() - self._seconds_told
+
+    def counters(self) -> dict[str, Any]:
+        """Returns what a checkpoint keeps of it, the clock as it stands now."""
+        self.seconds, self._seconds_told = self.elapsed(), time.monotonic()
+        return dataclasses.asdict(self)
+
+    def finished(self, limits: RunConfig) -> bool:
+        """Whether the run has reached its limits, or has no time left for another iteration."""
+        by_iterations = limits.iterations and self.iteration >= limits.iterations
+        needed = self.iteration_seconds + self.evaluation_seconds
+        by_time = limits.minutes and self.elapsed() + needed >= 60 * limits.minutes
+        return bool(by_iterations or by_time or self.fixed_point)
+
+    def where(self) -> dict[str, Any]:
         """Returns how far the run has come, as the lines of its metrics say it."""
         return {
             "iteration": self.iteration,
             "step": self.step,
-            "seconds": round(seconds, 3),
+            "seconds": round(self.elapsed(), 3),
             "games": self.games,
             "positions": self.positions,
         }
 
-    def fix_horizon(self, seconds: float, limit: float) -> None:
+    def fix_horizon(self, limit: float) -> None:
         """Fixes the schedule's horizon once: for a run bounded by minutes, by its speed so far.
 
         Args:
-          seconds: of the run so far.
-          limit: its seconds in all; 0: no limit.
+          limit: the run's seconds in all; 0: no limit.
         """
         if self.horizon or not limit:
             return
+        seconds = self.elapsed()
         if self.trained_from is None and self.step:
             self.trained_from = (seconds, self.step)
         if self.trained_from is not None and seconds >= HORIZON_FIXED_AT * limit:

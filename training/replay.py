@@ -98,6 +98,10 @@ class ReplayBuffer:
         places = rows[rows >= self.total - self.config.capacity] % self.config.capacity
         return Sample(*(column[places] for column in self._columns))
 
+    def oldest_kept(self) -> int:
+        """Returns the number of the first row that a resume needs, or that is to be kept."""
+        return 0 if self.config.keep == "all" else max(0, self.total - self.config.capacity)
+
     def take_unsaved(self) -> tuple[int, Sample | None]:
         """Returns the rows since the last call, for a chunk, and the number of the first one."""
         rows, self._unsaved = self._unsaved, []

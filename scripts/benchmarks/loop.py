@@ -14,7 +14,7 @@ import jax
 
 from scripts.terminal.console import progress
 from training.config import RunConfig
-from training.run import STATIONS, train
+from training.run import STAGES, train
 from training.storage.run_folder import RunFolder
 
 ITERATIONS = 4  # recorded, one evaluation among them, and as many before
@@ -27,7 +27,7 @@ Interval = tuple[float, float]  # nanoseconds
 
 
 def measure(config: RunConfig) -> dict[str, Any]:
-    """Runs the loop; returns its idle share, and the host's seconds in each of its stations."""
+    """Runs the loop; returns its idle share, and the host's seconds in each of its stages."""
     config = _short(config)
     evaluated, recording = 0, False
     with tempfile.TemporaryDirectory() as scratch, progress("bench --loop", 3) as update:
@@ -50,20 +50,20 @@ def measure(config: RunConfig) -> dict[str, Any]:
         with folder.lock():
             train(folder, config, watch, stop=lambda: False)
         file = next(file.rglob("*.xplane.pb"))
-        work, stations = _read(jax.profiler.ProfileData.from_file(str(file)))
-    return {"iterations": ITERATIONS} | summary(work, stations)
+        work, stages = _read(jax.profiler.ProfileData.from_file(str(file)))
+    return {"iterations": ITERATIONS} | summary(work, stages)
 
 
-def summary(work: list[Interval], stations: dict[str, list[Interval]]) -> dict[str, Any]:
-    """Returns seconds, the share of them in which no device works, and the host's by station."""
-    all_stations = [interval for found in stations.values() for interval in found]
-    first, last = min(s for s, _ in all_stations), max(e for _, e in all_stations)
+def summary(work: list[Interval], stages: dict[str, list[Interval]]) -> dict[str, Any]:
+    """Returns seconds, the share of them in which no device works, and the host's by stage."""
+    all_stages = [interval for found in stages.values() for interval in found]
+    first, last = min(s for s, _ in all_stages), max(e for _, e in all_stages)
     inside = [(max(s, first), min(e, last)) for s, e in work if e > first and s < last]
     return {
         "seconds": (last - first) / 1e9,
         "idle_share": 1 - covered(inside) / (last - first),
-        "stations": {
-            name: sum(end - start for start, end in found) / 1e9 for name, found in stations.items()
+        "stages": {
+            name: sum(end - start for start, end in found) / 1e9 for name, found in stages.items()
         },
     }
 
@@ -98,9 +98,9 @@ def _start(recording: pathlib.Path) -> None:
 
 
 def _read(recording: Any) -> tuple[list[Interval], dict[str, list[Interval]]]:
-    """Returns the intervals of the devices' work, and of each station on the host."""
+    """Returns the intervals of the devices' work, and of each stage on the host."""
     work: list[Interval] = []
-    stations: dict[str, list[Interval]] = {name: [] for name in STATIONS}
+    stages: dict[str, list[Interval]] = {name: [] for name in STAGES}
     for plane in recording.planes:
         for line in plane.lines:
             on_accelerator = plane.name.startswith("/device:") and line.name.startswith(
@@ -113,6 +113,6 @@ def _read(recording: Any) -> tuple[list[Interval], dict[str, list[Interval]]]:
                 runs = on_cpu and name.startswith(CPU_WORK) and CPU_WAITING not in name
                 if on_accelerator or runs:
                     work.append(interval)
-                elif name in stations:
-                    stations[name].append(interval)
-    return work, stations
+                elif name in stages:
+                    stages[name].append(interval)
+    return work, stages

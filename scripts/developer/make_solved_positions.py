@@ -1,4 +1,4 @@
-"""Makes `selfplay/data/connect_four.jsonl.gz`, solved positions for `evaluate --against perfect`.
+"""Makes `selfplay/perfect/data/connect_four.jsonl.gz`, for `evaluate --against perfect`.
 
 A script for developers, not a command. It needs BitBully (PyPI `bitbully`, AGPL-3.0), a perfect
 Connect Four solver, which nothing else here depends on, in an environment of its own:
@@ -29,7 +29,7 @@ LAST_PLY = 34
 TRIES = 200_000  # random games for the positions of one set at one ply
 SEARCHED_FROM = 31  # plies after which a position is searched to the end
 SAMPLE = 300  # positions checked against their children and mirror image
-FILE = pathlib.Path(__file__).parents[1] / "selfplay" / "data" / "connect_four.jsonl.gz"
+FILE = pathlib.Path(__file__).parents[2] / "selfplay" / "perfect" / "data" / "connect_four.jsonl.gz"
 
 Moves = tuple[int, ...]  # columns
 Board = tuple[Moves, ...]  # the seats of each column's stones, from below

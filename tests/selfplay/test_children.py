@@ -35,8 +35,7 @@ import sys, time
 from concurrent.futures import ThreadPoolExecutor
 from selfplay import children
 from selfplay.gtp.engine import Engine
-from tests.support import ROOT
-from selfplay.overseer_program import Program
+from selfplay.oversight.program import Program
 engines = [lambda: Engine(sys.argv[1], [], 60.0)] * 2
 with ThreadPoolExecutor(2) as workers:
     kept = list(workers.map(lambda start: start(), engines))

@@ -312,7 +312,7 @@ def test_the_command_counts_the_games_that_a_run_rated_itself_by(tiny_run, tmp_p
     game = games.load(config.game)
     network = network_of(config, game)
     step = training.checkpoint_steps(run)[-1]
-    averages = network.fold(*load_weights(folder, step, network))
+    averages = network.fold(load_weights(folder, step, network))
     told = []
 
     def rate():

@@ -11,11 +11,11 @@ import games
 import training
 from scripts import distilled as command
 from selfplay import positions
+from selfplay.amplify import gap
 from selfplay.oversight import decisions
 from selfplay.self_play import NO_ACTION
 from training import replay
 from training.evaluation import distillation as distilled
-from training.evaluation import gap
 from training.evaluation.distillation import SETS
 from training.storage.run_folder import RunFolder
 

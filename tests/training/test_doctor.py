@@ -127,7 +127,8 @@ def without_training(tree, start, name):
 
 def with_params(weights, params):
     """Returns the weights with others, which their averages have followed."""
-    return weights._replace(params=params, average=(params, weights.average[1]))
+    trained, average = (held._replace(params=params) for held in (weights.trained, weights.average))
+    return weights._replace(trained=trained, average=average)
 
 
 def changed(found, **changes):
@@ -137,14 +138,14 @@ def changed(found, **changes):
 def planted(found):
     """Yields what a run's evidence would be with a fault in training, and the fault's name."""
     start, now, rows = found.initial, found.newest, found.rows
-    shrunk = jax.tree.map(lambda leaf: leaf * 0.3, now.params)
+    shrunk = jax.tree.map(lambda leaf: leaf * 0.3, now.trained.params)
     yield (
         weights.weights,
         changed(found, newest=with_params(now, shrunk)),
         "weight-decay-too-high",
     )
     for head, named in (("policy", "policy-untrained"), ("value", "value-untrained")):
-        still = without_training(now.params, start.average[0], head)
+        still = without_training(now.trained.params, start.average.params, head)
         # Weight decay goes on without a gradient.
         still = jax.tree.map(lambda leaf: leaf * np.float32(0.9999), still)
         yield weights.weights, changed(found, newest=with_params(now, still)), named
@@ -174,8 +175,8 @@ def planted(found):
     turned = rows._replace(root_value=-rows.root_value)
     yield network.value, changed(found, rows=turned), "value-sign"
     # Four times what they were at first: in so short a run they have moved by too little to tell.
-    lagging = jax.tree.map(lambda leaf: 4 * leaf, start.average[1])
-    stale = now._replace(average=(now.average[0], lagging))
+    lagging = jax.tree.map(lambda leaf: 4 * leaf, start.average.batch_stats)
+    stale = now._replace(average=now.average._replace(batch_stats=lagging))
     yield teach_a_little, changed(found, newest=stale), "stale-statistics"
 
 

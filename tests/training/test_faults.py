@@ -26,9 +26,8 @@ from tests.support.checkpoints import made as made_checkpoint
 from tests.support.runs import assert_same, run_once
 from training import learner
 from training import non_finite as guard
-from training import run as run_module
 from training.config import CheckpointConfig
-from training.evaluation import ladder
+from training.evaluation import in_run, ladder
 from training.run import train
 from training.storage.checkpoint import CheckpointError, CheckpointStore, NonFiniteError
 from training.storage.run_folder import RunFolder
@@ -436,7 +435,7 @@ def test_no_checkpoint_is_removed_while_a_rating_plays_with_them(run, config, mo
 
     monkeypatch.setattr(CheckpointStore, "_save", slowly)
     monkeypatch.setattr(ladder, "rate", rate)
-    monkeypatch.setattr(run_module, "evaluate_run", lambda *_: {"loss": 1.0})
+    monkeypatch.setattr(in_run, "evaluate_run", lambda *_: {"loss": 1.0})
     measured = dataclasses.replace(config.evaluation, every=1, ladder_games=2)
     train_with(run, dataclasses.replace(config, evaluation=measured), lambda line: None)
     assert rated == [False, False]

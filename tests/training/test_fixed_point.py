@@ -13,9 +13,10 @@ import games
 import training
 from mcts import SearchResult
 from selfplay import positions
+from selfplay.amplify import gap
 from selfplay.players import Player, random_player
 from tests.support.runs import everything
-from training.evaluation import fixed_point, gap
+from training.evaluation import fixed_point
 from training.evaluation.fixed_point import Point, stage
 from training.presets import preset
 from training.run import train

@@ -163,17 +163,17 @@ def test_a_log_is_read_without_its_damaged_lines_in_any_of_its_parts(tmp_path, d
     assert any("m.jsonl, line 2" in problem for problem in told)
 
 
-def test_the_gauge_reads_its_history_once_without_damaged_lines_and_says_so_once(folder):
+def test_the_monitor_reads_its_history_once_without_damaged_lines_and_says_so_once(folder):
     with folder.metrics_file.open("ab") as file:
         file.write(b"{damaged\n\xff\n" + json.dumps(OTHER | {"step": 80}).encode() + b"\n")
     told = []
-    gauge = object.__new__(fixed_point.Gauge)
-    journal = types.SimpleNamespace(tell=told.append)
-    gauge.run = types.SimpleNamespace(folder=folder, journal=journal)
-    assert [point.step for point in gauge._history] == [40, 40, 80]
-    gauge._history.append(fixed_point.Point(120, 0.1, 0.1, 0.0))
+    monitor = object.__new__(fixed_point.FixedPointMonitor)
+    log = types.SimpleNamespace(notice=told.append)
+    monitor.context = types.SimpleNamespace(folder=folder, metrics=log)
+    assert [point.step for point in monitor._history] == [40, 40, 80]
+    monitor._history.append(fixed_point.Point(120, 0.1, 0.1, 0.0))
     folder.metrics_file.unlink()
-    assert [point.step for point in gauge._history] == [40, 40, 80, 120]
+    assert [point.step for point in monitor._history] == [40, 40, 80, 120]
     assert len(told) == 1
     assert "without 2 damaged lines" in told[0]
     assert f"{folder.metrics_file}, line {len(WHOLE) + 1}: not JSON" in told[0]

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from training.network import EPSILON, Network, NetworkConfig
+from training.network import EPSILON, Network, NetworkConfig, Weights
 
 SHAPE, ACTIONS = (3, 4, 2), 5
 
@@ -63,7 +63,7 @@ def test_folded_evaluation_equals_the_unfolded_network_in_plain_numpy(blocks):
     network = Network(NetworkConfig(blocks=blocks, channels=6), SHAPE, ACTIONS)
     params, stats = random_weights(network)
     observation = np.random.default_rng(1).random((7, *SHAPE)) < 0.5
-    found = network.evaluate(network.fold(params, stats), observation)
+    found = network.evaluate(network.fold(Weights(params, stats)), observation)
     logits, value = plain_network(params, stats, observation.astype(float), blocks)
     np.testing.assert_allclose(found.prior_logits, logits, rtol=2e-3, atol=2e-3)
     np.testing.assert_allclose(found.value, value, rtol=2e-3, atol=2e-3)
@@ -88,8 +88,8 @@ def test_bfloat16_evaluates_close_to_float32_and_answers_in_float32():
     narrow = Network(NetworkConfig(blocks=1, channels=8, dtype="bfloat16"), SHAPE, ACTIONS)
     params, stats = wide.init(jax.random.key(0))
     observation = np.random.default_rng(1).random((16, *SHAPE)) < 0.5
-    exact = wide.evaluate(wide.fold(params, stats), observation)
-    rounded = narrow.evaluate(narrow.fold(params, stats), observation)
+    exact = wide.evaluate(wide.fold(Weights(params, stats)), observation)
+    rounded = narrow.evaluate(narrow.fold(Weights(params, stats)), observation)
     assert rounded.prior_logits.dtype == rounded.value.dtype == np.float32
     np.testing.assert_allclose(rounded.value, exact.value, atol=0.05)
     np.testing.assert_allclose(rounded.prior_logits, exact.prior_logits, atol=0.1)

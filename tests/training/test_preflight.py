@@ -12,7 +12,7 @@ import games
 from mcts import Evaluation, SearchConfig, search, tree_bytes
 from scripts import cli
 from scripts.terminal import out_of_memory
-from training import run as run_module
+from training import context
 from training.config import RunConfig
 from training.preflight import estimate as preflight
 from training.preflight import machine
@@ -181,7 +181,7 @@ def test_a_device_that_takes_for_a_few_positions_as_long_as_for_all_is_timed_on_
     config = dataclasses.replace(
         tiny_config, self_play=dataclasses.replace(tiny_config.self_play, batch=1024)
     )
-    run = rehearsal.Run(RunFolder(tmp_path / "run"), config, watch=lambda line: None)
+    run = rehearsal._prepared(RunFolder(tmp_path / "run"), config)
     taken = iter([of_a_few * rehearsal.LANES * jax.local_device_count(), of_all * 1024])
     monkeypatch.setattr(rehearsal, "_seconds", lambda work, least: next(taken))
     found = rehearsal._lane_seconds(run, None, seconds=5.0)
@@ -228,7 +228,7 @@ def test_memory_that_runs_out_in_training_is_a_sentence_with_a_setting_to_change
 
         return play
 
-    monkeypatch.setattr(run_module.self_play, "make_amplified_play", make_play)
+    monkeypatch.setattr(context.self_play, "make_amplified_play", make_play)
     monkeypatch.chdir(tmp_path)
     assert cli.run(["train", *TINY, "--iterations", "1"]) == 1
     said = capsys.readouterr().err.splitlines()[-1]

@@ -19,7 +19,7 @@ from selfplay.files import json_lines
 from selfplay.recorder import Sample
 from training import replay
 from training.config import RunConfig
-from training.network import Folded, Network
+from training.network import Folded, Network, Weights
 from training.players import network_of
 from training.storage.checkpoint import CheckpointError, CheckpointStore, unflatten
 from training.storage.run_folder import RunFolder
@@ -31,14 +31,14 @@ MOST_REPLAYED = 32  # games that are played again, and as many of weights that a
 BATCH = 512  # positions that the network is asked at once: one shape, one compilation
 
 
-class Weights(NamedTuple):
+class SavedWeights(NamedTuple):
     """One checkpoint's weights."""
 
     step: int
-    params: Any  # as trained
-    average: Any  # (params, batch_stats) that play
-    acting: Any  # (params, batch_stats) of the self-play call in flight
-    acting_step: int
+    trained: Weights
+    average: Weights  # that play
+    behaviour: Weights  # of the self-play call in flight
+    behaviour_step: int
 
 
 class Replayed(NamedTuple):
@@ -60,9 +60,9 @@ class Evidence:
     iterations: list[dict[str, Any]]  # lines of metrics.jsonl
     evaluations: list[dict[str, Any]]
     rows: Sample  # the newest, oldest first
-    initial: Weights | None  # of step 0
-    newest: Weights
-    others: tuple[Weights, ...]  # of other checkpoints, oldest first
+    initial: SavedWeights | None  # of step 0
+    newest: SavedWeights
+    others: tuple[SavedWeights, ...]  # of other checkpoints, oldest first
     recorded: dict[int, list[int]]  # the moves, openings too, of sampled games by number, in order
     replayed: Replayed
 
@@ -78,12 +78,12 @@ class Evidence:
         """
         if self.initial is None:
             return {}
-        old, new = kernels(self.initial.average[0]), kernels(params)
+        old, new = kernels(self.initial.average.params), kernels(params)
         return {name: _angle(old[name], new[name]) for name in old}
 
-    def fold(self, weights: tuple[Any, Any]) -> Folded:
-        """Returns `(params, batch_stats)` as self-play runs them."""
-        folded: Folded = self.network.fold(*weights)
+    def fold(self, weights: Weights) -> Folded:
+        """Returns weights as self-play runs them."""
+        folded: Folded = self.network.fold(weights)
         return folded
 
     def judge(self, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +166,7 @@ def mean_of(lines: list[dict[str, Any]], entry: str) -> float | None:
     return float(np.mean(values[-max(1, len(values) // 4) :])) if values else None
 
 
-def _all_weights(folder: RunFolder, network: Network) -> list[Weights]:
+def _all_weights(folder: RunFolder, network: Network) -> list[SavedWeights]:
     store = CheckpointStore(folder.path)
     template = jax.eval_shape(network.init, jax.random.key(0))
     found, steps = [], store.steps()
@@ -180,14 +180,19 @@ def _all_weights(folder: RunFolder, network: Network) -> list[Weights]:
                 raise
             continue  # erased by retention since it was listed
 
-        def pair(name: str, state: dict[str, Any] = saved.train_state) -> Any:
+        def pair(name: str, state: dict[str, Any] = saved.train_state) -> Weights:
             parts = (under(f"{name}params", state), under(f"{name}batch_stats", state))
-            return tuple(map(unflatten, template, parts))
+            return Weights(*map(unflatten, template, parts))
 
-        acting = unflatten(template, under("acting", saved.train_state))
-        acting_step = saved.counters["acting_step"]
-        trained = pair("state/")[0]
-        found.append(Weights(step, trained, pair("state/average_"), acting, acting_step))
+        found.append(
+            SavedWeights(
+                step=step,
+                trained=pair("state/"),
+                average=pair("state/average_"),
+                behaviour=Weights(*unflatten(tuple(template), under("acting", saved.train_state))),
+                behaviour_step=saved.counters["acting_step"],
+            )
+        )
     return found
 
 
@@ -225,9 +230,9 @@ def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:
     return found
 
 
-def _labels(weights: list[Weights]) -> list[int]:
+def _labels(weights: list[SavedWeights]) -> list[int]:
     """Returns the `weights_step` that rows made by weights on disk have."""
-    return [step for known in weights for step in (known.step, known.acting_step)]
+    return [step for known in weights for step in (known.step, known.behaviour_step)]
 
 
 def _replay_games(

@@ -5,14 +5,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from selfplay import devices, positions
+from selfplay import positions
+from selfplay.amplify import gap
 from selfplay.amplify.slot import Amplifier
 from selfplay.perfect import mistakes as perfect
 from selfplay.players import Player, random_player
 from training.doctor.evidence import Evidence
 from training.doctor.findings import Finding, Result
-from training.evaluation import gap, strength
-from training.players import load_amplifier, make_player
+from training.evaluation import strength
+from training.players import load_amplifier, make_player, playable
 
 OURS = ("search", "policy", "committee")  # A with A: no overseer with a mind of its own
 # Decides outside the device: asking it here about hundreds of positions may take hours.
@@ -113,7 +114,7 @@ def _mistakes(found: Evidence, amplifier: Amplifier) -> list[_Rates]:
     rates = []
     for weights in (found.initial, found.newest):
         if weights is not None:
-            variables = devices.replicate(found.fold(weights.average))
+            variables = playable(found.network, weights.average)
             alone, search = (
                 rate(make_player("A", game, network, variables, config, count))
                 for count in (0, config.simulations)

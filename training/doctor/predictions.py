@@ -67,7 +67,7 @@ def _wrong_signs(
                 "from the other seat's side",
             )
         ]
-    turned = found.turned(found.newest.average[0])
+    turned = found.turned(found.newest.average.params)
     taught = all(angle > TAUGHT for name, angle in turned.items() if name.startswith("value"))
     if not (taught and _is_wrong(min(by_seat), games)):
         return []

@@ -163,7 +163,7 @@ def lessons(
         return minibatch(chosen, rng.integers(0, symmetries, BATCH, np.int32))
 
     state, steps = teach(found, config, state, draw, FIT_STEPS, seconds, progress)
-    fresh_folded = found.fold((state.average_params, state.average_batch_stats))
+    fresh_folded = found.fold(state.averages)
     fresh = _explains(held_out, *found.judge(fresh_folded, held_out))
     run = _explains(held_out, *found.judge(found.newest_folded, held_out))
     samples = found.newest.step * found.config.learner.batch

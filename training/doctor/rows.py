@@ -11,7 +11,7 @@ from selfplay import positions
 from selfplay.recorder import Sample
 from training.doctor.evidence import HEAD_ROWS, MOST_ROWS, Evidence, last_part, take
 from training.doctor.findings import Finding, Result
-from training.network import Folded, Network
+from training.network import Folded, Network, Weights
 
 # Of the actions played: a search that is very sure may play one whose weight is 0 in float16. If
 # out of step, targets miss the action in most rows.
@@ -237,11 +237,11 @@ def _search_again(
     return search(game, network.evaluate, folded, states, jax.random.key(0), config)
 
 
-def _known_weights(found: Evidence) -> dict[int, tuple[Any, Any]]:
+def _known_weights(found: Evidence) -> dict[int, Weights]:
     """Returns the weights that rows may be labelled with, by the label."""
     every = (*found.others, found.newest)
     return {weights.step: weights.average for weights in every} | {
-        weights.acting_step: weights.acting for weights in every
+        weights.behaviour_step: weights.behaviour for weights in every
     }
 
 
@@ -321,9 +321,9 @@ def _untaught_targets(found: Evidence) -> list[Finding]:
     if is_near(legal / legal.sum(axis=1, keepdims=True), newest):
         what = "are alike for all legal actions"
     for known in (found.newest, *reversed(found.others)):
-        named = last_part(take(rows, rows.weights_step == known.acting_step), 512)
+        named = last_part(take(rows, rows.weights_step == known.behaviour_step), 512)
         if len(named.ply) >= FEW_ROWS and not what:
-            policy, _ = found.judge(found.fold(known.acting), named)
+            policy, _ = found.judge(found.fold(known.behaviour), named)
             what = "are the network's own policy" if is_near(policy, named) else ""
     if not what:
         return []
@@ -343,7 +343,7 @@ def _stale(found: Evidence, lag: int) -> list[Finding]:
     newest = last_part(found.rows, 512)
     change = "hand the newest averaged weights to every self-play call"
 
-    def distance(rows: Sample, weights: tuple[object, object]) -> float:
+    def distance(rows: Sample, weights: Weights) -> float:
         value = found.judge(found.fold(weights), rows)[1]
         return float(np.median(np.abs(value - rows.raw_value)))
 
@@ -370,15 +370,15 @@ def _stale(found: Evidence, lag: int) -> list[Finding]:
             )
         ]
     for known in (found.newest, *reversed(found.others)):
-        rows = take(found.rows, found.rows.weights_step == known.acting_step)
-        if len(rows.ply) >= FEW_ROWS and known.acting_step > 0:
-            gap = distance(last_part(rows, 512), known.acting)
+        rows = take(found.rows, found.rows.weights_step == known.behaviour_step)
+        if len(rows.ply) >= FEW_ROWS and known.behaviour_step > 0:
+            gap = distance(last_part(rows, 512), known.behaviour)
             if gap > near:
                 return [
                     Finding(
                         "stale-weights",
                         f"self-play does not act with the weights that it names: the values of "
-                        f"rows of step {known.acting_step} are off by {gap:.2f} (they may be "
+                        f"rows of step {known.behaviour_step} are off by {gap:.2f} (they may be "
                         "stale).",
                         change,
                     )

@@ -36,7 +36,7 @@ def weights(found: Evidence) -> Result:
         return Result("weights", _HEALTHY_WEIGHTS, note, measured, unjudged=note)
     moved, growth, followed = _movement(found)
     measured |= {"moved": moved, "growth": growth, "averages_followed": followed}
-    measured |= {"turned": found.turned(found.newest.params)}
+    measured |= {"turned": found.turned(found.newest.trained.params)}
     findings = _bad_weights(found, moved, growth, followed, rate)
     findings += _shrunk(found)
     if dead[worst] <= MOST_DEAD and not findings:
@@ -149,7 +149,7 @@ def without_gradient(found: Evidence) -> list[str]:
     kept = _kept(found)
     return [
         name
-        for name, angle in found.turned(found.newest.params).items()
+        for name, angle in found.turned(found.newest.trained.params).items()
         if angle < LEAST_TURNED + TURNED_BY_DECAY * max(1 - kept[name], 0.0)
     ]
 
@@ -157,7 +157,7 @@ def without_gradient(found: Evidence) -> list[str]:
 def _kept(found: Evidence) -> dict[str, float]:
     """Returns how large each kernel is, as a share of its first size."""
     assert found.initial is not None
-    start, now = kernels(found.initial.average[0]), kernels(found.newest.params)
+    start, now = kernels(found.initial.average.params), kernels(found.newest.trained.params)
     return {name: _size(now[name]) / max(_size(first), 1e-9) for name, first in start.items()}
 
 
@@ -168,7 +168,8 @@ def _size(array: np.ndarray) -> float:
 def _movement(found: Evidence) -> tuple[float, float, float]:
     """Returns how far weights moved, kernels grew beyond a random walk, and averages followed."""
     assert found.initial is not None
-    start, now, average = found.initial.average[0], found.newest.params, found.newest.average[0]
+    start, now = found.initial.average.params, found.newest.trained.params
+    average = found.newest.average.params
     kernels_now, steps = kernels(now), found.newest.step
     growth = max(
         _size(kernels_now[name])

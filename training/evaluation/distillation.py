@@ -1,7 +1,7 @@
 """Does distillation keep what it should? Where A disagrees with the overseer that taught it.
 
 The overseer is Amplify(A), as the run's settings say, without noise. For checkpoints of a run, its
-disagreement with A is measured (`training.evaluation.gap`) on positions that A was trained on, near
+disagreement with A is measured (`selfplay.amplify.gap`) on positions that A was trained on, near
 them (one random ply off), and far from them: in random games, and where A is found to lose most.
 """
 
@@ -14,15 +14,17 @@ import numpy as np
 
 import games
 from games.game import Game
-from selfplay import devices, positions
+from selfplay import positions
+from selfplay.amplify import gap
+from selfplay.amplify.gap import Moved, Positions
 from selfplay.arena import play_match
 from selfplay.oversight import decisions
 from selfplay.players import Player, policy_player, random_player
+from selfplay.randomness import RunPurpose
 from selfplay.records.game_record import scan_records
 from training import replay
-from training.evaluation import gap, strength
-from training.evaluation.gap import Moved, Positions
-from training.players import checkpoint_steps, load_amplifier, load_weights, network_of
+from training.evaluation import strength
+from training.players import checkpoint_steps, load_amplifier, load_weights, network_of, playable
 from training.storage.run_folder import RunFolder
 
 SETS = ("trained", "near", "far", "worst")
@@ -30,7 +32,6 @@ ROUNDS = 3  # of the climb to the worst positions
 KEPT = 4  # the worst 1 / KEPT of the candidates are climbed on from
 MATCH_GAMES = 32  # of Amplify(A) against A
 CERTAIN = 3.0  # standard errors by which a mean must be higher to count as grown
-NEAR, FAR, PICK, CLIMB = range(300, 304)  # purposes of randomness
 
 
 class Seen(NamedTuple):
@@ -72,18 +73,18 @@ class Audit:
     def far(self) -> Positions:
         """Positions of random games."""
         act = random_player(self.game).act
-        return gap.reach(self.game, act, (), self._seed(FAR), self.count, only_own=False)
+        return gap.reach(self.game, act, (), self._seed(RunPurpose.FAR), self.count, only_own=False)
 
     def measure(self, step: int) -> tuple[dict[str, Any], Positions]:
         """Returns a checkpoint's measurements by set, and the positions where A loses most."""
         weights = load_weights(self.folder, step, self.network)
-        variables = devices.replicate(self.network.fold(*weights))
+        variables = playable(self.network, weights)
         amplified = self.amplifier.as_player(self.game, variables)
         found: dict[str, Any] = {"step": step}
         trained = self._trained(step)
         if trained is not None:
             found["trained"] = self._summary(amplified, trained)
-            near = one_ply_off(self.game, trained, self._rng(NEAR, step))
+            near = one_ply_off(self.game, trained, self._rng(RunPurpose.NEAR, step))
             if len(near.ply):
                 found["near"] = self._summary(amplified, near)
         found["far"] = self._summary(amplified, self.far)
@@ -102,7 +103,7 @@ class Audit:
         known = list(dict.fromkeys(known))
         if not known:
             return None
-        drawn = self._rng(PICK, step).permutation(len(known))[: self.count]
+        drawn = self._rng(RunPurpose.PICK, step).permutation(len(known))[: self.count]
         moves = [known[i] for i in drawn]
         replayed = positions.replay(self.game, moves + [()] * (self.count - len(moves)))
         ply = np.array([len(row) for row in moves], np.int32)
@@ -112,7 +113,7 @@ class Audit:
 
     def _worst(self, amplified: Player, step: int) -> Positions:
         """Climbs from random positions to those where A loses most, in the overseer's eyes."""
-        found, rng = self.far, self._rng(CLIMB, step)
+        found, rng = self.far, self._rng(RunPurpose.CLIMB, step)
         for _ in range(ROUNDS):
             order = np.argsort(-self._moved(amplified, found).regret, kind="stable")
             kept = _take(found, order[: max(1, self.count // KEPT)])
@@ -131,10 +132,10 @@ class Audit:
         moved, _ = gap.measure(amplified, filled, jax.random.key(self.seed))
         return Moved(*(column[:number] for column in moved))
 
-    def _seed(self, purpose: int, index: int = 0) -> np.random.SeedSequence:
+    def _seed(self, purpose: RunPurpose, index: int = 0) -> np.random.SeedSequence:
         return np.random.SeedSequence([self.seed, purpose, index])
 
-    def _rng(self, purpose: int, index: int) -> np.random.Generator:
+    def _rng(self, purpose: RunPurpose, index: int) -> np.random.Generator:
         return np.random.default_rng(self._seed(purpose, index))
 
 

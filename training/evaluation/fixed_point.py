@@ -1,6 +1,6 @@
 """The fixed point of `A <- Distill(Amplify(A))`: how near a run is, and when it is there.
 
-Measured at each evaluation: the amplification gap (`training.evaluation.gap`) and what a move
+Measured at each evaluation: the amplification gap (`selfplay.amplify.gap`) and what a move
 costs; at some of them and at the last, by matches: the strength of Amplify(A) over A at several
 budgets, and the distillation gap, how A without search fares against Amplify(A') of the A' measured
 before.
@@ -13,21 +13,21 @@ rate's noise, so at the first one the rate is brought down; a plateau at the low
 """
 
 import functools
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 
-from selfplay import devices
+from selfplay.amplify import gap
+from selfplay.amplify.gap import Positions
 from selfplay.amplify.slot import Amplifier
 from selfplay.arena import MatchResult, play_match
 from selfplay.players import Player, policy_player, random_player
-from training.evaluation import gap, strength
-from training.evaluation.gap import Positions
-from training.players import load_amplifier, load_weights, make_player
-
-if TYPE_CHECKING:
-    from training.run import Run
+from selfplay.randomness import RunPurpose
+from training.context import Context
+from training.evaluation import strength
+from training.players import load_amplifier, load_weights, make_player, playable
+from training.progress import Progress
 
 WINDOW = 9  # evaluations, a multiple of 3
 # The means of three thirds of nothing but noise lie within 3.5 standard errors of each other in
@@ -37,7 +37,6 @@ TINY = 1e-3  # nats: a gap that falls ever more slowly would else go on falling 
 UNHELD = 0.25  # share of moves that an amplifier without values changes, if A does not follow it
 LOWER_RATE_BY = 1.5  # the rate has fallen when the run has taken this many times the steps so far
 DIVISORS = (4, 2, 1)  # budgets: the simulations of an evaluation, divided by these
-PROBE, FRESH, MATCH = 200, 201, 202  # purposes of randomness
 
 Stage = Literal["moving", "flat", "settled", "stuck"]
 
@@ -51,76 +50,82 @@ class Point(NamedTuple):
     blunders: float  # share of A's own moves that lose much, as Amplify(A) sees it
 
 
-class Gauge:
-    """What measures one run; holds what is the same at each evaluation."""
+class Decided(NamedTuple):
+    """What a measurement changes in the run, where it changes anything; the loop applies it."""
 
-    def __init__(self, run: "Run") -> None:
-        self.run = run
-        self.amplifier: Amplifier = load_amplifier(run.config, run.game, noise=False)
+    horizon: float | None = None  # the step at which the learning rate is to have fallen
+    strength_step: int | None = None  # of the weights whose strength was measured
+    fixed_point: str = ""  # why the run ends here
+
+
+class FixedPointMonitor:
+    """What measures how near one run is; holds what is the same at each evaluation."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.amplifier: Amplifier = load_amplifier(context.config, context.game, noise=False)
 
     @functools.cached_property
     def probe(self) -> Positions:
         """The positions that are the same for the whole run."""
-        act, count = random_player(self.run.game).act, self.run.config.evaluation.gap_positions
-        seed = np.random.SeedSequence([self.run.config.seed, PROBE])
-        return gap.reach(self.run.game, act, (), seed, count, only_own=False)
+        game, config = self.context.game, self.context.config
+        seed = np.random.SeedSequence([config.seed, RunPurpose.PROBE])
+        count = config.evaluation.gap_positions
+        return gap.reach(game, random_player(game).act, (), seed, count, only_own=False)
 
-    def measure(self, variables: Any, last: bool) -> dict[str, Any]:
-        """Returns entries for metrics.jsonl about A, folded `variables`.
+    def measure(
+        self, variables: Any, progress: Progress, last: bool
+    ) -> tuple[dict[str, Any], Decided]:
+        """Returns entries for metrics.jsonl about A, and what follows from them.
 
         Args:
+          variables: A's weights as they play.
+          progress: of the run, which is not changed.
           last: whether the run ends here.
         """
-        run, settings = self.run, self.run.config.evaluation
-        network_only = policy_player("A", run.game, run.network.evaluate, variables)
-        amplified = self.amplifier.as_player(run.game, variables)
-        seed = np.random.SeedSequence([run.config.seed, FRESH, run.progress.iteration])
-        fresh = gap.reach(
-            run.game, network_only.act, variables, seed, settings.gap_positions, only_own=True
-        )
+        game, config = self.context.game, self.context.config
+        settings = config.evaluation
+        network_only = policy_player("A", game, self.context.network.evaluate, variables)
+        amplified = self.amplifier.as_player(game, variables)
+        seed = np.random.SeedSequence([config.seed, RunPurpose.FRESH, progress.iteration])
+        count = settings.gap_positions
+        fresh = gap.reach(game, network_only.act, variables, seed, count, only_own=True)
         key = jax.random.key(int(seed.generate_state(1)[0]))
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         seconds = {}
         # The second set's calls are timed: the first set's may have had to compile.
         for name, where in (("fresh", fresh), ("probe", self.probe)):
             moved, seconds["amplified"] = gap.measure(amplified, where, key)
             _, seconds["policy"] = gap.measure(network_only, where, key)
-            found[name] = gap.summary(moved, where.ply)
-        self._history.append(_point(run.progress.step, found))
-        warmup = run.config.learner.warmup_steps
-        found["stage"] = stage(self._history, self._lowered, self._spacing, warmup)
-        if run.config.until_fixed_point:
-            self._act_on(found)
-        by_turn = run.progress.evaluations % settings.strength_every == 0
-        if settings.strength_games and (last or by_turn or run.progress.fixed_point):
-            found |= self._strength(network_only, amplified)
-            run.progress.strength_step = run.progress.step
-        if run.progress.fixed_point:
-            run.progress.fixed_point = found["verdict"] = verdict(
-                found, settings.simulations, run.config.amplify
-            )
-        count = len(self.probe.ply)
-        per_move = {name: spent / count for name, spent in seconds.items()}
-        return {"fixed_point": found, "seconds_per_move": per_move}
-
-    @property
-    def _lowered(self) -> float:
-        """The step at which the rate has fallen to its lowest."""
-        return self.run.progress.horizon
+            result[name] = gap.summary(moved, where.ply)
+        self._history.append(_point(progress.step, result))
+        warmup = config.learner.warmup_steps
+        result["stage"] = stage(self._history, progress.horizon, self._spacing, warmup)
+        decided = self._decide(result, progress) if config.until_fixed_point else Decided()
+        by_turn = progress.evaluations % settings.strength_every == 0
+        if settings.strength_games and (last or by_turn or decided.fixed_point):
+            result |= self._strength(network_only, amplified, progress)
+            decided = decided._replace(strength_step=progress.step)
+        if decided.fixed_point:
+            result["verdict"] = verdict(result, settings.simulations, config.amplify)
+            decided = decided._replace(fixed_point=result["verdict"])
+        positions = len(self.probe.ply)
+        per_move = {name: spent / positions for name, spent in seconds.items()}
+        return {"fixed_point": result, "seconds_per_move": per_move}, decided
 
     @property
     def _spacing(self) -> float:
         """Steps between evaluations that count: in a window all rows of the replay are new ones."""
-        replay, batch = self.run.config.replay, self.run.config.learner.batch
+        replay, batch = self.context.config.replay, self.context.config.learner.batch
         return replay.capacity * replay.reuse / batch / (WINDOW - 1)
 
     @functools.cached_property
     def _history(self) -> list[Point]:
         """The evaluations so far: read once, for a log of days is long, then added to."""
         damaged: list[str] = []
-        lines = self.run.folder.read_metrics(damaged.append)
+        lines = self.context.folder.read_metrics(damaged.append)
         if damaged:
-            self.run.journal.tell(
+            self.context.metrics.notice(
                 f"the way to the fixed point is seen without {len(damaged)} damaged lines: "
                 f"{damaged[0]}"
             )
@@ -130,51 +135,56 @@ class Gauge:
             if line["kind"] == "evaluation" and "fixed_point" in line
         ]
 
-    def _act_on(self, found: dict[str, Any]) -> None:
+    def _decide(self, result: dict[str, Any], progress: Progress) -> Decided:
         """Lowers the rate at the first plateau; ends the run at the one that follows."""
-        progress = self.run.progress
-        if found["stage"] == "flat":
-            progress.horizon = LOWER_RATE_BY * progress.step
-            self.run.journal.tell(
-                f"the amplification gap no longer falls (fresh {found['fresh']['kl']:.3f} nats): "
-                f"the learning rate falls until step {progress.horizon:.0f}, to see if that helps"
+        if result["stage"] == "flat":
+            horizon = LOWER_RATE_BY * progress.step
+            self.context.metrics.notice(
+                f"the amplification gap no longer falls (fresh {result['fresh']['kl']:.3f} nats): "
+                f"the learning rate falls until step {horizon:.0f}, to see if that helps"
             )
-        elif found["stage"] in ("settled", "stuck"):
-            progress.fixed_point = found["stage"]
+            return Decided(horizon=horizon)
+        if result["stage"] in ("settled", "stuck"):
+            return Decided(fixed_point=result["stage"])
+        return Decided()
 
-    def _strength(self, network_only: Player, amplified: Player) -> dict[str, Any]:
+    def _strength(
+        self, network_only: Player, amplified: Player, progress: Progress
+    ) -> dict[str, Any]:
         """Returns the matches of Amplify(A) and of the A measured before against A."""
-        run, settings = self.run, self.run.config.evaluation
-        seed = np.random.SeedSequence([run.config.seed, MATCH, run.progress.iteration])
+        context, config = self.context, self.context.config
+        seed = np.random.SeedSequence([config.seed, RunPurpose.STRENGTH, progress.iteration])
         number = int(seed.generate_state(1)[0])
 
         def match(first: Player, second: Player) -> MatchResult:
-            return play_match(first, second, run.game, settings.strength_games, number)
+            games = config.evaluation.strength_games
+            return play_match(first, second, context.game, games, number)
 
         matches = {
             str(name): strength.of(match(player, network_only))
             for name, player in self._budgets(network_only.variables, amplified).items()
         }
-        found: dict[str, Any] = {"strength": matches}
-        before = run.progress.strength_step
-        run.store.wait()  # for the save of `before`: what is measured must not depend on speed
-        if before in run.store.steps() and before != run.progress.step:
-            weights = load_weights(run.folder, before, run.network)
-            old = devices.replicate(run.network.fold(*weights))
-            against = match(network_only, self.amplifier.as_player(run.game, old))
-            found["distilled"] = {"amplified_step": before, **strength.of(against)}
-        return found
+        result: dict[str, Any] = {"strength": matches}
+        before = progress.strength_step
+        # For the save of `before`: what is measured must not depend on speed.
+        context.store.wait()
+        if before in context.store.steps() and before != progress.step:
+            weights = load_weights(context.folder, before, context.network)
+            old = playable(context.network, weights)
+            against = match(network_only, self.amplifier.as_player(context.game, old))
+            result["distilled"] = {"amplified_step": before, **strength.of(against)}
+        return result
 
     def _budgets(self, variables: Any, amplified: Player) -> dict[int | str, Player]:
         """Returns Amplify(A) at several budgets; an overseer that is no search has just one."""
-        run, full = self.run, self.run.config.evaluation.simulations
-        if run.config.amplify != "search":
-            return {run.config.amplify: amplified}
+        game, network = self.context.game, self.context.network
+        config, full = self.context.config, self.context.config.evaluation.simulations
+        if config.amplify != "search":
+            return {config.amplify: amplified}
         budgets = sorted({max(full // divisor, 1) for divisor in DIVISORS})
-        search = run.config.search
         return {
             budget: make_player(
-                f"A, {budget} simulations", run.game, run.network, variables, search, budget
+                f"A, {budget} simulations", game, network, variables, config.search, budget
             )
             for budget in budgets
         }
@@ -230,15 +240,15 @@ def is_flat(series: list[float]) -> bool:
     return bool(np.ptp(means) <= max(noise, TINY))
 
 
-def verdict(found: dict[str, Any], simulations: int, amplify: str = "search") -> str:
+def verdict(result: dict[str, Any], simulations: int, amplify: str = "search") -> str:
     """Returns in a sentence why a run that ended at a plateau is there.
 
     Args:
-      found: the last evaluation's measurements.
+      result: the last evaluation's measurements.
       simulations: of a search that amplifies.
       amplify: what does.
     """
-    match, fresh = strength.strongest(found), found["fresh"]
+    match, fresh = strength.strongest(result), result["fresh"]
     what = "search" if amplify == "search" else f"Amplify(A), {amplify},"
     # Who names a move and values none sees no blunder in any other.
     unseen = fresh["regret"] == 0 and fresh["changed"] > UNHELD
@@ -256,6 +266,6 @@ def verdict(found: dict[str, Any], simulations: int, amplify: str = "search") ->
     return f"fixed point: {what} adds nothing more{more} ({facts})"
 
 
-def _point(step: int, found: dict[str, Any]) -> Point:
-    fresh, probe = found["fresh"], found["probe"]
+def _point(step: int, result: dict[str, Any]) -> Point:
+    fresh, probe = result["fresh"], result["probe"]
     return Point(step, fresh["kl"], probe["kl"], fresh["blunders"])

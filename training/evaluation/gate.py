@@ -4,52 +4,66 @@ Silver et al. 2017 promote after a score of 55% in 400 games; AlphaZero (2018) h
 have we by default.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from selfplay.arena import play_match
 from selfplay.players import Player
-from training.players import make_player
-
-if TYPE_CHECKING:
-    from training.run import Run, Weights
-
-GATE = 100  # purpose of the matches' seeds
+from selfplay.randomness import RunPurpose
+from training.context import Context
+from training.players import make_player, playable
+from training.state import Behaviour, State
 
 
-def choose(run: "Run", candidate: "Weights", acting: "Weights") -> "Weights":
-    """Returns the weights of the next self-play call: of these two, by a match where one is due.
+class Decision(NamedTuple):
+    """Which weights play next, and the line of metrics that says why, if a match was due."""
+
+    behaviour: Behaviour
+    line: dict[str, Any] | None = None
+
+
+def decide(context: Context, state: State, candidate: Behaviour) -> Decision:
+    """Returns the weights of the next self-play call: the candidate's, or those that play now.
 
     It depends on nothing but the iteration and the two weights, both of which a checkpoint holds:
     a resume decides alike.
     """
-    settings = run.config.evaluation
-    if not run.config.gate or candidate.step == acting.step:
-        return candidate
-    if run.progress.iteration % settings.every:
-        return acting
-    seed = np.random.SeedSequence([run.config.seed, GATE, candidate.step]).generate_state(1)[0]
+    config, progress, incumbent = context.config, state.progress, state.in_flight.behaviour
+    settings = config.evaluation
+    if not config.gate or candidate.step == incumbent.step:
+        return Decision(candidate)
+    if progress.iteration % settings.every:
+        return Decision(incumbent)
+    seed = np.random.SeedSequence([config.seed, RunPurpose.GATE, candidate.step])
 
-    def player(weights: "Weights") -> Player:
-        variables = run.folded(weights)
-        search, simulations = run.config.search, settings.simulations
+    def player(behaviour: Behaviour) -> Player:
         return make_player(
-            f"step {weights.step}", run.game, run.network, variables, search, simulations
+            f"step {behaviour.step}",
+            context.game,
+            context.network,
+            playable(context.network, behaviour.weights),
+            config.search,
+            settings.simulations,
         )
 
-    result = play_match(player(candidate), player(acting), run.game, settings.gate_games, int(seed))
-    promoted = result.score >= run.config.gate
-    line: dict[str, Any] = {
+    result = play_match(
+        player(candidate),
+        player(incumbent),
+        context.game,
+        settings.gate_games,
+        int(seed.generate_state(1)[0]),
+    )
+    promoted = result.score >= config.gate
+    line = {
         "kind": "gate",
-        "iteration": run.progress.iteration,
+        "iteration": progress.iteration,
         "step": candidate.step,
-        "seconds": round(run.seconds(), 3),
-        "acting_step": acting.step,
+        "seconds": round(progress.elapsed(), 3),
+        "acting_step": incumbent.step,
         "games": result.games,
         "score": result.score,
         "interval": list(result.interval),
         "promoted": promoted,
     }
-    run.journal.write(line)
-    return candidate if promoted else acting
+    return Decision(candidate if promoted else incumbent, line)

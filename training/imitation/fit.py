@@ -14,17 +14,18 @@ import numpy as np
 from games.game import Game
 from mcts import Evaluation
 from selfplay.files import durable
+from selfplay.randomness import RunPurpose
 from selfplay.recorder import Sample
 from training import learner, losses
 from training.config import RunConfig
+from training.context import make_context, open_store
 from training.learner import TrainState
 from training.losses import minibatch
-from training.metrics import Watch
-from training.network import Network
-from training.run import Run
+from training.metrics import MetricsLog, OnMetrics
+from training.network import Network, Weights
+from training.run import begin, save
 from training.storage.run_folder import RunFolder
 
-INIT, SHUFFLE = 20, 21  # what randomness is for, beside what `training.run` uses
 CHUNK = 256  # held-out rows measured at once
 
 
@@ -68,7 +69,7 @@ class ImitationConfig:
 class Imitation(NamedTuple):
     """A network that imitates, and how well it does on games that it has not seen."""
 
-    weights: tuple[Any, Any]  # averaged (params, batch_stats)
+    weights: Weights  # averaged
     held_out: dict[str, float]  # epoch, top1, top5, policy_loss (nats), value_error
 
 
@@ -79,7 +80,7 @@ def fit(
     network: Network,
     learnt: Sample,
     tested: Sample,
-    watch: Watch,
+    on_metrics: OnMetrics,
     stop: Callable[[], bool],
 ) -> Imitation:
     """Trains a fresh network on rows of an expert; returns the best epoch's.
@@ -87,13 +88,13 @@ def fit(
     Args:
       learnt: rows, as `expert.rows_of` makes them and `inferred.judge` judges them.
       tested: rows that are measured with, as `expert.rows_of` makes them.
-      watch: called after each epoch with its measurements, and `best`, whether they are the best.
-      stop: asked between training steps; what is there by then is measured and returned.
+      on_metrics: called after each epoch with its measurements, and `best`, whether they are the
+      best. stop: asked between training steps; what is there by then is measured and returned.
     """
     # Inferred rewards are values of actions: they come in with the rows.
     spec = "action_values" if settings.loss == "inferred" else settings.loss
     train_step = learner.make_train_step(network, game, config.learner, losses.load(spec))
-    key = jax.random.fold_in(jax.random.key(config.seed), INIT)
+    key = jax.random.fold_in(jax.random.key(config.seed), RunPurpose.FIT_INIT)
     state = learner.init(network, config.learner, key)
     batch, rows = config.learner.batch, len(learnt.ply)
     steps = -(-rows // batch)
@@ -102,13 +103,13 @@ def fit(
     observations = _in_chunks(tested.observation)
 
     @jax.jit
-    def opine(params: Any, batch_stats: Any, observations: jax.Array) -> Evaluation:
-        folded = network.fold(params, batch_stats)
+    def predict(weights: Weights, observations: jax.Array) -> Evaluation:
+        folded = network.fold(weights)
         return jax.lax.map(lambda chunk: network.evaluate(folded, chunk), observations)
 
     best: Imitation | None = None
     for epoch in range(1, settings.epochs + 1):
-        rng = np.random.default_rng([config.seed, SHUFFLE, epoch])
+        rng = np.random.default_rng([config.seed, RunPurpose.FIT_SHUFFLE, epoch])
         order = np.resize(rng.permutation(rows), steps * batch)  # the first rows fill it up
         for chosen in order.reshape(steps, batch):
             if stop():
@@ -116,9 +117,9 @@ def fit(
             symmetry = rng.integers(0, symmetries, batch, np.int32)
             part = Sample(*(column[chosen] for column in learnt))
             state, _ = train_step(state, minibatch(part, symmetry), horizon)
-        now = _measure(opine(*_averages(state), observations), tested) | {"epoch": epoch}
+        now = _measure(predict(_averages(state), observations), tested) | {"epoch": epoch}
         is_best = best is None or _badness(now) < _badness(best.held_out)
-        watch(now | {"best": is_best})
+        on_metrics(now | {"best": is_best})
         if best is None or is_best:
             best = Imitation(_averages(state), now)
         if stop() or epoch - best.held_out["epoch"] >= settings.patience:
@@ -128,7 +129,7 @@ def fit(
 
 
 def found(
-    folder: RunFolder, config: RunConfig, weights: tuple[Any, Any], line: dict[str, Any]
+    folder: RunFolder, config: RunConfig, weights: Weights, line: dict[str, Any]
 ) -> RunFolder:
     """Makes a new run whose step 0 has these `(params, batch_stats)`; `train` goes on from there.
 
@@ -144,11 +145,12 @@ def found(
     partial.create(config)
     with partial.lock():
         partial.append_metrics(line)
-        run = Run(partial, config, watch=lambda line: None)
+        store, metrics = open_store(partial, config), MetricsLog(partial, lambda line: None)
         try:
-            run.save(*run.begin(weights))
+            context = make_context(partial, config, metrics, store)
+            save(context, begin(context, weights))
         finally:
-            run.store.close()
+            store.close()
     # A run is there with its weights or not at all: `train` would begin without them.
     return _put_in_place(partial, folder.path)
 
@@ -172,8 +174,8 @@ def _badness(measured: dict[str, float]) -> float:
     return measured["policy_loss"] + measured["value_error"]
 
 
-def _averages(state: TrainState) -> tuple[Any, Any]:
-    held: tuple[Any, Any] = jax.device_get((state.average_params, state.average_batch_stats))
+def _averages(state: TrainState) -> Weights:
+    held: Weights = jax.device_get(state.averages)
     return held
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from games.game import Game
 from selfplay import positions
+from selfplay.amplify import gap
 from selfplay.files import json_lines
 from selfplay.oversight.decisions import moves_of
 from selfplay.players import Player
-from training.evaluation import gap
 
 MOST = 1024  # positions from which the most contested ones are taken
 CHUNK = 128  # positions replayed at once

@@ -55,7 +55,7 @@ def needs(config: RunConfig, game: Game[Any], has: Machine) -> Needs:
     """Returns the bytes that a run asks for; the network's tensors by their floor."""
     network = network_of(config, game)
     state = _state_shapes(network, config.learner)
-    acting = bytes_of((state.average_params, state.average_batch_stats))
+    acting = bytes_of(state.averages)
     lanes = math.ceil(config.self_play.batch / has.players)
     plies = CALLS_HELD * config.self_play.plies_per_call * lanes * row_bytes(game)
     minibatch = math.ceil(config.learner.batch / has.learners)

@@ -17,14 +17,18 @@ import numpy as np
 
 from games.game import Game
 from selfplay import devices
+from selfplay.randomness import RunPurpose
 from selfplay.recorder import Recorder, Sample
 from selfplay.self_play import Trajectory
 from training import learner
 from training.config import RunConfig
+from training.context import Context, make_context, open_store
 from training.devices import learner_mesh, to_learner
 from training.losses import Minibatch, minibatch
+from training.metrics import MetricsLog
+from training.players import playable
 from training.preflight.estimate import Needs, Scale
-from training.run import INIT, NO_HORIZON, Run
+from training.run import NO_HORIZON
 from training.storage.run_folder import RunFolder
 
 RANDOM_GAMES = 64
@@ -63,9 +67,9 @@ def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
     `folder` is the run's; it is not touched.
     """
     run = _prepared(folder, config)
-    game, key = run.game, run.key(INIT, 0)
+    game, key = run.game, run.key(RunPurpose.INIT, 0)
     state = to_learner(learner.init(run.network, config.learner, key))
-    variables = devices.replicate(run.network.fold(state.average_params, state.average_batch_stats))
+    variables = playable(run.network, state.averages)
     began = time.perf_counter()
     play, play_bytes = run.play, 0
     if run.amplifier.on_device:
@@ -114,17 +118,16 @@ def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
     )
 
 
-def _prepared(folder: RunFolder, config: RunConfig) -> Run:
-    run = Run(folder, config, watch=lambda line: None)
-    run.make_train_step()
-    return run
+def _prepared(folder: RunFolder, config: RunConfig) -> Context:
+    metrics = MetricsLog(folder, on_metrics=lambda line: None)
+    return make_context(folder, config, metrics, open_store(folder, config))
 
 
 def _positions(config: RunConfig) -> int:
     return config.self_play.batch * config.self_play.plies_per_call
 
 
-def _lane_seconds(run: Run, variables: Any, seconds: float) -> float:
+def _lane_seconds(run: Context, variables: Any, seconds: float) -> float:
     """Returns how long the network takes for one of a batch's positions.
 
     It is timed on a few, then on all if that is quick: a GPU takes for a few as long as for many.

@@ -1,63 +1,91 @@
-"""All that a run holds in memory, as a checkpoint and back."""
+"""The state of a run as a checkpoint, and back.
+
+The names in a checkpoint are its format: `acting` there is what the code calls behaviour weights.
+"""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from selfplay import devices
+from selfplay.recorder import Recorder
 from selfplay.self_play import SelfPlayState
 from training.devices import to_learner
 from training.learner import TrainState
-from training.storage.checkpoint import Checkpoint, flatten, unflatten
+from training.network import Weights
+from training.progress import Progress
+from training.state import Behaviour, State
+from training.storage.checkpoint import Checkpoint, CheckpointError, flatten, unflatten
 
 
-class Snapshot(NamedTuple):
-    """A run between two iterations; with its replay rows, enough to go on bit by bit."""
+class Unpacked(NamedTuple):
+    """What a checkpoint holds of a state: all but replay rows, which lie in chunks, and progress.
 
-    state: TrainState
-    acting: tuple[Any, Any]  # (params, batch_stats) that the call in flight plays with
-    games: SelfPlayState  # from before that call
-    pending: dict[str, np.ndarray] | None  # plies of unfinished games
-    counters: dict[str, Any]
-    line: dict[str, Any] | None  # of the metrics, not in their log yet; its `losses` may be arrays
+    The call in flight is not held. Its behaviour weights and the games before it repeat it.
+    """
+
+    train: TrainState
+    behaviour: Behaviour
+    games: SelfPlayState
+    recorder: Recorder
+    line: dict[str, Any] | None
 
 
-def pack(snapshot: Snapshot, step: int, seals: dict[str, Any]) -> Checkpoint:
-    """Returns the snapshot by named arrays; copies what the next training step would donate."""
-    state = devices.copy(snapshot.state)
-    line = dict(snapshot.line or {})
+def pack(state: State, seals: dict[str, Any], notes: dict[str, Any]) -> Checkpoint:
+    """Returns the state by named arrays; copies what the next training step would donate.
+
+    Args:
+      seals: of the logs, as `RunFolder.seal_logs` returned them.
+      notes: counters beside those of the progress and the replay.
+    """
+    behaviour, replay = state.in_flight.behaviour, state.replay
+    line = dict(state.line or {})
+    counters = state.progress.counters() | {
+        "rows": replay.total,
+        "replay_oldest_kept": replay.oldest_kept(),
+        "acting_step": behaviour.step,
+    }
     return Checkpoint(
-        step=step,
-        train_state=flatten({"state": state, "acting": snapshot.acting}),
-        games=flatten({"games": snapshot.games, "pending": snapshot.pending or {}}),
-        counters=snapshot.counters,
+        step=state.progress.step,
+        train_state=flatten(
+            {"state": devices.copy(state.train), "acting": tuple(behaviour.weights)}
+        ),
+        games=flatten({"games": state.in_flight.before, "pending": state.recorder.pending or {}}),
+        counters=counters | notes,
         logs=seals | {"losses": line.pop("losses", []), "line": line},
     )
 
 
-def unpack(saved: Checkpoint, state: TrainState, games: SelfPlayState) -> Snapshot:
-    """Returns the snapshot on this process's devices.
+def unpack(saved: Checkpoint, train: TrainState, games: SelfPlayState) -> Unpacked:
+    """Returns what a checkpoint holds, on this process's devices.
 
     Args:
-      state, games: of the structure to fill; arrays or shapes.
+      train, games: of the structure to fill; arrays or shapes.
 
     Raises:
       CheckpointError: the checkpoint is of another structure.
     """
-    acting = (state.average_params, state.average_batch_stats)
     losses = [
         {name: np.float32(value) for name, value in measured.items()}
         for measured in saved.logs.get("losses", [])
     ]
     line = saved.logs.get("line")
-    return Snapshot(
-        state=to_learner(unflatten(state, under("state", saved.train_state))),
-        acting=to_learner(unflatten(acting, under("acting", saved.train_state))),
+    acting = unflatten(tuple(train.averages), under("acting", saved.train_state))
+    return Unpacked(
+        train=to_learner(unflatten(train, under("state", saved.train_state))),
+        behaviour=Behaviour(Weights(*to_learner(acting)), saved.counters["acting_step"]),
         games=devices.split_lanes(unflatten(games, under("games", saved.games))),
-        pending=under("pending", saved.games) or None,
-        counters=saved.counters,
+        recorder=Recorder(under("pending", saved.games) or None),
         line=line | {"losses": losses} if line else None,
     )
+
+
+def progress_of(saved: Checkpoint) -> Progress:
+    """Returns the progress of a checkpoint. Raises CheckpointError if a counter is no number."""
+    try:
+        return Progress.of(saved.counters)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:

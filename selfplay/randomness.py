@@ -1,0 +1,25 @@
+"""The purposes of randomness: one seed gives each use numbers of its own.
+
+A purpose keeps its number for ever: another one would change every run, match and measurement.
+"""
+
+import enum
+
+
+class RunPurpose(enum.IntEnum):
+    """Of a run's seed. Keys are `fold_in(fold_in(key(seed), purpose), index)`."""
+
+    INIT = 0  # first weights
+    OPEN = 1  # first games
+    PLAY = 2  # self-play, by call
+    SAMPLE = 3  # minibatches and their symmetries, by training step
+    FIT_INIT = 20  # first weights of an imitation
+    FIT_SHUFFLE = 21  # order of its rows, by epoch
+    GATE = 100  # matches of the gate, by training step
+    PROBE = 200  # positions on which the gap is measured, the same for the whole run
+    FRESH = 201  # positions of the network's own games, by iteration
+    STRENGTH = 202  # matches of search against network, by iteration
+    NEAR = 300  # positions one random ply off those learned from
+    FAR = 301  # positions of random games
+    PICK = 302  # a sample of what was learned from
+    CLIMB = 303  # positions sought where the network loses most

@@ -1,0 +1,101 @@
+"""The context of a run: what its settings give, and what never changes while it goes on."""
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+
+import games
+from games.game import Game
+from selfplay import self_play
+from selfplay.amplify.slot import Amplifier
+from selfplay.randomness import RunPurpose
+from selfplay.self_play import Play, SelfPlayState
+from training import learner, losses
+from training.config import RunConfig
+from training.devices import learner_mesh
+from training.learner import TrainStep
+from training.metrics import MetricsLog
+from training.network import Network
+from training.oversight import decision_rows
+from training.oversight.decision_rows import Lessons
+from training.players import load_amplifier, network_of
+from training.storage.checkpoint import CheckpointStore
+from training.storage.run_folder import RunFolder
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Context:
+    """All that the stages of a run are given beside its state."""
+
+    folder: RunFolder
+    config: RunConfig
+    metrics: MetricsLog
+    store: CheckpointStore
+    game: Game[Any]
+    network: Network
+    amplifier: Amplifier
+    decision_rows: Lessons
+    play: Play
+    train_step: TrainStep
+    rollbacks: int  # that have lowered the learning rate of `train_step`
+    began: float  # when this process began with the run, of time.monotonic()
+
+    def key(self, purpose: RunPurpose, index: int) -> jax.Array:
+        """Returns the key of one use of randomness."""
+        key = jax.random.fold_in(jax.random.key(self.config.seed), purpose)
+        return jax.random.fold_in(key, index)
+
+    def open_games(self) -> SelfPlayState:
+        """Returns the run's first games."""
+        history = not self.amplifier.on_device
+        key = self.key(RunPurpose.OPEN, 0)
+        return self_play.start(self.game, self.config.self_play, key, history)
+
+
+def open_store(folder: RunFolder, config: RunConfig) -> CheckpointStore:
+    """Returns the checkpoints of a run; a save waits for its logs, and that the run is held."""
+    store = CheckpointStore(folder.path, config.checkpoint)
+    store.sync_logs, store.check_held = folder.sync_logs, folder.check_held
+    return store
+
+
+def make_context(
+    folder: RunFolder,
+    config: RunConfig,
+    metrics: MetricsLog,
+    store: CheckpointStore,
+    rollbacks: int = 0,
+) -> Context:
+    """Returns the context of a run at the learning rate that so many rollbacks have left.
+
+    Raises:
+      ValueError: the settings cannot work here; says which.
+    """
+    began = time.monotonic()
+    game = games.load(config.game)
+    network = network_of(config, game)
+    amplifier = load_amplifier(config, game, decisions=str(folder.decisions))
+    count = learner_mesh().size
+    if config.learner.batch % count:
+        raise ValueError(
+            f"learner.batch must be a multiple of the {count} devices, got {config.learner.batch}"
+        )
+    settings = config.learner
+    rate = settings.learning_rate * settings.rollback_rate**rollbacks
+    settings = dataclasses.replace(settings, learning_rate=rate)
+    return Context(
+        folder=folder,
+        config=config,
+        metrics=metrics,
+        store=store,
+        game=game,
+        network=network,
+        amplifier=amplifier,
+        decision_rows=decision_rows.load(config.overseer, config.game, game),
+        play=self_play.make_amplified_play(game, amplifier, config.self_play),
+        train_step=learner.make_train_step(network, game, settings, losses.load(config.distil)),
+        rollbacks=rollbacks,
+        began=began,
+    )
