@@ -1,5 +1,27 @@
-"""Distil: network, replay, learner, checkpoints, and the loop that ties self-play to training."""
+"""Distil: network, replay, learner, checkpoints, and the loop that ties self-play to training.
 
-from training.players import checkpoint_steps, load_player
+From Python: `train_run` trains, `load_player` gives the player that a run has trained, `preset` the
+settings to begin with. They are imported when they are first asked for: settings and run folders
+are read without jax.
+"""
 
-__all__ = ["checkpoint_steps", "load_player"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from training.players import checkpoint_steps, load_player
+    from training.presets import preset
+    from training.run import train_run
+
+__all__ = ["checkpoint_steps", "load_player", "preset", "train_run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("checkpoint_steps", "load_player"):
+        from training import players as module
+    elif name == "preset":
+        from training import presets as module  # type: ignore[no-redef]
+    elif name == "train_run":
+        from training import run as module  # type: ignore[no-redef]
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(module, name)

@@ -13,7 +13,8 @@ from selfplay.files import durable
 from selfplay.recorder import Sample
 from selfplay.self_play import Trajectory
 from training.config import RunConfig
-from training.storage.checkpoint import CheckpointStore, NonFiniteError, flatten
+from training.storage.checkpoint import CheckpointStore, NonFiniteError
+from training.storage.leaves import flatten
 
 NETWORKS_OWN = ("search", "policy", "committee")  # amplifiers that only the network can spoil
 MAX_ROLLBACKS = 3  # of a run; a rate that had to be lowered so often is not what is wrong

@@ -18,9 +18,10 @@ from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player, policy_player, search_player
 from training.config import RunConfig
 from training.network import Network, NetworkConfig, Weights
-from training.storage.checkpoint import CheckpointStore, DamagedError, unflatten
+from training.storage.checkpoint import CheckpointStore
+from training.storage.leaves import under, unflatten
+from training.storage.manifest import DamagedError
 from training.storage.run_folder import RunFolder
-from training.storage.snapshot import under
 
 # Checkpoints whose weights are kept after loading: those of a run's ladder, which play in each of
 # its evaluations.

@@ -6,6 +6,7 @@ iteration behind those that learn, and a checkpoint holds, beside the training s
 that the call in flight plays with and the games from before it: a resumed run repeats that call.
 """
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import games
+from games.conformance import require_form
 from selfplay import devices
 from selfplay.randomness import RunPurpose
 from selfplay.recorder import Recorder, Sample
@@ -46,6 +49,47 @@ STAGES = ("amplify", "record", "distil", "evaluate", "save")
 
 def _stage(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.profiler.annotate_function(function, name=function.__name__)
+
+
+def train_run(
+    path: str | os.PathLike[str],
+    config: RunConfig,
+    on_metrics: OnMetrics = lambda line: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Makes a run in a folder, or goes on with the one that is there, and trains to its limits.
+
+    The command `selfplay train` does the same, with flags, a progress bar and Ctrl-C.
+
+    Args:
+      path: the run's folder; it may be absent or empty, or hold a run of the same settings.
+      config: `training.preset("quick", "connect_four")`, changed by `dataclasses.replace`; of a run
+        that goes on, `iterations`, `minutes` and `checkpoint` may differ from before.
+      on_metrics: called with each line of metrics.jsonl, and with
+        `{"kind": "notice", "text": ...}`.
+      stop: asked between iterations; true: save and return.
+
+    Returns:
+      Whether the run reached its limits. If not, the same call goes on.
+
+    Raises:
+      ValueError: the settings cannot work, other things lie in the folder, or a run of others.
+      CheckpointError: another process holds the run, or no checkpoint can be read.
+      NonFiniteError: NaN or infinity came up.
+      OSError: the disk is full, or the like; nothing that was saved is lost.
+    """
+    config.check()
+    folder = RunFolder(path)
+    if not folder.exists():
+        folder.check_free()
+        require_form(games.load(config.game), config.game)
+    with folder.lock():
+        if folder.exists():
+            folder.check_same(config)
+            folder.write_config(config)
+        else:
+            folder.create(config)
+        return train(folder, config, on_metrics, stop)
 
 
 def train(

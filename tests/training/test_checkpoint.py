@@ -9,13 +9,10 @@ import pytest
 from tests.support.checkpoints import made, rows
 from training.config import CheckpointConfig
 from training.replay import ReplayBuffer, ReplayConfig
-from training.storage.checkpoint import (
-    CheckpointError,
-    CheckpointStore,
-    flatten,
-    recover,
-    unflatten,
-)
+from training.storage.checkpoint import CheckpointStore
+from training.storage.leaves import flatten, unflatten
+from training.storage.leftovers import recover
+from training.storage.manifest import CheckpointError
 
 
 def save(store, checkpoint, first=0, chunk=None):

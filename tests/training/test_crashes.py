@@ -9,7 +9,8 @@ from tests.planted.crashes import every_crash
 from tests.support.checkpoints import made, rows
 from training.config import RunConfig
 from training.replay import ReplayBuffer, ReplayConfig
-from training.storage.checkpoint import CheckpointStore, recover
+from training.storage.checkpoint import CheckpointStore
+from training.storage.leftovers import recover
 from training.storage.log import Log
 from training.storage.run_folder import RunFolder
 

@@ -29,7 +29,8 @@ from training import non_finite as guard
 from training.config import CheckpointConfig
 from training.evaluation import in_run, ladder
 from training.run import train
-from training.storage.checkpoint import CheckpointError, CheckpointStore, NonFiniteError
+from training.storage.checkpoint import CheckpointStore, NonFiniteError
+from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
 GO_ON = ["train", "--run-dir", "{run}", "--iterations", "4"]

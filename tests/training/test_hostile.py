@@ -35,7 +35,8 @@ from training.players import load_amplifier
 from training.report.page import text_report
 from training.run import train
 from training.storage import run_folder, trust
-from training.storage.checkpoint import CheckpointError, CheckpointStore
+from training.storage.checkpoint import CheckpointStore
+from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
 FLIPS = 2  # of each file

@@ -19,8 +19,9 @@ from scripts import cli
 from selfplay.files import durable, npz
 from training import replay
 from training.imitation import fit as imitate
-from training.storage import checkpoint, recovery, run_folder
-from training.storage.checkpoint import CheckpointError, CheckpointStore, DamagedError
+from training.storage import checkpoint, leftovers, recovery, run_folder
+from training.storage.checkpoint import CheckpointStore
+from training.storage.manifest import CheckpointError, DamagedError, sha256
 from training.storage.run_folder import RunFolder
 
 
@@ -178,7 +179,7 @@ def test_what_a_kill_left_is_known_by_its_name_and_nothing_else_goes(run, tmp_pa
     for name in (*others, *ours):
         (home / name).mkdir()
     (run / "film.partial").write_text("mine")
-    checkpoint.recover(run)
+    leftovers.recover(run)
     assert sorted(path.name for path in home.iterdir()) == sorted(others)
     assert (run / "film.partial").exists()
 
@@ -249,7 +250,7 @@ def test_what_is_of_another_form_under_right_sums_is_an_error_with_its_file(name
     folder = newest(run)
     (folder / name).write_text(json.dumps(content))
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][name] = checkpoint._sha256(folder / name)
+    manifest["files"][name] = sha256(folder / name)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError, match=rf"{folder.name} .*: {name}: '"):
         CheckpointStore(run).load(int(folder.name))

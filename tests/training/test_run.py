@@ -11,8 +11,9 @@ import games
 import training
 from selfplay.records.game_record import read_records
 from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
-from training.storage import checkpoint
-from training.storage.checkpoint import CheckpointError, CheckpointStore
+from training.storage import leaves
+from training.storage.checkpoint import CheckpointStore
+from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
 
@@ -24,6 +25,24 @@ def test_a_run_stopped_and_resumed_equals_one_that_was_not_bit_by_bit(
     assert not run_once(path, tiny_config, stop_after=1)
     assert run_once(path, tiny_config)
     assert_same(path, tiny_run)
+
+
+def test_a_run_made_from_python_equals_one_of_the_command_and_refuses_other_settings(
+    tiny_config, tiny_run, tmp_path
+):
+    path, lines = tmp_path / "python", []
+    assert not training.train_run(path, tiny_config, lines.append, stop=lambda: len(lines) > 1)
+    assert training.train_run(path, tiny_config, lines.append)
+    assert_same(path, tiny_run)
+    written = [line for line in lines if line["kind"] != "notice"]
+    assert json.loads(json.dumps(written)) == RunFolder(path).read_metrics()
+    other = dataclasses.replace(tiny_config, seed=1)
+    with pytest.raises(ValueError, match="seed: 0 in the run, 1 asked for"):
+        training.train_run(path, other)
+    with pytest.raises(ValueError, match="is not empty and holds no run"):
+        training.train_run(path / "games", tiny_config)
+    with pytest.raises(ValueError, match="iterations must be at least 0"):
+        training.train_run(path, dataclasses.replace(tiny_config, iterations=-1))
 
 
 def test_a_run_killed_after_its_last_save_does_the_lost_work_again_bit_by_bit(
@@ -136,7 +155,7 @@ def test_two_processes_cannot_hold_one_run(tiny_run):
 def test_other_weights_in_a_checkpoint_are_named(tiny_run):
     saved = CheckpointStore(tiny_run).load(0)
     with pytest.raises(CheckpointError, match="arrays differ"):
-        checkpoint.unflatten({"state": {"step": np.int32(0)}}, saved.train_state)
+        leaves.unflatten({"state": {"step": np.int32(0)}}, saved.train_state)
 
 
 def test_config_json_tells_format_versions_and_settings(tiny_run, tiny_config):

@@ -21,9 +21,10 @@ from training import replay
 from training.config import RunConfig
 from training.network import Folded, Network, Weights
 from training.players import network_of
-from training.storage.checkpoint import CheckpointError, CheckpointStore, unflatten
+from training.storage.checkpoint import CheckpointStore
+from training.storage.leaves import under, unflatten
+from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
-from training.storage.snapshot import under
 
 MOST_ROWS = 20_000  # newest replay rows that are read
 HEAD_ROWS = 2_000  # of them, the first of the newest chunk: those of the call that a save found

@@ -19,47 +19,40 @@ a run that is killed at any moment finds its last whole checkpoint again.
 
 import concurrent.futures
 import functools
-import hashlib
-import json
 import pathlib
-import re
 import shutil
-import stat
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from selfplay.files import durable, json_lines, npz
-from selfplay.files.durable import PARTIAL
+from selfplay.files import durable, npz
 from selfplay.recorder import Sample
 from training import replay
 from training.config import CheckpointConfig
 from training.storage import orbax_arrays
-
-FORMAT_VERSION = 1
-OLD, REMOVED = ".old", ".removed"
-STEP = re.compile("[0-9]{1,18}")
-# What a kill leaves, and nothing else that may lie where a link leads.
-LEFT = re.compile(
-    rf"[0-9]{{1,18}}(({durable.UNIQUE})?{re.escape(PARTIAL)}|{re.escape(OLD)}|{re.escape(REMOVED)})"
+from training.storage.leftovers import OLD, REMOVED
+from training.storage.manifest import (
+    ARRAYS,
+    CONFIG,
+    FORMAT_VERSION,
+    STATE,
+    STEP,
+    CheckpointError,
+    DamagedError,
+    check_counters,
+    check_logs,
+    is_file,
+    oldest_row,
+    read_json,
+    read_manifest,
+    sha256,
+    verify,
+    write_json,
 )
-LEFT_OF_CONFIG = re.compile(rf"config\.json({durable.UNIQUE})?{re.escape(PARTIAL)}")
-STATE, ARRAYS = "train_state", "arrays.npz"
-COUNTERS = ("rows", "replay_oldest_kept", "acting_step")  # what every save has
-MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
-CONFIG = "config.json"
+
 # What the content of a file can cause that is not what it should be.
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be trusted or does not fit; the message says what to do."""
-
-
-class DamagedError(CheckpointError):
-    """A checkpoint that is not as it was written; an older one may do."""
 
 
 class NonFiniteError(RuntimeError):
@@ -115,18 +108,18 @@ class CheckpointStore:
           OSError, MemoryError, RuntimeError: the system cannot read it now.
         """
         folder = self.folder / str(step)
-        manifest = _read_manifest(folder)
+        manifest = read_manifest(folder)
         self._check_own(folder, manifest)
-        _verify(folder, manifest["files"])
+        verify(folder, manifest["files"])
         if with_replay:
-            _verify(self.replay_folder, manifest["replay"])
+            verify(self.replay_folder, manifest["replay"])
             self._chunk_hashes = dict(manifest["replay"])
         try:
             state = _read_arrays(folder / STATE)
             games = npz.read(folder / "games.npz")
-            counters = _check_counters(_read_json(folder / "counters.json"))
+            counters = check_counters(read_json(folder / "counters.json"))
             has_logs = "logs.json" in manifest["files"]
-            logs = _check_logs(_read_json(folder / "logs.json")) if has_logs else {}
+            logs = check_logs(read_json(folder / "logs.json")) if has_logs else {}
         except DAMAGE as error:  # files as they were written, but not by us
             raise DamagedError(f"{folder} is not a checkpoint of ours: {error}") from error
         chunks = frozenset(manifest["replay"])
@@ -145,7 +138,7 @@ class CheckpointStore:
     def _run_id(self) -> str:
         """The id in the run's config.json; early runs have none."""
         file = self.folder.parent / CONFIG
-        return str(_read_json(file).get("run_id", "")) if file.exists() else ""
+        return str(read_json(file).get("run_id", "")) if file.exists() else ""
 
     def save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
         """Starts saving; `rows`, numbered from `first_row`, become a replay chunk first.
@@ -173,7 +166,7 @@ class CheckpointStore:
 
     def _save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
         final = self.folder / str(checkpoint.step)
-        state = jax.tree.map(np.asarray, checkpoint.train_state)
+        state = {name: np.asarray(leaf) for name, leaf in checkpoint.train_state.items()}
         _check_finite(state, checkpoint.step)
         with durable.writing(final):
             self._write(final, checkpoint, state, first_row, rows)
@@ -195,15 +188,15 @@ class CheckpointStore:
         self.check_held()
         if rows is not None:
             chunk = replay.write_chunk(self.replay_folder, first_row, rows, self._run_id)
-            self._chunk_hashes[chunk.name] = _sha256(chunk)
+            self._chunk_hashes[chunk.name] = sha256(chunk)
         partial = durable.partial_of(final)
         partial.mkdir()
         (partial / STATE).mkdir()
         np.savez(partial / STATE / ARRAYS, allow_pickle=False, **state)
         games = {name: np.asarray(value) for name, value in checkpoint.games.items()}
         np.savez(partial / "games.npz", allow_pickle=False, **games)
-        _write_json(partial / "counters.json", checkpoint.counters)
-        _write_json(partial / "logs.json", jax.device_get(checkpoint.logs))
+        write_json(partial / "counters.json", checkpoint.counters)
+        write_json(partial / "logs.json", checkpoint.logs)
         config = self.folder.parent / CONFIG
         if config.exists():
             shutil.copy(config, partial / CONFIG)
@@ -211,10 +204,10 @@ class CheckpointStore:
         manifest = {
             "format_version": FORMAT_VERSION,
             "run_id": self._run_id,
-            "files": {str(path.relative_to(partial)): _sha256(path) for path in files},
+            "files": {str(path.relative_to(partial)): sha256(path) for path in files},
             "replay": self._chunks_since(checkpoint.counters["replay_oldest_kept"]),
         }
-        _write_json(partial / "manifest.json", manifest)
+        write_json(partial / "manifest.json", manifest)
         durable.sync_tree(partial)
         self.check_held()
         _put_in_place(partial, final)
@@ -222,7 +215,7 @@ class CheckpointStore:
     def _is_own(self, step: int) -> bool:
         """Returns whether a folder is a checkpoint of this run."""
         try:
-            self._check_own(self.folder / str(step), _read_manifest(self.folder / str(step)))
+            self._check_own(self.folder / str(step), read_manifest(self.folder / str(step)))
         except CheckpointError:
             return False
         return True
@@ -247,7 +240,7 @@ class CheckpointStore:
             shutil.rmtree(removed)
         # A resume may start from any of the newest checkpoints.
         try:
-            oldest = min(_oldest_row(self.folder / str(step)) for step in newest)
+            oldest = min(oldest_row(self.folder / str(step)) for step in newest)
         except CheckpointError:
             return  # one is damaged: which chunks it needs will be known once it is mended or gone
         for _, last, path in replay.chunks(self.replay_folder):
@@ -256,109 +249,10 @@ class CheckpointStore:
                 self._chunk_hashes.pop(path.name, None)
 
 
-def recover(run_folder: pathlib.Path) -> None:
-    """Finishes or undoes what a kill in the middle of a save left behind.
-
-    The caller holds the run, and has not written anything yet: the disk may be full of what is
-    removed here.
-    """
-    folder = run_folder / "checkpoints"
-    for name in filter(LEFT.fullmatch, durable.names_in(folder)):
-        final = folder / name.removesuffix(OLD)
-        if name.endswith(OLD) and not final.exists():
-            (folder / name).rename(final)
-        else:
-            durable.remove(folder / name)
-    for place, left in ((run_folder / "replay", replay.LEFT), (run_folder, LEFT_OF_CONFIG)):
-        for name in filter(left.fullmatch, durable.names_in(place)):
-            durable.remove(place / name)
-
-
-def flatten(tree: Any) -> dict[str, Any]:
-    """Returns the leaves of a tree by path, such as `params/stem/conv/kernel`."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-
-
-def unflatten(template: Any, leaves: dict[str, Any]) -> Any:
-    """Returns a tree of `template`'s structure with the given leaves.
-
-    Raises:
-      CheckpointError: a leaf is missing, unknown, or of another shape or dtype; says which.
-    """
-    wanted = flatten(template)
-    wrong = sorted(wanted.keys() ^ leaves.keys())
-    wrong += [
-        name
-        for name in wanted
-        if name in leaves
-        and (wanted[name].shape, wanted[name].dtype) != (leaves[name].shape, leaves[name].dtype)
-    ]
-    if wrong:
-        shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
-        raise CheckpointError(
-            f"the checkpoint does not fit this configuration: {len(wrong)} arrays differ ({shown})"
-        )
-    return jax.tree.unflatten(jax.tree.structure(template), [leaves[name] for name in wanted])
-
-
-def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    manifest = _read_json(path)
-    if manifest.get("format_version") != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{folder} has format {manifest.get('format_version')}, this version reads "
-            f"{FORMAT_VERSION}: use the version of selfplay that wrote it"
-        )
-    if unknown := manifest.keys() - {"format_version", "run_id", "files", "replay"}:
-        raise DamagedError(f"{path} has unknown entries: {', '.join(sorted(unknown))}")
-    for part in ("files", "replay"):
-        hashes = manifest.get(part)
-        if not isinstance(hashes, dict) or not all(type(sha) is str for sha in hashes.values()):
-            raise DamagedError(f"{path} is damaged: it has no list of {part}")
-    if outside := [name for name in manifest["files"] if not _is_inside(name)]:
-        raise DamagedError(f"{path} is damaged: {outside[0]!r} is no file of the checkpoint")
-    for file in (folder, *folder.rglob("*")):
-        name = str(file.relative_to(folder))
-        if file.name.startswith("."):
-            continue
-        if file.is_symlink():
-            raise DamagedError(f"{file} is a link: it was not written by us")
-        # File managers and editors may leave what they like where only listed files are read;
-        # what orbax left is read as a whole.
-        read = name.startswith(f"{STATE}/") and f"{STATE}/{ARRAYS}" not in manifest["files"]
-        if read and name not in manifest["files"] and not file.is_dir():
-            raise DamagedError(f"{file} is not in the manifest")
-    if any(pathlib.PurePath(name).name != name for name in manifest["replay"]):
-        raise DamagedError(f"{path} is damaged: a replay chunk lies in no other folder")
-    return manifest
-
-
-def _is_inside(name: str) -> bool:
-    path = pathlib.PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
-
-
-def _oldest_row(folder: pathlib.Path) -> int:
-    """Returns the oldest replay row that a checkpoint needs."""
-    name = "counters.json"
-    _verify(folder, {name: _read_manifest(folder)["files"].get(name, "")})
-    return int(_read_json(folder / name)["replay_oldest_kept"])
-
-
-def _verify(folder: pathlib.Path, hashes: dict[str, str]) -> None:
-    for name, expected in hashes.items():
-        path = folder / name
-        if not _is_file(path):
-            raise DamagedError(f"{path} is missing")
-        if _sha256(path) != expected:
-            raise DamagedError(f"{path} is damaged: its SHA-256 differs from the manifest's")
-
-
 def _read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns the arrays of train_state/, also of those that orbax wrote."""
     file = folder / ARRAYS
-    return npz.read(file) if _is_file(file) else orbax_arrays.read(folder)
+    return npz.read(file) if is_file(file) else orbax_arrays.read(folder)
 
 
 def _check_finite(state: dict[str, np.ndarray], step: int) -> None:
@@ -378,57 +272,3 @@ def _put_in_place(partial: pathlib.Path, final: pathlib.Path) -> None:
     durable.sync(final.parent)
     if old.exists():
         durable.remove(old)
-
-
-def _is_file(path: pathlib.Path) -> bool:
-    """Returns whether a file is there; raises OSError if that cannot be known now."""
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-
-
-def _check_counters(counters: dict[str, Any]) -> dict[str, Any]:
-    """Returns a save's counters. Raises ValueError if one that a resume needs is no number."""
-    for name in COUNTERS:
-        if type(counters.get(name)) is not int:
-            raise ValueError(f"counters.json: {name!r} must be a whole number")
-    return counters
-
-
-def _check_logs(logs: dict[str, Any]) -> dict[str, Any]:
-    """Returns what a save notes of the logs. Raises ValueError if it is of another form."""
-    counts = [logs.get("sizes", {}), logs.get("sums", {})]
-    line, losses = logs.get("line") or {}, logs.get("losses", [])
-    if not all(isinstance(part, dict) for part in (*counts, line, *losses)):
-        raise ValueError("logs.json: 'sizes', 'sums', 'line' and each of 'losses' are objects")
-    if not all(type(value) is int for part in counts for value in part.values()):
-        raise ValueError("logs.json: 'sizes' and 'sums' hold whole numbers")
-    if not all(json_lines.is_number(value) for part in losses for value in part.values()):
-        raise ValueError("logs.json: 'losses' hold numbers")
-    if line and not all(json_lines.is_number(line.get(name)) for name in ("step", "rows")):
-        raise ValueError("logs.json: 'line' has a step and rows")
-    return logs
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, default=float))
-
-
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
-    if not _is_file(path):
-        raise DamagedError(f"{path} is missing: there is no whole checkpoint there")
-    if path.stat().st_size > MAX_JSON:
-        raise DamagedError(f"{path} is damaged: it has {path.stat().st_size:,} bytes")
-    try:
-        value = json_lines.parse(path.read_text(), str(path))
-    except ValueError as error:
-        raise DamagedError(f"{path} is damaged: {error}") from None
-    if not isinstance(value, dict):
-        raise DamagedError(f"{path} is damaged: it holds no JSON object")
-    return value

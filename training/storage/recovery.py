@@ -3,7 +3,8 @@
 import contextlib
 from collections.abc import Callable
 
-from training.storage.checkpoint import Checkpoint, CheckpointError, CheckpointStore, DamagedError
+from training.storage.checkpoint import Checkpoint, CheckpointStore
+from training.storage.manifest import CheckpointError, DamagedError
 from training.storage.run_folder import RunFolder
 
 

@@ -39,8 +39,9 @@ from training import config as config_module
 from training import replay
 from training.config import RunConfig
 from training.storage import trust
-from training.storage.checkpoint import LEFT_OF_CONFIG, CheckpointError, recover
+from training.storage.leftovers import LEFT_OF_CONFIG, recover
 from training.storage.log import Log
+from training.storage.manifest import CheckpointError
 
 FORMAT_VERSION = 1
 MAX_CONFIG = 1 << 20  # bytes
@@ -148,6 +149,15 @@ class RunFolder:
             named = str(self.config_file) in str(error)
             raise ValueError(str(error) if named else f"{self.config_file}: {error}") from None
         return config
+
+    def check_same(self, config: RunConfig) -> None:
+        """Raises ValueError if the run computes with other settings than `config`."""
+        different = config_module.differences(self.read_config(), config)
+        if different:
+            raise ValueError(
+                f"{self.path} computes with other settings ({'; '.join(different)}): name another "
+                f"--run-dir, or start from its weights with --from {self.path} --run-dir NEW"
+            )
 
     def _allow(self, config: RunConfig, content: dict[str, Any]) -> None:
         """Lets run what config.json names, if this user made it."""

@@ -15,7 +15,9 @@ from training.learner import TrainState
 from training.network import Weights
 from training.progress import Progress
 from training.state import Behaviour, State
-from training.storage.checkpoint import Checkpoint, CheckpointError, flatten, unflatten
+from training.storage.checkpoint import Checkpoint
+from training.storage.leaves import flatten, under, unflatten
+from training.storage.manifest import CheckpointError
 
 
 class Unpacked(NamedTuple):
@@ -86,9 +88,3 @@ def progress_of(saved: Checkpoint) -> Progress:
         return Progress.of(saved.counters)
     except ValueError as error:
         raise CheckpointError(str(error)) from None
-
-
-def under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
-    """Returns the arrays whose name begins with `prefix/`, by the rest of their name."""
-    start = f"{prefix}/"
-    return {name[len(start) :]: leaf for name, leaf in arrays.items() if name.startswith(start)}

@@ -1,0 +1,141 @@
+"""The manifest of a checkpoint, and the JSON beside it: what can be trusted of a save."""
+
+import hashlib
+import json
+import pathlib
+import re
+import stat
+from typing import Any
+
+from selfplay.files import json_lines
+
+FORMAT_VERSION = 1
+STEP = re.compile("[0-9]{1,18}")
+STATE, ARRAYS = "train_state", "arrays.npz"
+COUNTERS = ("rows", "replay_oldest_kept", "acting_step")  # what every save has
+MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
+CONFIG = "config.json"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be trusted or does not fit; the message says what to do."""
+
+
+class DamagedError(CheckpointError):
+    """A checkpoint that is not as it was written; an older one may do."""
+
+
+def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns the manifest of a checkpoint folder.
+
+    Raises:
+      CheckpointError: there is none, it is damaged, or of a format this version does not know.
+    """
+    path = folder / "manifest.json"
+    manifest = read_json(path)
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{folder} has format {manifest.get('format_version')}, this version reads "
+            f"{FORMAT_VERSION}: use the version of selfplay that wrote it"
+        )
+    if unknown := manifest.keys() - {"format_version", "run_id", "files", "replay"}:
+        raise DamagedError(f"{path} has unknown entries: {', '.join(sorted(unknown))}")
+    for part in ("files", "replay"):
+        hashes = manifest.get(part)
+        if not isinstance(hashes, dict) or not all(type(sha) is str for sha in hashes.values()):
+            raise DamagedError(f"{path} is damaged: it has no list of {part}")
+    if outside := [name for name in manifest["files"] if not _is_inside(name)]:
+        raise DamagedError(f"{path} is damaged: {outside[0]!r} is no file of the checkpoint")
+    for file in (folder, *folder.rglob("*")):
+        name = str(file.relative_to(folder))
+        if file.name.startswith("."):
+            continue
+        if file.is_symlink():
+            raise DamagedError(f"{file} is a link: it was not written by us")
+        # File managers and editors may leave what they like where only listed files are read;
+        # what orbax left is read as a whole.
+        read = name.startswith(f"{STATE}/") and f"{STATE}/{ARRAYS}" not in manifest["files"]
+        if read and name not in manifest["files"] and not file.is_dir():
+            raise DamagedError(f"{file} is not in the manifest")
+    if any(pathlib.PurePath(name).name != name for name in manifest["replay"]):
+        raise DamagedError(f"{path} is damaged: a replay chunk lies in no other folder")
+    return manifest
+
+
+def _is_inside(name: str) -> bool:
+    path = pathlib.PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def oldest_row(folder: pathlib.Path) -> int:
+    """Returns the oldest replay row that a checkpoint needs."""
+    name = "counters.json"
+    verify(folder, {name: read_manifest(folder)["files"].get(name, "")})
+    return int(read_json(folder / name)["replay_oldest_kept"])
+
+
+def verify(folder: pathlib.Path, hashes: dict[str, str]) -> None:
+    """Raises DamagedError unless each file in a folder has the SHA-256 that `hashes` says."""
+    for name, expected in hashes.items():
+        path = folder / name
+        if not is_file(path):
+            raise DamagedError(f"{path} is missing")
+        if sha256(path) != expected:
+            raise DamagedError(f"{path} is damaged: its SHA-256 differs from the manifest's")
+
+
+def is_file(path: pathlib.Path) -> bool:
+    """Returns whether a file is there; raises OSError if that cannot be known now."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def check_counters(counters: dict[str, Any]) -> dict[str, Any]:
+    """Returns a save's counters. Raises ValueError if one that a resume needs is no number."""
+    for name in COUNTERS:
+        if type(counters.get(name)) is not int:
+            raise ValueError(f"counters.json: {name!r} must be a whole number")
+    return counters
+
+
+def check_logs(logs: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a save notes of the logs. Raises ValueError if it is of another form."""
+    counts = [logs.get("sizes", {}), logs.get("sums", {})]
+    line, losses = logs.get("line") or {}, logs.get("losses", [])
+    if not all(isinstance(part, dict) for part in (*counts, line, *losses)):
+        raise ValueError("logs.json: 'sizes', 'sums', 'line' and each of 'losses' are objects")
+    if not all(type(value) is int for part in counts for value in part.values()):
+        raise ValueError("logs.json: 'sizes' and 'sums' hold whole numbers")
+    if not all(json_lines.is_number(value) for part in losses for value in part.values()):
+        raise ValueError("logs.json: 'losses' hold numbers")
+    if line and not all(json_lines.is_number(line.get(name)) for name in ("step", "rows")):
+        raise ValueError("logs.json: 'line' has a step and rows")
+    return logs
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Returns the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
+    """Writes an object as JSON; numbers of other kinds, such as arrays of one, as floats."""
+    path.write_text(json.dumps(value, indent=1, default=float))
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Returns an object from a file. Raises DamagedError if it is missing or holds none."""
+    if not is_file(path):
+        raise DamagedError(f"{path} is missing: there is no whole checkpoint there")
+    if path.stat().st_size > MAX_JSON:
+        raise DamagedError(f"{path} is damaged: it has {path.stat().st_size:,} bytes")
+    try:
+        value = json_lines.parse(path.read_text(), str(path))
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged: {error}") from None
+    if not isinstance(value, dict):
+        raise DamagedError(f"{path} is damaged: it holds no JSON object")
+    return value
