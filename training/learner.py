@@ -1,7 +1,7 @@
 """Distil: updates the network towards what the search found. The only file that knows optax."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from games.game import Game
+from games.game import Game, Symmetry
 from mcts import mask_illegal
-from selfplay import devices
+from selfplay import devices, row
+from selfplay.row import Kind
 from training.devices import learner_mesh, sum_shares
 from training.losses import Loss, Minibatch, imitation
 from training.network import Network
@@ -81,6 +82,16 @@ class LearnerConfig:
             for holds, name, wanted in rules
             if not holds
         ]
+
+
+# How a symmetry acts on a column.
+ACTS: dict[Kind, Callable[[Symmetry, Any], Any] | None] = {
+    Kind.SCALAR: None,
+    Kind.ACTION: Symmetry.on_action,
+    Kind.PER_ACTION: Symmetry.on_actions,
+    Kind.PER_CELL: Symmetry.on_cells,
+    Kind.OBSERVATION: Symmetry.on_observation,
+}
 
 
 class TrainState(NamedTuple):
@@ -203,23 +214,20 @@ def learning_rate(config: LearnerConfig, step: jax.Array, horizon: jax.Array) ->
     return config.learning_rate * jnp.minimum(warm, 1 - (1 - config.final_rate) * fallen)
 
 
-def augment(batch: Minibatch, symmetries: Any) -> Minibatch:
+def augment(batch: Minibatch, symmetries: Sequence[Symmetry]) -> Minibatch:
     """Returns each row as its image under the symmetry that the row names."""
     if len(symmetries) == 1:
         return batch
-    cells = jnp.asarray([symmetry.observation for symmetry in symmetries])[batch.symmetry]
-    actions = jnp.asarray([symmetry.action for symmetry in symmetries])[batch.symmetry]
-    rows, height, width, planes = batch.observation.shape
-    played = actions == batch.action[:, None]  # action a in the image is actions[a] in the original
-    flat = batch.observation.reshape(rows, height * width, planes)
-    image = jnp.take_along_axis(flat, cells[:, :, None], axis=1)
-    return batch._replace(
-        observation=image.reshape(batch.observation.shape),
-        legal_action_mask=jnp.take_along_axis(batch.legal_action_mask, actions, axis=1),
-        policy_target=jnp.take_along_axis(batch.policy_target, actions, axis=1),
-        action=played.argmax(axis=1).astype(batch.action.dtype),
-        q=jnp.take_along_axis(batch.q, actions, axis=1),
-    )
+    each = (jnp.asarray(part)[batch.symmetry] for part in zip(*symmetries, strict=True))
+    symmetry = Symmetry(*each)  # one for each row
+
+    def image(name: str, values: jax.Array) -> jax.Array:
+        column = row.column(name)
+        act = None if column is None else ACTS[column.kind]
+        return values if act is None else act(symmetry, values)
+
+    columns = row.flat(batch)
+    return row.nested(Minibatch, {name: image(name, columns[name]) for name in columns})
 
 
 def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
