@@ -11,7 +11,8 @@ from selfplay import row
 from selfplay.row import Sample
 from selfplay.self_play import Trajectory
 
-OF_THE_END = "end_targets/"  # begins the names of columns that say something in last plies alone
+# Begin the names of targets' columns; those of the end say something in last plies alone.
+OF_THE_PLY, OF_THE_END = "targets/", "end_targets/"
 
 
 class FinishedGame(NamedTuple):
@@ -55,15 +56,16 @@ class Recorder:
             for name, column in rows.items()
             if not name.startswith(OF_THE_END)
         }
-        last = ends[end_of[finished]] if len(ends) else ends  # of each finished row's game
-        seat = rows["to_play"][finished].astype(np.intp)
-        known_at_end = {
-            name: column[last, seat]  # for the seat that moved
-            for name, column in rows.items()
-            if name.startswith(OF_THE_END) or name == "returns"
-        }
         done = {name: column[finished] for name, column in rows.items()}
-        return _sample(done, known_at_end), _finished_games(done)
+        last = ends[end_of[finished]] if len(ends) else ends  # of each finished row's game
+        seat = done["to_play"].astype(np.intp)
+        sample = _sample(done, rows["returns"][last, seat])
+        targets = {
+            **_named(done, OF_THE_PLY),
+            **{name: column[last, seat] for name, column in _named(rows, OF_THE_END).items()},
+        }
+        weights = dict.fromkeys(targets, np.ones(len(last), np.float32))
+        return sample._replace(targets=targets, target_weights=weights), _finished_games(done)
 
 
 def _to_rows(trajectory: Trajectory, weights_step: int) -> dict[str, np.ndarray]:
@@ -95,20 +97,18 @@ def _concatenate(
     return {name: np.concatenate([before(name, column), column]) for name, column in new.items()}
 
 
-def _sample(rows: dict[str, np.ndarray], known_at_end: dict[str, np.ndarray]) -> Sample:
-    """Returns samples of finished rows; some columns have another name while they are plies."""
+def _sample(rows: dict[str, np.ndarray], outcome: np.ndarray) -> Sample:
     given = rows | {
         "policy_target": rows["action_weights"],
-        "outcome": known_at_end["returns"],
-        "weight": np.ones(len(rows["ply"]), np.float32),
+        "outcome": outcome,
+        "weight": np.ones(len(outcome), np.float32),
     }
-    targets = {name: column for name, column in rows.items() if name.startswith("targets/")}
-    for name, column in known_at_end.items():
-        if name.startswith(OF_THE_END):
-            targets[name.replace(OF_THE_END, "targets/", 1)] = column
-    weights = {name.replace("targets/", "target_weights/", 1): given["weight"] for name in targets}
-    core = {name: given[name] for name in row.COLUMNS}
-    return row.nested(Sample, core | targets | weights)
+    return row.nested(Sample, {name: given[name] for name in row.COLUMNS})
+
+
+def _named(rows: dict[str, np.ndarray], beginning: str) -> dict[str, np.ndarray]:
+    """Returns the columns whose names begin so, by the rest of their names."""
+    return {n.removeprefix(beginning): c for n, c in rows.items() if n.startswith(beginning)}
 
 
 def _finished_games(rows: dict[str, Any]) -> list[FinishedGame]:

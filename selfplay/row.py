@@ -6,7 +6,7 @@ this file.
 """
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
 
 import numpy as np
@@ -111,13 +111,13 @@ def form(column: Column, game: Any) -> Form:
     return Form(shapes.get(column.kind, ()), np.dtype(column.dtype))
 
 
-def target_forms(targets: Iterable[str], game: Any) -> dict[str, Form]:
+def target_forms(targets: Collection[str], game: Any) -> dict[str, Form]:
     """Returns the forms of the columns that a run has for its targets, by flat name."""
-    names = [f"{field}/{target}" for field in _PER_TARGET for target in targets]
-    return {name: form(found, game) for name in names if (found := column(name))}
+    values = {f"targets/{name}": form(TARGETS[name].column, game) for name in targets}
+    return values | {f"target_weights/{name}": form(_WEIGHT, game) for name in targets}
 
 
-def forms(game: Any, targets: Iterable[str] = ()) -> dict[str, Form]:
+def forms(game: Any, targets: Collection[str] = ()) -> dict[str, Form]:
     """Returns the forms of all columns by flat name; observations bool, as most games have them."""
     core = {name: form(column, game) for name, column in COLUMNS.items()}
     return core | target_forms(targets, game)
@@ -144,6 +144,15 @@ def parse_targets(text: str) -> dict[str, float]:
         if not 0 < weights[name] < float("inf"):
             raise ValueError(f"targets must be NAME=WEIGHT, a weight above 0, got {part!r}")
     return weights
+
+
+def target_problems(text: str) -> list[str]:
+    """Returns what is wrong with the text that `parse_targets` takes."""
+    try:
+        parse_targets(text)
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 # ---- rows as columns ----------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Distil: updates the network towards what the search found. The only file that knows optax."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ from selfplay.row import Kind
 from training.devices import learner_mesh, sum_shares
 from training.losses import Loss, Minibatch, imitation
 from training.network import Network
+from training.targets import LEARNED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +85,7 @@ class LearnerConfig:
         ]
 
 
+NO_TARGETS: Mapping[str, float] = {}
 # How a symmetry acts on a column.
 ACTS: dict[Kind, Callable[[Symmetry, Any], Any] | None] = {
     Kind.SCALAR: None,
@@ -134,13 +136,21 @@ def with_weights(state: TrainState, params: Any, batch_stats: Any) -> TrainState
 
 
 def make_train_step(
-    network: Network, game: Game[Any], config: LearnerConfig, row_losses: Loss = imitation
+    network: Network,
+    game: Game[Any],
+    config: LearnerConfig,
+    row_losses: Loss = imitation,
+    targets: Mapping[str, float] = NO_TARGETS,
 ) -> TrainStep:
     """Returns `train_step(state, batch, horizon) -> (state, metrics)`, jitted; it donates `state`.
 
     Minimises the weighted mean of `row_losses` (`training.losses`) over the batch; weight decay is
     the optimizer's. `horizon` is float32[], the step at which the learning rate has fallen. Metrics
     are float32[]; of the default loss in nats (policy) and squared return (value).
+
+    Args:
+      targets: what the network also learns, and the weight of its loss. A row's loss counts as
+        much as `Minibatch.target_weights` says; the metric `loss_NAME` is the mean over these rows.
     """
     optimizer = _optimizer(config)
     symmetries = game.symmetries()
@@ -149,7 +159,9 @@ def make_train_step(
         params: Any, batch_stats: Any, batch: Minibatch
     ) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
         """Returns sums over the rows, not means: the rows may be one device's share of a batch."""
-        predicted, batch_stats = network.forward(params, batch_stats, batch.observation)
+        predicted, of_targets, batch_stats = network.forward_all(
+            params, batch_stats, batch.observation
+        )
         logits = mask_illegal(predicted.prior_logits, batch.legal_action_mask)
         share = config.root_value_weight
         value_target = (1 - share) * batch.outcome + share * batch.root_value
@@ -157,19 +169,27 @@ def make_train_step(
         policy = (policy * batch.weight * batch.policy_weight).sum()
         value = (value * batch.weight).sum()
         sums = {"policy_loss": policy, "value_loss": value}
-        return policy + config.value_weight * value, (batch_stats, sums)
+        total = policy + config.value_weight * value
+        for name, target_weight in targets.items():
+            losses = LEARNED[name].loss(of_targets[name], batch.targets[name], batch)
+            sums[f"loss_{name}"] = (losses * batch.weight * batch.target_weights[name]).sum()
+            total += target_weight * sums[f"loss_{name}"]
+        return total, (batch_stats, sums)
 
     def gradients_of_share(
         params: Any, batch_stats: Any, batch: Minibatch
     ) -> tuple[Any, Any, dict[str, jax.Array]]:
         batch = augment(batch, symmetries)
         gradients, (batch_stats, sums) = jax.grad(loss, has_aux=True)(params, batch_stats, batch)
-        totals = sum_shares((gradients, sums, batch_stats, batch.weight.sum(), 1.0))
-        gradients, sums, batch_stats, weight, shares = totals
+        own = {f"loss_{n}": (batch.weight * batch.target_weights[n]).sum() for n in targets}
+        totals = sum_shares((gradients, sums, batch_stats, batch.weight.sum(), 1.0, own))
+        gradients, sums, batch_stats, weight, shares, own = totals
         # Each device norms by the statistics of its own share; the running ones are averaged.
         batch_stats = jax.tree.map(lambda leaf: leaf / shares, batch_stats)
         weight = jnp.maximum(weight, 1e-6)
-        gradients, means = jax.tree.map(lambda leaf: leaf / weight, (gradients, sums))
+        gradients = jax.tree.map(lambda leaf: leaf / weight, gradients)
+        counted = dict.fromkeys(sums, weight) | {n: jnp.maximum(w, 1e-6) for n, w in own.items()}
+        means = {name: total / counted[name] for name, total in sums.items()}
         return gradients, batch_stats, means
 
     share_out = devices.shard(
@@ -219,7 +239,7 @@ def augment(batch: Minibatch, symmetries: Sequence[Symmetry]) -> Minibatch:
     if len(symmetries) == 1:
         return batch
     each = (jnp.asarray(part)[batch.symmetry] for part in zip(*symmetries, strict=True))
-    symmetry = Symmetry(*each)  # one for each row
+    symmetry = Symmetry(*each)  # type: ignore[arg-type]  # one for each row
 
     def image(name: str, values: jax.Array) -> jax.Array:
         column = row.column(name)

@@ -186,14 +186,14 @@ def load(spec: str) -> Loss:
     plug_in.check_call(function, ("predicted", "batch", "value_target"), what)
 
     def checked(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
-        found = function(predicted, batch, value_target)
-        shapes = [np.shape(part) for part in found] if isinstance(found, tuple) else type(found)
+        result = function(predicted, batch, value_target)
+        shapes = [np.shape(part) for part in result] if isinstance(result, tuple) else type(result)
         if shapes != [value_target.shape] * 2:
             raise ValueError(
                 f"{what} must return two arrays of shape {value_target.shape}, the rows' policy "
                 f"and value losses, got {shapes}"
             )
-        policy, value = found
+        policy, value = result
         return policy, value
 
     return checked

@@ -17,9 +17,10 @@ import numpy as np
 
 import games
 from games.game import Game
-from selfplay import devices, self_play
-from selfplay.recorder import Recorder, Sample
-from training import learner, losses
+from selfplay import devices, row, self_play
+from selfplay.recorder import Recorder
+from selfplay.row import Sample
+from training import learner, losses, targets
 from training import non_finite as guard
 from training.config import RunConfig
 from training.devices import learner_mesh, to_learner
@@ -77,7 +78,10 @@ class Run:
         self.network: Network = network_of(config, self.game)
         self.amplifier = load_amplifier(config, self.game, decisions=str(folder.decisions))
         self.lessons = oversight.load(config.overseer, config.game, self.game)
-        self.play = self_play.make_amplified_play(self.game, self.amplifier, config.self_play)
+        self.targets = row.parse_targets(config.targets)
+        self.play = self_play.make_amplified_play(
+            self.game, self.amplifier, config.self_play, targets.computes(self.targets)
+        )
         # The first one is the identity.
         self.symmetries = len(self.game.symmetries()) if config.learner.symmetries else 1
         if config.learner.batch % learner_mesh().size:
@@ -87,7 +91,7 @@ class Run:
             )
         self.store = CheckpointStore(folder.path, config.checkpoint)
         self.store.sync_logs, self.store.check_held = folder.sync_logs, folder.check_held
-        self.replay = ReplayBuffer(config.replay)
+        self.replay = ReplayBuffer(config.replay, row.target_forms(self.targets, self.game))
         self.recorder = Recorder()
         self.progress = Progress()
         self.started = time.monotonic()
@@ -100,7 +104,9 @@ class Run:
         rate = settings.learning_rate * settings.rollback_rate**self.progress.rollbacks
         settings = dataclasses.replace(settings, learning_rate=rate)
         loss = losses.load(self.config.distil)
-        self.train_step = learner.make_train_step(self.network, self.game, settings, loss)
+        self.train_step = learner.make_train_step(
+            self.network, self.game, settings, loss, self.targets
+        )
 
     def key(self, purpose: int, index: int) -> jax.Array:
         """Returns the key of one use of randomness."""
