@@ -22,9 +22,10 @@ A game in which the deciding move never wins says so by a class attribute `miser
 it, the check takes that for a wrong sign.
 """
 
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -50,12 +51,43 @@ S = TypeVar("S", bound=State)
 class Symmetry(NamedTuple):
     """A relabelling of board and actions under which the game is the same; gather indices.
 
-    The image of an observation is `obs.reshape(H * W, C)[observation].reshape(H, W, C)`, of a mask
-    or policy `mask[action]`; action `a` in the image is action `action[a]` in the original.
+    Cell i of an image is cell `observation[i]` of the original, action a of it is action
+    `action[a]`. The methods take any number of positions, on leading axes, and show them through
+    this symmetry; or, where its arrays have these axes too, each through its own.
     """
 
     observation: np.ndarray  # int32[H * W]
     action: np.ndarray  # int32[A]
+
+    def on_observation(self, values: Any) -> Any:
+        """Returns the images of `[..., H, W, C]`, observations or other values of each cell."""
+        cells = values.reshape(*values.shape[:-3], -1, values.shape[-1])
+        if self.observation.ndim == 1:
+            image = cells[..., self.observation, :]
+        else:
+            image = jnp.take_along_axis(cells, self.observation[..., None], axis=-2)
+        return image.reshape(values.shape)
+
+    def on_cells(self, values: Any) -> Any:
+        """Returns the images of `[..., H, W]`, a value of each cell."""
+        return self.on_observation(values[..., None])[..., 0]
+
+    def on_actions(self, values: Any) -> Any:
+        """Returns the images of `[..., A]`: masks, policies, a value of each action."""
+        if self.action.ndim == 1:
+            return values[..., self.action]
+        return jnp.take_along_axis(values, self.action, axis=-1)
+
+    def on_action(self, action: Any) -> Any:
+        """Returns the numbers that actions int[...] have in the images."""
+        if self.action.ndim == 1:
+            return np.argsort(self.action).astype(action.dtype)[action]
+        return (self.action == action[..., None]).argmax(axis=-1).astype(action.dtype)
+
+    def inverse(self) -> "Symmetry":
+        """Returns the symmetry that leads back."""
+        indices = (np.argsort(part, axis=-1).astype(np.int32) for part in self)
+        return Symmetry(*indices)
 
 
 class Game(Protocol[S]):

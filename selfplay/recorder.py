@@ -7,24 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from selfplay import row
+from selfplay.row import Sample
 from selfplay.self_play import Trajectory
 
-
-class Sample(NamedTuple):
-    """Replay rows, N of them; values are for the seat that was to play."""
-
-    observation: np.ndarray  # bool[N, H, W, C] (or the game's own dtype)
-    legal_action_mask: np.ndarray  # bool[N, A]
-    policy_target: np.ndarray  # float16[N, A]
-    action: np.ndarray  # int16[N], the action played
-    q: np.ndarray  # float16[N, A], the search's value of each action
-    outcome: np.ndarray  # float32[N], the game's return
-    root_value: np.ndarray  # float32[N], the search's value
-    raw_value: np.ndarray  # float32[N], the network's value
-    weight: np.ndarray  # float32[N], of the row in the loss
-    ply: np.ndarray  # int32[N]
-    game_id: np.ndarray  # int64[N], unique in the run
-    weights_step: np.ndarray  # int64[N], training step of the weights that searched
+# Begin the names of targets' columns; those of the end say something in last plies alone.
+OF_THE_PLY, OF_THE_END = "targets/", "end_targets/"
 
 
 class FinishedGame(NamedTuple):
@@ -63,19 +51,29 @@ class Recorder:
         end_of = np.searchsorted(ended_ids, rows["game_id"])
         end_of = np.minimum(end_of, max(len(ends) - 1, 0))
         finished = ended_ids[end_of] == rows["game_id"] if len(ends) else np.zeros(len(order), bool)
-        self.pending = {name: column[~finished] for name, column in rows.items()}
+        self.pending = {
+            name: column[~finished]
+            for name, column in rows.items()
+            if not name.startswith(OF_THE_END)
+        }
         done = {name: column[finished] for name, column in rows.items()}
-        returns = rows["returns"][ends[end_of[finished]]] if len(ends) else rows["returns"][:0]
-        outcome = np.take_along_axis(returns, done["to_play"].astype(np.intp)[:, None], 1)[:, 0]
-        return _sample(done, outcome), _finished_games(done)
+        last = ends[end_of[finished]] if len(ends) else ends  # of each finished row's game
+        seat = done["to_play"].astype(np.intp)
+        sample = _sample(done, rows["returns"][last, seat])
+        targets = {
+            **_named(done, OF_THE_PLY),
+            **{name: column[last, seat] for name, column in _named(rows, OF_THE_END).items()},
+        }
+        weights = dict.fromkeys(targets, np.ones(len(last), np.float32))
+        return sample._replace(targets=targets, target_weights=weights), _finished_games(done)
 
 
 def _to_rows(trajectory: Trajectory, weights_step: int) -> dict[str, np.ndarray]:
-    """Returns the plies as columns of T * B rows."""
+    """Returns the plies as columns of T * B rows, by flat name."""
     plies, lanes = trajectory.ply.shape
     columns = {
         name: value.reshape(plies * lanes, *value.shape[2:])
-        for name, value in trajectory._asdict().items()
+        for name, value in row.flat(trajectory).items()
         if name not in ("kl", "entropy", "game_number")
     }
     game_id = trajectory.game_number.astype(np.int64) * lanes + np.arange(lanes)[None, :]
@@ -89,24 +87,28 @@ def _concatenate(
 ) -> dict[str, np.ndarray]:
     if old is None:
         return new
-    return {name: np.concatenate([old[name], column]) for name, column in new.items()}
+    count = len(old["ply"])
+
+    def before(name: str, column: np.ndarray) -> np.ndarray:
+        if name.startswith(OF_THE_END):  # is read from last plies alone, and none of these is one
+            return np.zeros((count, *column.shape[1:]), column.dtype)
+        return old[name]
+
+    return {name: np.concatenate([before(name, column), column]) for name, column in new.items()}
 
 
 def _sample(rows: dict[str, np.ndarray], outcome: np.ndarray) -> Sample:
-    return Sample(
-        observation=rows["observation"],
-        legal_action_mask=rows["legal_action_mask"],
-        policy_target=rows["action_weights"],
-        action=rows["action"],
-        q=rows["q"],
-        outcome=outcome,
-        root_value=rows["root_value"],
-        raw_value=rows["raw_value"],
-        weight=np.ones(len(outcome), np.float32),
-        ply=rows["ply"],
-        game_id=rows["game_id"],
-        weights_step=rows["weights_step"],
-    )
+    given = rows | {
+        "policy_target": rows["action_weights"],
+        "outcome": outcome,
+        "weight": np.ones(len(outcome), np.float32),
+    }
+    return row.nested(Sample, {name: given[name] for name in row.COLUMNS})
+
+
+def _named(rows: dict[str, np.ndarray], beginning: str) -> dict[str, np.ndarray]:
+    """Returns the columns whose names begin so, by the rest of their names."""
+    return {n.removeprefix(beginning): c for n, c in rows.items() if n.startswith(beginning)}
 
 
 def _finished_games(rows: dict[str, Any]) -> list[FinishedGame]:

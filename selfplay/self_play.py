@@ -7,7 +7,7 @@ outside the device is called by the host between plies, and all else is the same
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec
 
 from games.game import Game
 from mcts import Evaluate, SearchConfig, SearchResult, Variables
-from selfplay import devices
+from selfplay import devices, row
 from selfplay.amplify.slot import Amplifier, check_choices, search_amplifier
 from selfplay.positions import NO_ACTION
 
@@ -84,9 +84,23 @@ class Trajectory(NamedTuple):
     opening: jax.Array  # int16[T, B, K]
     terminated: jax.Array  # bool[T, B], whether this ply ended the game
     returns: jax.Array  # float32[T, B, 2], by seat, zero before the end
+    # What is also learned, by name of `row.TARGETS`: [T, B, ...] of those known at the ply, for
+    # the seat that decided; [T, B, 2, ...] of those known at the end, by seat, zero before it.
+    targets: Mapping[str, jax.Array] = {}
+    end_targets: Mapping[str, jax.Array] = {}
 
 
 Play = Callable[[Variables, SelfPlayState, jax.Array], tuple[SelfPlayState, Trajectory]]
+Finish = Callable[[SelfPlayState, SearchResult, jax.Array], tuple[SelfPlayState, Trajectory]]
+
+
+# How a target of `row.TARGETS` is computed, of one position. One known at the ply, for the seat to
+# play: `(game, before, result, action, after)`, the states before and after the ply, with the
+# search's result and the action of that position. One known at the end: `(game, final)`, a value
+# for each of the two seats.
+Compute = Callable[..., jax.Array]
+Computes = Mapping[str, Compute]
+NO_TARGETS: Computes = {}
 
 
 def start(
@@ -115,15 +129,22 @@ def make_play(
     return make_amplified_play(game, search_amplifier(game, evaluate, search_config), config)
 
 
-def make_amplified_play(game: Game[Any], amplifier: Amplifier, config: SelfPlayConfig) -> Play:
-    """Returns `play(variables, state, key) -> (state, Trajectory)`, jitted if it can be."""
+def make_amplified_play(
+    game: Game[Any], amplifier: Amplifier, config: SelfPlayConfig, targets: Computes = NO_TARGETS
+) -> Play:
+    """Returns `play(variables, state, key) -> (state, Trajectory)`, jitted if it can be.
+
+    Args:
+      targets: what each ply also notes, by name of `row.TARGETS`.
+    """
+    finish = functools.partial(_finish_ply, game, config, targets)
     if not amplifier.on_device:
-        return _make_host_play(game, amplifier, config)
+        return _make_host_play(game, amplifier, config, finish)
 
     def play(
         variables: Variables, state: SelfPlayState, key: jax.Array
     ) -> tuple[SelfPlayState, Trajectory]:
-        ply = functools.partial(_play_ply, game, amplifier, config, variables)
+        ply = functools.partial(_play_ply, amplifier, finish, variables)
         # What an amplifier remembers never goes to the next call, whose weights may be new.
         memory = amplifier.memory.start(state.game) if amplifier.memory else None
         keys = jax.random.split(key, config.plies_per_call)
@@ -134,19 +155,23 @@ def make_amplified_play(game: Game[Any], amplifier: Amplifier, config: SelfPlayC
     return jax.jit(devices.data_parallel(play, out_specs=specs))
 
 
-def _make_host_play(game: Game[Any], amplifier: Amplifier, config: SelfPlayConfig) -> Play:
+def _make_host_play(
+    game: Game[Any], amplifier: Amplifier, config: SelfPlayConfig, finish: Finish
+) -> Play:
     """Returns a `play` that asks the amplifier on the host, between plies.
 
     It draws moves and openings with the keys of the jitted one: given the same opinions, it plays
     the same games.
     """
 
-    def finish(ply: jax.Array, batch: Any, key: jax.Array) -> tuple[SelfPlayState, Trajectory]:
-        state, found = batch
+    def finish_share(
+        ply: jax.Array, batch: Any, key: jax.Array
+    ) -> tuple[SelfPlayState, Trajectory]:
+        state, result = batch
         ply_key = jax.random.split(key, config.plies_per_call)[ply]
-        return _finish_ply(game, config, state, found, ply_key)
+        return finish(state, result, ply_key)
 
-    finish_ply = jax.jit(devices.data_parallel(finish))
+    finish_ply = jax.jit(devices.data_parallel(finish_share))
 
     def play(
         variables: Variables, state: SelfPlayState, key: jax.Array
@@ -154,10 +179,10 @@ def _make_host_play(game: Game[Any], amplifier: Amplifier, config: SelfPlayConfi
         plies = []
         for ply, search_key in enumerate(jax.random.split(key, config.plies_per_call)):
             states = jax.device_get(state.game)
-            found = amplifier(variables, states, search_key, np.asarray(state.history))
-            check_choices(amplifier.name, game, states, found)
-            found = devices.split_lanes(found)
-            state, trajectory = finish_ply(jnp.int32(ply), (state, found), key)
+            result = amplifier(variables, states, search_key, np.asarray(state.history))
+            check_choices(amplifier.name, game, states, result)
+            result = devices.split_lanes(result)
+            state, trajectory = finish_ply(jnp.int32(ply), (state, result), key)
             plies.append(jax.device_get(trajectory))
         return state, jax.tree.map(lambda *leaves: np.stack(leaves), *plies)
 
@@ -165,9 +190,8 @@ def _make_host_play(game: Game[Any], amplifier: Amplifier, config: SelfPlayConfi
 
 
 def _play_ply(
-    game: Game[Any],
     amplifier: Amplifier,
-    config: SelfPlayConfig,
+    finish: Finish,
     variables: Variables,
     carried: tuple[SelfPlayState, Any],
     key: jax.Array,
@@ -176,11 +200,11 @@ def _play_ply(
     state, memory = carried
     search_key, _, _ = _ply_keys(key)
     if amplifier.memory is None:
-        found = amplifier(variables, state.game, search_key)
-        after, played = _finish_ply(game, config, state, found, key)
+        result = amplifier(variables, state.game, search_key)
+        after, played = finish(state, result, key)
         return (after, None), played
-    found, memory = amplifier.memory.act(variables, state.game, search_key, memory)
-    after, played = _finish_ply(game, config, state, found, key)
+    result, memory = amplifier.memory.act(variables, state.game, search_key, memory)
+    after, played = finish(state, result, key)
     memory = amplifier.memory.keep(memory, played.action.astype(jnp.int32))
     return (after, memory), played
 
@@ -193,33 +217,44 @@ def _ply_keys(key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 def _finish_ply(
     game: Game[Any],
     config: SelfPlayConfig,
+    targets: Computes,
     state: SelfPlayState,
-    found: SearchResult,
+    result: SearchResult,
     key: jax.Array,
 ) -> tuple[SelfPlayState, Trajectory]:
-    """Plays what was found in every lane; ended games make room for new ones."""
+    """Plays what the search decided in every lane; ended games make room for new ones."""
     _, action_key, open_key = _ply_keys(key)
     before = state.game
-    action = _choose(found, state.ply, action_key, config)
+    action = _choose(result, state.ply, action_key, config)
     after = jax.vmap(game.step)(before, action)
     ended = after.terminated
-    log_prior = jnp.log(jnp.maximum(found.prior, 1e-30))
+    log_prior = jnp.log(jnp.maximum(result.prior, 1e-30))
     trajectory = Trajectory(
         observation=jax.vmap(game.observe)(before),
         legal_action_mask=before.legal_action_mask,
-        action_weights=found.action_weights.astype(jnp.float16),
-        q=found.q.astype(jnp.float16),
+        action_weights=result.action_weights.astype(jnp.float16),
+        q=result.q.astype(jnp.float16),
         action=action.astype(jnp.int16),
         to_play=before.to_play,
-        root_value=found.value,
-        raw_value=found.raw_value,
-        kl=_divergence(found.action_weights, log_prior),
-        entropy=-(found.prior * log_prior).sum(axis=-1),
+        root_value=result.value,
+        raw_value=result.raw_value,
+        kl=_divergence(result.action_weights, log_prior),
+        entropy=-(result.prior * log_prior).sum(axis=-1),
         ply=state.ply,
         game_number=state.game_number,
         opening=state.opening,
         terminated=ended,
         returns=jax.vmap(game.returns)(after),
+        targets={
+            name: _ply_target(name, compute, game, (before, result, action, after))
+            for name, compute in targets.items()
+            if row.TARGETS[name].at == "ply"
+        },
+        end_targets={
+            name: _end_target(name, compute, game, after)
+            for name, compute in targets.items()
+            if row.TARGETS[name].at == "end"
+        },
     )
     history = state.history
     if history is not None:
@@ -237,13 +272,44 @@ def _finish_ply(
     return restarted._replace(game_number=went_on.game_number), trajectory
 
 
+def _ply_target(name: str, compute: Compute, game: Game[Any], ply: tuple[Any, ...]) -> jax.Array:
+    """Returns a target of each lane, for the seat that decided."""
+    shape = row.form(row.TARGETS[name].column, game).shape
+    return jax.vmap(lambda lane: _as_column(name, compute(game, *lane), shape))(ply)
+
+
+def _end_target(name: str, compute: Compute, game: Game[Any], after: Any) -> jax.Array:
+    """Returns a target of each lane for both seats, zero where the game goes on."""
+    form = row.form(row.TARGETS[name].column, game)
+    ended = after.terminated
+
+    def computed() -> jax.Array:
+        of_lane = functools.partial(compute, game)
+        values = jax.vmap(lambda lane: _as_column(name, of_lane(lane), (2, *form.shape)))(after)
+        return select(ended, values, jnp.zeros_like(values))
+
+    # Rules about the end of a game can cost more than a ply: in most plies no game ends.
+    nothing = jnp.zeros((len(ended), 2, *form.shape), form.dtype)
+    values: jax.Array = jax.lax.cond(ended.any(), computed, lambda: nothing)
+    return values
+
+
+def _as_column(name: str, value: Any, shape: tuple[int, ...]) -> jax.Array:
+    """Returns a target's value in its column's dtype. Raises ValueError if its shape is another."""
+    if jnp.shape(value) != shape:
+        raise ValueError(
+            f"target {name!r} must be computed with the shape {shape}, got {jnp.shape(value)}"
+        )
+    return jnp.asarray(value).astype(row.TARGETS[name].column.dtype)
+
+
 def _choose(
-    found: SearchResult, ply: jax.Array, key: jax.Array, config: SelfPlayConfig
+    result: SearchResult, ply: jax.Array, key: jax.Array, config: SelfPlayConfig
 ) -> jax.Array:
     """Returns int32[B]: drawn from the search's weights in the first plies, then its action."""
-    logits = jnp.log(found.action_weights) / config.temperature  # -inf, never drawn, at weight 0
+    logits = jnp.log(result.action_weights) / config.temperature  # -inf, never drawn, at weight 0
     drawn = jax.random.categorical(key, logits)
-    return jnp.where(ply < config.temperature_plies, drawn, found.action)
+    return jnp.where(ply < config.temperature_plies, drawn, result.action)
 
 
 def _divergence(weights: jax.Array, log_prior: jax.Array) -> jax.Array:

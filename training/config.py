@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from games import consent, registry
 from mcts import SearchConfig
+from selfplay import row
 from selfplay.amplify import slot as amplify
 from selfplay.self_play import SelfPlayConfig
 from training import losses
@@ -154,6 +155,9 @@ class RunConfig:
     distil: str = "imitation"
     """How it learns (docs/ida.md): imitation (AlphaGo Zero's loss), cloning, action_values,
     reinforce or module:function."""
+    targets: str = ""
+    """What it also learns, beside policy and value, as NAME=WEIGHT,... with the weights of the
+    losses (docs/targets.md); empty: nothing."""
     network: NetworkConfig = NetworkConfig()
     search: SearchConfig = SearchConfig()
     self_play: SelfPlayConfig = SelfPlayConfig()
@@ -180,6 +184,7 @@ class RunConfig:
         if not 0 <= self.seed < 1 << 63:
             found.append(f"seed must be at least 0 and below 2 ** 63, got {self.seed}")
         found += amplify.problems(self.amplify) + losses.problems(self.distil)
+        found += row.target_problems(self.targets)
         if self.amplify == "human" and self.evaluation.every and self.evaluation.gap_positions:
             found.append(
                 "amplify 'human' would ask you about every position that is measured: "

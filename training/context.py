@@ -2,24 +2,25 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 import games
 from games.game import Game
-from selfplay import self_play
+from selfplay import row, self_play
 from selfplay.amplify.slot import Amplifier
 from selfplay.randomness import RunPurpose
 from selfplay.self_play import Play, SelfPlayState
-from training import learner, losses
+from training import learner, losses, targets
 from training.config import RunConfig
 from training.devices import learner_mesh
 from training.learner import TrainStep
 from training.metrics import MetricsLog
 from training.network import Network
 from training.oversight import decision_rows
-from training.oversight.decision_rows import Lessons
+from training.oversight.decision_rows import DecisionRows
 from training.players import load_amplifier, network_of
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
@@ -36,7 +37,8 @@ class Context:
     game: Game[Any]
     network: Network
     amplifier: Amplifier
-    decision_rows: Lessons
+    decision_rows: DecisionRows
+    targets: Mapping[str, float]  # what is learned beside policy and value, and how much it counts
     play: Play
     train_step: TrainStep
     rollbacks: int  # that have lowered the learning rate of `train_step`
@@ -82,6 +84,7 @@ def make_context(
         raise ValueError(
             f"learner.batch must be a multiple of the {count} devices, got {config.learner.batch}"
         )
+    wanted = row.parse_targets(config.targets)
     settings = config.learner
     rate = settings.learning_rate * settings.rollback_rate**rollbacks
     settings = dataclasses.replace(settings, learning_rate=rate)
@@ -94,8 +97,13 @@ def make_context(
         network=network,
         amplifier=amplifier,
         decision_rows=decision_rows.load(config.overseer, config.game, game),
-        play=self_play.make_amplified_play(game, amplifier, config.self_play),
-        train_step=learner.make_train_step(network, game, settings, losses.load(config.distil)),
+        targets=wanted,
+        play=self_play.make_amplified_play(
+            game, amplifier, config.self_play, targets.computes(wanted)
+        ),
+        train_step=learner.make_train_step(
+            network, game, settings, losses.load(config.distil), wanted
+        ),
         rollbacks=rollbacks,
         began=began,
     )

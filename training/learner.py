@@ -1,7 +1,7 @@
 """Distil: updates the network towards what the search found. The only file that knows optax."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from games.game import Game
+from games.game import Game, Symmetry
 from mcts import mask_illegal
-from selfplay import devices
+from selfplay import devices, row
+from selfplay.row import Kind
 from training.devices import learner_mesh, sum_shares
 from training.losses import Loss, Minibatch, imitation
 from training.network import Network, Weights
+from training.targets import LEARNED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +85,17 @@ class LearnerConfig:
         ]
 
 
+NO_TARGETS: Mapping[str, float] = {}
+# How a symmetry acts on a column.
+ACTS: dict[Kind, Callable[[Symmetry, Any], Any] | None] = {
+    Kind.SCALAR: None,
+    Kind.ACTION: Symmetry.on_action,
+    Kind.PER_ACTION: Symmetry.on_actions,
+    Kind.PER_CELL: Symmetry.on_cells,
+    Kind.OBSERVATION: Symmetry.on_observation,
+}
+
+
 class TrainState(NamedTuple):
     """All that a training step changes."""
 
@@ -128,13 +141,21 @@ def with_weights(state: TrainState, weights: Weights) -> TrainState:
 
 
 def make_train_step(
-    network: Network, game: Game[Any], config: LearnerConfig, row_losses: Loss = imitation
+    network: Network,
+    game: Game[Any],
+    config: LearnerConfig,
+    row_losses: Loss = imitation,
+    targets: Mapping[str, float] = NO_TARGETS,
 ) -> TrainStep:
     """Returns `train_step(state, batch, horizon) -> (state, metrics)`, jitted; it donates `state`.
 
     Minimises the weighted mean of `row_losses` (`training.losses`) over the batch; weight decay is
     the optimizer's. `horizon` is float32[], the step at which the learning rate has fallen. Metrics
     are float32[]; of the default loss in nats (policy) and squared return (value).
+
+    Args:
+      targets: what the network also learns, and the weight of its loss. A row's loss counts as
+        much as `Minibatch.target_weights` says; the metric `loss_NAME` is the mean over these rows.
     """
     optimizer = _optimizer(config)
     symmetries = game.symmetries()
@@ -143,7 +164,9 @@ def make_train_step(
         params: Any, batch_stats: Any, batch: Minibatch
     ) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
         """Returns sums over the rows, not means: the rows may be one device's share of a batch."""
-        predicted, batch_stats = network.forward(params, batch_stats, batch.observation)
+        predicted, of_targets, batch_stats = network.forward_all(
+            params, batch_stats, batch.observation
+        )
         logits = mask_illegal(predicted.prior_logits, batch.legal_action_mask)
         share = config.root_value_weight
         value_target = (1 - share) * batch.outcome + share * batch.root_value
@@ -151,19 +174,27 @@ def make_train_step(
         policy = (policy * batch.weight * batch.policy_weight).sum()
         value = (value * batch.weight).sum()
         sums = {"policy_loss": policy, "value_loss": value}
-        return policy + config.value_weight * value, (batch_stats, sums)
+        total = policy + config.value_weight * value
+        for name, target_weight in targets.items():
+            losses = LEARNED[name].loss(of_targets[name], batch.targets[name], batch)
+            sums[f"loss_{name}"] = (losses * batch.weight * batch.target_weights[name]).sum()
+            total += target_weight * sums[f"loss_{name}"]
+        return total, (batch_stats, sums)
 
     def gradients_of_share(
         params: Any, batch_stats: Any, batch: Minibatch
     ) -> tuple[Any, Any, dict[str, jax.Array]]:
         batch = augment(batch, symmetries)
         gradients, (batch_stats, sums) = jax.grad(loss, has_aux=True)(params, batch_stats, batch)
-        totals = sum_shares((gradients, sums, batch_stats, batch.weight.sum(), 1.0))
-        gradients, sums, batch_stats, weight, shares = totals
+        own = {f"loss_{n}": (batch.weight * batch.target_weights[n]).sum() for n in targets}
+        totals = sum_shares((gradients, sums, batch_stats, batch.weight.sum(), 1.0, own))
+        gradients, sums, batch_stats, weight, shares, own = totals
         # Each device norms by the statistics of its own share; the running ones are averaged.
         batch_stats = jax.tree.map(lambda leaf: leaf / shares, batch_stats)
         weight = jnp.maximum(weight, 1e-6)
-        gradients, means = jax.tree.map(lambda leaf: leaf / weight, (gradients, sums))
+        gradients = jax.tree.map(lambda leaf: leaf / weight, gradients)
+        counted = dict.fromkeys(sums, weight) | {n: jnp.maximum(w, 1e-6) for n, w in own.items()}
+        means = {name: total / counted[name] for name, total in sums.items()}
         return gradients, batch_stats, means
 
     share_out = devices.shard(
@@ -208,23 +239,20 @@ def learning_rate(config: LearnerConfig, step: jax.Array, horizon: jax.Array) ->
     return config.learning_rate * jnp.minimum(warm, 1 - (1 - config.final_rate) * fallen)
 
 
-def augment(batch: Minibatch, symmetries: Any) -> Minibatch:
+def augment(batch: Minibatch, symmetries: Sequence[Symmetry]) -> Minibatch:
     """Returns each row as its image under the symmetry that the row names."""
     if len(symmetries) == 1:
         return batch
-    cells = jnp.asarray([symmetry.observation for symmetry in symmetries])[batch.symmetry]
-    actions = jnp.asarray([symmetry.action for symmetry in symmetries])[batch.symmetry]
-    rows, height, width, planes = batch.observation.shape
-    played = actions == batch.action[:, None]  # action a in the image is actions[a] in the original
-    flat = batch.observation.reshape(rows, height * width, planes)
-    image = jnp.take_along_axis(flat, cells[:, :, None], axis=1)
-    return batch._replace(
-        observation=image.reshape(batch.observation.shape),
-        legal_action_mask=jnp.take_along_axis(batch.legal_action_mask, actions, axis=1),
-        policy_target=jnp.take_along_axis(batch.policy_target, actions, axis=1),
-        action=played.argmax(axis=1).astype(batch.action.dtype),
-        q=jnp.take_along_axis(batch.q, actions, axis=1),
-    )
+    each = (jnp.asarray(part)[batch.symmetry] for part in zip(*symmetries, strict=True))
+    symmetry = Symmetry(*each)  # type: ignore[arg-type]  # one for each row
+
+    def image(name: str, values: jax.Array) -> jax.Array:
+        column = row.column(name)
+        act = None if column is None else ACTS[column.kind]
+        return values if act is None else act(symmetry, values)
+
+    columns = row.flat(batch)
+    return row.nested(Minibatch, {name: image(name, columns[name]) for name in columns})
 
 
 def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:

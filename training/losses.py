@@ -6,7 +6,7 @@ float32[M, A] with illegal actions masked out, `predicted.value` float32[M]; `va
 float32[M], the game's outcome mixed with the root value as `learner.root_value_weight` says.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -16,7 +16,8 @@ import numpy as np
 from games import consent, plug_in
 from games.game import Game
 from mcts import Evaluation
-from selfplay.recorder import Sample
+from selfplay import row
+from selfplay.row import Sample
 from training.devices import split_rows
 
 NO_GAME = -1  # the game_id of a decision's row
@@ -41,6 +42,10 @@ class Minibatch(NamedTuple):
     weight: jax.Array  # float32[M]
     symmetry: jax.Array  # int32[M], index into `game.symmetries()`
     policy_weight: jax.Array  # float32[M], of the policy's loss, beside `weight`
+    # What the run also learns, by name: as `selfplay/row.py` has it, and float32[M], 0 where a row
+    # has no such target.
+    targets: Mapping[str, jax.Array] = {}
+    target_weights: Mapping[str, jax.Array] = {}
 
 
 def minibatch(rows: Sample, symmetry: np.ndarray, games_policy: float = 1.0) -> Minibatch:
@@ -152,22 +157,17 @@ def check_form(loss: Loss, game: Game[Any], rows: int) -> None:
     Raises:
       Whatever the loss raises, as ValueError does where it returns something else than it should.
     """
-    actions = game.num_actions
-    shape: Any = jax.ShapeDtypeStruct
-    number = shape((rows,), jnp.float32)
-    batch = Minibatch(
-        observation=shape((rows, *game.observation_shape), jnp.bool_),
-        legal_action_mask=shape((rows, actions), jnp.bool_),
-        policy_target=shape((rows, actions), jnp.float16),
-        action=shape((rows,), jnp.int16),
-        q=shape((rows, actions), jnp.float16),
-        outcome=number,
-        root_value=number,
-        weight=number,
-        symmetry=shape((rows,), jnp.int32),
-        policy_weight=number,
-    )
-    predicted = Evaluation(shape((rows, actions), jnp.float32), number)
+
+    def of_rows(form: row.Form) -> Any:
+        return jax.ShapeDtypeStruct((rows, *form.shape), form.dtype)
+
+    number = of_rows(row.Form((), np.dtype(np.float32)))
+    columns = {name: of_rows(form) for name, form in row.forms(game).items()}
+    symmetry = of_rows(row.Form((), np.dtype(np.int32)))
+    given = columns | {"symmetry": symmetry, "policy_weight": number}
+    batch = Minibatch(**{name: given[name] for name in Minibatch._fields if name in given})
+    logits = jax.ShapeDtypeStruct((rows, game.num_actions), jnp.float32)
+    predicted = Evaluation(logits, number)  # type: ignore[arg-type]
     jax.eval_shape(loss, predicted, batch, number)
 
 
@@ -186,14 +186,14 @@ def load(spec: str) -> Loss:
     plug_in.check_call(function, ("predicted", "batch", "value_target"), what)
 
     def checked(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
-        found = function(predicted, batch, value_target)
-        shapes = [np.shape(part) for part in found] if isinstance(found, tuple) else type(found)
+        result = function(predicted, batch, value_target)
+        shapes = [np.shape(part) for part in result] if isinstance(result, tuple) else type(result)
         if shapes != [value_target.shape] * 2:
             raise ValueError(
                 f"{what} must return two arrays of shape {value_target.shape}, the rows' policy "
                 f"and value losses, got {shapes}"
             )
-        policy, value = found
+        policy, value = result
         return policy, value
 
     return checked

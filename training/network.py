@@ -8,6 +8,7 @@ norm is part of the convolution before it: the same function in fewer kernels.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mcts import Evaluation
+from selfplay.row import Kind
 
 EPSILON = 1e-5  # batch norm's, in training and when folding alike
 
@@ -43,18 +45,18 @@ class NetworkConfig:
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
         sizes = ("channels", "policy_channels", "value_channels", "value_hidden")
-        found = [
+        problems = [
             f"network.{name} must be at least 1, got {getattr(self, name)}"
             for name in sizes
             if getattr(self, name) < 1
         ]
         if not 0 <= self.blocks <= MAX_BLOCKS:
-            found.append(f"network.blocks must be from 0 to {MAX_BLOCKS}, got {self.blocks}")
+            problems.append(f"network.blocks must be from 0 to {MAX_BLOCKS}, got {self.blocks}")
         if self.dtype not in ("float32", "bfloat16"):
-            found.append(f"network.dtype must be float32 or bfloat16, got {self.dtype!r}")
+            problems.append(f"network.dtype must be float32 or bfloat16, got {self.dtype!r}")
         if not 0 <= self.momentum < 1:
-            found.append(f"network.momentum must be in [0, 1), got {self.momentum}")
-        return found
+            problems.append(f"network.momentum must be in [0, 1), got {self.momentum}")
+        return problems
 
 
 class Affine(NamedTuple):
@@ -92,6 +94,7 @@ class Network:
     config: NetworkConfig
     observation_shape: tuple[int, ...]
     num_actions: int
+    targets: tuple[tuple[str, Kind], ...] = ()  # what it also predicts in training, by name
 
     @functools.partial(jax.jit, static_argnums=0)  # one compilation, not one a layer
     def init(self, key: jax.Array) -> Weights:
@@ -103,9 +106,17 @@ class Network:
         self, params: Any, batch_stats: Any, observation: jax.Array
     ) -> tuple[Evaluation, Any]:
         """Scores a training batch; returns its Evaluation and the moved batch statistics."""
+        evaluation, _, moved = self.forward_all(params, batch_stats, observation)
+        return evaluation, moved
+
+    def forward_all(
+        self, params: Any, batch_stats: Any, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array], Any]:
+        """Returns beside that, before the moved statistics, what the network says of each target:
+        float32[M], [M, A] or [M, H, W]."""
         model = self._merge(Weights(params, batch_stats))
-        evaluation = model(observation)
-        return evaluation, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
+        evaluation, predicted = model(observation)
+        return evaluation, predicted, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
 
     @functools.partial(jax.jit, static_argnums=0)  # compiled once for all checkpoints of a run
     def fold(self, weights: Weights) -> Folded:
@@ -157,7 +168,7 @@ class Network:
         return evaluation, layers
 
     def _build(self, rngs: nnx.Rngs) -> "Tower":
-        return Tower(self.config, self.observation_shape, self.num_actions, rngs)
+        return Tower(self, rngs)
 
     def _merge(self, weights: Weights) -> "Tower":
         # The structure, with shapes in place of arrays: nothing is allocated.
@@ -226,14 +237,9 @@ class Block(nnx.Module):
 class Tower(nnx.Module):
     """The network as it is trained."""
 
-    def __init__(
-        self,
-        config: NetworkConfig,
-        observation_shape: tuple[int, ...],
-        num_actions: int,
-        rngs: nnx.Rngs,
-    ) -> None:
-        height, width, planes = observation_shape
+    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
+        config, num_actions = network.config, network.num_actions
+        height, width, planes = network.observation_shape
         cells, wide = height * width, config.channels
         self.stem = ConvNorm(planes, wide, 3, config, rngs)
         self.blocks = nnx.List([Block(config, rngs) for _ in range(config.blocks)])
@@ -244,15 +250,69 @@ class Tower(nnx.Module):
             cells * config.value_channels, config.value_hidden, rngs=rngs
         )
         self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+        # Made last, so that a target changes nothing in how the rest is drawn.
+        if network.targets:
+            heads = {name: HEADS[kind](network, rngs) for name, kind in network.targets}
+            self.targets = nnx.Dict(heads)
 
-    def __call__(self, observation: jax.Array) -> Evaluation:
+    def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
         x = jax.nn.relu(self.stem(observation.astype(self.stem.conv.dtype)))
         for block in self.blocks:
             x = block(x)
         policy = _flat(jax.nn.relu(self.policy_conv(x)))
         value = _flat(jax.nn.relu(self.value_conv(x)))
         hidden = jax.nn.relu(self.value_hidden(value))
-        return Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
+        evaluation = Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
+        heads = getattr(self, "targets", {})
+        return evaluation, {name: head(x) for name, head in heads.items()}
+
+
+class ScalarHead(nnx.Module):
+    """A number of each position, made as the value is, without its tanh."""
+
+    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
+        config, (height, width, _) = network.config, network.observation_shape
+        size = height * width * config.value_channels
+        self.conv = ConvNorm(config.channels, config.value_channels, 1, config, rngs)
+        self.hidden = nnx.Linear(size, config.value_hidden, rngs=rngs)
+        self.out = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        hidden = jax.nn.relu(self.hidden(_flat(jax.nn.relu(self.conv(x)))))
+        return self.out(hidden)[:, 0]
+
+
+class ActionHead(nnx.Module):
+    """A number of each action, made as the policy's logits are."""
+
+    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
+        config, (height, width, _) = network.config, network.observation_shape
+        size = height * width * config.policy_channels
+        self.conv = ConvNorm(config.channels, config.policy_channels, 1, config, rngs)
+        self.out = nnx.Linear(size, network.num_actions, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.out(_flat(jax.nn.relu(self.conv(x))))
+
+
+class CellHead(nnx.Module):
+    """A number of each cell, made of what the tower says there."""
+
+    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
+        config = network.config
+        self.conv = ConvNorm(config.channels, config.value_channels, 1, config, rngs)
+        self.out = nnx.Linear(config.value_channels, 1, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.out(jax.nn.relu(self.conv(x)).astype(jnp.float32))[..., 0]
+
+
+# Of targets, by what they hold of a row. Only training runs them: what plays has no such weights.
+HEADS: dict[Kind, Callable[[Network, nnx.Rngs], Any]] = {
+    Kind.SCALAR: ScalarHead,
+    Kind.PER_ACTION: ActionHead,
+    Kind.PER_CELL: CellHead,
+}
 
 
 def _fold(layer: ConvNorm, dtype: Any) -> Affine:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from selfplay import row
 from selfplay.files import durable
-from selfplay.recorder import Sample
+from selfplay.row import Sample
 from selfplay.self_play import Trajectory
 from training.config import RunConfig
 from training.storage.checkpoint import CheckpointStore, NonFiniteError
@@ -34,6 +35,9 @@ def check_plies(game: str, amplify: str, trajectory: Trajectory) -> None:
                 f"game {game!r}: {name} holds NaN or infinity; `selfplay check {game}` finds "
                 "such mistakes"
             )
+    for name, values in ({**trajectory.targets, **trajectory.end_targets}).items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"target {name!r} is computed as NaN or infinity")
     own, amplified = (
         all(np.isfinite(getattr(trajectory, name)).all() for name in names)
         for names in (("raw_value", "entropy"), ("kl", "action_weights", "q", "root_value"))
@@ -67,7 +71,7 @@ def write_batch(path: pathlib.Path, rows: Sample, state: Any) -> None:
     float64[2]: its largest finite magnitude, and how many of its elements are not finite.
     """
     summary = {f"state/{name}": _summary(np.asarray(x)) for name, x in flatten(state).items()}
-    content = rows._asdict() | summary
+    content = row.flat(rows) | summary
     durable.write_whole(path, lambda file: np.savez(file, allow_pickle=False, **content))
 
 

@@ -16,6 +16,8 @@ from selfplay.amplify import slot as amplify
 from selfplay.amplify.slot import Amplifier
 from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player, policy_player, search_player
+from selfplay.row import Kind, parse_targets
+from training import targets
 from training.config import RunConfig
 from training.network import Network, NetworkConfig, Weights
 from training.storage.checkpoint import CheckpointStore
@@ -146,12 +148,18 @@ def _stamp(folder: RunFolder, step: int) -> tuple[int, ...]:
 
 def network_of(config: RunConfig, game: Game[Any]) -> Network:
     """Returns the network of a run; one object for equal ones, so that it compiles once."""
-    return _network(config.network, game.observation_shape, game.num_actions)
+    heads = targets.heads(parse_targets(config.targets))
+    return _network(config.network, game.observation_shape, game.num_actions, heads)
 
 
 @functools.cache
-def _network(config: NetworkConfig, observation_shape: tuple[int, ...], actions: int) -> Network:
-    return Network(config, observation_shape, actions)
+def _network(
+    config: NetworkConfig,
+    observation_shape: tuple[int, ...],
+    actions: int,
+    heads: tuple[tuple[str, Kind], ...],
+) -> Network:
+    return Network(config, observation_shape, actions, heads)
 
 
 def _find_step(folder: RunFolder, wanted: int | None) -> int:

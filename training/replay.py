@@ -9,14 +9,17 @@ import dataclasses
 import pathlib
 import re
 import zipfile
+from collections.abc import Mapping
 from typing import IO, Literal
 
 import numpy as np
 
+from selfplay import row
 from selfplay.files import durable, npz
-from selfplay.recorder import Sample
+from selfplay.row import Form, Sample
 
 NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
+NO_TARGETS: Mapping[str, Form] = {}
 LEFT = re.compile(rf"{NAME.pattern}({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
 
 
@@ -56,10 +59,13 @@ class ReplayConfig:
 
 
 class ReplayBuffer:
-    """A ring of the newest rows; `total` counts every row ever added."""
+    """A ring of the newest rows; `total` counts every row ever added.
 
-    def __init__(self, config: ReplayConfig) -> None:
-        self.config = config
+    `targets` are the columns of the run's targets, as `row.target_forms` gives them.
+    """
+
+    def __init__(self, config: ReplayConfig, targets: Mapping[str, Form] = NO_TARGETS) -> None:
+        self.config, self.targets = config, targets
         self.total = 0
         self._columns: Sample | None = None
         self._unsaved: list[Sample] = []
@@ -96,7 +102,7 @@ class ReplayBuffer:
         total = self.total if total is None else total
         rows = total - 1 - rng.integers(0, self.window(total), count)
         places = rows[rows >= self.total - self.config.capacity] % self.config.capacity
-        return Sample(*(column[places] for column in self._columns))
+        return row.take(self._columns, places)
 
     def oldest_kept(self) -> int:
         """Returns the number of the first row that a resume needs, or that is to be kept."""
@@ -107,7 +113,7 @@ class ReplayBuffer:
         rows, self._unsaved = self._unsaved, []
         if not rows:
             return self.total, None
-        joined = Sample(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+        joined = row.concatenate(rows)
         return self.total - len(joined.ply), joined
 
     def restore(self, folder: pathlib.Path, total: int, run_id: str = "") -> None:
@@ -123,30 +129,32 @@ class ReplayBuffer:
         for first, last, path in chunks(folder):
             if last < oldest or first >= total:
                 continue
-            rows = read_chunk(path, run_id)
+            rows = read_chunk(path, run_id, self.targets)
             if first > expected:
                 break
-            self._append(Sample(*(column[max(0, oldest - first) :] for column in rows)))
+            self._append(row.take(rows, slice(max(0, oldest - first), None)))
             expected = last + 1
         if expected != total:
             raise ValueError(f"{folder}: replay rows {expected} to {total - 1} are missing")
 
     def _append(self, rows: Sample) -> None:
-        capacity = self.config.capacity
+        capacity, columns = self.config.capacity, row.flat(rows)
+        forms = {n: Form(column.shape[1:], column.dtype) for n, column in columns.items()}
         if self._columns is None:
-            self._columns = Sample(
-                *(np.zeros((capacity, *column.shape[1:]), column.dtype) for column in rows)
-            )
-        for held, column in zip(self._columns, rows, strict=True):
-            if (held.dtype, held.shape[1:]) != (column.dtype, column.shape[1:]):
+            empty = {name: form.zeros(capacity) for name, form in forms.items()}
+            self._columns = row.nested(Sample, empty)
+        held = row.flat(self._columns)
+        for name, form in forms.items():
+            ours = Form(held[name].shape[1:], held[name].dtype)
+            if form != ours:
                 raise ValueError(
-                    f"replay rows of {column.dtype}{column.shape[1:]} do not go with the others, "
-                    f"of {held.dtype}{held.shape[1:]}"
+                    f"replay rows of {form.dtype}{form.shape} do not go with the others, "
+                    f"of {ours.dtype}{ours.shape}"
                 )
         count = len(rows.ply)
         places = np.arange(self.total, self.total + count)[-capacity:] % capacity
-        for held, column in zip(self._columns, rows, strict=True):
-            held[places] = column[-capacity:]
+        for name, column in columns.items():
+            held[name][places] = column[-capacity:]
         self.total += count
 
 
@@ -162,7 +170,7 @@ def write_chunk(folder: pathlib.Path, first: int, rows: Sample, run_id: str = ""
     path = folder / f"{first:012d}-{last:012d}.npz"
 
     def write(file: IO[bytes]) -> None:
-        np.savez_compressed(file, allow_pickle=False, **rows._asdict())
+        np.savez_compressed(file, allow_pickle=False, **row.flat(rows))
         with zipfile.ZipFile(file, "a") as archive:
             archive.comment = run_id.encode()
 
@@ -170,22 +178,30 @@ def write_chunk(folder: pathlib.Path, first: int, rows: Sample, run_id: str = ""
     return path
 
 
-def read_chunk(path: pathlib.Path, run_id: str = "") -> Sample:
+def read_chunk(
+    path: pathlib.Path, run_id: str = "", targets: Mapping[str, Form] = NO_TARGETS
+) -> Sample:
     """Reads a chunk.
 
     Args:
       run_id: of the run that it must be of; empty: of any.
+      targets: the columns of targets to read. Where the chunk lacks one, the rows have weight 0
+        for it; others that it has are left out.
 
     Raises:
       ValueError: it is damaged, not of the rows in its name, or another run's.
     """
-    found = npz.read(path)
+    columns = npz.read(path)
     with zipfile.ZipFile(path) as archive:
         known = archive.comment.decode(errors="replace")  # the first chunks had none
     if run_id and known and known != run_id:
         raise ValueError(f"{path} is another run's: put this run's own replay/ there")
     first, _, last = path.stem.partition("-")
     count = int(last) - int(first) + 1
-    if found.keys() != set(Sample._fields) or any(c.shape[:1] != (count,) for c in found.values()):
+    core = columns.keys() & row.COLUMNS.keys()
+    others = {name for name in columns.keys() - core if not name.startswith(row.OF_TARGETS)}
+    wrong_size = any(column.shape[:1] != (count,) for column in columns.values())
+    if others or len(core) < len(row.COLUMNS) or wrong_size:
         raise ValueError(f"{path} is damaged: it does not hold {count} replay rows")
-    return Sample(**found)
+    absent = {name: form.zeros(count) for name, form in targets.items() if name not in columns}
+    return row.nested(Sample, {n: (columns | absent)[n] for n in (*row.COLUMNS, *targets)})

@@ -17,9 +17,10 @@ import numpy as np
 
 import games
 from games.conformance import require_form
-from selfplay import devices
+from selfplay import devices, row
 from selfplay.randomness import RunPurpose
-from selfplay.recorder import Recorder, Sample
+from selfplay.recorder import Recorder
+from selfplay.row import Sample
 from selfplay.self_play import SelfPlayState
 from training import learner, non_finite
 from training.config import RunConfig
@@ -259,7 +260,7 @@ def begin(context: Context, weights: Weights | None = None) -> State:
     return State(
         train=train,
         in_flight=amplify(context, 0, Behaviour(devices.copy(train.averages), 0), games),
-        replay=ReplayBuffer(context.config.replay),
+        replay=empty_replay(context),
         recorder=Recorder(),
         progress=Progress(horizon=first_horizon(context.config), rollbacks=context.rollbacks),
     )
@@ -287,7 +288,7 @@ def resume(context: Context, saved: Checkpoint) -> State:
         progress.iteration, oldest, saved.logs, saved.chunks
     ):
         context.metrics.notice(notice)
-    replay = ReplayBuffer(context.config.replay)
+    replay = empty_replay(context)
     replay.restore(context.store.replay_folder, saved.counters["rows"], context.folder.run_id())
     shapes = jax.eval_shape(
         lambda key: learner.init(context.network, context.config.learner, key),
@@ -302,6 +303,11 @@ def resume(context: Context, saved: Checkpoint) -> State:
         progress=progress,
         line=held.line,
     )
+
+
+def empty_replay(context: Context) -> ReplayBuffer:
+    """Returns the run's replay, with the columns of its targets."""
+    return ReplayBuffer(context.config.replay, row.target_forms(context.targets, context.game))
 
 
 def _notice_problems(context: Context) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 import mcts.noise
 from selfplay import recorder as record
-from selfplay import self_play
+from selfplay import row, self_play
 from training import learner, replay
 from training import run as run_module
 from training.network import Network
@@ -98,7 +98,7 @@ def first_weights(by_name: bool) -> Callable[[pytest.MonkeyPatch], None]:
 
 def one_row(original: Any, buffer: Any, rng: Any, count: int, total: int | None = None) -> Any:
     rows = original(buffer, np.random.default_rng(0), 1, total)
-    return type(rows)(*(np.repeat(column, count, axis=0) for column in rows))
+    return row.take(rows, np.zeros(count, int))
 
 
 def first_rows(original: Any, buffer: Any, rng: Any, count: int, total: int | None = None) -> Any:
@@ -111,13 +111,13 @@ def of_seat_0(rows: dict[str, Any], rng: Any) -> dict[str, Any]:
 
 
 def kept_statistics(original: Any, network: Any, params: Any, batch_stats: Any, *rest: Any) -> Any:
-    return original(network, params, batch_stats, *rest)[0], batch_stats
+    return *original(network, params, batch_stats, *rest)[:2], batch_stats
 
 
 def without_policy_gradient(original: Any, *args: Any) -> Any:
-    found, batch_stats = original(*args)
-    logits = jax.lax.stop_gradient(found.prior_logits)
-    return found._replace(prior_logits=logits), batch_stats
+    evaluation, *others = original(*args)
+    logits = jax.lax.stop_gradient(evaluation.prior_logits)
+    return evaluation._replace(prior_logits=logits), *others
 
 
 def one_late(original: Any, rows: Any, outcome: Any) -> Any:
@@ -138,7 +138,7 @@ def root_value_of_the_other_seat(original: Any, rows: Any, outcome: Any) -> Any:
 
 def of_winners(original: Any, *args: Any) -> Any:
     rows, games = original(*args)
-    return type(rows)(*(column[rows.outcome > 0] for column in rows)), games
+    return row.take(rows, rows.outcome > 0), games
 
 
 def taken_until_600(original: Any, buffer: Any, rows: Any) -> None:
@@ -224,9 +224,9 @@ FAULTS = {
     ),
     "one_late": Fault("shuffled-targets", wrap(record, "_sample", one_late)),
     "first_rows": Fault("stale-replay", wrap(replay.ReplayBuffer, "sample", first_rows)),
-    "statistics": Fault("stale-statistics", wrap(Network, "forward", kept_statistics)),
+    "statistics": Fault("stale-statistics", wrap(Network, "forward_all", kept_statistics)),
     "no_policy_gradient": Fault(
-        "policy-untrained", wrap(Network, "forward", without_policy_gradient)
+        "policy-untrained", wrap(Network, "forward_all", without_policy_gradient)
     ),
     "decay": Fault("weight-decay-too-high", config=part("learner", weight_decay=10.0)),
     "wrong_symmetry": Fault("shuffled-targets", wrap(learner, "augment", rolled_augment)),

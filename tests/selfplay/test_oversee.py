@@ -15,10 +15,10 @@ import games
 import training
 from scripts import oversee
 from scripts import train as train_command
-from selfplay import positions
+from selfplay import positions, row
 from selfplay.oversight import decisions
 from selfplay.oversight.program import Program, ProgramFault
-from selfplay.recorder import Sample
+from selfplay.row import Sample
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
 from training.config import OverseerConfig
@@ -155,8 +155,8 @@ def test_damaged_lines_of_a_file_are_named_and_the_others_are_learned_from(tmp_p
     np.testing.assert_array_equal(
         found.states.board, np.tile([1, -1, -1, -1, 0, -1, -1, -1, -1], (len(BAD_LINES), 1))
     )
-    lessons = oversight.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
-    assert len(lessons.digests) == 1  # the same position, decided again and again
+    decided = oversight.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    assert len(decided.digests) == 1  # the same position, decided again and again
 
 
 def test_a_file_with_any_bytes_changed_is_read_or_refused_by_its_name(tmp_path):
@@ -261,46 +261,48 @@ def test_a_run_with_decisions_that_is_stopped_and_resumed_equals_one_that_was_no
     assert_same(tmp_path / "stopped", tmp_path / "whole")
 
 
-def lessons_of(digests):
+def decisions_of(digests):
     return oversight.NOTHING._replace(digests=tuple(digests))
 
 
 def test_what_changed_since_a_checkpoint_is_said():
-    saved = oversight.counters(lessons_of("ab"))
-    assert oversight.changes(lessons_of("ab"), saved) == ""
-    assert "1 new" in oversight.changes(lessons_of("abc"), saved)
-    assert "other decisions" in oversight.changes(lessons_of("ac"), saved)
-    assert "other decisions" in oversight.changes(lessons_of("a"), saved)
+    saved = oversight.counters(decisions_of("ab"))
+    assert oversight.changes(decisions_of("ab"), saved) == ""
+    assert "1 new" in oversight.changes(decisions_of("abc"), saved)
+    assert "other decisions" in oversight.changes(decisions_of("ac"), saved)
+    assert "other decisions" in oversight.changes(decisions_of("a"), saved)
     assert oversight.changes(oversight.NOTHING, {}) == ""  # a checkpoint of an older version
 
 
 @pytest.mark.parametrize("weight", [0.01, 0.25, 0.5, 1.0])
 def test_decisions_take_their_share_of_a_minibatch_spread_over_it(weight):
-    rows = Sample(*(np.zeros((64, 1)) for _ in Sample._fields))
-    taught = Sample(*(np.full((3, 1), i + 1.0) for i in range(len(Sample._fields))))
-    lessons = oversight.Lessons(taught, ("a", "b", "c"), [])
+    rows = row.nested(Sample, {name: np.zeros((64, 1)) for name in row.COLUMNS})
+    taught = row.nested(Sample, {n: np.full((3, 1), i + 1.0) for i, n in enumerate(row.COLUMNS)})
+    decided = oversight.DecisionRows(taught, ("a", "b", "c"), [])
     config = OverseerConfig("file", weight, symmetries=False)
     symmetry = np.arange(1, 65)
-    mixed, shown = oversight.mix(lessons, config, rows, symmetry, np.random.default_rng(0))
-    for i, column in enumerate(mixed):
-        is_lesson = column[:, 0] == i + 1
-        assert is_lesson.sum() == round(weight * 64)
-        assert abs(int(is_lesson[:32].sum()) - int(is_lesson[32:].sum())) <= 1
-        np.testing.assert_array_equal(shown, np.where(is_lesson, 0, symmetry))
-    assert not any(column.any() for column in rows)  # the replay's own rows are left alone
+    mixed, shown = oversight.mix(decided, config, rows, symmetry, np.random.default_rng(0))
+    for i, column in enumerate(row.flat(mixed).values()):
+        is_decided = column[:, 0] == i + 1
+        assert is_decided.sum() == round(weight * 64)
+        assert abs(int(is_decided[:32].sum()) - int(is_decided[32:].sum())) <= 1
+        np.testing.assert_array_equal(shown, np.where(is_decided, 0, symmetry))
+    assert not any(
+        column.any() for column in row.flat(rows).values()
+    )  # the replay's own rows are left alone
 
 
 def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
     fresh = train_command.defaults(["--game", "tic_tac_toe"]).config.overseer
     going_on = train_command.defaults(["--from", str(run_path)]).config.overseer
     file, _ = no_corners(run_path, 4)
-    lessons = oversight.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    decided = oversight.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
     assert oversight.games_policy(oversight.NOTHING, going_on) == 1.0  # nobody decides
-    assert oversight.games_policy(lessons, fresh) == 1.0
-    assert oversight.games_policy(lessons, going_on) == 0.0
-    games_rows = lessons.rows._replace(game_id=np.arange(4))
+    assert oversight.games_policy(decided, fresh) == 1.0
+    assert oversight.games_policy(decided, going_on) == 0.0
+    games_rows = decided.rows._replace(game_id=np.arange(4))
     symmetry = np.zeros(4, np.int32)
-    for rows, wanted in ((lessons.rows, [1.0] * 4), (games_rows, [0.0] * 4)):
+    for rows, wanted in ((decided.rows, [1.0] * 4), (games_rows, [0.0] * 4)):
         assert minibatch(rows, symmetry, 0.0).policy_weight.tolist() == wanted
 
 

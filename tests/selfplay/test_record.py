@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from selfplay import row
 from selfplay.recorder import Recorder
 from selfplay.self_play import Trajectory
 
@@ -96,8 +97,9 @@ def test_a_recorder_rebuilt_from_its_pending_rows_goes_on_alike():
         left, left_games = one.add(call, number)
         right, right_games = two.add(call, number)
         assert left_games == right_games
-        for name in left._fields:
-            np.testing.assert_array_equal(getattr(left, name), getattr(right, name), err_msg=name)
+        left, right = row.flat(left), row.flat(right)
+        for name in row.COLUMNS:
+            np.testing.assert_array_equal(left[name], right[name], err_msg=name)
         two = Recorder({name: column.copy() for name, column in two.pending.items()})
 
 

@@ -2,26 +2,20 @@
 
 import numpy as np
 
-from selfplay.recorder import Sample
+from selfplay import row
 from training.storage.checkpoint import Checkpoint
 
 
 def rows(first, count):
     """Rows that carry their own number in `game_id`."""
     number = np.arange(first, first + count)
-    return Sample(
+    return row.make(
         observation=np.repeat(number % 2 == 0, 4).reshape(count, 2, 2, 1),
         legal_action_mask=np.ones((count, 3), bool),
-        policy_target=np.full((count, 3), 1 / 3, np.float16),
-        action=(number % 3).astype(np.int16),
-        q=np.zeros((count, 3), np.float16),
-        outcome=np.ones(count, np.float32),
-        root_value=np.zeros(count, np.float32),
-        raw_value=np.zeros(count, np.float32),
-        weight=np.ones(count, np.float32),
-        ply=np.zeros(count, np.int32),
-        game_id=number.astype(np.int64),
-        weights_step=np.zeros(count, np.int64),
+        policy_target=1 / 3,
+        action=number % 3,
+        outcome=1,
+        game_id=number,
     )
 
 

@@ -12,6 +12,7 @@ import games
 from mcts import Evaluation, SearchConfig, search, tree_bytes
 from scripts import cli
 from scripts.terminal import out_of_memory
+from selfplay import row
 from training import context
 from training.config import RunConfig
 from training.preflight import estimate as preflight
@@ -47,7 +48,7 @@ def apply_advice(config, sentence):
 def test_a_replay_row_and_a_checkpoint_take_the_bytes_that_were_foreseen(tiny_config, tiny_run):
     game = games.load("tic_tac_toe")
     rows = read_chunk(chunks(tiny_run / "replay")[0][2])
-    real = sum(column.nbytes for column in rows)
+    real = sum(column.nbytes for column in row.flat(rows).values())
     assert preflight.row_bytes(game) * len(rows.ply) == real
     saved = CheckpointStore(tiny_run).load(0)
     real = sum(leaf.nbytes for leaf in saved.train_state.values())

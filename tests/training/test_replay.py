@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selfplay.recorder import Sample
+from selfplay import row
 from tests.support.checkpoints import rows
 from training import replay
 from training.replay import ReplayBuffer, ReplayConfig
@@ -61,8 +61,9 @@ def test_chunks_hold_every_row_once_and_restore_the_same_window(tmp_path):
     again.restore(tmp_path, added)
     for seed in range(3):
         one, two = (b.sample(np.random.default_rng(seed), 64) for b in (buffer, again))
-        for name in Sample._fields:
-            np.testing.assert_array_equal(getattr(one, name), getattr(two, name), err_msg=name)
+        one, two = row.flat(one), row.flat(two)
+        for name in row.COLUMNS:
+            np.testing.assert_array_equal(one[name], two[name], err_msg=name)
     assert again.take_unsaved()[1] is None
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import games
 from games.game import Game, State
 from mcts import Evaluation, mask_illegal
-from selfplay import positions
+from selfplay import positions, row
 from selfplay.files import json_lines
-from selfplay.recorder import Sample
+from selfplay.row import Sample
 from training import replay
 from training.config import RunConfig
 from training.network import Folded, Network, Weights
@@ -147,7 +147,7 @@ def _angle(a: np.ndarray, b: np.ndarray) -> float:
 
 def take(rows: Sample, chosen: Any) -> Sample:
     """Returns the chosen rows."""
-    return Sample(*(column[chosen] for column in rows))
+    return row.take(rows, chosen)
 
 
 def last_part(rows: Sample, count: int) -> Sample:
@@ -214,8 +214,7 @@ def _newest_rows(folder: RunFolder) -> Sample:
         # A game without its last moves would look like a whole one with the wrong result.
         head = newest.game_id[:HEAD_ROWS] != newest.game_id[HEAD_ROWS]
         parts = [take(newest, np.flatnonzero(head)), tail]
-    joined = Sample(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    return last_part(joined, MOST_ROWS)
+    return last_part(row.concatenate(parts), MOST_ROWS)
 
 
 def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:

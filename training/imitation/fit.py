@@ -13,9 +13,10 @@ import numpy as np
 
 from games.game import Game
 from mcts import Evaluation
+from selfplay import row
 from selfplay.files import durable
 from selfplay.randomness import RunPurpose
-from selfplay.recorder import Sample
+from selfplay.row import Sample
 from training import learner, losses
 from training.config import RunConfig
 from training.context import make_context, open_store
@@ -115,8 +116,8 @@ def fit(
             if stop():
                 break
             symmetry = rng.integers(0, symmetries, batch, np.int32)
-            part = Sample(*(column[chosen] for column in learnt))
-            state, _ = train_step(state, minibatch(part, symmetry), horizon)
+            part = minibatch(row.take(learnt, chosen), symmetry)
+            state, _ = train_step(state, part, horizon)
         now = _measure(predict(_averages(state), observations), tested) | {"epoch": epoch}
         is_best = best is None or _badness(now) < _badness(best.held_out)
         on_metrics(now | {"best": is_best})

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game
-from selfplay import positions
-from selfplay.recorder import Sample
+from selfplay import positions, row
 from selfplay.records.game_record import GameRecord
+from selfplay.row import Sample
 
 CHUNK = 64  # games replayed at once
 
@@ -46,37 +46,32 @@ def rows_of(game: Game[Any], records: Sequence[GameRecord]) -> Sample:
         _rows_of_chunk(game, records[first : first + CHUNK], first)
         for first in range(0, len(records), CHUNK)
     ]
-    return Sample(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return row.concatenate(parts)
 
 
 def _rows_of_chunk(game: Game[Any], records: Sequence[GameRecord], first: int) -> Sample:
     missing = CHUNK - len(records)  # one number of games: one compilation for each length
     history = positions.pad_moves([record.moves for record in records] + [()] * missing)
-    seen = jax.device_get(_watch(game, history))
+    seen = jax.device_get(_replay(game, history))
     number, ply = np.nonzero(history != positions.NO_ACTION)
     observation, mask, to_play = (leaf[number, ply] for leaf in seen)
-    action = history[number, ply].astype(np.int16)
+    action = history[number, ply]
     returns = np.array([record.returns for record in records], np.float32)
     outcome = returns[number, to_play.astype(np.intp)]
-    one_hot = (np.arange(game.num_actions)[None, :] == action[:, None]).astype(np.float16)
-    return Sample(
+    return row.make(
         observation=observation,
         legal_action_mask=mask,
-        policy_target=one_hot,
+        policy_target=action[:, None] == np.arange(game.num_actions),
         action=action,
-        q=np.zeros_like(one_hot),
         outcome=outcome,
         root_value=outcome,
-        raw_value=np.zeros_like(outcome),
-        weight=np.ones_like(outcome),
-        ply=ply.astype(np.int32),
-        game_id=number.astype(np.int64) + first,
-        weights_step=np.zeros(len(ply), np.int64),
+        ply=ply,
+        game_id=number + first,
     )
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _watch(game: Game[Any], history: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _replay(game: Game[Any], history: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns observation, mask and seat before each move of int32[N, T] `history`."""
 
     def ply(state: Any, action: jax.Array) -> tuple[Any, Any]:

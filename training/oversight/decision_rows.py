@@ -9,13 +9,14 @@ import jax
 import numpy as np
 
 from games.game import Game
+from selfplay import row
 from selfplay.oversight import decisions
-from selfplay.recorder import Sample
+from selfplay.row import Sample
 from training.config import OverseerConfig
 from training.losses import NO_GAME
 
 
-class Lessons(NamedTuple):
+class DecisionRows(NamedTuple):
     """Decisions to learn from, one a position, and what is to be known of their file."""
 
     rows: Sample | None  # None if there are none
@@ -23,10 +24,10 @@ class Lessons(NamedTuple):
     problems: list[str]  # of lines that are left out
 
 
-NOTHING = Lessons(None, (), [])
+NOTHING = DecisionRows(None, (), [])
 
 
-def load(config: OverseerConfig, spec: str, game: Game[Any]) -> Lessons:
+def load(config: OverseerConfig, spec: str, game: Game[Any]) -> DecisionRows:
     """Returns what there is to learn; of several decisions in one position the last one holds.
 
     Raises:
@@ -39,23 +40,25 @@ def load(config: OverseerConfig, spec: str, game: Game[Any]) -> Lessons:
         raise ValueError(
             f"overseer.decisions: there is no file {path}; `selfplay oversee` makes it"
         )
-    found = decisions.scan(path, spec, game)
-    if found.states is None:
-        why = f": {found.problems[0]}" if found.problems else ""
+    scanned = decisions.scan(path, spec, game)
+    if scanned.states is None:
+        why = f": {scanned.problems[0]}" if scanned.problems else ""
         raise ValueError(f"overseer.decisions: no decision in {path} can be learned from{why}")
-    newest = {decision.moves: i for i, decision in enumerate(found.decisions)}
+    newest = {decision.moves: i for i, decision in enumerate(scanned.decisions)}
     chosen = np.array(sorted(newest.values()))
-    kept = [found.decisions[i] for i in chosen]
-    observation, legal = jax.device_get(_see(game, found.states))
+    kept = [scanned.decisions[i] for i in chosen]
+    observation, legal = jax.device_get(_see(game, scanned.states))
     digests = [
         hashlib.sha256(repr((d.moves, sorted(d.weights.items()), d.value)).encode()).hexdigest()
         for d in kept
     ]
-    return Lessons(_rows(kept, observation[chosen], legal[chosen]), tuple(digests), found.problems)
+    return DecisionRows(
+        _rows(kept, observation[chosen], legal[chosen]), tuple(digests), scanned.problems
+    )
 
 
 def mix(
-    lessons: Lessons,
+    decision_rows: DecisionRows,
     config: OverseerConfig,
     rows: Sample,
     symmetry: np.ndarray,
@@ -67,36 +70,43 @@ def mix(
       symmetry: int32[M], through which each row is shown.
     """
     count = round(config.weight * len(symmetry))
-    if lessons.rows is None or not count:
+    if decision_rows.rows is None or not count:
         return rows, symmetry
-    drawn = rng.integers(0, len(lessons.rows.ply), count)
+    drawn = rng.integers(0, len(decision_rows.rows.ply), count)
     # Spread evenly: each device norms by the statistics of its own share of the batch.
     places = np.arange(count) * len(symmetry) // count
-    mixed = Sample(*(column.copy() for column in rows))
-    for column, lesson in zip(mixed, lessons.rows, strict=True):
-        column[places] = lesson[drawn]
+    columns = {name: column.copy() for name, column in row.flat(rows).items()}
+    decided = row.flat(decision_rows.rows)
+    for name, column in columns.items():
+        # Decisions have no targets: 0, of weight 0.
+        column[places] = decided[name][drawn] if name in decided else 0
     if not config.symmetries:
         symmetry = symmetry.copy()
         symmetry[places] = 0  # the first one is the identity
-    return mixed, symmetry
+    return row.nested(Sample, columns), symmetry
 
 
-def games_policy(lessons: Lessons, config: OverseerConfig) -> float:
+def games_policy(decision_rows: DecisionRows, config: OverseerConfig) -> float:
     """Returns the weight of the policy's loss on rows of games: 1 where nobody decides."""
-    return 1.0 if lessons.rows is None else config.games_policy
+    return 1.0 if decision_rows.rows is None else config.games_policy
 
 
-def counters(lessons: Lessons) -> dict[str, Any]:
+def counters(decision_rows: DecisionRows) -> dict[str, Any]:
     """Returns what a checkpoint notes of the decisions in use."""
-    return {"decisions": len(lessons.digests), "decisions_sha256": _digest(lessons.digests)}
+    return {
+        "decisions": len(decision_rows.digests),
+        "decisions_sha256": _digest(decision_rows.digests),
+    }
 
 
-def changes(lessons: Lessons, saved: dict[str, Any]) -> str:
+def changes(decision_rows: DecisionRows, saved: dict[str, Any]) -> str:
     """Returns how the decisions differ from those of a checkpoint's counters; "" if they do not."""
-    before, now = saved.get("decisions", 0), len(lessons.digests)
-    if before == now and saved.get("decisions_sha256", _digest(())) == _digest(lessons.digests):
+    before, now = saved.get("decisions", 0), len(decision_rows.digests)
+    if before == now and saved.get("decisions_sha256", _digest(())) == _digest(
+        decision_rows.digests
+    ):
         return ""
-    if saved.get("decisions_sha256", _digest(())) == _digest(lessons.digests[:before]):
+    if saved.get("decisions_sha256", _digest(())) == _digest(decision_rows.digests[:before]):
         return f"{now - before} new decisions are learned from, beside {before}"
     return f"other decisions are learned from now: {now}, where there were {before}"
 
@@ -113,21 +123,20 @@ def _see(game: Game[Any], states: Any) -> tuple[jax.Array, jax.Array]:
 def _rows(kept: list[decisions.Decision], observation: np.ndarray, legal: np.ndarray) -> Sample:
     """Returns a row a decision. Its value stands for outcome, root value and each action's."""
     target = np.zeros(legal.shape, np.float16)
-    for row, decision in zip(target, kept, strict=True):
+    for weights, decision in zip(target, kept, strict=True):
         for action, weight in decision.weights.items():
-            row[action] = weight
+            weights[action] = weight
     value = np.array([decision.value for decision in kept], np.float32)
-    return Sample(
+    return row.make(
         observation=observation,
         legal_action_mask=legal,
         policy_target=target,
-        action=np.array([decision.action for decision in kept], np.int16),
-        q=np.broadcast_to(value[:, None], legal.shape).astype(np.float16),
+        action=[decision.action for decision in kept],
+        q=np.broadcast_to(value[:, None], legal.shape),
         outcome=value,
         root_value=value,
         raw_value=value,
-        weight=np.ones_like(value),
-        ply=np.array([len(decision.moves) for decision in kept], np.int32),
-        game_id=np.full(len(kept), NO_GAME, np.int64),
-        weights_step=np.full(len(kept), -1, np.int64),
+        ply=[len(decision.moves) for decision in kept],
+        game_id=NO_GAME,
+        weights_step=-1,
     )

@@ -8,7 +8,7 @@ are counted exactly. What the network keeps while it runs is a floor, for the co
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,8 @@ import numpy as np
 
 from games.game import Game
 from mcts import SearchConfig, tree_bytes
+from selfplay import row
+from selfplay.row import Form
 from training import learner
 from training.config import RunConfig
 from training.learner import LearnerConfig, TrainState
@@ -57,7 +59,9 @@ def needs(config: RunConfig, game: Game[Any], has: Machine) -> Needs:
     state = _state_shapes(network, config.learner)
     acting = bytes_of(state.averages)
     lanes = math.ceil(config.self_play.batch / has.players)
-    plies = CALLS_HELD * config.self_play.plies_per_call * lanes * row_bytes(game)
+    targets = tuple(row.parse_targets(config.targets))
+    ply_bytes = row_bytes(game, targets) + _of_other_seat(game, targets)
+    plies = CALLS_HELD * config.self_play.plies_per_call * lanes * ply_bytes
     minibatch = math.ceil(config.learner.batch / has.learners)
     back = BACKWARD_TENSORS * (1 + 2 * config.network.blocks) * _tensor_bytes(network, minibatch)
     return Needs(
@@ -65,7 +69,7 @@ def needs(config: RunConfig, game: Game[Any], has: Machine) -> Needs:
         play=plies + FORWARD_TENSORS * _tensor_bytes(network, lanes),
         train=bytes_of(state.params) + back,
         weights=2 * bytes_of(state) + 2 * CALLS_HELD * acting,
-        replay=config.replay.capacity * row_bytes(game),
+        replay=config.replay.capacity * row_bytes(game, targets),
         checkpoint=bytes_of(state) + acting,
     )
 
@@ -80,8 +84,8 @@ def problems(
 
     checks = [_checkpoints(has)]
     checks += [_host_memory(has)] if has.on_host else _device_memory(has)
-    found = (_complaint(config, need, check, has) for check in checks)
-    return [complaint for complaint in found if complaint]
+    complaints = (_complaint(config, need, check, has) for check in checks)
+    return [complaint for complaint in complaints if complaint]
 
 
 def search_problems(config: RunConfig, game: Game[Any], has: Machine, flag: str) -> list[str]:
@@ -92,15 +96,15 @@ def search_problems(config: RunConfig, game: Game[Any], has: Machine, flag: str)
         has.host_bytes and has.host_bytes // has.players if has.on_host else has.device_bytes,
         ("self_play.batch",),
     )
-    found = _complaint(config, lambda config: needs(config, game, has), check, has)
-    return [found.replace("--self-play.batch", flag)] if found else []
+    complaint = _complaint(config, lambda config: needs(config, game, has), check, has)
+    return [complaint.replace("--self-play.batch", flag)] if complaint else []
 
 
 def advice(config: RunConfig, game: Game[Any], has: Machine) -> str:
     """Returns which batch to halve after a device ran out of memory: first the hungrier one."""
-    found = needs(config, game, has)
+    need = needs(config, game, has)
     settings = ["self_play.batch", "learner.batch"]
-    if found.train > found.tree + found.play:
+    if need.train > need.tree + need.play:
         settings.reverse()
     steps = [
         f"--{setting.replace('_', '-')} from {_get(config, setting)} to {_get(changed, setting)}"
@@ -116,24 +120,24 @@ def scaled(floor: Needs, scale: Scale) -> Needs:
     return floor._replace(play=play, train=train)
 
 
-def summary(found: Needs, has: Machine) -> str:
+def summary(need: Needs, has: Machine) -> str:
     """Returns the needs in a line."""
     where = "" if has.on_host else " of device memory"
     return (
-        f"memory: tree {in_words(found.tree)} on each of {has.players} devices; at least "
-        f"{in_words(memory(found, has))}{where} in all, replay {in_words(found.replay)} of the host"
+        f"memory: tree {in_words(need.tree)} on each of {has.players} devices; at least "
+        f"{in_words(memory(need, has))}{where} in all, replay {in_words(need.replay)} of the host"
     )
 
 
-def memory(found: Needs, has: Machine) -> int:
+def memory(need: Needs, has: Machine) -> int:
     """Returns the bytes that the devices hold at once: of each, or of all if they are the CPU's.
 
     An accelerator plays and trains in turns; the devices of a CPU run at the same time.
     """
-    playing = found.tree + found.play
+    playing = need.tree + need.play
     if has.on_host:
-        return found.weights + found.train + has.players * playing
-    return found.weights + max(playing, found.train)
+        return need.weights + need.train + has.players * playing
+    return need.weights + max(playing, need.train)
 
 
 def checkpoints_kept(config: RunConfig, steps: float = 0.0) -> int:
@@ -143,12 +147,11 @@ def checkpoints_kept(config: RunConfig, steps: float = 0.0) -> int:
     return config.checkpoint.keep_newest + 3 + (int(steps / every) if every else 0)
 
 
-def row_bytes(game: Game[Any]) -> int:
+def row_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:
     """Returns the bytes of one replay row, uncompressed."""
     observation = jax.eval_shape(lambda key: game.observe(game.init(key)), jax.random.key(0))
-    numbers = 2 + 4 * 4 + 4 + 2 * 8  # action; outcome, two values, weight; ply; game_id, step
-    # The legal actions, and two float16 an action.
-    return bytes_of(observation) + (1 + 2 * 2) * game.num_actions + numbers
+    forms = row.forms(game, targets) | {"observation": Form(observation.shape, observation.dtype)}
+    return sum(form.bytes() for form in forms.values())
 
 
 def bytes_of(tree: Any) -> int:
@@ -163,6 +166,12 @@ def in_words(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"
+
+
+def _of_other_seat(game: Game[Any], targets: Collection[str]) -> int:
+    """Returns what a ply holds beside its row: targets of the end, which are of both seats."""
+    asked = (row.TARGETS[name] for name in targets)
+    return sum(row.form(target.column, game).bytes() for target in asked if target.at == "end")
 
 
 # ---- what cannot work, and what to change -------------------------------------------------------

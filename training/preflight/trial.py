@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game
-from selfplay import devices
+from selfplay import devices, row
 from selfplay.randomness import RunPurpose
-from selfplay.recorder import Recorder, Sample
+from selfplay.recorder import Recorder
+from selfplay.row import Sample
 from selfplay.self_play import Trajectory
 from training import learner
 from training.config import RunConfig
@@ -140,8 +141,8 @@ def _lane_seconds(run: Context, variables: Any, seconds: float) -> float:
         work = lambda: jax.block_until_ready(evaluate(variables, observation))  # noqa: E731
         return _seconds(work, 0.0) / count
 
-    found, batch = of(LANES * players), run.config.self_play.batch
-    return of(batch) if found * batch < seconds else found
+    few, batch = of(LANES * players), run.config.self_play.batch
+    return of(batch) if few * batch < seconds else few
 
 
 def _part(config: RunConfig, lane_seconds: float, seconds: float) -> RunConfig:
@@ -191,13 +192,13 @@ def random_game_plies(game: Game[Any], key: jax.Array) -> float:
 def _blank_rows(trajectory: Trajectory, count: int) -> Minibatch:
     """Returns training rows of the kind that such a trajectory becomes."""
     kind, _ = Recorder().add(trajectory, 0)  # perhaps no row at all, but of the right types
-    blank = {
-        name: np.zeros((count, *column.shape[1:]), column.dtype)
-        for name, column in kind._asdict().items()
-    }
-    blank["weight"] += 1
-    blank["legal_action_mask"] |= True
-    return minibatch(Sample(**blank), np.zeros(count, np.int32))
+
+    def blank(name: str, column: np.ndarray) -> np.ndarray:
+        ones = name in ("weight", "legal_action_mask") or name.startswith("target_weights/")
+        return np.full((count, *column.shape[1:]), ones, column.dtype)
+
+    columns = {name: blank(name, column) for name, column in row.flat(kind).items()}
+    return minibatch(row.nested(Sample, columns), np.zeros(count, np.int32))
 
 
 def _seconds(work: Callable[[], None], least: float) -> float:
@@ -220,6 +221,7 @@ def _planned(compiled: Any) -> int:
 
 def _compressed(trajectory: Trajectory) -> float:
     file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **trajectory._asdict())
-    share: float = file.tell() / sum(column.nbytes for column in trajectory)
+    columns = row.flat(trajectory)
+    np.savez_compressed(file, allow_pickle=False, **columns)
+    share: float = file.tell() / sum(column.nbytes for column in columns.values())
     return min(share, 1.0)  # above 1 where the file's own headers outweigh a few rows

@@ -1,0 +1,213 @@
+"""The replay row, said once: what files, checks, symmetries and estimates know of its columns.
+
+A field of `Sample` is a column that every run has. An entry of `TARGETS` is one that a run has if
+its setting `targets` asks for it (docs/targets.md). Readers of a run need no jax, so neither does
+this file.
+"""
+
+import enum
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
+
+import numpy as np
+
+
+class Kind(enum.Enum):
+    """What a column holds of one row: its shape, and how a symmetry of the game acts on it."""
+
+    SCALAR = "scalar"  # [], a symmetry leaves it as it is
+    ACTION = "action"  # [], the number of an action: its image's number
+    PER_ACTION = "per action"  # [A], moves with the actions
+    PER_CELL = "per cell"  # [H, W], moves with the cells; as the game is observed
+    OBSERVATION = "observation"  # [H, W, C], likewise
+
+
+class Column(NamedTuple):
+    """One column of the replay."""
+
+    kind: Kind
+    dtype: str
+
+
+class Sample(NamedTuple):
+    """Replay rows, N of them; values are for the seat that was to play."""
+
+    # Or the dtype that the game documents.
+    observation: Annotated[np.ndarray, Column(Kind.OBSERVATION, "bool")]
+    legal_action_mask: Annotated[np.ndarray, Column(Kind.PER_ACTION, "bool")]
+    policy_target: Annotated[np.ndarray, Column(Kind.PER_ACTION, "float16")]
+    # The action played.
+    action: Annotated[np.ndarray, Column(Kind.ACTION, "int16")]
+    # The search's value of each action.
+    q: Annotated[np.ndarray, Column(Kind.PER_ACTION, "float16")]
+    # The game's return, the search's value, the network's value.
+    outcome: Annotated[np.ndarray, Column(Kind.SCALAR, "float32")]
+    root_value: Annotated[np.ndarray, Column(Kind.SCALAR, "float32")]
+    raw_value: Annotated[np.ndarray, Column(Kind.SCALAR, "float32")]
+    # Of the row in the loss.
+    weight: Annotated[np.ndarray, Column(Kind.SCALAR, "float32")]
+    ply: Annotated[np.ndarray, Column(Kind.SCALAR, "int32")]
+    # Unique in the run.
+    game_id: Annotated[np.ndarray, Column(Kind.SCALAR, "int64")]
+    # The training step of the weights that searched.
+    weights_step: Annotated[np.ndarray, Column(Kind.SCALAR, "int64")]
+    # By name: what the run also learns, and float32[N], 0 for a row that has no such target.
+    targets: Mapping[str, np.ndarray] = {}
+    target_weights: Mapping[str, np.ndarray] = {}
+
+
+class Target(NamedTuple):
+    """A target that a run may learn beside policy and value."""
+
+    column: Column
+    # When it is known: as a ply is played, or only when its game has ended.
+    at: Literal["ply", "end"]
+
+
+TARGETS: dict[str, Target] = {}
+
+
+class Form(NamedTuple):
+    """What an array holds for each row."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def bytes(self) -> int:
+        """Returns the bytes of a row."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def zeros(self, count: int) -> np.ndarray:
+        """Returns so many rows of zeros."""
+        return np.zeros((count, *self.shape), self.dtype)
+
+
+_WEIGHT = Column(Kind.SCALAR, "float32")  # of a target
+_PER_TARGET = ("targets", "target_weights")
+OF_TARGETS = tuple(f"{field}/" for field in _PER_TARGET)  # begin the flat names of their columns
+COLUMNS: dict[str, Column] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Sample, include_extras=True).items()
+    if name not in _PER_TARGET
+}
+
+
+def column(name: str) -> Column | None:
+    """Returns the definition of a column by its flat name, None if there is no such column."""
+    field, _, target = name.partition("/")
+    if field == "targets":
+        return TARGETS[target].column
+    return _WEIGHT if field == "target_weights" else COLUMNS.get(name)
+
+
+def form(column: Column, game: Any) -> Form:
+    """Returns what a column holds for each row of a game."""
+    height, width, planes = game.observation_shape
+    shapes = {
+        Kind.PER_ACTION: (game.num_actions,),
+        Kind.PER_CELL: (height, width),
+        Kind.OBSERVATION: (height, width, planes),
+    }
+    return Form(shapes.get(column.kind, ()), np.dtype(column.dtype))
+
+
+def target_forms(targets: Collection[str], game: Any) -> dict[str, Form]:
+    """Returns the forms of the columns that a run has for its targets, by flat name."""
+    values = {f"targets/{name}": form(TARGETS[name].column, game) for name in targets}
+    return values | {f"target_weights/{name}": form(_WEIGHT, game) for name in targets}
+
+
+def forms(game: Any, targets: Collection[str] = ()) -> dict[str, Form]:
+    """Returns the forms of all columns by flat name; observations bool, as most games have them."""
+    core = {name: form(column, game) for name, column in COLUMNS.items()}
+    return core | target_forms(targets, game)
+
+
+def parse_targets(text: str) -> dict[str, float]:
+    """Returns the weight in the loss of each target, from text such as `ownership=0.15,score=0.1`.
+
+    Raises:
+      ValueError: no such target, or no weight above 0.
+    """
+    weights: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        name, _, weight = part.partition("=")
+        if name not in TARGETS:
+            known = ", ".join(TARGETS) or "none (docs/targets.md says how to add one)"
+            raise ValueError(f"targets: there is no target {name!r}; there are {known}")
+        if name in weights:
+            raise ValueError(f"targets: {name!r} is named twice")
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            weights[name] = 0.0
+        if not 0 < weights[name] < float("inf"):
+            raise ValueError(f"targets must be NAME=WEIGHT, a weight above 0, got {part!r}")
+    return weights
+
+
+def target_problems(text: str) -> list[str]:
+    """Returns what is wrong with the text that `parse_targets` takes."""
+    try:
+        parse_targets(text)
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
+# ---- rows as columns ----------------------------------------------------------------------------
+
+R = TypeVar("R")  # a NamedTuple of arrays, and of dicts of arrays
+
+
+def flat(rows: Any) -> dict[str, Any]:
+    """Returns the arrays of a tuple of columns by name: of a dict in it, as `targets/NAME`."""
+    columns: dict[str, Any] = {}
+    for field, value in rows._asdict().items():
+        if isinstance(value, Mapping):
+            columns |= {f"{field}/{name}": part for name, part in value.items()}
+        else:
+            columns[field] = value
+    return columns
+
+
+def nested(kind: type[R], columns: Mapping[str, Any]) -> R:
+    """Returns the tuple whose columns are given by flat name."""
+    fields: dict[str, Any] = {}
+    for name, value in columns.items():
+        field, _, part = name.partition("/")
+        if part:
+            fields.setdefault(field, {})[part] = value
+        else:
+            fields[field] = value
+    return kind(**fields)
+
+
+def take(rows: Sample, chosen: Any) -> Sample:
+    """Returns the chosen rows."""
+    return nested(Sample, {name: column[chosen] for name, column in flat(rows).items()})
+
+
+def concatenate(parts: Sequence[Sample]) -> Sample:
+    """Returns the rows of all parts, which have the same columns."""
+    columns = [flat(part) for part in parts]
+    return nested(
+        Sample, {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
+    )
+
+
+def make(observation: np.ndarray, **columns: Any) -> Sample:
+    """Returns rows of which some columns are given, as the definition wants them.
+
+    A number stands for one in each row. What is not given is 0, but for `weight`, which is 1.
+    """
+    count, given = len(observation), {"weight": 1.0, **columns}
+    filled = {}
+    for name, column in COLUMNS.items():
+        if name == "observation":
+            filled[name] = observation
+            continue
+        shape = given["legal_action_mask"].shape if column.kind is Kind.PER_ACTION else (count,)
+        value = np.asarray(given.get(name, 0), column.dtype)
+        filled[name] = value if value.shape == shape else np.full(shape, value)
+    return nested(Sample, filled)
