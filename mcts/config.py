@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal, get_args
 
+from mcts.setting import problems, setting
+
 Engine = Literal["tree", "mctx"]
 Policy = Literal["gumbel", "puct"]
 PuctValues = Literal["parent_and_siblings", "min_max", "plain"]
@@ -15,89 +17,70 @@ DEEPEST = 64  # the automatic depth cap: lines this long are nearly all forced
 class SearchConfig:
     """How to search. Sources: Gumbel, Danihelka et al., ICLR 2022; PUCT, Silver et al. 2017."""
 
-    policy: Policy = "gumbel"
+    policy: Policy = setting("gumbel", choices=get_args(Policy))
     """Gumbel improves the policy at any number of simulations; PUCT is AlphaGo Zero's."""
-    simulations: int = 32
+    simulations: int = setting(32, at_least=1)
     """Network evaluations a move, the root's apart. Gumbel paper 2-200 (Go 9x9); AlphaZero 800."""
-    engine: Engine = "tree"
+    engine: Engine = setting("tree", choices=get_args(Engine))
     """Our own batched tree, or mctx, the reference that it is tested against."""
-    max_depth: int = 0
+    max_depth: int = setting(0, at_least=0, note="0: automatic")
     """Plies below the root beyond which nothing is expanded: a node there is scored again by its
     own value. 0: the smallest of `simulations`, the game's `max_plies` and 64. Papers: no limit."""
     proven: bool = False
     """Back up wins, losses and draws exactly where the search has proven them, and use them in its
     moves, targets and values. Papers and mctx: no."""
-    reuse: int = 0
+    reuse: int = setting(0, at_least=0, note="0: off")
     """In self-play: most nodes of the last move's tree that the next search goes on from, besides
     its `simulations`, which may be fewer then; 0: each search starts anew. AlphaGo Zero: reuse."""
-    leaves: int = 1
+    leaves: int = setting(1, at_least=1)
     """Simulations that share one evaluation, kept apart by virtual losses, so that a single game
     fills a device; the more, the less each of them knows. AlphaGo Zero: 8."""
     symmetries: bool = False
     """Average the root's evaluation over the game's symmetries. AlphaGo Zero: a random one."""
-    max_considered_actions: int = 16
+    max_considered_actions: int = setting(16, at_least=1)
     """Gumbel: actions that sequential halving starts from. Paper: 16."""
-    gumbel_scale: float = 1.0
+    gumbel_scale: float = setting(1.0, at_least=0)
     """Gumbel: scale of the root noise; 0 plays the best action. Paper: 1."""
-    c_visit: float = 50.0
+    c_visit: float = setting(50.0, at_least=0)
     """Gumbel: visits added to the largest count when values are scaled. Paper: 50."""
-    c_scale: float = 1.0
+    c_scale: float = setting(1.0, above=0)
     """Gumbel: scale of values in [0, 1] against logits. Paper: 1.0 for Go and chess, 0.1 Atari."""
     rescale_values: bool = False
     """Gumbel: stretch each node's values to [0, 1]. Paper: off for Go and chess, on for Atari."""
     mixed_value: bool = True
     """Gumbel: an unvisited action has the mixed value of the paper's appendix D; off: the network's
     value of the node. Paper: on."""
-    pb_c_init: float = 1.25
+    pb_c_init: float = setting(1.25, above=0)
     """PUCT: weight of the prior. AlphaZero: 1.25."""
-    pb_c_base: float = 19652.0
+    pb_c_base: float = setting(19652.0, above=0)
     """PUCT: visits over which the prior's weight grows. AlphaZero: 19652."""
-    puct_values: PuctValues = "parent_and_siblings"
+    puct_values: PuctValues = setting("parent_and_siblings", choices=get_args(PuctValues))
     """PUCT: values are stretched to [0, 1] by the range of the node and its visited actions (as
     MuZero's), halved from [-1, 1] to [0, 1] (AlphaZero's) or left in [-1, 1] (AlphaGo Zero's)."""
-    first_play: FirstPlay = "least"
+    first_play: FirstPlay = setting("least", choices=get_args(FirstPlay))
     """PUCT: the value of an unvisited action: the least of the range above (AlphaZero, MuZero), 0
     (AlphaGo Zero) or the searched value of its parent; kept within that range."""
-    dirichlet_fraction: float = 0.25
+    dirichlet_fraction: float = setting(0.25, at_least=0, at_most=1)
     """PUCT: share of noise in the root's prior; 0 for none. AlphaGo Zero: 0.25."""
-    dirichlet_alpha: float = 0.0
+    dirichlet_alpha: float = setting(0.0, at_least=0, note="0: automatic")
     """PUCT: concentration of the noise; 0 means 10 / (number of legal actions). AlphaGo Zero, 19x19
     Go: 0.03."""
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
+        with_mctx = self.engine == "mctx"
         rules = [
-            (self.policy in get_args(Policy), "policy", "gumbel or puct"),
-            (self.simulations >= 1, "simulations", "at least 1"),
-            (self.engine in get_args(Engine), "engine", "tree or mctx"),
-            (self.max_depth >= 0, "max_depth", "at least 0 (0: automatic)"),
-            (self.max_considered_actions >= 1, "max_considered_actions", "at least 1"),
-            (self.gumbel_scale >= 0, "gumbel_scale", "at least 0"),
-            (self.c_visit >= 0, "c_visit", "at least 0"),
-            (self.c_scale > 0, "c_scale", "above 0"),
-            (self.pb_c_init > 0, "pb_c_init", "above 0"),
-            (self.pb_c_base > 0, "pb_c_base", "above 0"),
             (
-                self.puct_values in get_args(PuctValues),
-                "puct_values",
-                "parent_and_siblings, min_max or plain",
-            ),
-            (self.first_play in get_args(FirstPlay), "first_play", "least, zero or parent"),
-            (
-                self.engine != "mctx" or self.first_play == "least",
+                not with_mctx or self.first_play == "least",
                 "first_play",
                 "least with the engine mctx, which has no other",
             ),
-            (self.engine != "mctx" or not self.proven, "proven", "off with the engine mctx"),
-            (self.reuse >= 0, "reuse", "at least 0 (0: off)"),
-            (self.engine != "mctx" or self.reuse == 0, "reuse", "0 with the engine mctx"),
-            (self.leaves >= 1, "leaves", "at least 1"),
-            (self.engine != "mctx" or self.leaves == 1, "leaves", "1 with the engine mctx"),
-            (self.reuse == 0 or self.leaves == 1, "leaves", "1 with search.reuse"),
-            (0 <= self.dirichlet_fraction <= 1, "dirichlet_fraction", "between 0 and 1"),
-            (self.dirichlet_alpha >= 0, "dirichlet_alpha", "at least 0 (0: automatic)"),
+            (not with_mctx or not self.proven, "proven", "off with the engine mctx"),
+            (not with_mctx or self.reuse == 0, "reuse", "0 with the engine mctx"),
+            (not with_mctx or self.leaves == 1, "leaves", "1 with the engine mctx"),
+            (self.reuse <= 0 or self.leaves == 1, "leaves", "1 with search.reuse"),
         ]
-        return [
+        return problems(self, "search") + [
             f"search.{name} must be {wanted}, got {getattr(self, name)!r}"
             for holds, name, wanted in rules
             if not holds

@@ -21,13 +21,14 @@ from scripts.benchmarks import loop as bench_loop
 from scripts.benchmarks import rules as bench_env
 from scripts.terminal.console import announce_devices, print_json, print_text, progress, say
 from selfplay import devices, self_play
-from selfplay.self_play import SelfPlayConfig
+from selfplay.config import SelfPlayConfig
 from training import presets
 from training.config import Preset, RunConfig
-from training.network import Network, NetworkConfig
+from training.network import Network
 from training.preflight import estimate as preflight
 from training.preflight.estimate import in_words
 from training.preflight.machine import this_machine
+from training.settings import NetworkConfig
 
 OPENING_PLIES = 8  # random plies before the positions that are searched
 Work = dict[str, tuple[Callable[[], Any], int]]  # by name: a call, and units of it a game

@@ -5,7 +5,6 @@ none is truncated and none is thrown away. An amplifier (`selfplay.amplify`) cho
 outside the device is called by the host between plies, and all else is the same.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,40 +18,8 @@ from games.game import Game
 from mcts import Evaluate, SearchConfig, SearchResult, Variables
 from selfplay import devices, row
 from selfplay.amplify.slot import Amplifier, check_choices, search_amplifier
+from selfplay.config import SelfPlayConfig
 from selfplay.positions import NO_ACTION
-
-
-@dataclasses.dataclass(frozen=True)
-class SelfPlayConfig:
-    """How games are played against oneself. AlphaGo Zero: Silver et al. 2017, Methods."""
-
-    batch: int = 128
-    """B, games played at once, over all devices."""
-    plies_per_call: int = 16
-    """T, plies of each game between two visits of the host."""
-    temperature: float = 1.0
-    """Exponent 1/t on the search's weights, in the first plies. AlphaGo Zero: 1."""
-    temperature_plies: int = 8
-    """Plies in which the move is drawn at `temperature`; then the search's action is played.
-    AlphaGo Zero: 30, in Go 19x19."""
-    random_opening_plies: int = 0
-    """Each game starts with 0 to this many uniformly random plies, which are no samples: variety
-    beyond what the network would open with. AlphaGo Zero: 0."""
-
-    def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
-        rules = [
-            (self.batch >= 1, "batch", "at least 1"),
-            (self.plies_per_call >= 1, "plies_per_call", "at least 1"),
-            (self.temperature > 0, "temperature", "above 0"),
-            (self.temperature_plies >= 0, "temperature_plies", "at least 0"),
-            (self.random_opening_plies >= 0, "random_opening_plies", "at least 0"),
-        ]
-        return [
-            f"self_play.{name} must be {wanted}, got {getattr(self, name)}"
-            for holds, name, wanted in rules
-            if not holds
-        ]
 
 
 class SelfPlayState(NamedTuple):

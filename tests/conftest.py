@@ -55,11 +55,9 @@ def compile_in_haste():
 def tiny_config():
     """A run of tic-tac-toe that takes seconds; do not change it in place."""
     from mcts import SearchConfig
-    from selfplay.self_play import SelfPlayConfig
-    from training.config import EvaluationConfig, RunConfig
-    from training.learner import LearnerConfig
-    from training.network import NetworkConfig
-    from training.replay import ReplayConfig
+    from selfplay.config import SelfPlayConfig
+    from training.config import RunConfig
+    from training.settings import EvaluationConfig, LearnerConfig, NetworkConfig, ReplayConfig
 
     return RunConfig(
         game="tic_tac_toe",

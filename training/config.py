@@ -6,13 +6,19 @@ from typing import Any, Literal
 
 from games import consent, registry
 from mcts import SearchConfig
+from mcts.setting import problems, setting
 from selfplay import row
 from selfplay.amplify import slot as amplify
-from selfplay.self_play import SelfPlayConfig
+from selfplay.config import SelfPlayConfig
 from training import losses
-from training.learner import LearnerConfig
-from training.network import NetworkConfig
-from training.replay import ReplayConfig
+from training.settings import (
+    CheckpointConfig,
+    EvaluationConfig,
+    LearnerConfig,
+    NetworkConfig,
+    OverseerConfig,
+    ReplayConfig,
+)
 
 Preset = Literal["quick", "gpu"]
 MAX_WHOLE = 1 << 53  # whole numbers up to here are floats too
@@ -26,106 +32,6 @@ FREE_FIELDS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluationConfig:
-    """The measurements that a run takes of itself; 0 iterations: none."""
-
-    every: int = 25
-    """Iterations between evaluations."""
-    simulations: int = 32
-    """Of the evaluated search."""
-    positions: int = 512
-    """Solved positions per set, where the game has an oracle."""
-    games: int = 128
-    """Games against `random`, where it has none."""
-    ladder_games: int = 0
-    """Games an evaluation between the newest weights, earlier checkpoints and `random`, for a
-    rating with interval; 0: none."""
-    gate_games: int = 400
-    """With --gate: games between new weights and those that play. AlphaGo Zero: 400."""
-    gap_positions: int = 256
-    """Positions of each of two sets on which the gap between the network and its search is
-    measured (docs/ida.md); 0: it is not."""
-    strength_games: int = 32
-    """Games of each match of search against network alone; 0: none."""
-    strength_every: int = 4
-    """Evaluations between such matches; the run's last evaluation has them too."""
-
-    def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
-        found = [
-            f"evaluation.{name} must be at least {least}, got {getattr(self, name)}"
-            for name, least in (("every", 0), ("simulations", 1), ("positions", 1), ("games", 2))
-            if getattr(self, name) < least
-        ]
-        if self.games % 2:
-            found.append(f"evaluation.games must be even, got {self.games}")
-        if self.ladder_games < 0 or self.ladder_games % 2:
-            found.append(
-                f"evaluation.ladder_games must be even, at least 0, got {self.ladder_games}"
-            )
-        if self.gate_games < 2 or self.gate_games % 2:
-            found.append(f"evaluation.gate_games must be even, above 0, got {self.gate_games}")
-        if self.gap_positions < 0:
-            found.append(f"evaluation.gap_positions must be at least 0, got {self.gap_positions}")
-        if self.strength_games < 0 or self.strength_games % 2:
-            found.append(
-                f"evaluation.strength_games must be even, at least 0, got {self.strength_games}"
-            )
-        if self.strength_every < 1:
-            found.append(f"evaluation.strength_every must be at least 1, got {self.strength_every}")
-        return found
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckpointConfig:
-    """When a run is saved and what is kept; changing it changes nothing that is computed."""
-
-    every_seconds: float = 60.0
-    """Seconds between saves; the end and an interruption save too."""
-    keep_newest: int = 2
-    """Newest checkpoints kept; step 0 and the best one stay beside them."""
-    keep_every: int = 0
-    """Also keep the first checkpoint after every so many steps; 0: none."""
-
-    def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
-        found = []
-        if not self.every_seconds > 0:  # NaN is not
-            found.append(f"checkpoint.every_seconds must be above 0, got {self.every_seconds}")
-        if self.keep_newest < 2:
-            found.append(f"checkpoint.keep_newest must be at least 2, got {self.keep_newest}")
-        if self.keep_every < 0:
-            found.append(f"checkpoint.keep_every must be at least 0, got {self.keep_every}")
-        return found
-
-
-@dataclasses.dataclass(frozen=True)
-class OverseerConfig:
-    """What the network learns from an overseer's decisions."""
-
-    decisions: str = ""
-    """A file of decisions, as `selfplay oversee` writes it. Read at each start of the run."""
-    weight: float = 0.25
-    """Share of each minibatch that is drawn from them: their weight in the loss. 1: nothing else
-    is learned, values neither."""
-    games_policy: float = 1.0
-    """How much the rows of games still teach the policy, from 0 to 1. 0, the default of a run
-    --from another: it is learned from the decisions alone, and games teach the value."""
-    symmetries: bool = True
-    """Show each decision through a random symmetry of the game. Off for an overseer that does not
-    decide alike in positions that are alike."""
-
-    def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
-        found = []
-        if not 0 < self.weight <= 1:
-            found.append(f"overseer.weight must be above 0 and at most 1, got {self.weight!r}")
-        if not 0 <= self.games_policy <= 1:
-            found.append(f"overseer.games_policy must be from 0 to 1, got {self.games_policy!r}")
-        return found
-
-
-@dataclasses.dataclass(frozen=True)
 class RunConfig:
     """Everything that a run computes with."""
 
@@ -135,10 +41,10 @@ class RunConfig:
     """Where the defaults below come from: quick for a CPU, gpu for one accelerator."""
     seed: int = 0
     """Of all randomness in the run."""
-    minutes: float = 0.0
+    minutes: float = setting(0.0, at_least=0)
     """Stop after this much self-play, training, compilation and evaluation, over all processes of
     the run; 0: no limit. The preset's own limit holds if neither this nor iterations is given."""
-    iterations: int = 0
+    iterations: int = setting(0, at_least=0)
     """Stop after this many self-play calls; 0: no limit."""
     gate: float = 0.0
     """Self-play takes new weights only if they score at least this much against those that play,
@@ -169,7 +75,7 @@ class RunConfig:
 
     def problems(self) -> list[str]:
         """Returns what is wrong, a sentence each, over all parts."""
-        found = [] if self.minutes >= 0 else [f"minutes must be at least 0, got {self.minutes}"]
+        found = problems(self)
         if self.until_fixed_point and not (self.evaluation.every and self.evaluation.gap_positions):
             found.append(
                 "until_fixed_point needs evaluation.every and evaluation.gap_positions above 0"
@@ -179,8 +85,6 @@ class RunConfig:
                 "until_fixed_point needs an amplifier: amplify 'policy' is the network itself, "
                 "which is at its own fixed point untrained"
             )
-        if self.iterations < 0:
-            found.append(f"iterations must be at least 0, got {self.iterations}")
         if not 0 <= self.seed < 1 << 63:
             found.append(f"seed must be at least 0 and below 2 ** 63, got {self.seed}")
         found += amplify.problems(self.amplify) + losses.problems(self.distil)

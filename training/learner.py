@@ -1,8 +1,7 @@
 """Distil: updates the network towards what the search found. The only file that knows optax."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,74 +15,8 @@ from selfplay.row import Kind
 from training.devices import learner_mesh, sum_shares
 from training.losses import Loss, Minibatch, imitation
 from training.network import Network, Weights
+from training.settings import LearnerConfig
 from training.targets import LEARNED
-
-
-@dataclasses.dataclass(frozen=True)
-class LearnerConfig:
-    """How the network is trained. AlphaGo Zero: Silver et al. 2017, Methods, "Optimization"."""
-
-    batch: int = 512
-    """M, rows a training step. AlphaGo Zero: 2,048."""
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    """AlphaGo Zero: sgd with momentum."""
-    learning_rate: float = 2e-3
-    """Peak rate. AlphaGo Zero, sgd: 0.01, 0.001, 0.0001 in turn."""
-    final_rate: float = 0.05
-    """Share of the peak rate that is left at the schedule's horizon."""
-    decay_from: float = 0.4
-    """Share of the horizon after which the rate falls, along a line."""
-    warmup_steps: int = 100
-    """Steps in which the rate rises from 0, along a line. AlphaGo Zero: 0."""
-    horizon_steps: int = 0
-    """Steps until the rate has fallen; 0: fixed once by the run's limits, and stored."""
-    momentum: float = 0.9
-    """Of sgd. AlphaGo Zero: 0.9."""
-    weight_decay: float = 1e-4
-    """AlphaGo Zero: 1e-4, as L2 loss; here it is decoupled, times the rate."""
-    max_gradient_norm: float = 5.0
-    """Gradients are clipped to this global norm. AlphaGo Zero: no clipping."""
-    value_weight: float = 1.0
-    """Of the value loss against the policy loss. AlphaGo Zero: 1."""
-    root_value_weight: float = 0.0
-    """Share of the search's root value in the value target; the rest is the game's outcome.
-    AlphaGo Zero: 0."""
-    average_decay: float = 0.99
-    """Of the moving average of the weights, which plays and is evaluated. AlphaGo Zero: 0."""
-    symmetries: bool = True
-    """Show each row through a random symmetry of the game (AlphaGo Zero: as here). Off for an
-    amplifier that does not decide alike in positions that are alike, which would be averaged."""
-    on_nan: Literal["stop", "rollback"] = "stop"
-    """When a loss or weight is NaN or infinite: stop, or go back to the last save at a lower rate,
-    three times at most."""
-    rollback_rate: float = 0.5
-    """Factor on the learning rate at each such rollback."""
-
-    def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
-        rules = [
-            (self.batch >= 1, "batch", "at least 1"),
-            (self.optimizer in ("adamw", "sgd"), "optimizer", "adamw or sgd"),
-            (self.learning_rate > 0, "learning_rate", "above 0"),
-            (0 <= self.final_rate <= 1, "final_rate", "between 0 and 1"),
-            (0 <= self.decay_from < 1, "decay_from", "at least 0 and below 1"),
-            (self.warmup_steps >= 0, "warmup_steps", "at least 0"),
-            (self.horizon_steps >= 0, "horizon_steps", "at least 0 (0: automatic)"),
-            (0 <= self.momentum < 1, "momentum", "at least 0 and below 1"),
-            (self.weight_decay >= 0, "weight_decay", "at least 0"),
-            (self.max_gradient_norm > 0, "max_gradient_norm", "above 0"),
-            (self.value_weight >= 0, "value_weight", "at least 0"),
-            (0 <= self.root_value_weight <= 1, "root_value_weight", "between 0 and 1"),
-            (0 <= self.average_decay < 1, "average_decay", "at least 0 and below 1"),
-            (self.on_nan in ("stop", "rollback"), "on_nan", "stop or rollback"),
-            (0 < self.rollback_rate < 1, "rollback_rate", "above 0 and below 1"),
-        ]
-        return [
-            f"learner.{name} must be {wanted}, got {getattr(self, name)!r}"
-            for holds, name, wanted in rules
-            if not holds
-        ]
-
 
 NO_TARGETS: Mapping[str, float] = {}
 # How a symmetry acts on a column.

@@ -9,7 +9,7 @@ norm is part of the convolution before it: the same function in fewer kernels.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,46 +17,9 @@ from flax import nnx
 
 from mcts import Evaluation
 from selfplay.row import Kind
+from training.settings import NetworkConfig
 
 EPSILON = 1e-5  # batch norm's, in training and when folding alike
-
-MAX_BLOCKS = 1000  # each is built by Python, one after the other
-
-
-@dataclasses.dataclass(frozen=True)
-class NetworkConfig:
-    """Size and precision of the network. Source of the paper's values: Silver et al. 2017."""
-
-    blocks: int = 2
-    """Residual blocks. AlphaGo Zero: 19 or 39."""
-    channels: int = 32
-    """Channels of the tower. AlphaGo Zero: 256."""
-    policy_channels: int = 8
-    """Channels of the policy head before its dense layer. AlphaGo Zero: 2."""
-    value_channels: int = 4
-    """Channels of the value head before its dense layers. AlphaGo Zero: 1."""
-    value_hidden: int = 64
-    """Width of the value head's hidden layer. AlphaGo Zero: 256."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """What convolutions compute in; weights are kept, and the heads end, in float32."""
-    momentum: float = 0.99
-    """Share of the running batch statistics that a training step keeps."""
-
-    def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
-        sizes = ("channels", "policy_channels", "value_channels", "value_hidden")
-        problems = [
-            f"network.{name} must be at least 1, got {getattr(self, name)}"
-            for name in sizes
-            if getattr(self, name) < 1
-        ]
-        if not 0 <= self.blocks <= MAX_BLOCKS:
-            problems.append(f"network.blocks must be from 0 to {MAX_BLOCKS}, got {self.blocks}")
-        if self.dtype not in ("float32", "bfloat16"):
-            problems.append(f"network.dtype must be float32 or bfloat16, got {self.dtype!r}")
-        if not 0 <= self.momentum < 1:
-            problems.append(f"network.momentum must be in [0, 1), got {self.momentum}")
-        return problems
 
 
 class Affine(NamedTuple):

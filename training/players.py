@@ -19,7 +19,8 @@ from selfplay.players import Player, policy_player, search_player
 from selfplay.row import Kind, parse_targets
 from training import targets
 from training.config import RunConfig
-from training.network import Network, NetworkConfig, Weights
+from training.network import Network, Weights
+from training.settings import NetworkConfig
 from training.storage.checkpoint import CheckpointStore
 from training.storage.leaves import under, unflatten
 from training.storage.manifest import DamagedError

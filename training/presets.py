@@ -2,11 +2,9 @@
 
 import dataclasses
 
-from selfplay.self_play import SelfPlayConfig
-from training.config import EvaluationConfig, Preset, RunConfig
-from training.learner import LearnerConfig
-from training.network import NetworkConfig
-from training.replay import ReplayConfig
+from selfplay.config import SelfPlayConfig
+from training.config import Preset, RunConfig
+from training.settings import EvaluationConfig, LearnerConfig, NetworkConfig, ReplayConfig
 
 
 def preset(name: Preset, game: str) -> RunConfig:

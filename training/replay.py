@@ -5,57 +5,22 @@ to a compressed chunk `replay/<first>-<last>.npz` (row numbers counted from the 
 written at each save: the durable record from which a resumed run fills its ring.
 """
 
-import dataclasses
 import pathlib
 import re
 import zipfile
 from collections.abc import Mapping
-from typing import IO, Literal
+from typing import IO
 
 import numpy as np
 
 from selfplay import row
 from selfplay.files import durable, npz
 from selfplay.row import Form, Sample
+from training.settings import ReplayConfig
 
 NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
 NO_TARGETS: Mapping[str, Form] = {}
 LEFT = re.compile(rf"{NAME.pattern}({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
-
-
-@dataclasses.dataclass(frozen=True)
-class ReplayConfig:
-    """How long samples stay, and how often they are trained on."""
-
-    capacity: int = 200_000
-    """Most rows held. AlphaGo Zero: the last 500,000 games, about 100 million positions."""
-    min_rows: int = 2_000
-    """Rows before training starts; also the first size of the window."""
-    window_growth: float = 0.75
-    """Exponent a of the window's growth; 1 keeps all. KataGo: 0.75 (Wu 2019, appendix C)."""
-    window_scale: float = 0.8
-    """Factor b of it: of N rows, window = min_rows (1 + b ((N / min_rows)^a - 1) / a).
-    KataGo: 0.4."""
-    reuse: float = 6.0
-    """Times a row is trained on, on average: the cap on training steps. AlphaGo Zero: about 1.5."""
-    keep: Literal["window", "all"] = "window"
-    """Which chunks stay on disk: those that the ring can hold, or all."""
-
-    def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
-        rules = [
-            (self.capacity >= self.min_rows, "capacity", "at least replay.min_rows"),
-            (self.min_rows >= 1, "min_rows", "at least 1"),
-            (0 < self.window_growth <= 1, "window_growth", "above 0 and at most 1"),
-            (self.window_scale > 0, "window_scale", "above 0"),
-            (self.reuse > 0, "reuse", "above 0"),
-            (self.keep in ("window", "all"), "keep", "window or all"),
-        ]
-        return [
-            f"replay.{name} must be {wanted}, got {getattr(self, name)!r}"
-            for holds, name, wanted in rules
-            if not holds
-        ]
 
 
 class ReplayBuffer:

@@ -13,7 +13,7 @@ from mcts import SearchConfig, empty_trees, keep, search_on
 from mcts.selection import interior_action
 from mcts.tree import row_of
 from selfplay import self_play
-from selfplay.self_play import SelfPlayConfig
+from selfplay.config import SelfPlayConfig
 from tests.oracles import search as oracles_search
 from tests.support.positions import (
     evaluate,

@@ -21,10 +21,10 @@ from selfplay.oversight.program import Program, ProgramFault
 from selfplay.row import Sample
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
-from training.config import OverseerConfig
 from training.losses import minibatch
 from training.oversight import decision_rows as oversight
 from training.oversight.queries import from_file
+from training.settings import OverseerConfig
 from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")

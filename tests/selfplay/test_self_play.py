@@ -10,8 +10,8 @@ import pytest
 import games
 from mcts import Evaluation, SearchConfig
 from selfplay import self_play
+from selfplay.config import SelfPlayConfig
 from selfplay.recorder import Recorder
-from selfplay.self_play import SelfPlayConfig
 
 GAME = games.load("tic_tac_toe")
 CONFIG = SelfPlayConfig(batch=16, plies_per_call=7, temperature_plies=3, random_opening_plies=3)

@@ -7,8 +7,8 @@ import numpy as np
 import games
 from mcts import Evaluation, SearchConfig
 from selfplay import self_play
+from selfplay.config import SelfPlayConfig
 from selfplay.recorder import Recorder
-from selfplay.self_play import SelfPlayConfig
 
 GAME = games.load("tic_tac_toe")
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from training.config import CheckpointConfig
 from training.run import train
+from training.settings import CheckpointConfig
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 

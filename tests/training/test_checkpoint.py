@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.support.checkpoints import made, rows
-from training.config import CheckpointConfig
-from training.replay import ReplayBuffer, ReplayConfig
+from training.replay import ReplayBuffer
+from training.settings import CheckpointConfig, ReplayConfig
 from training.storage.checkpoint import CheckpointStore
 from training.storage.leaves import flatten, unflatten
 from training.storage.leftovers import recover

@@ -8,7 +8,8 @@ import numpy as np
 from tests.planted.crashes import every_crash
 from tests.support.checkpoints import made, rows
 from training.config import RunConfig
-from training.replay import ReplayBuffer, ReplayConfig
+from training.replay import ReplayBuffer
+from training.settings import ReplayConfig
 from training.storage.checkpoint import CheckpointStore
 from training.storage.leftovers import recover
 from training.storage.log import Log

@@ -14,21 +14,19 @@ import pytest
 import training
 from mcts import SearchConfig, mask_illegal
 from scripts import cli
+from selfplay.config import SelfPlayConfig
 from selfplay.perfect import mistakes as perfect
-from selfplay.self_play import SelfPlayConfig
 from tests.planted.faults import FAULTS
 from training import losses
-from training.config import EvaluationConfig, RunConfig
+from training.config import RunConfig
 from training.doctor import CHECKS, ORDER, diagnose, evidence, overseer, weights
 from training.doctor import games as games_module
 from training.doctor import predictions as network
 from training.doctor import refit as lessons
 from training.doctor import rows as data
 from training.doctor.evidence import gather
-from training.learner import LearnerConfig
-from training.network import NetworkConfig
-from training.replay import ReplayConfig
 from training.run import train
+from training.settings import EvaluationConfig, LearnerConfig, NetworkConfig, ReplayConfig
 from training.storage.run_folder import RunFolder
 
 TIC_TAC_TOE = RunConfig(

@@ -26,9 +26,9 @@ from tests.support.checkpoints import made as made_checkpoint
 from tests.support.runs import assert_same, run_once
 from training import learner
 from training import non_finite as guard
-from training.config import CheckpointConfig
 from training.evaluation import in_run, ladder
 from training.run import train
+from training.settings import CheckpointConfig
 from training.storage.checkpoint import CheckpointStore, NonFiniteError
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder

@@ -7,9 +7,9 @@ import pytest
 
 import games
 from training import learner
-from training.learner import LearnerConfig
 from training.losses import Minibatch
-from training.network import Network, NetworkConfig
+from training.network import Network
+from training.settings import LearnerConfig, NetworkConfig
 
 GAME = games.load("connect_four")
 NETWORK = Network(NetworkConfig(blocks=1, channels=4), GAME.observation_shape, GAME.num_actions)

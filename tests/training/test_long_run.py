@@ -14,8 +14,8 @@ import pytest
 from scripts import cli
 from tests import soak
 from tests.support import ROOT
-from training.config import CheckpointConfig
 from training.run import train
+from training.settings import CheckpointConfig
 from training.storage.checkpoint import CheckpointStore
 from training.storage.log import Log
 from training.storage.run_folder import RunFolder

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from training.network import EPSILON, Network, NetworkConfig, Weights
+from training.network import EPSILON, Network, Weights
+from training.settings import NetworkConfig
 
 SHAPE, ACTIONS = (3, 4, 2), 5
 

@@ -6,7 +6,8 @@ import pytest
 from selfplay import row
 from tests.support.checkpoints import rows
 from training import replay
-from training.replay import ReplayBuffer, ReplayConfig
+from training.replay import ReplayBuffer
+from training.settings import ReplayConfig
 
 
 def test_samples_come_from_the_newest_rows_of_the_window_and_from_all_of_them():

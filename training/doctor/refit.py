@@ -16,9 +16,10 @@ from training.devices import to_learner
 from training.doctor.evidence import Evidence, correlation, last_part, take
 from training.doctor.findings import Finding, Result
 from training.doctor.weights import without_gradient
-from training.learner import LearnerConfig, TrainState
+from training.learner import TrainState
 from training.losses import Minibatch, minibatch
 from training.network import Network
+from training.settings import LearnerConfig
 
 BATCH = 128  # rows of a doctor's training step
 OVERFIT_STEPS, FIT_STEPS = 150, 300

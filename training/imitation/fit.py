@@ -13,6 +13,7 @@ import numpy as np
 
 from games.game import Game
 from mcts import Evaluation
+from mcts.setting import problems, setting
 from selfplay import row
 from selfplay.files import durable
 from selfplay.randomness import RunPurpose
@@ -37,11 +38,11 @@ class ImitationConfig:
     loss: str = "cloning"
     """What is learned from a game: cloning (its moves and its result), reinforce (the moves of the
     side that won), inferred (a reward that explains the moves, fitted first) or module:function."""
-    epochs: int = 30
+    epochs: int = setting(30, at_least=1)
     """Most passes over the games."""
-    patience: int = 3
+    patience: int = setting(3, at_least=1)
     """Stop after so many passes that did not make the held-out games more likely."""
-    held_out: float = 0.1
+    held_out: float = setting(0.1, above=0, below=1)
     """Share of the games that is tested on and not learned from."""
     symmetries: bool = True
     """Show each position through a random symmetry of the game. Off for an expert that does not
@@ -49,22 +50,13 @@ class ImitationConfig:
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
-        rules = [
-            (self.epochs >= 1, "epochs", "at least 1"),
-            (self.patience >= 1, "patience", "at least 1"),
-            (0 < self.held_out < 1, "held_out", "above 0 and below 1"),
-            (
-                self.loss != "action_values",
-                "loss",
-                "cloning, reinforce, inferred or module:function (records name moves, no values)",
-            ),
-        ]
-        found = [
-            f"{name} must be {wanted}, got {getattr(self, name)!r}"
-            for holds, name, wanted in rules
-            if not holds
-        ]
-        return found + ([] if self.loss == "inferred" else losses.problems(self.loss))
+        wrong = problems(self)
+        if self.loss == "action_values":
+            wrong.append(
+                "loss must be cloning, reinforce, inferred or module:function (records name moves, "
+                "no values), got 'action_values'"
+            )
+        return wrong + ([] if self.loss == "inferred" else losses.problems(self.loss))
 
 
 class Imitation(NamedTuple):

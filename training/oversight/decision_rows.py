@@ -12,8 +12,8 @@ from games.game import Game
 from selfplay import row
 from selfplay.oversight import decisions
 from selfplay.row import Sample
-from training.config import OverseerConfig
 from training.losses import NO_GAME
+from training.settings import OverseerConfig
 
 
 class DecisionRows(NamedTuple):

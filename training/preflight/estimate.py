@@ -20,10 +20,11 @@ from selfplay import row
 from selfplay.row import Form
 from training import learner
 from training.config import RunConfig
-from training.learner import LearnerConfig, TrainState
+from training.learner import TrainState
 from training.network import Network
 from training.players import network_of
 from training.preflight.machine import Machine
+from training.settings import LearnerConfig
 
 # Tensors of the tower's size, [batch, H, W, channels], that live at once at least. Forward: a
 # residual block's input, inner and outer result. For the way back, of each convolution: its input,

@@ -29,7 +29,7 @@ import numpy as np
 from selfplay.files import durable, npz
 from selfplay.recorder import Sample
 from training import replay
-from training.config import CheckpointConfig
+from training.settings import CheckpointConfig
 from training.storage import orbax_arrays
 from training.storage.leftovers import OLD, REMOVED
 from training.storage.manifest import (

@@ -1,0 +1,170 @@
+"""The parts of a run's configuration: every setting, the paper's value and ours."""
+
+import dataclasses
+from typing import Literal
+
+from mcts.setting import problems, setting
+
+MAX_BLOCKS = 1000  # each is built by Python, one after the other
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Size and precision of the network. Source of the paper's values: Silver et al. 2017."""
+
+    blocks: int = setting(2, at_least=0, at_most=MAX_BLOCKS)
+    """Residual blocks. AlphaGo Zero: 19 or 39."""
+    channels: int = setting(32, at_least=1)
+    """Channels of the tower. AlphaGo Zero: 256."""
+    policy_channels: int = setting(8, at_least=1)
+    """Channels of the policy head before its dense layer. AlphaGo Zero: 2."""
+    value_channels: int = setting(4, at_least=1)
+    """Channels of the value head before its dense layers. AlphaGo Zero: 1."""
+    value_hidden: int = setting(64, at_least=1)
+    """Width of the value head's hidden layer. AlphaGo Zero: 256."""
+    dtype: Literal["float32", "bfloat16"] = setting("float32", choices=("float32", "bfloat16"))
+    """What convolutions compute in; weights are kept, and the heads end, in float32."""
+    momentum: float = setting(0.99, at_least=0, below=1)
+    """Share of the running batch statistics that a training step keeps."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        return problems(self, "network")
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnerConfig:
+    """How the network is trained. AlphaGo Zero: Silver et al. 2017, Methods, "Optimization"."""
+
+    batch: int = setting(512, at_least=1)
+    """M, rows a training step. AlphaGo Zero: 2,048."""
+    optimizer: Literal["adamw", "sgd"] = setting("adamw", choices=("adamw", "sgd"))
+    """AlphaGo Zero: sgd with momentum."""
+    learning_rate: float = setting(2e-3, above=0)
+    """Peak rate. AlphaGo Zero, sgd: 0.01, 0.001, 0.0001 in turn."""
+    final_rate: float = setting(0.05, at_least=0, at_most=1)
+    """Share of the peak rate that is left at the schedule's horizon."""
+    decay_from: float = setting(0.4, at_least=0, below=1)
+    """Share of the horizon after which the rate falls, along a line."""
+    warmup_steps: int = setting(100, at_least=0)
+    """Steps in which the rate rises from 0, along a line. AlphaGo Zero: 0."""
+    horizon_steps: int = setting(0, at_least=0, note="0: automatic")
+    """Steps until the rate has fallen; 0: fixed once by the run's limits, and stored."""
+    momentum: float = setting(0.9, at_least=0, below=1)
+    """Of sgd. AlphaGo Zero: 0.9."""
+    weight_decay: float = setting(1e-4, at_least=0)
+    """AlphaGo Zero: 1e-4, as L2 loss; here it is decoupled, times the rate."""
+    max_gradient_norm: float = setting(5.0, above=0)
+    """Gradients are clipped to this global norm. AlphaGo Zero: no clipping."""
+    value_weight: float = setting(1.0, at_least=0)
+    """Of the value loss against the policy loss. AlphaGo Zero: 1."""
+    root_value_weight: float = setting(0.0, at_least=0, at_most=1)
+    """Share of the search's root value in the value target; the rest is the game's outcome.
+    AlphaGo Zero: 0."""
+    average_decay: float = setting(0.99, at_least=0, below=1)
+    """Of the moving average of the weights, which plays and is evaluated. AlphaGo Zero: 0."""
+    symmetries: bool = True
+    """Show each row through a random symmetry of the game (AlphaGo Zero: as here). Off for an
+    amplifier that does not decide alike in positions that are alike, which would be averaged."""
+    on_nan: Literal["stop", "rollback"] = setting("stop", choices=("stop", "rollback"))
+    """When a loss or weight is NaN or infinite: stop, or go back to the last save at a lower rate,
+    three times at most."""
+    rollback_rate: float = setting(0.5, above=0, below=1)
+    """Factor on the learning rate at each such rollback."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        return problems(self, "learner")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplayConfig:
+    """How long samples stay, and how often they are trained on."""
+
+    capacity: int = 200_000
+    """Most rows held. AlphaGo Zero: the last 500,000 games, about 100 million positions."""
+    min_rows: int = setting(2_000, at_least=1)
+    """Rows before training starts; also the first size of the window."""
+    window_growth: float = setting(0.75, above=0, at_most=1)
+    """Exponent a of the window's growth; 1 keeps all. KataGo: 0.75 (Wu 2019, appendix C)."""
+    window_scale: float = setting(0.8, above=0)
+    """Factor b of it: of N rows, window = min_rows (1 + b ((N / min_rows)^a - 1) / a).
+    KataGo: 0.4."""
+    reuse: float = setting(6.0, above=0)
+    """Times a row is trained on, on average: the cap on training steps. AlphaGo Zero: about 1.5."""
+    keep: Literal["window", "all"] = setting("window", choices=("window", "all"))
+    """Which chunks stay on disk: those that the ring can hold, or all."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        wrong = problems(self, "replay")
+        if self.capacity < self.min_rows:
+            wrong.append(f"replay.capacity must be at least replay.min_rows, got {self.capacity}")
+        return wrong
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """The measurements that a run takes of itself; 0 iterations: none."""
+
+    every: int = setting(25, at_least=0)
+    """Iterations between evaluations."""
+    simulations: int = setting(32, at_least=1)
+    """Of the evaluated search."""
+    positions: int = setting(512, at_least=1)
+    """Solved positions per set, where the game has an oracle."""
+    games: int = setting(128, even=True, at_least=2)
+    """Games against `random`, where it has none."""
+    ladder_games: int = setting(0, even=True, at_least=0)
+    """Games an evaluation between the newest weights, earlier checkpoints and `random`, for a
+    rating with interval; 0: none."""
+    gate_games: int = setting(400, even=True, at_least=2)
+    """With --gate: games between new weights and those that play. AlphaGo Zero: 400."""
+    gap_positions: int = setting(256, at_least=0)
+    """Positions of each of two sets on which the gap between the network and its search is
+    measured (docs/ida.md); 0: it is not."""
+    strength_games: int = setting(32, even=True, at_least=0)
+    """Games of each match of search against network alone; 0: none."""
+    strength_every: int = setting(4, at_least=1)
+    """Evaluations between such matches; the run's last evaluation has them too."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        return problems(self, "evaluation")
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """When a run is saved and what is kept; changing it changes nothing that is computed."""
+
+    every_seconds: float = setting(60.0, above=0)
+    """Seconds between saves; the end and an interruption save too."""
+    keep_newest: int = setting(2, at_least=2)
+    """Newest checkpoints kept; step 0 and the best one stay beside them."""
+    keep_every: int = setting(0, at_least=0)
+    """Also keep the first checkpoint after every so many steps; 0: none."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        return problems(self, "checkpoint")
+
+
+@dataclasses.dataclass(frozen=True)
+class OverseerConfig:
+    """What the network learns from an overseer's decisions."""
+
+    decisions: str = ""
+    """A file of decisions, as `selfplay oversee` writes it. Read at each start of the run."""
+    weight: float = setting(0.25, above=0, at_most=1)
+    """Share of each minibatch that is drawn from them: their weight in the loss. 1: nothing else
+    is learned, values neither."""
+    games_policy: float = setting(1.0, at_least=0, at_most=1)
+    """How much the rows of games still teach the policy, from 0 to 1. 0, the default of a run
+    --from another: it is learned from the decisions alone, and games teach the value."""
+    symmetries: bool = True
+    """Show each decision through a random symmetry of the game. Off for an overseer that does not
+    decide alike in positions that are alike."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        return problems(self, "overseer")
