@@ -59,6 +59,15 @@ def code_of(spec: str) -> Code:
     return module(spec) if kind is None else command(spec.removeprefix(kind))
 
 
+def code_of_player(spec: str) -> Code | None:
+    """Returns the code that a player's spec would run beside ours, if any.
+
+    A run folder whose path has a colon counts as code: what is one here may be none elsewhere.
+    """
+    code = code_of(spec)
+    return code if code.kind == "command" or ":" in code.name else None
+
+
 def allow(code: Code | str, folder: str = "") -> None:
     """Lets code run that a file names.
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 
-from games import consent, plug_in
+from games import plug_in
 from games.game import Game, State
 from mcts import (
     SearchConfig,
@@ -84,15 +84,6 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
     if spec.startswith("gtp:"):
         return engine_player(spec, game)
     return _plug_in(spec, game)
-
-
-def code_in(spec: str) -> consent.Code | None:
-    """Returns the code that a player's spec would run beside ours, if any.
-
-    A run folder whose path has a colon counts as code: what is one here may be none elsewhere.
-    """
-    code = consent.code_of(spec)
-    return code if code.kind == "command" or ":" in code.name else None
 
 
 def run_of(spec: str) -> tuple[str, int | None] | None:

@@ -5,19 +5,21 @@ import typing
 from typing import Any, Literal
 
 from games import consent, registry
-from mcts import SearchConfig
+from mcts.config import SearchConfig
 from mcts.setting import problems, setting
 from selfplay import row
-from selfplay.amplify import slot as amplify
+from selfplay.amplify import spec as amplify
 from selfplay.config import SelfPlayConfig
-from training import losses
 from training.settings import (
+    OF_GAMES,
     CheckpointConfig,
     EvaluationConfig,
     LearnerConfig,
     NetworkConfig,
     OverseerConfig,
     ReplayConfig,
+    distil_code,
+    distil_problems,
 )
 
 Preset = Literal["quick", "gpu"]
@@ -87,7 +89,7 @@ class RunConfig:
             )
         if not 0 <= self.seed < 1 << 63:
             found.append(f"seed must be at least 0 and below 2 ** 63, got {self.seed}")
-        found += amplify.problems(self.amplify) + losses.problems(self.distil)
+        found += amplify.problems(self.amplify) + distil_problems(self.distil)
         found += row.target_problems(self.targets)
         if self.amplify == "human" and self.evaluation.every and self.evaluation.gap_positions:
             found.append(
@@ -98,7 +100,7 @@ class RunConfig:
             found.append(f"gate must be 0 (off) or from 0.5 to 1, got {self.gate}")
         if self.gate and not self.evaluation.every:
             found.append("gate needs evaluation.every above 0: that is how often it is tried")
-        if self.overseer.decisions and self.distil in losses.OF_GAMES:
+        if self.overseer.decisions and self.distil in OF_GAMES:
             found.append(
                 f"distil {self.distil!r} learns from values or results of games, and "
                 "overseer.decisions have none: imitation or cloning do"
@@ -142,7 +144,7 @@ def code_in(config: RunConfig) -> dict[str, consent.Code]:
     found = {
         "game": consent.module(config.game) if registry.names_a_module(config.game) else None,
         "amplify": amplify.code_in(config.amplify),
-        "distil": losses.code_in(config.distil),
+        "distil": distil_code(config.distil),
     }
     return {field: code for field, code in found.items() if code}
 

@@ -13,12 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games import consent, plug_in
+from games import plug_in
 from games.game import Game
 from mcts import Evaluation
 from selfplay import row
 from selfplay.row import Sample
 from training.devices import split_rows
+from training.settings import DISTIL, distil_problems
 
 NO_GAME = -1  # the game_id of a decision's row
 # The least logarithm of a probability that a loss counts. It bounds what a target on an illegal
@@ -129,26 +130,9 @@ def log_probability(predicted: Evaluation, action: jax.Array) -> jax.Array:
     return jnp.take_along_axis(log_p, action[:, None].astype(int), axis=1)[:, 0]
 
 
-LOSSES: dict[str, Loss] = {
-    "imitation": imitation,
-    "cloning": cloning,
-    "action_values": action_values,
-    "reinforce": reinforce,
-}
-OF_GAMES = ("action_values", "reinforce")  # they need more than what to do in a position
-
-
-def problems(spec: str) -> list[str]:
-    """Returns what is wrong with a loss's name, without importing anything."""
-    module, _, function = spec.partition(":")
-    if spec in LOSSES or (module and function):
-        return []
-    return [f"distil must be {', '.join(LOSSES)} or module:function, got {spec!r}"]
-
-
-def code_in(spec: str) -> consent.Code | None:
-    """Returns the code of a user's own that a loss's name names, if any."""
-    return None if spec in LOSSES else consent.module(spec)
+LOSSES: dict[str, Loss] = dict(
+    zip(DISTIL, (imitation, cloning, action_values, reinforce), strict=True)
+)
 
 
 def check_form(loss: Loss, game: Game[Any], rows: int) -> None:
@@ -177,7 +161,7 @@ def load(spec: str) -> Loss:
     Raises:
       ValueError: there is none, or it does not take (predicted, batch, value_target).
     """
-    for problem in problems(spec):
+    for problem in distil_problems(spec):
         raise ValueError(problem)
     if spec in LOSSES:
         return LOSSES[spec]

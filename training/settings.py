@@ -3,8 +3,13 @@
 import dataclasses
 from typing import Literal
 
+from games import consent
 from mcts.setting import problems, setting
 
+# The ways to distil that training/losses.py has, and those of them that need more than what to do
+# in a position: values, or results of games.
+DISTIL = ("imitation", "cloning", "action_values", "reinforce")
+OF_GAMES = ("action_values", "reinforce")
 MAX_BLOCKS = 1000  # each is built by Python, one after the other
 
 
@@ -168,3 +173,16 @@ class OverseerConfig:
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
         return problems(self, "overseer")
+
+
+def distil_problems(spec: str) -> list[str]:
+    """Returns what is wrong with a loss's name, without importing anything."""
+    module, _, function = spec.partition(":")
+    if spec in DISTIL or (module and function):
+        return []
+    return [f"distil must be {', '.join(DISTIL)} or module:function, got {spec!r}"]
+
+
+def distil_code(spec: str) -> consent.Code | None:
+    """Returns the code of a user's own that a loss's name names, if any."""
+    return None if spec in DISTIL else consent.module(spec)

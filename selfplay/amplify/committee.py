@@ -14,30 +14,8 @@ import numpy as np
 
 from games.game import Game, State
 from mcts import Evaluate, Evaluation, SearchConfig, SearchResult, Variables, search
+from selfplay.amplify.spec import CommitteeConfig
 from selfplay.players import Act
-
-
-@dataclasses.dataclass(frozen=True)
-class CommitteeConfig:
-    """Who is on the committee."""
-
-    members: int = 4  # of which each takes the next symmetry of the game, the first the identity
-    considered: int = 0  # actions that a member's Gumbel search starts from; 0: as the search does
-
-
-def parse(options: str) -> CommitteeConfig:
-    """Returns the committee of `key=value,...`; raises ValueError if it cannot be."""
-    values = {}
-    for item in filter(None, options.split(",")):
-        name, _, value = item.partition("=")
-        known = {field.name for field in dataclasses.fields(CommitteeConfig)}
-        if name not in known or not value.isdecimal():
-            raise ValueError(f"a committee has members=NUMBER and considered=NUMBER, got {item!r}")
-        values[name] = int(value)
-    config = CommitteeConfig(**values)
-    if config.members < 2:
-        raise ValueError(f"a committee needs at least 2 members, got {config.members}")
-    return config
 
 
 def committee_act(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from games import consent, plug_in
+from games import plug_in
 from games.game import Game, State
 from mcts import (
     Evaluate,
@@ -26,14 +26,9 @@ from mcts import (
     search,
     search_on,
 )
-from selfplay import player_spec
 from selfplay.amplify import committee, human
+from selfplay.amplify.spec import parse_committee, problems
 from selfplay.players import FORFEIT, Act, Player, check_form, policy_player
-
-FORMS = (
-    "search, policy, committee, engine:COMMAND, human, human:PROGRAM, player:SPEC "
-    "or module:function"
-)
 
 
 class OverseerError(RuntimeError):
@@ -83,28 +78,6 @@ class Amplifier:
         return Player(self.name, game, self, variables, self.on_device)
 
 
-def problems(spec: str) -> list[str]:
-    """Returns what is wrong with an amplifier's name, without importing anything."""
-    kind, _, rest = spec.partition(":")
-    if kind == "committee":
-        try:
-            committee.parse(rest)
-        except ValueError as error:
-            return [f"amplify {spec!r}: {error}"]
-        return []
-    if spec in ("search", "policy", "human") or (kind and rest):
-        return []
-    return [f"amplify must be {FORMS}, got {spec!r}"]
-
-
-def code_in(spec: str) -> consent.Code | None:
-    """Returns the code that an amplifier's name would run beside ours, if any."""
-    kind, _, rest = spec.partition(":")
-    if spec in ("search", "policy", "human") or kind == "committee":
-        return None
-    return player_spec.code_in(rest) if kind == "player" else consent.code_of(spec)
-
-
 def load(
     spec: str,
     game: Game[Any],
@@ -141,7 +114,7 @@ def load(
     if spec == "policy":
         return Amplifier(spec, policy_player(spec, game, evaluate, (), temperature=1.0).act)
     if kind == "committee":
-        act = committee.committee_act(game, evaluate, search_config, committee.parse(rest))
+        act = committee.committee_act(game, evaluate, search_config, parse_committee(rest))
         return Amplifier(spec, act)
     if kind in ("player", "engine"):
         player = load_player(rest if kind == "player" else f"gtp:{rest}")

@@ -519,12 +519,13 @@ def test_what_a_file_names_is_refused_in_python_too(tiny_run, downloads):
     run = of_a_stranger(tiny_run, downloads / "run", amplify=f"engine:{TOUCH}")
     folder = RunFolder(run)
     config = folder.read_config()
+    longer = dataclasses.replace(config, iterations=config.iterations + 1)
     game = games.load(config.game)
     try:
         for use in (
             lambda: load_amplifier(config, game),
             lambda: audit(folder, 1, 8, 0),
-            lambda: train(folder, config, pytest.fail, lambda: True),
+            lambda: train(folder, longer, pytest.fail, lambda: True),
         ):
             with pytest.raises(ValueError, match=r"not made here by you: .* add --allow"):
                 use()

@@ -26,6 +26,7 @@ from training.losses import minibatch
 from training.metrics import MetricsLog, OnMetrics
 from training.network import Network, Weights
 from training.run import begin, save
+from training.settings import distil_problems
 from training.storage.run_folder import RunFolder
 
 CHUNK = 256  # held-out rows measured at once
@@ -56,7 +57,7 @@ class ImitationConfig:
                 "loss must be cloning, reinforce, inferred or module:function (records name moves, "
                 "no values), got 'action_values'"
             )
-        return wrong + ([] if self.loss == "inferred" else losses.problems(self.loss))
+        return wrong + ([] if self.loss == "inferred" else distil_problems(self.loss))
 
 
 class Imitation(NamedTuple):
