@@ -3,7 +3,7 @@
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, mask_illegal
 from mcts.reuse import keep
-from mcts.search import search, search_on
+from mcts.search import search, search_on  # `mcts.search` is the function from here on
 from mcts.tree import Tree, empty_trees, tree_bytes
 
 __all__ = [

@@ -28,8 +28,8 @@ def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
       action: int32[B], the move.
     """
     batch, slots = len(action), config.reuse + 1
-    depth, num_actions = tree.path.shape[-1], tree.edges.shape[-1]
-    path = tree.path.reshape(-1, batch, depth).astype(jnp.int32)
+    num_actions = tree.num_actions
+    path = tree.path.reshape(-1, batch, tree.max_depth).astype(jnp.int32)
     passable = ~tree.state.terminated.reshape(-1, batch) & (path[..., -1] < 0)
     wanted = (path[..., 0] == action[None]) & passable
     slot = jnp.where(wanted, jnp.cumsum(wanted, axis=0) - 1, slots)  # [N, B], the node's new number
@@ -63,7 +63,7 @@ def _leaves(tree: Tree[S], used: jax.Array, batch: int, config: SearchConfig) ->
     distance, until all point to the last.
     """
     count, depth = tree.path.shape
-    num_actions = tree.edges.shape[-1]
+    num_actions = tree.num_actions
     lane = jnp.arange(count, dtype=jnp.int32) % batch
     number = jnp.arange(count, dtype=jnp.int32) // batch
     path = tree.path.astype(jnp.int32)

@@ -56,6 +56,11 @@ class SearchContext(NamedTuple, Generic[S]):
     policy: SearchPolicy
     plan: Plan  # of the policy's root rule
 
+    @property
+    def batch(self) -> int:
+        """B, the number of trees."""
+        return len(self.roots.to_play)
+
 
 class SearchState(NamedTuple, Generic[S]):
     """What a simulation starts from."""
@@ -83,9 +88,9 @@ class PathUpdate(NamedTuple):
 
 def simulate_all(context: SearchContext[S], tree: Tree[S]) -> Tree[S]:
     """Returns the trees, begun by `init_tree`, after all simulations."""
-    config, batch = context.config, len(context.roots.to_play)
+    config = context.config
     best = _root_action(context, tree, jnp.int32(0))
-    start = jnp.arange(batch, dtype=jnp.int32) * tree.edges.shape[-1] + best
+    start = jnp.arange(context.batch, dtype=jnp.int32) * tree.num_actions + best
     search = SearchState(tree, take_rows(tree.leaf, start).astype(jnp.int32))
     steps, rest = divmod(config.simulations, config.leaves)
     if rest:
@@ -105,17 +110,17 @@ def _simulate(
     K `leaves` are simulations that share one evaluation. Slab k of the new nodes belongs to
     simulation `done + k + 1`; they are backed up one after the other.
     """
-    batch, num_actions = len(search.edge), search.tree.edges.shape[-1]
     edge = _next_edges(context, leaves, search, done)
     tree, new = _expand(context, search.tree, edge, done)
-    slabs = jax.tree.map(lambda x: x.reshape(leaves, batch, *x.shape[1:]), new)
+    slabs = jax.tree.map(lambda x: x.reshape(leaves, context.batch, *x.shape[1:]), new)
 
     def backup(
         search: SearchState[S], slab: tuple[NewNodes, jax.Array]
     ) -> tuple[SearchState[S], None]:
         new, done = slab
-        update = PathUpdate(to_paths(new.path, new.length, num_actions), new.leaf, done)
-        edges = _add_results(context.config, search.tree, update.paths, new.bounds)
+        paths = to_paths(new.path, new.length, tree.num_actions)
+        update = PathUpdate(paths, new.leaf, done)
+        edges = _add_results(context.config, search.tree, paths, new.bounds)
         return _update_leaf_cache(context, search.tree._replace(edges=edges), update), None
 
     counts = done + 1 + jnp.arange(leaves, dtype=jnp.int32)
@@ -133,15 +138,16 @@ def _next_edges(
     """
     if leaves == 1:
         return search.edge
-    num_actions = search.tree.edges.shape[-1]
+    num_actions = search.tree.num_actions
 
     def lose(search: SearchState[S], k: jax.Array) -> tuple[SearchState[S], jax.Array]:
         tree, edge = search
-        parent = _parents(edge, len(edge), num_actions)
+        parent = _parents(edge, context.batch, num_actions)
         path, length = append_edge(take_rows(tree.path, parent).astype(jnp.int32), edge)
-        update = PathUpdate(to_paths(path, length, num_actions), edge, done + k + 1)
-        sign = take_rows(tree.node, update.paths.row)[..., SIGN]
-        lost = tree._replace(edges=_add_path_visits(tree.edges, update.paths, -sign))
+        paths = to_paths(path, length, num_actions)
+        update = PathUpdate(paths, edge, done + k + 1)
+        sign = take_rows(tree.node, paths.row)[..., SIGN]
+        lost = tree._replace(edges=_add_path_visits(tree.edges, paths, -sign))
         after = _update_leaf_cache(context, lost, update)
         return after, after.edge
 
@@ -154,7 +160,7 @@ def _expand(
 ) -> tuple[Tree[S], NewNodes]:
     """Steps along int32[K * B] edges; returns the trees with the nodes there, evaluated."""
     game, config = context.game, context.config
-    batch, num_actions = len(context.roots.to_play), tree.edges.shape[-1]
+    batch, num_actions = context.batch, tree.num_actions
     parent = _parents(edge, batch, num_actions)
     parent_path = take_rows(tree.path, parent).astype(jnp.int32)
     state = _recall(context, take_rows(tree.state, parent), tree, parent_path)
@@ -178,7 +184,7 @@ def _expand(
     # Read from memory: on CPUs, XLA would play the move anew for every place that hears of it.
     row = first * batch + jnp.arange(len(edge), dtype=jnp.int32)
     terminated, node = take_rows((tree.state.terminated, tree.node), row)
-    leaf = jnp.where(terminated | (length == tree.path.shape[-1]), edge, onward)
+    leaf = jnp.where(terminated | (length == tree.max_depth), edge, onward)
     bounds = proven.leaf_bounds(seat_0_value(node), terminated)
     return tree, NewNodes(path, length, leaf, bounds)
 
@@ -188,10 +194,9 @@ def _recall(context: SearchContext[S], state: S, tree: Tree[S], path: jax.Array)
     game, roots = context.game, context.roots
     if not isinstance(game, Remembering):
         return state
-    batch, num_actions = len(roots.to_play), tree.edges.shape[-1]
     # Beyond the end of a path stands the root once more.
-    passed = start_rows(path, batch, num_actions)
-    roots = jax.tree.map(lambda x: jnp.concatenate([x] * (len(path) // batch)), roots)
+    passed = start_rows(path, context.batch, tree.num_actions)
+    roots = jax.tree.map(lambda x: jnp.concatenate([x] * (len(path) // context.batch)), roots)
     return jax.vmap(game.recall)(state, roots, take_rows(tree.state, passed))
 
 
@@ -243,8 +248,7 @@ def _update_leaf_cache(
     to the path's own end. Off the path nothing has changed, so the leaf cached there still holds.
     """
     exit_leaf = _exit_leaves(context, tree, update)
-    paths, num_actions = update.paths, tree.edges.shape[-1]
-    batch, depth = paths.edge.shape
+    paths, num_actions, depth = update.paths, tree.num_actions, tree.max_depth
     ended = paths.edge < 0
     leaves_path = to_words((exit_leaf >= 0) | ended)
     exit_leaf = jnp.where(ended, update.leaf[:, None], exit_leaf)
@@ -261,17 +265,16 @@ def _update_leaf_cache(
         return leaf.at[at].set(following, mode="drop", unique_indices=True)
 
     leaf = scatter_edges(put, tree.leaf, paths, ())
-    lane = jnp.arange(batch, dtype=jnp.int32)
+    lane = jnp.arange(context.batch, dtype=jnp.int32)
     return SearchState(tree._replace(leaf=leaf), leaf_from(lane, 0 * lane))
 
 
 def _exit_leaves(context: SearchContext[S], tree: Tree[S], update: PathUpdate) -> jax.Array:
     """Returns int32[B, D]: the leaf beyond each node's best edge, -1 where that is the path's."""
     config, policy, paths = context.config, context.policy, update.paths
-    num_actions = tree.edges.shape[-1]
 
     def exit_leaf(row: jax.Array, action: jax.Array, best: jax.Array) -> jax.Array:
-        cached = take_rows(tree.leaf, row * num_actions + best).astype(jnp.int32)
+        cached = take_rows(tree.leaf, row * tree.num_actions + best).astype(jnp.int32)
         return jnp.where(best != action, cached, -1)
 
     def interior(steps: Steps) -> jax.Array:
@@ -282,7 +285,7 @@ def _exit_leaves(context: SearchContext[S], tree: Tree[S], update: PathUpdate) -
     if policy.root is None:
         return map_edges(interior, paths, none)
     best = _root_action(context, tree, update.done)
-    lane = jnp.arange(len(paths.edge), dtype=jnp.int32)
+    lane = jnp.arange(context.batch, dtype=jnp.int32)
     at_root = exit_leaf(lane, paths.action[:, 0], best)
     return map_edges(interior, paths, none.at[:, 0].set(at_root), skip_root=True)
 
@@ -290,7 +293,7 @@ def _exit_leaves(context: SearchContext[S], tree: Tree[S], update: PathUpdate) -
 def _root_action(context: SearchContext[S], tree: Tree[S], done: jax.Array) -> jax.Array:
     """Returns int32[B]: the best action at the roots, after `done` simulations."""
     config, policy = context.config, context.policy
-    stats = root_stats(tree, len(context.roots.to_play))
+    stats = root_stats(tree, context.batch)
     if policy.root is None:
         return policy.interior_action(config, stats)
     return policy.root.action(config, context.plan, stats, done)

@@ -43,6 +43,16 @@ class Tree(NamedTuple, Generic[S]):
     edges: jax.Array  # float[N * B, C, A], columns PRIOR, VISITS, VALUE_SUM and maybe BOUNDS
     leaf: jax.Array  # int[N * B * A], the edge where greedy descent through this edge ends
 
+    @property
+    def num_actions(self) -> int:
+        """A."""
+        return self.edges.shape[-1]
+
+    @property
+    def max_depth(self) -> int:
+        """D, the depth cap."""
+        return self.path.shape[-1]
+
 
 def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
     """Returns trees of `reuse + 1` nodes without visits, for `init_tree` to start from.
