@@ -17,7 +17,7 @@ Variables: TypeAlias = Any  # what a network is evaluated with; any pytree
 
 
 class Evaluation(NamedTuple):
-    """A network's opinion of B positions."""
+    """What a network says of B positions."""
 
     prior_logits: jax.Array  # float32[B, A]; those of illegal actions are ignored
     value: jax.Array  # float32[B], in [-1, 1], for the seat to play
@@ -38,7 +38,7 @@ class SearchResult(NamedTuple):
     raw_value: jax.Array  # float32[B], the network's value of the root
 
 
-def judge(
+def evaluate_states(
     game: Game[S], evaluate: Evaluate, variables: Variables, state: S, symmetries: bool = False
 ) -> Evaluation:
     """Returns what a search believes of B positions: masked logits, and the result where ended.
@@ -47,31 +47,31 @@ def judge(
       symmetries: whether to average the network's policy and value over the game's symmetries.
     """
     if symmetries:
-        opinion = _average(game, evaluate, variables, state)
+        evaluation = _average(game, evaluate, variables, state)
     else:
-        opinion = evaluate(variables, jax.vmap(game.observe)(state))
-    returns = jax.vmap(game.returns)(state).astype(opinion.value.dtype)
+        evaluation = evaluate(variables, jax.vmap(game.observe)(state))
+    returns = jax.vmap(game.returns)(state).astype(evaluation.value.dtype)
     result = jnp.where(state.to_play == 0, returns[:, 0], returns[:, 1])
     return Evaluation(
-        prior_logits=mask_illegal(opinion.prior_logits, state.legal_action_mask),
+        prior_logits=mask_illegal(evaluation.prior_logits, state.legal_action_mask),
         # `where`, for what a network says of a finished position may even be NaN.
-        value=jnp.where(state.terminated, result, opinion.value),
+        value=jnp.where(state.terminated, result, evaluation.value),
     )
 
 
 def _average(game: Game[S], evaluate: Evaluate, variables: Variables, state: S) -> Evaluation:
-    """Returns the mean opinion over all images of the positions, evaluated as one batch."""
+    """Returns the mean evaluation over all images of the positions, made as one batch."""
     symmetries = game.symmetries()
     observation, legal = jax.vmap(game.observe)(state), state.legal_action_mask
     cells = observation.reshape(len(observation), -1, observation.shape[-1])
     images = jnp.concatenate([cells[:, s.observation] for s in symmetries])
-    seen = evaluate(variables, images.reshape(-1, *observation.shape[1:]))
-    logits = seen.prior_logits.reshape(len(symmetries), *legal.shape)
+    evaluation = evaluate(variables, images.reshape(-1, *observation.shape[1:]))
+    logits = evaluation.prior_logits.reshape(len(symmetries), *legal.shape)
     # Action a of the position is action b of the image where `symmetry.action[b] == a`.
     back = [x[:, np.argsort(s.action)] for x, s in zip(logits, symmetries, strict=True)]
     policy = jax.nn.softmax(mask_illegal(jnp.stack(back), jnp.stack([legal] * len(back))))
     mean = jnp.log(jnp.maximum(policy.mean(axis=0), jnp.finfo(policy.dtype).tiny))
-    return Evaluation(mean, seen.value.reshape(len(symmetries), -1).mean(axis=0))
+    return Evaluation(mean, evaluation.value.reshape(len(symmetries), -1).mean(axis=0))
 
 
 def mask_illegal(logits: jax.Array, legal_action_mask: jax.Array) -> jax.Array:

@@ -2,10 +2,12 @@
 
 Every edge keeps the least and the most that seat 0 can get beyond it under perfect play: -1 and 1
 until more is known, both the result where the game has ended. A result is proven where they meet.
-At a node, seat 0 to play, the least is the largest least of its edges, and the most likewise; for
-seat 1 it is the smallest. So along a path each node maps what is below it by a maximum or a minimum
-with a constant, what its other edges offer. Such maps are clamps, clamps compose to clamps, and an
-associative scan composes them all in a number of steps that grows with the logarithm of the depth.
+At a node, seat 0 to play, the least is the largest least of its edges, and the most likewise. For
+seat 1 it is the smallest.
+
+So along a path each node maps what is below it by a maximum or a minimum with a constant: what its
+other edges offer. Such maps are clamps, and clamps compose to clamps. So an associative scan
+composes them all, in a number of steps that grows with the logarithm of the depth.
 
 After Winands et al., "Monte-Carlo Tree Search Solver", 2008, and Cazenave and Saffidine,
 "Score Bounded Monte-Carlo Tree Search", 2010.
@@ -15,6 +17,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+LEAST, MOST = range(2)  # the columns of an edge's bounds
 
 
 class Clamp(NamedTuple):
@@ -27,14 +31,18 @@ class Clamp(NamedTuple):
         return jnp.clip(x, self.low, self.high)
 
 
-def of_leaf(value: jax.Array, terminated: jax.Array) -> jax.Array:
-    """Returns float[B, 3]: value, least and most for seat 0 of positions just evaluated."""
+def leaf_bounds(value: jax.Array, terminated: jax.Array) -> jax.Array:
+    """Returns float[B, 3]: value, least and most for seat 0 of positions just evaluated.
+
+    Args:
+      value: float[B], for seat 0; the result where bool[B] `terminated`.
+    """
     least, most = jnp.where(terminated, value, -1), jnp.where(terminated, value, 1)
     return jnp.stack([value, least, most], axis=-1)
 
 
-def of_new_edges(legal: jax.Array, sign: jax.Array) -> jax.Array:
-    """Returns float[B, 2, A]: least and most of unvisited edges; an illegal one loses.
+def new_bounds(legal: jax.Array, sign: jax.Array) -> jax.Array:
+    """Returns float[B, 2, A]: the bounds of unvisited edges; an illegal one loses.
 
     Args:
       legal: bool[B, A].
@@ -44,39 +52,44 @@ def of_new_edges(legal: jax.Array, sign: jax.Array) -> jax.Array:
     return jnp.stack([jnp.where(legal, -1, lost), jnp.where(legal, 1, lost)], axis=1)
 
 
-def of_mover(edges: jax.Array, sign: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns float[..., A] least and most for the mover, of float[..., 2, A] for seat 0."""
-    least, most = edges[..., 0, :], edges[..., 1, :]
+def for_mover(bounds: jax.Array, sign: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns float[..., A], the least and the most for the seat to play.
+
+    Args:
+      bounds: float[..., 2, A], those for seat 0.
+      sign: float[..., 1], 1 where seat 0 is to play, else -1.
+    """
+    least, most = bounds[..., LEAST, :], bounds[..., MOST, :]
     return jnp.where(sign > 0, least, -most), jnp.where(sign > 0, most, -least)
 
 
-def besides(edges: jax.Array, sign: jax.Array, action: jax.Array) -> jax.Array:
+def sibling_bounds(bounds: jax.Array, sign: jax.Array, action: jax.Array) -> jax.Array:
     """Returns float[..., 3]: what the other edges of nodes on a path give seat 0, and the sign.
 
     The mover's best of them gives at least the first number and at most the second.
 
     Args:
-      edges: float[..., 2, A], least and most for seat 0.
+      bounds: float[..., 2, A], those for seat 0.
       sign: float[..., 1], 1 where seat 0 is to play, else -1.
       action: int32[...], the path's edge.
     """
-    taken = jax.nn.one_hot(action, edges.shape[-1], dtype=bool)
-    least, most = (jnp.where(taken, -1, x).max(axis=-1) for x in of_mover(edges, sign))
+    taken = jax.nn.one_hot(action, bounds.shape[-1], dtype=bool)
+    least, most = (jnp.where(taken, -1, x).max(axis=-1) for x in for_mover(bounds, sign))
     sign = sign[..., 0]
     low, high = jnp.where(sign > 0, least, -most), jnp.where(sign > 0, most, -least)
     return jnp.stack([low, high, sign], axis=-1)
 
 
-def back_up(others: jax.Array, leaf: jax.Array) -> jax.Array:
+def back_up(siblings: jax.Array, leaf: jax.Array) -> jax.Array:
     """Returns float[3, B, D]: value, least and most for seat 0, for every edge of B paths.
 
     A value is kept within what the nodes that it passes are known to be worth.
 
     Args:
-      others: float[B, D, 3], what `besides` says of the nodes along the paths; sign 0 beyond.
-      leaf: float[B, 3], what `of_leaf` says of the ends of the paths.
+      siblings: float[B, D, 3], the `sibling_bounds` of the nodes along the paths; sign 0 beyond.
+      leaf: float[B, 3], the `leaf_bounds` of the ends of the paths.
     """
-    low, high, sign = jnp.moveaxis(others, -1, 0)
+    low, high, sign = jnp.moveaxis(siblings, -1, 0)
     floor, ceiling = jnp.stack([low, low, high]), jnp.stack([high, low, high])
     nodes = Clamp(jnp.where(sign > 0, floor, -jnp.inf), jnp.where(sign < 0, ceiling, jnp.inf))
     leaf = leaf.T[..., None]

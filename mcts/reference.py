@@ -1,15 +1,17 @@
 """The search by mctx (the only file that imports it)."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import mctx
 
 from games.game import Game, S
-from mcts import noise
-from mcts.config import SearchConfig
-from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, judge
+from mcts.config import Policy, SearchConfig
+from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, evaluate_states
+from mcts.policy import POLICIES
 
 
 def search(
@@ -21,58 +23,64 @@ def search(
     key: jax.Array,
     config: SearchConfig,
 ) -> SearchResult:
-    """Searches by mctx; arguments and result as in `mcts.search`, `root` as `judge` returns it."""
-    dirichlet_key, search_key = noise.split(key)
-    legal = state.legal_action_mask
-    expand = functools.partial(_expand, game, evaluate)
-    common = {
-        "params": variables,
-        "rng_key": search_key,
-        "recurrent_fn": expand,
-        "num_simulations": config.simulations,
-        "max_depth": config.depth(game.max_plies),
-        "invalid_actions": ~legal,
-    }
-    if config.policy == "gumbel":
-        found = mctx.gumbel_muzero_policy(
-            root=mctx.RootFnOutput(
-                prior_logits=root.prior_logits, value=root.value, embedding=state
-            ),
-            max_num_considered_actions=config.max_considered_actions,
-            gumbel_scale=config.gumbel_scale,
-            qtransform=functools.partial(
-                mctx.qtransform_completed_by_mix_value,
-                # The paper scales Q in [0, 1], ours is in [-1, 1]: hence the half.
-                value_scale=config.c_scale / (1 if config.rescale_values else 2),
-                maxvisit_init=config.c_visit,
-                rescale_values=config.rescale_values,
-                use_mixed_value=config.mixed_value,
-            ),
-            **common,
-        )
-        summary = found.search_tree.summary()
-        action, action_weights = found.action, found.action_weights
-    else:
-        noised = noise.add_dirichlet(dirichlet_key, root.prior_logits, legal, config)
-        found = mctx.muzero_policy(
-            root=mctx.RootFnOutput(prior_logits=noised, value=root.value, embedding=state),
-            dirichlet_fraction=0.0,  # mctx draws its noise over illegal actions too
-            pb_c_init=config.pb_c_init,
-            pb_c_base=config.pb_c_base,
-            qtransform=_PUCT_VALUES[config.puct_values],
-            **common,
-        )
-        summary = found.search_tree.summary()
-        action, action_weights = summary.visit_counts.argmax(axis=-1), summary.visit_probs
+    """Searches by mctx.
+
+    Args and result are those of `mcts.search`; `root` is as `evaluate_states` returns it.
+    """
+    logits_key, search_key = jax.random.split(key)
+    legal, illegal = state.legal_action_mask, ~state.legal_action_mask
+    logits = POLICIES[config.policy].root_logits(config, logits_key, root.prior_logits, legal)
+    action, action_weights, summary = _SEARCHES[config.policy](
+        config,
+        params=variables,
+        rng_key=search_key,
+        root=mctx.RootFnOutput(prior_logits=logits, value=root.value, embedding=state),
+        recurrent_fn=functools.partial(_expand, game, evaluate),
+        num_simulations=config.simulations,
+        max_depth=config.depth(game.max_plies),
+        invalid_actions=illegal,
+    )
+    visits = summary.visit_counts
     return SearchResult(
         action=action.astype(jnp.int32),
         action_weights=action_weights,
-        visit_counts=summary.visit_counts.astype(jnp.int32),
+        visit_counts=visits.astype(jnp.int32),
         value=summary.value,
-        q=jnp.where(summary.visit_counts > 0, summary.qvalues, summary.value[:, None]),
+        q=jnp.where(visits > 0, summary.qvalues, summary.value[:, None]),
         prior=jax.nn.softmax(root.prior_logits),
         raw_value=root.value,
     )
+
+
+def _gumbel(config: SearchConfig, **common: Any) -> tuple[jax.Array, jax.Array, Any]:
+    """Returns action, action weights and summary of the search."""
+    output = mctx.gumbel_muzero_policy(
+        max_num_considered_actions=config.max_considered_actions,
+        gumbel_scale=config.gumbel_scale,
+        qtransform=functools.partial(
+            mctx.qtransform_completed_by_mix_value,
+            # The paper scales Q in [0, 1], ours is in [-1, 1]: hence the half.
+            value_scale=config.c_scale / (1 if config.rescale_values else 2),
+            maxvisit_init=config.c_visit,
+            rescale_values=config.rescale_values,
+            use_mixed_value=config.mixed_value,
+        ),
+        **common,
+    )
+    return output.action, output.action_weights, output.search_tree.summary()
+
+
+def _puct(config: SearchConfig, **common: Any) -> tuple[jax.Array, jax.Array, Any]:
+    """Returns action, action weights and summary of the search."""
+    output = mctx.muzero_policy(
+        dirichlet_fraction=0.0,  # mctx draws its noise over illegal actions too
+        pb_c_init=config.pb_c_init,
+        pb_c_base=config.pb_c_base,
+        qtransform=_PUCT_VALUES[config.puct_values],
+        **common,
+    )
+    summary = output.search_tree.summary()
+    return summary.visit_counts.argmax(axis=-1), summary.visit_probs, summary
 
 
 def _plain_values(tree: mctx.Tree, node: jax.Array) -> jax.Array:
@@ -84,13 +92,17 @@ _PUCT_VALUES = {
     "min_max": functools.partial(mctx.qtransform_by_min_max, min_value=-1.0, max_value=1.0),
     "plain": _plain_values,
 }
+_SEARCHES: dict[Policy, Callable[..., tuple[jax.Array, jax.Array, Any]]] = {
+    "gumbel": _gumbel,
+    "puct": _puct,
+}
 
 
 def _expand(game, evaluate, variables, key, action, parent):  # type: ignore[no-untyped-def]
     """Steps B nodes; mctx backs up `reward + discount * value` from child to parent."""
     del key  # the rules are deterministic
     child = jax.vmap(game.step)(parent, action)
-    leaf = judge(game, evaluate, variables, child)
+    leaf = evaluate_states(game, evaluate, variables, child)
     ended = child.terminated
     # A result is a reward on the way to it, as mctx would search on below; there, all is 0.
     sign = jnp.where(child.to_play == parent.to_play, 1.0, -1.0).astype(leaf.value.dtype)

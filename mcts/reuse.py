@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from games.game import S
 from mcts.config import SearchConfig
 from mcts.paths import start_rows
-from mcts.selection import interior_action
-from mcts.tree import Tree, own_edges, row_of, rows
+from mcts.policy import POLICIES
+from mcts.tree import Tree, node_stats, own_edges, take_rows
 
 
 def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
@@ -28,8 +28,8 @@ def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
       action: int32[B], the move.
     """
     batch, slots = len(action), config.reuse + 1
-    depth, num_actions = tree.path.shape[-1], tree.edges.shape[-1]
-    path = tree.path.reshape(-1, batch, depth).astype(jnp.int32)
+    num_actions = tree.num_actions
+    path = tree.path.reshape(-1, batch, tree.max_depth).astype(jnp.int32)
     passable = ~tree.state.terminated.reshape(-1, batch) & (path[..., -1] < 0)
     wanted = (path[..., 0] == action[None]) & passable
     slot = jnp.where(wanted, jnp.cumsum(wanted, axis=0) - 1, slots)  # [N, B], the node's new number
@@ -40,16 +40,16 @@ def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
     used = (source >= 0).reshape(-1)
     row = (jnp.maximum(source, 0) * batch + lane[None]).reshape(-1)
 
-    edge = rows(tree.path, row).astype(jnp.int32)
+    edge = take_rows(tree.path, row).astype(jnp.int32)
     edge = jnp.concatenate([edge[:, 1:], edge[:, :1] * 0 - 1], axis=1)
     at = start_rows(edge, batch, num_actions)
-    moved = rows(slot.reshape(-1), at) * num_actions + edge % num_actions
+    moved = take_rows(slot.reshape(-1), at) * num_actions + edge % num_actions
     edge = jnp.where(used[:, None] & (edge >= 0), moved, -1)
-    edges = jnp.where(used[:, None, None], rows(tree.edges, row), 0)
+    edges = jnp.where(used[:, None, None], take_rows(tree.edges, row), 0)
     kept = Tree(
-        state=rows(tree.state, row),
+        state=take_rows(tree.state, row),
         path=edge.astype(tree.path.dtype),
-        node=rows(tree.node, row),
+        node=take_rows(tree.node, row),
         edges=edges,
         leaf=tree.leaf[: slots * batch * num_actions],
     )
@@ -63,7 +63,7 @@ def _leaves(tree: Tree[S], used: jax.Array, batch: int, config: SearchConfig) ->
     distance, until all point to the last.
     """
     count, depth = tree.path.shape
-    num_actions = tree.edges.shape[-1]
+    num_actions = tree.num_actions
     lane = jnp.arange(count, dtype=jnp.int32) % batch
     number = jnp.arange(count, dtype=jnp.int32) // batch
     path = tree.path.astype(jnp.int32)
@@ -72,11 +72,11 @@ def _leaves(tree: Tree[S], used: jax.Array, batch: int, config: SearchConfig) ->
     place = jnp.where(used & (into >= 0), place, count * num_actions)
     child = jnp.full(count * num_actions, -1, jnp.int32).at[place].set(number, mode="drop")
 
-    best = interior_action(config, row_of(tree.edges, tree.node))
-    following = rows(child, jnp.arange(count, dtype=jnp.int32) * num_actions + best)
+    best = POLICIES[config.policy].interior_action(config, node_stats(tree.edges, tree.node))
+    following = take_rows(child, jnp.arange(count, dtype=jnp.int32) * num_actions + best)
     last = jnp.where(following < 0, number, following)
     for _ in range(math.ceil(math.log2(depth)) + 1):
-        last = rows(last, last * batch + lane)
-    end = last * num_actions + rows(best, last * batch + lane)
-    beyond = rows(end, jnp.maximum(child, 0) * batch + jnp.repeat(lane, num_actions))
+        last = take_rows(last, last * batch + lane)
+    end = last * num_actions + take_rows(best, last * batch + lane)
+    beyond = take_rows(end, jnp.maximum(child, 0) * batch + jnp.repeat(lane, num_actions))
     return jnp.where(child < 0, own_edges(number, num_actions), beyond)

@@ -1,18 +1,18 @@
-"""Growing the trees: one simulation is a fixed number of array operations, at any depth.
+"""The simulations, which grow the trees: a fixed number of array operations each, at any depth.
 
 Three caches replace the walks down and up the tree:
 
-- every node keeps its **path**, the edges from the root to it, so a backup is one scatter;
-- every edge keeps its **leaf**, the edge at which greedy descent through it leaves the tree;
-- so the next leaf is known before a simulation starts: the leaf of the root's best edge.
+- Every node keeps its **path**, the edges from the root to it. So a backup is one scatter.
+- Every edge keeps its **leaf**, the edge at which greedy descent through it leaves the tree.
+- So the next leaf is known before a simulation starts: the leaf of the root's best edge.
 
 A simulation changes the visits and values of the nodes on its path and of no other, and the rules
-of selection look at one node's own row, so rescoring the path keeps all caches exact.
+of selection look at one node alone. So rescoring the nodes on the path keeps all caches exact.
 
 An edge is numbered `node * A + action`. Node 0 is the root; after room for R nodes kept of an
 earlier search, simulation t makes node R + t + 1. Neither a finished position nor a node at the
 depth cap is ever expanded: the edge to it stays its own leaf. Reaching it again steps into it again
-and backs up the same value once more; the node that this simulation makes is a spare copy to which
+and backs up the same value once more. The node that this simulation makes is a spare copy, to which
 no edge leads.
 """
 
@@ -22,162 +22,114 @@ import jax
 import jax.numpy as jnp
 
 from games.game import Game, Remembering, S
-from mcts import paths
-from mcts import proven as bounds
+from mcts import proven
 from mcts.config import SearchConfig
-from mcts.contract import Evaluate, Variables, judge
-from mcts.paths import Paths, Steps
-from mcts.selection import Gumbel, interior_action, root_action, to_prior
-from mcts.tree import Tree, forget, new_edges, new_node, put, root_row, row_of, rows
+from mcts.contract import Evaluate, Variables, evaluate_states
+from mcts.path_work import map_edges, scatter_edges, to_paths
+from mcts.paths import Paths, Steps, append_edge, next_true, start_rows, to_words
+from mcts.policy import Plan, SearchPolicy
+from mcts.tree import (
+    BOUNDS,
+    SIGN,
+    Tree,
+    add_visits,
+    forget,
+    new_edges,
+    new_nodes,
+    node_stats,
+    put_slab,
+    root_stats,
+    seat_0_value,
+    set_bounds,
+    take_rows,
+)
 
 
-class Task(NamedTuple):
-    """What one simulation has to tell the nodes on its B paths."""
+class SearchContext(NamedTuple, Generic[S]):
+    """What stays the same through all simulations of a search."""
 
-    paths: Paths  # from the roots to the evaluated nodes
-    end: jax.Array  # int32[B], the leaf of the last edge
-    found: jax.Array  # float[B, 3], what the evaluated node is worth, see `bounds.of_leaf`
-    done: jax.Array  # int32[], simulations made, this one included
+    game: Game[S]
+    evaluate: Evaluate
+    variables: Variables
+    roots: S  # leaves [B, ...], with their past
+    config: SearchConfig
+    policy: SearchPolicy
+    plan: Plan  # of the policy's root rule
+
+    @property
+    def batch(self) -> int:
+        """B, the number of trees."""
+        return len(self.roots.to_play)
 
 
-class Search(NamedTuple, Generic[S]):
+class SearchState(NamedTuple, Generic[S]):
     """What a simulation starts from."""
 
     tree: Tree[S]
-    edge: jax.Array  # int32[B], the leaf: the edge to step along
+    edge: jax.Array  # int32[B], the next leaf: the edge to step along
 
 
-def grow(
-    game: Game[S],
-    evaluate: Evaluate,
-    variables: Variables,
-    root: S,
-    tree: Tree[S],
-    gumbel: Gumbel | None,
-    config: SearchConfig,
-) -> Tree[S]:
-    """Returns the trees, planted at `root`, after all simulations.
+class NewNodes(NamedTuple):
+    """What there is to tell of K * B new nodes, K slabs of B."""
 
-    Args:
-      gumbel: as for `root_action`.
-    """
-    batch = len(tree.node) // (config.simulations + config.reuse + 1)
+    path: jax.Array  # int32[K * B, D], from the roots to them, then -1
+    length: jax.Array  # int32[K * B], how many edges that is
+    leaf: jax.Array  # int32[K * B], the leaf of the last edge
+    bounds: jax.Array  # float[K * B, 3], what they are worth, see `proven.leaf_bounds`
 
-    def simulate(leaves: int, done: jax.Array, search: Search[S]) -> Search[S]:
-        return _simulate(game, evaluate, variables, root, gumbel, config, leaves, search, done)
 
-    best = root_action(config, root_row(tree, batch), gumbel, jnp.int32(0))
-    start = jnp.arange(batch, dtype=jnp.int32) * tree.edges.shape[-1] + best
-    search = Search(tree, rows(tree.leaf, start).astype(jnp.int32))
+class PathUpdate(NamedTuple):
+    """Where one simulation has changed B trees."""
+
+    paths: Paths  # from the roots to the evaluated nodes
+    leaf: jax.Array  # int32[B], the leaf of the last edge
+    done: jax.Array  # int32[], simulations made, this one included
+
+
+def simulate_all(context: SearchContext[S], tree: Tree[S]) -> Tree[S]:
+    """Returns the trees, begun by `init_tree`, after all simulations."""
+    config = context.config
+    best = _root_action(context, tree, jnp.int32(0))
+    start = jnp.arange(context.batch, dtype=jnp.int32) * tree.num_actions + best
+    search = SearchState(tree, take_rows(tree.leaf, start).astype(jnp.int32))
     steps, rest = divmod(config.simulations, config.leaves)
     if rest:
-        search = simulate(rest, jnp.int32(0), search)
+        search = _simulate(context, rest, search, jnp.int32(0))
 
-    def step(i: jax.Array, search: Search[S]) -> Search[S]:
-        return simulate(config.leaves, rest + i * config.leaves, search)
+    def step(i: jax.Array, search: SearchState[S]) -> SearchState[S]:
+        return _simulate(context, config.leaves, search, rest + i * config.leaves)
 
     return jax.lax.fori_loop(0, steps, step, search).tree
 
 
 def _simulate(
-    game: Game[S],
-    evaluate: Evaluate,
-    variables: Variables,
-    root: S,
-    gumbel: Gumbel | None,
-    config: SearchConfig,
-    leaves: int,
-    search: Search[S],
-    done: jax.Array,
-) -> Search[S]:
+    context: SearchContext[S], leaves: int, search: SearchState[S], done: jax.Array
+) -> SearchState[S]:
     """Steps along the next edges, evaluates, backs up, and finds the next leaf.
 
-    K `leaves` are simulations that share one evaluation. Their B nodes each are stacked: slab k
-    of what is made here belongs to simulation `done + k + 1`.
+    K `leaves` are simulations that share one evaluation. Slab k of the new nodes belongs to
+    simulation `done + k + 1`; they are backed up one after the other.
     """
-    tree, batch = search.tree, len(search.edge)
-    num_actions, max_depth = tree.edges.shape[-1], tree.path.shape[-1]
-    edge = _next_edges(gumbel, config, leaves, search, done)
-    parent = edge // num_actions * batch + _lanes(len(edge), batch)
-    way = rows(tree.path, parent).astype(jnp.int32)
-    state = _recall(game, rows(tree.state, parent), root, tree, way)
-    state = jax.vmap(game.step)(state, edge % num_actions)
-    believed = judge(game, evaluate, variables, state)
-    prior = to_prior(config, believed.prior_logits)
-    path, length = paths.lengthen(way, edge)
+    edge = _next_edges(context, leaves, search, done)
+    tree, new = _expand(context, search.tree, edge, done)
+    slabs = jax.tree.map(lambda x: x.reshape(leaves, context.batch, *x.shape[1:]), new)
 
-    here = config.reuse + done + 1
-    number = jnp.repeat(here + jnp.arange(leaves, dtype=jnp.int32), batch)
-    node = new_node(state, believed.value)
-    # Every rule agrees on a node without visits: the likeliest action.
-    onward = number * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32)
-    tree = Tree(
-        state=put(tree.state, here * batch, forget(game, state)),
-        path=put(tree.path, here * batch, path),
-        node=put(tree.node, here * batch, node),
-        edges=put(tree.edges, here * batch, new_edges(config, prior, node)),
-        leaf=tree.leaf,
-    )
-    # Read from memory: on CPUs, XLA would play the move anew for every place that hears of it.
-    new = here * batch + jnp.arange(len(edge), dtype=jnp.int32)
-    terminated, node = rows((tree.state.terminated, tree.node), new)
-    end = jnp.where(terminated | (length == max_depth), edge, onward)
-    found = bounds.of_leaf(node[:, 0] * node[:, 1], terminated)
+    def backup(
+        search: SearchState[S], slab: tuple[NewNodes, jax.Array]
+    ) -> tuple[SearchState[S], None]:
+        new, done = slab
+        paths = to_paths(new.path, new.length, tree.num_actions)
+        update = PathUpdate(paths, new.leaf, done)
+        edges = _add_results(context.config, search.tree, paths, new.bounds)
+        return _update_leaf_cache(context, search.tree._replace(edges=edges), update), None
 
-    parts = path, length, end, found
-    parts = jax.tree.map(lambda x: x.reshape(leaves, batch, *x.shape[1:]), parts)
-
-    def take_in(search: Search[S], part: tuple[jax.Array, ...]) -> tuple[Search[S], None]:
-        path, length, end, found, done = part
-        task = Task(paths.to_paths(path, length, num_actions), end, found, done)
-        tree = search.tree._replace(edges=_back_up(config, search.tree, task))
-        return _mend(gumbel, config, tree, task), None
-
-    tasks = *parts, done + 1 + jnp.arange(leaves, dtype=jnp.int32)
-    return jax.lax.scan(take_in, Search(tree, search.edge), tasks, unroll=leaves == 1)[0]
-
-
-def _recall(game: Game[S], state: S, root: S, tree: Tree[S], way: jax.Array) -> S:
-    """Returns the states of K * B nodes with their past; int32[K * B, D] `way` leads to each."""
-    if not isinstance(game, Remembering):
-        return state
-    batch, num_actions = len(root.to_play), tree.edges.shape[-1]
-    # Beyond the end of a way stands the root once more.
-    passed = paths.start_rows(way, batch, num_actions)
-    roots = jax.tree.map(lambda x: jnp.concatenate([x] * (len(way) // batch)), root)
-    return jax.vmap(game.recall)(state, roots, rows(tree.state, passed))
-
-
-def _mend(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> Search[S]:
-    """Returns the trees with the leaves along the paths mended, and the next leaf.
-
-    Greedy descent from a node follows the path up to the first node whose best edge leaves it, else
-    to the path's own end. Off the path nothing has changed, so the leaf cached there still holds.
-    """
-    ways_out = _ways_out(gumbel, config, tree, task)
-    (batch, depth), num_actions = task.paths.edge.shape, tree.edges.shape[-1]
-    ended = task.paths.edge < 0
-    leaves_path = paths.to_words((ways_out >= 0) | ended)
-    ways_out = jnp.where(ended, task.end[:, None], ways_out)
-    ways_out = jnp.concatenate([ways_out, task.end[:, None]], axis=1)
-
-    def end(lane: jax.Array, column: jax.Array) -> jax.Array:
-        """Returns int32[W]: where descent from the nodes in these columns ends."""
-        until = paths.next_true(leaves_path, lane, column, depth)
-        return rows(ways_out.reshape(-1), lane * (depth + 1) + until)
-
-    def put_ends(leaf: jax.Array, steps: Steps, _: tuple[()]) -> jax.Array:
-        ends = end(steps.place // depth, steps.place % depth + 1).astype(leaf.dtype)
-        at = jnp.where(steps.used, steps.row * num_actions + steps.action, len(leaf))
-        return leaf.at[at].set(ends, mode="drop", unique_indices=True)
-
-    leaf = paths.write(put_ends, tree.leaf, task.paths, ())
-    lane = jnp.arange(batch, dtype=jnp.int32)
-    return Search(tree._replace(leaf=leaf), end(lane, 0 * lane))
+    counts = done + 1 + jnp.arange(leaves, dtype=jnp.int32)
+    search = SearchState(tree, search.edge)
+    return jax.lax.scan(backup, search, (slabs, counts), unroll=leaves == 1)[0]
 
 
 def _next_edges(
-    gumbel: Gumbel | None, config: SearchConfig, leaves: int, search: Search[S], done: jax.Array
+    context: SearchContext[S], leaves: int, search: SearchState[S], done: jax.Array
 ) -> jax.Array:
     """Returns int32[K * B]: the edges to step along.
 
@@ -186,76 +138,162 @@ def _next_edges(
     """
     if leaves == 1:
         return search.edge
-    batch, num_actions = len(search.edge), search.tree.edges.shape[-1]
+    num_actions = search.tree.num_actions
 
-    def lose(search: Search[S], k: jax.Array) -> tuple[Search[S], jax.Array]:
+    def lose(search: SearchState[S], k: jax.Array) -> tuple[SearchState[S], jax.Array]:
         tree, edge = search
-        parent = edge // num_actions * batch + _lanes(batch, batch)
-        path, length = paths.lengthen(rows(tree.path, parent).astype(jnp.int32), edge)
-        nothing = jnp.zeros((batch, 3), tree.node.dtype)
-        task = Task(paths.to_paths(path, length, num_actions), edge, nothing, done + k + 1)
-        sign = rows(tree.node, task.paths.row)[..., 1]
-        lost = tree._replace(edges=_visit(tree.edges, task.paths, -sign))
-        after = _mend(gumbel, config, lost, task)
+        parent = _parents(edge, context.batch, num_actions)
+        path, length = append_edge(take_rows(tree.path, parent).astype(jnp.int32), edge)
+        paths = to_paths(path, length, num_actions)
+        update = PathUpdate(paths, edge, done + k + 1)
+        sign = take_rows(tree.node, paths.row)[..., SIGN]
+        lost = tree._replace(edges=_add_path_visits(tree.edges, paths, -sign))
+        after = _update_leaf_cache(context, lost, update)
         return after, after.edge
 
     others = jax.lax.scan(lose, search, jnp.arange(leaves - 1, dtype=jnp.int32))[1]
     return jnp.concatenate([search.edge, others.reshape(-1)])
 
 
-def _back_up(config: SearchConfig, tree: Tree[S], task: Task) -> jax.Array:
-    """Returns `tree.edges` with a visit of what was found at every edge of the paths."""
+def _expand(
+    context: SearchContext[S], tree: Tree[S], edge: jax.Array, done: jax.Array
+) -> tuple[Tree[S], NewNodes]:
+    """Steps along int32[K * B] edges; returns the trees with the nodes there, evaluated."""
+    game, config = context.game, context.config
+    batch, num_actions = context.batch, tree.num_actions
+    parent = _parents(edge, batch, num_actions)
+    parent_path = take_rows(tree.path, parent).astype(jnp.int32)
+    state = _recall(context, take_rows(tree.state, parent), tree, parent_path)
+    state = jax.vmap(game.step)(state, edge % num_actions)
+    evaluation = evaluate_states(game, context.evaluate, context.variables, state)
+    prior = context.policy.prior(evaluation.prior_logits)
+    path, length = append_edge(parent_path, edge)
+
+    first = config.reuse + done + 1
+    number = jnp.repeat(first + jnp.arange(len(edge) // batch, dtype=jnp.int32), batch)
+    node = new_nodes(state, evaluation.value)
+    # Every policy agrees on a node without visits: the likeliest action.
+    onward = number * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32)
+    tree = Tree(
+        state=put_slab(tree.state, first * batch, forget(game, state)),
+        path=put_slab(tree.path, first * batch, path),
+        node=put_slab(tree.node, first * batch, node),
+        edges=put_slab(tree.edges, first * batch, new_edges(config, prior, node)),
+        leaf=tree.leaf,
+    )
+    # Read from memory: on CPUs, XLA would play the move anew for every place that hears of it.
+    row = first * batch + jnp.arange(len(edge), dtype=jnp.int32)
+    terminated, node = take_rows((tree.state.terminated, tree.node), row)
+    leaf = jnp.where(terminated | (length == tree.max_depth), edge, onward)
+    bounds = proven.leaf_bounds(seat_0_value(node), terminated)
+    return tree, NewNodes(path, length, leaf, bounds)
+
+
+def _recall(context: SearchContext[S], state: S, tree: Tree[S], path: jax.Array) -> S:
+    """Returns the states of K * B nodes with their past; int32[K * B, D] `path` leads to each."""
+    game, roots = context.game, context.roots
+    if not isinstance(game, Remembering):
+        return state
+    # Beyond the end of a path stands the root once more.
+    passed = start_rows(path, context.batch, tree.num_actions)
+    roots = jax.tree.map(lambda x: jnp.concatenate([x] * (len(path) // context.batch)), roots)
+    return jax.vmap(game.recall)(state, roots, take_rows(tree.state, passed))
+
+
+def _parents(edge: jax.Array, batch: int, num_actions: int) -> jax.Array:
+    """Returns int32[K * B]: the rows of the nodes that int32[K * B] edges start at."""
+    return edge // num_actions * batch + jnp.arange(len(edge), dtype=jnp.int32) % batch
+
+
+def _add_results(
+    config: SearchConfig, tree: Tree[S], paths: Paths, leaf_bounds: jax.Array
+) -> jax.Array:
+    """Returns `tree.edges` after the visits of B paths, whose ends have float[B, 3] bounds."""
     if not config.proven:
-        return _visit(tree.edges, task.paths, task.found[:, :1])
+        return _add_path_visits(tree.edges, paths, leaf_bounds[:, :1])
 
-    def besides(steps: Steps) -> jax.Array:
-        edges, node = rows((tree.edges, tree.node), steps.row)
-        return bounds.besides(edges[..., 3:, :], node[..., 1:], steps.action)
+    def siblings(steps: Steps) -> jax.Array:
+        edges, node = take_rows((tree.edges, tree.node), steps.row)
+        return proven.sibling_bounds(edges[..., BOUNDS, :], node[..., SIGN:], steps.action)
 
-    nothing = jnp.stack([task.paths.edge.astype(tree.edges.dtype) * 0] * 3, axis=-1)
-    others = paths.along(besides, task.paths, nothing)
-    value, least, most = bounds.back_up(others, task.found)
-    edges = _visit(tree.edges, task.paths, value)
-    known = jnp.stack([least, most], axis=-1)
-    return paths.write(_put_bounds, edges, task.paths, known)
+    def put(edges: jax.Array, steps: Steps, bounds: jax.Array) -> jax.Array:
+        return set_bounds(edges, _rows_to_write(edges, steps), steps.action, bounds)
+
+    none = jnp.stack([paths.edge.astype(tree.edges.dtype) * 0] * 3, axis=-1)
+    value, least, most = proven.back_up(map_edges(siblings, paths, none), leaf_bounds)
+    edges = _add_path_visits(tree.edges, paths, value)
+    return scatter_edges(put, edges, paths, jnp.stack([least, most], axis=-1))
 
 
-def _visit(edges: jax.Array, along: Paths, value: jax.Array) -> jax.Array:
+def _add_path_visits(edges: jax.Array, paths: Paths, value: jax.Array) -> jax.Array:
     """Returns `edges` with a visit of float[B, D or 1] `value`, for seat 0, along the paths."""
-    return paths.write(_add_visits, edges, along, value)
+
+    def put(edges: jax.Array, steps: Steps, value: jax.Array) -> jax.Array:
+        return add_visits(edges, _rows_to_write(edges, steps), steps.action, value)
+
+    return scatter_edges(put, edges, paths, value)
 
 
-def _add_visits(edges: jax.Array, steps: Steps, value: jax.Array) -> jax.Array:
-    row = jnp.where(steps.used, steps.row, len(edges))
-    visits = jnp.stack([jnp.ones_like(value), value], axis=-1)
-    return edges.at[row, 1:3, steps.action].add(visits, mode="drop", unique_indices=True)
+def _rows_to_write(edges: jax.Array, steps: Steps) -> jax.Array:
+    """Returns int32[W]: the row of each step, beyond the last one for an empty place."""
+    return jnp.where(steps.used, steps.row, len(edges))
 
 
-def _put_bounds(edges: jax.Array, steps: Steps, known: jax.Array) -> jax.Array:
-    row = jnp.where(steps.used, steps.row, len(edges))
-    return edges.at[row, 3:, steps.action].set(known, mode="drop", unique_indices=True)
+def _update_leaf_cache(
+    context: SearchContext[S], tree: Tree[S], update: PathUpdate
+) -> SearchState[S]:
+    """Returns the trees with the leaves along the paths brought up to date, and the next leaf.
+
+    Greedy descent from a node follows the path up to the first node whose best edge leaves it, else
+    to the path's own end. Off the path nothing has changed, so the leaf cached there still holds.
+    """
+    exit_leaf = _exit_leaves(context, tree, update)
+    paths, num_actions, depth = update.paths, tree.num_actions, tree.max_depth
+    ended = paths.edge < 0
+    leaves_path = to_words((exit_leaf >= 0) | ended)
+    exit_leaf = jnp.where(ended, update.leaf[:, None], exit_leaf)
+    exit_leaf = jnp.concatenate([exit_leaf, update.leaf[:, None]], axis=1)
+
+    def leaf_from(lane: jax.Array, column: jax.Array) -> jax.Array:
+        """Returns int32[W]: where descent from the nodes in these columns ends."""
+        until = next_true(leaves_path, lane, column, depth)
+        return take_rows(exit_leaf.reshape(-1), lane * (depth + 1) + until)
+
+    def put(leaf: jax.Array, steps: Steps, _: tuple[()]) -> jax.Array:
+        following = leaf_from(steps.place // depth, steps.place % depth + 1).astype(leaf.dtype)
+        at = jnp.where(steps.used, steps.row * num_actions + steps.action, len(leaf))
+        return leaf.at[at].set(following, mode="drop", unique_indices=True)
+
+    leaf = scatter_edges(put, tree.leaf, paths, ())
+    lane = jnp.arange(context.batch, dtype=jnp.int32)
+    return SearchState(tree._replace(leaf=leaf), leaf_from(lane, 0 * lane))
 
 
-def _ways_out(gumbel: Gumbel | None, config: SearchConfig, tree: Tree[S], task: Task) -> jax.Array:
+def _exit_leaves(context: SearchContext[S], tree: Tree[S], update: PathUpdate) -> jax.Array:
     """Returns int32[B, D]: the leaf beyond each node's best edge, -1 where that is the path's."""
-    batch, num_actions = len(task.paths.edge), tree.edges.shape[-1]
+    config, policy, paths = context.config, context.policy, update.paths
 
-    def leave(row: jax.Array, action: jax.Array, best: jax.Array) -> jax.Array:
-        cached = rows(tree.leaf, row * num_actions + best).astype(jnp.int32)
+    def exit_leaf(row: jax.Array, action: jax.Array, best: jax.Array) -> jax.Array:
+        cached = take_rows(tree.leaf, row * tree.num_actions + best).astype(jnp.int32)
         return jnp.where(best != action, cached, -1)
 
-    def way_out(steps: Steps) -> jax.Array:
-        best = interior_action(config, row_of(*rows((tree.edges, tree.node), steps.row)))
-        return leave(steps.row, steps.action, best)
+    def interior(steps: Steps) -> jax.Array:
+        stats = node_stats(*take_rows((tree.edges, tree.node), steps.row))
+        return exit_leaf(steps.row, steps.action, policy.interior_action(config, stats))
 
-    none = task.paths.edge * 0 - 1
-    if gumbel is None:
-        return paths.along(way_out, task.paths, none)
-    best = root_action(config, root_row(tree, batch), gumbel, task.done)
-    first = leave(jnp.arange(batch, dtype=jnp.int32), task.paths.action[:, 0], best)
-    return paths.along(way_out, task.paths, none.at[:, 0].set(first), below=True)
+    none = paths.edge * 0 - 1
+    if policy.root is None:
+        return map_edges(interior, paths, none)
+    best = _root_action(context, tree, update.done)
+    lane = jnp.arange(context.batch, dtype=jnp.int32)
+    at_root = exit_leaf(lane, paths.action[:, 0], best)
+    return map_edges(interior, paths, none.at[:, 0].set(at_root), skip_root=True)
 
 
-def _lanes(count: int, batch: int) -> jax.Array:
-    """Returns int32[count]: the lane, counting round and round."""
-    return jnp.arange(count, dtype=jnp.int32) % batch
+def _root_action(context: SearchContext[S], tree: Tree[S], done: jax.Array) -> jax.Array:
+    """Returns int32[B]: the best action at the roots, after `done` simulations."""
+    config, policy = context.config, context.policy
+    stats = root_stats(tree, context.batch)
+    if policy.root is None:
+        return policy.interior_action(config, stats)
+    return policy.root.action(config, context.plan, stats, done)

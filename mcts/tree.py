@@ -1,4 +1,4 @@
-"""The arrays of a batch of search trees, and how they are planted.
+"""The arrays of a batch of search trees, how they begin, and what their columns mean.
 
 An edge is numbered `node * A + action`; node 0 is the root. How a tree grows, and what its paths
 and leaves are for, is told in `simulation.py`.
@@ -10,12 +10,24 @@ import jax
 import jax.numpy as jnp
 
 from games.game import Game, Remembering, S
-from mcts import proven as bounds
+from mcts import proven
 from mcts.config import SearchConfig
 from mcts.contract import Evaluation
-from mcts.selection import Row, is_legal, to_prior
+from mcts.node import NodeStats, is_legal
+from mcts.policy import POLICIES, SearchPolicy
 
 T = TypeVar("T")
+
+# The columns of `Tree.node`.
+RAW_VALUE = 0  # the network's value, or the result, for the seat to play
+SIGN = 1  # 1 if that is seat 0, else -1
+
+# The columns of `Tree.edges`. They stand side by side, so that one access reaches them all.
+PRIOR = 0  # see `SearchPolicy.prior`
+VISITS = 1
+VALUE_SUM = 2  # over the visits, for seat 0
+BOUNDS = slice(3, 5)  # only with `proven`: the least and the most for seat 0, as in `proven.py`
+TALLY = slice(VISITS, VALUE_SUM + 1)  # what every visit adds to
 
 
 class Tree(NamedTuple, Generic[S]):
@@ -27,15 +39,23 @@ class Tree(NamedTuple, Generic[S]):
 
     state: S  # each leaf [N * B, ...], see `forget`
     path: jax.Array  # int[N * B, D], edges from the root into the node, then -1
-    node: jax.Array  # float[N * B, 2]: own value for the seat to play; 1 if that is seat 0, else -1
-    # float[N * B, 3, A]: prior (see `to_prior`), visits, sum of values for seat 0;
-    # float[N * B, 5, A] with `proven`: also the least and the most for seat 0 (see `bounds`)
-    edges: jax.Array
+    node: jax.Array  # float[N * B, 2], columns RAW_VALUE and SIGN
+    edges: jax.Array  # float[N * B, C, A], columns PRIOR, VISITS, VALUE_SUM and maybe BOUNDS
     leaf: jax.Array  # int[N * B * A], the edge where greedy descent through this edge ends
+
+    @property
+    def num_actions(self) -> int:
+        """A."""
+        return self.edges.shape[-1]
+
+    @property
+    def max_depth(self) -> int:
+        """D, the depth cap."""
+        return self.path.shape[-1]
 
 
 def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
-    """Returns trees of `reuse + 1` nodes without visits, for `plant` to start from.
+    """Returns trees of `reuse + 1` nodes without visits, for `init_tree` to start from.
 
     Raises:
       ValueError: the trees have more edges than int32 counts.
@@ -48,38 +68,44 @@ def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
     # Made from the roots, not by `jnp.full`: so the loop's state varies over devices as they do,
     # which `jax.shard_map` insists on.
     none = 0 * jnp.tile(state.to_play.astype(jnp.int32), nodes)
-    numbers = 5 if config.proven else 3
+    columns = BOUNDS.stop if config.proven else BOUNDS.start
     return Tree(
         state=jax.tree.map(lambda x: jnp.concatenate([x] * nodes), forget(game, state)),
         path=jnp.tile(none[:, None] - 1, (1, config.depth(game.max_plies))).astype(dtype),
         node=jnp.tile(none[:, None], (1, 2)).astype(float),
-        edges=jnp.tile(none[:, None, None], (1, numbers, num_actions)).astype(float),
+        edges=jnp.tile(none[:, None, None], (1, columns, num_actions)).astype(float),
         leaf=own_edges(none + _numbers(0, nodes, batch), num_actions).astype(dtype),
     )
 
 
-def plant(
-    game: Game[S], kept: Tree[S], state: S, root: Evaluation, config: SearchConfig
+def init_tree(
+    game: Game[S],
+    policy: SearchPolicy,
+    kept: Tree[S],
+    state: S,
+    root: Evaluation,
+    config: SearchConfig,
 ) -> Tree[S]:
     """Returns trees that begin with what is kept of earlier ones, with room for all simulations.
 
     Args:
       kept: as `empty_trees` or `reuse.keep` return it; where its root has visits, it is `state`.
-      root: what `judge` says of `state`, its logits with noise if they shall have any.
+      root: what `evaluate_states` says of `state`, its logits with noise if they shall have any.
     """
     batch = len(root.value)
-    node = new_node(state, root.value)
-    edges = new_edges(config, to_prior(config, root.prior_logits), node)
-    visited = root_row(kept, batch).visits.sum(axis=-1) > 0
-    known = jnp.where(visited[:, None, None], kept.edges[:batch, 1:], edges[:, 1:])
-    edges = jnp.concatenate([edges[:, :1], known], axis=1)
+    node = new_nodes(state, root.value)
+    edges = new_edges(config, policy.prior(root.prior_logits), node)
+    # The prior is new in any case, by its noise. All columns behind it are inherited.
+    visited = root_stats(kept, batch).visits.sum(axis=-1) > 0
+    known = jnp.where(visited[:, None, None], kept.edges[:batch, VISITS:], edges[:, VISITS:])
+    edges = jnp.concatenate([edges[:, :VISITS], known], axis=1)
     tree = kept._replace(
-        state=put(kept.state, 0, forget(game, state)),
-        node=put(kept.node, 0, node),
-        edges=put(kept.edges, 0, edges),
+        state=put_slab(kept.state, 0, forget(game, state)),
+        node=put_slab(kept.node, 0, node),
+        edges=put_slab(kept.edges, 0, edges),
     )
 
-    def room(x: jax.Array) -> jax.Array:
+    def with_room(x: jax.Array) -> jax.Array:
         more = config.simulations * (len(x) // (config.reuse + 1))
         return jnp.pad(x, [(0, more)] + [(0, 0)] * (x.ndim - 1))
 
@@ -87,7 +113,7 @@ def plant(
     new = jnp.tile(0 * state.to_play.astype(jnp.int32), config.simulations)
     new += _numbers(config.reuse + 1, config.simulations, batch)
     leaf = own_edges(new, edges.shape[-1]).astype(tree.leaf.dtype)
-    return jax.tree.map(room, tree)._replace(leaf=jnp.concatenate([tree.leaf, leaf]))
+    return jax.tree.map(with_room, tree)._replace(leaf=jnp.concatenate([tree.leaf, leaf]))
 
 
 def tree_bytes(game: Game[Any], config: SearchConfig, batch: int) -> int:
@@ -101,15 +127,15 @@ def tree_bytes(game: Game[Any], config: SearchConfig, batch: int) -> int:
       ValueError: the trees have more edges than int32 counts.
     """
 
-    def planted() -> tuple[Tree[Any], ...]:
+    def allocated() -> tuple[Tree[Any], ...]:
         state = jax.vmap(game.init)(jax.random.split(jax.random.key(0), batch))
         logits = jnp.zeros((batch, game.num_actions))
         root = Evaluation(prior_logits=logits, value=logits[:, 0])
         kept = empty_trees(game, state, config)
-        tree = plant(game, kept, state, root, config)
+        tree = init_tree(game, POLICIES[config.policy], kept, state, root, config)
         return (tree, kept) if config.reuse else (tree,)
 
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(jax.eval_shape(planted)))
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(jax.eval_shape(allocated)))
 
 
 def forget(game: Game[S], state: S) -> S:
@@ -117,12 +143,12 @@ def forget(game: Game[S], state: S) -> S:
     return jax.vmap(game.forget)(state) if isinstance(game, Remembering) else state
 
 
-def rows(arrays: T, row: jax.Array) -> T:
+def take_rows(arrays: T, row: jax.Array) -> T:
     """Returns int32[...] rows of each leaf."""
     return jax.tree.map(lambda x: x.at[row].get(mode="promise_in_bounds"), arrays)
 
 
-def put(arrays: T, row: jax.Array | int, new: T) -> T:
+def put_slab(arrays: T, row: jax.Array | int, new: T) -> T:
     """Returns the arrays with the slab from `row` on replaced: a contiguous write in place."""
 
     def put_one(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -131,33 +157,65 @@ def put(arrays: T, row: jax.Array | int, new: T) -> T:
     return jax.tree.map(put_one, arrays, new)
 
 
-def root_row(tree: Tree[S], batch: int) -> Row:
-    """Returns the rows of the B roots."""
-    return row_of(tree.edges[:batch], tree.node[:batch])
+def root_stats(tree: Tree[S], batch: int) -> NodeStats:
+    """Returns what is known of the B roots."""
+    return node_stats(tree.edges[:batch], tree.node[:batch])
 
 
-def row_of(edges: jax.Array, node: jax.Array) -> Row:
-    """Returns the row as the seat to play sees it, of float[..., 3 or 5, A] and float[..., 2]."""
-    sign = node[..., 1:]
-    row = Row(edges[..., 0, :], edges[..., 1, :], sign * edges[..., 2, :], node[..., 0])
-    if edges.shape[-2] == 3:
-        return row
-    least, most = bounds.of_mover(edges[..., 3:, :], sign)
-    return row._replace(least=least, most=most)
+def node_stats(edges: jax.Array, node: jax.Array) -> NodeStats:
+    """Returns what is known of nodes, as the seat to play sees it.
+
+    Args:
+      edges: float[..., C, A], of `Tree.edges`.
+      node: float[..., 2], of `Tree.node`.
+    """
+    sign = node[..., SIGN:]
+    stats = NodeStats(
+        prior=edges[..., PRIOR, :],
+        visits=edges[..., VISITS, :],
+        value_sum=sign * edges[..., VALUE_SUM, :],
+        raw_value=node[..., RAW_VALUE],
+    )
+    if edges.shape[-2] == BOUNDS.start:
+        return stats
+    least, most = proven.for_mover(edges[..., BOUNDS, :], sign)
+    return stats._replace(least=least, most=most)
 
 
-def new_node(state: S, value: jax.Array) -> jax.Array:
-    """Returns float[B, 2], as `Tree.node`."""
+def seat_0_value(node: jax.Array) -> jax.Array:
+    """Returns float[B]: the own value of float[B, 2] nodes, for seat 0."""
+    return node[:, RAW_VALUE] * node[:, SIGN]
+
+
+def new_nodes(state: S, value: jax.Array) -> jax.Array:
+    """Returns float[B, 2], as `Tree.node`, of float[B] values for the seat to play."""
     sign = jnp.where(state.to_play == 0, 1, -1).astype(value.dtype)
     return jnp.stack([value, sign], axis=-1)
 
 
 def new_edges(config: SearchConfig, prior: jax.Array, node: jax.Array) -> jax.Array:
-    """Returns float[B, 3 or 5, A]: edges without visits."""
-    edges = jnp.pad(prior[:, None], [(0, 0), (0, 2), (0, 0)])
+    """Returns float[B, C, A], as `Tree.edges`: edges without visits."""
+    unvisited = BOUNDS.start - VISITS
+    edges = jnp.pad(prior[:, None], [(0, 0), (0, unvisited), (0, 0)])
     if not config.proven:
         return edges
-    return jnp.concatenate([edges, bounds.of_new_edges(is_legal(prior), node[:, 1])], axis=1)
+    bounds = proven.new_bounds(is_legal(prior), node[:, SIGN])
+    return jnp.concatenate([edges, bounds], axis=1)
+
+
+def add_visits(edges: jax.Array, row: jax.Array, action: jax.Array, value: jax.Array) -> jax.Array:
+    """Returns `Tree.edges` with one more visit of float[W] `value`, for seat 0, at W edges.
+
+    Args:
+      row: int32[W], where the edges start; beyond the last one for what is to be dropped.
+    """
+    visits = jnp.stack([jnp.ones_like(value), value], axis=-1)
+    return edges.at[row, TALLY, action].add(visits, mode="drop", unique_indices=True)
+
+
+def set_bounds(edges: jax.Array, row: jax.Array, action: jax.Array, bounds: jax.Array) -> jax.Array:
+    """Returns `Tree.edges` with float[W, 2] `bounds` at W edges; `row` as for `add_visits`."""
+    return edges.at[row, BOUNDS, action].set(bounds, mode="drop", unique_indices=True)
 
 
 def own_edges(node: jax.Array, num_actions: int) -> jax.Array:

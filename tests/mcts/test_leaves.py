@@ -10,7 +10,7 @@ import pytest
 import games
 from games.tic_tac_toe import TicTacToe
 from mcts import SearchConfig, search
-from mcts.contract import judge
+from mcts.contract import evaluate_states
 from tests.support.positions import evaluate, quick_jit, random_positions, random_weights
 
 GUMBEL = SearchConfig(gumbel_scale=0.0)
@@ -27,17 +27,17 @@ def test_with_several_leaves_all_simulations_are_made_and_a_win_in_one_is_found(
     state = random_positions(game, 150, seed=2)
     weights = [jnp.asarray(w, jnp.float32) for w in random_weights(game)]
     run = quick_jit(lambda s: search(game, evaluate, weights, s, jax.random.key(0), config))
-    found = jax.tree.map(np.asarray, run(state))
-    np.testing.assert_array_equal(found.visit_counts.sum(axis=1), 66)
+    result = jax.tree.map(np.asarray, run(state))
+    np.testing.assert_array_equal(result.visit_counts.sum(axis=1), 66)
     illegal = ~np.asarray(state.legal_action_mask)
-    assert found.visit_counts[illegal].sum() == 0
-    assert found.action_weights[illegal].sum() == 0
+    assert result.visit_counts[illegal].sum() == 0
+    assert result.action_weights[illegal].sum() == 0
     every = jnp.arange(9)
     after = jax.vmap(lambda s: jax.vmap(lambda a: game.step(s, a))(every))(state)
     wins = np.asarray(after.winner == state.to_play[:, None]) & ~illegal
     decided = wins.any(axis=1)
     assert decided.sum() > 20
-    assert wins[decided, found.action[decided]].all()
+    assert wins[decided, result.action[decided]].all()
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,15 @@ def test_with_several_leaves_all_simulations_are_made_and_a_win_in_one_is_found(
         pytest.param("othello:size=4", marks=pytest.mark.slow),
     ],
 )
-def test_averaged_over_symmetries_an_opinion_is_the_mean_of_all_images(name):
+def test_averaged_over_symmetries_an_evaluation_is_the_mean_of_all_images(name):
     game = games.load(name)
     weights = random_weights(game)
     state = random_positions(game, 20, seed=3)
-    found = jax.tree.map(
+    averaged = jax.tree.map(
         np.asarray,
-        judge(game, evaluate, [jnp.asarray(w, jnp.float32) for w in weights], state, True),
+        evaluate_states(
+            game, evaluate, [jnp.asarray(w, jnp.float32) for w in weights], state, True
+        ),
     )
     cells = np.asarray(jax.vmap(game.observe)(state)).reshape(20, -1, game.observation_shape[-1])
     policies, values = [], []
@@ -67,6 +69,6 @@ def test_averaged_over_symmetries_an_opinion_is_the_mean_of_all_images(name):
         policies.append(odds / odds.sum(axis=1, keepdims=True))
         values.append(np.tanh(flat @ value))
     assert len(values) > 1
-    policy = np.asarray(jax.nn.softmax(found.prior_logits))
+    policy = np.asarray(jax.nn.softmax(averaged.prior_logits))
     np.testing.assert_allclose(policy, np.mean(policies, axis=0), atol=1e-5)
-    np.testing.assert_allclose(found.value, np.mean(values, axis=0), atol=1e-5)
+    np.testing.assert_allclose(averaged.value, np.mean(values, axis=0), atol=1e-5)

@@ -10,8 +10,7 @@ import pytest
 
 import games
 from games.tic_tac_toe import TicTacToe
-from mcts import SearchConfig, search
-from mcts import proven as bounds
+from mcts import SearchConfig, proven, search
 from selfplay.perfect import solver
 from tests.oracles import search as oracles_search
 from tests.support.positions import (
@@ -50,7 +49,7 @@ def test_equals_a_search_in_plain_python_that_proves(game, rules, config):
     with jax.enable_x64(True):
         state = random_positions(game, 60, seed=4)
         ours = run(game, state, config, "float64")
-    proven = 0
+    known = 0
     for lane, board in enumerate(np.asarray(state.board).tolist()):
         board, depth = tuple(board), config.depth(game.max_plies)
         root, move = oracles_search.search(
@@ -63,8 +62,8 @@ def test_equals_a_search_in_plain_python_that_proves(game, rules, config):
         weighted = set(np.flatnonzero(ours.action_weights[lane]).tolist())
         assert weighted <= set(root.candidates()), (board, ours.action_weights[lane])
         assert ours.action[lane] in root.candidates(), board
-        proven += len(set(root.bounds())) == 1
-    assert 10 < proven < 60, "the positions show too little"
+        known += len(set(root.bounds())) == 1
+    assert 10 < known < 60, "the positions show too little"
 
 
 @pytest.mark.parametrize(
@@ -82,15 +81,15 @@ def test_a_position_solvable_within_the_simulations_gets_its_exact_value(name, c
     solved = solver.solve(game)
     short = (solved.outcomes != solver.ILLEGAL).sum(axis=1) <= 4
     state, outcomes = jax.tree.map(lambda x: x[short], solved.states), solved.outcomes[short]
-    found = run(game, state, dataclasses.replace(config, simulations=128))
+    result = run(game, state, dataclasses.replace(config, simulations=128))
     best = outcomes.max(axis=1)
     assert len(set(best.tolist())) == 3, "some win, some draw, some lose"
-    np.testing.assert_array_equal(found.value, best)
+    np.testing.assert_array_equal(result.value, best)
     optimal = outcomes == best[:, None]
-    assert optimal[np.arange(len(best)), found.action].all()
-    np.testing.assert_array_equal(found.action_weights[~optimal], 0)
-    np.testing.assert_allclose(found.action_weights.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_array_equal(found.visit_counts.sum(axis=1), 128)
+    assert optimal[np.arange(len(best)), result.action].all()
+    np.testing.assert_array_equal(result.action_weights[~optimal], 0)
+    np.testing.assert_allclose(result.action_weights.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(result.visit_counts.sum(axis=1), 128)
 
 
 def test_back_up_equals_a_walk():
@@ -103,13 +102,13 @@ def test_back_up_equals_a_walk():
     length = rng.integers(1, depth + 1, lanes)
     leaf = np.sort(rng.integers(-2, 3, (lanes, 3)) / 2)[:, [1, 0, 2]]
     live = np.arange(depth) < length[:, None]
-    others = bounds.besides(*map(jnp.asarray, (edges, sign, action)))
-    others = jnp.where(live[..., None], others, 0)
-    found = np.asarray(bounds.back_up(others, jnp.asarray(leaf)))
+    siblings = proven.sibling_bounds(*map(jnp.asarray, (edges, sign, action)))
+    siblings = jnp.where(live[..., None], siblings, 0)
+    backed_up = np.asarray(proven.back_up(siblings, jnp.asarray(leaf)))
     for lane in range(lanes):
         value, least, most = leaf[lane]
         for j in reversed(range(length[lane])):
-            assert found[:, lane, j].tolist() == [value, least, most], (lane, j)
+            assert backed_up[:, lane, j].tolist() == [value, least, most], (lane, j)
             row = edges[lane, j].copy()
             row[:, action[lane, j]] = least, most
             least, most = row.max(axis=1) if sign[lane, j, 0] > 0 else row.min(axis=1)

@@ -10,8 +10,8 @@ import pytest
 
 from games.tic_tac_toe import TicTacToe
 from mcts import SearchConfig, empty_trees, keep, search_on
-from mcts.selection import interior_action
-from mcts.tree import row_of
+from mcts.policy import POLICIES
+from mcts.tree import node_stats
 from selfplay import self_play
 from selfplay.config import SelfPlayConfig
 from tests.oracles import search as oracles_search
@@ -46,18 +46,19 @@ def lines(tree, batch, lane):
     paths = np.asarray(tree.path).reshape(-1, batch, tree.path.shape[1])[:, lane]
     ended = np.asarray(tree.state.terminated).reshape(-1, batch)[:, lane]
     actions = tree.edges.shape[-1]
-    found = {}
+    numbers = {}
     for number, path in enumerate(paths.tolist()):
         length = sum(edge >= 0 for edge in path)
         if (length or number == 0) and length < len(path) and not ended[number]:
-            found[tuple(edge % actions for edge in path[:length])] = number
-    return found
+            numbers[tuple(edge % actions for edge in path[:length])] = number
+    return numbers
 
 
 def check_leaves(tree, batch, config):
     """Asserts that every edge's cached leaf is where a walk from it ends."""
     actions = tree.edges.shape[-1]
-    best = np.asarray(interior_action(config, row_of(tree.edges, tree.node))).reshape(-1, batch)
+    stats = node_stats(tree.edges, tree.node)
+    best = np.asarray(POLICIES[config.policy].interior_action(config, stats)).reshape(-1, batch)
     leaf = np.asarray(tree.leaf).reshape(-1, batch, actions)
     for lane in range(batch):
         numbers = lines(tree, batch, lane)

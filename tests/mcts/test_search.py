@@ -60,12 +60,12 @@ def states_at(game, boards):
 
 def reachable(rules, cells):
     """Returns all boards where play goes on."""
-    level, found = {(-1,) * cells}, []
+    level, boards = {(-1,) * cells}, []
     while level:
         live = [board for board in level if rules.result(board) is None]
-        found += live
+        boards += live
         level = {rules.play(board, cell) for board in live for cell in rules.moves(board)}
-    return sorted(found)
+    return sorted(boards)
 
 
 @POLICIES
@@ -159,10 +159,10 @@ def test_lanes_do_not_touch_each_other(config):
     expected = run(state)
     order = np.random.default_rng(0).permutation(64)
     mixed = jax.tree.map(lambda x, y: jnp.concatenate([x[:32], y[32:]])[order], state, others)
-    found = jax.tree.map(lambda x: x[np.argsort(order)][:32], run(mixed))
-    np.testing.assert_array_equal(found.visit_counts, expected.visit_counts[:32])
-    np.testing.assert_array_equal(found.action, expected.action[:32])
-    np.testing.assert_allclose(found.value, expected.value[:32], atol=1e-6)
+    result = jax.tree.map(lambda x: x[np.argsort(order)][:32], run(mixed))
+    np.testing.assert_array_equal(result.visit_counts, expected.visit_counts[:32])
+    np.testing.assert_array_equal(result.action, expected.action[:32])
+    np.testing.assert_allclose(result.value, expected.value[:32], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -156,14 +156,14 @@ def test_next_true_finds_what_a_walk_finds(width):
     flags = np.random.default_rng(width).random((50, width)) < 0.1
     lane, column = np.divmod(np.arange(50 * (width + 1)), width + 1)  # also the one behind all
     words = paths.to_words(jnp.asarray(flags))
-    found = np.asarray(paths.next_true(words, jnp.asarray(lane), jnp.asarray(column), width))
-    found = found.reshape(50, width + 1)
-    for row, got in zip(flags, found, strict=True):
+    columns = np.asarray(paths.next_true(words, jnp.asarray(lane), jnp.asarray(column), width))
+    columns = columns.reshape(50, width + 1)
+    for row, got in zip(flags, columns, strict=True):
         expected = [next((j for j in range(i, width) if row[j]), width) for i in range(width + 1)]
         assert got.tolist() == expected, row
 
 
-def test_tree_bytes_counts_the_planted_arrays():
+def test_tree_bytes_counts_the_allocated_arrays():
     """Tandem, two games of 33 nodes, by hand: the state, then what the tree adds."""
     state = 8 + 1 + 8 + 1 + 1
     path, node, edges, leaf = 8 * 2, 2 * 4, 3 * 8 * 4, 8 * 2  # edge numbers to 33 * 8 take int16

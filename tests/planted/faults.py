@@ -15,7 +15,7 @@ import numpy as np
 import optax
 import pytest
 
-import mcts.noise
+import mcts.gumbel
 from selfplay import recorder as record
 from selfplay import row, self_play
 from training import learner, replay
@@ -179,7 +179,7 @@ FAULTS = {
     ),
     "no_noise_config": Fault("no-exploration", config=part("search", gumbel_scale=0.0)),
     "no_noise": Fault(
-        "no-exploration", wrap(mcts.noise, "gumbel", lambda original, *args: 0 * original(*args))
+        "no-exploration", wrap(mcts.gumbel, "_noise", lambda original, *args: 0 * original(*args))
     ),
     "same_games": Fault(
         "no-exploration",

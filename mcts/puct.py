@@ -1,0 +1,84 @@
+"""PUCT, the search of AlphaGo Zero, AlphaZero and MuZero: a value plus a bonus for the prior.
+
+Silver et al., "Mastering the game of Go without human knowledge", 2017; AlphaZero, 2018;
+Schrittwieser et al. (MuZero), 2020. What each rule is for is told in `policy.py`. The root has no
+rule of its own: only its prior differs, by noise.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from mcts.config import SearchConfig
+from mcts.contract import mask_illegal
+from mcts.node import (
+    NodeStats,
+    best_action,
+    candidates,
+    is_legal,
+    open_actions,
+    softmax_parts,
+    stretch,
+)
+
+
+def root_logits(
+    config: SearchConfig, key: jax.Array, masked_logits: jax.Array, legal: jax.Array
+) -> jax.Array:
+    """Returns float[B, A] masked logits of the prior mixed with noise over legal actions only."""
+    if config.dirichlet_fraction == 0:
+        return masked_logits
+    shape, dtype = masked_logits.shape, masked_logits.dtype
+    alpha = config.dirichlet_alpha or 10.0 / jnp.maximum(legal.sum(axis=-1, keepdims=True), 1)
+    # Gamma in log space: at small alpha all draws of a row could underflow to 0.
+    log_gamma = jax.random.loggamma(key, jnp.broadcast_to(alpha, shape), dtype=dtype)
+    noise = jax.nn.softmax(mask_illegal(log_gamma, legal))
+    fraction = config.dirichlet_fraction
+    mixed = (1 - fraction) * jax.nn.softmax(masked_logits) + fraction * noise
+    return mask_illegal(jnp.log(jnp.maximum(mixed, 1e-30)), legal)
+
+
+def prior(masked_logits: jax.Array) -> jax.Array:
+    """Returns float[..., A] probabilities."""
+    weight, total = softmax_parts(masked_logits)
+    probability = weight / total
+    return jnp.where(is_legal(masked_logits), probability, masked_logits)
+
+
+def interior_action(config: SearchConfig, node: NodeStats) -> jax.Array:
+    """Returns int32[...]: the action of the highest upper confidence bound."""
+    return best_action(_upper_bound(config, node), open_actions(node))
+
+
+def decide(config: SearchConfig, plan: None, root: NodeStats) -> tuple[jax.Array, jax.Array]:
+    """Returns the most visited action, and the shares of the visits."""
+    del config, plan
+    allowed = candidates(root)
+    visits = jnp.where(allowed, root.visits, 0)
+    # With few simulations all visits can have gone to proven losses: then the prior decides.
+    none = visits.sum(axis=-1, keepdims=True) == 0
+    weights = jnp.where(none, jnp.where(allowed, root.prior, 0), visits)
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights.argmax(axis=-1), weights / jnp.where(total > 0, total, 1)
+
+
+def _upper_bound(config: SearchConfig, node: NodeStats) -> jax.Array:
+    """Returns float[..., A]: each action's value plus what its prior still lets one hope for."""
+    values = _values(config, node)
+    count = 1 + node.visits.sum(axis=-1, keepdims=True)
+    weight = config.pb_c_init + jnp.log((count + config.pb_c_base + 1) / config.pb_c_base)
+    return values + jnp.sqrt(count) * weight * node.prior / (node.visits + 1)
+
+
+def _values(config: SearchConfig, node: NodeStats) -> jax.Array:
+    """Returns float[..., A]: values on the scale of `puct_values`, unvisited actions filled in."""
+    visited = node.visits > 0
+    parent = node.value()[..., None]
+    q = node.q()
+    if config.puct_values == "parent_and_siblings":
+        least = jnp.minimum(parent, jnp.where(visited, q, jnp.inf).min(axis=-1, keepdims=True))
+        most = jnp.maximum(parent, jnp.where(visited, q, -jnp.inf).max(axis=-1, keepdims=True))
+    else:
+        least, most = -jnp.ones_like(parent), jnp.ones_like(parent)
+    first_play = {"least": least, "zero": jnp.clip(0.0, least, most), "parent": parent}
+    q = jnp.where(visited, q, first_play[config.first_play])
+    return q if config.puct_values == "plain" else stretch(q, least, most)
