@@ -125,7 +125,12 @@ def init(network: Network, config: LearnerConfig, key: jax.Array) -> TrainState:
 
 
 def with_weights(state: TrainState, params: Any, batch_stats: Any) -> TrainState:
-    """Returns the state with these weights in NumPy, from which the averages start anew."""
+    """Returns the state with these weights in NumPy, from which the averages start anew.
+
+    Heads of targets that they lack stay as they are.
+    """
+    params = _with_heads_of(state.params, params)
+    batch_stats = _with_heads_of(state.batch_stats, batch_stats)
     copy_params, copy_stats = jax.tree.map(np.copy, (params, batch_stats))
     return state._replace(
         params=params,
@@ -133,6 +138,12 @@ def with_weights(state: TrainState, params: Any, batch_stats: Any) -> TrainState
         average_params=copy_params,
         average_batch_stats=copy_stats,
     )
+
+
+def _with_heads_of(fresh: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+    if "targets" not in fresh:
+        return weights
+    return weights | {"targets": fresh["targets"] | weights.get("targets", {})}
 
 
 def make_train_step(

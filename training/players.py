@@ -110,7 +110,10 @@ def checkpoint_steps(path: str | os.PathLike[str]) -> list[int]:
 
 
 def load_weights(folder: RunFolder, step: int, network: Network) -> tuple[Any, Any]:
-    """Returns the averaged `(params, batch_stats)` of a checkpoint, checked to fit `network`."""
+    """Returns the averaged `(params, batch_stats)` of a checkpoint, checked to fit `network`.
+
+    Of the heads of targets (docs/targets.md) it has those that both have.
+    """
     store = CheckpointStore(folder.path)
     try:
         saved = store.load(step, with_replay=False)
@@ -123,8 +126,22 @@ def load_weights(folder: RunFolder, step: int, network: Network) -> tuple[Any, A
     averages = [
         under(f"state/average_{part}", saved.train_state) for part in ("params", "batch_stats")
     ]
-    params, batch_stats = map(unflatten, template, averages)
+    pairs = map(_common_heads, template, averages)
+    params, batch_stats = (unflatten(wanted, leaves) for wanted, leaves in pairs)
     return params, batch_stats
+
+
+def _common_heads(
+    template: dict[str, Any], leaves: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns both without the heads of targets that only one of them has."""
+    of_targets = [name for name in leaves if name.startswith("targets/")]
+    saved = {name.split("/")[1] for name in of_targets}
+    heads = {name: head for name, head in template.get("targets", {}).items() if name in saved}
+    rest = {name: part for name, part in template.items() if name != "targets"}
+    other = {name for name in of_targets if name.split("/")[1] not in heads}
+    kept = {name: leaf for name, leaf in leaves.items() if name not in other}
+    return rest | ({"targets": heads} if heads else {}), kept
 
 
 @functools.lru_cache(maxsize=LOADED)

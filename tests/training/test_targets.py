@@ -26,7 +26,7 @@ from training.losses import minibatch
 from training.network import Network, NetworkConfig
 from training.non_finite import check_plies
 from training.oversight import decision_rows
-from training.players import network_of
+from training.players import load_weights, network_of
 from training.preflight import estimate, trial
 from training.preflight.machine import Machine
 from training.replay import ReplayBuffer, ReplayConfig
@@ -242,6 +242,37 @@ def test_a_run_learns_its_targets_and_goes_on_bit_by_bit(tiny_config, tmp_path):
     assert need.replay - plain.replay == config.replay.capacity * (
         estimate.row_bytes(GAME, names) - estimate.row_bytes(GAME)
     )
+
+
+def test_a_run_begins_from_one_with_other_targets_with_the_heads_that_both_have(
+    tiny_config, tmp_path
+):
+    begun = {}
+    source = None
+    for name, setting in (
+        ("a", ""),
+        ("b", "board=1,margin=1"),
+        ("c", "taken=1,board=1"),
+        ("d", ""),
+    ):
+        config = asking(tiny_config, amplify="policy", seed=ord(name))
+        config = dataclasses.replace(config, targets=setting)
+        run_once(tmp_path / name, config, stop_after=0, source=source)
+        folder, net = RunFolder(tmp_path / name), network_of(config, GAME)
+        [step] = CheckpointStore(tmp_path / name).steps()
+        begun[name] = load_weights(folder, step, net)
+        source = (folder, step)
+    a, b, c, d = begun.values()
+    for part in range(2):  # params, batch_stats
+        assert b[part]["targets"].keys() == {"board", "margin"}
+        assert c[part]["targets"].keys() == {"board", "taken"}
+        jax.tree.map(np.testing.assert_array_equal, a[part], d[part])
+        jax.tree.map(
+            np.testing.assert_array_equal, b[part]["targets"]["board"], c[part]["targets"]["board"]
+        )
+        for other in (b, c):
+            tower = {name: other[part][name] for name in a[part]}
+            jax.tree.map(np.testing.assert_array_equal, a[part], tower)
 
 
 def test_a_run_with_targets_can_be_tried_first(tiny_config, tmp_path):
