@@ -43,7 +43,7 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
     found = rehearse(folder, config, SECONDS)
     need = preflight.scaled(floor, found.scale(floor))
-    outlook = foresee(config, game, need, found)
+    outlook = foresee(config, need, found)
     if as_json:
         print_json(
             {"needs": need._asdict(), "machine": has._asdict(), "rehearsal": found._asdict()}
@@ -62,7 +62,7 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     return 0
 
 
-def foresee(config: RunConfig, game: Game[Any], need: Needs, found: Rehearsal) -> Outlook:
+def foresee(config: RunConfig, need: Needs, found: Rehearsal) -> Outlook:
     """Returns what the run comes to at its limit; disk for the full ring where it has none."""
     iterations = _iterations(config, found)
     rows = float(config.replay.capacity)
@@ -72,7 +72,8 @@ def foresee(config: RunConfig, game: Game[Any], need: Needs, found: Rehearsal) -
         rows = positions if config.replay.keep == "all" else min(rows, positions)
         steps = positions * config.replay.reuse / config.learner.batch
     disk = preflight.checkpoints_kept(config, steps) * need.checkpoint
-    disk += int(rows * preflight.row_bytes(game) * found.compressed)
+    row_bytes = need.replay // config.replay.capacity
+    disk += int(rows * row_bytes * found.compressed)
     hours = None if iterations is None else iterations * found.iteration_s / 3600
     return Outlook(hours, iterations, disk)
 

@@ -63,7 +63,14 @@ def init(network: Network, config: LearnerConfig, key: jax.Array) -> TrainState:
 
 
 def with_weights(state: TrainState, weights: Weights) -> TrainState:
-    """Returns the state with these weights in NumPy, from which the averages start anew."""
+    """Returns the state with these weights in NumPy, from which the averages start anew.
+
+    Heads of targets that they lack stay as they are.
+    """
+    weights = Weights(
+        _with_heads_of(state.params, weights.params),
+        _with_heads_of(state.batch_stats, weights.batch_stats),
+    )
     copies = jax.tree.map(np.copy, weights)
     return state._replace(
         params=weights.params,
@@ -71,6 +78,12 @@ def with_weights(state: TrainState, weights: Weights) -> TrainState:
         average_params=copies.params,
         average_batch_stats=copies.batch_stats,
     )
+
+
+def _with_heads_of(fresh: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+    if "targets" not in fresh:
+        return weights
+    return weights | {"targets": fresh["targets"] | weights.get("targets", {})}
 
 
 def make_train_step(

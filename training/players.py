@@ -112,7 +112,10 @@ def checkpoint_steps(path: str | os.PathLike[str]) -> list[int]:
 
 
 def load_weights(folder: RunFolder, step: int, network: Network) -> Weights:
-    """Returns the averaged weights of a checkpoint, checked to fit `network`."""
+    """Returns the averaged weights of a checkpoint, checked to fit `network`.
+
+    Of the heads of targets (docs/targets.md) it has those that both have.
+    """
     store = CheckpointStore(folder.path)
     try:
         saved = store.load(step, with_replay=False)
@@ -123,12 +126,26 @@ def load_weights(folder: RunFolder, step: int, network: Network) -> Weights:
         store.close()
     template = jax.eval_shape(network.init, jax.random.key(0))
     averages = [under(f"state/average_{part}", saved.train_state) for part in Weights._fields]
-    return Weights(*map(unflatten, template, averages))
+    pairs = map(_common_heads, template, averages)
+    return Weights(*(unflatten(wanted, leaves) for wanted, leaves in pairs))
 
 
 def playable(network: Network, weights: Weights) -> Any:
     """Returns weights as everything that plays runs them: folded, a copy on every device."""
     return devices.replicate(network.fold(weights))
+
+
+def _common_heads(
+    template: dict[str, Any], leaves: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns both without the heads of targets that only one of them has."""
+    of_targets = [name for name in leaves if name.startswith("targets/")]
+    saved = {name.split("/")[1] for name in of_targets}
+    heads = {name: head for name, head in template.get("targets", {}).items() if name in saved}
+    rest = {name: part for name, part in template.items() if name != "targets"}
+    other = {name for name in of_targets if name.split("/")[1] not in heads}
+    kept = {name: leaf for name, leaf in leaves.items() if name not in other}
+    return rest | ({"targets": heads} if heads else {}), kept
 
 
 @functools.lru_cache(maxsize=LOADED)

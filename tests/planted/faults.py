@@ -148,7 +148,7 @@ def taken_until_600(original: Any, buffer: Any, rows: Any) -> None:
 
 def of_the_network(original: Any, *args: Any) -> Any:
     after, played = original(*args)
-    return after, played._replace(action_weights=args[3].prior.astype(jnp.float16))
+    return after, played._replace(action_weights=args[4].prior.astype(jnp.float16))
 
 
 def uphill(original: Any, config: Any) -> Any:
