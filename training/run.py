@@ -27,7 +27,7 @@ from training.evaluation import fixed_point, gate, ladder
 from training.evaluation.in_run import evaluate_run
 from training.learner import TrainState
 from training.losses import minibatch
-from training.metrics import Journal, Watch
+from training.metrics_log import MetricsLog, OnMetrics
 from training.network import Network
 from training.oversight import decision_rows as oversight
 from training.players import load_amplifier, load_weights, network_of
@@ -71,8 +71,8 @@ class Call(NamedTuple):
 class Run:
     """One run in this process: built from a folder, driven by `train`."""
 
-    def __init__(self, folder: RunFolder, config: RunConfig, watch: Watch) -> None:
-        self.folder, self.config, self.journal = folder, config, Journal(folder, watch)
+    def __init__(self, folder: RunFolder, config: RunConfig, watch: OnMetrics) -> None:
+        self.folder, self.config, self.journal = folder, config, MetricsLog(folder, watch)
         self.game: Game[Any] = games.load(config.game)
         self.network: Network = network_of(config, self.game)
         self.amplifier = load_amplifier(config, self.game, decisions=str(folder.decisions))
@@ -201,7 +201,9 @@ class Run:
         if self.config.evaluation.ladder_games:
             self.store.wait()  # or its retention could remove a checkpoint that is to play
             known = self.folder, self.config, self.game, self.network
-            result["ladder"] = ladder.rate(*known, variables, self.progress.step, self.journal.tell)
+            result["ladder"] = ladder.rate(
+                *known, variables, self.progress.step, self.journal.notice
+            )
         if self.gauge is not None:
             result |= self.gauge.measure(variables, ended)
         self.progress.evaluation_seconds = time.monotonic() - began
@@ -255,14 +257,14 @@ class Run:
         counters = saved.counters
         rows, acting_step = counters["rows"], counters["acting_step"]
         if changed := oversight.changes(self.lessons, counters):
-            self.journal.tell(changed)
+            self.journal.notice(changed)
         for notice in self.folder.discard_after(
             self.progress.iteration,
             counters["replay_oldest_kept"],
             saved.logs,
             saved.chunks,
         ):
-            self.journal.tell(notice)
+            self.journal.notice(notice)
         self.replay.restore(self.store.replay_folder, rows, self.folder.run_id())
         shapes = jax.eval_shape(
             lambda key: learner.init(self.network, self.config.learner, key), self.key(INIT, 0)
@@ -303,7 +305,7 @@ class Run:
 def train(
     folder: RunFolder,
     config: RunConfig,
-    watch: Watch,
+    watch: OnMetrics,
     stop: Callable[[], bool],
     source: tuple[RunFolder, int] | None = None,
 ) -> bool:
@@ -328,7 +330,7 @@ def train(
             return _train(run, stop, source, rollbacks)
         except NonFiniteError as error:
             rollbacks = run.progress.rollbacks + 1
-            run.journal.tell(guard.roll_back(error, config, run.store, rollbacks))
+            run.journal.notice(guard.roll_back(error, config, run.store, rollbacks))
         finally:
             run.store.close()  # what is being saved is saved, whatever happened
 
@@ -341,7 +343,7 @@ def _train(
 ) -> bool:
     """Trains until the limits, `stop()`, or a number that is not finite; see `train`."""
     config = run.config
-    saved = recovery.last_good(run.folder, run.store, run.journal.tell)
+    saved = recovery.last_good(run.folder, run.store, run.journal.notice)
     if saved is not None:
         run.progress = Progress.of(saved.counters)
         if run.finished() and not saved.logs.get("line"):
@@ -349,7 +351,7 @@ def _train(
     run.progress.rollbacks = max(run.progress.rollbacks, rollbacks)
     run.make_train_step()
     for problem in run.lessons.problems[:SHOWN_PROBLEMS]:
-        run.journal.tell(f"decision left out: {problem}")
+        run.journal.notice(f"decision left out: {problem}")
     if saved is not None:
         state, call = run.resume(saved)
     else:

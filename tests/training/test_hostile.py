@@ -32,7 +32,7 @@ from training.config import RunConfig
 from training.evaluation.distillation import audit
 from training.oversight import queries as undecided
 from training.players import load_amplifier
-from training.report.page import text_report
+from training.report.text import text_report
 from training.run import train
 from training.storage import run_folder, trust
 from training.storage.checkpoint import CheckpointError, CheckpointStore

@@ -5,6 +5,7 @@ Works on a run in progress: files that its retention erases meanwhile are left o
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -17,8 +18,9 @@ from mcts import Evaluation, mask_illegal
 from selfplay import positions
 from selfplay.files import json_lines
 from selfplay.recorder import Sample
-from training import replay
+from training import metrics, replay
 from training.config import RunConfig
+from training.metrics import EvaluationLine, IterationLine
 from training.network import Folded, Network
 from training.players import network_of
 from training.storage.checkpoint import CheckpointError, CheckpointStore, unflatten
@@ -57,8 +59,8 @@ class Evidence:
     config: RunConfig
     game: Game[Any]
     network: Network
-    iterations: list[dict[str, Any]]  # lines of metrics.jsonl
-    evaluations: list[dict[str, Any]]
+    iterations: list[IterationLine]
+    evaluations: list[EvaluationLine]
     rows: Sample  # the newest, oldest first
     initial: Weights | None  # of step 0
     newest: Weights
@@ -108,15 +110,15 @@ def gather(folder: RunFolder) -> Evidence:
     config = folder.read_config()
     game = games.load(config.game)
     network = network_of(config, game)
-    lines = folder.read_metrics()
+    history = metrics.history(folder.read_metrics())
     weights = _all_weights(folder, network)
     rows, recorded = _newest_rows(folder), _recorded_moves(folder)
     return Evidence(
         config=config,
         game=game,
         network=network,
-        iterations=[line for line in lines if line["kind"] == "iteration"],
-        evaluations=[line for line in lines if line["kind"] == "evaluation"],
+        iterations=history.iterations,
+        evaluations=history.evaluations,
         rows=rows,
         initial=weights[0] if weights[0].step == 0 else None,
         newest=weights[-1],
@@ -160,10 +162,10 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if varies else 0.0
 
 
-def mean_of(lines: list[dict[str, Any]], entry: str) -> float | None:
-    """Returns the mean of an entry over the last quarter of the lines that have it."""
-    values = [line[entry] for line in lines if line.get(entry) is not None]
-    return float(np.mean(values[-max(1, len(values) // 4) :])) if values else None
+def recent_mean(values: Iterable[float | None]) -> float | None:
+    """Returns the mean of the last quarter of those values that are there."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known[-max(1, len(known) // 4) :])) if known else None
 
 
 def _all_weights(folder: RunFolder, network: Network) -> list[Weights]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfplay.recorder import Sample
-from training.doctor.evidence import Evidence, mean_of
+from training.doctor.evidence import Evidence, recent_mean
 from training.doctor.findings import Finding, Result
 
 FEW_GAMES = 30  # below, shares of games are too uncertain to judge
@@ -121,8 +121,8 @@ def learning(found: Evidence) -> Result:
     0.05 less) and by 3 standard errors of their difference; a policy loss that has doubled and
     risen by `MOST_RISEN` (in healthy runs it falls; where gradients were climbed, 1.9 to 82.6).
     """
-    losses = [line["loss"] for line in found.evaluations]
-    policy = mean_of(found.iterations, "policy_loss")
+    losses = [line.loss for line in found.evaluations]
+    policy = recent_mean(line.policy_loss for line in found.iterations)
     measured = {"first": losses[0] if losses else None, "last": losses[-1] if losses else None}
     findings = []
     if len(losses) > 1 and losses[-1] - losses[0] > max(0.05, 3 * _error(found)):
@@ -148,7 +148,7 @@ def learning(found: Evidence) -> Result:
 
 def _diverging(found: Evidence) -> list[Finding]:
     """Looks for a policy loss, in nats, that is absurd, or that training itself makes larger."""
-    steps = [line["policy_loss"] for line in found.iterations if line.get("policy_loss")]
+    steps = [line.policy_loss for line in found.iterations if line.policy_loss]
     if found.config.distil not in ("imitation", "cloning") or len(steps) < 8:
         return []
     first, last = steps[0], float(np.mean(steps[-2:]))
@@ -177,7 +177,8 @@ def _diverging(found: Evidence) -> list[Finding]:
 def _error(found: Evidence) -> float:
     """Returns the standard error of the difference between the first and the last evaluation."""
     last = found.evaluations[-1]
-    sets = last.get("perfect", {}).values()
-    count = sum(rate["positions"] for rate in sets) or last.get("random", {}).get("games", 1)
-    mean = float(np.clip((last["loss"] + found.evaluations[0]["loss"]) / 2, 0.01, 0.99))
-    return float(np.sqrt(2 * mean * (1 - mean) / count))
+    count = sum(rates.positions or 0 for rates in (last.perfect or {}).values())
+    if last.random is not None and not count:
+        count = last.random.games or 0
+    mean = float(np.clip((last.loss + found.evaluations[0].loss) / 2, 0.01, 0.99))
+    return float(np.sqrt(2 * mean * (1 - mean) / max(count, 1)))

@@ -1,5 +1,6 @@
 """A check of who teaches a run, if not its own search: is it better than A, and is it followed?"""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,8 @@ from selfplay.perfect import mistakes as perfect
 from selfplay.players import Player, random_player
 from training.doctor.evidence import Evidence
 from training.doctor.findings import Finding, Result
-from training.evaluation import gap, strength
+from training.evaluation import gap
+from training.metrics import Match
 from training.players import load_amplifier, make_player
 
 OURS = ("search", "policy", "committee")  # A with A: no overseer with a mind of its own
@@ -62,14 +64,18 @@ def overseer(found: Evidence) -> Result:
 def _matches(found: Evidence) -> tuple[list[str], list[Finding], dict[str, Any]]:
     """Returns what the last match of Amplify(A) against A says."""
     for line in reversed(found.evaluations):
-        match = strength.strongest(line.get("fixed_point", {}))
+        match = line.fixed_point.strongest if line.fixed_point else None
         if match:
-            told = f"at step {line['step']} {strength.in_words(match)}"
+            told = f"at step {line.step} {match.in_words()}"
             # What is drawn from A's policy is weaker than its best moves, by design.
-            judged = found.config.amplify != "policy" and strength.is_weaker(match)
+            judged = found.config.amplify != "policy" and match.is_weaker
             weak = [_weaker(found, told)] if judged else []
-            return [told], weak, {"match": match}
+            return [told], weak, {"match": _known(match)}
     return [], [], {}
+
+
+def _known(match: Match) -> dict[str, Any]:
+    return {name: x for name, x in dataclasses.asdict(match).items() if x is not None}
 
 
 def _judged(

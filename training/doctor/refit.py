@@ -315,9 +315,13 @@ def _losses_in_training(found: Evidence) -> dict[str, tuple[float, float]]:
     )
     recent = found.iterations[-max(4, len(found.iterations) // 4) :]
     # The least: with few rows, losses jump up at every new one.
+    measured = {
+        "policy_loss": [line.policy_loss for line in recent],
+        "value_loss": [line.value_loss for line in recent],
+    }
     return {
-        name: (min((x[name] for x in recent if x.get(name) is not None), default=np.inf), seen)
-        for name, seen in zip(("policy_loss", "value_loss"), on_rows, strict=True)
+        name: (min((loss for loss in losses if loss is not None), default=np.inf), seen)
+        for (name, losses), seen in zip(measured.items(), on_rows, strict=True)
     }
 
 

@@ -255,14 +255,12 @@ def samples(found: Evidence) -> Result:
     lines, config = found.iterations, found.config
     label = int(last_part(found.rows, 2_000).weights_step.max())
     # Iterations in which no game ended made no rows, and say nothing of their weights.
-    lag = sum(
-        bool(line.get("new_rows")) and label < line["step"] <= found.newest.step for line in lines
-    )
-    window = next((line["window"] for line in reversed(lines) if line.get("window")), None)
-    total = lines[-1]["rows"] if lines else 0
+    lag = sum(bool(line.new_rows) and label < line.step <= found.newest.step for line in lines)
+    window = next((line.window for line in reversed(lines) if line.window), None)
+    total = lines[-1].rows if lines else 0
     reuse = found.newest.step * config.learner.batch / max(total, 1)
     measured = {"lag_iterations": lag, "window": window, "reuse": reuse}
-    made = sum(line.get("new_rows") or 0 for line in lines)
+    made = sum(line.new_rows or 0 for line in lines)
     findings = _not_added(total, made) or (_stale(found, lag) if found.newest.step else [])
     findings += _untaught_targets(found)
     if window is not None and window < config.learner.batch and found.newest.step:

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from training.doctor.evidence import Evidence, kernels, last_part, mean_of
+from training.doctor.evidence import Evidence, kernels, last_part, recent_mean
 from training.doctor.findings import Finding, Result
 
 FEW_STEPS = 50  # below, weights have hardly moved
@@ -27,7 +27,7 @@ def weights(found: Evidence) -> Result:
     it shrank to 0.24 (`MOST_SHRUNK`). The kernel that turned least turned by 0.09 (at a rate of
     2e-6 by 2e-4), those without a gradient by less than 1e-6 (`LEAST_TURNED`).
     """
-    norm, rate = mean_of(found.iterations, "gradient_norm"), _highest_rate(found)
+    norm, rate = _gradient_norm(found), _highest_rate(found)
     dead = _dead_units(found)
     worst = max(dead, key=lambda name: dead[name])
     measured = {"gradient_norm": norm, "highest_rate": rate, "dead_units": dead}
@@ -126,7 +126,7 @@ def _untaught(found: Evidence) -> list[Finding]:
         return []
     heads = {name.partition("/")[0].partition("_")[0] for name in still}
     fault = f"{heads.pop()}-untrained" if heads in ({"policy"}, {"value"}) else "frozen-weights"
-    norm = mean_of(found.iterations, "gradient_norm") or 0.0
+    norm = _gradient_norm(found) or 0.0
     most = found.config.learner.max_gradient_norm
     clipped = f"; gradients of norm {norm:.2g} are cut to learner.max_gradient_norm, {most:g}"
     clipped = clipped if norm > most else ""
@@ -184,8 +184,12 @@ def _movement(found: Evidence) -> tuple[float, float, float]:
 
 
 def _highest_rate(found: Evidence) -> float | None:
-    rates = [line["learning_rate"] for line in found.iterations if line.get("learning_rate")]
+    rates = [line.learning_rate for line in found.iterations if line.learning_rate]
     return max(rates, default=None)
+
+
+def _gradient_norm(found: Evidence) -> float | None:
+    return recent_mean(line.gradient_norm for line in found.iterations)
 
 
 def _dead_units(found: Evidence) -> dict[str, float]:

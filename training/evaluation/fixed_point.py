@@ -21,9 +21,12 @@ import numpy as np
 from selfplay import devices
 from selfplay.amplify.slot import Amplifier
 from selfplay.arena import MatchResult, play_match
+from selfplay.files import json_objects
 from selfplay.players import Player, policy_player, random_player
+from training import metrics
 from training.evaluation import gap, strength
 from training.evaluation.gap import Positions
+from training.metrics import FixedPoint
 from training.players import load_amplifier, load_weights, make_player
 
 if TYPE_CHECKING:
@@ -86,7 +89,8 @@ class Gauge:
             moved, seconds["amplified"] = gap.measure(amplified, where, key)
             _, seconds["policy"] = gap.measure(network_only, where, key)
             found[name] = gap.summary(moved, where.ply)
-        self._history.append(_point(run.progress.step, found))
+        now, probe = found["fresh"], found["probe"]
+        self._history.append(Point(run.progress.step, now["kl"], probe["kl"], now["blunders"]))
         warmup = run.config.learner.warmup_steps
         found["stage"] = stage(self._history, self._lowered, self._spacing, warmup)
         if run.config.until_fixed_point:
@@ -97,7 +101,7 @@ class Gauge:
             run.progress.strength_step = run.progress.step
         if run.progress.fixed_point:
             run.progress.fixed_point = found["verdict"] = verdict(
-                found, settings.simulations, run.config.amplify
+                json_objects.read(FixedPoint, found), settings.simulations, run.config.amplify
             )
         count = len(self.probe.ply)
         per_move = {name: spent / count for name, spent in seconds.items()}
@@ -120,14 +124,14 @@ class Gauge:
         damaged: list[str] = []
         lines = self.run.folder.read_metrics(damaged.append)
         if damaged:
-            self.run.journal.tell(
+            self.run.journal.notice(
                 f"the way to the fixed point is seen without {len(damaged)} damaged lines: "
                 f"{damaged[0]}"
             )
         return [
-            _point(line["step"], line["fixed_point"])
-            for line in lines
-            if line["kind"] == "evaluation" and "fixed_point" in line
+            Point(line.step, measured.fresh.kl, measured.probe.kl, measured.fresh.blunders)
+            for line in metrics.history(lines).evaluations
+            if (measured := line.fixed_point) is not None
         ]
 
     def _act_on(self, found: dict[str, Any]) -> None:
@@ -135,7 +139,7 @@ class Gauge:
         progress = self.run.progress
         if found["stage"] == "flat":
             progress.horizon = LOWER_RATE_BY * progress.step
-            self.run.journal.tell(
+            self.run.journal.notice(
                 f"the amplification gap no longer falls (fresh {found['fresh']['kl']:.3f} nats): "
                 f"the learning rate falls until step {progress.horizon:.0f}, to see if that helps"
             )
@@ -230,32 +234,27 @@ def is_flat(series: list[float]) -> bool:
     return bool(np.ptp(means) <= max(noise, TINY))
 
 
-def verdict(found: dict[str, Any], simulations: int, amplify: str = "search") -> str:
+def verdict(measured: FixedPoint, simulations: int, amplify: str = "search") -> str:
     """Returns in a sentence why a run that ended at a plateau is there.
 
     Args:
-      found: the last evaluation's measurements.
+      measured: of the last evaluation.
       simulations: of a search that amplifies.
       amplify: what does.
     """
-    match, fresh = strength.strongest(found), found["fresh"]
+    match, fresh = measured.strongest, measured.fresh
     what = "search" if amplify == "search" else f"Amplify(A), {amplify},"
     # Who names a move and values none sees no blunder in any other.
-    unseen = fresh["regret"] == 0 and fresh["changed"] > UNHELD
-    name = "changed" if unseen else "blunders"
-    facts = f"gap {fresh['kl']:.3f} nats, {fresh[name]:.1%} of the network's own moves are {name}"
-    facts += f", {strength.in_words(match)}" if match else ""
-    if fresh["blunders"] or unseen or (match and match["interval"][0] > 0.5):
+    unseen = fresh.regret == 0 and fresh.changed > UNHELD
+    share, name = (fresh.changed, "changed") if unseen else (fresh.blunders, "blunders")
+    facts = f"gap {fresh.kl:.3f} nats, {share:.1%} of the network's own moves are {name}"
+    facts += f", {match.in_words()}" if match else ""
+    if fresh.blunders or unseen or (match and match.interval[0] > 0.5):
         advice = "a larger network, a lower rate or a larger replay may"
         if amplify != "search":
             advice += ", or --learner.no-symmetries if it decides otherwise where boards are alike"
         return f"fixed point: the network cannot hold what {what} finds; {advice} ({facts})"
-    if match and strength.is_weaker(match):
+    if match and match.is_weaker:
         return f"fixed point: {what} is weaker than the network and teaches it nothing ({facts})"
     more = f"; more than {simulations} simulations may" if amplify == "search" else ""
     return f"fixed point: {what} adds nothing more{more} ({facts})"
-
-
-def _point(step: int, found: dict[str, Any]) -> Point:
-    fresh, probe = found["fresh"], found["probe"]
-    return Point(step, fresh["kl"], probe["kl"], fresh["blunders"])

@@ -19,7 +19,7 @@ from training import learner, losses
 from training.config import RunConfig
 from training.learner import TrainState
 from training.losses import minibatch
-from training.metrics import Watch
+from training.metrics_log import OnMetrics
 from training.network import Network
 from training.run import Run
 from training.storage.run_folder import RunFolder
@@ -79,7 +79,7 @@ def fit(
     network: Network,
     learnt: Sample,
     tested: Sample,
-    watch: Watch,
+    watch: OnMetrics,
     stop: Callable[[], bool],
 ) -> Imitation:
     """Trains a fresh network on rows of an expert; returns the best epoch's.
