@@ -97,7 +97,7 @@ def returns(game: Game[Any], states: State) -> jax.Array:
     return jax.vmap(game.returns)(states)
 
 
-def as_rows(states: State) -> np.ndarray:
+def fingerprints(states: State) -> np.ndarray:
     """Returns void[N]: each position's bytes, equal where the positions are."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(states)]
     flat = [
@@ -109,7 +109,7 @@ def as_rows(states: State) -> np.ndarray:
     return table.view(np.dtype((np.void, table.shape[1]))).reshape(-1)
 
 
-def as_seen(states: State, observations: np.ndarray) -> np.ndarray:
+def observation_keys(states: State, observations: np.ndarray) -> np.ndarray:
     """Returns uint64[N] or bytes[N], equal where seat and observation are.
 
     Args:

@@ -38,8 +38,8 @@ def own(tic_tac_toe):
 
 def test_positions_are_reached_by_their_histories_and_are_unfinished_and_distinct(tic_tac_toe, own):
     replayed = positions.replay(tic_tac_toe, positions.move_lists(own.history))
-    rows = positions.as_rows(replayed.states)
-    assert (rows == positions.as_rows(own.states)).all()
+    rows = positions.fingerprints(replayed.states)
+    assert (rows == positions.fingerprints(own.states)).all()
     assert not own.states.terminated.any()
     assert (own.ply == (own.history >= 0).sum(axis=1)).all()
     assert len(set(rows.tolist())) == 100

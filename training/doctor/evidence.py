@@ -1,4 +1,4 @@
-"""What a run has left on disk, read for a diagnosis: nothing is locked, written or changed.
+"""The evidence of a diagnosis, what a run has left on disk: nothing is locked, written or changed.
 
 Works on a run in progress: files that its retention erases meanwhile are left out.
 """
@@ -28,7 +28,7 @@ from training.storage.run_folder import RunFolder
 from training.storage.snapshot import under
 
 MOST_ROWS = 20_000  # newest replay rows that are read
-HEAD_ROWS = 2_000  # of them, the first of the newest chunk: those of the call that a save found
+HEAD_ROWS = 2_000  # of them, the first of the newest chunk: those of the call that was in flight
 MOST_REPLAYED = 32  # games that are played again, and as many of weights that are still on disk
 BATCH = 512  # positions that the network is asked at once: one shape, one compilation
 
@@ -88,15 +88,15 @@ class Evidence:
         folded: Folded = self.network.fold(*weights)
         return folded
 
-    def judge(self, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
         """Returns the network's policy float32[N, A] and value float32[N] of rows."""
         count = len(rows.ply)
-        found = []
+        batches = []
         for start in range(0, count, BATCH):
             chosen = np.minimum(np.arange(start, start + BATCH), count - 1)
             given = rows.observation[chosen], rows.legal_action_mask[chosen]
-            found.append(jax.device_get(_evaluate(self.network, folded, *given)))
-        policy, value = (np.concatenate(part)[:count] for part in zip(*found, strict=True))
+            batches.append(jax.device_get(_evaluate(self.network, folded, *given)))
+        policy, value = (np.concatenate(part)[:count] for part in zip(*batches, strict=True))
         return policy, value
 
 
@@ -171,7 +171,7 @@ def recent_mean(values: Iterable[float | None]) -> float | None:
 def _all_weights(folder: RunFolder, network: Network) -> list[Weights]:
     store = CheckpointStore(folder.path)
     template = jax.eval_shape(network.init, jax.random.key(0))
-    found, steps = [], store.steps()
+    weights, steps = [], store.steps()
     if not steps:
         raise ValueError(f"{folder.path} has no checkpoint yet: let `selfplay train` save one")
     for step in steps:
@@ -189,8 +189,8 @@ def _all_weights(folder: RunFolder, network: Network) -> list[Weights]:
         acting = unflatten(template, under("acting", saved.train_state))
         acting_step = saved.counters["acting_step"]
         trained = pair("state/")[0]
-        found.append(Weights(step, trained, pair("state/average_"), acting, acting_step))
-    return found
+        weights.append(Weights(step, trained, pair("state/average_"), acting, acting_step))
+    return weights
 
 
 def _newest_rows(folder: RunFolder) -> Sample:
@@ -216,15 +216,15 @@ def _newest_rows(folder: RunFolder) -> Sample:
 
 def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:
     """Returns the moves, openings too, of the sampled games by their number."""
-    found = {}
+    moves = {}
     file = folder.games / "self_play.jsonl"
     for text in file.read_text(errors="replace").splitlines() if file.is_file() else ():
         try:
             record = json_lines.parse(text, str(file))
-            found[int(record["game_id"])] = list(record["moves"])
+            moves[int(record["game_id"])] = list(record["moves"])
         except (ValueError, KeyError, TypeError):
             continue  # being written
-    return found
+    return moves
 
 
 def _labels(weights: list[Weights]) -> list[int]:
@@ -269,7 +269,7 @@ def _replay_games(
 
 def _has_one_opening(game: Game[Any]) -> bool:
     openings = jax.vmap(game.init)(jax.random.split(jax.random.key(1), 8))
-    return len(np.unique(positions.as_rows(openings))) == 1
+    return len(np.unique(positions.fingerprints(openings))) == 1
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -292,5 +292,5 @@ def _play_again(game: Game[Any], history: jax.Array) -> Any:
 def _evaluate(
     network: Network, folded: Folded, observation: jax.Array, legal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    found: Evaluation = network.evaluate(folded, observation)
-    return jax.nn.softmax(mask_illegal(found.prior_logits, legal)), found.value
+    predicted: Evaluation = network.evaluate(folded, observation)
+    return jax.nn.softmax(mask_illegal(predicted.prior_logits, legal)), predicted.value

@@ -270,5 +270,5 @@ def _join(one: Positions, other: Positions) -> Positions:
 
 
 def _distinct(where: Positions) -> Positions:
-    _, first = np.unique(positions.as_rows(where.states), return_index=True)
+    _, first = np.unique(positions.fingerprints(where.states), return_index=True)
     return _take(where, np.sort(first))

@@ -66,7 +66,7 @@ def reach(
     wanted = ~visited.terminated & (own if only_own else True)
     plies, lanes = np.nonzero(wanted)
     states = jax.tree.map(lambda leaf: leaf[plies, lanes], visited)
-    _, distinct = np.unique(positions.as_rows(states), return_index=True)
+    _, distinct = np.unique(positions.fingerprints(states), return_index=True)
     chosen = np.random.default_rng(seed).permutation(distinct)
     chosen = chosen[np.arange(count) % len(chosen)]
     ply = plies[chosen].astype(np.int32)

@@ -115,7 +115,7 @@ def plots(runs: Mapping[str, History]) -> list[Plot]:
 
 
 def results(line: EvaluationLine) -> dict[str, Interval]:
-    """Returns what an evaluation found, by what a curve of it is called."""
+    """Returns what an evaluation measured, by what a curve of it is called."""
     if line.perfect is not None:
         return {
             f"mistakes, {name}, {kind}": (rate, rate, rate)
@@ -183,8 +183,8 @@ def _mistakes(runs: Mapping[str, History]) -> list[Plot]:
                 plies, raw = [float(row.ply) for row in rows], [row.raw for row in rows]
                 series.append(Series(f"{run} {name}, raw", plies, raw))
             for budget in rows[0].budgets if rows else ():
-                found = [(float(row.ply), row.budgets.get(budget, np.nan)) for row in rows]
-                plies, values = map(list, zip(*found, strict=True))
+                points = [(float(row.ply), row.budgets.get(budget, np.nan)) for row in rows]
+                plies, values = map(list, zip(*points, strict=True))
                 series.append(Series(f"{run} {name}, search of {budget}", plies, values))
     meaning = (
         "Of the last evaluation. A peak shows which part of the game is played worst: early "
