@@ -29,7 +29,7 @@ LAST_PLY = 34
 TRIES = 200_000  # random games for the positions of one set at one ply
 SEARCHED_FROM = 31  # plies after which a position is searched to the end
 SAMPLE = 300  # positions checked against their children and mirror image
-FILE = pathlib.Path(__file__).parents[1] / "selfplay" / "data" / "connect_four.jsonl.gz"
+FILE = pathlib.Path(__file__).parents[2] / "selfplay" / "data" / "connect_four.jsonl.gz"
 
 Moves = tuple[int, ...]  # columns
 Board = tuple[Moves, ...]  # the seats of each column's stones, from below

@@ -19,7 +19,7 @@ import numpy as np
 import games
 from games import registry
 
-FOLDER = pathlib.Path(__file__).parent.parent / "tests" / "playthroughs"
+FOLDER = pathlib.Path(__file__).parents[2] / "tests" / "playthroughs"
 IN_FULL = 3  # plies, from the first, whose observation is written plane by plane; the last too
 DRAWN = 40  # plies, from the first, whose board is drawn; then every tenth and the last
 

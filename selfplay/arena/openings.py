@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from mcts import mask_illegal
 from selfplay import positions
 from selfplay.players import Player
 
@@ -126,8 +125,7 @@ def _playouts(game: Game[Any], plies: int, key: jax.Array) -> tuple[State, jax.A
     states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (PLAYOUTS, *leaf.shape)), opening)
 
     def ply(states: State, ply_key: jax.Array) -> tuple[State, jax.Array]:
-        legal = states.legal_action_mask
-        action = jax.random.categorical(ply_key, mask_illegal(jnp.zeros(legal.shape), legal))
+        action = positions.random_actions(ply_key, states.legal_action_mask)
         return jax.vmap(game.step)(states, action), action
 
     states, moves = jax.lax.scan(ply, states, jax.random.split(key, plies))

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import games
@@ -276,16 +275,8 @@ def _has_one_opening(game: Game[Any]) -> bool:
 def _play_again(game: Game[Any], history: jax.Array) -> Any:
     """Returns states and observations [N, T, ...] before each move, and the returns at the end."""
 
-    def one(row: jax.Array) -> Any:
-        def ply(state: Any, action: jax.Array) -> Any:
-            after = game.step(state, jnp.maximum(action, 0))
-            kept = jax.tree.map(lambda old, new: jnp.where(action < 0, old, new), state, after)
-            return kept, (state, game.observe(state))
-
-        last, (states, seen) = jax.lax.scan(ply, positions.opening_position(game), row)
-        return states, seen, game.returns(last)
-
-    return jax.vmap(one)(history)
+    (states, seen), last = positions.watch(game, history, lambda s: (s, game.observe(s)))
+    return states, seen, jax.vmap(game.returns)(last)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -7,6 +7,7 @@ import numpy as np
 
 from games.game import State
 from selfplay import positions
+from selfplay.information import cross_entropy, kl_divergence
 from selfplay.perfect import mistakes as perfect
 from selfplay.players import Player
 from selfplay.recorder import Sample
@@ -199,9 +200,9 @@ def _policies(player: Player, states: State) -> dict[str, float]:
     """Returns how the search's policy differs from the network's, in nats and in choices."""
     result = jax.device_get(player(states, jax.random.key(0)))
     return {
-        "kl": float(_divergence(result.action_weights, result.prior).mean()),
-        "network_entropy": float(_entropy(result.prior).mean()),
-        "search_entropy": float(_entropy(result.action_weights).mean()),
+        "kl": float(kl_divergence(result.action_weights, result.prior).mean()),
+        "network_entropy": float(cross_entropy(result.prior, result.prior).mean()),
+        "search_entropy": float(cross_entropy(result.action_weights, result.action_weights).mean()),
         "changed": float((result.action != result.prior.argmax(axis=1)).mean()),
     }
 
@@ -245,15 +246,3 @@ def _actions_valued(rows: Sample) -> float | None:
     counts = (gap & recent.legal_action_mask).sum(axis=1)
     choice = (recent.legal_action_mask.sum(axis=1) > 2) & (counts > 0)
     return float(counts[choice].mean()) if choice.any() else None
-
-
-def _divergence(target: np.ndarray, policy: np.ndarray) -> np.ndarray:
-    """Returns float[N], KL(target || policy) in nats."""
-    terms = target * (np.log(np.maximum(target, 1e-30)) - np.log(np.maximum(policy, 1e-30)))
-    total: np.ndarray = terms.sum(axis=1)
-    return total
-
-
-def _entropy(policy: np.ndarray) -> np.ndarray:
-    total: np.ndarray = -(policy * np.log(np.maximum(policy, 1e-30))).sum(axis=1)
-    return total

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from selfplay.information import cross_entropy, kl_divergence
 from selfplay.recorder import Sample
 from training import learner
 from training.devices import to_learner
@@ -316,7 +317,7 @@ def _losses_in_training(evidence: Evidence) -> dict[str, tuple[float, float]]:
     target = (1 - share) * rows.outcome + share * rows.root_value
     weights = rows.policy_target.astype(np.float32)
     on_rows = (
-        float(-(weights * np.log(np.maximum(policy, 1e-30))).sum(axis=1).mean()),
+        float(cross_entropy(weights, policy).mean()),
         float(np.square(value - target).mean()),
     )
     recent = evidence.iterations[-max(4, len(evidence.iterations) // 4) :]
@@ -352,8 +353,8 @@ def _explains(rows: Sample, policy: np.ndarray, value: np.ndarray) -> Explained:
 def _losses(rows: Sample, policy: np.ndarray, value: np.ndarray) -> tuple[float, float]:
     """Returns mean KL(target || policy) in nats, and the mean squared error of the value."""
     target = rows.policy_target.astype(np.float32)
-    logs = np.log(np.maximum(target, 1e-30)) - np.log(np.maximum(policy, 1e-30))
-    return float((target * logs).sum(axis=1).mean()), float(np.square(value - rows.outcome).mean())
+    divergence = kl_divergence(target, policy)
+    return float(divergence.mean()), float(np.square(value - rows.outcome).mean())
 
 
 def _distinct(rows: Sample) -> Sample | None:

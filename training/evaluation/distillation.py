@@ -16,6 +16,7 @@ import games
 from games.game import Game
 from selfplay import devices, positions
 from selfplay.arena import play_match
+from selfplay.information import kl_divergence
 from selfplay.oversight import decisions
 from selfplay.players import Player, policy_player, random_player
 from selfplay.records.game_record import scan_records
@@ -229,10 +230,8 @@ def follows(alone: Player, decided: decisions.Scan) -> dict[str, Any]:
         row[list(decision.weights)] = list(decision.weights.values())
     lanes = np.arange(len(weights))
     same = weights[lanes, found.action] == weights.max(axis=1)
-    tiny = np.finfo(np.float32).tiny
-    logs = np.log(np.maximum(weights, tiny)) - np.log(np.maximum(found.prior, tiny))
-    kl = float((weights * logs).sum(axis=1).mean())
-    return {"positions": len(weights), "follows": float(same.mean()), "kl": kl}
+    kl = kl_divergence(weights, found.prior, np.finfo(np.float32).tiny)
+    return {"positions": len(weights), "follows": float(same.mean()), "kl": float(kl.mean())}
 
 
 def grown(rows: list[dict[str, Any]], name: str) -> bool | None:

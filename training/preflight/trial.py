@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game
-from selfplay import devices
+from selfplay import devices, positions
 from selfplay.recorder import Recorder, Sample
 from selfplay.self_play import Trajectory
 from training import learner
@@ -171,9 +171,9 @@ def random_game_plies(game: Game[Any], key: jax.Array) -> float:
     """Returns the mean number of plies of games played uniformly at random."""
 
     def ply(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
-        logits = jnp.where(state.legal_action_mask, 0.0, -jnp.inf)
         # Of an ended game the action is meaningless, and the step changes nothing.
-        after = jax.vmap(game.step)(state, jax.random.categorical(key, logits))
+        action = positions.random_actions(key, state.legal_action_mask)
+        after = jax.vmap(game.step)(state, action)
         return after, (~state.terminated).sum()
 
     @jax.jit
