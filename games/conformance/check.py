@@ -58,9 +58,9 @@ def require_form(game: Game[Any], spec: str) -> None:
     if check_construction(findings, game):
         check_form(findings, game)
     if findings.violations:
-        law, expected, found, *_ = findings.violations[0]
+        law, expected, observed, *_ = findings.violations[0]
         raise ValueError(
-            f"game {spec!r} breaks the law of {law}: expected {expected}; found {found}; "
+            f"game {spec!r} breaks the law of {law}: expected {expected}; found {observed}; "
             f"selfplay check {spec} shows all"
         )
 
