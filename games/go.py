@@ -6,7 +6,7 @@ would recreate any earlier position of the board, whoever was to play then, is i
 is. The game ends after two passes in a row or `2 * size * size` plies and is scored as it stands:
 stones left on the board are alive.
 
-Every stone carries a name of its chain, so chains are joined and taken off by comparing names, and
+Every stone carries the id of its chain, so chains are joined and taken off by comparing ids, and
 what a chain has in common (its liberties) is collected by one scatter over the points.
 """
 
@@ -185,14 +185,14 @@ def _sign(seat: jax.Array) -> jax.Array:
 def _place(state: State, action: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
     """Returns the chains after the mover's `action`, and bool[N]: which stones it captured."""
     sign = _sign(state.to_play)
-    beside = jnp.asarray(_adjacent(size))[action]
-    names = jnp.append(state.chain, jnp.int16(0))[beside]  # int16[4]; 0 off the board
-    same = (state.chain[None, :] == names[:, None]) & (names != 0)[:, None]
-    is_own = (names * sign > 0)[:, None]
+    neighbours = jnp.asarray(_adjacent(size))[action]
+    neighbour_ids = jnp.append(state.chain, jnp.int16(0))[neighbours]  # int16[4]; 0 off the board
+    same = (state.chain[None, :] == neighbour_ids[:, None]) & (neighbour_ids != 0)[:, None]
+    is_own = (neighbour_ids * sign > 0)[:, None]
     captured = (same & ~is_own).any(axis=0) & state.atari  # the last liberty was this point
     joined = (same & is_own).any(axis=0) | (jnp.arange(size**2) == action)
-    name = sign * (action + 1).astype(jnp.int16)
-    return jnp.where(joined, name, jnp.where(captured, jnp.int16(0), state.chain)), captured
+    chain_id = sign * (action + 1).astype(jnp.int16)
+    return jnp.where(joined, chain_id, jnp.where(captured, jnp.int16(0), state.chain)), captured
 
 
 def _liberties(chain: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
@@ -209,8 +209,8 @@ def _liberties(chain: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
     for empty, offset in ((up, -size), (left, -1), (right, 1), (down, size)):
         highest = jnp.where(empty, point + offset, highest)
     ends = jnp.stack([-lowest, highest], axis=-1).reshape(points, 2)
-    name = jnp.abs(chain.astype(jnp.int32))  # 0 gathers the empty points, which nobody asks for
-    ends = jnp.full((points + 1, 2), -points).at[name].max(ends)[name]
+    chain_id = jnp.abs(chain.astype(jnp.int32))  # 0 gathers the empty points, which nobody asks for
+    ends = jnp.full((points + 1, 2), -points).at[chain_id].max(ends)[chain_id]
     low = -ends[:, 0]
     return low, (chain != 0) & (low == ends[:, 1])
 
@@ -277,7 +277,7 @@ def _look_up(history: jax.Array, boards: jax.Array, entries: int) -> jax.Array:
     """Returns what `_among` does, of a history whose first `entries` are ordered by word 0.
 
     Word 0 is looked up: a comparison with every STRIDE-th entry, then a binary search of as many
-    probes for each. Both words are compared with the entry found and with the next one, which may
+    probes for each. Both words are compared with that entry and with the next one, which may
     share its word 0; three boards of a game that do are as rare as a collision of whole hashes.
     """
     ordered, others = jnp.split(history, [entries], axis=1)
@@ -288,8 +288,8 @@ def _look_up(history: jax.Array, boards: jax.Array, entries: int) -> jax.Array:
         probe = jnp.minimum(before + 2**k - 1, last)
         before = jnp.where(_rows(ordered[0], probe) < boards[:, 0], before + 2**k, before)
     nearest = [jnp.minimum(before + i, last) for i in range(2)]
-    found = [(_rows(ordered.T, entry) == boards).all(axis=1) for entry in nearest]
-    return found[0] | found[1] | _among(others, boards)
+    hits = [(_rows(ordered.T, entry) == boards).all(axis=1) for entry in nearest]
+    return hits[0] | hits[1] | _among(others, boards)
 
 
 def _rows(table: jax.Array, index: jax.Array) -> jax.Array:
@@ -362,8 +362,8 @@ def _reach_on_cpu(stones: jax.Array, empty: jax.Array, size: int) -> jax.Array:
     def spread_on(_: int, reach: jax.Array) -> jax.Array:
         for _ in range(SPREADS // 2):
             padded = jnp.pad(reach, [(0, 0), (1, 1)])
-            beside = reach << 1 | reach >> 1 | padded[:, :-2] | padded[:, 2:]
-            reach |= beside & empty
+            neighbours = reach << 1 | reach >> 1 | padded[:, :-2] | padded[:, 2:]
+            reach |= neighbours & empty
         return reach
 
     return jax.lax.fori_loop(0, math.ceil(_longest_path(size) / (SPREADS // 2)), spread_on, stones)

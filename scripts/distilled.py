@@ -13,9 +13,9 @@ from scripts.terminal.console import (
     progress,
     say,
 )
-from selfplay.files import durable
-from training.evaluation import strength
+from selfplay.files import durable, json_objects
 from training.evaluation.distillation import SETS, audit
+from training.metrics import Match
 from training.report.page import distilled_section
 from training.storage.run_folder import RunFolder
 
@@ -134,7 +134,8 @@ def _table(found: dict[str, Any]) -> str:
                     f"±{of['regret_error']:.3f}  {of['most_regret']:.2f}"
                 )
     lines += [
-        f"{row['step']:8d}  {strength.in_words(row['strength'])}" for row in found["checkpoints"]
+        f"{row['step']:8d}  {json_objects.read(Match, row['strength']).in_words()}"
+        for row in found["checkpoints"]
     ]
     lines += [follows(row) for row in found["checkpoints"] if "decided" in row]
     words = {True: "grows", False: "does not grow", None: "too few checkpoints"}

@@ -25,6 +25,7 @@ from selfplay.player_spec import parse_player, run_of, split_settings
 from selfplay.players import Player
 from selfplay.rating import bradley_terry
 from selfplay.rating.bradley_terry import Ratings
+from training import metrics
 from training.evaluation.ladder import FOLDER
 from training.players import find_game
 from training.report.ladder_plot import Point, plot_ladder
@@ -235,19 +236,15 @@ def _lines(rows: list[dict[str, Any]], ratings: Ratings, anchor: str, games: int
 
 def _point(entrant: Entrant, elo: float, low: float, high: float) -> Point:
     """Returns where a checkpoint lies on the plots; its metrics may have been lost."""
-    before = [
-        line
-        for line in RunFolder(entrant.run).read_metrics()
-        if line["kind"] == "iteration" and line["step"] <= entrant.step
-    ]
-    nothing: dict[str, Any] = {"seconds": 0.0, "positions": 0}
-    last = before[-1] if before else nothing
+    iterations = metrics.history(RunFolder(entrant.run).read_metrics()).iterations
+    before = [line for line in iterations if line.step <= entrant.step]
+    seconds, positions = (before[-1].seconds, before[-1].positions) if before else (0.0, 0)
     return Point(
         run=entrant.run,
         step=entrant.step,
         simulations=entrant.simulations,
-        minutes=last["seconds"] / 60,
-        positions=last["positions"],
+        minutes=seconds / 60,
+        positions=positions,
         elo=elo,
         low=low,
         high=high,

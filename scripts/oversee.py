@@ -22,10 +22,10 @@ from selfplay.files import durable
 from selfplay.oversight import decisions
 from selfplay.oversight import terminal as overseer_terminal
 from selfplay.oversight.program import Program, oversee
-from selfplay.oversight.session import Desk
+from selfplay.oversight.session import OverseerSession
 from selfplay.player_spec import run_of
 from selfplay.players import Player
-from training.oversight.queries import contested, from_file
+from training.oversight.queries import from_file, select_queries
 from training.storage.run_folder import RunFolder
 
 BY_HAND, BY_PROGRAM = 20, 300  # positions, where --count does not say
@@ -93,7 +93,7 @@ def run(args: Args) -> int:
     with durable.lock(file.parent / "lock"):
         waiting = _find_positions(args, player, path, step, file)
         about = {"by": _who(args), "player": player.name, "simulations": args.simulations}
-        desk = Desk(player, spec, str(file), about, waiting, args.play)
+        desk = OverseerSession(player, spec, str(file), about, waiting, args.play)
         return _work(args, desk)
 
 
@@ -131,7 +131,7 @@ def _find_positions(
             say(f"note: left out: {problem}")
     else:
         raw = training.load_player(path, simulations=0, checkpoint=step)
-        found = contested(raw, player, args.seed, count + len(decided))
+        found = select_queries(raw, player, args.seed, count + len(decided))
     return [moves for moves in found if moves not in decided][:count]
 
 
@@ -146,7 +146,7 @@ def _who(args: Args) -> str:
         return "unknown"
 
 
-def _work(args: Args, desk: Desk) -> int:
+def _work(args: Args, desk: OverseerSession) -> int:
     write: Callable[[str], None] = say if args.json else print
     faults, interrupted = 0, False
     if not desk.waiting and not args.script:
@@ -164,7 +164,7 @@ def _work(args: Args, desk: Desk) -> int:
     return INTERRUPTED if interrupted else 0
 
 
-def _with_program(args: Args, desk: Desk) -> int:
+def _with_program(args: Args, desk: OverseerSession) -> int:
     total = len(desk.waiting)
     with (
         contextlib.closing(Program(args.program, args.seconds)) as program,
@@ -188,7 +188,7 @@ def _describe(summary: dict[str, Any]) -> str:
     )
 
 
-def _conclude(args: Args, desk: Desk, faults: int) -> None:
+def _conclude(args: Args, desk: OverseerSession, faults: int) -> None:
     summary = desk.summary()
     say(f"{_describe(summary)}; {desk.path}")
     if args.json:

@@ -4,7 +4,8 @@ import dataclasses
 import pathlib
 
 from scripts.terminal.console import Positional, print_json, print_text
-from training.report.page import text_report, write_report
+from training.report.page import write_report
+from training.report.text import text_report
 from training.storage.run_folder import RunFolder
 
 

@@ -20,15 +20,17 @@ from scripts.terminal.console import (
     say,
 )
 from scripts.terminal.signals import stop_on_signal
+from selfplay.files import json_objects
 from training import checkpoint_steps, losses, presets
 from training import config as config_module
 from training.config import RunConfig
-from training.evaluation import strength
-from training.metrics import OnMetrics
+from training.metrics import EvaluationLine, GateLine, IterationLine
+from training.metrics_log import OnMetrics
 from training.oversight import decision_rows as oversight
 from training.players import load_amplifier
 from training.preflight import estimate as preflight
 from training.preflight.machine import this_machine
+from training.report.text import describe_evaluation, describe_gate, describe_iteration
 from training.run import train
 from training.storage.run_folder import RunFolder, next_free, reserve
 
@@ -220,19 +222,20 @@ def _display(config: RunConfig) -> Iterator[OnMetrics]:
     """Shows the run live."""
     by_time = not config.iterations
     total = config.minutes * 60 if by_time else config.iterations
-    previous: dict[str, Any] = {}
+    previous: IterationLine | None = None
     done, note = 0.0, ""
     with progress("train", total or None, bar=config.amplify != "human") as update:
 
         def watch(line: dict[str, Any]) -> None:
-            nonlocal done, note
+            nonlocal done, note, previous
             if line["kind"] == "evaluation":
-                say(describe_evaluation(line))
+                say(describe_evaluation(json_objects.read(EvaluationLine, line)))
             elif line["kind"] == "gate":
-                say(_describe_gate(line))
+                say(describe_gate(json_objects.read(GateLine, line)))
             else:
-                note = _describe(line, previous, config)
-                previous.update(line)
+                iteration = json_objects.read(IterationLine, line)
+                note = describe_iteration(iteration, previous, config.search.simulations)
+                previous = iteration
             # An iteration's line waits for its losses: the evaluation after it may come before it.
             done = max(done, line["seconds"] if by_time else line["iteration"])
             update(done, note)
@@ -258,57 +261,3 @@ def _tensorboard(folder: RunFolder, config: RunConfig) -> Iterator[OnMetrics]:
                     writer.add_scalar(f"{line['kind']}/{name}", value, line["iteration"])
 
         yield write
-
-
-def _describe(line: dict[str, Any], previous: dict[str, Any], config: RunConfig) -> str:
-    seconds = line["seconds"] - previous.get("seconds", 0.0)
-    games_made = line["games"] - previous.get("games", 0)
-    positions = line["positions"] - previous.get("positions", 0)
-    parts = [
-        f"iteration {line['iteration']} step {line['step']}",
-        f"{games_made / seconds:.1f} games/s",
-        f"{positions * config.search.simulations / seconds:,.0f} simulations/s",
-        f"replay {line['rows']:,}",
-        f"kl {line['kl']:.3f}",
-    ]
-    if "policy_loss" in line:
-        parts.append(f"loss {line['policy_loss']:.3f} + {line['value_loss']:.3f}")
-    return " | ".join(parts)
-
-
-def describe_evaluation(line: dict[str, Any]) -> str:
-    """Returns an evaluation's line of metrics.jsonl as a sentence."""
-    head = f"step {line['step']}, {line['seconds']:.0f} s:"
-    if "perfect" in line:
-        rates = [
-            f"{name}: raw {rate['raw']:.1%}, search {rate['search']:.1%}"
-            for name, rate in line["perfect"].items()
-        ]
-        return f"{head} mistakes on {'; '.join(rates)}{_describe_rating(line)}{_describe_gap(line)}"
-    result = line["random"]
-    low, high = result["interval"]
-    score = f"score against random {result['score']:.3f} [{low:.3f}, {high:.3f}]"
-    return f"{head} {score}{_describe_rating(line)}{_describe_gap(line)}"
-
-
-def _describe_rating(line: dict[str, Any]) -> str:
-    if "ladder" not in line:
-        return ""
-    low, high = line["ladder"]["interval"]
-    return f"; Elo above random {line['ladder']['elo']:+.0f} [{low:+.0f}, {high:+.0f}]"
-
-
-def _describe_gap(line: dict[str, Any]) -> str:
-    if "fixed_point" not in line:
-        return ""
-    found, match = line["fixed_point"]["fresh"], strength.strongest(line["fixed_point"])
-    won = f"; {strength.in_words(match)}" if match else ""
-    return f"; gap {found['kl']:.3f} nats, Amplify(A) changes {found['changed']:.1%} of moves{won}"
-
-
-def _describe_gate(line: dict[str, Any]) -> str:
-    taken = "now plays" if line["promoted"] else f"does not pass: step {line['acting_step']} plays"
-    return (
-        f"gate: step {line['step']} scored {line['score']:.3f} in {line['games']} games against "
-        f"step {line['acting_step']} and {taken}{'' if line['promoted'] else ' on'}"
-    )

@@ -33,7 +33,7 @@ from mcts import (
     mask_illegal,
     search,
 )
-from selfplay import devices
+from selfplay import devices, positions
 
 # On the device `act(variables, states, key)`; outside it takes `history` as fourth argument.
 Act: TypeAlias = Callable[..., SearchResult]
@@ -201,7 +201,7 @@ def _random_act(variables: Variables, states: State, key: jax.Array) -> SearchRe
     del variables
     legal = states.legal_action_mask
     logits = mask_illegal(jnp.zeros(legal.shape), legal)
-    action = jax.random.categorical(key, logits)
+    action = positions.random_actions(key, legal)
     return _without_search(action, jax.nn.softmax(logits), jnp.zeros(legal.shape[0]))
 
 

@@ -5,15 +5,17 @@ N positions; every leaf of a batched state is `[N, ...]`.
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
+from mcts import mask_illegal
 
+T = TypeVar("T")
 NO_ACTION = -1  # pads the rows of a history
 
 
@@ -97,7 +99,35 @@ def returns(game: Game[Any], states: State) -> jax.Array:
     return jax.vmap(game.returns)(states)
 
 
-def as_rows(states: State) -> np.ndarray:
+def random_actions(key: jax.Array, legal_action_mask: jax.Array) -> jax.Array:
+    """Returns int32[N]: for each row of bool[N, A] a legal action, all equally likely.
+
+    A row without one gets any.
+    """
+    logits = mask_illegal(jnp.zeros(legal_action_mask.shape), legal_action_mask)
+    return jax.random.categorical(key, logits).astype(jnp.int32)
+
+
+def watch(game: Game[Any], history: jax.Array, look: Callable[[State], T]) -> tuple[T, State]:
+    """Returns `look(state)` before each move of int32[N, T] `history`, and the last positions.
+
+    The leaves of the first have `[N, T, ...]`; behind a row's last move they show its end.
+    """
+
+    def ply(state: State, action: jax.Array) -> tuple[State, T]:
+        after = game.step(state, jnp.maximum(action, 0))
+        kept = jax.tree.map(lambda old, new: jnp.where(action < 0, old, new), state, after)
+        return kept, look(state)
+
+    def one(row: jax.Array) -> tuple[T, State]:
+        last, seen = jax.lax.scan(ply, opening_position(game), row)
+        return seen, last
+
+    watched: tuple[T, State] = jax.vmap(one)(history)
+    return watched
+
+
+def fingerprints(states: State) -> np.ndarray:
     """Returns void[N]: each position's bytes, equal where the positions are."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(states)]
     flat = [
@@ -109,7 +139,7 @@ def as_rows(states: State) -> np.ndarray:
     return table.view(np.dtype((np.void, table.shape[1]))).reshape(-1)
 
 
-def as_seen(states: State, observations: np.ndarray) -> np.ndarray:
+def observation_keys(states: State, observations: np.ndarray) -> np.ndarray:
     """Returns uint64[N] or bytes[N], equal where seat and observation are.
 
     Args:

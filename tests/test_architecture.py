@@ -14,7 +14,7 @@ OWNERS = {
     "orbax": set(),
     "tensorstore": {"training/storage/orbax_arrays.py"},
     "pgx": {"games/pgx_adapter.py"},
-    "matplotlib": {"training/report/ladder_plot.py"},
+    "matplotlib": {"training/report/drawing.py"},
     "scipy": {"selfplay/rating/bradley_terry.py"},
     "tyro": {"scripts/terminal/console.py"},
     "rich": {"scripts/terminal/console.py"},

@@ -17,7 +17,7 @@ from training import learner, losses, targets
 from training.config import RunConfig
 from training.devices import learner_mesh
 from training.learner import TrainStep
-from training.metrics import MetricsLog
+from training.metrics_log import MetricsLog
 from training.network import Network
 from training.oversight import decision_rows
 from training.oversight.decision_rows import DecisionRows

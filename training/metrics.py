@@ -1,37 +1,245 @@
-"""What a run says as it goes: lines of metrics.jsonl, notices, and a sample of its games."""
+"""The lines of a run's metrics.jsonl, as types.
 
-from collections.abc import Callable
-from typing import Any
+Reading is tolerant: an entry that older versions did not write has its default, and one that a
+newer version adds is passed over. Nothing that computes is imported: a page reads a run beside the
+job that trains it. `docs/metrics.md` explains every entry.
+"""
 
-from selfplay.recorder import FinishedGame
-from selfplay.records.game_record import GameRecord, to_lines
-from training.storage.run_folder import RunFolder
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-OnMetrics = Callable[[dict[str, Any]], None]
+from selfplay.files import json_lines, json_objects
+
+Interval: TypeAlias = tuple[float, float]  # of 95%: low, high
 
 
-class MetricsLog:
-    """Where a run writes; `on_metrics` is called with each line and notice, for people to see."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IterationLine:
+    """One self-play call and the training steps after it."""
 
-    def __init__(self, folder: RunFolder, on_metrics: OnMetrics) -> None:
-        self._folder, self._on_metrics = folder, on_metrics
+    kind: ClassVar[str] = "iteration"
+    iteration: int  # self-play calls so far
+    step: int  # training steps so far
+    seconds: float  # of the run so far, over all its processes
+    games: int  # finished so far
+    positions: int  # plies played so far
+    kl: float | None = None  # nats, mean KL(Amplify(A) || A) at the plies of this call
+    entropy: float | None = None  # nats, mean of A's policy
+    new_games: int | None = None  # finished in this call
+    new_rows: int | None = None  # of these games
+    game_plies: float | None = None  # mean length of these games; 0 without any
+    value_error: float | None = None  # mean squared error of A's value at these rows
+    rows: int  # that the replay has taken so far
+    window: int | None = None  # rows that training draws from
+    gradient_norm: float | None = None  # mean over its training steps, as all below
+    learning_rate: float | None = None  # of the optimizer
+    policy_loss: float | None = None  # nats, or what the loss slot counts in
+    value_loss: float | None = None  # squared error of the value
 
-    def write(self, line: dict[str, Any]) -> None:
-        """Adds a line to metrics.jsonl."""
-        self._folder.append_metrics(line)
-        self._on_metrics(line)
 
-    def notice(self, text: str) -> None:
-        """Tells the person who watches something that is no measurement."""
-        self._on_metrics({"kind": "notice", "text": text})
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MistakesAtPly:
+    """Mistake rates at positions of one ply."""
 
-    def write_game(self, game: FinishedGame, spec: str, iteration: int) -> None:
-        """Adds a game of that iteration to the sample of self-play games."""
-        record = GameRecord(
-            game=spec,
-            moves=tuple(game.moves),
-            returns=game.returns,
-            players=("self", "self"),
-            extra={"iteration": iteration, "game_id": game.game_id},
-        )
-        self._folder.logs["self_play"].append(to_lines([record]))
+    ply: int  # moves played before
+    positions: int | None = None  # of that ply
+    raw: float  # fraction, of A alone
+    budgets: dict[str, float]  # fraction, of searches by their simulations
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MistakeRates:
+    """How often moves are worse than perfect play, on one set of solved positions."""
+
+    positions: int | None = None  # in the set
+    raw: float  # fraction, of A alone
+    budgets: dict[str, float] | None = None  # fraction, of searches by their simulations
+    search: float  # fraction, of the search at the first budget
+    by_ply: tuple[MistakesAtPly, ...] = ()  # rising
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AgainstRandom:
+    """A match of the search against random moves."""
+
+    games: int | None = None  # of the match
+    score: float  # fraction of the games won, draws counting half
+    interval: Interval  # of the score
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rating:
+    """A rating among the run's own checkpoints and the random player, which is rated 0."""
+
+    elo: float  # above the random player
+    interval: Interval  # of that
+    games: int  # in the run's ladder so far
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GapAtPlies:
+    """The amplification gap in one part of the game."""
+
+    plies: tuple[int, int]  # first and last
+    kl: float  # nats
+    positions: int  # in that part
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gap:
+    """How far Amplify(A) moves A, as means over positions."""
+
+    kl: float  # nats, KL(Amplify(A) || A)
+    value: float | None = None  # |value of Amplify(A) - value of A|
+    changed: float  # fraction of the best moves
+    regret: float  # value that A's best move loses, as Amplify(A) sees it
+    blunders: float  # fraction of the best moves whose regret is above 0.5
+    by_ply: tuple[GapAtPlies, ...] = ()  # in parts of the game
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Match:
+    """A match between A with and without amplification, from one side.
+
+    In `strength` that is Amplify(A), against A alone; in `distilled` A alone, against an Amplify(A)
+    measured before.
+    """
+
+    amplified_step: int | None = None  # of Amplify(A), in `distilled` only
+    games: int | None = None  # of the match
+    score: float  # fraction of the games won, draws counting half
+    interval: Interval  # of the score
+    elo: float  # as the score says
+    elo_interval: Interval  # of that
+
+    @property
+    def is_weaker(self) -> bool:
+        """Whether Amplify(A) certainly loses to A alone."""
+        return self.interval[1] < 0.5
+
+    def in_words(self) -> str:
+        """Returns the result as a clause."""
+        low, high = self.elo_interval
+        clause = f"Amplify(A) is {self.elo:+.0f} Elo ({low:+.0f} to {high:+.0f}) over A"
+        return f"{clause}, weaker than A alone" if self.is_weaker else clause
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FixedPoint:
+    """How near the run is to the fixed point of amplification and distillation."""
+
+    fresh: Gap  # on positions from A's own games
+    probe: Gap  # on the random positions that stay the same for the whole run
+    stage: str | None = None  # moving, flat, settled or stuck
+    strength: dict[str, Match] = dataclasses.field(default_factory=dict)  # by budget, rising
+    distilled: Match | None = None  # A alone against the Amplify(A) measured before
+    verdict: str | None = None  # why the run ended here
+
+    @property
+    def strongest(self) -> Match | None:
+        """The match of Amplify(A) at its largest budget, if there was one."""
+        return list(self.strength.values())[-1] if self.strength else None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationLine:
+    """What a run measured of itself; it has `perfect` or `random`."""
+
+    kind: ClassVar[str] = "evaluation"
+    iteration: int  # as in an iteration's line
+    step: int  # of the weights that are measured
+    seconds: float  # of the run so far
+    games: int  # finished so far
+    positions: int  # plies played so far
+    perfect: dict[str, MistakeRates] | None = None  # by set of positions
+    random: AgainstRandom | None = None  # where perfect play is not known
+    loss: float  # fraction: the search's mean mistake rate, or 1 - its score
+    ladder: Rating | None = None  # of the run among its checkpoints
+    fixed_point: FixedPoint | None = None  # how near the run is to it
+    seconds_per_move: dict[str, float] | None = None  # that `amplified` and `policy` take
+
+    def __post_init__(self) -> None:
+        if self.perfect is None and self.random is None:
+            raise ValueError("'perfect' or 'random' must be an object")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GateLine:
+    """A match of new weights against those that play, for their place."""
+
+    kind: ClassVar[str] = "gate"
+    iteration: int  # as in an iteration's line
+    step: int  # of the new weights
+    seconds: float  # of the run so far
+    acting_step: int  # of the weights that play
+    games: int  # of the match
+    score: float  # fraction, of the new weights, draws counting half
+    interval: Interval  # of the score
+    promoted: bool  # whether the new weights now play
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImitationLine:
+    """A network fitted to recorded games, with which a run begins; fractions on held-out games."""
+
+    kind: ClassVar[str] = "imitation"
+    iteration: int  # 0
+    step: int  # 0
+    seconds: float  # of fitting
+    games: int | None = None  # that were recorded
+    held_out_games: int | None = None  # of these, kept for measuring
+    positions: int | None = None  # rows that were fitted
+    skipped: int | None = None  # records that could not be used
+    epoch: int | None = None  # whose weights were kept
+    top1: float | None = None  # fraction of the moves that are A's best one
+    top5: float | None = None  # fraction of the moves among A's best five
+    policy_loss: float | None = None  # nats, cross-entropy
+    value_error: float | None = None  # mean squared error of the value
+
+
+Line: TypeAlias = IterationLine | EvaluationLine | GateLine | ImitationLine
+KINDS: dict[str, type[Line]] = {
+    line.kind: line for line in (IterationLine, EvaluationLine, GateLine, ImitationLine)
+}
+
+
+class History(NamedTuple):
+    """The lines of a run by kind, oldest first; an iteration may come after its evaluation."""
+
+    iterations: list[IterationLine]
+    evaluations: list[EvaluationLine]
+    gates: list[GateLine]
+    imitations: list[ImitationLine]
+
+
+def history(lines: Iterable[Mapping[str, Any]]) -> History:
+    """Returns the lines of metrics.jsonl by kind; those of unknown kinds are passed over.
+
+    Raises:
+      ValueError: a line is damaged; says which entry.
+    """
+    by_kind: dict[str, list[Any]] = {kind: [] for kind in KINDS}
+    for line in lines:
+        if line["kind"] in KINDS:
+            by_kind[line["kind"]].append(json_objects.read(KINDS[line["kind"]], line))
+    return History(*by_kind.values())
+
+
+def parse(text: str, place: str) -> dict[str, Any]:
+    """Returns a line of metrics.jsonl with all of its entries, known to be whole.
+
+    Args:
+      place: of the line, for messages.
+
+    Raises:
+      ValueError: it is damaged; says where and which entry.
+    """
+    line = json_lines.parse(text, place)
+    if not (isinstance(line, dict) and isinstance(line.get("kind"), str)):
+        raise ValueError(f"{place}: an object with its 'kind', got {text[:40]!r}")
+    try:
+        history([line])
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    return line

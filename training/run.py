@@ -30,7 +30,7 @@ from training.evaluation import gate, in_run
 from training.evaluation.fixed_point import FixedPointMonitor
 from training.evaluation.in_run import Evaluated
 from training.losses import minibatch
-from training.metrics import MetricsLog, OnMetrics
+from training.metrics_log import MetricsLog, OnMetrics
 from training.network import Weights
 from training.oversight import decision_rows
 from training.players import load_weights, playable

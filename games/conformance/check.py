@@ -6,7 +6,7 @@ import numpy as np
 
 from games.conformance.form import check_construction, check_form, check_import, check_purity
 from games.conformance.laws import Findings, Report
-from games.conformance.moves import Course, Sample
+from games.conformance.moves import MoveLaws, Sample
 from games.conformance.playouts import Batch, Rules, batched, fill, join, lanes_for, play, take
 from games.conformance.positions import (
     check_end,
@@ -15,7 +15,7 @@ from games.conformance.positions import (
     check_past,
     check_transpositions,
 )
-from games.conformance.seats import Alternation, Twins, Views, check_results
+from games.conformance.seats import Alternation, SeatSwapLanes, SeatViews, check_results
 from games.conformance.symmetry import Images, inverse, well_formed
 from games.game import Game, Symmetry
 
@@ -33,7 +33,7 @@ def check(
       fresh_process: also import the module in a process without devices, which takes a second.
 
     Returns:
-      What was found; `report.violations` is empty for a game that conforms. What the rules alone
+      What was seen; `report.violations` is empty for a game that conforms. What the rules alone
       can tell (who *should* win) is not checked, only what no game may do.
     """
     findings = Findings()
@@ -58,9 +58,9 @@ def require_form(game: Game[Any], spec: str) -> None:
     if check_construction(findings, game):
         check_form(findings, game)
     if findings.violations:
-        law, expected, found, *_ = findings.violations[0]
+        law, expected, observed, *_ = findings.violations[0]
         raise ValueError(
-            f"game {spec!r} breaks the law of {law}: expected {expected}; found {found}; "
+            f"game {spec!r} breaks the law of {law}: expected {expected}; found {observed}; "
             f"selfplay check {spec} shows all"
         )
 
@@ -71,8 +71,8 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
         symmetries = well_formed(findings, game)
     lanes = lanes_for(games, len(symmetries))
     rules = batched(game)
-    course, sample = Course(findings, game, lanes), Sample(lanes, rng)
-    twins, alternation = Twins(findings, game, lanes), Alternation(lanes)
+    course, sample = MoveLaws(findings, game, lanes), Sample(lanes, rng)
+    twins, alternation = SeatSwapLanes(findings, game, lanes), Alternation(lanes)
     images = Images(findings, game, lanes, symmetries)
 
     seeds = rng.integers(0, 2**32, lanes.count, dtype=np.uint32)
@@ -106,7 +106,7 @@ def _check_sample(
     with findings.trying("purity", doing="the methods called one by one"):
         check_purity(findings, game, rules, _a_few(positions[-1], finals), count)
     with findings.trying("observation", doing="observe"):
-        views = Views(findings, game, rules, rng)
+        views = SeatViews(findings, game, rules, rng)
         if all(views.watch(fill(batch, count)) for batch in positions):
             views.conclude(alternation)
     with findings.trying("seats", doing="returns"):

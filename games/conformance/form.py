@@ -199,8 +199,8 @@ def _check_leaf(
 
 
 def _add_form(findings: Findings, what: str, expected: str, leaf: Any) -> None:
-    found = f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else repr(leaf)
-    findings.add("form", f"{what} to be {expected}", found)
+    observed = f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else repr(leaf)
+    findings.add("form", f"{what} to be {expected}", observed)
 
 
 def _check_step_keeps_form(findings: Findings, before: Any, after: Any) -> None:

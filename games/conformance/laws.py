@@ -106,7 +106,7 @@ class Findings:
             self.violations.append(Violation(law, expected, found, position, action))
 
     def has(self, law: str, expected: str) -> bool:
-        """Returns whether that expectation was already found broken."""
+        """Returns whether that expectation is known to be broken."""
         return any((v.law, v.expected) == (law, expected) for v in self.violations)
 
     @contextlib.contextmanager
@@ -118,10 +118,10 @@ class Findings:
         except Exception as error:  # whatever a broken game raises: a check never fails itself
             untraceable = [text for kind, text in UNTRACEABLE if isinstance(error, kind)]
             law = "purity" if untraceable else laws[0]
-            found = untraceable[0] + own_line(error) if untraceable else described(error)
-            self.add(law, f"{doing} to run", found)
+            observed = untraceable[0] + own_line(error) if untraceable else described(error)
+            self.add(law, f"{doing} to run", observed)
 
     def report(self) -> Report:
         # Laws have the order in which one that is broken breaks others: the cause comes first.
-        found = sorted(self.violations, key=lambda violation: list(LAWS).index(violation.law))
-        return Report(tuple(found), tuple(self.notes), frozenset(self.tried))
+        ordered = sorted(self.violations, key=lambda violation: list(LAWS).index(violation.law))
+        return Report(tuple(ordered), tuple(self.notes), frozenset(self.tried))

@@ -16,7 +16,7 @@ KEPT = 4  # positions sampled from each main lane
 
 
 @dataclasses.dataclass
-class Course:
+class MoveLaws:
     """Watches the real lanes, ply by ply."""
 
     findings: Findings
@@ -84,7 +84,7 @@ class Course:
                 None,
             )
         if len(self.masks) == 1 and self.game.num_actions > 1 and self.plies > 1:
-            self._judge_one_mask(bool(live.any()))
+            self._check_one_mask(bool(live.any()))
         if self.seats == {0} and self.plies > 1:
             self.findings.add(
                 "turns", "both seats to play in some game", "seat 1 never is: is to_play flipped?"
@@ -95,17 +95,17 @@ class Course:
             )
         self._check_deciding_moves()
 
-    def _judge_one_mask(self, endless: bool) -> None:
-        found = "one mask at all positions"
+    def _check_one_mask(self, endless: bool) -> None:
+        observed = "one mask at all positions"
         if endless:
             self.findings.add(
                 "mask",
                 "the mask to change in the course of a game that must end",
-                f"{found}, and games that go on: is it computed from the board?",
+                f"{observed}, and games that go on: is it computed from the board?",
             )
         else:
             self.findings.notes.append(
-                f"mask: {found}; right only if the rules forbid the same actions everywhere"
+                f"mask: {observed}; right only if the rules forbid the same actions everywhere"
             )
 
     def _check_deciding_moves(self) -> None:
@@ -155,8 +155,8 @@ class Course:
                 returns,
             ),
         )
-        for law, bad, expected, found in rules:
-            self._blame(law, bad, expected, found, at, action, before)
+        for law, bad, expected, observed in rules:
+            self._blame(law, bad, expected, observed, at, action, before)
         seen: Any = np.isfinite(at.observation.astype(np.float32)).all(axis=(1, 2, 3))
         self._blame("observation", ~seen, "finite numbers", "NaN or infinity", at, action, before)
         self.last = at
@@ -179,7 +179,7 @@ class Course:
         law: str,
         bad: np.ndarray,
         expected: str,
-        found: Any,
+        observed: Any,
         at: Batch,
         action: np.ndarray | None,
         before: Batch | None = None,
@@ -192,7 +192,7 @@ class Course:
         if action is not None:
             name = action_name(self.game, (before or at).state, lane, int(action[lane]))
             name += ", which led here" if before else ""
-        shown = found if isinstance(found, str) else str(found[lane].tolist())
+        shown = observed if isinstance(observed, str) else str(observed[lane].tolist())
         self.findings.add(law, expected, shown, rendered(self.game, at.state, lane), name)
 
 

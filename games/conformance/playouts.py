@@ -3,7 +3,7 @@
 N lanes run side by side through one compiled `step`. Beside the *main* lanes, which play at random,
 there are lanes that try something on a game that a main lane plays:
 
-- *careful* lanes: eight at a time try eight moves from one position, and go on from one that does
+- *branching* lanes: eight at a time try eight moves from one position, and go on from one that does
   not end the game if there is any, so that long games occur; half of them like the last action;
 - *twins*: the same moves, but seat 1 began;
 - *images*: the mirrored, turned, ... moves, one group of lanes for each symmetry.
@@ -19,7 +19,7 @@ import numpy as np
 
 from games.game import Game
 
-MOVES_TRIED = 8  # by a careful player, from each position
+MOVES_TRIED = 8  # by a branching player, from each position
 LONGEST = 4096  # plies, after which play-outs stop even if max_plies is larger
 
 
@@ -56,7 +56,7 @@ class Lanes:
     """Which lanes do what."""
 
     main: int  # lanes 0 .. main-1
-    careful: int  # groups of MOVES_TRIED lanes, next
+    branching: int  # groups of MOVES_TRIED lanes, next
     twins: int  # of the first main lanes, next
     images: int  # of the first main lanes, for each of `symmetries` maps, last
     symmetries: int
@@ -64,7 +64,7 @@ class Lanes:
     @property
     def real(self) -> int:
         """Lanes before this one play by the rules whatever the game got wrong."""
-        return self.main + MOVES_TRIED * self.careful
+        return self.main + MOVES_TRIED * self.branching
 
     @property
     def twin(self) -> slice:
@@ -80,16 +80,16 @@ class Lanes:
 
     def source(self) -> np.ndarray:
         """Returns int[N]: the lane whose opening each lane starts from."""
-        careful = np.repeat(np.arange(self.careful), MOVES_TRIED)
+        branching = np.repeat(np.arange(self.branching), MOVES_TRIED)
         images = np.tile(np.arange(self.images), self.symmetries)
-        return np.concatenate([np.arange(self.main), careful, np.arange(self.twins), images])
+        return np.concatenate([np.arange(self.main), branching, np.arange(self.twins), images])
 
 
 def lanes_for(games: int, symmetries: int) -> Lanes:
     """Returns lanes for `games` random games and what goes with them."""
     return Lanes(
         main=games,
-        careful=max(games // 16, 1),
+        branching=max(games // 16, 1),
         twins=max(games // 4, 1),
         images=max(games // 8, 1),
         symmetries=symmetries,
@@ -202,7 +202,7 @@ def _actions(
     last = mask.shape[1] - 1
     action[: lanes.main][low] = mask[: lanes.main].argmax(axis=1)[low]
     action[: lanes.main][high] = last - mask[: lanes.main, ::-1].argmax(axis=1)[high]
-    for group in range(lanes.careful):
+    for group in range(lanes.branching):
         lane = lanes.main + group * MOVES_TRIED
         legal = np.flatnonzero(mask[lane])
         if len(legal):
@@ -219,7 +219,7 @@ def _actions(
 def _kept(lanes: Lanes, ended: np.ndarray, ended_before: np.ndarray) -> np.ndarray:
     """Returns int[N]: the lane from which each lane goes on."""
     kept = np.arange(lanes.count)
-    for group in range(lanes.careful):
+    for group in range(lanes.branching):
         lane = lanes.main + group * MOVES_TRIED
         goes_on = np.flatnonzero(~ended[lane : lane + MOVES_TRIED])
         if not ended_before[lane] and len(goes_on):

@@ -185,14 +185,14 @@ def check_notation(findings: Findings, game: Game[Any], at: Batch, finals: list[
         for action in legal[:: -(-len(legal) // NAMED_ACTIONS) or 1]:
             try:
                 back = game.string_to_action(state, names[action])
-                found = f"read as {back!r}"
+                observed = f"read as {back!r}"
             except Exception as error:
-                back, found = None, described(error)
+                back, observed = None, described(error)
             if back != action or not isinstance(back, int | np.integer):
                 findings.add(
                     "notation",
                     "string_to_action to read back what action_to_string wrote, as an int",
-                    f"{names[action]!r}, written for {action}: {found}",
+                    f"{names[action]!r}, written for {action}: {observed}",
                     rendered(game, at.state, lane),
                     f"number {action}",
                 )
@@ -234,14 +234,14 @@ def _illegal_names(
 
 def _check_refused(findings: Findings, game: Game[Any], at: Batch, lane: int, text: str) -> None:
     try:
-        found = f"it returned {game.string_to_action(one(at.state, lane), text)!r}"
+        observed = f"it returned {game.string_to_action(one(at.state, lane), text)!r}"
     except ValueError:
         return
     except Exception as error:
-        found = described(error)
+        observed = described(error)
     findings.add(
         "notation",
         "string_to_action to raise ValueError for what is not a legal move",
-        f"{text!r}: {found}",
+        f"{text!r}: {observed}",
         rendered(game, at.state, lane),
     )

@@ -27,13 +27,13 @@ WARM_UP = 2  # plies, one of each seat, after which twins that still look alike 
 def with_to_play(states: Any, to_play: np.ndarray | int, lanes: slice) -> Any | None:
     """Returns the states with another seat to play, or None if `to_play` is not one field."""
     paths, structure = jax.tree_util.tree_flatten_with_path(states)
-    found = [i for i, (path, _) in enumerate(paths) if _name(path) == "to_play"]
-    if len(found) != 1:
+    places = [i for i, (path, _) in enumerate(paths) if _name(path) == "to_play"]
+    if len(places) != 1:
         return None
     leaves = [leaf for _, leaf in paths]
-    changed = leaves[found[0]].copy()
+    changed = leaves[places[0]].copy()
     changed[lanes] = to_play
-    leaves[found[0]] = changed
+    leaves[places[0]] = changed
     return jax.tree.unflatten(structure, leaves)
 
 
@@ -43,7 +43,7 @@ def _name(path: Any) -> Any:
 
 
 @dataclasses.dataclass
-class Twins:
+class SeatSwapLanes:
     """Watches main lanes and their twins."""
 
     findings: Findings
@@ -252,7 +252,7 @@ RENAMINGS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
 
 
 @dataclasses.dataclass
-class Views:
+class SeatViews:
     """Looks at sampled positions, and after a move from each, with the eyes of either seat."""
 
     findings: Findings

@@ -86,9 +86,9 @@ class Images:
             if not self.tried[number]:
                 continue
             image = take(ply.after, self.lanes.image(number))
-            wanted, found = _image(self.game, symmetry, main), _seen(image)
+            wanted, observed = _image(self.game, symmetry, main), _seen(image)
             for name in wanted:
-                bad = np.flatnonzero(differs(wanted[name], found[name]))
+                bad = np.flatnonzero(differs(wanted[name], observed[name]))
                 if len(bad):
                     self._blame(ply, number, name, int(bad[0]))
                     self.tried = [False] * len(self.tried)  # one case is enough

@@ -13,9 +13,10 @@ import pathlib
 import sys
 
 from scripts.terminal.console import parse, say
-from training import presets
+from training import metrics, presets
 from training.config import RunConfig
-from training.report import page as report
+from training.report.curves import Plot, Series
+from training.report.drawing import draw
 from training.run import train
 from training.storage.run_folder import RunFolder
 
@@ -62,26 +63,16 @@ def main() -> None:
             if not folder.exists():
                 folder.create(config)
             train(folder, config, lambda line: None, lambda: False)
-        lines = [line for line in folder.read_metrics() if line["kind"] == "evaluation"]
-        rates = lines[-1]["perfect"].items()
-        said = [
-            f"{part} raw {rate['raw']:.1%}, search {rate['search']:.1%}" for part, rate in rates
-        ]
-        say(f"{name}: {'; '.join(said)}")
-        raw = [sum(r["raw"] for r in line["perfect"].values()) for line in lines]
-        counts = [len(line["perfect"]) for line in lines]
-        curves.append(
-            report.Series(
-                name,
-                [float(line["positions"]) for line in lines],
-                [value / count for value, count in zip(raw, counts, strict=True)],
-            )
-        )
+        evaluations = metrics.history(folder.read_metrics()).evaluations
+        rates = [line.perfect for line in evaluations if line.perfect is not None]
+        told = [f"{k} raw {r.raw:.1%}, search {r.search:.1%}" for k, r in rates[-1].items()]
+        say(f"{name}: {'; '.join(told)}")
+        means = [sum(rate.raw for rate in sets.values()) / len(sets) for sets in rates]
+        curves.append(Series(name, [float(line.positions) for line in evaluations], means))
     if args.plot:
-        picture = report.plot(
-            f"Mistakes of the raw policy, {args.game}", "share", curves, "positions"
-        )
-        pathlib.Path(args.plot).write_bytes(picture)
+        title = f"Mistakes of the raw policy, {args.game}"
+        plot = Plot("slots", title, "share", "", curves, "positions")
+        pathlib.Path(args.plot).write_bytes(draw(plot))
 
 
 def _config(args: Args, amplify: str, distil: str, simulations: int) -> RunConfig:

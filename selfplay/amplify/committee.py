@@ -36,36 +36,36 @@ def committee_act(
             def evaluate_image(variables: Variables, observation: jax.Array) -> Evaluation:
                 rows, height, width, planes = observation.shape
                 flat = observation.reshape(rows, height * width, planes)
-                opinion = evaluate(variables, flat[:, cells].reshape(observation.shape))
-                return opinion._replace(prior_logits=opinion.prior_logits[:, back])
+                evaluation = evaluate(variables, flat[:, cells].reshape(observation.shape))
+                return evaluation._replace(prior_logits=evaluation.prior_logits[:, back])
 
             return search(game, evaluate_image, variables, states, search_key, config)
 
         keys = jax.random.split(key, committee.members)
         # One member after the other: the memory of one tree is enough.
-        found = jax.lax.map(search_as_member, (jnp.asarray(cells), jnp.asarray(back), keys))
-        return merge(found, states.legal_action_mask)
+        results = jax.lax.map(search_as_member, (jnp.asarray(cells), jnp.asarray(back), keys))
+        return merge(results, states.legal_action_mask)
 
     return act
 
 
-def merge(found: SearchResult, legal: jax.Array) -> SearchResult:
-    """Returns the verdict of members, each field of `found` with the members on axis 0.
+def merge(results: SearchResult, legal: jax.Array) -> SearchResult:
+    """Returns the verdict of members, each field of `results` with the members on axis 0.
 
     Weights and values are averages, those of an action over the visits that it got. The move is the
     one that most members chose, of several the one with the larger weight. `prior` and `raw_value`
     are those of the network as it stands, the first member's.
     """
-    weights, value = found.action_weights.mean(axis=0), found.value.mean(axis=0)
-    visits = found.visit_counts.sum(axis=0)
-    total = (found.q * found.visit_counts).sum(axis=0)
-    votes = jax.nn.one_hot(found.action, legal.shape[1]).sum(axis=0)
+    weights, value = results.action_weights.mean(axis=0), results.value.mean(axis=0)
+    visits = results.visit_counts.sum(axis=0)
+    total = (results.q * results.visit_counts).sum(axis=0)
+    votes = jax.nn.one_hot(results.action, legal.shape[1]).sum(axis=0)
     return SearchResult(
         action=jnp.where(legal, votes + weights, -1.0).argmax(axis=1).astype(jnp.int32),
         action_weights=weights,
         visit_counts=visits,
         value=value,
         q=jnp.where(visits > 0, total / jnp.maximum(visits, 1), value[:, None]),
-        prior=found.prior[0],
-        raw_value=found.raw_value[0],
+        prior=results.prior[0],
+        raw_value=results.raw_value[0],
     )

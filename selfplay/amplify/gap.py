@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from mcts import mask_illegal
 from selfplay import positions
+from selfplay.information import kl_divergence
 from selfplay.players import Act, Player
 
 LANES = 256  # games from which positions are taken, half of them from each seat
@@ -66,7 +66,7 @@ def reach(
     wanted = ~visited.terminated & (own if only_own else True)
     plies, lanes = np.nonzero(wanted)
     states = jax.tree.map(lambda leaf: leaf[plies, lanes], visited)
-    _, distinct = np.unique(positions.as_rows(states), return_index=True)
+    _, distinct = np.unique(positions.fingerprints(states), return_index=True)
     chosen = np.random.default_rng(seed).permutation(distinct)
     chosen = chosen[np.arange(count) % len(chosen)]
     ply = plies[chosen].astype(np.int32)
@@ -86,10 +86,9 @@ def _play(
 
     def ply(states: State, key: jax.Array) -> tuple[State, Any]:
         act_key, random_key = jax.random.split(key)
-        legal = states.legal_action_mask
-        drawn = jax.random.categorical(random_key, mask_illegal(jnp.zeros(legal.shape), legal))
+        drawn = positions.random_actions(random_key, states.legal_action_mask)
         own = states.to_play == seat
-        action = jnp.where(own, act(variables, states, act_key).action, drawn.astype(jnp.int32))
+        action = jnp.where(own, act(variables, states, act_key).action, drawn)
         return jax.vmap(game.step)(states, action), (states, action, own)
 
     found: tuple[State, jax.Array, jax.Array]
@@ -106,13 +105,11 @@ def measure(amplified: Player, where: Positions, key: jax.Array) -> tuple[Moved,
     prior, weights, q = (
         np.asarray(part, float) for part in (found.prior, found.action_weights, found.q)
     )
-    tiny = np.finfo(np.float32).tiny
-    logs = np.log(np.maximum(weights, tiny)) - np.log(np.maximum(prior, tiny))
     best = np.where(where.states.legal_action_mask, prior, -1.0).argmax(axis=1)
     # An engine may resign or forfeit: then it names no move, and none is better than A's.
     action = np.where(found.action < 0, best, found.action)
     moved = Moved(
-        kl=np.maximum((weights * logs).sum(axis=1), 0.0),
+        kl=np.maximum(kl_divergence(weights, prior, np.finfo(np.float32).tiny), 0.0),
         value=np.abs(np.asarray(found.value, float) - found.raw_value),
         changed=action != best,
         regret=np.maximum(q[lanes, action] - q[lanes, best], 0.0),

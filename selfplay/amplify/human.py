@@ -24,7 +24,7 @@ from selfplay.oversight import decisions
 from selfplay.oversight import terminal as overseer_terminal
 from selfplay.oversight.decisions import Decision
 from selfplay.oversight.program import Program, oversee
-from selfplay.oversight.session import Desk
+from selfplay.oversight.session import OverseerSession
 from selfplay.players import Act, search_player
 
 SECONDS = 60.0  # for each answer of a program
@@ -34,7 +34,7 @@ class Overseer(NamedTuple):
     """Who decides."""
 
     name: str
-    work: Callable[[Desk], None]  # deals with all positions of a desk
+    work: Callable[[OverseerSession], None]  # deals with all positions of a session
     path: str  # the file that decisions are kept in; empty: they are not
     known: dict[tuple[int, ...], Decision]  # from it, by position: not asked about again
 
@@ -53,8 +53,8 @@ def program(command: str) -> Overseer:
     def refuse(text: str) -> None:
         raise ValueError(f"overseer {command!r}: {text}")
 
-    def work(desk: Desk) -> None:
-        oversee(desk, running, refuse)
+    def work(session: OverseerSession) -> None:
+        oversee(session, running, refuse)
 
     weakref.finalize(work, running.close)  # also at the interpreter's exit
     return Overseer(f"program {command}", work, "", {})
@@ -71,18 +71,18 @@ def person(path: str, game_spec: str, game: Game[Any]) -> Overseer:
             "amplify 'human' asks a person, and there is no terminal; human:PROGRAM asks a program"
         )
 
-    def work(desk: Desk) -> None:
+    def work(session: OverseerSession) -> None:
         with durable.lock(pathlib.Path(path).parent / "lock"):
-            overseer_terminal.converse(desk, _ask, _write)
-        if desk.waiting:
+            overseer_terminal.converse(session, _ask, _write)
+        if session.waiting:
             raise KeyboardInterrupt  # they quit: what they decided is kept
 
     known = {}
     if path:
         durable.make_folder(pathlib.Path(path).parent)
         if pathlib.Path(path).exists():
-            found = decisions.scan(path, game_spec, game).decisions
-            known = {decision.moves: decision for decision in found}
+            stored = decisions.scan(path, game_spec, game).decisions
+            known = {decision.moves: decision for decision in stored}
     return Overseer("human", work, path, known)
 
 
@@ -100,29 +100,31 @@ def human_act(
         variables: Variables, states: State, key: jax.Array, history: np.ndarray
     ) -> SearchResult:
         assistant = search_player("A", game, evaluate, variables, config)
-        found = jax.device_get(assistant(states, key))
+        result = jax.device_get(assistant(states, key))
         moves = positions.move_lists(np.asarray(history))
-        opinions = {
-            row: Analysis(SearchResult(*(field[lane] for field in found)), ())
+        analyses = {
+            row: Analysis(SearchResult(*(field[lane] for field in result)), ())
             for lane, row in enumerate(moves)
         }
-        waiting = [row for row in opinions if row not in overseer.known]
-        desk = Desk(assistant, game_spec, overseer.path, about, waiting, opinions=opinions)
+        waiting = [row for row in analyses if row not in overseer.known]
+        session = OverseerSession(
+            assistant, game_spec, overseer.path, about, waiting, analyses=analyses
+        )
         if waiting:
-            overseer.work(desk)
-        decided = {done.moves: done.decision for done in desk.done if done.decision}
+            overseer.work(session)
+        decided = {done.moves: done.decision for done in session.done if done.decision}
         if overseer.path:
             overseer.known.update(decided)
-        return _decided(found, moves, overseer.known | decided)
+        return _decided(result, moves, overseer.known | decided)
 
     return act
 
 
 def _decided(
-    found: SearchResult, moves: list[tuple[int, ...]], known: dict[tuple[int, ...], Decision]
+    result: SearchResult, moves: list[tuple[int, ...]], known: dict[tuple[int, ...], Decision]
 ) -> SearchResult:
-    """Returns what A's search found, with the decisions in place of its own."""
-    chosen = [np.array(field) for field in (found.action, found.action_weights, found.value)]
+    """Returns what A's search says, with the decisions in place of its own."""
+    chosen = [np.array(field) for field in (result.action, result.action_weights, result.value)]
     action, weights, value = chosen
     for lane, row in enumerate(moves):
         if row in known:
@@ -131,7 +133,7 @@ def _decided(
             weights[lane] = 0.0
             weights[lane, list(decision.weights)] = list(decision.weights.values())
     named = {"action": action, "action_weights": weights, "value": value}
-    return found._replace(**named)  # type: ignore[arg-type]
+    return result._replace(**named)  # type: ignore[arg-type]
 
 
 def _ask(prompt: str) -> str | None:

@@ -160,39 +160,40 @@ def player_amplifier(name: str, player: Player, game: Game[Any], evaluate: Evalu
 
     def act(variables: Variables, states: State, key: jax.Array, history: Any) -> SearchResult:
         known = len(player.faults)
-        found = jax.device_get(player(states, key, history))
+        result = jax.device_get(player(states, key, history))
         own = jax.device_get(policy_player("network", game, evaluate, variables)(states, key))
-        failed = int((found.action == FORFEIT).sum())
+        failed = int((result.action == FORFEIT).sum())
         if failed:
             fault = next(iter(player.faults[known:]), "it did not say why")
             raise OverseerError(
-                f"overseer {player.name!r} failed in {failed} of {len(found.action)} games, in the "
+                f"overseer {player.name!r} failed in {failed} of {len(result.action)} games, in "
+                "the "
                 f"first because it {fault}: mend that, then the same command goes on"
             )
-        searched = found.visit_counts.sum(axis=1) > 0
-        found = found._replace(
-            value=np.where(searched, found.value, own.value),
-            q=np.where(searched[:, None], found.q, own.q),
+        searched = result.visit_counts.sum(axis=1) > 0
+        result = result._replace(
+            value=np.where(searched, result.value, own.value),
+            q=np.where(searched[:, None], result.q, own.q),
         )
-        plays = found.action >= 0
+        plays = result.action >= 0
         chosen = [
             np.where(plays.reshape(-1, *[1] * (own_field.ndim - 1)), field, own_field)
-            for field, own_field in zip(found, own, strict=True)
+            for field, own_field in zip(result, own, strict=True)
         ]
         return SearchResult(*chosen)._replace(prior=own.prior, raw_value=own.raw_value)
 
     return Amplifier(name, act, on_device=False)
 
 
-def check_choices(name: str, game: Game[Any], states: State, found: SearchResult) -> None:
+def check_choices(name: str, game: Game[Any], states: State, result: SearchResult) -> None:
     """Checks what an amplifier outside the device decided.
 
     Raises:
       ValueError: an action is illegal, or weights are no distribution over legal actions; the
         message shows the position.
     """
-    legal, action = np.asarray(states.legal_action_mask), np.asarray(found.action)
-    weights = np.asarray(found.action_weights)
+    legal, action = np.asarray(states.legal_action_mask), np.asarray(result.action)
+    weights = np.asarray(result.action_weights)
     lanes = np.arange(len(action))
     known = (action >= 0) & (action < game.num_actions)
     wrong = ~(known & legal[lanes, np.where(known, action, 0)])

@@ -178,7 +178,7 @@ class Ladder:
     def _index(self, name: str) -> int | None:
         """Returns which player the store means; None if it is none of ours."""
         if name not in self._indices:
-            runs = {found[1] for stored in self._stored if (found := _CHECKPOINT.fullmatch(stored))}
+            runs = {match[1] for stored in self._stored if (match := _CHECKPOINT.fullmatch(stored))}
             known = from_store(name, runs, self._home)
             self._indices[name] = self._stored.index(known) if known in self._stored else None
         return self._indices[name]
@@ -200,11 +200,11 @@ def as_stored(name: str, home: str) -> str:
     Args:
       home: the real path of the run that the store belongs to, or an empty text.
     """
-    found = _CHECKPOINT.fullmatch(name)
-    if found is None or not os.path.isdir(found[1]):
+    match = _CHECKPOINT.fullmatch(name)
+    if match is None or not os.path.isdir(match[1]):
         return name
-    path = os.path.realpath(found[1])
-    return f"{OWN if path == home else path}@{found[2]}"
+    path = os.path.realpath(match[1])
+    return f"{OWN if path == home else path}@{match[2]}"
 
 
 def from_store(name: str, runs: Collection[str], home: str) -> str:
@@ -216,10 +216,10 @@ def from_store(name: str, runs: Collection[str], home: str) -> str:
     Args:
       runs: the paths of the present players, as stored.
     """
-    found = _CHECKPOINT.fullmatch(name)
-    if found is None:
+    match = _CHECKPOINT.fullmatch(name)
+    if match is None:
         return name
-    path, rest = found.groups()
+    path, rest = match.groups()
     if path in runs:
         return name
     real = os.path.realpath(path)

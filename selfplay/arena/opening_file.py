@@ -56,11 +56,11 @@ def _read(
 def _parse(text: str, game: Game[Any], plies: int, place: str) -> tuple[int, ...]:
     if text[0] not in "{[":
         return _from_notation(text.replace(",", " ").split(), game, place)
-    found = json_lines.parse(text, place)
-    moves = found.get("moves") if isinstance(found, dict) else found
+    fields = json_lines.parse(text, place)
+    moves = fields.get("moves") if isinstance(fields, dict) else fields
     if not isinstance(moves, list) or not all(type(move) is int for move in moves):
         raise ValueError(f"{place}: moves must be a list of action numbers, got {repr(moves)[:80]}")
-    return tuple(moves[:plies] if isinstance(found, dict) else moves)
+    return tuple(moves[:plies] if isinstance(fields, dict) else moves)
 
 
 def _from_notation(words: list[str], game: Game[Any], place: str) -> tuple[int, ...]:

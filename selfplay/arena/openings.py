@@ -12,13 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from mcts import mask_illegal
 from selfplay import positions
 from selfplay.players import Player
 
 DEFAULT_PLIES = 4
 POOL = 8  # balanced openings: so many random ones are drawn for each that is kept
-JUDGED = 512  # of them, positions that the judge values at once
+EVALUATED = 512  # of them, positions that are valued at once
 OPENINGS, GAMES = 0, 1  # purposes of a match's keys
 PLAYOUTS = 1024  # tried at once
 STALE_CALLS = 3  # calls without a new position after which the game is taken to have no more
@@ -52,22 +51,28 @@ def make_openings(
 
 
 def balanced_openings(
-    game: Game[Any], count: int, opening_key: jax.Array, judge: Player, plies: int = DEFAULT_PLIES
+    game: Game[Any],
+    count: int,
+    opening_key: jax.Array,
+    evaluate_states: Player,
+    plies: int = DEFAULT_PLIES,
 ) -> Openings:
-    """Returns those of `POOL` times as many random openings that `judge` values closest to 0.
+    """Returns those of `POOL` times as many random openings that a player values closest to 0.
 
     Raises:
       ValueError: as `make_openings`.
     """
-    draw_key, judge_key = jax.random.split(opening_key)
+    draw_key, value_key = jax.random.split(opening_key)
     pool = _draw(game, POOL * count, draw_key, plies)
     values = []
-    for start in range(0, len(pool), JUDGED):
+    for start in range(0, len(pool), EVALUATED):
         # The last batch is filled up with openings from the front: one compilation.
-        batch = [pool[i % len(pool)] for i in range(start, start + min(JUDGED, POOL * count))]
+        batch = [pool[i % len(pool)] for i in range(start, start + min(EVALUATED, POOL * count))]
         states = positions.replay(game, batch).states
-        found = judge(states, jax.random.fold_in(judge_key, start), positions.pad_moves(batch))
-        values += np.asarray(found.value).tolist()
+        result = evaluate_states(
+            states, jax.random.fold_in(value_key, start), positions.pad_moves(batch)
+        )
+        values += np.asarray(result.value).tolist()
     nearest = sorted(range(len(pool)), key=lambda i: (abs(values[i]), i))
     # In the order of their drawing: the first games of a match are no more even than the last.
     return repeat(game, [pool[i] for i in sorted(nearest[:count])], count)
@@ -77,7 +82,7 @@ def repeat(game: Game[Any], moves: Sequence[tuple[int, ...]], count: int) -> Ope
     """Returns `count` openings, each of `moves` equally often, up to one."""
     chosen = tuple(moves[i % len(moves)] for i in range(count))
     states = positions.take(positions.replay(game, chosen).states, slice(None))
-    return Openings(chosen, states, len(set(positions.as_rows(states).tolist())))
+    return Openings(chosen, states, len(set(positions.fingerprints(states).tolist())))
 
 
 def _draw(game: Game[Any], count: int, opening_key: jax.Array, plies: int) -> list[tuple[int, ...]]:
@@ -87,9 +92,9 @@ def _draw(game: Game[Any], count: int, opening_key: jax.Array, plies: int) -> li
     if plies < 0:
         raise ValueError(f"openings: the plies must be at least 0, got {plies}")
     for length in range(min(plies, game.max_plies), -1, -1):
-        found = _distinct(game, count, length, opening_key)
-        if found:
-            return found
+        openings = _distinct(game, count, length, opening_key)
+        if openings:
+            return openings
     raise ValueError("openings: the game is over before its first move")
 
 
@@ -97,20 +102,20 @@ def _distinct(
     game: Game[Any], count: int, plies: int, opening_key: jax.Array
 ) -> list[tuple[int, ...]]:
     """Returns up to `count` move lists of `plies` plies to distinct unfinished positions."""
-    found: dict[bytes, tuple[int, ...]] = {}
+    distinct: dict[bytes, tuple[int, ...]] = {}
     stale = call = 0
-    while len(found) < count and stale < STALE_CALLS:
+    while len(distinct) < count and stale < STALE_CALLS:
         states, moves = _playouts(game, plies, jax.random.fold_in(opening_key, call))
-        before = len(found)
+        before = len(distinct)
         live = ~np.asarray(states.terminated)
         for row, actions in zip(
-            positions.as_rows(states)[live], np.asarray(moves)[live].tolist(), strict=True
+            positions.fingerprints(states)[live], np.asarray(moves)[live].tolist(), strict=True
         ):
-            if len(found) < count:
-                found.setdefault(row.tobytes(), tuple(actions))
-        stale = 0 if len(found) > before else stale + 1
+            if len(distinct) < count:
+                distinct.setdefault(row.tobytes(), tuple(actions))
+        stale = 0 if len(distinct) > before else stale + 1
         call += 1
-    return list(found.values())
+    return list(distinct.values())
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -120,8 +125,7 @@ def _playouts(game: Game[Any], plies: int, key: jax.Array) -> tuple[State, jax.A
     states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (PLAYOUTS, *leaf.shape)), opening)
 
     def ply(states: State, ply_key: jax.Array) -> tuple[State, jax.Array]:
-        legal = states.legal_action_mask
-        action = jax.random.categorical(ply_key, mask_illegal(jnp.zeros(legal.shape), legal))
+        action = positions.random_actions(ply_key, states.legal_action_mask)
         return jax.vmap(game.step)(states, action), action
 
     states, moves = jax.lax.scan(ply, states, jax.random.split(key, plies))

@@ -1,4 +1,4 @@
-"""What came out of a match: counts, score, Elo, and how far they can be trusted."""
+"""The result of a match: counts, score, Elo, and how far they can be trusted."""
 
 import collections
 import dataclasses
@@ -152,10 +152,10 @@ def result_of(
 
 def match_records(result: MatchResult, spec: str, **extra: Any) -> list[GameRecord]:
     """Returns the games of a match; `extra` goes into each."""
-    found = []
+    records = []
     for played, seat in zip(result.played, result.first_seat, strict=True):
         players = result.players if seat == 0 else (result.players[1], result.players[0])
         why = {"ended_by": played.ended_by, "fault": played.fault}
         more = extra | {key: text for key, text in why.items() if text}
-        found.append(GameRecord(spec, played.moves, played.returns, players, more))
-    return found
+        records.append(GameRecord(spec, played.moves, played.returns, players, more))
+    return records

@@ -104,15 +104,15 @@ class Engine:
         except (OSError, ValueError):
             raise EngineFault(self._ended(command)) from None
         answer = self._read(command, deadline).decode("utf-8", errors="replace")
-        found = _ANSWER.fullmatch(answer.strip())
-        if not found or found[2] != str(self._number):
+        match = _ANSWER.fullmatch(answer.strip())
+        if not match or match[2] != str(self._number):
             raise EngineFault(
                 f"answered nonsense to {command!r}: {answer.strip()[:80]!r} (an answer begins with "
                 "= and the command's number)"
             )
-        if found[1] == "?":
-            raise EngineFault(f"refused {command!r}: {found[3][:80]}")
-        return found[3]
+        if match[1] == "?":
+            raise EngineFault(f"refused {command!r}: {match[3][:80]}")
+        return match[3]
 
     def _read(self, command: str, deadline: float) -> bytes:
         """Returns the bytes up to the next empty line after something else."""

@@ -191,7 +191,7 @@ def _play(game: Game[Any], state: State, action: int) -> str:
 
 
 def _result(actions: np.ndarray, states: State) -> SearchResult:
-    """Returns the moves of a player that has no opinion."""
+    """Returns the moves of a player that values none."""
     legal = np.asarray(states.legal_action_mask)
     weights = (np.arange(legal.shape[1])[None] == actions[:, None]).astype(np.float32)
     nothing = np.zeros(len(actions), np.float32)

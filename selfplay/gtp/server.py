@@ -1,4 +1,4 @@
-"""A GTP engine: answers a front end's commands with a player's moves and opinions."""
+"""A GTP engine: answers a front end's commands with a player's moves and analyses."""
 
 import dataclasses
 import math

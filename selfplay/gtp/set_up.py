@@ -1,4 +1,4 @@
-"""What a GTP server's commands take and set up: numbers, handicap, files, analysis settings."""
+"""The arguments and positions of GTP commands: numbers, handicap, files, analysis settings."""
 
 import importlib.metadata
 import math

@@ -1,4 +1,4 @@
-"""How long to think: a player at several numbers of simulations, and what each costs here.
+"""The time to think: a player at several numbers of simulations, and what each costs here.
 
 A number of simulations is compiled once, so there are few: a ladder of powers of two.
 """
@@ -52,13 +52,13 @@ class Thinker:
         return self._players[rung]
 
     def think(self, state: State, moves: Sequence[int], rung: int) -> SearchResult:
-        """Returns the opinion, in NumPy and unbatched, of a position in which play goes on."""
+        """Returns what a player says, in NumPy and unbatched, where play goes on."""
         began = time.monotonic()
         batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], state)
         history = np.array([[*moves] or [positions.NO_ACTION]], np.int32)
         key = jax.random.fold_in(self._key, len(moves))
-        found = self.player(rung)(batch, key, history)
-        result = SearchResult(*(np.asarray(field)[0] for field in found))
+        batched = self.player(rung)(batch, key, history)
+        result = SearchResult(*(np.asarray(field)[0] for field in batched))
         took = time.monotonic() - began
         if rung in self._seconds:
             self._seconds[rung] = max(took, 0.8 * self._seconds[rung])

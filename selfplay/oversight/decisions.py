@@ -67,18 +67,18 @@ def scan(path: str | os.PathLike[str], spec: str, game: Game[Any]) -> Scan:
     Raises:
       ValueError: the file is no text, or too large.
     """
-    found: list[tuple[str, Decision]] = []
+    placed: list[tuple[str, Decision]] = []
     problems: list[str] = []
     for place, line in json_lines.read(path):
         try:
-            found.append((place, _parse(json_lines.parse(line, place), spec)))
+            placed.append((place, _parse(json_lines.parse(line, place), spec)))
         except ValueError as error:
             text = str(error)
             problems.append(text if text.startswith(place) else f"{place}: {text}")
     decisions, parts = [], []
-    longest = max((len(decision.moves) for _, decision in found), default=1)
-    for first in range(0, len(found), CHUNK):
-        chunk = found[first : first + CHUNK]
+    longest = max((len(decision.moves) for _, decision in placed), default=1)
+    for first in range(0, len(placed), CHUNK):
+        chunk = placed[first : first + CHUNK]
         states, objections = check(game, [decision for _, decision in chunk], longest)
         good = [i for i, objection in enumerate(objections) if not objection]
         decisions += [chunk[i][1] for i in good]

@@ -2,7 +2,7 @@
 
 It is kept running. To a position (`overseer.position_json`) it answers with a decision
 (`overseer.answer_of`), with `{"skip": true}`, or with `{"look": [[4], [0, 8]]}`: then it gets
-`{"lines": [...]}`, what copies of A found behind these lines, and answers again.
+`{"lines": [...]}`, what copies of A say behind these lines, and answers again.
 """
 
 import json
@@ -19,7 +19,7 @@ from games import consent
 from selfplay import children
 from selfplay.files import json_lines
 from selfplay.oversight.decisions import moves_of
-from selfplay.oversight.session import Desk, answer_of, position_json
+from selfplay.oversight.session import OverseerSession, answer_of, position_json
 
 MAX_ANSWER = 1 << 20  # bytes
 MAX_LOOKS = 16  # questions a position
@@ -101,8 +101,8 @@ class Program:
         return line.decode(errors="replace")
 
 
-def oversee(desk: Desk, program: Program, report: Callable[[str], None]) -> int:
-    """Lets a program decide all positions of a desk; returns how many answers were no decision.
+def oversee(session: OverseerSession, program: Program, report: Callable[[str], None]) -> int:
+    """Lets a program decide all positions of a session; returns how many answers were no decision.
 
     A bad answer is reported, and its position left undecided.
 
@@ -110,10 +110,10 @@ def oversee(desk: Desk, program: Program, report: Callable[[str], None]) -> int:
       ValueError: the program failed for several positions in a row.
     """
     faults = failures = 0
-    while desk.waiting:
-        where = f"after {list(desk.moves)}"
+    while session.waiting:
+        where = f"after {list(session.moves)}"
         try:
-            _decide(desk, program)
+            _decide(session, program)
             failures = 0
         except ProgramFault as error:
             faults, failures = faults + 1, failures + 1
@@ -121,29 +121,29 @@ def oversee(desk: Desk, program: Program, report: Callable[[str], None]) -> int:
             if failures == MAX_FAILURES:
                 raise ValueError(
                     f"--program {program.command!r} failed {failures} times in a row, it {error}; "
-                    f"{desk.summary()['decided']} decisions are kept"
+                    f"{session.summary()['decided']} decisions are kept"
                 ) from None
-            desk.skip()
+            session.skip()
         except ValueError as error:
             faults, failures = faults + 1, 0
             report(f"{where}, a bad answer: {error}")
-            desk.skip()
+            session.skip()
     return faults
 
 
-def _decide(desk: Desk, program: Program) -> None:
+def _decide(session: OverseerSession, program: Program) -> None:
     """Deals with the position in hand. Raises ValueError for a bad answer."""
-    message = position_json(desk)
+    message = position_json(session)
     for _ in range(MAX_LOOKS + 1):
         answer = json_lines.parse(program.ask(message), "the answer")
         if isinstance(answer, dict) and answer.get("skip") is True:
-            desk.skip()
+            session.skip()
             return
         if not (isinstance(answer, dict) and "look" in answer):
-            desk.decide(*answer_of(answer))
+            session.decide(*answer_of(answer))
             return
         if not isinstance(answer["look"], list):
             raise ValueError(f"look must be a list of lines, got {repr(answer['look'])[:40]}")
-        found = desk.look([moves_of(line) for line in answer["look"]])
-        message = {"lines": [line._asdict() for line in found]}
+        looked = session.look([moves_of(line) for line in answer["look"]])
+        message = {"lines": [line._asdict() for line in looked]}
     raise ValueError(f"it looked {MAX_LOOKS} times and did not decide")

@@ -1,4 +1,4 @@
-"""An overseer's desk: positions to decide, copies of A as assistants, and what was decided.
+"""A session of an overseer: positions to decide, copies of A as assistants, and what was decided.
 
 The overseer is a person or a program. For each position it may ask A for candidates and send
 copies of A off to search lines that it names; then it decides, by a move or a distribution over
@@ -25,7 +25,7 @@ EXPECTED_PLIES = 4  # of what A expects behind a line
 
 
 class Line(NamedTuple):
-    """What a copy of A found behind a line of moves."""
+    """A line of moves, and what a copy of A makes of it."""
 
     moves: tuple[int, ...]  # from the position to decide
     value: float  # for the seat that decides
@@ -41,7 +41,7 @@ class Done(NamedTuple):
     followed: bool  # whether the position after the decision was put next
 
 
-class Desk:
+class OverseerSession:
     """Positions that wait for a decision, the first one being the one in hand.
 
     Args:
@@ -49,7 +49,7 @@ class Desk:
       path: the file of decisions, whose lock is held; empty: they are not stored.
       about: what each decision says of where it comes from.
       follow: play on: after a decision, the position that its move leads to is next.
-      opinions: what A's search thinks of positions where that is known already.
+      analyses: what A's search thinks of positions where that is known already.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Desk:
         about: dict[str, Any],
         waiting: Iterable[tuple[int, ...]],
         follow: bool = False,
-        opinions: Mapping[tuple[int, ...], Analysis] | None = None,
+        analyses: Mapping[tuple[int, ...], Analysis] | None = None,
     ) -> None:
         self.player, self.game, self.spec, self.path = player, player.game, spec, path
         self.about, self.follow = about, follow
@@ -69,8 +69,8 @@ class Desk:
         self.watch: Callable[[], None] = lambda: None  # called when a position is dealt with
         self.key = jax.random.key(0)  # A's search draws no lots
         self.asked: list[dict[str, Any]] = []  # about the position in hand
-        self._opinions = opinions or {}
-        self._opinion: Analysis | None = None
+        self._analyses = analyses or {}
+        self._analysis: Analysis | None = None
         self._take_up()
 
     @property
@@ -80,9 +80,9 @@ class Desk:
 
     def candidates(self) -> Analysis:
         """Returns what A thinks of the position in hand."""
-        if self._opinion is None:
-            self._opinion = analyse(self.player, self.state, self.key, self.moves, 1)
-        return self._opinion
+        if self._analysis is None:
+            self._analysis = analyse(self.player, self.state, self.key, self.moves, 1)
+        return self._analysis
 
     def look(self, lines: Sequence[tuple[int, ...]]) -> list[Line]:
         """Sends copies of A off to search behind lines of moves, each from the position in hand.
@@ -90,9 +90,9 @@ class Desk:
         Raises:
           ValueError: a move is illegal.
         """
-        found = [self._look(tuple(line)) for line in lines]
-        self.asked += [{"look": list(line.moves), "value": round(line.value, 4)} for line in found]
-        return found
+        looked = [self._look(tuple(line)) for line in lines]
+        self.asked += [{"look": list(line.moves), "value": round(line.value, 4)} for line in looked]
+        return looked
 
     def decide(self, weights: dict[int, float], value: float | None = None) -> Decision:
         """Stores a decision for the position in hand, and takes up the next one.
@@ -109,15 +109,15 @@ class Desk:
             if action not in legal:
                 raise ValueError(f"action {action} is illegal here; legal: {legal}")
         result = self.candidates().result
-        judged = _judge(result, weights)
+        searched = _search_verdict(result, weights)
         about = {
             **self.about,
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "value_by": "search" if value is None else "overseer",
-            "search": judged,
+            "search": searched,
             "asked": self.asked,
         }
-        value = judged["value"] if value is None else value
+        value = searched["value"] if value is None else value
         decision = Decision(self.spec, self.moves, weights, value, about)
         if self.path:
             decisions.append(self.path, decision)
@@ -155,7 +155,7 @@ class Desk:
         self._take_up()
 
     def undo(self) -> bool:
-        """Takes back the last decision or skip of this desk; False if there is none."""
+        """Takes back the last decision or skip of this session; False if there is none."""
         if not self.done:
             return False
         last = self.done.pop()
@@ -185,9 +185,9 @@ class Desk:
 
     def _take_up(self) -> None:
         self.watch()
-        self.asked, self._opinion = [], None
+        self.asked, self._analysis = [], None
         if self.waiting:
-            self._opinion = self._opinions.get(self.moves)
+            self._analysis = self._analyses.get(self.moves)
             self.state: State = positions.take(positions.replay(self.game, [self.moves]).states, 0)
 
     def _look(self, line: tuple[int, ...]) -> Line:
@@ -199,19 +199,19 @@ class Desk:
             state = positions.step(self.game, state, np.int32(action))
         if bool(state.terminated):
             return Line(line, float(np.asarray(self.game.returns(state))[seat]), (), True)
-        found = analyse(self.player, state, self.key, (*self.moves, *line), EXPECTED_PLIES)
+        behind = analyse(self.player, state, self.key, (*self.moves, *line), EXPECTED_PLIES)
         sign = 1.0 if int(state.to_play) == seat else -1.0
-        return Line(line, sign * float(found.result.value), found.principal_variation, False)
+        return Line(line, sign * float(behind.result.value), behind.principal_variation, False)
 
 
-def position_json(desk: Desk) -> dict[str, Any]:
+def position_json(session: OverseerSession) -> dict[str, Any]:
     """Returns the position in hand, with A's candidates, as a program gets it."""
-    game, state = desk.game, desk.state
-    result = desk.candidates().result
-    desk.note("candidates")
+    game, state = session.game, session.state
+    result = session.candidates().result
+    session.note("candidates")
     return {
-        "game": desk.spec,
-        "moves": list(desk.moves),
+        "game": session.spec,
+        "moves": list(session.moves),
         "to_play": int(state.to_play),
         "board": game.render(state),
         "legal": np.flatnonzero(state.legal_action_mask).tolist(),
@@ -250,7 +250,7 @@ def answer_of(fields: Any) -> tuple[dict[int, float], float | None]:
     return {fields["play"]: 1.0}, value
 
 
-def _judge(result: Any, weights: dict[int, float]) -> dict[str, Any]:
+def _search_verdict(result: Any, weights: dict[int, float]) -> dict[str, Any]:
     """Returns what A's search says of a decision: regret is what it costs, in value."""
     best = int(result.action)
     decided = sum(weight * float(result.q[action]) for action, weight in weights.items())

@@ -1,4 +1,4 @@
-"""How a person, or a file of what a person would type, works at an overseer's desk."""
+"""A session at a terminal, by a person or by a file of what a person would type."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 from selfplay import positions
 from selfplay.analysis import opinion_text
 from selfplay.oversight import decisions
-from selfplay.oversight.session import Desk, Line, answer_of
+from selfplay.oversight.session import Line, OverseerSession, answer_of
 
 HELP = (
     "candidates (A's opinion of the moves), look MOVE MOVE ..., MOVE ... (A searches behind these "
@@ -21,24 +21,24 @@ Read = Callable[[str], str | None]
 Write = Callable[[str], None]
 
 
-def converse(desk: Desk, read: Read, write: Write) -> None:
+def converse(session: OverseerSession, read: Read, write: Write) -> None:
     """Lets a person work until they quit, or nothing is left to decide."""
     write(f"Type {HELP}.")
-    while desk.waiting:
-        write(f"\n{_shown(desk)}")
-        before = len(desk.done)
-        while len(desk.done) == before:
+    while session.waiting:
+        write(f"\n{_shown(session)}")
+        before = len(session.done)
+        while len(session.done) == before:
             text = read("decide: ")
             if text is None or text.strip().lower() in ("quit", "exit", "q"):
                 return
             try:
-                if command(desk, text, write):
+                if command(session, text, write):
                     break
             except ValueError as error:
                 write(f"{error}; commands: {HELP}")
 
 
-def follow_script(desk: Desk, path: str, write: Write) -> None:
+def follow_script(session: OverseerSession, path: str, write: Write) -> None:
     """Does what a file says, a command a line; `#` begins a comment.
 
     Raises:
@@ -52,80 +52,84 @@ def follow_script(desk: Desk, path: str, write: Write) -> None:
         if text.lower() in ("quit", "exit", "q"):
             return
         try:
-            if not desk.waiting and text[0] != "{" and text.lower() != "undo":
+            if not session.waiting and text[0] != "{" and text.lower() != "undo":
                 raise ValueError("no position is left to decide")
-            command(desk, text, write)
+            command(session, text, write)
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
 
 
-def command(desk: Desk, text: str, write: Write) -> bool:
+def command(session: OverseerSession, text: str, write: Write) -> bool:
     """Does one command; returns whether the position in hand is another one now.
 
     Raises:
       ValueError: it is none, or a move or number in it is wrong.
     """
     if text.strip().startswith("{"):
-        return _decide_named(desk, text)
+        return _decide_named(session, text)
     word, _, rest = text.strip().partition(" ")
     match word.lower():
         case "candidates" | "c":
-            desk.note("candidates")
-            write(opinion_text(desk.game, desk.state, desk.candidates()))
+            session.note("candidates")
+            write(opinion_text(session.game, session.state, session.candidates()))
             return False
         case "look" | "l":
-            write(_compared(desk, desk.look([_line(desk, part) for part in rest.split(",")])))
+            write(
+                _compared(session, session.look([_line(session, part) for part in rest.split(",")]))
+            )
             return False
         case "play" | "p" | "weights" | "w":
-            weights, value = _decision(desk, word.lower()[0], rest)
-            desk.decide(weights, value)
+            weights, value = _decision(session, word.lower()[0], rest)
+            session.decide(weights, value)
         case "skip" | "s":
-            desk.skip()
+            session.skip()
         case "undo" | "u":
-            if not desk.undo():
+            if not session.undo():
                 raise ValueError("there is nothing to take back")
         case _:
             raise ValueError(f"unknown command {word!r}")
     return True
 
 
-def _decide_named(desk: Desk, text: str) -> bool:
+def _decide_named(session: OverseerSession, text: str) -> bool:
     """A decision as a JSON line, which names its position."""
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from None
     moves = decisions.moves_of(fields.get("moves"))
-    desk.decide_elsewhere(moves, *answer_of(fields))
+    session.decide_elsewhere(moves, *answer_of(fields))
     return True
 
 
-def _line(desk: Desk, text: str) -> tuple[int, ...]:
+def _line(session: OverseerSession, text: str) -> tuple[int, ...]:
     """Returns the actions of moves in the game's notation, from the position in hand."""
-    state, actions = desk.state, []
+    state, actions = session.state, []
     for word in text.split():
         if bool(state.terminated):
             raise ValueError(f"the game is over before {word!r}")
-        actions.append(int(desk.game.string_to_action(state, word)))
-        state = positions.step(desk.game, state, np.int32(actions[-1]))
+        actions.append(int(session.game.string_to_action(state, word)))
+        state = positions.step(session.game, state, np.int32(actions[-1]))
     if not actions:
         raise ValueError("look needs moves")
     return tuple(actions)
 
 
-def _decision(desk: Desk, kind: str, text: str) -> tuple[dict[int, float], float | None]:
+def _decision(
+    session: OverseerSession, kind: str, text: str
+) -> tuple[dict[int, float], float | None]:
     words = text.split()
     value = None
     if words and words[-1].startswith("value="):
         value = decisions.value_of(_number(words.pop().removeprefix("value=")))
     if kind == "p":
-        return {int(desk.game.string_to_action(desk.state, " ".join(words))): 1.0}, value
+        return {int(session.game.string_to_action(session.state, " ".join(words))): 1.0}, value
     given: dict[str, float] = {}
     for word in words:
         move, equals, share = word.rpartition("=")
         if not equals:
             raise ValueError(f"weights are MOVE=SHARE, got {word!r}")
-        given[str(int(desk.game.string_to_action(desk.state, move)))] = _number(share)
+        given[str(int(session.game.string_to_action(session.state, move)))] = _number(share)
     return decisions.weights_of(given), value
 
 
@@ -136,18 +140,18 @@ def _number(text: str) -> float:
         raise ValueError(f"a number was expected, got {text!r}") from None
 
 
-def _shown(desk: Desk) -> str:
-    number = len(desk.done) + 1
-    seat = int(desk.state.to_play)
-    head = f"position {number}, {len(desk.waiting) - 1} more; after {len(desk.moves)} moves, "
-    return f"{head}seat {seat} to play\n{desk.game.render(desk.state)}"
+def _shown(session: OverseerSession) -> str:
+    number = len(session.done) + 1
+    seat = int(session.state.to_play)
+    head = f"position {number}, {len(session.waiting) - 1} more; after {len(session.moves)} moves, "
+    return f"{head}seat {seat} to play\n{session.game.render(session.state)}"
 
 
-def _compared(desk: Desk, lines: list[Line]) -> str:
-    """Returns what copies of A found, a line each, side by side."""
-    rows = [f"value for seat {int(desk.state.to_play)} after each line, and what A expects next"]
+def _compared(session: OverseerSession, lines: list[Line]) -> str:
+    """Returns what copies of A say, a line each, side by side."""
+    rows = [f"value for seat {int(session.state.to_play)} after each line, and what A expects next"]
     for line in lines:
-        words = positions.notation(desk.game, desk.state, line.moves + line.expects)
+        words = positions.notation(session.game, session.state, line.moves + line.expects)
         moves, expects = words[: len(line.moves)], words[len(line.moves) :]
         behind = "the game is over" if line.over else " ".join(expects)
         rows.append(f"  {line.value:+.2f}  {' '.join(moves):12}  {behind}")

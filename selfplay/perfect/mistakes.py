@@ -24,7 +24,7 @@ from selfplay.players import Player
 
 BATCH = 1024  # positions that a player is asked at once, at most
 SHUFFLE_SEED = 0
-CONNECT_FOUR_FILE = pathlib.Path(__file__).parent / "data" / "connect_four.jsonl.gz"
+CONNECT_FOUR_FILE = pathlib.Path(__file__).parents[1] / "data" / "connect_four.jsonl.gz"
 # So many positions of each ply at most, of games that are solved here: all of tic_tac_toe, and
 # rates by ply to about 1%.
 KEPT_PER_PLY = 1_500
@@ -114,7 +114,7 @@ def has_oracle(spec: str) -> bool:
 def load_positions(
     spec: str,
     file: str | os.PathLike[str] | None = None,
-    progress: Progress = lambda found: None,
+    progress: Progress = lambda positions: None,
 ) -> dict[str, SolvedSet]:
     """Returns solved sets of a game by name: those that we have, those of a file, or by solving it.
 

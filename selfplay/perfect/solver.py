@@ -39,7 +39,7 @@ def solve(
     position_limit: int = POSITION_LIMIT,
     seconds: float = float("inf"),
     keep_per_ply: int | None = None,
-    progress: Progress = lambda found: None,
+    progress: Progress = lambda positions: None,
 ) -> SolvedSet:
     """Returns the live positions that can be reached in `game`, with their outcomes, by ply.
 
@@ -119,8 +119,8 @@ def _enumerate(
             after, seen, result = _make_moves(game, frontier, parent[here], action[here])
             live = np.flatnonzero(~after.terminated)
             reached = positions.take(after, live)
-            same = positions.as_seen(reached, seen[live]) if by_observation else None
-            numbers, new = known.add(positions.as_rows(reached) if same is None else same)
+            same = positions.observation_keys(reached, seen[live]) if by_observation else None
+            numbers, new = known.add(positions.fingerprints(reached) if same is None else same)
             child = np.full(len(result), -1, np.int32)
             child[live] = numbers
             children.append(child)

@@ -134,26 +134,26 @@ def scan_records(path: str | os.PathLike[str], plug_in: str = "", only: str = ""
     Raises:
       ValueError: the file is too large, or a folder.
     """
-    found: list[tuple[str, GameRecord | str]] = []  # a game's place, and it or what is wrong
+    items: list[tuple[str, GameRecord | str]] = []  # a game's place, and it or what is wrong
     named = _Games(plug_in, only)
     bad = 0
     for place, fields in _read(path):
         item = fields if isinstance(fields, str) else _parse(fields)
         if isinstance(item, GameRecord):
             item = named.objection(item.game) or item
-        found.append((f"{path}, {place}", item))
+        items.append((f"{path}, {place}", item))
         bad += isinstance(item, str)
         if bad == MAX_PROBLEMS:
-            found.append((f"{path}", f"reading stopped here, after {bad} bad games"))
+            items.append((f"{path}", f"reading stopped here, after {bad} bad games"))
             break
-    right = {i: item for i, (_, item) in enumerate(found) if isinstance(item, GameRecord)}
+    right = {i: item for i, (_, item) in enumerate(items) if isinstance(item, GameRecord)}
     for spec, chosen in _by_game({i: record.game for i, record in right.items()}).items():
         ends = _ends(named.load(spec), [right[i].moves for i in chosen])
         for i, end in zip(chosen, ends, strict=True):
-            found[i] = (found[i][0], _objection(right[i], end) or right[i])
+            items[i] = (items[i][0], _objection(right[i], end) or right[i])
     return Scan(
-        [item for _, item in found if isinstance(item, GameRecord)],
-        [f"{place}: {item}" for place, item in found if isinstance(item, str)],
+        [item for _, item in items if isinstance(item, GameRecord)],
+        [f"{place}: {item}" for place, item in items if isinstance(item, str)],
     )
 
 
@@ -291,29 +291,29 @@ class _Games:
     def __init__(self, plug_in: str, only: str) -> None:
         self.plug_in, self.only = plug_in, only
         self.wanted = games.load(only) if only else None
-        self.found: dict[str, Game[Any] | str] = {}  # a game, or what is wrong with its spec
+        self.looked_up: dict[str, Game[Any] | str] = {}  # a game, or what is wrong with its spec
 
     def objection(self, spec: str) -> str:
         """Returns what speaks against games of this spec; empty for nothing."""
         if len(spec) > MAX_SPEC:
             return f"the game {spec[:40]!r}... has a name of more than {MAX_SPEC} characters"
-        if spec not in self.found:
+        if spec not in self.looked_up:
             expected = spec in (self.plug_in, self.only)
-            if len(self.found) >= MAX_GAMES and not expected:
+            if len(self.looked_up) >= MAX_GAMES and not expected:
                 return (
                     f"a game of {spec}, and the file has named {MAX_GAMES} games before, with "
                     "their options: give each game a file of its own"
                 )
             try:
-                self.found[spec] = self._look_up(spec)
+                self.looked_up[spec] = self._look_up(spec)
             except ValueError as error:
-                self.found[spec] = str(error)
-        known = self.found[spec]
+                self.looked_up[spec] = str(error)
+        known = self.looked_up[spec]
         return known if isinstance(known, str) else ""
 
     def load(self, spec: str) -> Game[Any]:
         """Returns a game that nothing speaks against."""
-        game = self.found[spec]
+        game = self.looked_up[spec]
         assert not isinstance(game, str), game
         return game
 
@@ -328,10 +328,10 @@ class _Games:
 
 def _by_game(specs: Mapping[int, str]) -> dict[str, list[int]]:
     """Returns the numbers of the records of each game."""
-    found: dict[str, list[int]] = {}
+    numbers: dict[str, list[int]] = {}
     for number, spec in specs.items():
-        found.setdefault(spec, []).append(number)
-    return found
+        numbers.setdefault(spec, []).append(number)
+    return numbers
 
 
 def _objection(record: GameRecord, end: "_End") -> str:

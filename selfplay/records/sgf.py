@@ -256,11 +256,11 @@ def _result(text: str) -> tuple[list[float], str]:
     """Returns the returns by seat, and why the game stopped early, if it says so."""
     if text.strip().lower() in ("0", "draw", "jigo"):
         return [0.0, 0.0], ""
-    found = _RESULT.match(text)
-    if not found:
+    match = _RESULT.match(text)
+    if not match:
         raise ValueError(f"RE[{text[:20]}] does not say who won")
-    returns = [1.0, -1.0] if found[1].upper() == "B" else [-1.0, 1.0]
-    return returns, ENDED_BY.get(found[2].upper(), "")
+    returns = [1.0, -1.0] if match[1].upper() == "B" else [-1.0, 1.0]
+    return returns, ENDED_BY.get(match[2].upper(), "")
 
 
 def _result_text(fields: Fields, lead: float | None) -> str:
@@ -277,12 +277,12 @@ def _result_text(fields: Fields, lead: float | None) -> str:
 def _extra(comment: str) -> Fields:
     """Returns what `write_game` put into the comment; nothing for other people's comments."""
     try:
-        found = json.loads(comment)
+        extra = json.loads(comment)
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(extra, dict):
         return {}
-    return {key: value for key, value in found.items() if key not in KEYS}
+    return {key: value for key, value in extra.items() if key not in KEYS}
 
 
 def _value(node: Node, name: str, default: str = "") -> str:
@@ -291,7 +291,7 @@ def _value(node: Node, name: str, default: str = "") -> str:
 
 def _plain(value: str) -> str:
     """Returns the text of a value: a backslash makes the next character plain, or joins lines."""
-    return _ESCAPE.sub(lambda found: "" if found[1][0] in "\r\n" else found[1], value)
+    return _ESCAPE.sub(lambda match: "" if match[1][0] in "\r\n" else match[1], value)
 
 
 def _escaped(text: str) -> str:

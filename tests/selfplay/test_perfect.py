@@ -114,7 +114,7 @@ def test_the_shipped_positions_are_distinct_live_spread_and_quiet_where_they_say
         "quiet": 3000,
     }
     together = positions.concatenate([found.states for found in sets.values()])
-    assert len(np.unique(positions.as_rows(together))) == 6000
+    assert len(np.unique(positions.fingerprints(together))) == 6000
     for name, (states, outcomes, found_plies) in sets.items():
         plies = np.bincount(np.bitwise_count(states.stones).sum(axis=(1, 2)), minlength=35)
         assert len(plies) == 35, name

@@ -109,6 +109,6 @@ def test_breakthrough_4x3_has_the_outcomes_of_negamax_over_openspiel_in_every_po
 def test_positions_kept_per_ply_are_solved_as_all_are(hex3):
     some = solver.solve(games.load("hex:size=3"), by_observation=True, keep_per_ply=20)
     assert np.bincount(some.plies).tolist() == [1, 9] + [20] * 7
-    place = {row.tobytes(): i for i, row in enumerate(positions.as_rows(hex3.states))}
-    for row, outcomes in zip(positions.as_rows(some.states), some.outcomes, strict=True):
+    place = {row.tobytes(): i for i, row in enumerate(positions.fingerprints(hex3.states))}
+    for row, outcomes in zip(positions.fingerprints(some.states), some.outcomes, strict=True):
         np.testing.assert_array_equal(outcomes, hex3.outcomes[place[row.tobytes()]])

@@ -19,10 +19,9 @@ from selfplay.perfect import mistakes as perfect
 from tests.planted.faults import FAULTS
 from training import losses
 from training.config import RunConfig
-from training.doctor import CHECKS, ORDER, diagnose, evidence, overseer, weights
+from training.doctor import CHECKS, ORDER, diagnose, evidence, overseer, refit, weights
 from training.doctor import games as games_module
 from training.doctor import predictions as network
-from training.doctor import refit as lessons
 from training.doctor import rows as data
 from training.doctor.evidence import gather
 from training.run import train
@@ -165,10 +164,15 @@ def planted(found):
     alike = rows.legal_action_mask / rows.legal_action_mask.sum(axis=1, keepdims=True)
     alike = rows._replace(policy_target=alike.astype(np.float16))
     yield data.samples, changed(found, rows=alike), "policy-untrained"
-    made = [line | {"new_rows": 2 * (line["new_rows"] or 0)} for line in found.iterations]
+    made = [
+        dataclasses.replace(line, new_rows=2 * (line.new_rows or 0)) for line in found.iterations
+    ]
     yield data.samples, changed(found, iterations=made), "stale-replay"
     for step, named in ((1.0, "learning-rate-too-high"), (100.0, "shuffled-targets")):
-        risen = [line | {"policy_loss": step * i} for i, line in enumerate(found.iterations, 1)]
+        risen = [
+            dataclasses.replace(line, policy_loss=step * i)
+            for i, line in enumerate(found.iterations, 1)
+        ]
         yield games_module.learning, changed(found, iterations=risen), named
     turned = rows._replace(root_value=-rows.root_value)
     yield network.value, changed(found, rows=turned), "value-sign"
@@ -179,7 +183,7 @@ def planted(found):
 
 
 def teach_a_little(found):
-    return lessons.lessons(found, lessons.own_learner(found), NO_LIMIT, lambda done: None)
+    return refit.refit(found, refit.own_learner(found), NO_LIMIT, lambda done: None)
 
 
 def test_faults_in_training_are_told_apart_by_what_they_leave(healthy):

@@ -18,6 +18,7 @@ from selfplay.players import Player, random_player
 from tests.support.runs import everything
 from training.evaluation import fixed_point
 from training.evaluation.fixed_point import Point, stage
+from training.metrics import FixedPoint, Gap, Match
 from training.presets import preset
 from training.run import train
 from training.storage.run_folder import RunFolder
@@ -38,8 +39,8 @@ def own(tic_tac_toe):
 
 def test_positions_are_reached_by_their_histories_and_are_unfinished_and_distinct(tic_tac_toe, own):
     replayed = positions.replay(tic_tac_toe, positions.move_lists(own.history))
-    rows = positions.as_rows(replayed.states)
-    assert (rows == positions.as_rows(own.states)).all()
+    rows = positions.fingerprints(replayed.states)
+    assert (rows == positions.fingerprints(own.states)).all()
     assert not own.states.terminated.any()
     assert (own.ply == (own.history >= 0).sum(axis=1)).all()
     assert len(set(rows.tolist())) == 100
@@ -171,10 +172,10 @@ def test_blunders_keep_a_run_going_for_two_windows_and_then_it_is_stuck():
 
 
 def _verdict(blunders, low, high=0.9, changed=0.1, regret=0.1, amplify="search"):
-    match = {"elo": 1.0, "elo_interval": [-9.0, 9.0], "interval": [low, high]}
-    fresh = {"kl": 0.1, "blunders": blunders, "changed": changed, "regret": regret}
-    found = {"fresh": fresh, "strength": {"8": match, "32": match}}
-    return fixed_point.verdict(found, 32, amplify)
+    match = Match(score=0.5, interval=(low, high), elo=1.0, elo_interval=(-9.0, 9.0))
+    gap = Gap(kl=0.1, blunders=blunders, changed=changed, regret=regret)
+    measured = FixedPoint(fresh=gap, probe=gap, strength={"8": match, "32": match})
+    return fixed_point.verdict(measured, 32, amplify)
 
 
 def test_the_verdict_says_which_of_the_two_it_was():

@@ -31,9 +31,9 @@ from training import config as config_module
 from training import replay
 from training.config import RunConfig
 from training.evaluation.distillation import audit
-from training.oversight import queries as undecided
+from training.oversight import queries
 from training.players import load_amplifier
-from training.report.page import text_report
+from training.report.text import text_report
 from training.run import train
 from training.storage import run_folder, trust
 from training.storage.checkpoint import CheckpointStore
@@ -208,7 +208,7 @@ def test_no_line_crashes_any_reader_and_each_error_has_its_place(line, tmp_path)
     readers = [lambda: perfect.load_positions("tic_tac_toe", path)]
     if '{"moves": [4]' not in line:  # these moves are right
         readers += [
-            lambda: undecided.from_file(str(path), "tic_tac_toe", game),
+            lambda: queries.from_file(str(path), "tic_tac_toe", game),
             lambda: opening_file.file_openings(path, game, 2, 0, 9),
         ]
     for read_lines in readers:
@@ -232,10 +232,10 @@ def test_all_positions_of_a_file_of_finished_games_are_bounded(tmp_path, monkeyp
     path = tmp_path / "games.jsonl"
     lines = [f'{{"moves": [{a}, 3, 1, 4, 2]}}' for a in (0, 5, 6, 7, 8)]
     path.write_text("\n".join(lines) + "\n")
-    everything, problems = undecided.from_file(str(path), "tic_tac_toe", game)
+    everything, problems = queries.from_file(str(path), "tic_tac_toe", game)
     assert not problems
-    monkeypatch.setattr(undecided, "MAX_MOVES", 30)
-    found, problems = undecided.from_file(str(path), "tic_tac_toe", game)
+    monkeypatch.setattr(queries, "MAX_MOVES", 30)
+    found, problems = queries.from_file(str(path), "tic_tac_toe", game)
     assert 0 < sum(map(len, found)) <= 30
     assert found == everything[: len(found)]
     assert problems[-1].endswith(f"reading stopped here, at {len(found)} positions")

@@ -1,22 +1,35 @@
-"""Damaged lines of metrics.jsonl: named to who looks at a run, left out by a run that goes on."""
+"""Lines of metrics.jsonl: their types, their docs, and damage, which ends no run."""
 
+import ast
 import copy
 import dataclasses
+import inspect
 import json
+import pathlib
 import random
+import subprocess
+import sys
+import tarfile
 import types
 
 import pytest
 
+from selfplay.files import json_objects
+from training import metrics
 from training.config import RunConfig
-from training.doctor import evidence
-from training.evaluation import fixed_point, strength
-from training.report import page as report
+from training.doctor.evidence import recent_mean
+from training.evaluation import fixed_point
+from training.report import curves, page, text
 from training.run import train
-from training.storage import metrics_lines as lines
 from training.storage.log import Log
 from training.storage.run_folder import RunFolder
 
+ROOT = pathlib.Path(__file__).parent.parent.parent
+TYPES = (
+    *metrics.KINDS.values(),
+    *(metrics.MistakeRates, metrics.MistakesAtPly, metrics.AgainstRandom, metrics.Rating),
+    *(metrics.FixedPoint, metrics.Gap, metrics.GapAtPlies, metrics.Match),
+)
 FLIPS = 600
 WHERE = {"step": 40, "seconds": 31.5, "games": 90, "positions": 700}
 MATCH = {"games": 4, "score": 0.5, "interval": [0.1, 0.9], "elo": 0.5, "elo_interval": [-9.5, 9.5]}
@@ -51,38 +64,29 @@ WHOLE = [IMITATION, ITERATION, EVALUATION, GATE, ITERATION, OTHER, ITERATION]
 
 @pytest.fixture
 def folder(tmp_path):
-    found = RunFolder(tmp_path / "run")
-    found.create(RunConfig(game="tic_tac_toe", iterations=1))
-    found.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in WHOLE))
-    return found
+    run = RunFolder(tmp_path / "run")
+    run.create(RunConfig(game="tic_tac_toe", iterations=1))
+    run.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in WHOLE))
+    return run
 
 
 def read_all(folder):
     """Reads the metrics in every way that a command does."""
-    report.text_report([folder])
-    found = folder.read_metrics()
-    iterations = [line for line in found if line["kind"] == "iteration"]
-    evaluations = [line for line in found if line["kind"] == "evaluation"]
-    for panel in report.PANELS:
-        for entry in panel.entries:
-            report.iteration_series("run", found, entry, True)
-    report.evaluation_series("run", found)
-    for *_, names, _ in report.FIXED_POINT:
-        for entry in names:
-            report.fixed_point_series("run", found, entry)
-    report.mistake_series("run", found)
-    report._page([folder], {"run": found}, [])
+    text.text_report([folder])
+    lines = folder.read_metrics()
+    history = metrics.history(lines)
+    curves.plots({"run": history, "other": history})
+    page._page([folder], {"run": history}, [])
     for entry in ("kl", "entropy", "value_error", "policy_loss", "value_loss", "learning_rate"):
-        evidence.mean_of(iterations, entry)
-    sum(line.get("new_rows") or 0 for line in iterations)
-    [line["loss"] + 1 for line in evaluations]
-    for line in evaluations:
-        match = strength.strongest(line.get("fixed_point", {}))
-        if match:
-            strength.in_words(match)
-        if "fixed_point" in line:
-            fixed_point._point(line["step"], line["fixed_point"])
-    return found
+        recent_mean(getattr(line, entry) for line in history.iterations)
+    for line, previous in zip(history.iterations[1:], history.iterations, strict=False):
+        if line.seconds > previous.seconds and line.kl is not None:
+            text.describe_iteration(line, previous, 8)
+    for line in history.evaluations:
+        text.describe_evaluation(line)
+    for line in history.gates:
+        text.describe_gate(line)
+    return lines
 
 
 def sentence(folder):
@@ -147,8 +151,8 @@ def test_entries_that_a_newer_version_adds_are_no_damage():
     more = {"new": [1], "newer": {"a": None}}
     for line in WHOLE:
         text = json.dumps(line | more)
-        assert lines.parse(text, "here") == line | more
-    assert lines.parse(json.dumps({"kind": "new", "perfect": 3}), "here")["kind"] == "new"
+        assert metrics.parse(text, "here") == line | more
+    assert metrics.parse(json.dumps({"kind": "new", "perfect": 3}), "here")["kind"] == "new"
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xff\n", b"{\n", b"[]\n", b"x" * (1 << 20) + b"y\n"])
@@ -157,8 +161,8 @@ def test_a_log_is_read_without_its_damaged_lines_in_any_of_its_parts(tmp_path, d
     (tmp_path / "m-000001.jsonl").write_bytes(text[0] + damage + text[1])
     (tmp_path / "m.jsonl").write_bytes(text[2] + damage + text[3] + b'{"cut')
     told = []
-    found = Log(tmp_path / "m.jsonl").read(told.append)
-    assert [line["top1"] for line in found] == [0, 1, 2, 3]
+    lines = Log(tmp_path / "m.jsonl").read(told.append)
+    assert [line["top1"] for line in lines] == [0, 1, 2, 3]
     assert any("m-000001.jsonl, line 2" in problem for problem in told)
     assert any("m.jsonl, line 2" in problem for problem in told)
 
@@ -206,3 +210,81 @@ def test_lines_of_a_kind_that_a_newer_version_adds_are_passed_over(folder):
     with folder.metrics_file.open("a") as file:
         file.write(json.dumps(newer) + "\n")
     assert read_all(folder) == [*WHOLE, newer]
+
+
+def table(kind):
+    """Returns the table of a type for the docs, made from its source."""
+    source = inspect.getsource(kind)
+    rows = ["| entry | type | meaning |", "|---|---|---|"]
+    for node in ast.parse(source).body[0].body:
+        if isinstance(node, ast.AnnAssign) and node.target.id != "kind":
+            type_ = ast.unparse(node.annotation).removesuffix(" | None")
+            meaning = source.splitlines()[node.lineno - 1].partition("  # ")[2]
+            assert meaning, f"{kind.__name__}.{node.target.id} does not say what it is"
+            always = "" if node.value else ", always"
+            row = (f"`{node.target.id}`", f"{type_}{always}", meaning.replace("|", r"\|"))
+            rows.append(f"| {' | '.join(row)} |")
+    return "\n".join(rows)
+
+
+def test_the_docs_explain_every_entry_as_its_type_does():
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    for kind in TYPES:
+        assert f"\n\n{table(kind)}\n" in page, f"{kind.__name__} in docs/metrics.md:\n{table(kind)}"
+    assert page.count("| `") == sum(len(dataclasses.fields(kind)) for kind in TYPES)
+
+
+@pytest.fixture
+def earlier_metrics(tmp_path):
+    """The metrics of runs that earlier versions made."""
+    files = []
+    for name in ("runs_0a10bce", "run_format_1"):
+        with tarfile.open(ROOT / "tests" / "data" / f"{name}.tar.xz") as archive:
+            members = [m for m in archive.getmembers() if m.name.endswith("/metrics.jsonl")]
+            archive.extractall(tmp_path / name, members, filter="data")
+        files += sorted((tmp_path / name).glob("*/metrics.jsonl"))
+    return files
+
+
+def unnamed(kind, value, path=""):
+    """Yields the entries of a value of JSON that its type does not name."""
+    made = json_objects.read(kind, value)
+    for name, inner in value.items():
+        one = getattr(made, name, None)
+        if not hasattr(made, name):
+            yield f"{path}{name}"
+        elif dataclasses.is_dataclass(one):
+            yield from unnamed(type(one), inner, f"{path}{name}.")
+        elif isinstance(inner, dict | list):
+            for key in inner if isinstance(inner, dict) else range(len(inner)):
+                if dataclasses.is_dataclass(one[key]):
+                    yield from unnamed(type(one[key]), inner[key], f"{path}{name}.{key}.")
+
+
+def test_types_name_every_entry_that_runs_of_earlier_versions_wrote(earlier_metrics):
+    kinds = set()
+    for file in earlier_metrics:
+        for written in file.read_text().splitlines():
+            line = metrics.parse(written, str(file))
+            assert not list(unnamed(metrics.KINDS[line["kind"]], line)), file
+            kinds.add(line["kind"])
+    assert kinds == {"iteration", "evaluation", "gate"}
+
+
+def test_an_entry_without_a_name_is_seen():
+    assert list(unnamed(metrics.EvaluationLine, EVALUATION)) == []
+    changed = copy.deepcopy(EVALUATION)
+    changed["perfect"]["all"]["by_ply"][0]["new"] = 1
+    assert list(unnamed(metrics.EvaluationLine, changed)) == ["perfect.all.by_ply.0.new"]
+
+
+def test_lines_of_metrics_are_read_without_jax():
+    script = (
+        "import sys, types; training = types.ModuleType('training');"
+        f"training.__path__ = [{str(ROOT / 'training')!r}]; sys.modules['training'] = training;"
+        "import training.metrics; print(sorted({'jax', 'flax', 'numpy'} & sys.modules.keys()))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "[]\n"

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from scripts import cli
-from training.report import ladder_plot
-from training.report import page as report
-from training.report.ladder_plot import Point
-from training.report.page import Series, write_report
+from training.report import drawing
+from training.report.curves import Plot, Series
+from training.report.ladder_plot import Point, plot_ladder
+from training.report.page import write_report
 from training.storage.run_folder import RunFolder
 
 NAMES = [r"a$\foo$b", "$", "a$b", r"a\$b$", "$x^2$", "\x1b[2J\n\ud800", "_hidden"]
@@ -23,7 +23,7 @@ def test_a_report_draws_a_run_of_any_name(name, tiny_run, tmp_path):
         run = tmp_path / name
         shutil.copytree(tiny_run, run)
         assert write_report([RunFolder(run)], tmp_path / "out").is_file()
-    assert report.plot(name, "axis", [Series(name, *CURVE)])
+    assert drawing.draw(Plot("name", name, "axis", "", [Series(name, *CURVE)]))
 
 
 def test_a_name_is_drawn_letter_by_letter_and_not_as_a_formula():
@@ -31,12 +31,12 @@ def test_a_name_is_drawn_letter_by_letter_and_not_as_a_formula():
         found = []
 
         def draw(axes):
-            axes.plot(*CURVE, label=ladder_plot.plain(name))
+            axes.plot(*CURVE, label=drawing.plain(name))
             (text,) = axes.legend().get_texts()
             axes.figure.draw_without_rendering()
             found.append(text._preprocess_math(text.get_text()))
 
-        ladder_plot.render(draw, 2)
+        drawing.render(draw, 2)
         return found[0]
 
     for name in NAMES[:5]:
@@ -56,7 +56,7 @@ def test_plots_replace_a_link_and_leave_what_it_points_to(tiny_run, tmp_path):
     for name in names:
         (out / name).symlink_to(precious)
     write_report([RunFolder(tiny_run)], out)
-    ladder_plot.plot_ladder(out, points(r"a$\foo$b"), r"b$\bar$")
+    plot_ladder(out, points(r"a$\foo$b"), r"b$\bar$")
     assert precious.read_text() == "mine"
     for name in set(names) - {"index.partial"}:
         assert (out / name).read_bytes()[:4] in (b"\x89PNG", b"<!do")
@@ -76,10 +76,10 @@ def test_a_run_whose_report_is_a_link_writes_nothing_through_it(
 
 
 def test_plots_do_not_depend_on_a_file_of_matplotlibs_settings():
-    curves = [Series("a", *CURVE)]
-    usual = report.plot("title", "axis", curves)
+    plot = Plot("name", "title", "axis", "", [Series("a", *CURVE)])
+    usual = drawing.draw(plot)
     steered = {"text.usetex": True, "axes.facecolor": "red", "savefig.dpi": 9, "font.size": 90.0}
     with matplotlib.rc_context(steered):
-        assert report.plot("title", "axis", curves) == usual
+        assert drawing.draw(plot) == usual
         assert matplotlib.rcParams["font.size"] == 90.0, "a caller's own settings are left"
     np.testing.assert_equal(usual[:4], b"\x89PNG")

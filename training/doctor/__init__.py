@@ -1,4 +1,4 @@
-"""Is a run learning, and if not, why?"""
+"""Checks of whether a run is learning, and of why not."""
 
 from training.doctor.diagnosis import CHECKS, ORDER, Diagnosis, diagnose
 

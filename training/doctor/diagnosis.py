@@ -1,4 +1,4 @@
-"""Is a run learning, and if not, why? Eleven checks of what it has left on disk.
+"""The diagnosis of a run, whether it is learning and why not: eleven checks of what is on disk.
 
 Each check measures something that a healthy run has in common with every other, whatever the game,
 and names the fault where it is missing. A check that cannot be judged yet says so. Nothing is
@@ -10,10 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from training.doctor import games, overseer, weights
-from training.doctor import predictions as network
-from training.doctor import refit as lessons
-from training.doctor import rows as data
+from training.doctor import games, overseer, predictions, refit, rows, weights
 from training.doctor.evidence import gather
 from training.doctor.findings import Finding, Result
 from training.storage.run_folder import RunFolder
@@ -80,30 +77,30 @@ def diagnose(
       ValueError, CheckpointError: there is nothing to look at yet, or it is damaged.
     """
     progress(0, "reading")
-    found = gather(folder)
+    evidence = gather(folder)
     checks: tuple[Callable[[], Result], ...] = (
-        functools.partial(games.learning, found),
-        functools.partial(data.rules, found),
-        functools.partial(data.samples, found),
-        functools.partial(games.games, found),
-        functools.partial(data.exploration, found),
-        functools.partial(weights.weights, found),
-        functools.partial(network.value, found),
-        functools.partial(network.searching, found),
-        functools.partial(overseer.overseer, found),
+        functools.partial(games.learning, evidence),
+        functools.partial(rows.rules, evidence),
+        functools.partial(rows.samples, evidence),
+        functools.partial(games.games, evidence),
+        functools.partial(rows.exploration, evidence),
+        functools.partial(weights.weights, evidence),
+        functools.partial(predictions.value, evidence),
+        functools.partial(predictions.searching, evidence),
+        functools.partial(overseer.overseer, evidence),
     )
     results = []
     for check in checks:
         results.append(check())
         progress(len(results), results[-1].check)
     done = len(results)
-    results.append(lessons.overfit(found, seconds, lambda part: progress(done + part, NOTE)))
+    results.append(refit.overfit(evidence, seconds, lambda part: progress(done + part, NOTE)))
     sound = results[-1].verdict == "healthy"
-    learner = lessons.own_learner(found) if sound else lessons.DEFAULT
+    learner = refit.own_learner(evidence) if sound else refit.DEFAULT
     results.append(
-        lessons.lessons(found, learner, seconds, lambda part: progress(done + 1 + part, NOTE))
+        refit.refit(evidence, learner, seconds, lambda part: progress(done + 1 + part, NOTE))
     )
-    return Diagnosis(found.newest.step, tuple(results), _ordered(results))
+    return Diagnosis(evidence.newest.step, tuple(results), _ordered(results))
 
 
 def _ordered(results: list[Result]) -> tuple[Finding, ...]:

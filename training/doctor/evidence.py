@@ -1,14 +1,14 @@
-"""What a run has left on disk, read for a diagnosis: nothing is locked, written or changed.
+"""The evidence of a diagnosis, what a run has left on disk: nothing is locked, written or changed.
 
 Works on a run in progress: files that its retention erases meanwhile are left out.
 """
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import games
@@ -17,8 +17,9 @@ from mcts import Evaluation, mask_illegal
 from selfplay import positions, row
 from selfplay.files import json_lines
 from selfplay.row import Sample
-from training import replay
+from training import metrics, replay
 from training.config import RunConfig
+from training.metrics import EvaluationLine, IterationLine
 from training.network import Folded, Network, Weights
 from training.players import network_of
 from training.storage.checkpoint import CheckpointStore
@@ -27,7 +28,7 @@ from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
 MOST_ROWS = 20_000  # newest replay rows that are read
-HEAD_ROWS = 2_000  # of them, the first of the newest chunk: those of the call that a save found
+HEAD_ROWS = 2_000  # of them, the first of the newest chunk: those of the call that was in flight
 MOST_REPLAYED = 32  # games that are played again, and as many of weights that are still on disk
 BATCH = 512  # positions that the network is asked at once: one shape, one compilation
 
@@ -58,8 +59,8 @@ class Evidence:
     config: RunConfig
     game: Game[Any]
     network: Network
-    iterations: list[dict[str, Any]]  # lines of metrics.jsonl
-    evaluations: list[dict[str, Any]]
+    iterations: list[IterationLine]
+    evaluations: list[EvaluationLine]
     rows: Sample  # the newest, oldest first
     initial: SavedWeights | None  # of step 0
     newest: SavedWeights
@@ -87,15 +88,15 @@ class Evidence:
         folded: Folded = self.network.fold(weights)
         return folded
 
-    def judge(self, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
         """Returns the network's policy float32[N, A] and value float32[N] of rows."""
         count = len(rows.ply)
-        found = []
+        batches = []
         for start in range(0, count, BATCH):
             chosen = np.minimum(np.arange(start, start + BATCH), count - 1)
             given = rows.observation[chosen], rows.legal_action_mask[chosen]
-            found.append(jax.device_get(_evaluate(self.network, folded, *given)))
-        policy, value = (np.concatenate(part)[:count] for part in zip(*found, strict=True))
+            batches.append(jax.device_get(_evaluate(self.network, folded, *given)))
+        policy, value = (np.concatenate(part)[:count] for part in zip(*batches, strict=True))
         return policy, value
 
 
@@ -109,15 +110,15 @@ def gather(folder: RunFolder) -> Evidence:
     config = folder.read_config()
     game = games.load(config.game)
     network = network_of(config, game)
-    lines = folder.read_metrics()
+    history = metrics.history(folder.read_metrics())
     weights = _all_weights(folder, network)
     rows, recorded = _newest_rows(folder), _recorded_moves(folder)
     return Evidence(
         config=config,
         game=game,
         network=network,
-        iterations=[line for line in lines if line["kind"] == "iteration"],
-        evaluations=[line for line in lines if line["kind"] == "evaluation"],
+        iterations=history.iterations,
+        evaluations=history.evaluations,
         rows=rows,
         initial=weights[0] if weights[0].step == 0 else None,
         newest=weights[-1],
@@ -161,16 +162,16 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if varies else 0.0
 
 
-def mean_of(lines: list[dict[str, Any]], entry: str) -> float | None:
-    """Returns the mean of an entry over the last quarter of the lines that have it."""
-    values = [line[entry] for line in lines if line.get(entry) is not None]
-    return float(np.mean(values[-max(1, len(values) // 4) :])) if values else None
+def recent_mean(values: Iterable[float | None]) -> float | None:
+    """Returns the mean of the last quarter of those values that are there."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known[-max(1, len(known) // 4) :])) if known else None
 
 
 def _all_weights(folder: RunFolder, network: Network) -> list[SavedWeights]:
     store = CheckpointStore(folder.path)
     template = jax.eval_shape(network.init, jax.random.key(0))
-    found, steps = [], store.steps()
+    weights, steps = [], store.steps()
     if not steps:
         raise ValueError(f"{folder.path} has no checkpoint yet: let `selfplay train` save one")
     for step in steps:
@@ -185,7 +186,7 @@ def _all_weights(folder: RunFolder, network: Network) -> list[SavedWeights]:
             parts = (under(f"{name}params", state), under(f"{name}batch_stats", state))
             return Weights(*map(unflatten, template, parts))
 
-        found.append(
+        weights.append(
             SavedWeights(
                 step=step,
                 trained=pair("state/"),
@@ -194,7 +195,7 @@ def _all_weights(folder: RunFolder, network: Network) -> list[SavedWeights]:
                 behaviour_step=saved.counters["acting_step"],
             )
         )
-    return found
+    return weights
 
 
 def _newest_rows(folder: RunFolder) -> Sample:
@@ -219,15 +220,15 @@ def _newest_rows(folder: RunFolder) -> Sample:
 
 def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:
     """Returns the moves, openings too, of the sampled games by their number."""
-    found = {}
+    moves = {}
     file = folder.games / "self_play.jsonl"
     for text in file.read_text(errors="replace").splitlines() if file.is_file() else ():
         try:
             record = json_lines.parse(text, str(file))
-            found[int(record["game_id"])] = list(record["moves"])
+            moves[int(record["game_id"])] = list(record["moves"])
         except (ValueError, KeyError, TypeError):
             continue  # being written
-    return found
+    return moves
 
 
 def _labels(weights: list[SavedWeights]) -> list[int]:
@@ -272,28 +273,20 @@ def _replay_games(
 
 def _has_one_opening(game: Game[Any]) -> bool:
     openings = jax.vmap(game.init)(jax.random.split(jax.random.key(1), 8))
-    return len(np.unique(positions.as_rows(openings))) == 1
+    return len(np.unique(positions.fingerprints(openings))) == 1
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _play_again(game: Game[Any], history: jax.Array) -> Any:
     """Returns states and observations [N, T, ...] before each move, and the returns at the end."""
 
-    def one(row: jax.Array) -> Any:
-        def ply(state: Any, action: jax.Array) -> Any:
-            after = game.step(state, jnp.maximum(action, 0))
-            kept = jax.tree.map(lambda old, new: jnp.where(action < 0, old, new), state, after)
-            return kept, (state, game.observe(state))
-
-        last, (states, seen) = jax.lax.scan(ply, positions.opening_position(game), row)
-        return states, seen, game.returns(last)
-
-    return jax.vmap(one)(history)
+    (states, seen), last = positions.watch(game, history, lambda s: (s, game.observe(s)))
+    return states, seen, jax.vmap(game.returns)(last)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _evaluate(
     network: Network, folded: Folded, observation: jax.Array, legal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    found: Evaluation = network.evaluate(folded, observation)
-    return jax.nn.softmax(mask_illegal(found.prior_logits, legal)), found.value
+    predicted: Evaluation = network.evaluate(folded, observation)
+    return jax.nn.softmax(mask_illegal(predicted.prior_logits, legal)), predicted.value

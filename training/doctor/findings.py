@@ -1,4 +1,4 @@
-"""What a check of the doctor says."""
+"""Findings and results of the doctor's checks."""
 
 import dataclasses
 from typing import Any, Literal

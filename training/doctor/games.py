@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfplay.recorder import Sample
-from training.doctor.evidence import Evidence, mean_of
+from training.doctor.evidence import Evidence, recent_mean
 from training.doctor.findings import Finding, Result
 
 FEW_GAMES = 30  # below, shares of games are too uncertain to judge
@@ -23,15 +23,15 @@ class _Game(NamedTuple):
     plies: int
 
 
-def games(found: Evidence) -> Result:
+def games(evidence: Evidence) -> Result:
     """Counts equal games, lengths, draws and the first seat's score.
 
     Thresholds: fewer than `LEAST_DISTINCT` of the games distinct, or one game more often than
     `MOST_REPEATED`. Healthy runs of tic_tac_toe had 68% to 85% distinct games and the commonest in
     1%; one without any variety had 2% distinct. All games equal in result teach no value.
     """
-    played = _by_game(found.rows)
-    measured = _measure(played, found.rows)
+    played = _by_game(evidence.rows)
+    measured = _measure(played, evidence.rows)
     findings = []
     if len(played) >= FEW_GAMES:
         findings = _repeated(measured) + _one_result(played)
@@ -100,13 +100,13 @@ def _by_game(rows: Sample) -> list[_Game]:
     other games the score is of whoever moved first after the random opening.
     """
     starts = np.flatnonzero(np.diff(rows.game_id, prepend=-1) != 0)
-    found = []
+    played = []
     for a, b in zip(starts, np.append(starts[1:], len(rows.ply)), strict=True):
         moves = rows.observation[a].tobytes() + rows.action[a:b].tobytes()
         sign = 1 if rows.ply[a] % 2 == 0 else -1
         result = float(sign * np.sign(rows.outcome[a]))
-        found.append(_Game(moves, result, int(rows.ply[b - 1]) + 1))
-    return found
+        played.append(_Game(moves, result, int(rows.ply[b - 1]) + 1))
+    return played
 
 
 def _bytes(observations: np.ndarray) -> np.ndarray:
@@ -114,18 +114,18 @@ def _bytes(observations: np.ndarray) -> np.ndarray:
     return flat.view(np.dtype((np.void, flat.shape[1] * flat.itemsize))).reshape(-1)
 
 
-def learning(found: Evidence) -> Result:
+def learning(evidence: Evidence) -> Result:
     """Says whether the run is getting better: its own evaluations and losses, first against last.
 
     Threshold: an evaluation that is worse than the first by 0.05 (5% more mistakes, or a score of
     0.05 less) and by 3 standard errors of their difference; a policy loss that has doubled and
     risen by `MOST_RISEN` (in healthy runs it falls; where gradients were climbed, 1.9 to 82.6).
     """
-    losses = [line["loss"] for line in found.evaluations]
-    policy = mean_of(found.iterations, "policy_loss")
+    losses = [line.loss for line in evidence.evaluations]
+    policy = recent_mean(line.policy_loss for line in evidence.iterations)
     measured = {"first": losses[0] if losses else None, "last": losses[-1] if losses else None}
     findings = []
-    if len(losses) > 1 and losses[-1] - losses[0] > max(0.05, 3 * _error(found)):
+    if len(losses) > 1 and losses[-1] - losses[0] > max(0.05, 3 * _error(evidence)):
         findings.append(
             Finding(
                 "getting-worse",
@@ -134,7 +134,7 @@ def learning(found: Evidence) -> Result:
                 "see the other findings first; else a lower learner.learning_rate",
             )
         )
-    findings += _diverging(found)
+    findings += _diverging(evidence)
     said = f"evaluation {losses[0]:.3f} -> {losses[-1]:.3f} (less is better)" if losses else ""
     return Result(
         "learning",
@@ -146,10 +146,10 @@ def learning(found: Evidence) -> Result:
     )
 
 
-def _diverging(found: Evidence) -> list[Finding]:
+def _diverging(evidence: Evidence) -> list[Finding]:
     """Looks for a policy loss, in nats, that is absurd, or that training itself makes larger."""
-    steps = [line["policy_loss"] for line in found.iterations if line.get("policy_loss")]
-    if found.config.distil not in ("imitation", "cloning") or len(steps) < 8:
+    steps = [line.policy_loss for line in evidence.iterations if line.policy_loss]
+    if evidence.config.distil not in ("imitation", "cloning") or len(steps) < 8:
         return []
     first, last = steps[0], float(np.mean(steps[-2:]))
     if min(first, last) > ABSURD:
@@ -174,10 +174,11 @@ def _diverging(found: Evidence) -> list[Finding]:
     ]
 
 
-def _error(found: Evidence) -> float:
+def _error(evidence: Evidence) -> float:
     """Returns the standard error of the difference between the first and the last evaluation."""
-    last = found.evaluations[-1]
-    sets = last.get("perfect", {}).values()
-    count = sum(rate["positions"] for rate in sets) or last.get("random", {}).get("games", 1)
-    mean = float(np.clip((last["loss"] + found.evaluations[0]["loss"]) / 2, 0.01, 0.99))
-    return float(np.sqrt(2 * mean * (1 - mean) / count))
+    last = evidence.evaluations[-1]
+    count = sum(rates.positions or 0 for rates in (last.perfect or {}).values())
+    if last.random is not None and not count:
+        count = last.random.games or 0
+    mean = float(np.clip((last.loss + evidence.evaluations[0].loss) / 2, 0.01, 0.99))
+    return float(np.sqrt(2 * mean * (1 - mean) / max(count, 1)))

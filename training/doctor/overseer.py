@@ -1,5 +1,6 @@
 """A check of who teaches a run, if not its own search: is it better than A, and is it followed?"""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ from selfplay.perfect import mistakes as perfect
 from selfplay.players import Player, random_player
 from training.doctor.evidence import Evidence
 from training.doctor.findings import Finding, Result
-from training.evaluation import strength
+from training.metrics import Match
 from training.players import load_amplifier, make_player, playable
 
 OURS = ("search", "policy", "committee")  # A with A: no overseer with a mind of its own
@@ -32,53 +33,57 @@ class _Rates(NamedTuple):
     search: float  # of A's own search, by which it could be taught
 
 
-def overseer(found: Evidence) -> Result:
+def overseer(evidence: Evidence) -> Result:
     """Compares an overseer with the A that it teaches: by the run's own matches, and by mistakes.
 
     Thresholds: a match whose 95% interval lies below 0.5; 5% more mistakes than A or A's search
     make, and 3 standard errors. An overseer that decides otherwise in `MOST_OTHERWISE` of the
     images of positions is not followed if A's best moves are others in as many.
     """
-    name = found.config.amplify
+    name = evidence.config.amplify
     kind = name.partition(":")[0]
     healthy = "Amplify(A) decides better than A alone, until A has learned what it does."
-    said, findings, measured = _matches(found)
+    said, findings, measured = _matches(evidence)
     unknown = ""
     if kind not in (*OURS, *ASKED):
         try:
-            amplifier = load_amplifier(found.config, found.game, noise=False)
+            amplifier = load_amplifier(evidence.config, evidence.game, noise=False)
         except ValueError as error:  # a function that is no longer there
             unknown = str(error)
         else:
-            for told, fault in _judged(found, amplifier, measured):
+            for told, fault in _judged(evidence, amplifier, measured):
                 said.append(told)
                 findings += fault if not findings else []
-            findings += _unheard(found, amplifier, measured)
+            findings += _unheard(evidence, amplifier, measured)
     summary = "; ".join([name, *said])
     if not said and kind not in OURS:
         unknown = unknown or "no match of Amplify(A) against A yet"
     return Result("overseer", healthy, summary, measured, tuple(findings), unknown)
 
 
-def _matches(found: Evidence) -> tuple[list[str], list[Finding], dict[str, Any]]:
+def _matches(evidence: Evidence) -> tuple[list[str], list[Finding], dict[str, Any]]:
     """Returns what the last match of Amplify(A) against A says."""
-    for line in reversed(found.evaluations):
-        match = strength.strongest(line.get("fixed_point", {}))
+    for line in reversed(evidence.evaluations):
+        match = line.fixed_point.strongest if line.fixed_point else None
         if match:
-            told = f"at step {line['step']} {strength.in_words(match)}"
+            told = f"at step {line.step} {match.in_words()}"
             # What is drawn from A's policy is weaker than its best moves, by design.
-            judged = found.config.amplify != "policy" and strength.is_weaker(match)
-            weak = [_weaker(found, told)] if judged else []
-            return [told], weak, {"match": match}
+            judged = evidence.config.amplify != "policy" and match.is_weaker
+            weak = [_weaker(evidence, told)] if judged else []
+            return [told], weak, {"match": _known(match)}
     return [], [], {}
 
 
+def _known(match: Match) -> dict[str, Any]:
+    return {name: x for name, x in dataclasses.asdict(match).items() if x is not None}
+
+
 def _judged(
-    found: Evidence, amplifier: Amplifier, measured: dict[str, Any]
+    evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any]
 ) -> list[tuple[str, list[Finding]]]:
     """Returns what mistakes say, of the weights of step 0 and the newest ones."""
     judged = []
-    for rates in _mistakes(found, amplifier):
+    for rates in _mistakes(evidence, amplifier):
         measured.setdefault("mistakes", []).append(rates._asdict())
         told = (
             f"step {rates.step}: {rates.amplified:.1%} mistakes with Amplify(A), {rates.alone:.1%} "
@@ -86,35 +91,35 @@ def _judged(
         )
         best = min(rates.alone, rates.search)
         bound = max(0.05, 3 * float(np.sqrt((best + 1e-4) / JUDGED)))
-        judged.append((told, [_weaker(found, told)] if rates.amplified - best > bound else []))
+        judged.append((told, [_weaker(evidence, told)] if rates.amplified - best > bound else []))
     return judged
 
 
-def _weaker(found: Evidence, told: str) -> Finding:
+def _weaker(evidence: Evidence, told: str) -> Finding:
     return Finding(
         "overseer-weaker",
-        f"Amplify(A), {found.config.amplify}, which teaches A, is weaker than what it teaches, or "
-        f"than A's own search: {told}.",
+        f"Amplify(A), {evidence.config.amplify}, which teaches A, is weaker than what it teaches, "
+        f"or than A's own search: {told}.",
         "nothing, if the network is to learn just that; else a better overseer, or --amplify "
         "search",
     )
 
 
-def _mistakes(found: Evidence, amplifier: Amplifier) -> list[_Rates]:
-    if not (perfect.has_oracle(found.config.game) and amplifier.on_device):
+def _mistakes(evidence: Evidence, amplifier: Amplifier) -> list[_Rates]:
+    if not (perfect.has_oracle(evidence.config.game) and amplifier.on_device):
         return []
-    sets = perfect.load_positions(found.config.game)
+    sets = perfect.load_positions(evidence.config.game)
     solved = perfect.first(next(iter(sets.values())), JUDGED)
-    game, network, config = found.game, found.network, found.config.search
+    game, network, config = evidence.game, evidence.network, evidence.config.search
 
     def rate(player: Player) -> float:
         key = jax.random.key(0)
         return float(perfect.mistakes(player, solved.states, solved.outcomes, key).mean())
 
     rates = []
-    for weights in (found.initial, found.newest):
+    for weights in (evidence.initial, evidence.newest):
         if weights is not None:
-            variables = playable(found.network, weights.average)
+            variables = playable(evidence.network, weights.average)
             alone, search = (
                 rate(make_player("A", game, network, variables, config, count))
                 for count in (0, config.simulations)
@@ -124,21 +129,21 @@ def _mistakes(found: Evidence, amplifier: Amplifier) -> list[_Rates]:
     return rates
 
 
-def _unheard(found: Evidence, amplifier: Amplifier, measured: dict[str, Any]) -> list[Finding]:
+def _unheard(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any]) -> list[Finding]:
     """Looks for an overseer whose decisions are averaged over the images of a position."""
-    symmetries = found.game.symmetries()
-    if len(symmetries) == 1 or not (found.config.learner.symmetries and amplifier.on_device):
+    symmetries = evidence.game.symmetries()
+    if len(symmetries) == 1 or not (evidence.config.learner.symmetries and amplifier.on_device):
         return []
-    act, seed = random_player(found.game).act, np.random.SeedSequence(0)
-    where = gap.reach(found.game, act, (), seed, COMPARED, only_own=False)
-    player = amplifier.as_player(found.game, found.newest_folded)
+    act, seed = random_player(evidence.game).act, np.random.SeedSequence(0)
+    where = gap.reach(evidence.game, act, (), seed, COMPARED, only_own=False)
+    player = amplifier.as_player(evidence.game, evidence.newest_folded)
     here = jax.device_get(player(where.states, jax.random.key(0)))
     changed = float((here.action != here.prior.argmax(axis=1)).mean())
     otherwise = []
     for symmetry in symmetries[1:]:
         image_of = np.argsort(symmetry.action)
         moves = [[int(image_of[a]) for a in row] for row in positions.move_lists(where.history)]
-        image = positions.replay(found.game, moves)
+        image = positions.replay(evidence.game, moves)
         there = jax.device_get(player(image.states, jax.random.key(0)))
         apart = np.abs(there.action_weights - here.action_weights[:, symmetry.action]).sum(axis=1)
         otherwise.append(float((apart > 1).mean()))  # more than half of the weight moved

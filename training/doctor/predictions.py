@@ -7,6 +7,7 @@ import numpy as np
 
 from games.game import State
 from selfplay import positions
+from selfplay.information import cross_entropy, kl_divergence
 from selfplay.perfect import mistakes as perfect
 from selfplay.players import Player
 from selfplay.recorder import Sample
@@ -19,7 +20,7 @@ TAUGHT = 0.05  # radians by which a value's layers turn before it can be said to
 JUDGED_ROWS = 4_096
 
 
-def value(found: Evidence) -> Result:
+def value(evidence: Evidence) -> Result:
     """Compares predicted with actual results, all told and by ply.
 
     Threshold: a correlation below -0.1 that is 4 standard errors from 0, a game's rows counted as
@@ -27,8 +28,8 @@ def value(found: Evidence) -> Result:
     sign flipped -0.54. The same of either seat alone: +0.28 and more; with seat 0's outcome in all
     rows -0.28. An untrained value points anywhere (`TAUGHT`).
     """
-    rows = last_part(found.rows, JUDGED_ROWS)
-    _, predicted = found.judge(found.newest_folded, rows)
+    rows = last_part(evidence.rows, JUDGED_ROWS)
+    _, predicted = evidence.predict(evidence.newest_folded, rows)
     sign, games = correlation(predicted, rows.outcome), len(np.unique(rows.game_id))
     by_seat = _by_seat(rows, predicted)
     error = float(np.square(predicted - rows.outcome).mean())
@@ -40,8 +41,8 @@ def value(found: Evidence) -> Result:
         "by_seat": by_seat,
         "by_ply": _calibration(rows, predicted),
     }
-    findings = _wrong_signs(found, sign, by_seat, games) or _wrong_search(found, rows)
-    too_early = "training has hardly begun" if found.newest.step < FEW_STEPS else ""
+    findings = _wrong_signs(evidence, sign, by_seat, games) or _wrong_search(evidence, rows)
+    too_early = "training has hardly begun" if evidence.newest.step < FEW_STEPS else ""
     return Result(
         "value",
         "The network foresees results: correlation well above 0, growing with the ply.",
@@ -54,7 +55,7 @@ def value(found: Evidence) -> Result:
 
 
 def _wrong_signs(
-    found: Evidence, sign: float, by_seat: tuple[float, float], games: int
+    evidence: Evidence, sign: float, by_seat: tuple[float, float], games: int
 ) -> list[Finding]:
     if _is_wrong(sign, games):
         return [
@@ -67,7 +68,7 @@ def _wrong_signs(
                 "from the other seat's side",
             )
         ]
-    turned = found.turned(found.newest.average.params)
+    turned = evidence.turned(evidence.newest.average.params)
     taught = all(angle > TAUGHT for name, angle in turned.items() if name.startswith("value"))
     if not (taught and _is_wrong(min(by_seat), games)):
         return []
@@ -82,11 +83,11 @@ def _wrong_signs(
     ]
 
 
-def _wrong_search(found: Evidence, rows: Sample) -> list[Finding]:
+def _wrong_search(evidence: Evidence, rows: Sample) -> list[Finding]:
     """Looks for stored search values of the wrong sign. Healthy runs: +0.26 to +0.59."""
     rows = take(rows, rows.weights_step >= FEW_STEPS)  # before, a value points anywhere
-    replayed = found.replayed
-    wrong_outcomes = np.abs(found.rows.outcome[replayed.rows] - replayed.outcome) > 1e-3
+    replayed = evidence.replayed
+    wrong_outcomes = np.abs(evidence.rows.outcome[replayed.rows] - replayed.outcome) > 1e-3
     if not len(rows.ply) or wrong_outcomes.any():  # the latter are for the check `rules` to name
         return []
     sign = correlation(rows.root_value, rows.outcome)
@@ -133,21 +134,21 @@ def _calibration(rows: Sample, predicted: np.ndarray) -> list[dict[str, float]]:
     return table
 
 
-def searching(found: Evidence) -> Result:
+def searching(evidence: Evidence) -> Result:
     """Compares the network with its search: entropies, KL, changed choices, and which are right.
 
     Thresholds: a search that makes 5% more mistakes than the raw policy and 3 standard errors (it
     must help: Danihelka et al. 2022 prove it for exact values); fewer than 1.2 actions valued where
     values differ (one: nothing is compared).
     """
-    looked, simulations = _actions_valued(found.rows), found.config.search.simulations
-    states, solved = _positions(found)
+    looked, simulations = _actions_valued(evidence.rows), evidence.config.search.simulations
+    states, solved = _positions(evidence)
     measured: dict[str, Any] = {"actions_valued": looked}
     findings = []
     if states is not None:
-        measured |= _opinions(_player(found, simulations), states)
+        measured |= _policies(_player(evidence, simulations), states)
     if solved is not None:
-        measured |= _mistakes(found, solved)
+        measured |= _mistakes(evidence, solved)
         error = np.sqrt((measured["raw_mistakes"] + 1e-4) / len(solved.plies))
         if measured["search_mistakes"] - measured["raw_mistakes"] > max(0.05, 3 * error):
             findings.append(
@@ -195,22 +196,22 @@ def _search_summary(measured: dict[str, Any]) -> str:
     return said
 
 
-def _opinions(player: Player, states: State) -> dict[str, float]:
+def _policies(player: Player, states: State) -> dict[str, float]:
     """Returns how the search's policy differs from the network's, in nats and in choices."""
     result = jax.device_get(player(states, jax.random.key(0)))
     return {
-        "kl": float(_divergence(result.action_weights, result.prior).mean()),
-        "network_entropy": float(_entropy(result.prior).mean()),
-        "search_entropy": float(_entropy(result.action_weights).mean()),
+        "kl": float(kl_divergence(result.action_weights, result.prior).mean()),
+        "network_entropy": float(cross_entropy(result.prior, result.prior).mean()),
+        "search_entropy": float(cross_entropy(result.action_weights, result.action_weights).mean()),
         "changed": float((result.action != result.prior.argmax(axis=1)).mean()),
     }
 
 
-def _mistakes(found: Evidence, solved: perfect.SolvedSet) -> dict[str, float]:
+def _mistakes(evidence: Evidence, solved: perfect.SolvedSet) -> dict[str, float]:
     """Returns the mistakes before and after search, and what search mended and spoilt."""
     raw, search = (
-        perfect.mistakes(_player(found, n), solved.states, solved.outcomes, jax.random.key(0))
-        for n in (0, found.config.search.simulations)
+        perfect.mistakes(_player(evidence, n), solved.states, solved.outcomes, jax.random.key(0))
+        for n in (0, evidence.config.search.simulations)
     )
     return {
         "raw_mistakes": float(raw.mean()),
@@ -220,22 +221,22 @@ def _mistakes(found: Evidence, solved: perfect.SolvedSet) -> dict[str, float]:
     }
 
 
-def _player(found: Evidence, simulations: int) -> Player:
-    game, network, config = found.game, found.network, found.config.search
-    return make_player("run", game, network, found.newest_folded, config, simulations)
+def _player(evidence: Evidence, simulations: int) -> Player:
+    game, network, config = evidence.game, evidence.network, evidence.config.search
+    return make_player("run", game, network, evidence.newest_folded, config, simulations)
 
 
-def _positions(found: Evidence) -> tuple[State | None, perfect.SolvedSet | None]:
+def _positions(evidence: Evidence) -> tuple[State | None, perfect.SolvedSet | None]:
     """Returns positions to search from, and the same with what is right, where that is known."""
-    if perfect.has_oracle(found.config.game):
-        sets = perfect.load_positions(found.config.game)
+    if perfect.has_oracle(evidence.config.game):
+        sets = perfect.load_positions(evidence.config.game)
         solved = perfect.first(next(iter(sets.values())), 512)
         return solved.states, solved
-    count = len(found.replayed.rows)
+    count = len(evidence.replayed.rows)
     if count == 0:
         return None, None
     chosen = np.resize(np.arange(count), 256)
-    return positions.take(found.replayed.states, chosen), None
+    return positions.take(evidence.replayed.states, chosen), None
 
 
 def _actions_valued(rows: Sample) -> float | None:
@@ -245,15 +246,3 @@ def _actions_valued(rows: Sample) -> float | None:
     counts = (gap & recent.legal_action_mask).sum(axis=1)
     choice = (recent.legal_action_mask.sum(axis=1) > 2) & (counts > 0)
     return float(counts[choice].mean()) if choice.any() else None
-
-
-def _divergence(target: np.ndarray, policy: np.ndarray) -> np.ndarray:
-    """Returns float[N], KL(target || policy) in nats."""
-    terms = target * (np.log(np.maximum(target, 1e-30)) - np.log(np.maximum(policy, 1e-30)))
-    total: np.ndarray = terms.sum(axis=1)
-    return total
-
-
-def _entropy(policy: np.ndarray) -> np.ndarray:
-    total: np.ndarray = -(policy * np.log(np.maximum(policy, 1e-30))).sum(axis=1)
-    return total

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from selfplay.information import cross_entropy, kl_divergence
 from selfplay.recorder import Sample
 from training import learner
 from training.devices import to_learner
@@ -35,7 +36,7 @@ BY_HEART = 0.5  # a loss in training, as a share of that on the run's rows
 DEFAULT = LearnerConfig(batch=BATCH, warmup_steps=0)
 
 
-class Lesson(NamedTuple):
+class Explained(NamedTuple):
     """How much of the rows' policy and value a network explains: 1 all, 0 as a constant would."""
 
     policy: float
@@ -43,21 +44,21 @@ class Lesson(NamedTuple):
     value_correlation: float
 
 
-def overfit(found: Evidence, seconds: float, progress: Callable[[float], None]) -> Result:
+def overfit(evidence: Evidence, seconds: float, progress: Callable[[float], None]) -> Result:
     """Teaches a fresh network one batch of the run's rows by heart, with the run's own learner.
 
     Threshold: half of the loss is left (`OVERFIT_LEFT`). Healthy runs kept 0% to 6% of it; with a
     value weight of 0, all of the value loss was left.
     """
-    rows = _distinct(found.rows)
+    rows = _distinct(evidence.rows)
     if rows is None:
         return Result("overfit", _HEALTHY_OVERFIT, "too few rows", {}, unjudged="too few rows")
-    taught = _by_heart(found, own_learner(found), rows, seconds, progress)
+    taught = _by_heart(evidence, own_learner(evidence), rows, seconds, progress)
     measured: dict[str, Any] = taught._asdict()
     findings = []
     if max(taught.policy_left, taught.value_left) > OVERFIT_LEFT and taught.done:
-        again = _by_heart(found, DEFAULT, rows, seconds, progress)
-        findings.append(_cannot_overfit(found, taught, again))
+        again = _by_heart(evidence, DEFAULT, rows, seconds, progress)
+        findings.append(_cannot_overfit(evidence, taught, again))
         measured["with_default_learner"] = again._asdict()
     if taught.correlation < -0.3 and taught.done:
         findings.append(
@@ -79,10 +80,10 @@ def overfit(found: Evidence, seconds: float, progress: Callable[[float], None]) 
     )
 
 
-def own_learner(found: Evidence) -> LearnerConfig:
+def own_learner(evidence: Evidence) -> LearnerConfig:
     """Returns the run's learner, taught by outcomes alone and without a slow start."""
     return dataclasses.replace(
-        found.config.learner, batch=BATCH, warmup_steps=0, root_value_weight=0.0
+        evidence.config.learner, batch=BATCH, warmup_steps=0, root_value_weight=0.0
     )
 
 
@@ -100,18 +101,20 @@ class ByHeart(NamedTuple):
 
 
 def _by_heart(
-    found: Evidence,
+    evidence: Evidence,
     config: LearnerConfig,
     rows: Sample,
     seconds: float,
     progress: Callable[[float], None],
 ) -> ByHeart:
-    state = learner.init(found.network, config, jax.random.key(1))
-    policy, value = _forward(found.network, state, rows)
+    state = learner.init(evidence.network, config, jax.random.key(1))
+    policy, value = _forward(evidence.network, state, rows)
     before = _losses(rows, policy, value)
     batch = minibatch(rows, np.zeros(BATCH, np.int32))
-    state, steps = teach(found, config, state, lambda step: batch, OVERFIT_STEPS, seconds, progress)
-    policy, value = _forward(found.network, state, rows)
+    state, steps = teach(
+        evidence, config, state, lambda step: batch, OVERFIT_STEPS, seconds, progress
+    )
+    policy, value = _forward(evidence.network, state, rows)
     after = _losses(rows, policy, value)
     left = [
         float(a / max(b, 1e-6)) if np.isfinite(a) else 9.0
@@ -121,10 +124,10 @@ def _by_heart(
     return ByHeart(steps, steps == OVERFIT_STEPS, left[0], left[1], sign)
 
 
-def _cannot_overfit(found: Evidence, own: ByHeart, plain: ByHeart) -> Finding:
+def _cannot_overfit(evidence: Evidence, own: ByHeart, plain: ByHeart) -> Finding:
     lefts = (("policy", own.policy_left), ("value", own.value_left))
     bad = [name for name, left in lefts if left > OVERFIT_LEFT]
-    rate = found.config.learner.learning_rate
+    rate = evidence.config.learner.learning_rate
     told = f"{own.policy_left:.0%} of the policy loss, {own.value_left:.0%} of the value loss left"
     if max(plain.policy_left, plain.value_left) <= OVERFIT_LEFT and len(bad) == 2:
         return Finding(
@@ -141,8 +144,8 @@ def _cannot_overfit(found: Evidence, own: ByHeart, plain: ByHeart) -> Finding:
     )
 
 
-def lessons(
-    found: Evidence, config: LearnerConfig, seconds: float, progress: Callable[[float], None]
+def refit(
+    evidence: Evidence, config: LearnerConfig, seconds: float, progress: Callable[[float], None]
 ) -> Result:
     """Asks what the run knows of its own rows, beside a fresh network taught most of them.
 
@@ -150,27 +153,29 @@ def lessons(
     that learns at least `ENOUGH_TAUGHT`. Healthy runs knew as much and more; of shuffled targets,
     -4% to 3%.
     """
-    rows = last_part(found.rows, 8_192)
+    rows = last_part(evidence.rows, 8_192)
     trained, held_out = _split(rows)
     if len(held_out.ply) < BATCH or len(trained.ply) < BATCH:
         return Result("lessons", _HEALTHY_LESSONS, "too few rows", {}, unjudged="too few rows")
-    state = learner.init(found.network, config, jax.random.key(2))
+    state = learner.init(evidence.network, config, jax.random.key(2))
     rng = np.random.default_rng(0)
-    symmetries = len(found.game.symmetries()) if found.config.learner.symmetries else 1
+    symmetries = len(evidence.game.symmetries()) if evidence.config.learner.symmetries else 1
 
     def draw(step: int) -> Minibatch:
         del step
         chosen = take(trained, rng.integers(0, len(trained.ply), BATCH))
         return minibatch(chosen, rng.integers(0, symmetries, BATCH, np.int32))
 
-    state, steps = teach(found, config, state, draw, FIT_STEPS, seconds, progress)
-    fresh_folded = found.fold(state.averages)
-    fresh = _explains(held_out, *found.judge(fresh_folded, held_out))
-    run = _explains(held_out, *found.judge(found.newest_folded, held_out))
-    samples = found.newest.step * found.config.learner.batch
+    state, steps = teach(evidence, config, state, draw, FIT_STEPS, seconds, progress)
+    fresh_folded = evidence.fold(state.averages)
+    fresh = _explains(held_out, *evidence.predict(fresh_folded, held_out))
+    run = _explains(held_out, *evidence.predict(evidence.newest_folded, held_out))
+    samples = evidence.newest.step * evidence.config.learner.batch
     early = samples < steps * BATCH / 2
     # A value that points the wrong way is for the check `value` to name.
-    findings = [] if early else _unlearned(found, held_out, run, fresh) + _unrefreshed(found, rows)
+    findings = (
+        [] if early else _unlearned(evidence, held_out, run, fresh) + _unrefreshed(evidence, rows)
+    )
     return Result(
         "lessons",
         _HEALTHY_LESSONS,
@@ -187,7 +192,9 @@ _HEALTHY_LESSONS = (
 )
 
 
-def _unlearned(found: Evidence, held_out: Sample, run: Lesson, fresh: Lesson) -> list[Finding]:
+def _unlearned(
+    evidence: Evidence, held_out: Sample, run: Explained, fresh: Explained
+) -> list[Finding]:
     bad = [
         name
         for name in ("policy", "value")
@@ -195,14 +202,14 @@ def _unlearned(found: Evidence, held_out: Sample, run: Lesson, fresh: Lesson) ->
         and getattr(run, name) < LEAST_LEARNED * getattr(fresh, name)
         and (name == "policy" or run.value_correlation > -0.1)
     ]
-    still = {name.partition("/")[0].partition("_")[0] for name in without_gradient(found)}
+    still = {name.partition("/")[0].partition("_")[0] for name in without_gradient(evidence)}
     if not set(bad) - still:  # the check `weights` names what has had no gradient
         return []
     told = ", ".join(
         f"{getattr(run, name):.0%} of the {name} (a fresh network {getattr(fresh, name):.0%})"
         for name in bad
     )
-    heart = _learned_by_heart(found)
+    heart = _learned_by_heart(evidence)
     if heart:
         return [
             Finding(
@@ -212,7 +219,7 @@ def _unlearned(found: Evidence, held_out: Sample, run: Lesson, fresh: Lesson) ->
                 "raise replay.capacity, and check that `ReplayBuffer.sample` draws from all rows",
             )
         ]
-    own = _by_own_statistics(found, held_out)
+    own = _by_own_statistics(evidence, held_out)
     if all(getattr(own, name) > getattr(fresh, name) / 2 for name in bad):
         return [
             Finding(
@@ -224,10 +231,10 @@ def _unlearned(found: Evidence, held_out: Sample, run: Lesson, fresh: Lesson) ->
                 "their averages must follow (learner.average_decay)",
             )
         ]
-    share = found.config.learner.root_value_weight
+    share = evidence.config.learner.root_value_weight
     why = f"are the search's own values (learner.root_value_weight {share:g})"
     if share < MOST_OWN:
-        why = "are all alike" if _taught_a_constant(found, held_out) else ""
+        why = "are all alike" if _taught_a_constant(evidence, held_out) else ""
     if bad == ["value"] and why:
         return [
             Finding(
@@ -248,7 +255,7 @@ def _unlearned(found: Evidence, held_out: Sample, run: Lesson, fresh: Lesson) ->
     ]
 
 
-def _unrefreshed(found: Evidence, rows: Sample) -> list[Finding]:
+def _unrefreshed(evidence: Evidence, rows: Sample) -> list[Finding]:
     """Looks for a network that knows old rows and no new ones.
 
     In healthy runs it knows the policy of new rows better, for they are its own search's. Where
@@ -258,7 +265,7 @@ def _unrefreshed(found: Evidence, rows: Sample) -> list[Finding]:
     if count < 8 * BATCH:
         return []
     old, new = (
-        _explains(part, *found.judge(found.newest_folded, part))
+        _explains(part, *evidence.predict(evidence.newest_folded, part))
         for part in (take(rows, slice(count // 8)), last_part(rows, count // 2))
     )
     if not all(
@@ -278,47 +285,51 @@ def _unrefreshed(found: Evidence, rows: Sample) -> list[Finding]:
     ]
 
 
-def _by_own_statistics(found: Evidence, rows: Sample) -> Lesson:
+def _by_own_statistics(evidence: Evidence, rows: Sample) -> Explained:
     """Returns what the playing weights know where each batch is normed by itself."""
     whole = take(rows, slice(len(rows.ply) // BATCH * BATCH))
     columns = whole.observation, whole.legal_action_mask
     shares = zip(*(np.split(x, len(x) // BATCH) for x in columns), strict=True)
-    parts = [_forward_batch(found.network, *found.newest.average, *share) for share in shares]
+    parts = [_forward_batch(evidence.network, *evidence.newest.average, *share) for share in shares]
     policy, value = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _explains(whole, policy, value)
 
 
-def _taught_a_constant(found: Evidence, rows: Sample) -> bool:
+def _taught_a_constant(evidence: Evidence, rows: Sample) -> bool:
     """Whether the value hardly varies, though its loss in training says that it is right."""
-    _, value = found.judge(found.newest_folded, rows)
-    least, seen = _losses_in_training(found)["value_loss"]
+    _, value = evidence.predict(evidence.newest_folded, rows)
+    least, seen = _losses_in_training(evidence)["value_loss"]
     return bool(value.std() < FLAT and least < BY_HEART * seen)
 
 
-def _learned_by_heart(found: Evidence) -> str:
+def _learned_by_heart(evidence: Evidence) -> str:
     """Returns a sentence if losses in training fell far below those on the run's rows."""
-    losses = _losses_in_training(found)
+    losses = _losses_in_training(evidence)
     if not all(least < BY_HEART * seen for least, seen in losses.values()):
         return ""
     policy, value = (least for least, _ in losses.values())
     return f"in training the losses fall to {policy:.2f} (policy) and {value:.2f} (value)"
 
 
-def _losses_in_training(found: Evidence) -> dict[str, tuple[float, float]]:
+def _losses_in_training(evidence: Evidence) -> dict[str, tuple[float, float]]:
     """Returns the least loss of each head in training lately, and its loss on the run's rows."""
-    rows, share = last_part(found.rows, 8_192), found.config.learner.root_value_weight
-    policy, value = found.judge(found.newest_folded, rows)
+    rows, share = last_part(evidence.rows, 8_192), evidence.config.learner.root_value_weight
+    policy, value = evidence.predict(evidence.newest_folded, rows)
     target = (1 - share) * rows.outcome + share * rows.root_value
     weights = rows.policy_target.astype(np.float32)
     on_rows = (
-        float(-(weights * np.log(np.maximum(policy, 1e-30))).sum(axis=1).mean()),
+        float(cross_entropy(weights, policy).mean()),
         float(np.square(value - target).mean()),
     )
-    recent = found.iterations[-max(4, len(found.iterations) // 4) :]
+    recent = evidence.iterations[-max(4, len(evidence.iterations) // 4) :]
     # The least: with few rows, losses jump up at every new one.
+    measured = {
+        "policy_loss": [line.policy_loss for line in recent],
+        "value_loss": [line.value_loss for line in recent],
+    }
     return {
-        name: (min((x[name] for x in recent if x.get(name) is not None), default=np.inf), seen)
-        for name, seen in zip(("policy_loss", "value_loss"), on_rows, strict=True)
+        name: (min((loss for loss in losses if loss is not None), default=np.inf), seen)
+        for (name, losses), seen in zip(measured.items(), on_rows, strict=True)
     }
 
 
@@ -328,12 +339,12 @@ def _split(rows: Sample) -> tuple[Sample, Sample]:
     return take(rows, ~held_out), take(rows, held_out)
 
 
-def _explains(rows: Sample, policy: np.ndarray, value: np.ndarray) -> Lesson:
+def _explains(rows: Sample, policy: np.ndarray, value: np.ndarray) -> Explained:
     legal = rows.legal_action_mask / rows.legal_action_mask.sum(axis=1, keepdims=True)
     blind, _ = _losses(rows, legal, value)
     loss, error = _losses(rows, policy, value)
     # The worst is cut off: where targets are alike, nothing is left to explain.
-    return Lesson(
+    return Explained(
         policy=max(-9.99, 1 - loss / max(blind, 1e-6)),
         value=max(-9.99, 1 - error / max(float(rows.outcome.var()), 1e-6)),
         value_correlation=correlation(value, rows.outcome),
@@ -343,8 +354,8 @@ def _explains(rows: Sample, policy: np.ndarray, value: np.ndarray) -> Lesson:
 def _losses(rows: Sample, policy: np.ndarray, value: np.ndarray) -> tuple[float, float]:
     """Returns mean KL(target || policy) in nats, and the mean squared error of the value."""
     target = rows.policy_target.astype(np.float32)
-    logs = np.log(np.maximum(target, 1e-30)) - np.log(np.maximum(policy, 1e-30))
-    return float((target * logs).sum(axis=1).mean()), float(np.square(value - rows.outcome).mean())
+    divergence = kl_divergence(target, policy)
+    return float(divergence.mean()), float(np.square(value - rows.outcome).mean())
 
 
 def _distinct(rows: Sample) -> Sample | None:
@@ -366,12 +377,12 @@ def _forward(network: Network, state: TrainState, rows: Sample) -> tuple[np.ndar
 def _forward_batch(
     network: Network, params: Any, batch_stats: Any, observation: jax.Array, legal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    found, _ = network.forward(params, batch_stats, observation)
-    return jax.nn.softmax(learner.mask_illegal(found.prior_logits, legal)), found.value
+    predicted, _ = network.forward(params, batch_stats, observation)
+    return jax.nn.softmax(learner.mask_illegal(predicted.prior_logits, legal)), predicted.value
 
 
 def teach(
-    found: Evidence,
+    evidence: Evidence,
     config: LearnerConfig,
     state: TrainState,
     draw: Callable[[int], Minibatch],
@@ -380,7 +391,7 @@ def teach(
     progress: Callable[[float], None],
 ) -> tuple[TrainState, int]:
     """Trains for `steps`, or until the clock stops it; returns the state and the steps taken."""
-    train_step = _train_step(found.network, found.game, config)  # type: ignore[arg-type]
+    train_step = _train_step(evidence.network, evidence.game, config)  # type: ignore[arg-type]
     state, began = to_learner(state), None
     for step in range(steps):
         state, _ = train_step(state, draw(step), jnp.float32(NO_HORIZON))

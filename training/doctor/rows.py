@@ -30,20 +30,20 @@ LEAST_ARRIVED = 0.9  # of the rows that self-play has made
 MOST_LOST = 0.02  # of the sampled games
 
 
-def rules(found: Evidence) -> Result:
+def rules(evidence: Evidence) -> Result:
     """Compares rows with the rules: observation, legal actions, outcome, policy target.
 
     Threshold: none for what the rules fix; games are played again from their moves, and every row
     must agree. `MOST_UNLIKELY` of the actions played may have no weight, `MOST_LOST` of the sampled
     games may lack rows.
     """
-    rows, replayed = take(found.rows, found.replayed.rows), found.replayed
+    rows, replayed = take(evidence.rows, evidence.replayed.rows), evidence.replayed
     wrong = np.abs(replayed.outcome - rows.outcome) > 1e-3
     flipped = wrong & (np.abs(replayed.outcome + rows.outcome) < 1e-3)
     differs = (rows.observation != replayed.observation).reshape(len(wrong), -1).any(axis=1)
     differs |= (replayed.states.legal_action_mask != rows.legal_action_mask).any(axis=1)
-    off_board, unlikely = _bad_targets(found.rows)
-    lost, sampled = _lost_games(found)
+    off_board, unlikely = _bad_targets(evidence.rows)
+    lost, sampled = _lost_games(evidence)
     findings = []
     if lost > MOST_LOST * sampled:
         findings.append(
@@ -97,26 +97,26 @@ def rules(found: Evidence) -> Result:
     )
 
 
-def _lost_games(found: Evidence) -> tuple[int, int]:
+def _lost_games(evidence: Evidence) -> tuple[int, int]:
     """Returns how many of the sampled games have not all their rows, and of how many.
 
     Games and rows are written in one order, so what lies between two games that have rows has its
     own; whatever is older than the rows, or newer than the last save, is left out.
     """
-    rows = last_part(found.rows, MOST_ROWS - HEAD_ROWS)  # without a gap
+    rows = last_part(evidence.rows, MOST_ROWS - HEAD_ROWS)  # without a gap
     numbers, first, counts = np.unique(rows.game_id, return_index=True, return_counts=True)
     ends = {
         int(number): (int(ply), int(count))
         for number, ply, count in zip(numbers, rows.ply[first], counts, strict=True)
     }
-    sampled = list(found.recorded)
+    sampled = list(evidence.recorded)
     there = [place for place, number in enumerate(sampled) if number in ends]
     between = sampled[there[0] + 1 : there[-1] + 1] if there else []
-    longest = found.config.self_play.random_opening_plies
+    longest = evidence.config.self_play.random_opening_plies
 
     def is_whole(number: int) -> bool:
         opening, count = ends.get(number, (0, 0))
-        return opening <= longest and opening + count == len(found.recorded[number])
+        return opening <= longest and opening + count == len(evidence.recorded[number])
 
     return sum(not is_whole(number) for number in between), len(between)
 
@@ -162,22 +162,22 @@ def _wrong_outcomes(
 _HEALTHY_NOISE = "Root noise changes the target of most positions."
 
 
-def exploration(found: Evidence) -> Result:
+def exploration(evidence: Evidence) -> Result:
     """Looks for the root noise, and for moves that are drawn, in what was played.
 
     Rows whose weights are still on disk are searched again without noise. In healthy runs of
     tic_tac_toe 34% to 36% of the searches came out otherwise, in runs with other faults 24% and
     more, in runs without noise none of 128. Below `LEAST_CHANGED`, there was no noise.
     """
-    config, games = found.config, found.config.self_play
+    config, games = evidence.config, evidence.config.self_play
     off = {
         "gumbel": config.search.gumbel_scale == 0,
         "puct": config.search.dirichlet_fraction == 0,
     }[config.search.policy]
-    if found.config.amplify != "search":
-        said = f"{found.config.amplify} decides, not the run's search: its noise is not known"
+    if evidence.config.amplify != "search":
+        said = f"{evidence.config.amplify} decides, not the run's search: its noise is not known"
         return Result("exploration", _HEALTHY_NOISE, said, {}, unjudged=said)
-    changed, searched = _changed_by_noise(found)
+    changed, searched = _changed_by_noise(evidence)
     measured = {"noise_off_in_config": off, "searched_again": searched, "changed": changed}
     said = f"noise changed {changed:.0%} of {searched} searches" if changed is not None else ""
     findings = []
@@ -203,25 +203,25 @@ def exploration(found: Evidence) -> Result:
     )
 
 
-def _changed_by_noise(found: Evidence) -> tuple[float | None, int]:
+def _changed_by_noise(evidence: Evidence) -> tuple[float | None, int]:
     """Returns the share of searches that give another result without noise, and of how many."""
-    replayed = found.replayed
-    choice = found.rows.legal_action_mask[replayed.rows].sum(axis=1) > 1
-    labels = np.where(choice, found.rows.weights_step[replayed.rows], -1)
-    known = _known_weights(found)
+    replayed = evidence.replayed
+    choice = evidence.rows.legal_action_mask[replayed.rows].sum(axis=1) > 1
+    labels = np.where(choice, evidence.rows.weights_step[replayed.rows], -1)
+    known = _known_weights(evidence)
     step = max(known, key=lambda step: (labels == step).sum())
     chosen = np.flatnonzero(labels == step)[-SEARCHED:]
     if len(chosen) < FEW_ROWS:
         return None, 0
     filled = np.resize(chosen, SEARCHED)  # one shape, one compilation
     again = _search_again(
-        found.game,
-        found.network,
-        found.config.search.without_noise(),
-        found.fold(known[step]),
+        evidence.game,
+        evidence.network,
+        evidence.config.search.without_noise(),
+        evidence.fold(known[step]),
         positions.take(replayed.states, filled),
     )
-    rows = take(found.rows, replayed.rows[filled])
+    rows = take(evidence.rows, replayed.rows[filled])
     gaps = [
         np.abs(np.asarray(now) - then.astype(np.float32)) * rows.legal_action_mask
         for now, then in ((again.action_weights, rows.policy_target), (again.q, rows.q))
@@ -237,35 +237,33 @@ def _search_again(
     return search(game, network.evaluate, folded, states, jax.random.key(0), config)
 
 
-def _known_weights(found: Evidence) -> dict[int, Weights]:
+def _known_weights(evidence: Evidence) -> dict[int, Weights]:
     """Returns the weights that rows may be labelled with, by the label."""
-    every = (*found.others, found.newest)
+    every = (*evidence.others, evidence.newest)
     return {weights.step: weights.average for weights in every} | {
         weights.behaviour_step: weights.behaviour for weights in every
     }
 
 
-def samples(found: Evidence) -> Result:
+def samples(evidence: Evidence) -> Result:
     """Measures how old rows are when they are trained on, and how often they are.
 
     Thresholds: `MOST_LAG` iterations; a window of at least one minibatch (below, a step sees rows
     twice); values as the named weights give them, up to rounding (`SAME_VALUE`), and policy targets
     that are not; all rows arrive (`LEAST_ARRIVED`).
     """
-    lines, config = found.iterations, found.config
-    label = int(last_part(found.rows, 2_000).weights_step.max())
+    lines, config = evidence.iterations, evidence.config
+    label = int(last_part(evidence.rows, 2_000).weights_step.max())
     # Iterations in which no game ended made no rows, and say nothing of their weights.
-    lag = sum(
-        bool(line.get("new_rows")) and label < line["step"] <= found.newest.step for line in lines
-    )
-    window = next((line["window"] for line in reversed(lines) if line.get("window")), None)
-    total = lines[-1]["rows"] if lines else 0
-    reuse = found.newest.step * config.learner.batch / max(total, 1)
+    lag = sum(bool(line.new_rows) and label < line.step <= evidence.newest.step for line in lines)
+    window = next((line.window for line in reversed(lines) if line.window), None)
+    total = lines[-1].rows if lines else 0
+    reuse = evidence.newest.step * config.learner.batch / max(total, 1)
     measured = {"lag_iterations": lag, "window": window, "reuse": reuse}
-    made = sum(line.get("new_rows") or 0 for line in lines)
-    findings = _not_added(total, made) or (_stale(found, lag) if found.newest.step else [])
-    findings += _untaught_targets(found)
-    if window is not None and window < config.learner.batch and found.newest.step:
+    made = sum(line.new_rows or 0 for line in lines)
+    findings = _not_added(total, made) or (_stale(evidence, lag) if evidence.newest.step else [])
+    findings += _untaught_targets(evidence)
+    if window is not None and window < config.learner.batch and evidence.newest.step:
         findings.append(
             Finding(
                 "tiny-replay",
@@ -283,7 +281,7 @@ def samples(found: Evidence) -> Result:
         f"{reuse:.1f} times",
         measured,
         tuple(findings),
-        "" if found.newest.step else "training has not begun",
+        "" if evidence.newest.step else "training has not begun",
     )
 
 
@@ -300,16 +298,16 @@ def _not_added(total: int, made: int) -> list[Finding]:
     ]
 
 
-def _untaught_targets(found: Evidence) -> list[Finding]:
+def _untaught_targets(evidence: Evidence) -> list[Finding]:
     """Looks for policy targets that are the network's own policy, or alike for all actions.
 
     Summed over the actions, one in twenty healthy rows differed from either by 1.4 and more; where
     targets were the network's own policy, by 0.0003.
     """
-    rows = take(found.rows, found.rows.legal_action_mask.sum(axis=1) > 1)
-    if found.config.amplify != "search" or len(rows.ply) < FEW_ROWS:
+    rows = take(evidence.rows, evidence.rows.legal_action_mask.sum(axis=1) > 1)
+    if evidence.config.amplify != "search" or len(rows.ply) < FEW_ROWS:
         return []
-    near = 2 * SAME_VALUE[found.config.network.dtype]
+    near = 2 * SAME_VALUE[evidence.config.network.dtype]
 
     def is_near(policy: np.ndarray, rows: Sample) -> bool:
         apart = np.abs(rows.policy_target.astype(np.float32) - policy).sum(axis=1)
@@ -320,10 +318,10 @@ def _untaught_targets(found: Evidence) -> list[Finding]:
     what = ""
     if is_near(legal / legal.sum(axis=1, keepdims=True), newest):
         what = "are alike for all legal actions"
-    for known in (found.newest, *reversed(found.others)):
+    for known in (evidence.newest, *reversed(evidence.others)):
         named = last_part(take(rows, rows.weights_step == known.behaviour_step), 512)
         if len(named.ply) >= FEW_ROWS and not what:
-            policy, _ = found.judge(found.fold(known.behaviour), named)
+            policy, _ = evidence.predict(evidence.fold(known.behaviour), named)
             what = "are the network's own policy" if is_near(policy, named) else ""
     if not what:
         return []
@@ -337,20 +335,20 @@ def _untaught_targets(found: Evidence) -> list[Finding]:
     ]
 
 
-def _stale(found: Evidence, lag: int) -> list[Finding]:
+def _stale(evidence: Evidence, lag: int) -> list[Finding]:
     """Looks for rows that were not made by the weights that they name, or by very old ones."""
-    near = SAME_VALUE[found.config.network.dtype]
-    newest = last_part(found.rows, 512)
+    near = SAME_VALUE[evidence.config.network.dtype]
+    newest = last_part(evidence.rows, 512)
     change = "hand the newest averaged weights to every self-play call"
 
     def distance(rows: Sample, weights: Weights) -> float:
-        value = found.judge(found.fold(weights), rows)[1]
+        value = evidence.predict(evidence.fold(weights), rows)[1]
         return float(np.median(np.abs(value - rows.raw_value)))
 
-    if found.initial is not None and newest.weights_step.max() > 0:
+    if evidence.initial is not None and newest.weights_step.max() > 0:
         played = take(newest, newest.weights_step > 0)
-        from_start = distance(played, found.initial.average)
-        moved = distance(played, found.newest.average)
+        from_start = distance(played, evidence.initial.average)
+        moved = distance(played, evidence.newest.average)
         if from_start < near < moved:
             return [
                 Finding(
@@ -365,12 +363,13 @@ def _stale(found: Evidence, lag: int) -> list[Finding]:
             Finding(
                 "stale-weights",
                 f"self-play acts with stale weights: the newest rows are {lag} iterations "
-                f"behind training (step {int(newest.weights_step.max())} of {found.newest.step}).",
+                f"behind training (step {int(newest.weights_step.max())} of "
+                f"{evidence.newest.step}).",
                 change,
             )
         ]
-    for known in (found.newest, *reversed(found.others)):
-        rows = take(found.rows, found.rows.weights_step == known.behaviour_step)
+    for known in (evidence.newest, *reversed(evidence.others)):
+        rows = take(evidence.rows, evidence.rows.weights_step == known.behaviour_step)
         if len(rows.ply) >= FEW_ROWS and known.behaviour_step > 0:
             gap = distance(last_part(rows, 512), known.behaviour)
             if gap > near:

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from training.doctor.evidence import Evidence, kernels, last_part, mean_of
+from training.doctor.evidence import Evidence, kernels, last_part, recent_mean
 from training.doctor.findings import Finding, Result
 
 FEW_STEPS = 50  # below, weights have hardly moved
@@ -18,7 +18,7 @@ MOST_SHRUNK = 0.5  # of its first size, by the kernel that shrank least
 LEAST_TURNED, TURNED_BY_DECAY = 1e-5, 0.2
 
 
-def weights(found: Evidence) -> Result:
+def weights(evidence: Evidence) -> Result:
     """Measures gradients, how far weights have moved, how large they are, and dead units.
 
     Thresholds: kernels of healthy runs were 0.9 times as large as the walk allows, with a rate
@@ -27,20 +27,20 @@ def weights(found: Evidence) -> Result:
     it shrank to 0.24 (`MOST_SHRUNK`). The kernel that turned least turned by 0.09 (at a rate of
     2e-6 by 2e-4), those without a gradient by less than 1e-6 (`LEAST_TURNED`).
     """
-    norm, rate = mean_of(found.iterations, "gradient_norm"), _highest_rate(found)
-    dead = _dead_units(found)
+    norm, rate = _gradient_norm(evidence), _highest_rate(evidence)
+    dead = _dead_units(evidence)
     worst = max(dead, key=lambda name: dead[name])
     measured = {"gradient_norm": norm, "highest_rate": rate, "dead_units": dead}
-    if found.initial is None or found.newest.step == 0:
-        note = "training has not begun" if found.newest.step == 0 else "step 0 is not on disk"
+    if evidence.initial is None or evidence.newest.step == 0:
+        note = "training has not begun" if evidence.newest.step == 0 else "step 0 is not on disk"
         return Result("weights", _HEALTHY_WEIGHTS, note, measured, unjudged=note)
-    moved, growth, followed = _movement(found)
+    moved, growth, followed = _movement(evidence)
     measured |= {"moved": moved, "growth": growth, "averages_followed": followed}
-    measured |= {"turned": found.turned(found.newest.trained.params)}
-    findings = _bad_weights(found, moved, growth, followed, rate)
-    findings += _shrunk(found)
+    measured |= {"turned": evidence.turned(evidence.newest.trained.params)}
+    findings = _bad_weights(evidence, moved, growth, followed, rate)
+    findings += _shrunk(evidence)
     if dead[worst] <= MOST_DEAD and not findings:
-        findings += _untaught(found)  # dead units are a reason for it
+        findings += _untaught(evidence)  # dead units are a reason for it
     if dead[worst] > MOST_DEAD:
         findings.append(
             Finding(
@@ -56,7 +56,7 @@ def weights(found: Evidence) -> Result:
         f"{dead[worst]:.0%} of the units of {worst} are dead",
         measured,
         tuple(findings),
-        "" if found.newest.step >= FEW_STEPS else f"only {found.newest.step} training steps",
+        "" if evidence.newest.step >= FEW_STEPS else f"only {evidence.newest.step} training steps",
     )
 
 
@@ -64,16 +64,16 @@ _HEALTHY_WEIGHTS = "Weights move without growing many times, averages follow, fe
 
 
 def _bad_weights(
-    found: Evidence, moved: float, growth: float, followed: float, rate: float | None
+    evidence: Evidence, moved: float, growth: float, followed: float, rate: float | None
 ) -> list[Finding]:
-    planned = found.config.learner.learning_rate
+    planned = evidence.config.learner.learning_rate
     lower = f"lower learner.learning_rate ({planned:g}); the default is 2e-3 with adamw"
     if not np.isfinite(growth) or growth > MOST_GROWTH:
         return [
             Finding(
                 "learning-rate-too-high",
                 f"the weights have grown {growth:.0f} times (nan: beyond all numbers) in "
-                f"{found.newest.step} steps: the learning rate is too high"
+                f"{evidence.newest.step} steps: the learning rate is too high"
                 + (f" (up to {rate:g} was used)." if rate else "."),
                 lower,
             )
@@ -90,11 +90,11 @@ def _bad_weights(
         return [
             Finding(
                 "frozen-weights",
-                f"the weights have not moved in {found.newest.step} training steps.",
+                f"the weights have not moved in {evidence.newest.step} training steps.",
                 "learner.learning_rate must be above 0 and reach the parameters",
             )
         ]
-    if followed < LEAST_FOLLOWED and found.newest.step >= FEW_STEPS:
+    if followed < LEAST_FOLLOWED and evidence.newest.step >= FEW_STEPS:
         return [
             Finding(
                 "stale-weights",
@@ -106,34 +106,34 @@ def _bad_weights(
     return []
 
 
-def _shrunk(found: Evidence) -> list[Finding]:
-    kept = max(_kept(found).values())
+def _shrunk(evidence: Evidence) -> list[Finding]:
+    kept = max(_kept(evidence).values())
     if not kept < MOST_SHRUNK:
         return []
     return [
         Finding(
             "weight-decay-too-high",
             f"all kernels have shrunk, the largest to {kept:.0%} of its first size: weight decay "
-            f"({found.config.learner.weight_decay:g}) outweighs what is learned.",
+            f"({evidence.config.learner.weight_decay:g}) outweighs what is learned.",
             "lower learner.weight_decay; the default is 1e-4",
         )
     ]
 
 
-def _untaught(found: Evidence) -> list[Finding]:
-    still = without_gradient(found)
+def _untaught(evidence: Evidence) -> list[Finding]:
+    still = without_gradient(evidence)
     if not still:
         return []
     heads = {name.partition("/")[0].partition("_")[0] for name in still}
     fault = f"{heads.pop()}-untrained" if heads in ({"policy"}, {"value"}) else "frozen-weights"
-    norm = mean_of(found.iterations, "gradient_norm") or 0.0
-    most = found.config.learner.max_gradient_norm
+    norm = _gradient_norm(evidence) or 0.0
+    most = evidence.config.learner.max_gradient_norm
     clipped = f"; gradients of norm {norm:.2g} are cut to learner.max_gradient_norm, {most:g}"
     clipped = clipped if norm > most else ""
     return [
         Finding(
             fault,
-            f"layers that have had no gradient in {found.newest.step} training steps: "
+            f"layers that have had no gradient in {evidence.newest.step} training steps: "
             f"{', '.join(still)}.",
             "follow the loss back to these layers: a weight of 0 (learner.value_weight), a "
             "stopped gradient, observations that are empty in training, or parameters that no "
@@ -142,22 +142,22 @@ def _untaught(found: Evidence) -> list[Finding]:
     ]
 
 
-def without_gradient(found: Evidence) -> list[str]:
+def without_gradient(evidence: Evidence) -> list[str]:
     """Returns the kernels that have at most shrunk along themselves since step 0."""
-    if found.initial is None or found.newest.step < FEW_STEPS:
+    if evidence.initial is None or evidence.newest.step < FEW_STEPS:
         return []
-    kept = _kept(found)
+    kept = _kept(evidence)
     return [
         name
-        for name, angle in found.turned(found.newest.trained.params).items()
+        for name, angle in evidence.turned(evidence.newest.trained.params).items()
         if angle < LEAST_TURNED + TURNED_BY_DECAY * max(1 - kept[name], 0.0)
     ]
 
 
-def _kept(found: Evidence) -> dict[str, float]:
+def _kept(evidence: Evidence) -> dict[str, float]:
     """Returns how large each kernel is, as a share of its first size."""
-    assert found.initial is not None
-    start, now = kernels(found.initial.average.params), kernels(found.newest.trained.params)
+    assert evidence.initial is not None
+    start, now = kernels(evidence.initial.average.params), kernels(evidence.newest.trained.params)
     return {name: _size(now[name]) / max(_size(first), 1e-9) for name, first in start.items()}
 
 
@@ -165,12 +165,15 @@ def _size(array: np.ndarray) -> float:
     return float(np.linalg.norm(array))
 
 
-def _movement(found: Evidence) -> tuple[float, float, float]:
+def _movement(evidence: Evidence) -> tuple[float, float, float]:
     """Returns how far weights moved, kernels grew beyond a random walk, and averages followed."""
-    assert found.initial is not None
-    start, now = found.initial.average.params, found.newest.trained.params
-    average = found.newest.average.params
-    kernels_now, steps = kernels(now), found.newest.step
+    assert evidence.initial is not None
+    start, now, average = (
+        evidence.initial.average.params,
+        evidence.newest.trained.params,
+        evidence.newest.average.params,
+    )
+    kernels_now, steps = kernels(now), evidence.newest.step
     growth = max(
         _size(kernels_now[name])
         / max(_size(first) + float(USUAL_RATE * np.sqrt(steps * first.size)), 1e-9)
@@ -184,14 +187,18 @@ def _movement(found: Evidence) -> tuple[float, float, float]:
     return way / _size(whole[0]), growth, 1 - behind / max(way, 1e-12)
 
 
-def _highest_rate(found: Evidence) -> float | None:
-    rates = [line["learning_rate"] for line in found.iterations if line.get("learning_rate")]
+def _highest_rate(evidence: Evidence) -> float | None:
+    rates = [line.learning_rate for line in evidence.iterations if line.learning_rate]
     return max(rates, default=None)
 
 
-def _dead_units(found: Evidence) -> dict[str, float]:
+def _gradient_norm(evidence: Evidence) -> float | None:
+    return recent_mean(line.gradient_norm for line in evidence.iterations)
+
+
+def _dead_units(evidence: Evidence) -> dict[str, float]:
     """Returns each layer's share of units that fire on none of the newest rows."""
-    fired = jax.jit(found.network.fires)(
-        found.newest_folded, last_part(found.rows, 512).observation
+    fired = jax.jit(evidence.network.fires)(
+        evidence.newest_folded, last_part(evidence.rows, 512).observation
     )
     return {name: float(1 - np.asarray(units).mean()) for name, units in fired.items()}

@@ -18,6 +18,7 @@ from selfplay import positions
 from selfplay.amplify import gap
 from selfplay.amplify.gap import Moved, Positions
 from selfplay.arena import play_match
+from selfplay.information import kl_divergence
 from selfplay.oversight import decisions
 from selfplay.players import Player, policy_player, random_player
 from selfplay.randomness import RunPurpose
@@ -230,10 +231,8 @@ def follows(alone: Player, decided: decisions.Scan) -> dict[str, Any]:
         row[list(decision.weights)] = list(decision.weights.values())
     lanes = np.arange(len(weights))
     same = weights[lanes, found.action] == weights.max(axis=1)
-    tiny = np.finfo(np.float32).tiny
-    logs = np.log(np.maximum(weights, tiny)) - np.log(np.maximum(found.prior, tiny))
-    kl = float((weights * logs).sum(axis=1).mean())
-    return {"positions": len(weights), "follows": float(same.mean()), "kl": kl}
+    kl = kl_divergence(weights, found.prior, np.finfo(np.float32).tiny)
+    return {"positions": len(weights), "follows": float(same.mean()), "kl": float(kl.mean())}
 
 
 def grown(rows: list[dict[str, Any]], name: str) -> bool | None:
@@ -271,5 +270,5 @@ def _join(one: Positions, other: Positions) -> Positions:
 
 
 def _distinct(where: Positions) -> Positions:
-    _, first = np.unique(positions.as_rows(where.states), return_index=True)
+    _, first = np.unique(positions.fingerprints(where.states), return_index=True)
     return _take(where, np.sort(first))

@@ -22,10 +22,13 @@ from selfplay.amplify import gap
 from selfplay.amplify.gap import Positions
 from selfplay.amplify.slot import Amplifier
 from selfplay.arena import MatchResult, play_match
+from selfplay.files import json_objects
 from selfplay.players import Player, policy_player, random_player
 from selfplay.randomness import RunPurpose
+from training import metrics
 from training.context import Context
 from training.evaluation import strength
+from training.metrics import FixedPoint
 from training.players import load_amplifier, load_weights, make_player, playable
 from training.progress import Progress
 
@@ -98,7 +101,8 @@ class FixedPointMonitor:
             moved, seconds["amplified"] = gap.measure(amplified, where, key)
             _, seconds["policy"] = gap.measure(network_only, where, key)
             result[name] = gap.summary(moved, where.ply)
-        self._history.append(_point(progress.step, result))
+        now, probe = result["fresh"], result["probe"]
+        self._history.append(Point(progress.step, now["kl"], probe["kl"], now["blunders"]))
         warmup = config.learner.warmup_steps
         result["stage"] = stage(self._history, progress.horizon, self._spacing, warmup)
         decided = self._decide(result, progress) if config.until_fixed_point else Decided()
@@ -107,7 +111,8 @@ class FixedPointMonitor:
             result |= self._strength(network_only, amplified, progress)
             decided = decided._replace(strength_step=progress.step)
         if decided.fixed_point:
-            result["verdict"] = verdict(result, settings.simulations, config.amplify)
+            measured = json_objects.read(FixedPoint, result)
+            result["verdict"] = verdict(measured, settings.simulations, config.amplify)
             decided = decided._replace(fixed_point=result["verdict"])
         positions = len(self.probe.ply)
         per_move = {name: spent / positions for name, spent in seconds.items()}
@@ -130,9 +135,9 @@ class FixedPointMonitor:
                 f"{damaged[0]}"
             )
         return [
-            _point(line["step"], line["fixed_point"])
-            for line in lines
-            if line["kind"] == "evaluation" and "fixed_point" in line
+            Point(line.step, measured.fresh.kl, measured.probe.kl, measured.fresh.blunders)
+            for line in metrics.history(lines).evaluations
+            if (measured := line.fixed_point) is not None
         ]
 
     def _decide(self, result: dict[str, Any], progress: Progress) -> Decided:
@@ -240,32 +245,27 @@ def is_flat(series: list[float]) -> bool:
     return bool(np.ptp(means) <= max(noise, TINY))
 
 
-def verdict(result: dict[str, Any], simulations: int, amplify: str = "search") -> str:
+def verdict(measured: FixedPoint, simulations: int, amplify: str = "search") -> str:
     """Returns in a sentence why a run that ended at a plateau is there.
 
     Args:
-      result: the last evaluation's measurements.
+      measured: of the last evaluation.
       simulations: of a search that amplifies.
       amplify: what does.
     """
-    match, fresh = strength.strongest(result), result["fresh"]
+    match, fresh = measured.strongest, measured.fresh
     what = "search" if amplify == "search" else f"Amplify(A), {amplify},"
     # Who names a move and values none sees no blunder in any other.
-    unseen = fresh["regret"] == 0 and fresh["changed"] > UNHELD
-    name = "changed" if unseen else "blunders"
-    facts = f"gap {fresh['kl']:.3f} nats, {fresh[name]:.1%} of the network's own moves are {name}"
-    facts += f", {strength.in_words(match)}" if match else ""
-    if fresh["blunders"] or unseen or (match and match["interval"][0] > 0.5):
+    unseen = fresh.regret == 0 and fresh.changed > UNHELD
+    share, name = (fresh.changed, "changed") if unseen else (fresh.blunders, "blunders")
+    facts = f"gap {fresh.kl:.3f} nats, {share:.1%} of the network's own moves are {name}"
+    facts += f", {match.in_words()}" if match else ""
+    if fresh.blunders or unseen or (match and match.interval[0] > 0.5):
         advice = "a larger network, a lower rate or a larger replay may"
         if amplify != "search":
             advice += ", or --learner.no-symmetries if it decides otherwise where boards are alike"
         return f"fixed point: the network cannot hold what {what} finds; {advice} ({facts})"
-    if match and strength.is_weaker(match):
+    if match and match.is_weaker:
         return f"fixed point: {what} is weaker than the network and teaches it nothing ({facts})"
     more = f"; more than {simulations} simulations may" if amplify == "search" else ""
     return f"fixed point: {what} adds nothing more{more} ({facts})"
-
-
-def _point(step: int, result: dict[str, Any]) -> Point:
-    fresh, probe = result["fresh"], result["probe"]
-    return Point(step, fresh["kl"], probe["kl"], fresh["blunders"])

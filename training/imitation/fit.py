@@ -23,7 +23,7 @@ from training.config import RunConfig
 from training.context import make_context, open_store
 from training.learner import TrainState
 from training.losses import minibatch
-from training.metrics import MetricsLog, OnMetrics
+from training.metrics_log import MetricsLog, OnMetrics
 from training.network import Network, Weights
 from training.run import begin, save
 from training.settings import distil_problems

@@ -90,13 +90,8 @@ def _utilities(
         seen = game.observe(after).reshape(-1).astype(jnp.float32)
         return jnp.where(after.to_play == state.to_play, 1.0, -1.0) * (seen @ weights)
 
-    def ply(state: Any, action: jax.Array) -> tuple[Any, Any]:
-        found = jax.vmap(utility, (None, 0))(state, jnp.arange(game.num_actions))
-        # Behind the last move anything may be played: those plies are dropped.
-        return game.step(state, jnp.maximum(action, 0)), (found, state.legal_action_mask)
+    def look(state: Any) -> tuple[jax.Array, jax.Array]:
+        each = jax.vmap(utility, (None, 0))(state, jnp.arange(game.num_actions))
+        return each, state.legal_action_mask
 
-    start = positions.opening_position(game)
-    found: tuple[jax.Array, jax.Array] = jax.vmap(lambda row: jax.lax.scan(ply, start, row)[1])(
-        history
-    )
-    return found
+    return positions.watch(game, history, look)[0]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game
@@ -74,13 +73,7 @@ def _rows_of_chunk(game: Game[Any], records: Sequence[GameRecord], first: int) -
 def _replay(game: Game[Any], history: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns observation, mask and seat before each move of int32[N, T] `history`."""
 
-    def ply(state: Any, action: jax.Array) -> tuple[Any, Any]:
-        seen = (game.observe(state), state.legal_action_mask, state.to_play)
-        # Behind the last move anything may be played: those plies are dropped.
-        return game.step(state, jnp.maximum(action, 0)), seen
+    def look(state: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return game.observe(state), state.legal_action_mask, state.to_play
 
-    start = positions.opening_position(game)
-    seen: tuple[jax.Array, jax.Array, jax.Array] = jax.vmap(
-        lambda row: jax.lax.scan(ply, start, row)[1]
-    )(history)
-    return seen
+    return positions.watch(game, history, look)[0]

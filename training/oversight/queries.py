@@ -1,4 +1,4 @@
-"""Where an overseer's decision is wanted: positions of A's own games, or of a file."""
+"""Queries to an overseer: positions of A's own games, or of a file, that want a decision."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from selfplay.files import json_lines
 from selfplay.oversight.decisions import moves_of
 from selfplay.players import Player
 
-MOST = 1024  # positions from which the most contested ones are taken
+MOST = 1024  # positions from which the ones that search changes most are taken
 CHUNK = 128  # positions replayed at once
 # Of all positions of a file: a game gives half the square of its length, 8 bytes each.
 MAX_MOVES = 1 << 25
 
 
-def contested(raw: Player, searching: Player, seed: int, count: int) -> list[tuple[int, ...]]:
+def select_queries(raw: Player, searching: Player, seed: int, count: int) -> list[tuple[int, ...]]:
     """Returns the moves to positions of A's games, those first where search changes A most.
 
     Args:
@@ -27,9 +27,9 @@ def contested(raw: Player, searching: Player, seed: int, count: int) -> list[tup
     """
     pool = min(MOST, 4 * count)
     drawn = np.random.SeedSequence([seed])
-    found = gap.reach(raw.game, raw.act, raw.variables, drawn, pool, only_own=False)
-    moved, _ = gap.measure(searching, found, jax.random.key(seed))
-    moves = positions.move_lists(found.history)
+    reached = gap.reach(raw.game, raw.act, raw.variables, drawn, pool, only_own=False)
+    moved, _ = gap.measure(searching, reached, jax.random.key(seed))
+    moves = positions.move_lists(reached.history)
     order = np.argsort(-moved.kl, kind="stable")
     return list(dict.fromkeys(moves[i] for i in order))[:count]
 
@@ -54,9 +54,9 @@ def from_file(path: str, spec: str, game: Game[Any]) -> tuple[list[tuple[int, ..
         except ValueError as error:
             text = str(error)
             problems.append(text if text.startswith(place) else f"{place}: {text}")
-    found: dict[tuple[int, ...], None] = {}
+    queries: dict[tuple[int, ...], None] = {}
     longest = max((len(moves) for _, moves in rows), default=1)
-    size = 0  # of what is found, in moves
+    size = 0  # of the queries, in moves
     for first in range(0, len(rows), CHUNK):
         chunk = rows[first : first + CHUNK]
         missing = CHUNK - len(chunk)  # one number of games and one length: one compilation
@@ -69,15 +69,15 @@ def from_file(path: str, spec: str, game: Game[Any]) -> tuple[list[tuple[int, ..
                 continue
             size += len(moves) ** 2 // 2 if over[i] else len(moves)
             if size > MAX_MOVES:
-                problems.append(f"{place}: reading stopped here, at {len(found)} positions")
+                problems.append(f"{place}: reading stopped here, at {len(queries)} positions")
                 break
             if over[i]:
-                found |= dict.fromkeys(moves[:n] for n in range(len(moves)))
+                queries |= dict.fromkeys(moves[:n] for n in range(len(moves)))
             else:
-                found[moves] = None
+                queries[moves] = None
         if size > MAX_MOVES:
             break
-    if not found:
+    if not queries:
         why = f": {problems[0]}" if problems else ""
         raise ValueError(f"{path} holds no position to decide{why}")
-    return list(found), problems
+    return list(queries), problems

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game
-from selfplay import devices, row
+from selfplay import devices, positions, row
 from selfplay.randomness import RunPurpose
 from selfplay.recorder import Recorder
 from selfplay.row import Sample
@@ -26,7 +26,7 @@ from training.config import RunConfig
 from training.context import Context, make_context, open_store
 from training.devices import learner_mesh, to_learner
 from training.losses import Minibatch, minibatch
-from training.metrics import MetricsLog
+from training.metrics_log import MetricsLog
 from training.players import playable
 from training.preflight.estimate import Needs, Scale
 from training.run import NO_HORIZON
@@ -175,9 +175,9 @@ def random_game_plies(game: Game[Any], key: jax.Array) -> float:
     """Returns the mean number of plies of games played uniformly at random."""
 
     def ply(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
-        logits = jnp.where(state.legal_action_mask, 0.0, -jnp.inf)
         # Of an ended game the action is meaningless, and the step changes nothing.
-        after = jax.vmap(game.step)(state, jax.random.categorical(key, logits))
+        action = positions.random_actions(key, state.legal_action_mask)
+        after = jax.vmap(game.step)(state, action)
         return after, (~state.terminated).sum()
 
     @jax.jit

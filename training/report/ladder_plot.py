@@ -1,15 +1,12 @@
-"""Plots of ratings, and how any plot is drawn. The only file that knows matplotlib."""
+"""Plots of ratings: Elo over training time, positions, and simulations a move."""
 
 import functools
-import io
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import matplotlib
-from matplotlib.figure import Figure
-
 from selfplay.files import durable
+from training.report.drawing import plain, render
 
 AXES = {
     "minutes": "minutes of training",
@@ -44,30 +41,6 @@ def plot_ladder(out: pathlib.Path, points: Sequence[Point], anchor: str) -> list
     return written
 
 
-def render(draw: Callable[[Any], None], height: float) -> bytes:
-    """Returns a PNG of what `draw` puts on a figure's axes, so many inches high.
-
-    Matplotlib's own defaults hold: it reads a file `matplotlibrc` of the current folder, which may
-    be somebody else's.
-    """
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        figure = Figure(figsize=(8, height), layout="constrained")
-        draw(figure.add_subplot())
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=110)
-    return picture.getvalue()
-
-
-def plain(text: str) -> str:
-    """Returns a name as matplotlib shows it.
-
-    Between two `$` it would read a formula, and it leaves names that begin with `_` out of legends.
-    """
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return f"{' ' * shown.startswith('_')}{shown}".replace("$", r"\$")
-
-
 def _draw(
     axis: str, label: str, curves: Mapping[str, Sequence[Point]], anchor: str, plot: Any
 ) -> None:
@@ -86,12 +59,12 @@ def _draw(
 
 def _curves(points: Sequence[Point], axis: str) -> dict[str, list[Point]]:
     """Returns the curves of an axis by name, those of at least two points."""
-    found: dict[str, list[Point]] = {}
+    curves: dict[str, list[Point]] = {}
     for point in sorted(points, key=lambda point: (point.run, getattr(point, axis))):
         name = (
             f"{point.run}@{point.step}"
             if axis == "simulations"
             else f"{point.run}, {point.simulations} simulations"
         )
-        found.setdefault(name, []).append(point)
-    return {name: curve for name, curve in found.items() if len(curve) > 1}
+        curves.setdefault(name, []).append(point)
+    return {name: curve for name, curve in curves.items() if len(curve) > 1}

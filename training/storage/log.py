@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from selfplay.files import durable, json_lines
-from training.storage import metrics_lines as lines
+from training import metrics
 
 MAX_BYTES = 16 << 20  # of a part; then another begins
 
@@ -77,15 +77,15 @@ class Log:
         Raises:
           ValueError: another line is damaged; says which, and which entry.
         """
-        found: list[dict[str, Any]] = []
+        lines: list[dict[str, Any]] = []
         for path in self.parts():
             with _telling(damaged):
                 for place, line in json_lines.read(path, damaged):
                     if path == self.path and not line.endswith("\n"):
                         break
                     with _telling(damaged):
-                        found.append(lines.parse(line, place))
-        return found
+                        lines.append(metrics.parse(line, place))
+        return lines
 
     def cut(self, size: int, crc: int | None, discarded: Callable[[], pathlib.Path]) -> str:
         """Moves what lies behind the first `size` bytes to the folder that `discarded` makes.

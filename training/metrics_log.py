@@ -1,0 +1,38 @@
+"""The metrics log of a run: lines of metrics.jsonl, notices, and a sample of its games."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from selfplay.recorder import FinishedGame
+from selfplay.records.game_record import GameRecord, to_lines
+from training.storage.run_folder import RunFolder
+
+# Called with a line of metrics.jsonl, or with {"kind": "notice", "text": ...}.
+OnMetrics: TypeAlias = Callable[[dict[str, Any]], None]
+
+
+class MetricsLog:
+    """Where a run writes; `on_metrics` is given each line and notice, for people to see."""
+
+    def __init__(self, folder: RunFolder, on_metrics: OnMetrics) -> None:
+        self._folder, self._on_metrics = folder, on_metrics
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Adds a line to metrics.jsonl."""
+        self._folder.append_metrics(line)
+        self._on_metrics(line)
+
+    def notice(self, text: str) -> None:
+        """Tells the person who watches something that is no measurement."""
+        self._on_metrics({"kind": "notice", "text": text})
+
+    def write_game(self, game: FinishedGame, spec: str, iteration: int) -> None:
+        """Adds a game of that iteration to the sample of self-play games."""
+        record = GameRecord(
+            game=spec,
+            moves=tuple(game.moves),
+            returns=game.returns,
+            players=("self", "self"),
+            extra={"iteration": iteration, "game_id": game.game_id},
+        )
+        self._folder.logs["self_play"].append(to_lines([record]))

@@ -1,0 +1,303 @@
+"""The curves of a report, from lines of metrics to what a plot shows; nothing is drawn here."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from selfplay.files import json_lines
+from training import metrics
+from training.metrics import EvaluationLine, FixedPoint, History, IterationLine
+from training.storage.run_folder import RunFolder
+
+SMOOTHING = 40  # a curve shows means over this share of a run: 1 / 40
+Interval: TypeAlias = tuple[float, float, float]  # value, low, high
+
+
+class Series(NamedTuple):
+    """One curve of one run."""
+
+    label: str
+    x: list[float]
+    values: list[float]
+    low: list[float] | None = None  # of an interval, where there is one
+    high: list[float] | None = None
+
+
+class Plot(NamedTuple):
+    """One plot: what it draws, and what it means."""
+
+    name: str  # of its file
+    title: str
+    axis: str  # what the y axis shows
+    meaning: str
+    series: list[Series]
+    across: str = "minutes"  # what the x axis counts
+
+
+class Panel(NamedTuple):
+    """A plot of entries of the iterations' lines, by the labels of their curves."""
+
+    name: str
+    title: str
+    axis: str
+    entries: dict[str, Callable[[IterationLine], float | None]]
+    meaning: str
+
+
+PANELS = (
+    Panel(
+        "losses",
+        "Losses",
+        "nats; squared return",
+        {
+            "policy_loss": lambda line: line.policy_loss,
+            "value_loss": lambda line: line.value_loss,
+        },
+        "Both should fall, then level off. They can fall while play does not improve.",
+    ),
+    Panel(
+        "entropy",
+        "Entropy of the network's policy",
+        "nats",
+        {"entropy": lambda line: line.entropy},
+        "Falls as the network makes up its mind. Near 0 early on, exploration is too weak.",
+    ),
+    Panel(
+        "kl",
+        "How far search still moves the policy",
+        "mean KL(search || network), nats",
+        {"kl": lambda line: line.kl},
+        "0 is the fixed point of distillation and amplification: nothing left to teach.",
+    ),
+    Panel(
+        "value_error",
+        "Value of finished games",
+        "mean (network - outcome)^2",
+        {"value_error": lambda line: line.value_error},
+        "How well the playing network foresaw the results of its own games.",
+    ),
+    Panel(
+        "speed",
+        "Speed",
+        "per second",
+        {},
+        "Of the whole loop: self-play, training, evaluation and saving.",
+    ),
+    Panel(
+        "game_plies",
+        "Length of games",
+        "plies",
+        {"game_plies": lambda line: line.game_plies},
+        "A sudden change often means that one side has found, or forgotten, something.",
+    ),
+)
+
+
+def read_history(folder: RunFolder) -> History:
+    """Returns a run's metrics. Raises ValueError if it is no run, or has none yet."""
+    folder.read_config()  # says what is wrong if this is no run
+    lines = folder.read_metrics()
+    if not lines:
+        raise ValueError(f"{folder.path} has no metrics yet: its first iteration is not done")
+    return metrics.history(lines)
+
+
+def plots(runs: Mapping[str, History]) -> list[Plot]:
+    """Returns the plots of runs by their names; one of mistakes only where they are known."""
+    return [
+        _evaluations(runs),
+        *_mistakes(runs),
+        *_fixed_point(runs),
+        *(_panel(panel, runs) for panel in PANELS),
+    ]
+
+
+def results(line: EvaluationLine) -> dict[str, Interval]:
+    """Returns what an evaluation measured, by what a curve of it is called."""
+    if line.perfect is not None:
+        return {
+            f"mistakes, {name}, {kind}": (rate, rate, rate)
+            for name, rates in line.perfect.items()
+            for kind, rate in (("raw", rates.raw), ("search", rates.search))
+        }
+    assert line.random is not None  # an evaluation has one of the two
+    return {"score against random": (line.random.score, *line.random.interval)}
+
+
+def smoothed(
+    lines: Sequence[IterationLine], entry: Callable[[IterationLine], float | None], label: str
+) -> list[Series]:
+    """Returns a smoothed curve of an entry over minutes, or none if no line has it."""
+    pairs = [(line.seconds / 60, value) for line in lines if (value := entry(line)) is not None]
+    if not pairs:
+        return []
+    minutes, values = zip(*pairs, strict=True)
+    return [Series(label, list(minutes), _smooth(list(values)))]
+
+
+def distilled_plot(folders: Sequence[RunFolder]) -> Plot | None:
+    """Returns what `selfplay distilled` has measured of the runs, if it has of any."""
+    series = [curve for folder in folders for curve in _distilled(folder)]
+    meaning = (
+        "By how much the network's best move is worse, as Amplify(A) sees it: on positions that it "
+        "was trained on, near them, in random games, and where it loses most."
+    )
+    plot = Plot(
+        "distilled",
+        "What distillation loses",
+        "mean loss of value",
+        meaning,
+        series,
+        "training step",
+    )
+    return plot if series else None
+
+
+def _evaluations(runs: Mapping[str, History]) -> Plot:
+    series = []
+    for run, history in runs.items():
+        points: dict[str, list[tuple[float, Interval]]] = {}
+        for line in history.evaluations:
+            for name, result in results(line).items():
+                points.setdefault(name, []).append((line.seconds / 60, result))
+        series += [_with_intervals(f"{run} {name}", curve) for name, curve in points.items()]
+    return Plot(
+        "evaluations",
+        "Evaluations",
+        "mistake rate, or score against random",
+        "What a run is for: mistakes against perfect play fall, or the score rises.",
+        series,
+    )
+
+
+def _mistakes(runs: Mapping[str, History]) -> list[Plot]:
+    """Returns the plot of the last evaluations' mistakes by ply, if perfect play is known."""
+    series = []
+    for run, history in runs.items():
+        measured = [line.perfect for line in history.evaluations if line.perfect is not None]
+        for name, rates in (measured[-1] if measured else {}).items():
+            rows = rates.by_ply
+            if rows:  # runs of older versions have none
+                plies, raw = [float(row.ply) for row in rows], [row.raw for row in rows]
+                series.append(Series(f"{run} {name}, raw", plies, raw))
+            for budget in rows[0].budgets if rows else ():
+                points = [(float(row.ply), row.budgets.get(budget, np.nan)) for row in rows]
+                plies, values = map(list, zip(*points, strict=True))
+                series.append(Series(f"{run} {name}, search of {budget}", plies, values))
+    meaning = (
+        "Of the last evaluation. A peak shows which part of the game is played worst: early "
+        "mistakes want more varied openings, late ones more simulations or training."
+    )
+    plot = Plot("mistakes", "Mistakes by ply", "mistake rate", meaning, series, "ply")
+    return [plot] if series else []
+
+
+def _fixed_point(runs: Mapping[str, History]) -> list[Plot]:
+    gap = Plot(
+        "gap",
+        "Amplification gap, measured",
+        "mean KL(search || network), nats",
+        "Without noise, on positions from the network's own games (fresh) and on the same random "
+        "ones throughout (probe). At the fixed point it is 0: search changes nothing.",
+        _fixed_point_series(runs, {"fresh": _fresh_gap, "probe": _probe_gap}),
+    )
+    strength = Plot(
+        "strength",
+        "What search adds, and what distillation keeps",
+        "Elo over the network without search",
+        "amplified: the same weights with search. distilled: the network without search against "
+        "the search with the weights measured before; above 0 it has learned all that it did.",
+        _fixed_point_series(runs, {"amplified": _amplified, "distilled": _kept}),
+    )
+    return [gap, strength]
+
+
+def _fixed_point_series(
+    runs: Mapping[str, History], entries: Mapping[str, Callable[[FixedPoint], Interval | None]]
+) -> list[Series]:
+    """Returns a curve of each entry over the evaluations that have it."""
+    series = []
+    for run, history in runs.items():
+        for name, entry in entries.items():
+            points = [
+                (line.seconds / 60, result)
+                for line in history.evaluations
+                if line.fixed_point is not None and (result := entry(line.fixed_point)) is not None
+            ]
+            if points:
+                series.append(_with_intervals(f"{run} {name}", points))
+    return series
+
+
+def _fresh_gap(measured: FixedPoint) -> Interval:
+    return (measured.fresh.kl,) * 3
+
+
+def _probe_gap(measured: FixedPoint) -> Interval:
+    return (measured.probe.kl,) * 3
+
+
+def _amplified(measured: FixedPoint) -> Interval | None:
+    match = measured.strongest
+    return (match.elo, *match.elo_interval) if match else None
+
+
+def _kept(measured: FixedPoint) -> Interval | None:
+    match = measured.distilled
+    return (match.elo, *match.elo_interval) if match else None
+
+
+def _panel(panel: Panel, runs: Mapping[str, History]) -> Plot:
+    series = []
+    for run, history in runs.items():
+        prefix = f"{run} " if len(runs) > 1 else ""
+        for name, entry in panel.entries.items():
+            series += smoothed(history.iterations, entry, f"{prefix}{name}")
+        if panel.name == "speed":
+            series += _speeds(history.iterations, prefix)
+    return Plot(panel.name, panel.title, panel.axis, panel.meaning, series)
+
+
+def _speeds(lines: Sequence[IterationLine], prefix: str) -> list[Series]:
+    # Over stretches, not lines: a line is written when the host gets to it.
+    marks = lines[:: max(1, len(lines) // SMOOTHING)]
+    pairs = [(a, b) for a, b in itertools.pairwise(marks) if b.seconds > a.seconds]
+    if not pairs:
+        return []
+    minutes = [b.seconds / 60 for _, b in pairs]
+    made = [(b.games - a.games, b.positions - a.positions, b.seconds - a.seconds) for a, b in pairs]
+    return [
+        Series(f"{prefix}games per second", minutes, [games / s for games, _, s in made]),
+        Series(f"{prefix}positions per second", minutes, [plies / s for _, plies, s in made]),
+    ]
+
+
+def _distilled(folder: RunFolder) -> list[Series]:
+    file = folder.report / "distilled.json"
+    stored = json_lines.parse(file.read_text(), str(file)) if file.is_file() else {}
+    checkpoints = stored.get("checkpoints", [])
+    series = []
+    for name in ("far", "near", "trained", "worst"):
+        rows = [(float(row["step"]), row[name]) for row in checkpoints if name in row]
+        points = [
+            (step, (row["regret"], row["regret"] - error, row["regret"] + error))
+            for step, row in rows
+            for error in (row["regret_error"],)
+        ]
+        if points:
+            series.append(_with_intervals(f"{folder.path} {name}", points))
+    return series
+
+
+def _with_intervals(label: str, points: Sequence[tuple[float, Interval]]) -> Series:
+    values, low, high = (list(column) for column in zip(*(y for _, y in points), strict=True))
+    return Series(label, [x for x, _ in points], values, low, high)
+
+
+def _smooth(values: list[float]) -> list[float]:
+    width = max(1, len(values) // SMOOTHING)
+    padded = np.concatenate([np.full(width - 1, values[0]), values])
+    means: list[float] = np.convolve(padded, np.ones(width) / width, mode="valid").tolist()
+    return means

@@ -1,0 +1,123 @@
+"""Metrics in words: a line as it is written, and the state of runs."""
+
+import json
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from training.metrics import EvaluationLine, GateLine, IterationLine
+from training.report import curves
+from training.storage.run_folder import RunFolder
+
+SHOWN = ("iteration", "step", "games", "positions", "rows", "seconds")  # of the last iteration
+CURVES = ("policy_loss", "value_loss", "kl", "entropy")
+
+
+def text_report(folders: Sequence[RunFolder]) -> str:
+    """Returns the state of runs, in progress or ended, as text.
+
+    Raises:
+      ValueError: a folder is no run, or has no metrics yet.
+    """
+    return "\n\n".join(map(_run_in_words, folders))
+
+
+def _run_in_words(folder: RunFolder) -> str:
+    history = curves.read_history(folder)
+    rows = [f"{folder.path}: {folder.read_config().game}"]
+    if history.iterations:
+        last = history.iterations[-1]
+        rows.append("  " + ", ".join(f"{name} {getattr(last, name):,.0f}" for name in SHOWN))
+    for name in CURVES:
+        for curve in curves.smoothed(history.iterations, operator.attrgetter(name), name):
+            first, newest = curve.values[0], curve.values[-1]
+            rows.append(f"  {name:12} {_spark(curve.values)}  {first:.3f} -> {newest:.3f}")
+    for line in history.evaluations[-3:]:
+        rows.append(f"  step {line.step}: {json.dumps(rounded(line))}")
+    rows += [f"  {sentence}" for sentence in sentences(history.evaluations)]
+    return "\n".join(rows)
+
+
+def rounded(line: EvaluationLine) -> dict[str, float]:
+    """Returns an evaluation's results by name, to four places."""
+    return {name: round(value, 4) for name, (value, _, _) in curves.results(line).items()}
+
+
+def sentences(evaluations: Sequence[EvaluationLine]) -> list[str]:
+    """Returns what the last match of Amplify(A) against A says, and why the run ended."""
+    measured = [(line.step, line.fixed_point) for line in evaluations]
+    matches = [(step, m.strongest) for step, m in measured if m is not None and m.strongest]
+    verdicts = [m.verdict for _, m in measured[-1:] if m is not None and m.verdict is not None]
+    return [f"step {step}: {match.in_words()}" for step, match in matches[-1:]] + verdicts
+
+
+def describe_iteration(
+    line: IterationLine, previous: IterationLine | None, simulations: int
+) -> str:
+    """Returns an iteration and the speed since the one before it as a line.
+
+    Args:
+      simulations: of a move.
+    """
+    seconds, games, positions = (
+        getattr(line, name) - (getattr(previous, name) if previous else 0)
+        for name in ("seconds", "games", "positions")
+    )
+    parts = [
+        f"iteration {line.iteration} step {line.step}",
+        f"{games / seconds:.1f} games/s",
+        f"{positions * simulations / seconds:,.0f} simulations/s",
+        f"replay {line.rows:,}",
+        f"kl {line.kl:.3f}",
+    ]
+    if line.policy_loss is not None:
+        parts.append(f"loss {line.policy_loss:.3f} + {line.value_loss:.3f}")
+    return " | ".join(parts)
+
+
+def describe_evaluation(line: EvaluationLine) -> str:
+    """Returns an evaluation as a sentence."""
+    head, tail = f"step {line.step}, {line.seconds:.0f} s:", _rating(line) + _gap(line)
+    if line.perfect is not None:
+        rates = [
+            f"{name}: raw {rates.raw:.1%}, search {rates.search:.1%}"
+            for name, rates in line.perfect.items()
+        ]
+        return f"{head} mistakes on {'; '.join(rates)}{tail}"
+    ((score, low, high),) = curves.results(line).values()
+    return f"{head} score against random {score:.3f} [{low:.3f}, {high:.3f}]{tail}"
+
+
+def describe_gate(line: GateLine) -> str:
+    """Returns a match of new weights against those that play as a sentence."""
+    taken = "now plays" if line.promoted else f"does not pass: step {line.acting_step} plays on"
+    return (
+        f"gate: step {line.step} scored {line.score:.3f} in {line.games} games against "
+        f"step {line.acting_step} and {taken}"
+    )
+
+
+def _rating(line: EvaluationLine) -> str:
+    if line.ladder is None:
+        return ""
+    low, high = line.ladder.interval
+    return f"; Elo above random {line.ladder.elo:+.0f} [{low:+.0f}, {high:+.0f}]"
+
+
+def _gap(line: EvaluationLine) -> str:
+    if line.fixed_point is None:
+        return ""
+    gap, match = line.fixed_point.fresh, line.fixed_point.strongest
+    won = f"; {match.in_words()}" if match else ""
+    return f"; gap {gap.kl:.3f} nats, Amplify(A) changes {gap.changed:.1%} of moves{won}"
+
+
+def _spark(values: Sequence[float], width: int = 40) -> str:
+    marks = "▁▂▃▄▅▆▇█"
+    places = np.linspace(0, len(values) - 1, min(width, len(values))).astype(int)
+    chosen: Any = np.asarray(values)[places]
+    low, high = chosen.min(), chosen.max()
+    scaled = (chosen - low) / max(high - low, 1e-12) * (len(marks) - 1)
+    return "".join(marks[round(float(level))] for level in scaled)
