@@ -62,6 +62,7 @@ def search_on(
         from mcts import reference  # only here: mctx takes a second to import
 
         return reference.search(game, evaluate, variables, state, root, key, config), None
+
     policy, legal = POLICIES[config.policy], state.legal_action_mask
     logits_key, plan_key = jax.random.split(key)
     logits = policy.root_logits(config, logits_key, root.prior_logits, legal)
@@ -74,6 +75,7 @@ def search_on(
         plan = policy.root.plan(config, plan_key, root.prior_logits, legal, stats)
     context = SearchContext(game, evaluate, variables, state, config, policy, plan)
     tree = simulate_all(context, tree)
+
     stats = root_stats(tree, len(legal))
     action, action_weights = policy.decide(config, plan, stats)
     value = stats.value()
