@@ -65,7 +65,7 @@ def run(argv: list[str]) -> int:
         print(_usage())
         return 0 if argv else 2
     if argv[0] == "--version":
-        print(f"selfplay {importlib.metadata.version('selfplay')}")
+        print(f"selfplay {importlib.metadata.version('selfplay-zero')}")
         return 0
     command, rest = argv[0], argv[1:]
     if command not in COMMANDS:

@@ -152,7 +152,7 @@ def announce_devices() -> None:
     if card and devices[0].platform == "cpu":
         say(
             "warning: this machine has an NVIDIA card, but jax runs on the CPU; "
-            "install the GPU build: pip install 'selfplay[cuda]'"
+            "install the GPU build: pip install 'selfplay-zero[cuda]'"
         )
 
 
