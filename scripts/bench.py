@@ -1,7 +1,6 @@
 """`selfplay bench`."""
 
 import dataclasses
-import itertools
 import pathlib
 import statistics
 import time
@@ -19,7 +18,14 @@ from mcts import Evaluation, SearchConfig, search
 from mcts.config import Engine
 from scripts.benchmarks import loop as bench_loop
 from scripts.benchmarks import rules as bench_env
-from scripts.terminal.console import announce_devices, print_json, print_text, progress, say
+from scripts.terminal.console import (
+    announce_devices,
+    flag_value,
+    print_json,
+    print_text,
+    progress,
+    say,
+)
 from selfplay import devices, self_play
 from selfplay.config import SelfPlayConfig
 from training import presets
@@ -30,6 +36,11 @@ from training.preflight.estimate import in_words
 from training.preflight.machine import this_machine
 from training.settings import NetworkConfig
 
+IN_SIGHT = {  # what `--help` shows
+    *("game", "preset", "batch", "rounds", "compare", "loop", "json"),
+    *("network.blocks", "network.channels", "network.dtype"),
+    *("search.policy", "search.simulations"),
+}
 OPENING_PLIES = 8  # random plies before the positions that are searched
 Work = dict[str, tuple[Callable[[], Any], int]]  # by name: a call, and units of it a game
 
@@ -70,8 +81,7 @@ class Args:
 
 def defaults(argv: list[str]) -> Args:
     """Returns the preset's network and search as defaults."""
-    given = dict(itertools.pairwise(argv))
-    game, name = given.get("--game", Args.game), given.get("--preset", Args.preset)
+    game, name = flag_value(argv, "game") or Args.game, flag_value(argv, "preset") or Args.preset
     config = presets.preset(name, game)  # type: ignore[arg-type]
     return Args(game=game, network=config.network, search=config.search)
 

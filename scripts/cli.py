@@ -121,7 +121,8 @@ def _call(command: str, argv: list[str]) -> int:
 
     script = importlib.import_module(f"scripts.{command.replace('-', '_')}")
     defaults = getattr(script, "defaults", lambda _: None)(argv)
-    args = console.parse(script.Args, argv, command, defaults)
+    in_sight = getattr(script, "IN_SIGHT", ())
+    args = console.parse(script.Args, argv, command, defaults, in_sight)
     compilation_cache.start()
     less_memory = getattr(script, "less_memory", out_of_memory.halve)
     with out_of_memory.advise(lambda: less_memory(args)):

@@ -1,6 +1,5 @@
 """`selfplay imitate`."""
 
-import argparse
 import dataclasses
 import functools
 import time
@@ -8,7 +7,15 @@ from typing import Any
 
 import games
 from games.conformance import require_form
-from scripts.terminal.console import Flat, announce_devices, print_json, progress, say
+from scripts.terminal.console import (
+    Flat,
+    announce_devices,
+    flag_value,
+    flag_words,
+    print_json,
+    progress,
+    say,
+)
 from scripts.terminal.signals import stop_on_signal
 from selfplay.records.game_record import GameRecord, Scan, scan_records
 from training import presets
@@ -21,6 +28,11 @@ from training.storage.run_folder import RunFolder, next_free
 
 SHOWN_PROBLEMS = 20
 scan = functools.cache(scan_records)  # the defaults look into the files too
+IN_SIGHT = {  # what `--help` shows
+    *("records", "game", "preset", "seed", "run_dir", "json", "amplify", "distil"),
+    *("network.blocks", "network.channels", "network.dtype", "learner.batch"),
+    *("learner.learning_rate", "loss", "held_out", "epochs"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,17 +64,10 @@ class Args:
 
 def defaults(argv: list[str]) -> Args:
     """Returns what holds where no flag is given: the preset of the records' game."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--records", nargs="*", default=[])
-    parser.add_argument("--preset", default=RunConfig.preset)
-    parser.add_argument("--game", default="")
-    try:
-        given, _ = parser.parse_known_args(argv)
-    except argparse.ArgumentError:  # the real parser says it better
-        return Args(RunConfig())
-    recorded = (record.game for path in given.records for record in scan(path, given.game).records)
-    game = given.game or next(recorded, RunConfig.game)
-    return Args(presets.preset(given.preset, game))
+    game, paths = flag_value(argv, "game"), flag_words(argv, "records") or []
+    recorded = (record.game for path in paths for record in scan(path, game).records)
+    preset = flag_value(argv, "preset") or RunConfig.preset
+    return Args(presets.preset(preset, game or next(recorded, RunConfig.game)))  # type: ignore[arg-type]
 
 
 def run(args: Args) -> int:

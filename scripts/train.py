@@ -1,6 +1,5 @@
 """`selfplay train`."""
 
-import argparse
 import contextlib
 import dataclasses
 from collections.abc import Iterator
@@ -15,6 +14,8 @@ from scripts.terminal.console import (
     Flat,
     FromFlag,
     announce_devices,
+    flag_value,
+    flag_words,
     print_json,
     progress,
     say,
@@ -31,6 +32,13 @@ from training.preflight import estimate as preflight
 from training.preflight.machine import this_machine
 from training.run import train
 from training.storage.run_folder import RunFolder, next_free, reserve
+
+IN_SIGHT = {  # what `--help` shows
+    *("game", "preset", "seed", "minutes", "iterations", "run_dir", "from_", "dry_run", "json"),
+    *("amplify", "distil", "network.blocks", "network.channels", "network.dtype"),
+    *("search.policy", "search.simulations", "self_play.batch", "learner.batch"),
+    *("learner.learning_rate", "replay.capacity"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,31 +75,19 @@ class Args:
 
 def defaults(argv: list[str]) -> Args:
     """Returns what holds where no flag is given: the run's own settings, or its preset's."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for flag in ("--run-dir", "--run_dir"):
-        parser.add_argument(flag, dest="run_dir", default="")
-    parser.add_argument("--from", dest="source", default="")
-    parser.add_argument("--preset", default="")
-    parser.add_argument("--game", default="")
-    parser.add_argument("--iterations")
-    parser.add_argument("--minutes")
-    for flag in ("--until-fixed-point", "--until_fixed_point"):
-        parser.add_argument(flag, dest="until_fixed_point", action="store_true")
-    try:
-        given, _ = parser.parse_known_args(argv)
-    except argparse.ArgumentError:  # the real parser says it better
-        return Args(RunConfig())
-    if given.run_dir and RunFolder(given.run_dir).exists():
-        return Args(RunFolder(given.run_dir).read_config())
-    old = RunFolder(_split_source(given.source)[0]).read_config() if given.source else None
-    game = given.game or (old.game if old else RunConfig.game)
-    preset = given.preset or (old.preset if old else RunConfig.preset)
-    config = presets.preset(preset, game)
-    if old:
+    run_dir, source = flag_value(argv, "run-dir"), flag_value(argv, "from")
+    if run_dir and RunFolder(run_dir).exists():
+        return Args(RunFolder(run_dir).read_config())
+    old = RunFolder(_split_source(source)[0]).read_config() if source else RunConfig()
+    game = flag_value(argv, "game") or old.game
+    preset = flag_value(argv, "preset") or old.preset
+    config = presets.preset(preset, game)  # type: ignore[arg-type]
+    if source:
         # The policy is there: what an overseer decides need not argue with what search prefers.
         overseer = dataclasses.replace(config.overseer, games_policy=0.0)
         config = dataclasses.replace(config, network=old.network, overseer=overseer)
-    if (given.iterations or given.until_fixed_point) and not given.minutes:
+    to_the_end = flag_words(argv, "until-fixed-point") is not None
+    if (to_the_end or flag_value(argv, "iterations")) and not flag_value(argv, "minutes"):
         config = dataclasses.replace(config, minutes=0.0)
     return Args(config)
 
