@@ -5,7 +5,7 @@ import pathlib
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,9 @@ from mcts import Evaluation, SearchConfig, search
 from mcts.config import Engine
 from scripts.benchmarks import loop as bench_loop
 from scripts.benchmarks import rules as bench_env
+from scripts.flags.bench import Args
 from scripts.terminal.console import (
     announce_devices,
-    flag_value,
     print_json,
     print_text,
     progress,
@@ -29,61 +29,15 @@ from scripts.terminal.console import (
 from selfplay import devices, self_play
 from selfplay.config import SelfPlayConfig
 from training import presets
-from training.config import Preset, RunConfig
+from training.config import RunConfig
 from training.network import Network
 from training.preflight import estimate as preflight
 from training.preflight.estimate import in_words
 from training.preflight.machine import this_machine
 from training.settings import NetworkConfig
 
-IN_SIGHT = {  # what `--help` shows
-    *("game", "preset", "batch", "rounds", "compare", "loop", "json"),
-    *("network.blocks", "network.channels", "network.dtype"),
-    *("search.policy", "search.simulations"),
-}
 OPENING_PLIES = 8  # random plies before the positions that are searched
 Work = dict[str, tuple[Callable[[], Any], int]]  # by name: a call, and units of it a game
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Measures speed in one process: network alone, rules alone, search, self-play.
-
-    `search_to_network` is what counts: network evaluations that the search makes in a second, as a
-    share of what the same network reaches alone, at the same batch. The measurements take turns,
-    and medians are reported.
-
-    Examples:
-      selfplay bench --game connect_four --batch 256 --network.blocks 1 --network.channels 16
-      selfplay bench --game connect_four --preset gpu --json
-      selfplay bench --game go:size=9 --compare pgx
-      selfplay bench --game connect_four --loop
-    """
-
-    game: str = "connect_four"
-    """NAME or package.module:Class, with options as in NAME:key=value,..."""
-    preset: Preset = "quick"
-    """Where the defaults of network and search come from."""
-    batch: int = 0
-    """Games at once, over all devices; 0: the preset's."""
-    rounds: int = 5
-    """Times that each measurement is taken."""
-    compare: Literal["none", "mctx", "pgx"] = "none"
-    """Also measure, in the same process: mctx, the same with the search of mctx; pgx, the rules of
-    the same game in pgx, at batches of 64 and 1024 too."""
-    loop: bool = False
-    """Instead measure the loop of `train`: the share of time in which no device works."""
-    network: NetworkConfig = NetworkConfig()
-    search: SearchConfig = SearchConfig()
-    json: bool = False
-    """Print the result as one JSON object on stdout."""
-
-
-def defaults(argv: list[str]) -> Args:
-    """Returns the preset's network and search as defaults."""
-    game, name = flag_value(argv, "game") or Args.game, flag_value(argv, "preset") or Args.preset
-    config = presets.preset(name, game)  # type: ignore[arg-type]
-    return Args(game=game, network=config.network, search=config.search)
 
 
 def run(args: Args) -> int:

@@ -1,12 +1,12 @@
 """`selfplay new-game`."""
 
-import dataclasses
 import importlib.util
 import keyword
 import pathlib
 import re
 
-from scripts.terminal.console import Positional, print_text
+from scripts.flags.new_game import Args
+from scripts.terminal.console import print_text
 
 GAME = '''"""NAME: stones on a board; the first to have a number of them in a line wins.
 
@@ -162,21 +162,6 @@ def test_nothing_is_decided_before_the_end():
     assert not bool(state.terminated)
     assert GAME.returns(state).tolist() == [0.0, 0.0]
 '''
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Writes the template of a new game and its test into the current folder.
-
-    The template is a complete small game, commented for the reader who changes it. Nothing is
-    overwritten.
-
-    Examples:
-      selfplay new-game my_game       # writes my_game.py and test_my_game.py
-    """
-
-    name: Positional[str]
-    """The module's name: small letters, digits and underscores."""
 
 
 def run(args: Args) -> int:

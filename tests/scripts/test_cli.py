@@ -12,6 +12,7 @@ import time
 import pytest
 
 from scripts import cli, train
+from scripts.flags import train as flags
 from scripts.terminal import console
 from scripts.terminal.signals import stop_on_signal
 from tests.support import ROOT
@@ -46,7 +47,7 @@ def flags_shown(command, asked, capsys):
 @pytest.mark.parametrize(("command", "most"), [("train", 21), ("imitate", 17), ("bench", 13)])
 def test_help_shows_the_flags_to_know_first_and_help_all_every_flag(command, most, capsys):
     shown, text = flags_shown(command, "--help", capsys)
-    in_sight = importlib.import_module(f"scripts.{command}").IN_SIGHT
+    in_sight = importlib.import_module(f"scripts.flags.{command}").IN_SIGHT
     names = {name.strip("_").replace("_", "-") for name in in_sight}
     assert shown == names | {"help"}
     assert len(shown) <= most
@@ -58,7 +59,7 @@ def test_help_shows_the_flags_to_know_first_and_help_all_every_flag(command, mos
 
 def test_a_flag_that_help_hides_works():
     given = ["--search.c-visit", "7", "--overseer.no-symmetries", "--learner.weight_decay=0.5"]
-    config = console.parse(train.Args, given, "train", train.defaults(given), train.IN_SIGHT).config
+    config = console.parse(flags.Args, given, "train", flags.defaults(given), flags.IN_SIGHT).config
     assert (config.search.c_visit, config.learner.weight_decay) == (7.0, 0.5)
     assert not config.overseer.symmetries
 
@@ -77,8 +78,8 @@ def test_a_flag_that_help_hides_works():
 )
 def test_defaults_hang_on_the_same_words_that_the_flags_are_read_from(argv, folder):
     assert console.flag_value(argv, "run-dir") == folder
-    default = train.Args(RunConfig())
-    assert console.parse(train.Args, argv, "train", default).run_dir == folder
+    default = flags.Args(RunConfig())
+    assert console.parse(flags.Args, argv, "train", default).run_dir == folder
 
 
 def test_a_flag_takes_all_words_until_the_next_flag():

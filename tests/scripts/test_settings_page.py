@@ -3,8 +3,8 @@
 import dataclasses
 import re
 
-from scripts import train
 from scripts.developer import settings_page
+from scripts.flags import train
 from scripts.terminal import console
 from training.config import RunConfig
 
