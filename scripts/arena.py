@@ -131,9 +131,9 @@ def _openings(args: Args, game: Game[Any]) -> Openings:
 
 def _judge(args: Args, game: Game[Any]) -> Player:
     for name in args.players:
-        found = run_of(name)
-        if found:
-            player = training.load_player(found[0], simulations=0, checkpoint=found[1])
+        source = run_of(name)
+        if source:
+            player = training.load_player(source[0], simulations=0, checkpoint=source[1])
             if player.game == game:
                 return player
     raise ValueError("--openings balanced needs a run among the players: its network judges")

@@ -43,13 +43,13 @@ Work = dict[str, tuple[Callable[[], Any], int]]  # by name: a call, and units of
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
     game = games.load(args.game)
-    found = args.network.problems() + args.search.problems()
+    problems = args.network.problems() + args.search.problems()
     if args.batch < 0 or args.rounds < 1:
-        found.append(
+        problems.append(
             f"batch must be at least 0 and rounds at least 1, got {args.batch}, {args.rounds}"
         )
-    if found:
-        raise ValueError("; ".join(found))
+    if problems:
+        raise ValueError("; ".join(problems))
     theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
     batch = args.batch or presets.preset(args.preset, args.game).self_play.batch
     announce_devices()
@@ -84,9 +84,9 @@ def check_memory(args: Args, game: Game[Any], batch: int) -> None:
         f"memory: tree {in_words(need.tree)} on each of {has.players} devices, "
         f"network at least {in_words(need.play)}"
     )
-    found = preflight.search_problems(config, game, has, "--batch")
-    if found:
-        raise ValueError("; ".join(found))
+    problems = preflight.search_problems(config, game, has, "--batch")
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
 def _run_config(args: Args, batch: int) -> RunConfig:
@@ -121,11 +121,11 @@ def measure(
 
         def once(_: jax.Array, carry: Any) -> Any:
             observation, _ = carry
-            found = network.evaluate(variables, observation)
+            evaluation = network.evaluate(variables, observation)
             # Never true, but the compiler cannot know: it may not hoist the loop's work. Nor may it
             # leave out a head, whose output the next round might need.
-            flipped = (found.value > 2)[:, None, None, None]
-            return jnp.where(flipped, jnp.ones_like(observation), observation), found
+            flipped = (evaluation.value > 2)[:, None, None, None]
+            return jnp.where(flipped, jnp.ones_like(observation), observation), evaluation
 
         begin = observation, network.evaluate(variables, observation)
         return jax.lax.fori_loop(1, evaluations, once, begin)[1]
@@ -186,9 +186,9 @@ def _agreement(
 
     def evaluate(variables: Any, observation: jax.Array) -> Evaluation:
         # On an empty board a new network likes all moves alike, and mctx draws lots among them.
-        found = network.evaluate(variables, observation)
+        evaluation = network.evaluate(variables, observation)
         slope = jnp.linspace(0, 0.01, game.num_actions)[None]
-        return found._replace(prior_logits=found.prior_logits + slope)
+        return evaluation._replace(prior_logits=evaluation.prior_logits + slope)
 
     for engine in get_args(Engine):
         quiet = dataclasses.replace(config.without_noise(), engine=engine)

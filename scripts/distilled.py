@@ -31,7 +31,7 @@ def run(args: Args) -> int:
     out = own_folder(folder)
     announce_devices()
     with progress("distilled", args.checkpoints) as update:
-        found, worst = audit(
+        result, worst = audit(
             folder,
             args.checkpoints,
             args.positions,
@@ -40,27 +40,27 @@ def run(args: Args) -> int:
             lambda done, step: update(done, f"step {step}"),
         )
     durable.make_folder(out)
-    durable.write_whole(out / "distilled.json", (json.dumps(found) + "\n").encode())
+    durable.write_whole(out / "distilled.json", (json.dumps(result) + "\n").encode())
     lines = "".join(
         json.dumps({"game": folder.read_config().game, "moves": m}) + "\n" for m in worst
     )
     durable.write_whole(out / "worst.jsonl", lines.encode())
     distilled_section(out, [folder])
-    _advise(found)
+    _advise(result)
     if args.json:
-        print_json(found)
+        print_json(result)
     else:
-        print_text(_table(found))
+        print_text(_table(result))
         say(f"written: {out}/distilled.json, distilled.png and worst.jsonl")
     return 0
 
 
-def _advise(found: dict[str, Any]) -> None:
-    rows = found["checkpoints"]
+def _advise(result: dict[str, Any]) -> None:
+    rows = result["checkpoints"]
     if len(rows) < FEW:
         say(
-            f"note: {found['run']} has kept {len(rows)} checkpoints: --checkpoint.keep-every STEPS "
-            "keeps more, to see whether errors grow"
+            f"note: {result['run']} has kept {len(rows)} checkpoints: "
+            "--checkpoint.keep-every STEPS keeps more, to see whether errors grow"
         )
     without = [str(row["step"]) for row in rows if row["step"] and "trained" not in row]
     if without:
@@ -72,13 +72,13 @@ def _advise(found: dict[str, Any]) -> None:
     measured = [row[name] for row in rows for name in SETS if name in row]
     if not any(of["most_regret"] for of in measured) and any(of["changed"] for of in measured):
         say(
-            f"note: Amplify(A), {found['amplify']}, values no move above another: regret, 0 "
+            f"note: Amplify(A), {result['amplify']}, values no move above another: regret, 0 "
             "everywhere, says nothing of what it changes"
         )
 
 
-def _table(found: dict[str, Any]) -> str:
-    """Returns what was found as lines of text."""
+def _table(result: dict[str, Any]) -> str:
+    """Returns the result as lines of text."""
 
     def follows(row: dict[str, Any]) -> str:
         of = row["decided"]
@@ -88,10 +88,10 @@ def _table(found: dict[str, Any]) -> str:
         )
 
     lines = [
-        f"{found['run']}: disagreement of the network with Amplify(A), {found['amplify']}",
+        f"{result['run']}: disagreement of the network with Amplify(A), {result['amplify']}",
         "    step  set      positions     kl  value  changed  regret        most",
     ]
-    for row in found["checkpoints"]:
+    for row in result["checkpoints"]:
         for name in SETS:
             if name in row:
                 of = row[name]
@@ -101,9 +101,9 @@ def _table(found: dict[str, Any]) -> str:
                     f"±{of['regret_error']:.3f}  {of['most_regret']:.2f}"
                 )
     lines += [
-        f"{row['step']:8d}  {strength.in_words(row['strength'])}" for row in found["checkpoints"]
+        f"{row['step']:8d}  {strength.in_words(row['strength'])}" for row in result["checkpoints"]
     ]
-    lines += [follows(row) for row in found["checkpoints"] if "decided" in row]
+    lines += [follows(row) for row in result["checkpoints"] if "decided" in row]
     words = {True: "grows", False: "does not grow", None: "too few checkpoints"}
-    verdicts = [f"{name}: {words[found['grows'][name]]}" for name in SETS]
+    verdicts = [f"{name}: {words[result['grows'][name]]}" for name in SETS]
     return "\n".join([*lines, f"regret over the run: {', '.join(verdicts)}"])

@@ -64,7 +64,7 @@ def _measure(args: Args, path: str, step: int | None, spec: str) -> None:
     budgets = dict(zip(dict.fromkeys(args.simulations), searching, strict=True))
     with progress(f"solving {spec}", None) as update:
         sets = perfect.load_positions(
-            spec, args.positions or None, lambda found: update(found, "positions")
+            spec, args.positions or None, lambda done: update(done, "positions")
         )
     rates = {}
     turns = itertools.count(1)

@@ -70,15 +70,15 @@ def _read(paths: tuple[str, ...], spec: str) -> tuple[list[GameRecord], int]:
     if not paths:
         raise ValueError("imitation needs games: name files with --records")
     scans: list[Scan] = [scan_records(path, spec, spec) for path in paths]
-    problems = [problem for found in scans for problem in found.problems]
+    problems = [problem for scan in scans for problem in scan.problems]
     for problem in problems[:SHOWN_PROBLEMS]:
         say(f"skipped: {problem}")
     if len(problems) > SHOWN_PROBLEMS:
         say(f"skipped: {len(problems) - SHOWN_PROBLEMS} more")
-    for path, found_in in zip(paths, scans, strict=True):
-        if found_in == ([], []):
+    for path, scan in zip(paths, scans, strict=True):
+        if scan == ([], []):
             say(f"{path} holds no game")
-    records = [record for found_in in scans for record in found_in.records]
+    records = [record for scan in scans for record in scan.records]
     if not records:
         raise ValueError(f"no game of {spec} in {', '.join(paths)} that can be learned from")
     return records, len(problems)

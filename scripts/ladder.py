@@ -79,13 +79,13 @@ def run(args: Args) -> int:
 
 def _entrants(args: Args) -> list[Entrant]:
     """Returns the players that the specs stand for, each once."""
-    found: dict[str, Entrant] = {}
+    entrants: dict[str, Entrant] = {}
     for spec in args.players:
         bare, own = split_settings(spec)
         counts = args.simulations if own.simulations is None else (own.simulations,)
         run = run_of(bare)
         if run is None and bare != "uniform":
-            found[spec] = Entrant(spec)
+            entrants[spec] = Entrant(spec)
             continue
         steps = [0]
         if run:
@@ -95,8 +95,8 @@ def _entrants(args: Args) -> list[Entrant]:
             if own.text and own.simulations is None:
                 settings += f",simulations={count}"
             name = f"{run[0]}@{step}{settings}" if run else bare + settings
-            found[name] = Entrant(name, run[0], step, count) if run else Entrant(name)
-    return list(found.values())
+            entrants[name] = Entrant(name, run[0], step, count) if run else Entrant(name)
+    return list(entrants.values())
 
 
 def _home(store: pathlib.Path) -> pathlib.Path | None:

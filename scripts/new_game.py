@@ -88,11 +88,11 @@ class CLASS:
     def _has_line(self, own: jax.Array) -> jax.Array:
         n = self.line
         padded = jnp.pad(own, n - 1)  # so that a line may start anywhere
-        found = jnp.bool_(False)
+        complete = jnp.bool_(False)
         for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
             shifted = [jnp.roll(padded, (-i * down, -i * right), (0, 1)) for i in range(n)]
-            found |= jnp.stack(shifted).all(axis=0).any()
-        return found
+            complete |= jnp.stack(shifted).all(axis=0).any()
+        return complete
 
     # What the network sees: plane 0 the pieces of the seat to play, plane 1 the other's.
     def observe(self, state: State) -> jax.Array:

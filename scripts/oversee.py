@@ -77,13 +77,13 @@ def _find_positions(
         return [()]
     count = args.count or (BY_PROGRAM if args.program else BY_HAND)
     if args.positions:
-        found, problems = from_file(args.positions, spec, player.game)
+        waiting, problems = from_file(args.positions, spec, player.game)
         for problem in problems:
             say(f"note: left out: {problem}")
     else:
         raw = training.load_player(path, simulations=0, checkpoint=step)
-        found = contested(raw, player, args.seed, count + len(decided))
-    return [moves for moves in found if moves not in decided][:count]
+        waiting = contested(raw, player, args.seed, count + len(decided))
+    return [moves for moves in waiting if moves not in decided][:count]
 
 
 def _who(args: Args) -> str:

@@ -230,9 +230,9 @@ def _describe_rating(line: dict[str, Any]) -> str:
 def _describe_gap(line: dict[str, Any]) -> str:
     if "fixed_point" not in line:
         return ""
-    found, match = line["fixed_point"]["fresh"], strength.strongest(line["fixed_point"])
+    gap, match = line["fixed_point"]["fresh"], strength.strongest(line["fixed_point"])
     won = f"; {strength.in_words(match)}" if match else ""
-    return f"; gap {found['kl']:.3f} nats, Amplify(A) changes {found['changed']:.1%} of moves{won}"
+    return f"; gap {gap['kl']:.3f} nats, Amplify(A) changes {gap['changed']:.1%} of moves{won}"
 
 
 def _describe_gate(line: dict[str, Any]) -> str:

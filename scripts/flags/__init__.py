@@ -1,1 +1,1 @@
-"""What each command takes. Nothing here imports what does the work, so that help is quick."""
+"""The flags of each command. Nothing here imports what does the work, so that help is quick."""

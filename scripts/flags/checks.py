@@ -1,4 +1,4 @@
-"""What is wrong with a command line at first sight, told before anything heavy is imported."""
+"""Mistakes seen at first sight, told before anything heavy is imported."""
 
 import os
 

@@ -138,7 +138,7 @@ def print_text(text: str) -> None:
 
 def printable(text: str) -> str:
     """Returns text, which may come from somebody's file, with nothing that a terminal obeys."""
-    return UNPRINTABLE.sub(lambda found: _escaped(ord(found[0])), text)
+    return UNPRINTABLE.sub(lambda match: _escaped(ord(match[0])), text)
 
 
 def _escaped(code: int) -> str:
