@@ -10,7 +10,7 @@ from scripts.terminal.console import (
 )
 from training import presets
 from training.config import RunConfig
-from training.imitation.fit import ImitationConfig
+from training.imitation.config import ImitationConfig
 
 IN_SIGHT = {  # what `--help` shows
     *("records", "game", "preset", "seed", "run_dir", "json", "amplify", "distil"),

@@ -9,8 +9,6 @@ from scripts import cli
 from tests.support import ROOT
 
 HEAVY = ("jax", "jaxlib", "flax", "optax", "matplotlib", "scipy", "mctx", "tensorstore")
-# The classes of their settings lie beside code that imports jax.
-BESIDE_JAX = ("train", "imitate", "bench")
 QUICK = {
     "no command": [],
     "help": ["--help"],
@@ -22,8 +20,11 @@ QUICK = {
     "an unknown game of a match": ["arena", "random", "random", "--game", "chess"],
     "a run that is not there": ["report", "runs/nowhere"],
     "a checkpoint that is not there": ["evaluate", "runs/nowhere@3", "--against", "random"],
+    "an unknown game of a run": ["train", "--game", "go_9"],
+    "a source that is not there": ["train", "--from", "runs/nowhere"],
+    "every flag": ["train", "--game", "othello", "--preset", "gpu", "--help-all"],
     "a wrong flag": ["doctor", "runs/nowhere", "--secnds", "3"],
-    **{f"help of {c}": [c, "--help"] for c in cli.COMMANDS if c not in BESIDE_JAX},
+    **{f"help of {c}": [c, "--help"] for c in cli.COMMANDS},
 }
 PROGRAM = """
 import contextlib, io, json, sys
