@@ -20,7 +20,7 @@ NAMING = ("--game", "--distil")
 AMPLIFY, PROGRAM = "--amplify", "--program"  # the latter's value is a command
 BARE = (  # flags without a value
     *("--json", "--text", "--play", "--dry-run", "--dry_run", "--deterministic", "--tensorboard"),
-    *("--until-fixed-point", "--until_fixed_point", "--help", "-h"),
+    *("--until-fixed-point", "--until_fixed_point", "--help", "--help-all", "-h"),
 )
 COMMANDS = ("engine:", "gtp:", "human:")  # in a spec, a command follows
 OVERSEER = "player:"  # in a spec, that of a player follows

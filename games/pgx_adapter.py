@@ -106,7 +106,7 @@ class PgxGame:
             reason = NOT_BOARD_GAMES.get(self.name.partition("-")[0], "is not a game of pgx")
             raise ValueError(f"{self.name!r} {reason}; choose from {', '.join(GAMES)}")
         if importlib.util.find_spec("pgx") is None:
-            raise ValueError("the package pgx is not installed: pip install 'selfplay[pgx]'")
+            raise ValueError("the package pgx is not installed: pip install 'selfplay-zero[pgx]'")
 
     @property
     def num_actions(self) -> int:

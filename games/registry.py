@@ -11,21 +11,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from games import consent
+from games.catalogue import GAMES
 from games.plug_in import import_plug_in, line_of
 
 if TYPE_CHECKING:
     from games.game import Game
 
-BUILT_IN = {
-    "breakthrough": "games.breakthrough:Breakthrough",
-    "connect_four": "games.connect_four:ConnectFour",
-    "dots_and_boxes": "games.dots_and_boxes:DotsAndBoxes",
-    "go": "games.go:Go",
-    "gomoku": "games.gomoku:Gomoku",
-    "hex": "games.hex:Hex",
-    "othello": "games.othello:Othello",
-    "tic_tac_toe": "games.tic_tac_toe:TicTacToe",
-}
+BUILT_IN = {name: listed.target for name, listed in GAMES.items()}
 PGX = "pgx:"
 ENTRY_POINTS = "selfplay.games"
 READABLE = (bool, int, float, str)  # the types of options: what text can be read as
@@ -62,6 +54,13 @@ def load(spec: str) -> "Game[Any]":
         folders = consent.require(consent.module(target), f"game {spec!r}")
         return _construct(_find_class(target, spec, folders), texts, spec)
     return _construct(_find_class(target, spec), texts, spec)
+
+
+def check_name(spec: str) -> None:
+    """Raises ValueError if `load` knows no such name; imports nothing, and so says nothing else."""
+    target, _ = _split(spec)
+    if target not in BUILT_IN and ":" not in target:
+        _entry_point(target)
 
 
 def names_a_module(spec: str) -> bool:

@@ -1,7 +1,6 @@
 """`selfplay arena`."""
 
 import contextlib
-import dataclasses
 import itertools
 import pathlib
 from collections.abc import Callable, Sequence
@@ -10,13 +9,13 @@ from typing import Any
 import games as games_package
 import training
 from games.game import Game
-from scripts.terminal.console import INTERRUPTED, Positional, announce_devices, progress, say
+from scripts.flags.arena import Args
+from scripts.terminal.console import INTERRUPTED, announce_devices, progress, say
 from scripts.terminal.match_report import describe, report_all
 from selfplay.arena import match
 from selfplay.arena.folder import MatchFolder, match_settings
 from selfplay.arena.opening_file import file_openings
 from selfplay.arena.openings import (
-    DEFAULT_PLIES,
     OPENINGS,
     Openings,
     balanced_openings,
@@ -31,62 +30,6 @@ from selfplay.records.game_record import check_path, write_records
 from training.players import find_game
 
 ENGINE_BLOCK = 32  # games side by side where a player is outside the device, and slow
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Plays matches between two or more players, from varied openings, each from both seats.
-
-    A player is a run folder R (its newest checkpoint), R@STEP, random, uniform (search with a
-    uniform prior and zero value), gtp:COMMAND for an engine that speaks GTP (docs/gtp.md), or
-    module:function for one of your own: a function of (states, key, history=None) that returns a
-    SearchResult; `history` holds the actions so far, padded with -1. With an attribute
-    on_device = True it is jitted and called without history. A run and uniform may have settings of
-    their own, as in R:simulations=64,policy=puct. The score is the first player's, with a 95%
-    interval in which the two games from one opening are one observation.
-    More than two players meet all against all.
-
-    Examples:
-      selfplay arena runs/c4 random
-      selfplay arena runs/c4 runs/c4@0 --games 512 --simulations 32 --out matches/c4-first-last
-      selfplay arena runs/c4:simulations=64 runs/c4:simulations=64,policy=puct --openings balanced
-      selfplay arena runs/c4 runs/c4@1200 --games 4000 --sprt 0 50
-      selfplay arena uniform random --game tic_tac_toe --json
-      selfplay arena runs/c4 my_module:my_player --records games.jsonl
-    """
-
-    players: Positional[tuple[str, ...]]
-    """Two players or more; the first one's score is reported."""
-    game: str = ""
-    """The game; needed only if no player is a run."""
-    games: int = 100
-    """Games to play, of each two players; even, as each opening is played from both seats."""
-    simulations: int = 32
-    """Simulations of each search; 0: a run's raw policy."""
-    seed: int = 0
-    """Draws the openings, and the moves of players that draw lots."""
-    openings: str = "random"
-    """random: random plies; balanced: of eight times as many, those that the raw network of the
-    first run values closest to a draw; else a file of game records (.jsonl, .sgf), or of a list of
-    moves on each line."""
-    opening_plies: int = DEFAULT_PLIES
-    """Plies before the players take over: random ones, or those of a record."""
-    sprt: tuple[float, float] | None = None
-    """ELO0 ELO1: stop as soon as it is known whether the first player is rather ELO0 (H0) or ELO1
-    (H1) stronger than the second; --games is the most that are played."""
-    alpha: float = 0.05
-    """Of --sprt: the chance of H1 where H0 is true."""
-    beta: float = 0.05
-    """Of --sprt: the chance of H0 where H1 is true."""
-    out: str = ""
-    """A folder for the finished games: after a kill or Ctrl-C, the same command goes on there."""
-    block: int = 0
-    """Games that are played side by side, then saved and judged by --sprt; 0: 256, or 32 where a
-    player is outside the device."""
-    records: str = ""
-    """Also write the games to this file: one JSON line each, or SGF (Go) if it ends in .sgf."""
-    json: bool = False
-    """Print one JSON object on stdout."""
 
 
 class Stopped(Exception):
@@ -188,9 +131,9 @@ def _openings(args: Args, game: Game[Any]) -> Openings:
 
 def _judge(args: Args, game: Game[Any]) -> Player:
     for name in args.players:
-        found = run_of(name)
-        if found:
-            player = training.load_player(found[0], simulations=0, checkpoint=found[1])
+        source = run_of(name)
+        if source:
+            player = training.load_player(source[0], simulations=0, checkpoint=source[1])
             if player.game == game:
                 return player
     raise ValueError("--openings balanced needs a run among the players: its network judges")

@@ -1,12 +1,11 @@
 """`selfplay bench`."""
 
 import dataclasses
-import itertools
 import pathlib
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +18,18 @@ from mcts import Evaluation, SearchConfig, search
 from mcts.config import Engine
 from scripts.benchmarks import loop as bench_loop
 from scripts.benchmarks import rules as bench_env
-from scripts.terminal.console import announce_devices, print_json, print_text, progress, say
+from scripts.flags.bench import Args
+from scripts.terminal.console import (
+    announce_devices,
+    print_json,
+    print_text,
+    progress,
+    say,
+)
 from selfplay import devices, self_play
 from selfplay.config import SelfPlayConfig
 from training import presets
-from training.config import Preset, RunConfig
+from training.config import RunConfig
 from training.network import Network
 from training.preflight import estimate as preflight
 from training.preflight.estimate import in_words
@@ -34,58 +40,16 @@ OPENING_PLIES = 8  # random plies before the positions that are searched
 Work = dict[str, tuple[Callable[[], Any], int]]  # by name: a call, and units of it a game
 
 
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Measures speed in one process: network alone, rules alone, search, self-play.
-
-    `search_to_network` is what counts: network evaluations that the search makes in a second, as a
-    share of what the same network reaches alone, at the same batch. The measurements take turns,
-    and medians are reported.
-
-    Examples:
-      selfplay bench --game connect_four --batch 256 --network.blocks 1 --network.channels 16
-      selfplay bench --game connect_four --preset gpu --json
-      selfplay bench --game go:size=9 --compare pgx
-      selfplay bench --game connect_four --loop
-    """
-
-    game: str = "connect_four"
-    """NAME or package.module:Class, with options as in NAME:key=value,..."""
-    preset: Preset = "quick"
-    """Where the defaults of network and search come from."""
-    batch: int = 0
-    """Games at once, over all devices; 0: the preset's."""
-    rounds: int = 5
-    """Times that each measurement is taken."""
-    compare: Literal["none", "mctx", "pgx"] = "none"
-    """Also measure, in the same process: mctx, the same with the search of mctx; pgx, the rules of
-    the same game in pgx, at batches of 64 and 1024 too."""
-    loop: bool = False
-    """Instead measure the loop of `train`: the share of time in which no device works."""
-    network: NetworkConfig = NetworkConfig()
-    search: SearchConfig = SearchConfig()
-    json: bool = False
-    """Print the result as one JSON object on stdout."""
-
-
-def defaults(argv: list[str]) -> Args:
-    """Returns the preset's network and search as defaults."""
-    given = dict(itertools.pairwise(argv))
-    game, name = given.get("--game", Args.game), given.get("--preset", Args.preset)
-    config = presets.preset(name, game)  # type: ignore[arg-type]
-    return Args(game=game, network=config.network, search=config.search)
-
-
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
     game = games.load(args.game)
-    found = args.network.problems() + args.search.problems()
+    problems = args.network.problems() + args.search.problems()
     if args.batch < 0 or args.rounds < 1:
-        found.append(
+        problems.append(
             f"batch must be at least 0 and rounds at least 1, got {args.batch}, {args.rounds}"
         )
-    if found:
-        raise ValueError("; ".join(found))
+    if problems:
+        raise ValueError("; ".join(problems))
     theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
     batch = args.batch or presets.preset(args.preset, args.game).self_play.batch
     announce_devices()
@@ -120,9 +84,9 @@ def check_memory(args: Args, game: Game[Any], batch: int) -> None:
         f"memory: tree {in_words(need.tree)} on each of {has.players} devices, "
         f"network at least {in_words(need.play)}"
     )
-    found = preflight.search_problems(config, game, has, "--batch")
-    if found:
-        raise ValueError("; ".join(found))
+    problems = preflight.search_problems(config, game, has, "--batch")
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
 def _run_config(args: Args, batch: int) -> RunConfig:
@@ -157,11 +121,11 @@ def measure(
 
         def once(_: jax.Array, carry: Any) -> Any:
             observation, _ = carry
-            found = network.evaluate(variables, observation)
+            evaluation = network.evaluate(variables, observation)
             # Never true, but the compiler cannot know: it may not hoist the loop's work. Nor may it
             # leave out a head, whose output the next round might need.
-            flipped = (found.value > 2)[:, None, None, None]
-            return jnp.where(flipped, jnp.ones_like(observation), observation), found
+            flipped = (evaluation.value > 2)[:, None, None, None]
+            return jnp.where(flipped, jnp.ones_like(observation), observation), evaluation
 
         begin = observation, network.evaluate(variables, observation)
         return jax.lax.fori_loop(1, evaluations, once, begin)[1]
@@ -222,9 +186,9 @@ def _agreement(
 
     def evaluate(variables: Any, observation: jax.Array) -> Evaluation:
         # On an empty board a new network likes all moves alike, and mctx draws lots among them.
-        found = network.evaluate(variables, observation)
+        evaluation = network.evaluate(variables, observation)
         slope = jnp.linspace(0, 0.01, game.num_actions)[None]
-        return found._replace(prior_logits=found.prior_logits + slope)
+        return evaluation._replace(prior_logits=evaluation.prior_logits + slope)
 
     for engine in get_args(Engine):
         quiet = dataclasses.replace(config.without_noise(), engine=engine)

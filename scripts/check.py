@@ -1,37 +1,13 @@
 """`selfplay check`."""
 
-import dataclasses
 import time
 from typing import Any
 
 import games
 from games.conformance import LAWS, Report, Violation, check
 from games.conformance.laws import described
-from scripts.terminal.console import Positional, print_json, print_text, say
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Checks a game against the laws that training relies on, by playing it many times.
-
-    Every law is named with its verdict. Of a broken one you see the position, the action, and what
-    was expected. The exit code is 0 if the game conforms, else 1.
-
-    Examples:
-      selfplay check connect_four
-      selfplay check my_game:MyGame                       # my_game.py in this folder
-      selfplay check my_pkg.my_game:MyGame:size=5 --games 1000
-      selfplay check go:size=19 --games 16 --json
-    """
-
-    game: Positional[str]
-    """NAME, or package.module:Class, with options such as :size=5,komi=7.5."""
-    games: int = 256
-    """Random games to play; fewer for a game that is long or slow."""
-    seed: int = 0
-    """Another seed plays other games."""
-    json: bool = False
-    """Print one JSON object on stdout."""
+from scripts.flags.check import Args
+from scripts.terminal.console import print_json, print_text, say
 
 
 def run(args: Args) -> int:

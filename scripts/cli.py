@@ -1,8 +1,10 @@
 """The command `selfplay`: finds the subcommand, runs it, turns a mistake into one sentence.
 
-Each command is a file of this folder with a frozen dataclass `Args`, whose docstring is its help,
-and `run(args) -> int`, the exit code. Codes: 0 done; 75 interrupted, saved, run the same command
-again; 2 wrong use; 1 anything else.
+Each command is two files. `flags/NAME.py` has a frozen dataclass `Args`, whose docstring is its
+help, and may have `defaults(argv)`, `check(args)`, and IN_SIGHT, the fields that `--help` shows.
+`NAME.py` has `run(args) -> int`, the exit code. Only the second may import jax and the like.
+
+Exit codes: 0 done; 75 interrupted, saved, run the same command again; 2 wrong use; 1 anything else.
 """
 
 import difflib
@@ -11,6 +13,7 @@ import importlib.metadata
 import os
 import signal
 import sys
+from typing import Any
 
 from scripts.terminal.console import INTERRUPTED
 
@@ -32,7 +35,7 @@ COMMANDS = {
     "check": "check a game against the laws",
     "new-game": "write the template of a new game",
 }
-MAX_CPU_DEVICES = 8
+WITHOUT_DEVICES = ("games", "new-game")  # nor do they import jax
 MAX_SENTENCE = 4000  # characters of an error
 ALLOW = "--allow"
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
@@ -65,7 +68,7 @@ def run(argv: list[str]) -> int:
         print(_usage())
         return 0 if argv else 2
     if argv[0] == "--version":
-        print(f"selfplay {importlib.metadata.version('selfplay')}")
+        print(f"selfplay {importlib.metadata.version('selfplay-zero')}")
         return 0
     command, rest = argv[0], argv[1:]
     if command not in COMMANDS:
@@ -104,11 +107,10 @@ def _take_allowed(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _run_command(command: str, argv: list[str], allowed: list[str]) -> int:
-    if "--deterministic" in argv:  # XLA reads its flags once, when the first device starts
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
-    _one_device_per_core()
     from games import consent
 
+    if "--deterministic" in argv:  # XLA reads its flags once, when the first device starts
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
     consent.close(argv, allowed)
     try:
         return _call(command, argv)
@@ -117,25 +119,29 @@ def _run_command(command: str, argv: list[str], allowed: list[str]) -> int:
 
 
 def _call(command: str, argv: list[str]) -> int:
-    from scripts.terminal import compilation_cache, console, out_of_memory
+    """Reads the flags, refuses what is wrong at first sight, and only then imports what works."""
+    from scripts.terminal import console
 
-    script = importlib.import_module(f"scripts.{command.replace('-', '_')}")
-    defaults = getattr(script, "defaults", lambda _: None)(argv)
-    args = console.parse(script.Args, argv, command, defaults)
+    name = command.replace("-", "_")
+    flags = importlib.import_module(f"scripts.flags.{name}")
+    defaults = getattr(flags, "defaults", lambda _: None)(argv)
+    in_sight = getattr(flags, "IN_SIGHT", ())
+    args = console.parse(flags.Args, argv, command, defaults, in_sight)
+    getattr(flags, "check", lambda _: None)(args)
+    script = importlib.import_module(f"scripts.{name}")
+    code: int = script.run(args) if command in WITHOUT_DEVICES else _on_devices(script, args)
+    return code
+
+
+def _on_devices(script: Any, args: Any) -> int:
+    from scripts.terminal import compilation_cache, devices, out_of_memory
+
+    devices.one_per_core()
     compilation_cache.start()
     less_memory = getattr(script, "less_memory", out_of_memory.halve)
     with out_of_memory.advise(lambda: less_memory(args)):
         code: int = script.run(args)
     return code
-
-
-def _one_device_per_core() -> None:
-    """Lets a CPU be one device per core: jax runs some convolutions on one core a device."""
-    import jax
-
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        jax.config.update("jax_num_cpu_devices", min(cores, MAX_CPU_DEVICES))
 
 
 def _sentence(error: Exception) -> str:

@@ -1,12 +1,11 @@
 """`selfplay distilled`."""
 
-import dataclasses
 import json
 from typing import Any
 
+from scripts.flags.distilled import Args
 from scripts.report import own_folder
 from scripts.terminal.console import (
-    Positional,
     announce_devices,
     print_json,
     print_text,
@@ -22,38 +21,6 @@ from training.storage.run_folder import RunFolder
 FEW = 3  # checkpoints; with fewer, growth over a run is hardly seen
 
 
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Does distillation keep what it should? Where a run's network disagrees with its overseer.
-
-    The overseer is Amplify(A), as the run's settings say, without noise. Its disagreement with the
-    network A is measured for checkpoints of the run, on four sets of positions: those that A was
-    trained on (of recorded games whose rows are still in replay/), near them (one random move off),
-    far from them (random games), and the worst: where a search from random positions finds that A's
-    best move loses most, as the overseer sees it. Writes a table, report/distilled.json, a plot for
-    `selfplay report`, and the newest checkpoint's worst positions, which can be overseen.
-
-    Examples:
-      selfplay distilled runs/c4
-      selfplay distilled runs/c4 --checkpoints 3 --positions 512 --json
-      selfplay oversee runs/c4 --positions runs/c4/report/worst.jsonl
-    """
-
-    run: Positional[str]
-    """A run folder."""
-    checkpoints: int = 8
-    """Most checkpoints to measure, evenly spread."""
-    positions: int = 256
-    """Positions in each set (of the worst, a quarter)."""
-    decisions: str = ""
-    """A file of an overseer's decisions: how far the network follows them; by default those that
-    the run learns from. Name others to see whether it does what it was not shown."""
-    seed: int = 0
-    """Draws the positions."""
-    json: bool = False
-    """Print one JSON object on stdout."""
-
-
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
     for name, least in (("checkpoints", 1), ("positions", 8)):
@@ -64,7 +31,7 @@ def run(args: Args) -> int:
     out = own_folder(folder)
     announce_devices()
     with progress("distilled", args.checkpoints) as update:
-        found, worst = audit(
+        result, worst = audit(
             folder,
             args.checkpoints,
             args.positions,
@@ -73,27 +40,27 @@ def run(args: Args) -> int:
             lambda done, step: update(done, f"step {step}"),
         )
     durable.make_folder(out)
-    durable.write_whole(out / "distilled.json", (json.dumps(found) + "\n").encode())
+    durable.write_whole(out / "distilled.json", (json.dumps(result) + "\n").encode())
     lines = "".join(
         json.dumps({"game": folder.read_config().game, "moves": m}) + "\n" for m in worst
     )
     durable.write_whole(out / "worst.jsonl", lines.encode())
     distilled_section(out, [folder])
-    _advise(found)
+    _advise(result)
     if args.json:
-        print_json(found)
+        print_json(result)
     else:
-        print_text(_table(found))
+        print_text(_table(result))
         say(f"written: {out}/distilled.json, distilled.png and worst.jsonl")
     return 0
 
 
-def _advise(found: dict[str, Any]) -> None:
-    rows = found["checkpoints"]
+def _advise(result: dict[str, Any]) -> None:
+    rows = result["checkpoints"]
     if len(rows) < FEW:
         say(
-            f"note: {found['run']} has kept {len(rows)} checkpoints: --checkpoint.keep-every STEPS "
-            "keeps more, to see whether errors grow"
+            f"note: {result['run']} has kept {len(rows)} checkpoints: "
+            "--checkpoint.keep-every STEPS keeps more, to see whether errors grow"
         )
     without = [str(row["step"]) for row in rows if row["step"] and "trained" not in row]
     if without:
@@ -105,13 +72,13 @@ def _advise(found: dict[str, Any]) -> None:
     measured = [row[name] for row in rows for name in SETS if name in row]
     if not any(of["most_regret"] for of in measured) and any(of["changed"] for of in measured):
         say(
-            f"note: Amplify(A), {found['amplify']}, values no move above another: regret, 0 "
+            f"note: Amplify(A), {result['amplify']}, values no move above another: regret, 0 "
             "everywhere, says nothing of what it changes"
         )
 
 
-def _table(found: dict[str, Any]) -> str:
-    """Returns what was found as lines of text."""
+def _table(result: dict[str, Any]) -> str:
+    """Returns the result as lines of text."""
 
     def follows(row: dict[str, Any]) -> str:
         of = row["decided"]
@@ -121,10 +88,10 @@ def _table(found: dict[str, Any]) -> str:
         )
 
     lines = [
-        f"{found['run']}: disagreement of the network with Amplify(A), {found['amplify']}",
+        f"{result['run']}: disagreement of the network with Amplify(A), {result['amplify']}",
         "    step  set      positions     kl  value  changed  regret        most",
     ]
-    for row in found["checkpoints"]:
+    for row in result["checkpoints"]:
         for name in SETS:
             if name in row:
                 of = row[name]
@@ -135,9 +102,9 @@ def _table(found: dict[str, Any]) -> str:
                 )
     lines += [
         f"{row['step']:8d}  {json_objects.read(Match, row['strength']).in_words()}"
-        for row in found["checkpoints"]
+        for row in result["checkpoints"]
     ]
-    lines += [follows(row) for row in found["checkpoints"] if "decided" in row]
+    lines += [follows(row) for row in result["checkpoints"] if "decided" in row]
     words = {True: "grows", False: "does not grow", None: "too few checkpoints"}
-    verdicts = [f"{name}: {words[found['grows'][name]]}" for name in SETS]
+    verdicts = [f"{name}: {words[result['grows'][name]]}" for name in SETS]
     return "\n".join([*lines, f"regret over the run: {', '.join(verdicts)}"])

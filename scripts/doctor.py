@@ -1,37 +1,14 @@
 """`selfplay doctor`."""
 
-import dataclasses
 import textwrap
 
-from scripts.terminal.console import Positional, print_json, print_text, progress
+from scripts.flags.doctor import Args
+from scripts.terminal.console import print_json, print_text, progress
 from training.doctor import CHECKS, Diagnosis, diagnose
 from training.storage.run_folder import RunFolder
 
 MARKS = {"healthy": "ok", "finding": "FINDING", "too early": "too early"}
 WIDTH = 96
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Says whether a run is learning, and if not, why.
-
-    Eleven checks of what the run has left on disk: its rows against the rules, the age of its rows,
-    its games, exploration, weights, values, search, overseer, and whether a fresh network can learn
-    from them. Each finding says what is wrong, what a healthy run looks like, and what to change;
-    the likeliest cause comes first. Works on a run in progress and writes nothing.
-
-    Examples:
-      selfplay doctor runs/c4
-      selfplay doctor runs/c4 --json
-      selfplay doctor runs/go --seconds 60
-    """
-
-    run: Positional[str]
-    """A run folder."""
-    seconds: float = 20.0
-    """The most that each of the two checks that train a fresh network may take."""
-    json: bool = False
-    """Print one JSON object on stdout."""
 
 
 def run(args: Args) -> int:

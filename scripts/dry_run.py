@@ -41,17 +41,17 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     has = this_machine(folder.path)
     floor = preflight.needs(config, game, has)
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
-    found = rehearse(folder, config, SECONDS)
-    need = preflight.scaled(floor, found.scale(floor))
-    outlook = foresee(config, need, found)
+    trial = rehearse(folder, config, SECONDS)
+    need = preflight.scaled(floor, trial.scale(floor))
+    outlook = foresee(config, need, trial)
     if as_json:
         print_json(
-            {"needs": need._asdict(), "machine": has._asdict(), "rehearsal": found._asdict()}
-            | {"outlook": outlook._asdict(), "hours_to_games": _hours_to_games(found)}
+            {"needs": need._asdict(), "machine": has._asdict(), "rehearsal": trial._asdict()}
+            | {"outlook": outlook._asdict(), "hours_to_games": _hours_to_games(trial)}
         )
     else:
-        print_text(describe(config, need, has, found, outlook))
-    refused = preflight.problems(config, game, has, found.scale(floor))
+        print_text(describe(config, need, has, trial, outlook))
+    refused = preflight.problems(config, game, has, trial.scale(floor))
     if has.disk_bytes is not None and outlook.disk_bytes > has.disk_bytes:
         refused.append(
             f"the whole run needs {in_words(outlook.disk_bytes)} of disk, and there is "
@@ -62,9 +62,9 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     return 0
 
 
-def foresee(config: RunConfig, need: Needs, found: Rehearsal) -> Outlook:
+def foresee(config: RunConfig, need: Needs, trial: Rehearsal) -> Outlook:
     """Returns what the run comes to at its limit; disk for the full ring where it has none."""
-    iterations = _iterations(config, found)
+    iterations = _iterations(config, trial)
     rows = float(config.replay.capacity)
     steps = 0.0
     if iterations is not None:
@@ -73,13 +73,13 @@ def foresee(config: RunConfig, need: Needs, found: Rehearsal) -> Outlook:
         steps = positions * config.replay.reuse / config.learner.batch
     disk = preflight.checkpoints_kept(config, steps) * need.checkpoint
     row_bytes = need.replay // config.replay.capacity
-    disk += int(rows * row_bytes * found.compressed)
-    hours = None if iterations is None else iterations * found.iteration_s / 3600
+    disk += int(rows * row_bytes * trial.compressed)
+    hours = None if iterations is None else iterations * trial.iteration_s / 3600
     return Outlook(hours, iterations, disk)
 
 
 def describe(
-    config: RunConfig, need: Needs, has: Machine, found: Rehearsal, outlook: Outlook
+    config: RunConfig, need: Needs, has: Machine, trial: Rehearsal, outlook: Outlook
 ) -> str:
     """Returns the dry run's result for a person."""
     device = in_words(has.device_bytes) if has.device_bytes else "that of the host"
@@ -94,46 +94,46 @@ def describe(
         f"host memory     replay {in_words(need.replay)}; there is {_or_unknown(has.host_bytes)}",
         f"disk            {in_words(outlook.disk_bytes)} at most: {kept} checkpoints of "
         f"{in_words(need.checkpoint)} and the replay; there is {_or_unknown(has.disk_bytes)}",
-        f"compilation     {found.compile_s:.1f} s here; it comes from a cache the next time",
-        f"an iteration    {found.iteration_s:.2f} s: self-play {found.call_s:.2f} s, "
-        f"{steps:.3g} training steps of {1000 * found.step_s:.3g} ms",
-        f"speed           {found.positions_per_s:,.0f} positions/s, {found.games_per_s:,.1f} "
-        f"games/s of {found.game_plies:.0f} plies (a random game's), without evaluation",
+        f"compilation     {trial.compile_s:.1f} s here; it comes from a cache the next time",
+        f"an iteration    {trial.iteration_s:.2f} s: self-play {trial.call_s:.2f} s, "
+        f"{steps:.3g} training steps of {1000 * trial.step_s:.3g} ms",
+        f"speed           {trial.positions_per_s:,.0f} positions/s, {trial.games_per_s:,.1f} "
+        f"games/s of {trial.game_plies:.0f} plies (a random game's), without evaluation",
     ]
-    if found.timed_share < 1:
+    if trial.timed_share < 1:
         lines.append(
-            f"                from {found.timed_share:.1g} of a call: one takes minutes here"
+            f"                from {trial.timed_share:.1g} of a call: one takes minutes here"
         )
-    hours = [f"{games:,}: {_hours(found, games):.3g}" for games in GOALS]
+    hours = [f"{games:,}: {_hours(trial, games):.3g}" for games in GOALS]
     lines.append(f"hours to games  {'; '.join(hours)}")
     if outlook.iterations is not None and outlook.hours is not None:
         played = outlook.iterations * positions
         lines.append(
             f"at its limit    {outlook.hours:.3g} hours, {outlook.iterations:,.0f} iterations, "
-            f"{played / found.game_plies:,.0f} games, {played:,.0f} positions"
+            f"{played / trial.game_plies:,.0f} games, {played:,.0f} positions"
         )
     return "\n".join(lines)
 
 
-def _iterations(config: RunConfig, found: Rehearsal) -> float | None:
+def _iterations(config: RunConfig, trial: Rehearsal) -> float | None:
     limits = [float(config.iterations)] if config.iterations else []
     if config.minutes:
-        limits.append(max(60 * config.minutes - found.compile_s, 0.0) / found.iteration_s)
+        limits.append(max(60 * config.minutes - trial.compile_s, 0.0) / trial.iteration_s)
     return min(limits, default=None)
 
 
-def _hours(found: Rehearsal, games: int) -> float:
-    return (found.compile_s + games / found.games_per_s) / 3600
+def _hours(trial: Rehearsal, games: int) -> float:
+    return (trial.compile_s + games / trial.games_per_s) / 3600
 
 
-def _hours_to_games(found: Rehearsal) -> dict[str, float]:
-    return {str(games): _hours(found, games) for games in GOALS}
+def _hours_to_games(trial: Rehearsal) -> dict[str, float]:
+    return {str(games): _hours(trial, games) for games in GOALS}
 
 
 def _or_unknown(count: int | None) -> str:
     return "an unknown amount" if count is None else in_words(count)
 
 
-def _refuse(found: list[str]) -> None:
-    if found:
-        raise ValueError(f"this run cannot work here: {'; '.join(found)}")
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise ValueError(f"this run cannot work here: {'; '.join(problems)}")

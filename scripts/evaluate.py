@@ -1,12 +1,11 @@
 """`selfplay evaluate`."""
 
-import dataclasses
 import itertools
-from typing import Any, Literal
+from typing import Any
 
 import training
+from scripts.flags.evaluate import Args
 from scripts.terminal.console import (
-    Positional,
     announce_devices,
     print_json,
     print_text,
@@ -22,38 +21,6 @@ from selfplay.player_spec import run_of
 from selfplay.players import Player, random_player
 from selfplay.records.game_record import append_records
 from training.storage.run_folder import RunFolder
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Measures a run: in games against random moves or its own past, or against perfect play.
-
-    Against perfect play, it reports the rate of mistakes (moves whose game-theoretic outcome is
-    worse than the best one's) of the network's raw policy and of searches, all told and by ply.
-    Games that are small enough, such as hex:size=4, are solved on the spot. The games of a match
-    are added to games/evaluation.jsonl of the run.
-
-    Examples:
-      selfplay evaluate runs/c4 --against perfect --simulations 16 64 256
-      selfplay evaluate runs/c4@1200 --against initial --games 512
-      selfplay evaluate runs/c4 --against perfect --positions my_positions.jsonl.gz --json
-    """
-
-    run: Positional[str]
-    """A run folder R (its newest checkpoint), or R@STEP."""
-    against: Literal["random", "previous", "initial", "perfect"] = "random"
-    """Uniformly random moves; the run's checkpoint before this one; its step 0; perfect play."""
-    simulations: tuple[int, ...] = (32,)
-    """Simulations of each search; 0: the raw policy (not against perfect, which has both). Against
-    perfect, several budgets may be named."""
-    games: int = 100
-    """Games to play; even, as each opening is played from both seats."""
-    positions: str = ""
-    """Against perfect: solved positions to use instead of ours, JSON lines, gzipped or not."""
-    seed: int = 0
-    """Draws the openings."""
-    json: bool = False
-    """Print one JSON object on stdout."""
 
 
 def run(args: Args) -> int:
@@ -97,7 +64,7 @@ def _measure(args: Args, path: str, step: int | None, spec: str) -> None:
     budgets = dict(zip(dict.fromkeys(args.simulations), searching, strict=True))
     with progress(f"solving {spec}", None) as update:
         sets = perfect.load_positions(
-            spec, args.positions or None, lambda found: update(found, "positions")
+            spec, args.positions or None, lambda done: update(done, "positions")
         )
     rates = {}
     turns = itertools.count(1)

@@ -1,68 +1,26 @@
 """`selfplay imitate`."""
 
-import argparse
-import dataclasses
-import functools
 import time
 from typing import Any
 
 import games
 from games.conformance import require_form
-from scripts.terminal.console import Flat, announce_devices, print_json, progress, say
+from scripts.flags.imitate import Args
+from scripts.terminal.console import (
+    announce_devices,
+    print_json,
+    progress,
+    say,
+)
 from scripts.terminal.signals import stop_on_signal
 from selfplay.records.game_record import GameRecord, Scan, scan_records
-from training import presets
-from training.config import RunConfig
 from training.imitation import inverse_rl as inferred
 from training.imitation import rows as expert
-from training.imitation.fit import Imitation, ImitationConfig, fit, found
+from training.imitation.fit import Imitation, fit, found
 from training.players import load_amplifier, network_of
 from training.storage.run_folder import RunFolder, next_free
 
 SHOWN_PROBLEMS = 20
-scan = functools.cache(scan_records)  # the defaults look into the files too
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Starts a run by imitating an expert: a network is fitted to recorded games.
-
-    Records are JSON lines, as `games/` of every run holds, or Go games as SGF, gzipped or not.
-    Every game is replayed by the rules; those that they forbid, and those of another game, are
-    named, with file and move, and skipped. A share of the games is held out, drawn by game: the
-    accuracy shown is on those. The pass that does best on them is kept as step 0 of the run, which
-    `selfplay train --run-dir R` goes on with.
-    Ctrl-C ends the fitting and keeps the best pass so far.
-
-    Examples:
-      selfplay imitate --records games.jsonl --run-dir runs/imitated
-      selfplay imitate --records pro/*.sgf --run-dir runs/go9 --network.blocks 6
-      selfplay train --run-dir runs/imitated --minutes 10
-    """
-
-    config: Flat[RunConfig]
-    imitation: Flat[ImitationConfig] = ImitationConfig()
-    records: tuple[str, ...] = ()
-    """Files of games; the first one's game, if --game does not say which."""
-    run_dir: str = ""
-    """The new run's folder; by default runs/<game>-<n>, the first free n."""
-    json: bool = False
-    """Print one JSON object about the result on stdout."""
-
-
-def defaults(argv: list[str]) -> Args:
-    """Returns what holds where no flag is given: the preset of the records' game."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--records", nargs="*", default=[])
-    parser.add_argument("--preset", default=RunConfig.preset)
-    parser.add_argument("--game", default="")
-    try:
-        given, _ = parser.parse_known_args(argv)
-    except argparse.ArgumentError:  # the real parser says it better
-        return Args(RunConfig())
-    recorded = (record.game for path in given.records for record in scan(path, given.game).records)
-    game = given.game or next(recorded, RunConfig.game)
-    return Args(presets.preset(given.preset, game))
 
 
 def run(args: Args) -> int:
@@ -111,16 +69,16 @@ def _read(paths: tuple[str, ...], spec: str) -> tuple[list[GameRecord], int]:
     """Returns the games of the files, and how many were skipped; says which."""
     if not paths:
         raise ValueError("imitation needs games: name files with --records")
-    scans: list[Scan] = [scan(path, spec, spec) for path in paths]
-    problems = [problem for found in scans for problem in found.problems]
+    scans: list[Scan] = [scan_records(path, spec, spec) for path in paths]
+    problems = [problem for scan in scans for problem in scan.problems]
     for problem in problems[:SHOWN_PROBLEMS]:
         say(f"skipped: {problem}")
     if len(problems) > SHOWN_PROBLEMS:
         say(f"skipped: {len(problems) - SHOWN_PROBLEMS} more")
-    for path, found_in in zip(paths, scans, strict=True):
-        if found_in == ([], []):
+    for path, scan in zip(paths, scans, strict=True):
+        if scan == ([], []):
             say(f"{path} holds no game")
-    records = [record for found_in in scans for record in found_in.records]
+    records = [record for scan in scans for record in scan.records]
     if not records:
         raise ValueError(f"no game of {spec} in {', '.join(paths)} that can be learned from")
     return records, len(problems)

@@ -1,6 +1,5 @@
 """`selfplay ladder`."""
 
-import dataclasses
 import itertools
 import pathlib
 import time
@@ -9,9 +8,9 @@ from typing import Any, NamedTuple
 import games as games_package
 import training
 from games.game import Game
+from scripts.flags.ladder import Args
 from scripts.terminal.console import (
     INTERRUPTED,
-    Positional,
     announce_devices,
     print_json,
     print_text,
@@ -19,7 +18,6 @@ from scripts.terminal.console import (
     say,
 )
 from selfplay.arena.ladder import ROUND, Ladder
-from selfplay.arena.openings import DEFAULT_PLIES
 from selfplay.files import durable
 from selfplay.player_spec import parse_player, run_of, split_settings
 from selfplay.players import Player
@@ -30,43 +28,6 @@ from training.evaluation.ladder import FOLDER
 from training.players import find_game
 from training.report.ladder_plot import Point, plot_ladder
 from training.storage.run_folder import RunFolder
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Rates the checkpoints of runs, and other players, by games between all of them.
-
-    A player is one as in `selfplay arena`; a run folder R stands for all its checkpoints. The next
-    two to play are always those whose games would reduce the ratings' uncertainty most. All games
-    are kept in a store, so that a later ladder, of more checkpoints for instance, begins with them.
-    Ratings are in Elo above `random` if it plays, else above the first player, with 95% intervals.
-
-    Examples:
-      selfplay ladder runs/c4 random --minutes 5
-      selfplay ladder runs/c4 runs/c4b random --simulations 8 32 --store ladders/c4
-      selfplay ladder runs/c4@1200:simulations=64,policy=puct runs/c4 uniform random --json
-      selfplay ladder runs/c4 random --minutes 0     # only fit, print and plot what is there
-    """
-
-    players: Positional[tuple[str, ...]]
-    """Runs, checkpoints, and anchors such as random or uniform."""
-    game: str = ""
-    """The game; needed only if no player is a run."""
-    minutes: float = 5.0
-    """Play for so long; 0: no limit but --games, and without --games play nothing."""
-    games: int = 0
-    """Play so many games, if --minutes allows it; even, as each opening is played from both seats;
-    0: no limit but --minutes."""
-    simulations: tuple[int, ...] = (32,)
-    """Simulations of each search; of several numbers, each makes players of its own."""
-    store: str = ""
-    """The folder of the games, ratings and plots; by default ladders/<game>."""
-    seed: int = 0
-    """Draws the openings, and the moves of players that draw lots."""
-    opening_plies: int = DEFAULT_PLIES
-    """Random plies before the players take over."""
-    json: bool = False
-    """Print one JSON object on stdout."""
 
 
 class Entrant(NamedTuple):
@@ -119,13 +80,13 @@ def run(args: Args) -> int:
 
 def _entrants(args: Args) -> list[Entrant]:
     """Returns the players that the specs stand for, each once."""
-    found: dict[str, Entrant] = {}
+    entrants: dict[str, Entrant] = {}
     for spec in args.players:
         bare, own = split_settings(spec)
         counts = args.simulations if own.simulations is None else (own.simulations,)
         run = run_of(bare)
         if run is None and bare != "uniform":
-            found[spec] = Entrant(spec)
+            entrants[spec] = Entrant(spec)
             continue
         steps = [0]
         if run:
@@ -135,8 +96,8 @@ def _entrants(args: Args) -> list[Entrant]:
             if own.text and own.simulations is None:
                 settings += f",simulations={count}"
             name = f"{run[0]}@{step}{settings}" if run else bare + settings
-            found[name] = Entrant(name, run[0], step, count) if run else Entrant(name)
-    return list(found.values())
+            entrants[name] = Entrant(name, run[0], step, count) if run else Entrant(name)
+    return list(entrants.values())
 
 
 def _home(store: pathlib.Path) -> pathlib.Path | None:

@@ -1,12 +1,12 @@
 """`selfplay new-game`."""
 
-import dataclasses
 import importlib.util
 import keyword
 import pathlib
 import re
 
-from scripts.terminal.console import Positional, print_text
+from scripts.flags.new_game import Args
+from scripts.terminal.console import print_text
 
 GAME = '''"""NAME: stones on a board; the first to have a number of them in a line wins.
 
@@ -88,11 +88,11 @@ class CLASS:
     def _has_line(self, own: jax.Array) -> jax.Array:
         n = self.line
         padded = jnp.pad(own, n - 1)  # so that a line may start anywhere
-        found = jnp.bool_(False)
+        complete = jnp.bool_(False)
         for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
             shifted = [jnp.roll(padded, (-i * down, -i * right), (0, 1)) for i in range(n)]
-            found |= jnp.stack(shifted).all(axis=0).any()
-        return found
+            complete |= jnp.stack(shifted).all(axis=0).any()
+        return complete
 
     # What the network sees: plane 0 the pieces of the seat to play, plane 1 the other's.
     def observe(self, state: State) -> jax.Array:
@@ -162,21 +162,6 @@ def test_nothing_is_decided_before_the_end():
     assert not bool(state.terminated)
     assert GAME.returns(state).tolist() == [0.0, 0.0]
 '''
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Writes the template of a new game and its test into the current folder.
-
-    The template is a complete small game, commented for the reader who changes it. Nothing is
-    overwritten.
-
-    Examples:
-      selfplay new-game my_game       # writes my_game.py and test_my_game.py
-    """
-
-    name: Positional[str]
-    """The module's name: small letters, digits and underscores."""
 
 
 def run(args: Args) -> int:

@@ -1,7 +1,6 @@
 """`selfplay oversee`."""
 
 import contextlib
-import dataclasses
 import getpass
 import pathlib
 from collections.abc import Callable
@@ -9,9 +8,9 @@ from typing import Any
 
 import games
 import training
+from scripts.flags.oversee import Args
 from scripts.terminal.console import (
     INTERRUPTED,
-    Positional,
     announce_devices,
     ask,
     print_json,
@@ -29,54 +28,6 @@ from training.oversight.queries import from_file, select_queries
 from training.storage.run_folder import RunFolder
 
 BY_HAND, BY_PROGRAM = 20, 300  # positions, where --count does not say
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Decide positions, with copies of a network as assistants, for it to learn from.
-
-    Shows one position after the other. Ask for candidates (moves, as A's search sees them), send
-    copies of A off to search the lines you name (look), then decide: play MOVE, or weights over
-    moves. Each decision is stored at once, with its provenance, in oversight/decisions.jsonl of the
-    run; quit or Ctrl-C loses nothing, and positions that are decided do not come again.
-
-    A program can decide in your place: it gets a JSON line for each position and answers with one
-    (docs/ida.md); a bad answer is reported and its position left undecided. Or a script: a file of
-    the commands that you would type, and of decisions as JSON lines.
-
-    Examples:
-      selfplay oversee runs/c4
-      selfplay oversee runs/c4@1200 --positions games.jsonl --count 50
-      selfplay oversee runs/c4 --play
-      selfplay oversee runs/ttt --program "python my_overseer.py"
-      selfplay oversee runs/ttt --script decisions.txt --json
-      selfplay train --from runs/ttt --run-dir runs/ttt2 \\
-        --overseer.decisions runs/ttt/oversight/decisions.jsonl
-    """
-
-    run: Positional[str]
-    """A run folder R (its newest checkpoint), or R@STEP: A."""
-    positions: str = ""
-    """A file of games, JSON lines: all positions of games that are over, the last one of others. By
-    default, positions of A's games against random moves, those first that search changes most."""
-    play: bool = False
-    """Play on from the opening position: the move that you decide is played."""
-    count: int = 0
-    """Most positions to decide; 0: 20, or 300 with --program, for little is learned from a few."""
-    simulations: int = 128
-    """Of each search by A."""
-    program: str = ""
-    """A command that decides, as a shell would split it."""
-    seconds: float = 60.0
-    """For each answer of the program."""
-    script: str = ""
-    """A file of commands and decisions."""
-    by: str = ""
-    """Who decides, for the provenance; by default the program, the script, or your user name."""
-    seed: int = 0
-    """Draws the positions."""
-    json: bool = False
-    """Print one JSON object about what was decided on stdout."""
 
 
 def run(args: Args) -> int:
@@ -126,13 +77,13 @@ def _find_positions(
         return [()]
     count = args.count or (BY_PROGRAM if args.program else BY_HAND)
     if args.positions:
-        found, problems = from_file(args.positions, spec, player.game)
+        waiting, problems = from_file(args.positions, spec, player.game)
         for problem in problems:
             say(f"note: left out: {problem}")
     else:
         raw = training.load_player(path, simulations=0, checkpoint=step)
-        found = select_queries(raw, player, args.seed, count + len(decided))
-    return [moves for moves in found if moves not in decided][:count]
+        waiting = select_queries(raw, player, args.seed, count + len(decided))
+    return [moves for moves in waiting if moves not in decided][:count]
 
 
 def _who(args: Args) -> str:

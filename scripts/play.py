@@ -1,6 +1,5 @@
 """`selfplay play`."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 import games
 import training
 from games.game import Game, State
-from scripts.terminal.console import Positional, ask, print_json
+from scripts.flags.play import Args
+from scripts.terminal.console import ask, print_json
 from selfplay import positions
 from selfplay.analysis import Analysis, analyse, opinion_text, ranked
 from selfplay.player_spec import parse_player
@@ -19,42 +19,6 @@ from selfplay.players import Player
 from training.players import find_game
 
 HELP = "a move, or: hint (its opinion of this position), undo, quit"
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Play against a run in the terminal, or let it analyse a position.
-
-    Shows the board and, for each move it makes, the network's opinion (prior, value) and the
-    search's (visits, value of each move). At your turn type a move, hint, undo or quit.
-
-    With --json, nothing is played: it prints what the player thinks of the position after --moves:
-    policy (weight of each move), value for the seat to play, and a principal variation, whose
-    every move is the best one of a fresh search.
-
-    Examples:
-      selfplay play runs/c4
-      selfplay play runs/c4 --seat 1 --simulations 400
-      selfplay play runs/c4 --moves "4 4 3" --json
-      selfplay play uniform --game tic_tac_toe
-    """
-
-    player: Positional[str]
-    """Your opponent: a run folder R, R@STEP, random, uniform, or module:function."""
-    game: str = ""
-    """The game; needed only if the player is not a run."""
-    simulations: int = 200
-    """Simulations of each search; 0: the raw policy."""
-    leaves: int = 1
-    """Simulations of a run's search that share one evaluation: faster, and a little less exact."""
-    seat: int = 0
-    """Your seat: 0 moves first, 1 second."""
-    moves: str = ""
-    """Moves to begin from, in the game's notation, separated by spaces."""
-    seed: int = 0
-    """Draws lots, for players that do."""
-    json: bool = False
-    """Analyse the position and print one JSON object on stdout."""
 
 
 class Session:

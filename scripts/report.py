@@ -1,35 +1,12 @@
 """`selfplay report`."""
 
-import dataclasses
 import pathlib
 
-from scripts.terminal.console import Positional, print_json, print_text
+from scripts.flags.report import Args
+from scripts.terminal.console import print_json, print_text
 from training.report.page import write_report
 from training.report.text import text_report
 from training.storage.run_folder import RunFolder
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Writes plots (PNG) and one self-contained page (index.html) about one or more runs.
-
-    Shows losses, entropy, how far search still moves the policy, evaluations and speed over time.
-    Works on a run in progress. Several runs are drawn over each other.
-
-    Examples:
-      selfplay report runs/c4
-      selfplay report runs/c4 runs/c4b --out compared
-      selfplay report runs/c4 --text
-    """
-
-    runs: Positional[tuple[str, ...]]
-    """Run folders."""
-    out: str = ""
-    """Folder for the report; by default report/ of the (first) run."""
-    text: bool = False
-    """Print a summary instead."""
-    json: bool = False
-    """Print {"page": path} on stdout."""
 
 
 def run(args: Args) -> int:

@@ -1,19 +1,16 @@
 """`selfplay train`."""
 
-import argparse
 import contextlib
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import games
 from games.conformance import require_form
 from scripts import dry_run
+from scripts.flags.train import Args, _split_source
 from scripts.terminal import out_of_memory
 from scripts.terminal.console import (
     INTERRUPTED,
-    Flat,
-    FromFlag,
     announce_devices,
     print_json,
     progress,
@@ -21,8 +18,7 @@ from scripts.terminal.console import (
 )
 from scripts.terminal.signals import stop_on_signal
 from selfplay.files import json_objects
-from training import checkpoint_steps, losses, presets
-from training import config as config_module
+from training import checkpoint_steps, losses
 from training.config import RunConfig
 from training.metrics import EvaluationLine, GateLine, IterationLine
 from training.metrics_log import OnMetrics
@@ -33,69 +29,6 @@ from training.preflight.machine import this_machine
 from training.report.text import describe_evaluation, describe_gate, describe_iteration
 from training.run import train
 from training.storage.run_folder import RunFolder, next_free, reserve
-
-
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Trains a network by self-play, or goes on with a run that is already there.
-
-    Every setting of the run is a flag; their defaults come from the preset, tuned for some games.
-    Ctrl-C (or SIGTERM) finishes the iteration, saves, and exits with code 75: the same command
-    goes on from there.
-
-    Examples:
-      selfplay train --game tic_tac_toe
-      selfplay train --game connect_four --run-dir runs/c4 --minutes 6
-      selfplay train --game tic_tac_toe --until-fixed-point
-      selfplay train --game my_pkg.my_game:MyGame:size=5 --preset quick --minutes 10
-      selfplay train --run-dir runs/c4 --minutes 12      # go on for another 6 minutes
-      selfplay train --game go:size=9 --preset gpu --dry-run
-      selfplay train --from runs/c4@1200 --run-dir runs/c4b --learner.learning-rate 1e-3
-    """
-
-    config: Flat[RunConfig]
-    run_dir: str = ""
-    """The run's folder; by default runs/<game>-<n>, the first free n."""
-    from_: FromFlag = ""
-    """R or R@STEP: start a new run from these weights."""
-    dry_run: bool = False
-    """Say what the run will take (memory, disk, compilation, speed, hours), and write nothing."""
-    deterministic: bool = False
-    """On a GPU, use only operations that give the same bits each time, as a CPU's do. Slower, by
-    how much we have not measured; give it again when the run goes on."""
-    json: bool = False
-    """Print one JSON object about the run on stdout when it stops."""
-
-
-def defaults(argv: list[str]) -> Args:
-    """Returns what holds where no flag is given: the run's own settings, or its preset's."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for flag in ("--run-dir", "--run_dir"):
-        parser.add_argument(flag, dest="run_dir", default="")
-    parser.add_argument("--from", dest="source", default="")
-    parser.add_argument("--preset", default="")
-    parser.add_argument("--game", default="")
-    parser.add_argument("--iterations")
-    parser.add_argument("--minutes")
-    for flag in ("--until-fixed-point", "--until_fixed_point"):
-        parser.add_argument(flag, dest="until_fixed_point", action="store_true")
-    try:
-        given, _ = parser.parse_known_args(argv)
-    except argparse.ArgumentError:  # the real parser says it better
-        return Args(RunConfig())
-    if given.run_dir and RunFolder(given.run_dir).exists():
-        return Args(RunFolder(given.run_dir).read_config())
-    old = RunFolder(_split_source(given.source)[0]).read_config() if given.source else None
-    game = given.game or (old.game if old else RunConfig.game)
-    preset = given.preset or (old.preset if old else RunConfig.preset)
-    config = presets.preset(preset, game)
-    if old:
-        # The policy is there: what an overseer decides need not argue with what search prefers.
-        overseer = dataclasses.replace(config.overseer, games_policy=0.0)
-        config = dataclasses.replace(config, network=old.network, overseer=overseer)
-    if (given.iterations or given.until_fixed_point) and not given.minutes:
-        config = dataclasses.replace(config, minutes=0.0)
-    return Args(config)
 
 
 def run(args: Args) -> int:
@@ -116,14 +49,14 @@ def run(args: Args) -> int:
     dry_run.check(config, game, folder)
     if args.dry_run:
         if folder.exists():
-            _check_same(folder, config)
+            folder.check_same(config)
         return dry_run.run(config, game, folder, args.json)
     if not args.run_dir:
         folder = reserve(config.game)
     say(f"run: {folder.path}")
     with folder.lock(), stop_on_signal() as stop:
         if folder.exists():
-            _check_same(folder, config)
+            folder.check_same(config)
             folder.write_config(config)  # limits may have changed, and what may run
         else:
             folder.create(config, f"{source[0].path}@{source[1]}" if source else "")
@@ -180,20 +113,6 @@ def _less_memory(config: RunConfig, game: Any, folder: RunFolder) -> str:
         f"{advice}; a run keeps its settings, so go on from its weights: selfplay train --from "
         f"{folder.path} --run-dir NEW, with the settings of your choice"
     )
-
-
-def _check_same(folder: RunFolder, config: RunConfig) -> None:
-    different = config_module.differences(folder.read_config(), config)
-    if different:
-        raise ValueError(
-            f"{folder.path} computes with other settings ({'; '.join(different)}): name another "
-            f"--run-dir, or start from its weights with --from {folder.path} --run-dir NEW"
-        )
-
-
-def _split_source(text: str) -> tuple[str, str]:
-    path, at, step = text.rpartition("@")
-    return (path, step) if at else (text, "")
 
 
 def _find_source(text: str, folder: RunFolder) -> tuple[RunFolder, int] | None:

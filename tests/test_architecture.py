@@ -156,3 +156,21 @@ def test_no_test_module_imports_another():
             modules += [alias.name for alias in getattr(node, "names", [])]
             named = [m for m in modules if any(p.startswith("test_") for p in m.split("."))]
             assert not named, f"{path.relative_to(ROOT)} imports {named}: share it in tests/support"
+
+
+def test_hints_and_look_ups_name_our_distribution_and_extras_that_it_has():
+    """`selfplay` on the package index is somebody else's: no hint may install it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pages = [ROOT / "README.md", ROOT / "constraints.txt", *(ROOT / "docs").rglob("*.md")]
+    texts = {path: path.read_text() for path in [*sources(), *pages]}
+    named = (
+        r"""pip install '?([\w.-]+)|metadata\.version\(['"]([\w-]+)|dependencies = \["([\w-]+)"""
+    )
+    others = {"tensorboardX", "bitbully"}  # of other people, by intent
+    for path, text in texts.items():
+        for match in re.finditer(named, text):
+            name = next(filter(None, match.groups())).rstrip(".") or "."
+            assert name in {project["name"], ".", *others}, f"{path.relative_to(ROOT)}: {match[0]}"
+        for extra in re.findall(r"selfplay-zero\[(\w+)\]|'\.\[(\w+)\]'", text):
+            assert "".join(extra) in project["optional-dependencies"], path.relative_to(ROOT)
+    assert sum("selfplay-zero[" in text for text in texts.values()) > 3

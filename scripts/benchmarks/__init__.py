@@ -1,1 +1,1 @@
-"""What `selfplay bench` measures beside the search."""
+"""Measurements of `selfplay bench` beside the search."""

@@ -56,14 +56,15 @@ def measure(config: RunConfig) -> dict[str, Any]:
 
 def summary(work: list[Interval], stages: dict[str, list[Interval]]) -> dict[str, Any]:
     """Returns seconds, the share of them in which no device works, and the host's by stage."""
-    all_stages = [interval for found in stages.values() for interval in found]
+    all_stages = [interval for intervals in stages.values() for interval in intervals]
     first, last = min(s for s, _ in all_stages), max(e for _, e in all_stages)
     inside = [(max(s, first), min(e, last)) for s, e in work if e > first and s < last]
     return {
         "seconds": (last - first) / 1e9,
         "idle_share": 1 - covered(inside) / (last - first),
         "stages": {
-            name: sum(end - start for start, end in found) / 1e9 for name, found in stages.items()
+            name: sum(end - start for start, end in intervals) / 1e9
+            for name, intervals in stages.items()
         },
     }
 

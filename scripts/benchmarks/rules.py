@@ -84,13 +84,13 @@ def compare(game: Game[Any], theirs: Stepper, batch: int, rounds: int) -> dict[s
             calls = [compiled(rules, size) for rules in (stepper(game), theirs)]
             rates: list[list[float]] = [[], []]
             for round_number in range(rounds + 1):
-                for (call, steps), found in zip(calls, rates, strict=True):
+                for (call, steps), series in zip(calls, rates, strict=True):
                     seconds = _seconds(call)
                     if round_number:  # the first warms up
-                        found.append(size * steps / seconds)
+                        series.append(size * steps / seconds)
                 update(number * (rounds + 1) + round_number + 1)
             ratios = [ours / other for ours, other in zip(*rates, strict=True)]
-            medians = [statistics.median(found) for found in (*rates, ratios)]
+            medians = [statistics.median(series) for series in (*rates, ratios)]
             by_batch[str(size)] = dict(zip(("ours", "theirs", "ratio"), medians, strict=True))
     return {"env_steps_per_s": by_batch[str(batch)]["theirs"], "by_batch": by_batch}
 

@@ -107,18 +107,18 @@ def _kernels(bodies: dict[str, str], name: str) -> int:
     """Returns how many instructions that are not free a computation runs, inner loops once."""
     count = 0
     for line in bodies[name].splitlines():
-        found = re.search(r"= (?:\([^=]*\)|\S+) ([\w\-]+)\(", line)
-        if not found or found[1] in FREE:
+        match = re.search(r"= (?:\([^=]*\)|\S+) ([\w\-]+)\(", line)
+        if not match or match[1] in FREE:
             continue
-        if found[1] == "while":
+        if match[1] == "while":
             rounds = re.search(r'"known_trip_count":\{"n":"(\d+)"', line)
             body = sum(_kernels(bodies, x) for x in re.findall(r"body=%?([\w.\-]+)", line))
             count += body * int(rounds[1] if rounds else 1)
-        elif found[1] == "conditional":
+        elif match[1] == "conditional":
             branches = re.search(r"branch_computations=\{(.*?)\}", line)
             names = branches[1].replace("%", "").split(", ") if branches else []
             count += max((_kernels(bodies, x) for x in names), default=0)
-        elif found[1] == "call":
+        elif match[1] == "call":
             count += sum(_kernels(bodies, x) for x in re.findall(r"to_apply=%?([\w.\-]+)", line))
         else:
             count += 1

@@ -1,1 +1,1 @@
-"""What all commands share: flags, progress, signals, compiled programs, faults explained."""
+"""The terminal of all commands: flags, progress, signals, compiled programs, faults explained."""

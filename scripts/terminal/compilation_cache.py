@@ -80,10 +80,10 @@ def _make(folder: pathlib.Path) -> None:
 
 def _fault(folder: pathlib.Path) -> str:
     """Returns why a folder cannot be used; "" if it can."""
-    found = folder.stat()
-    if found.st_uid != os.geteuid():
-        return f"belongs to user {found.st_uid}, whose programs would be run"
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    status = folder.stat()
+    if status.st_uid != os.geteuid():
+        return f"belongs to user {status.st_uid}, whose programs would be run"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return "may be written by others, whose programs would be run: chmod 700 it"
     free = shutil.disk_usage(folder).free
     return f"has only {free / 1e6:.0f} MB of space left" if free < LEAST_FREE else ""

@@ -1,6 +1,7 @@
 """The terminal: flags, progress, device lines, JSON. The only file that knows tyro and rich."""
 
 import contextlib
+import dataclasses
 import inspect
 import json
 import os
@@ -8,10 +9,10 @@ import pathlib
 import re
 import sys
 import time
-from collections.abc import Iterator
+import typing
+from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Any, Protocol, TypeVar
 
-import jax
 import rich.console
 import rich.progress
 import tyro
@@ -23,6 +24,8 @@ __all__ = [
     "Positional",
     "announce_devices",
     "ask",
+    "flag_value",
+    "flag_words",
     "parse",
     "print_json",
     "print_text",
@@ -40,19 +43,75 @@ UNPRINTABLE = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
 LOG_EVERY_SECONDS = 10.0  # without a terminal, progress is a plain line this often
+HELP, HELP_ALL = ("-h", "--help"), "--help-all"
+MORE = f"These are the flags to know first; {HELP_ALL} shows all of them."
 
 
-def parse(args: type[T], argv: list[str], command: str, default: T | None = None) -> T:
+def parse(
+    args: type[T],
+    argv: Sequence[str],
+    command: str,
+    default: T | None = None,
+    in_sight: Collection[str] = (),
+) -> T:
     """Returns `args` filled from the command line; prints help or the mistake and exits (0, 2).
 
     Args:
       default: an instance whose values stand where no flag is given.
+      in_sight: fields that `--help` shows, as in `network.blocks`; needs a default. Empty: all.
+        `--help-all` always shows all.
     """
-    about = inspect.getdoc(args)  # whole: left alone, tyro drops the examples
+    about = inspect.getdoc(args) or ""  # whole: left alone, tyro drops the examples
     prog = f"selfplay {command}"
+    if HELP_ALL in argv:
+        argv = ["--help"]
+    elif in_sight and any(word in HELP for word in argv):
+        default = _with_hidden(default, in_sight)
+        args, about = type(default), f"{about}\n\n{MORE}"
     if default is None:
         return tyro.cli(args, args=argv, prog=prog, description=about)
     return tyro.cli(args, args=argv, prog=prog, description=about, default=default)
+
+
+def _with_hidden(whole: Any, in_sight: Collection[str], prefix: str = "") -> Any:
+    """Returns an equal instance of a class whose fields are hidden in help, but those in sight."""
+    kinds = typing.get_type_hints(type(whole), include_extras=True)
+    values = {}
+    for field in dataclasses.fields(whole):
+        name, value, kind = field.name, getattr(whole, field.name), kinds[field.name]
+        if dataclasses.is_dataclass(value):
+            flat, settings = typing.get_origin(kind) is Annotated, typing.get_args(kind)[1:]
+            value = _with_hidden(value, in_sight, prefix if flat else f"{prefix}{name}.")
+            kinds[name] = Annotated[(type(value), *settings)] if flat else type(value)
+        elif prefix + name not in in_sight:
+            kinds[name] = tyro.conf.Suppress[kind]  # type: ignore[valid-type, misc]
+        values[name] = value
+    cls = type(whole)
+    about = {"__doc__": cls.__doc__}  # dataclasses would write one
+    fields = [(name, kinds[name]) for name in values]
+    return dataclasses.make_dataclass(
+        cls.__name__, fields, bases=(cls,), frozen=True, namespace=about
+    )(**values)
+
+
+def flag_words(argv: Sequence[str], name: str) -> list[str] | None:
+    """Returns the words after a flag, None without it: what defaults of other flags hang on."""
+    words: list[str] | None = None
+    ours = False
+    for word in argv:
+        if word.startswith("--"):
+            flag, equals, value = word.partition("=")
+            ours = flag[2:].replace("_", "-") == name
+            if ours:
+                words = [value] if equals else []  # as in tyro, the last one counts
+        elif ours and words is not None:
+            words.append(word)
+    return words
+
+
+def flag_value(argv: Sequence[str], name: str) -> str:
+    """Returns the word after a flag, or an empty text; tyro says later what is wrong with it."""
+    return next(iter(flag_words(argv, name) or []), "")
 
 
 def ask(prompt: str) -> str | None:
@@ -79,7 +138,7 @@ def print_text(text: str) -> None:
 
 def printable(text: str) -> str:
     """Returns text, which may come from somebody's file, with nothing that a terminal obeys."""
-    return UNPRINTABLE.sub(lambda found: _escaped(ord(found[0])), text)
+    return UNPRINTABLE.sub(lambda match: _escaped(ord(match[0])), text)
 
 
 def _escaped(code: int) -> str:
@@ -145,6 +204,8 @@ def _bar() -> rich.progress.Progress:
 
 def announce_devices() -> None:
     """Prints which devices do the work, and warns of an NVIDIA card that jax does not use."""
+    import jax  # here, so that what needs no device starts at once
+
     devices = jax.devices()
     kinds = ", ".join(sorted({device.device_kind for device in devices}))
     say(f"devices: {len(devices)} x {devices[0].platform} ({kinds}), jax {jax.__version__}")
@@ -152,7 +213,7 @@ def announce_devices() -> None:
     if card and devices[0].platform == "cpu":
         say(
             "warning: this machine has an NVIDIA card, but jax runs on the CPU; "
-            "install the GPU build: pip install 'selfplay[cuda]'"
+            "install the GPU build: pip install 'selfplay-zero[cuda]'"
         )
 
 

@@ -1,4 +1,4 @@
-"""How the commands show the results of matches: as text, and as JSON."""
+"""The results of matches as the commands show them: as text, and as JSON."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,13 @@ def report(result: MatchResult, as_json: bool) -> None:
 def report_all(results: Sequence[MatchResult], as_json: bool, test: Sprt | None = None) -> None:
     """Prints one match, or a table of several, on stdout."""
     if len(results) == 1:
-        found = summary(results[0]) | ({"sprt": _sprt_summary(results[0], test)} if test else {})
+        content = summary(results[0]) | ({"sprt": _sprt_summary(results[0], test)} if test else {})
         lines = [describe(results[0]), *([_describe_sprt(results[0], test)] if test else [])]
     else:
-        found = {"matches": [{"players": list(r.players), **summary(r)} for r in results]}
+        content = {"matches": [{"players": list(r.players), **summary(r)} for r in results]}
         lines = [*_table(results)]
     if as_json:
-        print_json(found)
+        print_json(content)
     else:
         print_text("\n".join(lines))
 
@@ -47,9 +47,9 @@ def summary(result: MatchResult) -> dict[str, Any]:
 
 
 def _sprt_summary(result: MatchResult, test: Sprt) -> dict[str, Any]:
-    found = result.judge(test)
-    return {**dataclasses.asdict(test), "verdict": found.verdict, "llr": found.llr} | {
-        "bounds": list(found.bounds)
+    outcome = result.judge(test)
+    return {**dataclasses.asdict(test), "verdict": outcome.verdict, "llr": outcome.llr} | {
+        "bounds": list(outcome.bounds)
     }
 
 
@@ -82,14 +82,14 @@ def _describe_ends(result: MatchResult) -> Iterator[str]:
 
 
 def _describe_sprt(result: MatchResult, test: Sprt) -> str:
-    found = result.judge(test)
-    low, high = found.bounds
+    outcome = result.judge(test)
+    (low, high), llr = outcome.bounds, outcome.llr
     meaning = {
         "H0": f"H0 is accepted: rather {test.elo0:+g} Elo than {test.elo1:+g}",
         "H1": f"H1 is accepted: rather {test.elo1:+g} Elo than {test.elo0:+g}",
         "undecided": f"undecided between {test.elo0:+g} and {test.elo1:+g} Elo: raise --games",
     }
-    return f"SPRT: {meaning[found.verdict]} (LLR {found.llr:+.2f}, bounds {low:.2f} and {high:.2f})"
+    return f"SPRT: {meaning[outcome.verdict]} (LLR {llr:+.2f}, bounds {low:.2f} and {high:.2f})"
 
 
 def _table(results: Sequence[MatchResult]) -> Iterator[str]:

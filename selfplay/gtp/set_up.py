@@ -24,7 +24,7 @@ class Wanted(NamedTuple):
 def version() -> str:
     """Returns the version of the installed package."""
     try:
-        return importlib.metadata.version("selfplay")
+        return importlib.metadata.version("selfplay-zero")
     except importlib.metadata.PackageNotFoundError:
         return "0"
 

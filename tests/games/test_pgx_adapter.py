@@ -139,7 +139,7 @@ def test_other_games_and_options_are_refused_with_the_reason(spec, message):
 
 def test_without_pgx_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pgx", None)
-    with pytest.raises(ValueError, match=r"pip install 'selfplay\[pgx\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'selfplay-zero\[pgx\]'"):
         load("pgx:tic_tac_toe")
 
 

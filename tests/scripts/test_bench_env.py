@@ -53,5 +53,5 @@ def test_a_game_or_size_that_pgx_has_not_is_refused_before_anything_is_measured(
 
 def test_without_pgx_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pgx", None)
-    with pytest.raises(ValueError, match=r"pip install 'selfplay\[pgx\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'selfplay-zero\[pgx\]'"):
         bench.run(bench.Args(game="tic_tac_toe", compare="pgx"))

@@ -1,5 +1,6 @@
 """The command line: help, exit codes, one-sentence errors, and a run from start to report."""
 
+import importlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import time
 import pytest
 
 from scripts import cli, train
+from scripts.flags import train as flags
 from scripts.terminal import console
 from scripts.terminal.signals import stop_on_signal
 from tests.support import ROOT
@@ -32,6 +34,60 @@ def test_every_command_has_help_with_examples(command, capsys):
     text = capsys.readouterr().out
     assert "Examples:" in text
     assert f"selfplay {command}" in text
+
+
+def flags_shown(command, asked, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.run([command, asked])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    return set(re.findall(r"^\W (?:-h, )?--(\w[\w.-]*)", text, re.MULTILINE)), text
+
+
+@pytest.mark.parametrize(("command", "most"), [("train", 21), ("imitate", 17), ("bench", 13)])
+def test_help_shows_the_flags_to_know_first_and_help_all_every_flag(command, most, capsys):
+    shown, text = flags_shown(command, "--help", capsys)
+    in_sight = importlib.import_module(f"scripts.flags.{command}").IN_SIGHT
+    names = {name.strip("_").replace("_", "-") for name in in_sight}
+    assert shown == names | {"help"}
+    assert len(shown) <= most
+    assert "--help-all" in text
+    every, _ = flags_shown(command, "--help-all", capsys)
+    assert every > shown
+    assert {"search.c-visit", "network.momentum"} <= every - shown
+
+
+def test_a_flag_that_help_hides_works():
+    given = ["--search.c-visit", "7", "--overseer.no-symmetries", "--learner.weight_decay=0.5"]
+    config = console.parse(flags.Args, given, "train", flags.defaults(given), flags.IN_SIGHT).config
+    assert (config.search.c_visit, config.learner.weight_decay) == (7.0, 0.5)
+    assert not config.overseer.symmetries
+
+
+@pytest.mark.parametrize(
+    ("argv", "folder"),
+    [
+        (["--run-dir", "a"], "a"),
+        (["--run-dir=a", "--seed", "3"], "a"),
+        (["--run_dir", "a", "--dry-run"], "a"),
+        (["--run_dir=a=b"], "a=b"),
+        (["--run-dir", "a", "--run-dir", "b"], "b"),
+        (["--run-dir="], ""),
+        (["--seed", "3"], ""),
+    ],
+)
+def test_defaults_hang_on_the_same_words_that_the_flags_are_read_from(argv, folder):
+    assert console.flag_value(argv, "run-dir") == folder
+    default = flags.Args(RunConfig())
+    assert console.parse(flags.Args, argv, "train", default).run_dir == folder
+
+
+def test_a_flag_takes_all_words_until_the_next_flag():
+    argv = ["--records", "a", "b", "--json", "c"]
+    assert console.flag_words(argv, "records") == ["a", "b"]
+    assert console.flag_words(argv, "json") == ["c"]
+    assert console.flag_words(["--records"], "records") == []
+    assert console.flag_words(argv, "game") is None
 
 
 def test_the_bare_command_lists_the_commands(capsys):

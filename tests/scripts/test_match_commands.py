@@ -10,9 +10,10 @@ import pytest
 import games
 import training
 from mcts import SearchConfig
-from scripts import arena, evaluate, play
+from scripts import arena, evaluate, ladder, play
 from scripts.terminal import console
 from selfplay import players
+from selfplay.arena import openings
 from selfplay.perfect import mistakes as perfect
 from selfplay.records.game_record import read_records
 from tests.toys.lowest_player import lowest
@@ -36,6 +37,11 @@ ARENA_KEYS = {
 }
 
 LOWEST = "tests.toys.lowest_player:lowest"
+
+
+def test_the_openings_of_the_flags_are_as_long_as_those_of_python():
+    assert arena.Args(()).opening_plies == openings.DEFAULT_PLIES
+    assert ladder.Args(()).opening_plies == openings.DEFAULT_PLIES
 
 
 def command(script, *argv):

@@ -14,7 +14,7 @@ import pytest
 import games
 import training
 from scripts import oversee
-from scripts import train as train_command
+from scripts.flags import train as train_flags
 from selfplay import positions, row
 from selfplay.oversight import decisions
 from selfplay.oversight.program import Program, ProgramFault
@@ -293,8 +293,8 @@ def test_decisions_take_their_share_of_a_minibatch_spread_over_it(weight):
 
 
 def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
-    fresh = train_command.defaults(["--game", "tic_tac_toe"]).config.overseer
-    going_on = train_command.defaults(["--from", str(run_path)]).config.overseer
+    fresh = train_flags.defaults(["--game", "tic_tac_toe"]).config.overseer
+    going_on = train_flags.defaults(["--from", str(run_path)]).config.overseer
     file, _ = no_corners(run_path, 4)
     decided = oversight.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
     assert oversight.games_policy(oversight.NOTHING, going_on) == 1.0  # nobody decides

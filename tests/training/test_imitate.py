@@ -14,7 +14,7 @@ from selfplay.records.game_record import GameRecord, write_records
 from tests.support.runs import run_once
 from training.imitation import inverse_rl as inferred
 from training.imitation import rows as expert
-from training.imitation.fit import ImitationConfig
+from training.imitation.config import ImitationConfig
 from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")

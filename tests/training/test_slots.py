@@ -87,4 +87,4 @@ def test_a_resume_with_another_slot_is_refused(tiny_config, tiny_run):
     for setting in ({"amplify": "policy"}, {"distil": "json:loads"}):
         config = dataclasses.replace(tiny_config, **setting)
         with pytest.raises(ValueError, match="computes with other settings"):
-            train_command._check_same(RunFolder(tiny_run), config)
+            RunFolder(tiny_run).check_same(config)

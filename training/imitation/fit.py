@@ -1,6 +1,5 @@
 """A[0] by imitation of an expert: fits a network to recorded games before any self-play."""
 
-import dataclasses
 import errno
 import itertools
 import pathlib
@@ -13,7 +12,6 @@ import numpy as np
 
 from games.game import Game
 from mcts import Evaluation
-from mcts.setting import problems, setting
 from selfplay import row
 from selfplay.files import durable
 from selfplay.randomness import RunPurpose
@@ -21,43 +19,15 @@ from selfplay.row import Sample
 from training import learner, losses
 from training.config import RunConfig
 from training.context import make_context, open_store
+from training.imitation.config import ImitationConfig
 from training.learner import TrainState
 from training.losses import minibatch
 from training.metrics_log import MetricsLog, OnMetrics
 from training.network import Network, Weights
 from training.run import begin, save
-from training.settings import distil_problems
 from training.storage.run_folder import RunFolder
 
 CHUNK = 256  # held-out rows measured at once
-
-
-@dataclasses.dataclass(frozen=True)
-class ImitationConfig:
-    """How an expert is imitated."""
-
-    loss: str = "cloning"
-    """What is learned from a game: cloning (its moves and its result), reinforce (the moves of the
-    side that won), inferred (a reward that explains the moves, fitted first) or module:function."""
-    epochs: int = setting(30, at_least=1)
-    """Most passes over the games."""
-    patience: int = setting(3, at_least=1)
-    """Stop after so many passes that did not make the held-out games more likely."""
-    held_out: float = setting(0.1, above=0, below=1)
-    """Share of the games that is tested on and not learned from."""
-    symmetries: bool = True
-    """Show each position through a random symmetry of the game. Off for an expert that does not
-    decide alike in positions that are alike."""
-
-    def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
-        wrong = problems(self)
-        if self.loss == "action_values":
-            wrong.append(
-                "loss must be cloning, reinforce, inferred or module:function (records name moves, "
-                "no values), got 'action_values'"
-            )
-        return wrong + ([] if self.loss == "inferred" else distil_problems(self.loss))
 
 
 class Imitation(NamedTuple):

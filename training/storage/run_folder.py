@@ -48,7 +48,7 @@ MAX_CONFIG = 1 << 20  # bytes
 SIGNED = ("config", "run_id", "folder")  # entries of config.json
 LINKS = ("checkpoints", "replay")  # what may be one: people keep these on larger disks
 BEGUN = ("lock", "games")  # what a kill while a run is made may leave, beside partial files
-LIBRARIES = ("selfplay", "jax", "jaxlib", "flax", "optax", "mctx", "numpy")
+LIBRARIES = ("selfplay-zero", "jax", "jaxlib", "flax", "optax", "mctx", "numpy")
 
 
 class RunFolder:

@@ -1,0 +1,20 @@
+"""The flags of `selfplay new-game`."""
+
+import dataclasses
+
+from scripts.terminal.console import Positional
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Writes the template of a new game and its test into the current folder.
+
+    The template is a complete small game, commented for the reader who changes it. Nothing is
+    overwritten.
+
+    Examples:
+      selfplay new-game my_game       # writes my_game.py and test_my_game.py
+    """
+
+    name: Positional[str]
+    """The module's name: small letters, digits and underscores."""

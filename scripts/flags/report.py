@@ -1,0 +1,35 @@
+"""The flags of `selfplay report`."""
+
+import dataclasses
+
+from scripts.flags import checks
+from scripts.terminal.console import Positional
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Writes plots (PNG) and one self-contained page (index.html) about one or more runs.
+
+    Shows losses, entropy, how far search still moves the policy, evaluations and speed over time.
+    Works on a run in progress. Several runs are drawn over each other.
+
+    Examples:
+      selfplay report runs/c4
+      selfplay report runs/c4 runs/c4b --out compared
+      selfplay report runs/c4 --text
+    """
+
+    runs: Positional[tuple[str, ...]]
+    """Run folders."""
+    out: str = ""
+    """Folder for the report; by default report/ of the (first) run."""
+    text: bool = False
+    """Print a summary instead."""
+    json: bool = False
+    """Print {"page": path} on stdout."""
+
+
+def check(args: Args) -> None:
+    """Raises ValueError for what is wrong at first sight."""
+    for path in args.runs:
+        checks.run(path)

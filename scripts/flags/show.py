@@ -1,0 +1,28 @@
+"""The flags of `selfplay show`."""
+
+import dataclasses
+
+from scripts.terminal.console import Positional
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Shows recorded games: a list of those in a file, or one of them move by move.
+
+    A file holds one JSON line a game, or Go games as SGF if its name ends in .sgf. Every game is
+    replayed by the rules; those that they forbid are named on stderr, with place and move.
+
+    Examples:
+      selfplay show runs/c4/games/self_play.jsonl
+      selfplay show games.sgf --number 3
+      selfplay show games.sgf --number 3 --ply 20
+    """
+
+    file: Positional[str]
+    """The file of records."""
+    number: int = 0
+    """The game to show, counted from 1 as in the list; 0: the list, or the only game."""
+    ply: int = -1
+    """Show only the position after so many moves; -1: all of them."""
+    game: str = ""
+    """A game of your own (module:Class) that the file holds: its module is imported."""

@@ -1,0 +1,82 @@
+"""The flags of `selfplay train`."""
+
+import dataclasses
+
+from scripts.flags import checks
+from scripts.terminal.console import (
+    Flat,
+    FromFlag,
+    flag_value,
+    flag_words,
+)
+from training import presets
+from training.config import RunConfig
+from training.storage.run_folder import RunFolder
+
+IN_SIGHT = {  # what `--help` shows
+    *("game", "preset", "seed", "minutes", "iterations", "run_dir", "from_", "dry_run", "json"),
+    *("amplify", "distil", "network.blocks", "network.channels", "network.dtype"),
+    *("search.policy", "search.simulations", "self_play.batch", "learner.batch"),
+    *("learner.learning_rate", "replay.capacity"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Trains a network by self-play, or goes on with a run that is already there.
+
+    Every setting of the run is a flag; their defaults come from the preset, tuned for some games.
+    Ctrl-C (or SIGTERM) finishes the iteration, saves, and exits with code 75: the same command
+    goes on from there.
+
+    Examples:
+      selfplay train --game tic_tac_toe
+      selfplay train --game connect_four --run-dir runs/c4 --minutes 6
+      selfplay train --game tic_tac_toe --until-fixed-point
+      selfplay train --game my_pkg.my_game:MyGame:size=5 --preset quick --minutes 10
+      selfplay train --run-dir runs/c4 --minutes 12      # go on for another 6 minutes
+      selfplay train --game go:size=9 --preset gpu --dry-run
+      selfplay train --from runs/c4@1200 --run-dir runs/c4b --learner.learning-rate 1e-3
+    """
+
+    config: Flat[RunConfig]
+    run_dir: str = ""
+    """The run's folder; by default runs/<game>-<n>, the first free n."""
+    from_: FromFlag = ""
+    """R or R@STEP: start a new run from these weights."""
+    dry_run: bool = False
+    """Say what the run will take (memory, disk, compilation, speed, hours), and write nothing."""
+    deterministic: bool = False
+    """On a GPU, use only operations that give the same bits each time, as a CPU's do. Slower, by
+    how much we have not measured; give it again when the run goes on."""
+    json: bool = False
+    """Print one JSON object about the run on stdout when it stops."""
+
+
+def defaults(argv: list[str]) -> Args:
+    """Returns what holds where no flag is given: the run's own settings, or its preset's."""
+    run_dir, source = flag_value(argv, "run-dir"), flag_value(argv, "from")
+    if run_dir and RunFolder(run_dir).exists():
+        return Args(RunFolder(run_dir).read_config())
+    old = RunFolder(_split_source(source)[0]).read_config() if source else RunConfig()
+    game = flag_value(argv, "game") or old.game
+    preset = flag_value(argv, "preset") or old.preset
+    config = presets.preset(preset, game)  # type: ignore[arg-type]
+    if source:
+        # The policy is there: what an overseer decides need not argue with what search prefers.
+        overseer = dataclasses.replace(config.overseer, games_policy=0.0)
+        config = dataclasses.replace(config, network=old.network, overseer=overseer)
+    to_the_end = flag_words(argv, "until-fixed-point") is not None
+    if (to_the_end or flag_value(argv, "iterations")) and not flag_value(argv, "minutes"):
+        config = dataclasses.replace(config, minutes=0.0)
+    return Args(config)
+
+
+def check(args: Args) -> None:
+    """Raises ValueError for what is wrong at first sight."""
+    checks.game(args.config.game)
+
+
+def _split_source(text: str) -> tuple[str, str]:
+    path, at, step = text.rpartition("@")
+    return (path, step) if at else (text, "")

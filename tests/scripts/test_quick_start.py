@@ -1,0 +1,67 @@
+"""What needs no device starts none: it imports neither jax nor the libraries behind it."""
+
+import ast
+import json
+import subprocess
+import sys
+
+from scripts import cli
+from tests.support import ROOT
+
+HEAVY = ("jax", "jaxlib", "flax", "optax", "matplotlib", "scipy", "mctx", "tensorstore")
+QUICK = {
+    "no command": [],
+    "help": ["--help"],
+    "version": ["--version"],
+    "a wrong command": ["tran"],
+    "the games": ["games"],
+    "the games as JSON": ["games", "--json"],
+    "an unknown game": ["check", "go_9"],
+    "an unknown game of a match": ["arena", "random", "random", "--game", "chess"],
+    "a run that is not there": ["report", "runs/nowhere"],
+    "a checkpoint that is not there": ["evaluate", "runs/nowhere@3", "--against", "random"],
+    "an unknown game of a run": ["train", "--game", "go_9"],
+    "a source that is not there": ["train", "--from", "runs/nowhere"],
+    "every flag": ["train", "--game", "othello", "--preset", "gpu", "--help-all"],
+    "a wrong flag": ["doctor", "runs/nowhere", "--secnds", "3"],
+    **{f"help of {c}": [c, "--help"] for c in cli.COMMANDS},
+}
+PROGRAM = """
+import contextlib, io, json, sys
+from scripts import cli
+seen = {}
+for name, argv in json.loads(sys.argv[1]).items():
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.suppress(SystemExit):
+            cli.run(argv)
+    seen[name] = sorted(set(json.loads(sys.argv[2])) & set(sys.modules))
+print(json.dumps(seen))
+"""
+
+
+def imported(commands: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Returns the heavy libraries that one process has imported after each of some commands."""
+    argv = [sys.executable, "-c", PROGRAM, json.dumps(commands), json.dumps(HEAVY)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def test_help_lists_and_mistakes_import_nothing_heavy():
+    for name, heavy in imported(QUICK).items():
+        assert not heavy, f"{name}: {heavy}"
+
+
+def test_the_probe_sees_what_a_command_imports():
+    seen = imported({"a list": ["games"], "a check": ["check", "tic_tac_toe", "--games", "1"]})
+    assert seen["a list"] == []
+    assert "jax" in seen["a check"]
+
+
+def test_the_flags_of_a_command_import_no_command():
+    """So that a command's own imports, which may be heavy, wait until its flags are right."""
+    commands = {f"scripts.{name.replace('-', '_')}" for name in cli.COMMANDS}
+    for path in (ROOT / "scripts" / "flags").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+                assert not names & commands, f"{path.name} imports {names & commands}"
