@@ -7,8 +7,8 @@ from mcts.setting import problems, setting
 
 Engine = Literal["tree", "mctx"]
 Policy = Literal["gumbel", "puct"]
-PuctValues = Literal["parent_and_siblings", "min_max", "plain"]
-FirstPlay = Literal["least", "zero", "parent"]
+QTransform = Literal["parent_and_siblings", "min_max", "plain"]
+Fpu = Literal["least", "zero", "parent"]
 
 DEEPEST = 64  # the automatic depth cap: lines this long are nearly all forced
 
@@ -29,13 +29,13 @@ class SearchConfig:
     proven: bool = False
     """Back up wins, losses and draws exactly where the search has proven them, and use them in its
     moves, targets and values. Papers and mctx: no."""
-    reuse: int = setting(0, at_least=0, note="0: off")
+    reuse_nodes: int = setting(0, at_least=0, note="0: off")
     """In self-play: most nodes of the last move's tree that the next search goes on from, besides
     its `simulations`, which may be fewer then; 0: each search starts anew. AlphaGo Zero: reuse."""
     leaves: int = setting(1, at_least=1)
     """Simulations that share one evaluation, kept apart by virtual losses, so that a single game
     fills a device; the more, the less each of them knows. AlphaGo Zero: 8."""
-    symmetries: bool = False
+    average_symmetries: bool = False
     """Average the root's evaluation over the game's symmetries. AlphaGo Zero: a random one."""
     max_considered_actions: int = setting(16, at_least=1)
     """Gumbel: actions that sequential halving starts from. Paper: 16."""
@@ -54,10 +54,10 @@ class SearchConfig:
     """PUCT: weight of the prior. AlphaZero: 1.25."""
     pb_c_base: float = setting(19652.0, above=0)
     """PUCT: visits over which the prior's weight grows. AlphaZero: 19652."""
-    puct_values: PuctValues = setting("parent_and_siblings", choices=get_args(PuctValues))
+    q_transform: QTransform = setting("parent_and_siblings", choices=get_args(QTransform))
     """PUCT: values are stretched to [0, 1] by the range of the node and its visited actions (as
     MuZero's), halved from [-1, 1] to [0, 1] (AlphaZero's) or left in [-1, 1] (AlphaGo Zero's)."""
-    first_play: FirstPlay = setting("least", choices=get_args(FirstPlay))
+    fpu: Fpu = setting("least", choices=get_args(Fpu))
     """PUCT: the value of an unvisited action: the least of the range above (AlphaZero, MuZero), 0
     (AlphaGo Zero) or the searched value of its parent; kept within that range."""
     dirichlet_fraction: float = setting(0.25, at_least=0, at_most=1)
@@ -71,14 +71,14 @@ class SearchConfig:
         with_mctx = self.engine == "mctx"
         rules = [
             (
-                not with_mctx or self.first_play == "least",
-                "first_play",
+                not with_mctx or self.fpu == "least",
+                "fpu",
                 "least with the engine mctx, which has no other",
             ),
             (not with_mctx or not self.proven, "proven", "off with the engine mctx"),
-            (not with_mctx or self.reuse == 0, "reuse", "0 with the engine mctx"),
+            (not with_mctx or self.reuse_nodes == 0, "reuse_nodes", "0 with the engine mctx"),
             (not with_mctx or self.leaves == 1, "leaves", "1 with the engine mctx"),
-            (self.reuse <= 0 or self.leaves == 1, "leaves", "1 with search.reuse"),
+            (self.reuse_nodes <= 0 or self.leaves == 1, "leaves", "1 with search.reuse_nodes"),
         ]
         return problems(self, "search") + [
             f"search.{name} must be {wanted}, got {getattr(self, name)!r}"
@@ -88,7 +88,7 @@ class SearchConfig:
 
     def depth(self, max_plies: int) -> int:
         """Returns the depth cap in a game of at most `max_plies` plies."""
-        return min(self.simulations + self.reuse, max_plies, self.max_depth or DEEPEST)
+        return min(self.simulations + self.reuse_nodes, max_plies, self.max_depth or DEEPEST)
 
     def without_noise(self) -> "SearchConfig":
         """Returns the same search with its root noise off, as evaluation wants it."""

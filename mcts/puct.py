@@ -70,15 +70,15 @@ def _upper_bound(config: SearchConfig, node: NodeStats) -> jax.Array:
 
 
 def _values(config: SearchConfig, node: NodeStats) -> jax.Array:
-    """Returns float[..., A]: values on the scale of `puct_values`, unvisited actions filled in."""
+    """Returns float[..., A]: values on the scale of `q_transform`, unvisited actions filled in."""
     visited = node.visits > 0
     parent = node.value()[..., None]
     q = node.q()
-    if config.puct_values == "parent_and_siblings":
+    if config.q_transform == "parent_and_siblings":
         least = jnp.minimum(parent, jnp.where(visited, q, jnp.inf).min(axis=-1, keepdims=True))
         most = jnp.maximum(parent, jnp.where(visited, q, -jnp.inf).max(axis=-1, keepdims=True))
     else:
         least, most = -jnp.ones_like(parent), jnp.ones_like(parent)
-    first_play = {"least": least, "zero": jnp.clip(0.0, least, most), "parent": parent}
-    q = jnp.where(visited, q, first_play[config.first_play])
-    return q if config.puct_values == "plain" else stretch(q, least, most)
+    fpu = {"least": least, "zero": jnp.clip(0.0, least, most), "parent": parent}
+    q = jnp.where(visited, q, fpu[config.fpu])
+    return q if config.q_transform == "plain" else stretch(q, least, most)

@@ -76,7 +76,7 @@ def _puct(config: SearchConfig, **common: Any) -> tuple[jax.Array, jax.Array, An
         dirichlet_fraction=0.0,  # mctx draws its noise over illegal actions too
         pb_c_init=config.pb_c_init,
         pb_c_base=config.pb_c_base,
-        qtransform=_PUCT_VALUES[config.puct_values],
+        qtransform=_PUCT_VALUES[config.q_transform],
         **common,
     )
     summary = output.search_tree.summary()

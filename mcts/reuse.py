@@ -18,7 +18,7 @@ from mcts.tree import Tree, node_stats, own_edges, take_rows
 
 
 def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
-    """Returns trees of `reuse + 1` nodes: what is known of the positions after a move.
+    """Returns trees of `reuse_nodes + 1` nodes: what is known of the positions after a move.
 
     The oldest nodes are kept if there are more. A root without visits means that nothing is known:
     so it is where the move ended the game, for below a finished position nothing is searched.
@@ -27,7 +27,7 @@ def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
       tree: trees that were searched, or what was kept of them: one may keep twice for two moves.
       action: int32[B], the move.
     """
-    batch, slots = len(action), config.reuse + 1
+    batch, slots = len(action), config.reuse_nodes + 1
     num_actions = tree.num_actions
     path = tree.path.reshape(-1, batch, tree.max_depth).astype(jnp.int32)
     passable = ~tree.state.terminated.reshape(-1, batch) & (path[..., -1] < 0)

@@ -35,7 +35,7 @@ def search(
         raise ValueError(
             f"search needs a batch of roots, got to_play of shape {state.to_play.shape}"
         )
-    alone = dataclasses.replace(config, reuse=0)
+    alone = dataclasses.replace(config, reuse_nodes=0)
     return search_on(game, evaluate, variables, state, key, alone, None)[0]
 
 
@@ -51,13 +51,13 @@ def search_on(
     """Searches on from what `mcts.keep` has kept of the last moves' trees.
 
     Args:
-      kept: None to start anew, as one must with `config.reuse` 0.
+      kept: None to start anew, as one must with `config.reuse_nodes` 0.
 
     Returns:
       the result, in which visits, values and weights count inherited simulations too; and the
       trees, for `mcts.keep` (None with the engine mctx, which gives none away).
     """
-    root = evaluate_states(game, evaluate, variables, state, config.symmetries)
+    root = evaluate_states(game, evaluate, variables, state, config.average_symmetries)
     if config.engine == "mctx":
         from mcts import reference  # only here: mctx takes a second to import
 

@@ -169,7 +169,7 @@ def _expand(
     prior = context.policy.prior(evaluation.prior_logits)
     path, length = append_edge(parent_path, edge)
 
-    first = config.reuse + done + 1
+    first = config.reuse_nodes + done + 1
     number = jnp.repeat(first + jnp.arange(len(edge) // batch, dtype=jnp.int32), batch)
     node = new_nodes(state, evaluation.value)
     # Every policy agrees on a node without visits: the likeliest action.

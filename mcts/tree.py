@@ -55,16 +55,16 @@ class Tree(NamedTuple, Generic[S]):
 
 
 def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
-    """Returns trees of `reuse + 1` nodes without visits, for `init_tree` to start from.
+    """Returns trees of `reuse_nodes + 1` nodes without visits, for `init_tree` to start from.
 
     Raises:
       ValueError: the trees have more edges than int32 counts.
     """
     batch, num_actions = state.legal_action_mask.shape
-    nodes = config.simulations + config.reuse + 1
+    nodes = config.simulations + config.reuse_nodes + 1
     _check_size(nodes, batch, num_actions)
     dtype = _narrowest(nodes * num_actions)
-    nodes = config.reuse + 1
+    nodes = config.reuse_nodes + 1
     # Made from the roots, not by `jnp.full`: so the loop's state varies over devices as they do,
     # which `jax.shard_map` insists on.
     none = 0 * jnp.tile(state.to_play.astype(jnp.int32), nodes)
@@ -106,12 +106,12 @@ def init_tree(
     )
 
     def with_room(x: jax.Array) -> jax.Array:
-        more = config.simulations * (len(x) // (config.reuse + 1))
+        more = config.simulations * (len(x) // (config.reuse_nodes + 1))
         return jnp.pad(x, [(0, more)] + [(0, 0)] * (x.ndim - 1))
 
     # A new node's edges all leave the tree, so what their leaves will be is known before.
     new = jnp.tile(0 * state.to_play.astype(jnp.int32), config.simulations)
-    new += _numbers(config.reuse + 1, config.simulations, batch)
+    new += _numbers(config.reuse_nodes + 1, config.simulations, batch)
     leaf = own_edges(new, edges.shape[-1]).astype(tree.leaf.dtype)
     return jax.tree.map(with_room, tree)._replace(leaf=jnp.concatenate([tree.leaf, leaf]))
 
@@ -133,7 +133,7 @@ def tree_bytes(game: Game[Any], config: SearchConfig, batch: int) -> int:
         root = Evaluation(prior_logits=logits, value=logits[:, 0])
         kept = empty_trees(game, state, config)
         tree = init_tree(game, POLICIES[config.policy], kept, state, root, config)
-        return (tree, kept) if config.reuse else (tree,)
+        return (tree, kept) if config.reuse_nodes else (tree,)
 
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(jax.eval_shape(allocated)))
 

@@ -70,7 +70,7 @@ def foresee(config: RunConfig, need: Needs, trial: Rehearsal) -> Outlook:
     if iterations is not None:
         positions = iterations * config.self_play.batch * config.self_play.plies_per_call
         rows = positions if config.replay.keep == "all" else min(rows, positions)
-        steps = positions * config.replay.reuse / config.learner.batch
+        steps = positions * config.replay.samples_per_row / config.learner.batch
     disk = preflight.checkpoints_kept(config, steps) * need.checkpoint
     row_bytes = need.replay // config.replay.capacity
     disk += int(rows * row_bytes * trial.compressed)
@@ -84,7 +84,7 @@ def describe(
     """Returns the dry run's result for a person."""
     device = in_words(has.device_bytes) if has.device_bytes else "that of the host"
     positions = config.self_play.batch * config.self_play.plies_per_call
-    steps = positions * config.replay.reuse / config.learner.batch
+    steps = positions * config.replay.samples_per_row / config.learner.batch
     kept = preflight.checkpoints_kept(config)
     lines = [
         f"device memory   {has.players} devices; on each: tree {in_words(need.tree)}, rest of "

@@ -37,7 +37,7 @@ def run(args: Args) -> int:
     spec = RunFolder(path).read_config().game
     announce_devices()
     player = training.load_player(
-        path, simulations=args.simulations, checkpoint=step, search={"reuse": 0}
+        path, simulations=args.simulations, checkpoint=step, search={"reuse_nodes": 0}
     )
     file = RunFolder(path).decisions
     durable.make_folder(file.parent)

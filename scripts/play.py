@@ -64,7 +64,7 @@ def run(args: Args) -> int:
     spec = find_game((args.player,), args.game)
     game = games.load(spec)
     # A person's moves are searched anew, so nothing is kept of the last tree.
-    load = functools.partial(training.load_player, search={"leaves": args.leaves, "reuse": 0})
+    load = functools.partial(training.load_player, search={"leaves": args.leaves, "reuse_nodes": 0})
     player = parse_player(args.player, game, args.simulations, load)
     if player.game != game:
         raise ValueError(f"{args.player} was not trained on {spec}: leave out --game")

@@ -19,6 +19,7 @@ from mcts import (
     SearchResult,
     Variables,
 )
+from selfplay import old_names
 from selfplay.gtp.engine_player import engine_player
 from selfplay.players import Act, Player, check_form, random_player, uniform_player
 
@@ -80,7 +81,7 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
         if simulations < 1:
             raise ValueError("player 'uniform' searches: it needs at least 1 simulation, got 0")
         config = SearchConfig(**{**own.search, "simulations": simulations})
-        return dataclasses.replace(uniform_player(game, config), name=spec)
+        return dataclasses.replace(uniform_player(game, config), name=bare + own.text)
     if spec.startswith("gtp:"):
         return engine_player(spec, game)
     return _plug_in(spec, game)
@@ -129,7 +130,7 @@ class PlayerSettings(NamedTuple):
     simulations: int | None = None
     temperature: float = 0.0
     search: dict[str, Any] = {}  # noqa: RUF012  # other fields of `SearchConfig`, never changed
-    text: str = ""  # as it was written, with its colon
+    text: str = ""  # as it was written, with its colon, but for old names
 
 
 def split_settings(spec: str) -> tuple[str, PlayerSettings]:
@@ -145,6 +146,7 @@ def split_settings(spec: str) -> tuple[str, PlayerSettings]:
     found: dict[str, Any] = {}
     for part in text.split(","):
         key, equals, value = part.partition("=")
+        key = old_names.current_search(key)
         if not equals or key not in examples:
             raise ValueError(
                 f"player {spec!r}: {part!r} is no setting; known, as name=value: "
@@ -158,7 +160,8 @@ def split_settings(spec: str) -> tuple[str, PlayerSettings]:
         raise ValueError(f"player {spec!r}: temperature must be at least 0, got {temperature}")
     if problems := dataclasses.replace(SearchConfig(), **found).problems():
         raise ValueError(f"player {spec!r}: {'; '.join(problems)}")
-    return name, PlayerSettings(simulations, temperature, found, colon + text)
+    current = old_names.current_player(colon + text)
+    return name, PlayerSettings(simulations, temperature, found, current)
 
 
 def _parse_setting(spec: str, name: str, text: str, kind: type) -> Any:

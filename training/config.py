@@ -7,9 +7,10 @@ from typing import Any, Literal
 from games import consent, registry
 from mcts.config import SearchConfig
 from mcts.setting import problems, setting
-from selfplay import row
+from selfplay import old_names, row
 from selfplay.amplify import spec as amplify
 from selfplay.config import SelfPlayConfig
+from training.legacy import LEGACY
 from training.settings import (
     OF_GAMES,
     CheckpointConfig,
@@ -132,8 +133,8 @@ def from_dict(data: dict[str, Any]) -> RunConfig:
     """Returns the configuration that `to_dict` gave.
 
     Raises:
-      ValueError: a field is unknown or has another type; fields that are absent, as in a run of
-        an older version, take their defaults.
+      ValueError: a field is unknown, given twice, or has another type. Fields that are absent, as
+        in a run of an older version, mean what training/legacy.py says.
     """
     config: RunConfig = _build(RunConfig, data, "")
     return config
@@ -174,9 +175,19 @@ def _build(cls: Any, data: Any, where: str) -> Any:
     if not isinstance(data, dict):
         raise ValueError(f"config: {where or 'the whole'} must be an object, got {repr(data)[:80]}")
     types = typing.get_type_hints(cls)
-    values = {}
+    prefix = f"{where}." if where else ""
+    named: dict[str, Any] = {}
     for name, value in data.items():
-        path = f"{where}.{name}" if where else name
+        current = old_names.current(prefix + name).removeprefix(prefix)
+        if current in named:
+            raise ValueError(f"config: {prefix}{current} is given twice, once by its old name")
+        named[current] = value
+    for name, kind in types.items():
+        if name not in named:
+            named[name] = {} if dataclasses.is_dataclass(kind) else LEGACY[prefix + name]
+    values = {}
+    for name, value in named.items():
+        path = prefix + name
         if name not in types:
             raise ValueError(f"config: unknown field {path!r}: made by a newer version?")
         if dataclasses.is_dataclass(types[name]):

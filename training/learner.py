@@ -178,11 +178,11 @@ def make_train_step(
 
 
 def learning_rate(config: LearnerConfig, step: jax.Array, horizon: jax.Array) -> jax.Array:
-    """Returns float32[]: a rise, a plateau, a line down to `final_rate` at the horizon."""
+    """Returns float32[]: a rise, a plateau, a line down to `final_rate_fraction` at the horizon."""
     warm = (step + 1) / max(config.warmup_steps, 1)
-    start = config.decay_from * horizon
+    start = config.decay_start_fraction * horizon
     fallen = jnp.clip((step - start) / jnp.maximum(horizon - start, 1.0), 0.0, 1.0)
-    return config.learning_rate * jnp.minimum(warm, 1 - (1 - config.final_rate) * fallen)
+    return config.learning_rate * jnp.minimum(warm, 1 - (1 - config.final_rate_fraction) * fallen)
 
 
 def augment(batch: Minibatch, symmetries: Sequence[Symmetry]) -> Minibatch:
@@ -218,4 +218,4 @@ def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
 
 def _average_decay(config: LearnerConfig, step: jax.Array) -> jax.Array:
     """Returns float32[]: a shorter memory at first, or the average keeps its random start."""
-    return jnp.minimum(config.average_decay, (1.0 + step) / (10.0 + step))
+    return jnp.minimum(config.ema_decay, (1.0 + step) / (10.0 + step))

@@ -11,7 +11,7 @@ import jax
 import games
 from games.game import Game
 from mcts import SearchConfig
-from selfplay import devices
+from selfplay import devices, old_names
 from selfplay.amplify import slot as amplify
 from selfplay.amplify.slot import Amplifier
 from selfplay.player_spec import parse_player, run_of
@@ -64,7 +64,8 @@ def load_player(
     network = network_of(config, game)
     variables = _load_folded(network, os.path.abspath(folder.path), step, _stamp(folder, step))
     name = f"{os.path.normpath(path)}@{step}"
-    settings = dataclasses.replace(config.search, **(search or {}))
+    wanted = {old_names.current_search(key): value for key, value in (search or {}).items()}
+    settings = dataclasses.replace(config.search, **wanted)
     if problems := settings.problems():
         raise ValueError(f"{name}: {'; '.join(problems)}")
     return make_player(name, game, network, variables, settings, simulations, temperature)

@@ -29,8 +29,8 @@ _GPU = RunConfig(
     minutes=60.0,
     network=NetworkConfig(blocks=6, channels=128, dtype="bfloat16", value_hidden=128),
     self_play=SelfPlayConfig(batch=1024, plies_per_call=32, random_opening_plies=8),
-    replay=ReplayConfig(capacity=2_000_000, min_rows=50_000, reuse=4.0),
-    learner=LearnerConfig(batch=2048, root_value_weight=0.5, average_decay=0.995),
+    replay=ReplayConfig(capacity=2_000_000, min_rows=50_000, samples_per_row=4.0),
+    learner=LearnerConfig(batch=2048, root_value_weight=0.5, ema_decay=0.995),
     evaluation=EvaluationConfig(every=50),
 )
 
@@ -41,7 +41,7 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
         "tic_tac_toe": dataclasses.replace(
             _QUICK,
             minutes=1.5,
-            replay=ReplayConfig(reuse=8.0),
+            replay=ReplayConfig(samples_per_row=8.0),
             evaluation=EvaluationConfig(every=15, positions=5_000),
         ),
         "connect_four": dataclasses.replace(

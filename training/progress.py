@@ -94,4 +94,4 @@ def first_horizon(config: RunConfig) -> float:
     if config.learner.horizon_steps or config.until_fixed_point or not config.iterations:
         return config.learner.horizon_steps
     rows = config.iterations * config.self_play.batch * config.self_play.plies_per_call
-    return rows * config.replay.reuse / config.learner.batch
+    return rows * config.replay.samples_per_row / config.learner.batch

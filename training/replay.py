@@ -54,7 +54,7 @@ class ReplayBuffer:
         """Returns how many training steps of `minibatch` rows the rows so far allow."""
         if self.total < self.config.min_rows:
             return 0
-        return int(self.total * self.config.reuse) // minibatch
+        return int(self.total * self.config.samples_per_row) // minibatch
 
     def sample(self, rng: np.random.Generator, count: int, total: int | None = None) -> Sample:
         """Draws rows from the window, uniformly and with replacement.

@@ -335,7 +335,7 @@ def draw(
     rng = np.random.default_rng([context.config.seed, RunPurpose.SAMPLE, step])
     rows = state.replay.sample(rng, settings.batch, total)
     # The first symmetry is the identity.
-    count = len(context.game.symmetries()) if settings.symmetries else 1
+    count = len(context.game.symmetries()) if settings.augment else 1
     symmetry = rng.integers(0, count, len(rows.ply), np.int32)
     overseer = context.config.overseer
     return decision_rows.mix(context.decision_rows, overseer, rows, symmetry, rng)

@@ -47,9 +47,9 @@ class LearnerConfig:
     """AlphaGo Zero: sgd with momentum."""
     learning_rate: float = setting(2e-3, above=0)
     """Peak rate. AlphaGo Zero, sgd: 0.01, 0.001, 0.0001 in turn."""
-    final_rate: float = setting(0.05, at_least=0, at_most=1)
+    final_rate_fraction: float = setting(0.05, at_least=0, at_most=1)
     """Share of the peak rate that is left at the schedule's horizon."""
-    decay_from: float = setting(0.4, at_least=0, below=1)
+    decay_start_fraction: float = setting(0.4, at_least=0, below=1)
     """Share of the horizon after which the rate falls, along a line."""
     warmup_steps: int = setting(100, at_least=0)
     """Steps in which the rate rises from 0, along a line. AlphaGo Zero: 0."""
@@ -66,9 +66,9 @@ class LearnerConfig:
     root_value_weight: float = setting(0.0, at_least=0, at_most=1)
     """Share of the search's root value in the value target; the rest is the game's outcome.
     AlphaGo Zero: 0."""
-    average_decay: float = setting(0.99, at_least=0, below=1)
+    ema_decay: float = setting(0.99, at_least=0, below=1)
     """Of the moving average of the weights, which plays and is evaluated. AlphaGo Zero: 0."""
-    symmetries: bool = True
+    augment: bool = True
     """Show each row through a random symmetry of the game (AlphaGo Zero: as here). Off for an
     amplifier that does not decide alike in positions that are alike, which would be averaged."""
     on_nan: Literal["stop", "rollback"] = setting("stop", choices=("stop", "rollback"))
@@ -95,7 +95,7 @@ class ReplayConfig:
     window_scale: float = setting(0.8, above=0)
     """Factor b of it: of N rows, window = min_rows (1 + b ((N / min_rows)^a - 1) / a).
     KataGo: 0.4."""
-    reuse: float = setting(6.0, above=0)
+    samples_per_row: float = setting(6.0, above=0)
     """Times a row is trained on, on average: the cap on training steps. AlphaGo Zero: about 1.5."""
     keep: Literal["window", "all"] = setting("window", choices=("window", "all"))
     """Which chunks stay on disk: those that the ring can hold, or all."""
@@ -166,7 +166,7 @@ class OverseerConfig:
     games_policy: float = setting(1.0, at_least=0, at_most=1)
     """How much the rows of games still teach the policy, from 0 to 1. 0, the default of a run
     --from another: it is learned from the decisions alone, and games teach the value."""
-    symmetries: bool = True
+    augment: bool = True
     """Show each decision through a random symmetry of the game. Off for an overseer that does not
     decide alike in positions that are alike."""
 

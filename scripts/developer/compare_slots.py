@@ -87,7 +87,7 @@ def _config(args: Args, amplify: str, distil: str, simulations: int) -> RunConfi
         network=dataclasses.replace(base.network, blocks=1, channels=16),
         search=dataclasses.replace(base.search, simulations=simulations),
         self_play=dataclasses.replace(base.self_play, batch=64),
-        replay=dataclasses.replace(base.replay, reuse=4.0),
+        replay=dataclasses.replace(base.replay, samples_per_row=4.0),
         learner=dataclasses.replace(base.learner, batch=256),
         evaluation=dataclasses.replace(
             base.evaluation, every=args.iterations // 8, simulations=SIMULATIONS, positions=1000

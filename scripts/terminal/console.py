@@ -18,6 +18,8 @@ import rich.progress
 import tyro
 from tyro.conf import Positional
 
+from selfplay import old_names
+
 __all__ = [
     "Flat",
     "FromFlag",
@@ -61,6 +63,7 @@ def parse(
       in_sight: fields that `--help` shows, as in `network.blocks`; needs a default. Empty: all.
         `--help-all` always shows all.
     """
+    argv = old_names.current_flags(argv)
     about = inspect.getdoc(args) or ""  # whole: left alone, tyro drops the examples
     prog = f"selfplay {command}"
     if HELP_ALL in argv:

@@ -137,7 +137,7 @@ def search_amplifier(game: Game[Any], evaluate: Evaluate, config: SearchConfig) 
     ) -> tuple[SearchResult, Any]:
         return search_on(game, evaluate, variables, states, key, config, trees)
 
-    if not config.reuse:
+    if not config.reuse_nodes:
         return Amplifier("search", act)
     memory = Memory(
         start=lambda states: empty_trees(game, states, config),

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from selfplay import old_names
 from selfplay.arena.openings import Openings
 from selfplay.arena.result import PlayedGame, match_records, result_of
 from selfplay.files import durable, json_lines
@@ -68,6 +69,9 @@ class MatchFolder:
         stored = json_lines.parse(self.settings_file.read_text(errors="replace"), name)
         if not isinstance(stored, dict):
             raise ValueError(f"{name} is damaged: it holds no JSON object; name another folder")
+        players = stored.get("players")
+        if isinstance(players, list):
+            stored["players"] = [old_names.current_player(str(name)) for name in players]
         different = [
             f"{name}: {stored.get(name)!r} there, {wanted!r} asked for"
             for name, wanted in self.settings.items()

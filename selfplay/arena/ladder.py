@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from games.game import Game
+from selfplay import old_names
 from selfplay.arena import openings
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
@@ -216,6 +217,7 @@ def from_store(name: str, runs: Collection[str], home: str) -> str:
     Args:
       runs: the paths of the present players, as stored.
     """
+    name = old_names.current_player(name)
     match = _CHECKPOINT.fullmatch(name)
     if match is None:
         return name

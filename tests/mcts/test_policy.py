@@ -15,7 +15,7 @@ CONFIGS = [
     SearchConfig(),
     SearchConfig(proven=True, rescale_values=True, mixed_value=False),
     SearchConfig(policy="puct"),
-    SearchConfig(policy="puct", proven=True, puct_values="plain", first_play="parent"),
+    SearchConfig(policy="puct", proven=True, q_transform="plain", fpu="parent"),
 ]
 
 

@@ -25,8 +25,8 @@ from tests.support.positions import (
 from tests.toys.tandem import Tandem
 
 KEY = jax.random.key(0)
-GUMBEL = SearchConfig(gumbel_scale=0.0, simulations=24, reuse=80)
-PUCT = SearchConfig(policy="puct", dirichlet_fraction=0.0, simulations=24, reuse=80)
+GUMBEL = SearchConfig(gumbel_scale=0.0, simulations=24, reuse_nodes=80)
+PUCT = SearchConfig(policy="puct", dirichlet_fraction=0.0, simulations=24, reuse_nodes=80)
 
 
 def make_ply(game, config, dtype="float32"):
@@ -76,8 +76,8 @@ def check_leaves(tree, batch, config):
     "config",
     [
         dataclasses.replace(GUMBEL, proven=True),
-        pytest.param(dataclasses.replace(GUMBEL, reuse=0, leaves=5), marks=pytest.mark.slow),
-        pytest.param(dataclasses.replace(PUCT, reuse=4), marks=pytest.mark.slow),
+        pytest.param(dataclasses.replace(GUMBEL, reuse_nodes=0, leaves=5), marks=pytest.mark.slow),
+        pytest.param(dataclasses.replace(PUCT, reuse_nodes=4), marks=pytest.mark.slow),
         pytest.param(dataclasses.replace(PUCT, max_depth=3), marks=pytest.mark.slow),
     ],
 )
@@ -87,7 +87,7 @@ def test_every_cached_leaf_is_where_a_walk_ends(config):
     ply = make_ply(game, config)
     _, grown, kept, after = ply(state, empty_trees(game, state, config))
     check_leaves(grown, batch, config)
-    if config.reuse:
+    if config.reuse_nodes:
         check_leaves(kept, batch, config)
         check_leaves(ply(after, kept)[1], batch, config)
 
@@ -95,7 +95,7 @@ def test_every_cached_leaf_is_where_a_walk_ends(config):
 @pytest.mark.parametrize(
     "config",
     [
-        dataclasses.replace(PUCT, reuse=6, proven=True),
+        dataclasses.replace(PUCT, reuse_nodes=6, proven=True),
         pytest.param(GUMBEL, marks=pytest.mark.slow),
     ],
 )
@@ -111,7 +111,7 @@ def test_what_is_kept_equals_node_for_node_what_was_below_the_move(config):
         old, new = lines(grown, batch, lane), lines(kept, batch, lane)
         action = int(result.action[lane])
         below = {line[1:]: number for line, number in old.items() if line[:1] == (action,)}
-        oldest = sorted(below, key=below.__getitem__)[: config.reuse + 1]
+        oldest = sorted(below, key=below.__getitem__)[: config.reuse_nodes + 1]
         assert set(new) == ({()} if after.terminated[lane] else set(oldest)), lane
         most = max(most, len(below))
         for line in oldest:

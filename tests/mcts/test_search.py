@@ -168,11 +168,11 @@ def test_lanes_do_not_touch_each_other(config):
 @pytest.mark.parametrize(
     "config",
     [
-        SearchConfig(policy="puct", simulations=60, puct_values="plain", first_play="zero"),
+        SearchConfig(policy="puct", simulations=60, q_transform="plain", fpu="zero"),
         pytest.param(SearchConfig(simulations=60), marks=pytest.mark.slow),
         pytest.param(SearchConfig(policy="puct", simulations=60), marks=pytest.mark.slow),
         pytest.param(
-            SearchConfig(policy="puct", simulations=60, first_play="parent"),
+            SearchConfig(policy="puct", simulations=60, fpu="parent"),
             marks=pytest.mark.slow,
         ),
     ],
@@ -271,6 +271,6 @@ def test_refuses_a_root_without_a_batch_axis():
 
 
 def test_every_problem_of_a_config_is_named():
-    bad = SearchConfig(simulations=0, engine="mctx", first_play="zero", max_depth=-1)
+    bad = SearchConfig(simulations=0, engine="mctx", fpu="zero", max_depth=-1)
     assert len(bad.problems()) == 3
     assert not SearchConfig().problems()

@@ -69,8 +69,8 @@ VARIANTS = [
     ("tic_tac_toe", 2, dataclasses.replace(GUMBEL, mixed_value=False)),
     ("connect_four", 7, dataclasses.replace(GUMBEL, rescale_values=True, c_scale=0.1)),
     ("connect_four", 64, dataclasses.replace(GUMBEL, max_depth=3, max_considered_actions=4)),
-    ("tic_tac_toe", 7, dataclasses.replace(PUCT, puct_values="min_max", dirichlet_fraction=0.0)),
-    ("connect_four", 64, dataclasses.replace(PUCT, puct_values="plain", max_depth=4)),
+    ("tic_tac_toe", 7, dataclasses.replace(PUCT, q_transform="min_max", dirichlet_fraction=0.0)),
+    ("connect_four", 64, dataclasses.replace(PUCT, q_transform="plain", max_depth=4)),
 ]
 
 
@@ -102,14 +102,14 @@ QUIET_GUMBEL = dataclasses.replace(GUMBEL, gumbel_scale=0.0)
 QUIET_PUCT = dataclasses.replace(PUCT, dirichlet_fraction=0.0)
 ORACLE_CASES = [
     ("tandem", QUIET_GUMBEL),
-    ("tandem", dataclasses.replace(QUIET_PUCT, puct_values="plain", first_play="zero")),
-    ("tic_tac_toe", dataclasses.replace(QUIET_PUCT, first_play="parent", max_depth=4)),
+    ("tandem", dataclasses.replace(QUIET_PUCT, q_transform="plain", fpu="zero")),
+    ("tic_tac_toe", dataclasses.replace(QUIET_PUCT, fpu="parent", max_depth=4)),
     *[
         pytest.param(name, config, marks=pytest.mark.slow)
         for name, config in [
             ("tandem", QUIET_PUCT),
-            ("tandem", dataclasses.replace(QUIET_PUCT, first_play="zero", max_depth=4)),
-            ("tandem", dataclasses.replace(QUIET_PUCT, puct_values="min_max", first_play="parent")),
+            ("tandem", dataclasses.replace(QUIET_PUCT, fpu="zero", max_depth=4)),
+            ("tandem", dataclasses.replace(QUIET_PUCT, q_transform="min_max", fpu="parent")),
             ("tic_tac_toe", QUIET_GUMBEL),
             ("tic_tac_toe", dataclasses.replace(QUIET_GUMBEL, max_considered_actions=4)),
             ("tic_tac_toe", dataclasses.replace(QUIET_GUMBEL, max_depth=3, mixed_value=False)),
@@ -171,7 +171,9 @@ def test_tree_bytes_counts_the_allocated_arrays():
     assert tree_bytes(Tandem(), GUMBEL, batch=2) == 2 * 33 * plain
     proven = dataclasses.replace(GUMBEL, proven=True)
     assert tree_bytes(Tandem(), proven, batch=2) == 2 * 33 * (plain + bounds)
-    reusing = dataclasses.replace(GUMBEL, reuse=10)  # the trees, and what was kept of the last
+    reusing = dataclasses.replace(
+        GUMBEL, reuse_nodes=10
+    )  # the trees, and what was kept of the last
     assert tree_bytes(Tandem(), reusing, batch=2) == 2 * (33 + 10 + 11) * plain
 
 

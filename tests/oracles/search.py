@@ -153,18 +153,18 @@ def puct(rules, network, board, simulations, config, max_depth=10**6, root=None)
     def choose(node):
         tried = node.tried()
         here = node.value()
-        if config.puct_values == "parent_and_siblings":
+        if config.q_transform == "parent_and_siblings":
             seen = [here, *(node.q(move) for move in tried)]
             low, high = min(seen), max(seen)
         else:
             low, high = -1.0, 1.0
-        first = {"least": low, "zero": min(max(0.0, low), high), "parent": here}[config.first_play]
+        first = {"least": low, "zero": min(max(0.0, low), high), "parent": here}[config.fpu]
         count = 1 + sum(node.visits.values())
         weight = config.pb_c_init + math.log((count + config.pb_c_base + 1) / config.pb_c_base)
 
         def score(move):
             q = node.q(move) if node.visits[move] else first
-            if config.puct_values != "plain":
+            if config.q_transform != "plain":
                 q = (q - low) / max(high - low, 1e-8)
             bonus = weight * node.prior[move] * math.sqrt(count) / (1 + node.visits[move])
             return q + bonus

@@ -58,10 +58,10 @@ def test_help_shows_the_flags_to_know_first_and_help_all_every_flag(command, mos
 
 
 def test_a_flag_that_help_hides_works():
-    given = ["--search.c-visit", "7", "--overseer.no-symmetries", "--learner.weight_decay=0.5"]
+    given = ["--search.c-visit", "7", "--overseer.no-augment", "--learner.weight_decay=0.5"]
     config = console.parse(flags.Args, given, "train", flags.defaults(given), flags.IN_SIGHT).config
     assert (config.search.c_visit, config.learner.weight_decay) == (7.0, 0.5)
-    assert not config.overseer.symmetries
+    assert not config.overseer.augment
 
 
 @pytest.mark.parametrize(

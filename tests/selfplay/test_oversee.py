@@ -205,13 +205,13 @@ def test_the_distilled_network_shows_the_overseers_preference_without_search(
     tiny_config, run_path, tmp_path
 ):
     file, moves = no_corners(run_path, 64)
-    learner = dataclasses.replace(tiny_config.learner, warmup_steps=5, average_decay=0.9)
+    learner = dataclasses.replace(tiny_config.learner, warmup_steps=5, ema_decay=0.9)
     config = dataclasses.replace(
         tiny_config,
         overseer=OverseerConfig(str(file), weight=0.75),
         iterations=6,
         learner=dataclasses.replace(learner, learning_rate=0.02),
-        replay=dataclasses.replace(tiny_config.replay, reuse=12.0),
+        replay=dataclasses.replace(tiny_config.replay, samples_per_row=12.0),
         evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
     )
     steps = training.checkpoint_steps(run_path)
@@ -232,13 +232,13 @@ def test_a_plug_in_amplifiers_preference_is_shown_without_search(
     (tmp_path / "my_overseer.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    learner = dataclasses.replace(tiny_config.learner, warmup_steps=5, average_decay=0.9)
+    learner = dataclasses.replace(tiny_config.learner, warmup_steps=5, ema_decay=0.9)
     config = dataclasses.replace(
         tiny_config,
         amplify="my_overseer:no_corners",
         iterations=8,
         learner=dataclasses.replace(learner, learning_rate=0.02),
-        replay=dataclasses.replace(tiny_config.replay, reuse=12.0),
+        replay=dataclasses.replace(tiny_config.replay, samples_per_row=12.0),
         evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
     )
     assert run_once(tmp_path / "plugged", config)
@@ -252,7 +252,7 @@ def test_a_run_with_decisions_that_is_stopped_and_resumed_equals_one_that_was_no
     file, _ = no_corners(run_path, 8)
     config = dataclasses.replace(
         tiny_config,
-        overseer=OverseerConfig(str(file), symmetries=False),
+        overseer=OverseerConfig(str(file), augment=False),
         evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
     )
     assert not run_once(tmp_path / "stopped", config, stop_after=2)
@@ -279,7 +279,7 @@ def test_decisions_take_their_share_of_a_minibatch_spread_over_it(weight):
     rows = row.nested(Sample, {name: np.zeros((64, 1)) for name in row.COLUMNS})
     taught = row.nested(Sample, {n: np.full((3, 1), i + 1.0) for i, n in enumerate(row.COLUMNS)})
     decided = oversight.DecisionRows(taught, ("a", "b", "c"), [])
-    config = OverseerConfig("file", weight, symmetries=False)
+    config = OverseerConfig("file", weight, augment=False)
     symmetry = np.arange(1, 65)
     mixed, shown = oversight.mix(decided, config, rows, symmetry, np.random.default_rng(0))
     for i, column in enumerate(row.flat(mixed).values()):

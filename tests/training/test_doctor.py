@@ -36,7 +36,7 @@ TIC_TAC_TOE = RunConfig(
     self_play=SelfPlayConfig(
         batch=32, plies_per_call=8, random_opening_plies=4, temperature_plies=4
     ),
-    replay=ReplayConfig(capacity=20_000, min_rows=400, reuse=8.0),
+    replay=ReplayConfig(capacity=20_000, min_rows=400, samples_per_row=8.0),
     learner=LearnerConfig(batch=64, warmup_steps=20, root_value_weight=0.5),
     evaluation=EvaluationConfig(every=12, simulations=8, positions=500),
 )
@@ -46,7 +46,7 @@ CONNECT_FOUR = dataclasses.replace(
     iterations=40,
     self_play=SelfPlayConfig(batch=32, plies_per_call=16, random_opening_plies=8),
     search=SearchConfig(simulations=16),
-    replay=ReplayConfig(capacity=50_000, min_rows=1_000, reuse=6.0),
+    replay=ReplayConfig(capacity=50_000, min_rows=1_000, samples_per_row=6.0),
     learner=LearnerConfig(batch=128, warmup_steps=20, root_value_weight=0.5),
 )
 # What `make test` has time for: about 450 training steps.

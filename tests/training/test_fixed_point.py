@@ -194,7 +194,7 @@ def test_the_verdict_on_an_overseer_tells_when_it_is_weaker_or_not_followed():
     unseen = _verdict(0.0, 0.48, changed=0.5, regret=0.0, amplify="my:own")
     assert "cannot hold what Amplify(A), my:own, finds" in unseen
     assert "50.0% of the network's own moves are changed" in unseen
-    assert "--learner.no-symmetries" in unseen
+    assert "--learner.no-augment" in unseen
 
 
 @pytest.fixture(scope="module")

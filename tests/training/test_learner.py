@@ -100,7 +100,7 @@ def test_the_average_is_the_recurrence_of_its_definition(train_step):
     average = np.asarray(state.average_params["policy"]["kernel"], float)
     for step in range(5):
         state, _ = train_step(state, batch, jnp.float32(100))
-        decay = min(LearnerConfig().average_decay, (1 + step) / (10 + step))
+        decay = min(LearnerConfig().ema_decay, (1 + step) / (10 + step))
         average = decay * average + (1 - decay) * np.asarray(state.params["policy"]["kernel"])
     np.testing.assert_allclose(state.average_params["policy"]["kernel"], average, 1e-4, 1e-6)
 
@@ -131,7 +131,9 @@ def test_a_mirrored_row_is_the_row_of_the_mirrored_game():
     ("step", "share"), [(0, 0.1), (9, 1.0), (40, 1.0), (70, 0.6), (100, 0.2), (500, 0.2)]
 )
 def test_the_rate_rises_stays_and_falls_to_its_last_share(step, share):
-    config = LearnerConfig(learning_rate=1.0, warmup_steps=10, decay_from=0.4, final_rate=0.2)
+    config = LearnerConfig(
+        learning_rate=1.0, warmup_steps=10, decay_start_fraction=0.4, final_rate_fraction=0.2
+    )
     rate = learner.learning_rate(config, jnp.int32(step), jnp.float32(100))
     assert float(rate) == pytest.approx(share, rel=1e-5)
 

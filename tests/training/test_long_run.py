@@ -31,7 +31,7 @@ def test_memory_and_file_handles_stay_flat(iterations, megabytes, tiny_config, t
         tiny_config,
         iterations=iterations,
         evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
-        replay=dataclasses.replace(tiny_config.replay, reuse=0.5),
+        replay=dataclasses.replace(tiny_config.replay, samples_per_row=0.5),
         checkpoint=CheckpointConfig(every_seconds=1.0),
     )
     folder, seen = RunFolder(tmp_path / "run"), []

@@ -39,7 +39,7 @@ def test_the_window_grows_slower_than_the_rows():
 
 
 def test_steps_allowed_keeps_the_mean_use_of_a_row_below_the_cap():
-    buffer = ReplayBuffer(ReplayConfig(capacity=10**6, min_rows=100, reuse=3.0))
+    buffer = ReplayBuffer(ReplayConfig(capacity=10**6, min_rows=100, samples_per_row=3.0))
     for total in (0, 99, 100, 12_345):
         buffer.total = total
         steps = buffer.steps_allowed(minibatch=32)

@@ -132,7 +132,7 @@ def _mistakes(evidence: Evidence, amplifier: Amplifier) -> list[_Rates]:
 def _unheard(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any]) -> list[Finding]:
     """Looks for an overseer whose decisions are averaged over the images of a position."""
     symmetries = evidence.game.symmetries()
-    if len(symmetries) == 1 or not (evidence.config.learner.symmetries and amplifier.on_device):
+    if len(symmetries) == 1 or not (evidence.config.learner.augment and amplifier.on_device):
         return []
     act, seed = random_player(evidence.game).act, np.random.SeedSequence(0)
     where = gap.reach(evidence.game, act, (), seed, COMPARED, only_own=False)
@@ -157,6 +157,6 @@ def _unheard(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any])
             f"the overseer decides otherwise in {share:.0%} of the mirrored or turned positions, "
             f"and the network, which is taught through all symmetries, follows it in "
             f"{1 - changed:.0%} only.",
-            "--learner.no-symmetries",
+            "--learner.no-augment",
         )
     ]

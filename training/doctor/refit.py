@@ -159,7 +159,7 @@ def refit(
         return Result("lessons", _HEALTHY_LESSONS, "too few rows", {}, unjudged="too few rows")
     state = learner.init(evidence.network, config, jax.random.key(2))
     rng = np.random.default_rng(0)
-    symmetries = len(evidence.game.symmetries()) if evidence.config.learner.symmetries else 1
+    symmetries = len(evidence.game.symmetries()) if evidence.config.learner.augment else 1
 
     def draw(step: int) -> Minibatch:
         del step
@@ -228,7 +228,7 @@ def _unlearned(
                 f"it knows {own.policy:.0%} of the policy, {own.value:.0%} of the value: the "
                 "running statistics of its batch norms, which play, have not followed.",
                 "every training step must keep the batch statistics that the network returns, and "
-                "their averages must follow (learner.average_decay)",
+                "their averages must follow (learner.ema_decay)",
             )
         ]
     share = evidence.config.learner.root_value_weight
@@ -280,7 +280,7 @@ def _unrefreshed(evidence: Evidence, rows: Sample) -> list[Finding]:
             f"of the oldest rows, but {new.policy:.0%} and {new.value:.0%} of the newest: new "
             "rows do not reach training.",
             "check that `ReplayBuffer.add` and `ReplayBuffer.sample` see the newest rows, and that "
-            "replay.reuse lets training go on as they come",
+            "replay.samples_per_row lets training go on as they come",
         )
     ]
 

@@ -100,7 +100,7 @@ def _bad_weights(
                 "stale-weights",
                 f"the averaged weights, which play, have followed only {followed:.0%} of the way "
                 "that the trained ones have gone: self-play acts with stale weights.",
-                "a smaller learner.average_decay (0.99), and every step must move the averages",
+                "a smaller learner.ema_decay (0.99), and every step must move the averages",
             )
         ]
     return []

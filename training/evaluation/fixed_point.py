@@ -122,7 +122,7 @@ class FixedPointMonitor:
     def _spacing(self) -> float:
         """Steps between evaluations that count: in a window all rows of the replay are new ones."""
         replay, batch = self.context.config.replay, self.context.config.learner.batch
-        return replay.capacity * replay.reuse / batch / (WINDOW - 1)
+        return replay.capacity * replay.samples_per_row / batch / (WINDOW - 1)
 
     @functools.cached_property
     def _history(self) -> list[Point]:
@@ -263,7 +263,7 @@ def verdict(measured: FixedPoint, simulations: int, amplify: str = "search") -> 
     if fresh.blunders or unseen or (match and match.interval[0] > 0.5):
         advice = "a larger network, a lower rate or a larger replay may"
         if amplify != "search":
-            advice += ", or --learner.no-symmetries if it decides otherwise where boards are alike"
+            advice += ", or --learner.no-augment if it decides otherwise where boards are alike"
         return f"fixed point: the network cannot hold what {what} finds; {advice} ({facts})"
     if match and match.is_weaker:
         return f"fixed point: {what} is weaker than the network and teaches it nothing ({facts})"

@@ -19,7 +19,7 @@ class ImitationConfig:
     """Stop after so many passes that did not make the held-out games more likely."""
     held_out: float = setting(0.1, above=0, below=1)
     """Share of the games that is tested on and not learned from."""
-    symmetries: bool = True
+    augment: bool = True
     """Show each position through a random symmetry of the game. Off for an expert that does not
     decide alike in positions that are alike."""
 

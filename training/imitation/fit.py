@@ -63,7 +63,7 @@ def fit(
     batch, rows = config.learner.batch, len(learnt.ply)
     steps = -(-rows // batch)
     horizon = jnp.float32(settings.epochs * steps)
-    symmetries = len(game.symmetries()) if settings.symmetries else 1  # the first is the identity
+    symmetries = len(game.symmetries()) if settings.augment else 1  # the first is the identity
     observations = _in_chunks(tested.observation)
 
     @jax.jit

@@ -80,7 +80,7 @@ def mix(
     for name, column in columns.items():
         # Decisions have no targets: 0, of weight 0.
         column[places] = decided[name][drawn] if name in decided else 0
-    if not config.symmetries:
+    if not config.augment:
         symmetry = symmetry.copy()
         symmetry[places] = 0  # the first one is the identity
     return row.nested(Sample, columns), symmetry

@@ -102,7 +102,7 @@ def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
         state, _ = jax.block_until_ready(step(state, rows, horizon))
 
     step_s = _seconds(train, seconds / 2) * config.learner.batch / timed.learner.batch
-    iteration_s = call_s + step_s * positions * config.replay.reuse / config.learner.batch
+    iteration_s = call_s + step_s * positions * config.replay.samples_per_row / config.learner.batch
     game_plies = random_game_plies(game, key)
     return Rehearsal(
         compile_s=compile_s,
