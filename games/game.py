@@ -81,7 +81,7 @@ class Symmetry(NamedTuple):
     def on_action(self, action: Any) -> Any:
         """Returns the numbers that actions int[...] have in the images."""
         if self.action.ndim == 1:
-            return jnp.asarray(np.argsort(self.action), action.dtype)[action]
+            return jnp.asarray(self.inverse().action)[action]
         return (self.action == action[..., None]).argmax(axis=-1).astype(action.dtype)
 
     def inverse(self) -> "Symmetry":
