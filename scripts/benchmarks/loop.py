@@ -14,7 +14,8 @@ import jax
 
 from scripts.terminal.console import progress
 from training.config import RunConfig
-from training.run import STAGES, train
+from training.run import train
+from training.stages import STAGES
 from training.storage.run_folder import RunFolder
 
 ITERATIONS = 4  # recorded, one evaluation among them, and as many before
@@ -62,7 +63,7 @@ def summary(work: list[Interval], stages: dict[str, list[Interval]]) -> dict[str
     return {
         "seconds": (last - first) / 1e9,
         "idle_share": 1 - covered(inside) / (last - first),
-        "stages": {
+        "stations": {  # the name that users of --json know
             name: sum(end - start for start, end in intervals) / 1e9
             for name, intervals in stages.items()
         },

@@ -24,7 +24,7 @@ from selfplay.players import Player
 
 BATCH = 1024  # positions that a player is asked at once, at most
 SHUFFLE_SEED = 0
-CONNECT_FOUR_FILE = pathlib.Path(__file__).parents[1] / "data" / "connect_four.jsonl.gz"
+CONNECT_FOUR_FILE = pathlib.Path(__file__).parent / "data" / "connect_four.jsonl.gz"
 # So many positions of each ply at most, of games that are solved here: all of tic_tac_toe, and
 # rates by ply to about 1%.
 KEPT_PER_PLY = 1_500

@@ -18,7 +18,7 @@ import pytest
 import mcts.gumbel
 from selfplay import recorder as record
 from selfplay import row, self_play
-from training import learner, replay
+from training import learner, replay, stages
 from training import run as run_module
 from training.network import Network
 
@@ -65,7 +65,7 @@ def on_minibatch(change: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Any
     def around(original: Any, rows: Any, *others: Any) -> Any:
         return original(rows._replace(**change(rows._asdict(), np.random.default_rng(0))), *others)
 
-    return wrap(run_module, "minibatch", around)
+    return wrap(stages, "minibatch", around)
 
 
 def shuffled(*names: str) -> Any:

@@ -309,7 +309,7 @@ def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ({"overseer": OverseerConfig(games_policy=1.5)}, "overseer.games_policy must be from 0"),
+        ({"overseer": OverseerConfig(games_policy=1.5)}, "overseer.games_policy must be between 0"),
         ({"overseer": OverseerConfig(weight=0.0)}, "overseer.weight must be above 0"),
         (
             {"overseer": OverseerConfig("file"), "distil": "action_values"},

@@ -24,7 +24,8 @@ from training.learner import TrainState
 from training.losses import minibatch
 from training.metrics_log import MetricsLog, OnMetrics
 from training.network import Network, Weights
-from training.run import begin, save
+from training.stages import save
+from training.start import begin
 from training.storage.run_folder import RunFolder
 
 CHUNK = 256  # held-out rows measured at once

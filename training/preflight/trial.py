@@ -29,7 +29,7 @@ from training.losses import Minibatch, minibatch
 from training.metrics_log import MetricsLog
 from training.players import playable
 from training.preflight.estimate import Needs, Scale
-from training.run import NO_HORIZON
+from training.stages import NO_HORIZON
 from training.storage.run_folder import RunFolder
 
 RANDOM_GAMES = 64

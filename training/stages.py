@@ -1,0 +1,165 @@
+"""The stages of the loop, as functions of the context of a run and its state."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from selfplay.randomness import RunPurpose
+from selfplay.row import Sample
+from selfplay.self_play import SelfPlayState
+from training import non_finite
+from training.context import Context
+from training.evaluation import in_run
+from training.evaluation.fixed_point import FixedPointMonitor
+from training.evaluation.in_run import Evaluated
+from training.losses import minibatch
+from training.oversight import decision_rows
+from training.players import playable
+from training.state import Behaviour, InFlight, State
+from training.storage import snapshot
+from training.storage.checkpoint import NonFiniteError
+
+NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
+
+
+# Parts of the loop, which a recording by jax's profiler shows by these names.
+STAGES = ("amplify", "record", "distil", "evaluate", "save")
+
+
+def _stage(function: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.profiler.annotate_function(function, name=function.__name__)
+
+
+@_stage
+def amplify(context: Context, index: int, behaviour: Behaviour, before: SelfPlayState) -> InFlight:
+    """Dispatches self-play call `index`; returns at once."""
+    variables = playable(context.network, behaviour.weights)
+    after, trajectory = context.play(variables, before, context.key(RunPurpose.PLAY, index))
+    return InFlight(behaviour, before, after, trajectory)
+
+
+@_stage
+def record(context: Context, state: State) -> dict[str, Any]:
+    """Waits for the plies of the call in flight; finished games go to the replay, one to disk.
+
+    Returns:
+      Entries for metrics.jsonl.
+    """
+    config, progress = context.config, state.progress
+    trajectory = jax.device_get(state.in_flight.trajectory)
+    try:
+        non_finite.check_plies(config.game, config.amplify, trajectory)
+    except NonFiniteError:
+        write_pending(context, state)  # knows the step at which it began
+        raise
+    samples, finished = state.recorder.add(trajectory, state.in_flight.behaviour.step)
+    state.replay.add(samples)
+    progress.games += len(finished)
+    progress.positions += trajectory.ply.size
+    for game in finished[:1]:
+        context.metrics.write_game(game, config.game, progress.iteration + 1)
+    return {
+        "kl": float(trajectory.kl.mean()),
+        "entropy": float(trajectory.entropy.mean()),
+        "new_games": len(finished),
+        "new_rows": len(samples.ply),
+        "game_plies": float(np.mean([len(game.moves) for game in finished] or [0])),
+        "value_error": float(np.square(samples.raw_value - samples.outcome).mean())
+        if len(samples.ply)
+        else None,
+    }
+
+
+@_stage
+def distil(context: Context, state: State) -> list[dict[str, jax.Array]]:
+    """Dispatches the training steps that the replay allows; returns the losses of each."""
+    progress = state.progress
+    due = state.replay.steps_allowed(context.config.learner.batch) - progress.step
+    horizon = jnp.float32(progress.horizon or NO_HORIZON)
+    games_policy = decision_rows.games_policy(context.decision_rows, context.config.overseer)
+    losses = []
+    for _ in range(due):
+        batch = minibatch(*draw(context, state, progress.step), games_policy)
+        state.train, measured = context.train_step(state.train, batch, horizon)
+        losses.append(measured)
+        progress.step += 1
+    return losses
+
+
+@_stage
+def evaluate(
+    context: Context, state: State, monitor: FixedPointMonitor | None, last: bool
+) -> Evaluated:
+    """Measures the averaged weights; `last`: the run ends here."""
+    return in_run.evaluate(context, state, monitor, last)
+
+
+@_stage
+def save(context: Context, state: State) -> None:
+    """Starts writing a checkpoint whose resume repeats the call in flight; the device goes on."""
+    first_row, rows = state.replay.take_unsaved()
+    notes = decision_rows.counters(context.decision_rows)
+    packed = snapshot.pack(state, context.folder.seal_logs(), notes)
+    context.store.wanted = {state.progress.best_step, state.progress.strength_step}
+    context.store.save(packed, first_row, rows)
+
+
+def draw(
+    context: Context, state: State, step: int, total: int | None = None
+) -> tuple[Sample, np.ndarray]:
+    """Returns the rows of a training step, and the symmetry that each is shown through.
+
+    Args:
+      total: draw as when the replay held so many rows.
+    """
+    settings = context.config.learner
+    rng = np.random.default_rng([context.config.seed, RunPurpose.SAMPLE, step])
+    rows = state.replay.sample(rng, settings.batch, total)
+    # The first symmetry is the identity.
+    count = len(context.game.symmetries()) if settings.augment else 1
+    symmetry = rng.integers(0, count, len(rows.ply), np.int32)
+    overseer = context.config.overseer
+    return decision_rows.mix(context.decision_rows, overseer, rows, symmetry, rng)
+
+
+def report(
+    context: Context,
+    state: State,
+    monitors: dict[str, Any],
+    losses: list[dict[str, jax.Array]],
+) -> None:
+    """Writes the last iteration's line, and keeps this one's until its losses are computed."""
+    write_pending(context, state)
+    state.line = {
+        "kind": "iteration",
+        **state.progress.where(),
+        **monitors,
+        "rows": state.replay.total,
+        "window": state.replay.window() if state.replay.total else 0,
+        "losses": losses,
+    }
+
+
+def write_pending(context: Context, state: State) -> None:
+    """Writes the pending line, waiting for its losses.
+
+    Raises:
+      NonFiniteError: they are not all finite; the minibatch is then in a file, for inspection.
+    """
+    if state.line is None:
+        return
+    line, state.line = state.line, None
+    losses = jax.device_get(line.pop("losses"))
+    bad = non_finite.first_bad(losses)
+    if bad is not None:
+        step = line["step"] - len(losses) + bad
+        path = context.folder.path / f"nan-{step}.npz"
+        rows, _ = draw(context, state, step, line["rows"])
+        non_finite.write_batch(path, rows, state.train)
+        raise NonFiniteError(f"NaN or infinity at training step {step}, see {path}")
+    for name in losses[0] if losses else ():
+        line[name] = float(np.mean([measured[name] for measured in losses]))
+    context.metrics.write(line)

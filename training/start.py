@@ -1,0 +1,87 @@
+"""The start of a process with a run: it begins, or goes on from a checkpoint."""
+
+import jax
+
+from selfplay import devices, row
+from selfplay.randomness import RunPurpose
+from selfplay.recorder import Recorder
+from training import learner
+from training.context import Context
+from training.devices import to_learner
+from training.network import Weights
+from training.oversight import decision_rows
+from training.players import load_weights
+from training.progress import Progress, first_horizon
+from training.replay import ReplayBuffer
+from training.stages import amplify, save
+from training.state import Behaviour, State
+from training.storage import snapshot
+from training.storage.checkpoint import Checkpoint
+from training.storage.run_folder import RunFolder
+
+SHOWN_PROBLEMS = 20
+
+
+def begin(context: Context, weights: Weights | None = None) -> State:
+    """Returns the state of a new run, with the given weights or fresh ones, at its first call."""
+    train = learner.init(context.network, context.config.learner, context.key(RunPurpose.INIT, 0))
+    if weights is not None:
+        train = learner.with_weights(train, weights)
+    train = to_learner(train)
+    games = context.open_games()
+    return State(
+        train=train,
+        in_flight=amplify(context, 0, Behaviour(devices.copy(train.averages), 0), games),
+        replay=empty_replay(context),
+        recorder=Recorder(),
+        progress=Progress(horizon=first_horizon(context.config), rollbacks=context.rollbacks),
+    )
+
+
+def begin_and_save(context: Context, source: tuple[RunFolder, int] | None) -> State:
+    """Returns the state of a new run, whose first save comes before all else that it writes."""
+    _notice_problems(context)
+    context.folder.check_unbegun()
+    state = begin(context, load_weights(*source, context.network) if source else None)
+    save(context, state)
+    context.store.wait()  # what comes later is told from what was there before the run
+    return state
+
+
+def resume(context: Context, saved: Checkpoint) -> State:
+    """Returns the state of a checkpoint, and repeats the call that was in flight."""
+    _notice_problems(context)
+    progress = snapshot.progress_of(saved)
+    progress.rollbacks = context.rollbacks
+    if changed := decision_rows.changes(context.decision_rows, saved.counters):
+        context.metrics.notice(changed)
+    oldest = saved.counters["replay_oldest_kept"]
+    for notice in context.folder.discard_after(
+        progress.iteration, oldest, saved.logs, saved.chunks
+    ):
+        context.metrics.notice(notice)
+    replay = empty_replay(context)
+    replay.restore(context.store.replay_folder, saved.counters["rows"], context.folder.run_id())
+    shapes = jax.eval_shape(
+        lambda key: learner.init(context.network, context.config.learner, key),
+        context.key(RunPurpose.INIT, 0),
+    )
+    held = snapshot.unpack(saved, shapes, context.open_games())
+    return State(
+        train=held.train,
+        in_flight=amplify(context, progress.iteration, held.behaviour, held.games),
+        replay=replay,
+        recorder=held.recorder,
+        progress=progress,
+        line=held.line,
+    )
+
+
+def empty_replay(context: Context) -> ReplayBuffer:
+    """Returns the run's replay, with the columns of its targets."""
+    return ReplayBuffer(context.config.replay, row.target_forms(context.targets, context.game))
+
+
+def _notice_problems(context: Context) -> None:
+    for problem in context.decision_rows.problems[:SHOWN_PROBLEMS]:
+        context.metrics.notice(f"decision left out: {problem}")
