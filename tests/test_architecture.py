@@ -7,6 +7,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).parent.parent
 LAYERS = ("games", "mcts", "selfplay", "training", "scripts")
+# Who may import an outside library: files, or rooms, which end with a slash.
 OWNERS = {
     "mctx": {"mcts/reference.py"},
     "flax": {"training/network.py"},
@@ -51,15 +52,24 @@ def modules() -> dict[str, pathlib.Path]:
     }
 
 
+def origin(node: ast.ImportFrom, path: pathlib.Path) -> str:
+    """Returns the whole name of the module that `from X import ...` in a file names."""
+    if not node.level:
+        return node.module or ""
+    package = path.relative_to(ROOT).parent.parts
+    return ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+
+
 def imported_modules(path: pathlib.Path, known: dict[str, pathlib.Path]) -> set[str]:
     """Returns which of the `known` modules a file imports, anywhere in it."""
     result = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             result |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            within = {f"{node.module}.{alias.name}" for alias in node.names}
-            result |= (within & known.keys()) or {node.module}
+        elif isinstance(node, ast.ImportFrom):
+            module = origin(node, path)
+            within = {f"{module}.{alias.name}" for alias in node.names}
+            result |= (within & known.keys()) or {module}
     return result & known.keys()
 
 
@@ -112,17 +122,49 @@ def test_a_circle_is_found_wherever_it_is_and_nothing_else_is():
     assert circle(rooms(graph, known)) == ["training.room", "training.run", "training.room"]
 
 
+def owns(name: str, owners: set[str]) -> bool:
+    """Returns whether a file is an owner, or lies in a room that is one."""
+    return any(name == owner or (owner[-1] == "/" and name.startswith(owner)) for owner in owners)
+
+
+def test_a_room_may_own_a_library_and_its_neighbours_do_not():
+    assert owns("training/workers/pool.py", {"training/workers/"})
+    assert not owns("training/workers.py", {"training/workers/"})
+    assert not owns("training/network.py.py", {"training/network.py"})
+
+
 def test_each_outside_library_has_one_owner_file():
     for path in sources():
         name = str(path.relative_to(ROOT))
         for library in imports(path) & set(OWNERS):
-            assert name in OWNERS[library], f"{name} imports {library}, owned by {OWNERS[library]}"
+            assert owns(name, OWNERS[library]), (
+                f"{name} imports {library}, owned by {OWNERS[library]}"
+            )
 
 
 def test_the_checker_sees_imports_inside_functions(tmp_path):
     file = tmp_path / "late.py"
     file.write_text("def f():\n    import optax.losses\n    from flax import nnx\n")
     assert imports(file) == {"optax", "flax"}
+
+
+def test_the_checker_sees_every_way_to_import_a_module_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    file = tmp_path / "training" / "room" / "a.py"
+    file.parent.mkdir(parents=True)
+    known = dict.fromkeys(("training.run", "training.room", "training.room.b"), file)
+    for text, wanted in (
+        ("import training.run as x", "training.run"),
+        ("from training import run", "training.run"),
+        ("from training.run import train", "training.run"),
+        ("def f():\n    from .. import run", "training.run"),
+        ("from ..run import train", "training.run"),
+        ("from . import b", "training.room.b"),
+        ("from .b import c", "training.room.b"),
+        ("from training.room import c", "training.room"),
+    ):
+        file.write_text(text + "\n")
+        assert imported_modules(file, known) == {wanted}, text
 
 
 def test_no_file_is_named_for_nothing():

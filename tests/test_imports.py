@@ -19,9 +19,11 @@ HEAVY = ("jax", "flax", "optax", "scipy", "matplotlib", "mctx", "pgx")
         "selfplay.row",
         "training",
         "training.config",
+        "training.metrics",
         "training.presets",
         "training.replay",
         "training.storage.run_folder",
+        "scripts.cli",
     ],
 )
 def test_a_module_that_readers_of_a_run_need_imports_neither_jax_nor_other_heavy_libraries(module):

@@ -283,7 +283,7 @@ def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration
     monkeypatch.setattr(console, "LOG_EVERY_SECONDS", 0.0)
     iteration = {"kind": "iteration", "step": 1, "games": 1, "positions": 1, "rows": 1, "kl": 0.0}
     perfect = {"all": {"raw": 0.0, "search": 0.0}}
-    counts = {"step": 1, "games": 1, "positions": 1}
+    counts = {"step": 1, "games": 1, "positions": 1, "loss": 0.0}
     evaluation = {"kind": "evaluation", **counts, "perfect": perfect}
     with train._display(RunConfig(minutes=1.0, iterations=0)) as show:
         show(iteration | {"iteration": 1, "seconds": 20.0})

@@ -173,3 +173,17 @@ def test_three_players_meet_all_against_all(capsys, tmp_path):
     _, said = run(capsys, *words, *options)  # nothing is played again
     assert f"{words[1]} - {words[2]}" in said.out
     assert said.err.count("8 games are there already") == 3
+
+
+def test_a_match_under_old_names_of_settings_goes_on_under_either(capsys, tmp_path):
+    old, new = (f"uniform:simulations=2,policy=puct,{name}=zero" for name in ("first_play", "fpu"))
+    words = ("random", "--game", "tic_tac_toe", "--games", 8, "--out", tmp_path, "--json")
+    _, first = run(capsys, new, *words)
+    file = tmp_path / "match.json"
+    stored = file.read_text()
+    assert new in stored
+    file.write_text(stored.replace(new, old))  # as an earlier version wrote it
+    for spec in (old, new):
+        code, again = run(capsys, spec, *words)
+        assert (code, again.out) == (0, first.out)
+        assert "8 games are there already" in again.err

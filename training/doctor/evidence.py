@@ -24,7 +24,7 @@ from training.network import Folded, Network, Weights
 from training.players import network_of
 from training.storage.checkpoint import CheckpointStore
 from training.storage.leaves import under, unflatten
-from training.storage.manifest import CheckpointError
+from training.storage.manifest import BEHAVIOUR, BEHAVIOUR_STEP, CheckpointError
 from training.storage.run_folder import RunFolder
 
 MOST_ROWS = 20_000  # newest replay rows that are read
@@ -191,8 +191,8 @@ def _all_weights(folder: RunFolder, network: Network) -> list[SavedWeights]:
                 step=step,
                 trained=pair("state/"),
                 average=pair("state/average_"),
-                behaviour=Weights(*unflatten(tuple(template), under("acting", saved.train_state))),
-                behaviour_step=saved.counters["acting_step"],
+                behaviour=Weights(*unflatten(tuple(template), under(BEHAVIOUR, saved.train_state))),
+                behaviour_step=saved.counters[BEHAVIOUR_STEP],
             )
         )
     return weights

@@ -1,7 +1,4 @@
-"""The state of a run as a checkpoint, and back.
-
-The names in a checkpoint are its format: `acting` there is what the code calls behaviour weights.
-"""
+"""The state of a run as a checkpoint, and back."""
 
 from typing import Any, NamedTuple
 
@@ -17,7 +14,7 @@ from training.progress import Progress
 from training.state import Behaviour, State
 from training.storage.checkpoint import Checkpoint
 from training.storage.leaves import flatten, under, unflatten
-from training.storage.manifest import CheckpointError
+from training.storage.manifest import BEHAVIOUR, BEHAVIOUR_STEP, CheckpointError
 
 
 class Unpacked(NamedTuple):
@@ -45,12 +42,12 @@ def pack(state: State, seals: dict[str, Any], notes: dict[str, Any]) -> Checkpoi
     counters = state.progress.counters() | {
         "rows": replay.total,
         "replay_oldest_kept": replay.oldest_kept(),
-        "acting_step": behaviour.step,
+        BEHAVIOUR_STEP: behaviour.step,
     }
     return Checkpoint(
         step=state.progress.step,
         train_state=flatten(
-            {"state": devices.copy(state.train), "acting": tuple(behaviour.weights)}
+            {"state": devices.copy(state.train), BEHAVIOUR: tuple(behaviour.weights)}
         ),
         games=flatten({"games": state.in_flight.before, "pending": state.recorder.pending or {}}),
         counters=counters | notes,
@@ -72,10 +69,11 @@ def unpack(saved: Checkpoint, train: TrainState, games: SelfPlayState) -> Unpack
         for measured in saved.logs.get("losses", [])
     ]
     line = saved.logs.get("line")
-    acting = unflatten(tuple(train.averages), under("acting", saved.train_state))
+    averages = tuple(train.averages)
+    weights = unflatten(averages, under(BEHAVIOUR, saved.train_state))
     return Unpacked(
         train=to_learner(unflatten(train, under("state", saved.train_state))),
-        behaviour=Behaviour(Weights(*to_learner(acting)), saved.counters["acting_step"]),
+        behaviour=Behaviour(Weights(*to_learner(weights)), saved.counters[BEHAVIOUR_STEP]),
         games=devices.split_lanes(unflatten(games, under("games", saved.games))),
         recorder=Recorder(under("pending", saved.games) or None),
         line=line | {"losses": losses} if line else None,
