@@ -1,4 +1,4 @@
-"""README, CONTRIBUTING and docs: the files, flags, settings and modules that they name are there."""
+"""README, CONTRIBUTING and docs: files, flags, settings and modules that they name are there."""
 
 import contextlib
 import dataclasses
@@ -28,9 +28,7 @@ OF_OTHERS = {  # flags of other programs that the docs run
     "--xla_gpu_enable_command_buffer",
 }
 SECTIONS = [
-    field.name
-    for field in dataclasses.fields(RunConfig)
-    if dataclasses.is_dataclass(field.default)
+    field.name for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.default)
 ]
 # It explains the old names.
 OLD_NAMES_PAGE = ROOT / "docs" / "decisions" / "old-names.md"
