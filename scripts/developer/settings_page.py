@@ -1,4 +1,4 @@
-"""Writes docs/settings.md: every setting of a run, its defaults, and what it does.
+"""The writer of docs/settings.md: every setting of a run, its defaults, and what it does.
 
 python -m scripts.developer.settings_page
 """
