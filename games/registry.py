@@ -1,4 +1,4 @@
-"""Finds a game by name: ours, one of an installed package, or a class of a user's own.
+"""The registry of games by name: ours, an installed package's, or a class of a user's own.
 
 Nothing here imports jax: a game's module does, once it is loaded.
 """

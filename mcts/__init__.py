@@ -1,4 +1,4 @@
-"""Amplify: turn a network's opinion of B positions into a better one by tree search.
+"""Amplify: batched tree search that improves a network's policy at B positions.
 
 Everything but `SearchConfig` needs jax, and is imported when it is first asked for: settings are
 read without it.

@@ -1,4 +1,4 @@
-"""What a player thinks of one position, and how it expects the game to go on."""
+"""The analysis of one position by a player, and how it expects the game to go on."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""From trajectories to the samples and records of finished games, on the host.
+"""The recorder: trajectories into the samples and records of finished games, on the host.
 
 A ply waits until its game has ended and its outcome is known: no truncated game becomes a sample.
 """

@@ -1,4 +1,4 @@
-"""The whole run's configuration, its presets, and which changes a resumed run refuses."""
+"""The whole configuration of a run, as JSON and back, and which changes a resumed run refuses."""
 
 import dataclasses
 import typing
@@ -43,7 +43,7 @@ class RunConfig:
     preset: Preset = "quick"
     """Where the defaults below come from: quick for a CPU, gpu for one accelerator."""
     seed: int = 0
-    """Of all randomness in the run."""
+    """The seed of all randomness in the run."""
     minutes: float = setting(0.0, at_least=0)
     """Stop after this much self-play, training, compilation and evaluation, over all processes of
     the run; 0: no limit. The preset's own limit holds if neither this nor iterations is given."""

@@ -1,4 +1,4 @@
-"""Where a network is trained: on all devices, each with its share of a batch."""
+"""The devices that train a network: all of them, each with its share of a batch."""
 
 from typing import Any
 

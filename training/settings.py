@@ -28,7 +28,7 @@ class NetworkConfig:
     value_hidden: int = setting(64, at_least=1)
     """Width of the value head's hidden layer. AlphaGo Zero: 256."""
     dtype: Literal["float32", "bfloat16"] = setting("float32", choices=("float32", "bfloat16"))
-    """What convolutions compute in; weights are kept, and the heads end, in float32."""
+    """The type that convolutions compute in. Weights are kept, and the heads end, in float32."""
     momentum: float = setting(0.99, at_least=0, below=1)
     """Share of the running batch statistics that a training step keeps."""
 
@@ -44,9 +44,9 @@ class LearnerConfig:
     batch: int = setting(512, at_least=1)
     """M, rows a training step. AlphaGo Zero: 2,048."""
     optimizer: Literal["adamw", "sgd"] = setting("adamw", choices=("adamw", "sgd"))
-    """AlphaGo Zero: sgd with momentum."""
+    """adamw, or sgd with momentum, as AlphaGo Zero."""
     learning_rate: float = setting(2e-3, above=0)
-    """Peak rate. AlphaGo Zero, sgd: 0.01, 0.001, 0.0001 in turn."""
+    """The peak of its schedule. AlphaGo Zero, by sgd: 0.01, 0.001 and 0.0001 in turn."""
     final_rate_fraction: float = setting(0.05, at_least=0, at_most=1)
     """Share of the peak rate that is left at the schedule's horizon."""
     decay_start_fraction: float = setting(0.4, at_least=0, below=1)
@@ -54,26 +54,27 @@ class LearnerConfig:
     warmup_steps: int = setting(100, at_least=0)
     """Steps in which the rate rises from 0, along a line. AlphaGo Zero: 0."""
     horizon_steps: int = setting(0, at_least=0, note="0: automatic")
-    """Steps until the rate has fallen; 0: fixed once by the run's limits, and stored."""
+    """Training steps until the rate has fallen; 0: fixed once from the run's limits, and kept."""
     momentum: float = setting(0.9, at_least=0, below=1)
-    """Of sgd. AlphaGo Zero: 0.9."""
+    """Momentum of sgd; adamw has none. AlphaGo Zero: 0.9."""
     weight_decay: float = setting(1e-4, at_least=0)
-    """AlphaGo Zero: 1e-4, as L2 loss; here it is decoupled, times the rate."""
+    """Share of the weights that a step takes off, times the rate. AlphaGo Zero: 1e-4, as a loss."""
     max_gradient_norm: float = setting(5.0, above=0)
     """Gradients are clipped to this global norm. AlphaGo Zero: no clipping."""
     value_weight: float = setting(1.0, at_least=0)
-    """Of the value loss against the policy loss. AlphaGo Zero: 1."""
+    """Weight of the value's loss beside the policy's, which counts 1. AlphaGo Zero: 1."""
     root_value_weight: float = setting(0.0, at_least=0, at_most=1)
     """Share of the search's root value in the value target; the rest is the game's outcome.
     AlphaGo Zero: 0."""
     ema_decay: float = setting(0.99, at_least=0, below=1)
-    """Of the moving average of the weights, which plays and is evaluated. AlphaGo Zero: 0."""
+    """Decay a step of the moving average of the weights, which plays and is evaluated. AlphaGo
+    Zero: 0, no average."""
     augment: bool = True
     """Show each row through a random symmetry of the game (AlphaGo Zero: as here). Off for an
     amplifier that does not decide alike in positions that are alike, which would be averaged."""
     on_nan: Literal["stop", "rollback"] = setting("stop", choices=("stop", "rollback"))
-    """When a loss or weight is NaN or infinite: stop, or go back to the last save at a lower rate,
-    three times at most."""
+    """When a loss or weight is NaN or infinite. stop: the run ends; rollback: it goes back to the
+    last save, at a lower rate, three times at most."""
     rollback_rate: float = setting(0.5, above=0, below=1)
     """Factor on the learning rate at each such rollback."""
 
@@ -84,21 +85,23 @@ class LearnerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ReplayConfig:
-    """How long samples stay, and how often they are trained on."""
+    """How long rows stay, and how often they are trained on."""
 
     capacity: int = 200_000
     """Most rows held. AlphaGo Zero: the last 500,000 games, about 100 million positions."""
     min_rows: int = setting(2_000, at_least=1)
     """Rows before training starts; also the first size of the window."""
     window_growth: float = setting(0.75, above=0, at_most=1)
-    """Exponent a of the window's growth; 1 keeps all. KataGo: 0.75 (Wu 2019, appendix C)."""
+    """Exponent a of the window's growth; 1: in proportion to the rows. KataGo: 0.75 (Wu 2019,
+    appendix C)."""
     window_scale: float = setting(0.8, above=0)
-    """Factor b of it: of N rows, window = min_rows (1 + b ((N / min_rows)^a - 1) / a).
-    KataGo: 0.4."""
+    """Factor b of it: of N rows so far, training draws from the newest min_rows
+    (1 + b ((N / min_rows)^a - 1) / a). KataGo: 0.4."""
     samples_per_row: float = setting(6.0, above=0)
-    """Times a row is trained on, on average: the cap on training steps. AlphaGo Zero: about 1.5."""
+    """Times a row is trained on, on average: the number of training steps follows from it. AlphaGo
+    Zero: about 1.5."""
     keep: Literal["window", "all"] = setting("window", choices=("window", "all"))
-    """Which chunks stay on disk: those that the ring can hold, or all."""
+    """Which rows stay on disk. window: those of the newest `capacity`; all: every one."""
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
@@ -110,26 +113,26 @@ class ReplayConfig:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """The measurements that a run takes of itself; 0 iterations: none."""
+    """The measurements that a run takes of itself."""
 
     every: int = setting(25, at_least=0)
-    """Iterations between evaluations."""
+    """Iterations between evaluations; 0: none."""
     simulations: int = setting(32, at_least=1)
-    """Of the evaluated search."""
+    """Simulations a move of the search that is measured."""
     positions: int = setting(512, at_least=1)
-    """Solved positions per set, where the game has an oracle."""
+    """Most solved positions of a set, where perfect play is known."""
     games: int = setting(128, even=True, at_least=2)
-    """Games against `random`, where it has none."""
+    """Games against `random`, where it is not."""
     ladder_games: int = setting(0, even=True, at_least=0)
     """Games an evaluation between the newest weights, earlier checkpoints and `random`, for a
-    rating with interval; 0: none."""
+    rating with its interval; 0: none."""
     gate_games: int = setting(400, even=True, at_least=2)
-    """With --gate: games between new weights and those that play. AlphaGo Zero: 400."""
+    """Games between new weights and those that play, with --gate. AlphaGo Zero: 400."""
     gap_positions: int = setting(256, at_least=0)
-    """Positions of each of two sets on which the gap between the network and its search is
+    """Positions of each of two sets on which the gap between the network and what amplifies it is
     measured (docs/ida.md); 0: it is not."""
     strength_games: int = setting(32, even=True, at_least=0)
-    """Games of each match of search against network alone; 0: none."""
+    """Games of each match of what amplifies against the network alone; 0: none."""
     strength_every: int = setting(4, at_least=1)
     """Evaluations between such matches; the run's last evaluation has them too."""
 
@@ -161,8 +164,8 @@ class OverseerConfig:
     decisions: str = ""
     """A file of decisions, as `selfplay oversee` writes it. Read at each start of the run."""
     weight: float = setting(0.25, above=0, at_most=1)
-    """Share of each minibatch that is drawn from them: their weight in the loss. 1: nothing else
-    is learned, values neither."""
+    """Share of each minibatch that is drawn from them: their weight in the loss. 1: nothing else is
+    learned, no values of games either."""
     games_policy: float = setting(1.0, at_least=0, at_most=1)
     """How much the rows of games still teach the policy, from 0 to 1. 0, the default of a run
     --from another: it is learned from the decisions alone, and games teach the value."""

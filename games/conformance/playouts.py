@@ -1,4 +1,4 @@
-"""Plays many games of one kind at once, for a check to watch: every ply, on the host, in NumPy.
+"""Many games of one kind played at once, for a check to watch: each ply, on the host, in NumPy.
 
 N lanes run side by side through one compiled `step`. Beside the *main* lanes, which play at random,
 there are lanes that try something on a game that a main lane plays:

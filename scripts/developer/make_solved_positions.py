@@ -1,4 +1,4 @@
-"""Makes `selfplay/perfect/data/connect_four.jsonl.gz`, for `evaluate --against perfect`.
+"""The maker of `selfplay/perfect/data/connect_four.jsonl.gz`, for `evaluate --against perfect`.
 
 A script for developers, not a command. It needs BitBully (PyPI `bitbully`, AGPL-3.0), a perfect
 Connect Four solver, which nothing else here depends on, in an environment of its own:

@@ -1,4 +1,4 @@
-"""Writes a game played move by move as text, for people to read and for tests to replay.
+"""Games played move by move as text, for people to read and for tests to replay.
 
 For developers: `python -m scripts.developer.playthrough connect_four` (no name: every game that
 has none yet) writes `tests/playthroughs/connect_four.txt`. Read it against the rules before you

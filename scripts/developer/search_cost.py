@@ -1,4 +1,4 @@
-"""Counts what one simulation of the search makes the device do, from the compiled program.
+"""The cost of one simulation of the search on a device, counted in the compiled program.
 
     python -m scripts.developer.search_cost connect_four 256
     python -m scripts.developer.search_cost connect_four 4096 h100

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md: every setting of a run, its defaults, and what it does.
+"""The writer of docs/settings.md: every setting of a run, its defaults, and what it does.
 
 python -m scripts.developer.settings_page
 """
@@ -17,8 +17,9 @@ PAGE = pathlib.Path(__file__).parents[2] / "docs" / "settings.md"
 HEAD = """# The settings of a run
 
 Each is a flag of `selfplay train`, such as `--network.blocks 6` or `--search.no-proven`. `--help`
-shows those to know first, `--help-all` all of them. A run's `config.json` holds the same names. The
-defaults are those of the two presets; those of a run that goes on are its own.
+shows those to know first, `--help-all` all of them. A run's `config.json` holds the same names,
+with `_` for `-`. The defaults are those of the two presets; those of a run that goes on are its
+own. Names that settings had before are [accepted](decisions/old-names.md) too.
 
 This page is written by `python -m scripts.developer.settings_page`.
 """

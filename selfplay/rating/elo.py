@@ -1,4 +1,4 @@
-"""From the results of paired games to a score with its interval, and to Elo.
+"""Scores of paired games, their intervals, and Elo.
 
 Two games from one opening, a seat each, are one observation: their results depend on each other. So
 a pair has one of five scores for the first player, and the statistics are those of five outcomes

@@ -1,1 +1,1 @@
-"""What a run measures of itself, and what it decides from that."""
+"""The measurements that a run takes of itself, and what it decides from them."""

@@ -1,4 +1,4 @@
-"""Does distillation keep what it should? Where A disagrees with the overseer that taught it.
+"""The losses of distillation: where A disagrees with the overseer that taught it.
 
 The overseer is Amplify(A), as the run's settings say, without noise. For checkpoints of a run, its
 disagreement with A is measured (`selfplay.amplify.gap`) on positions that A was trained on, near

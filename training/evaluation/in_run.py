@@ -1,4 +1,4 @@
-"""What a run measures of itself while it trains."""
+"""The measurements that a run takes while it trains."""
 
 import time
 from typing import Any, NamedTuple

@@ -1,1 +1,1 @@
-"""What a run will take, before it takes it."""
+"""The estimate of what a run will take, before it takes it."""

@@ -1,4 +1,4 @@
-"""What this machine has: devices, memory, limits and disk."""
+"""The machine that a run is on: devices, memory, limits and disk."""
 
 import pathlib
 import shutil

@@ -1,1 +1,1 @@
-"""What a run keeps on disk: who may write it, and how it comes back after a kill."""
+"""The files of a run: who may write them, and how they come back after a kill."""

@@ -1,4 +1,4 @@
-"""From which checkpoint a run goes on: the newest whole one, and never silently an older one."""
+"""The checkpoint from which a run goes on: the newest whole one, never silently an older one."""
 
 import contextlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What lies where in a run's folder, and who may write to it.
+"""The layout of a run's folder, and who may write to it.
 
     config.json      format_version, configuration, library versions, commit, the run's id, and the
                      signature of the user who made it, see training/storage/trust.py
