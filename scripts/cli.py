@@ -45,8 +45,12 @@ def main() -> None:
     """The entry point of the `selfplay` command."""
     # A preemption's SIGTERM is a Ctrl-C, from the first import on; `train` refines this.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    code: Any
     try:
-        code = run(sys.argv[1:])
+        try:
+            code = run(sys.argv[1:])
+        except SystemExit as end:  # of the parser, after help or a mistake
+            code = end.code
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has left, as `head` does
@@ -84,6 +88,8 @@ def run(argv: list[str]) -> int:
             return INTERRUPTED
         print(f"selfplay {command}: interrupted", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        raise  # of stdout: `main` knows what to do
     except Exception as error:
         if debug:
             raise

@@ -291,3 +291,16 @@ def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration
         show(iteration | {"iteration": 2, "seconds": 22.0})
     shown = [float(done) for done in re.findall(r"train: (\S+) of 60", capsys.readouterr().err)]
     assert shown == [20.0, 45.0, 45.0]
+
+
+@pytest.mark.parametrize("words", ["train --help", "games", "bogus"])
+def test_a_reader_that_leaves_early_makes_no_noise(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "scripts.cli", *words.split()]
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writing)
+    assert "pipe" not in done.stderr.lower(), done.stderr
+    assert "Traceback" not in done.stderr
