@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from games.game import Game, S
 
@@ -63,12 +62,12 @@ def _average(game: Game[S], evaluate: Evaluate, variables: Variables, state: S) 
     """Returns the mean evaluation over all images of the positions, made as one batch."""
     symmetries = game.symmetries()
     observation, legal = jax.vmap(game.observe)(state), state.legal_action_mask
+    # As `Symmetry.on_observation`, but flattened once, not once a symmetry.
     cells = observation.reshape(len(observation), -1, observation.shape[-1])
     images = jnp.concatenate([cells[:, s.observation] for s in symmetries])
     evaluation = evaluate(variables, images.reshape(-1, *observation.shape[1:]))
     logits = evaluation.prior_logits.reshape(len(symmetries), *legal.shape)
-    # Action a of the position is action b of the image where `symmetry.action[b] == a`.
-    back = [x[:, np.argsort(s.action)] for x, s in zip(logits, symmetries, strict=True)]
+    back = [s.inverse().on_actions(x) for s, x in zip(symmetries, logits, strict=True)]
     policy = jax.nn.softmax(mask_illegal(jnp.stack(back), jnp.stack([legal] * len(back))))
     mean = jnp.log(jnp.maximum(policy.mean(axis=0), jnp.finfo(policy.dtype).tiny))
     return Evaluation(mean, evaluation.value.reshape(len(symmetries), -1).mean(axis=0))

@@ -141,11 +141,10 @@ def _unheard(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any])
     changed = float((here.action != here.prior.argmax(axis=1)).mean())
     otherwise = []
     for symmetry in symmetries[1:]:
-        image_of = np.argsort(symmetry.action)
-        moves = [[int(image_of[a]) for a in row] for row in positions.move_lists(where.history)]
-        image = positions.replay(evidence.game, moves)
+        history = np.where(where.history < 0, where.history, symmetry.on_action(where.history))
+        image = positions.replay(evidence.game, positions.move_lists(history))
         there = jax.device_get(player(image.states, jax.random.key(0)))
-        apart = np.abs(there.action_weights - here.action_weights[:, symmetry.action]).sum(axis=1)
+        apart = np.abs(there.action_weights - symmetry.on_actions(here.action_weights)).sum(axis=1)
         otherwise.append(float((apart > 1).mean()))  # more than half of the weight moved
     share = float(np.mean(otherwise))
     measured |= {"decides_images_otherwise": share, "not_followed": changed}
