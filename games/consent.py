@@ -1,4 +1,4 @@
-"""Which code may run that a text names: a module to import, or a command to start.
+"""Leave to run the code that a text names: a module to import, or a command to start.
 
 Whoever types such a name wants it to run. A file that names one may be somebody else's, such as a
 run's settings: there a name counts only if it was typed too, or if the file was made here by this
@@ -167,13 +167,13 @@ def _has_path(text: str) -> bool:
 
 def folders_of(module_name: str) -> list[str]:
     """Returns where a module whose code may run was looked for, after the import path."""
-    found = [
+    places = [
         folder
         for code, folders in _allowed.items()
         if code.kind == "module" and code.name.partition(":")[0] == module_name
         for folder in folders
     ]
-    return found if _closed else [*found, os.getcwd()]
+    return places if _closed else [*places, os.getcwd()]
 
 
 def require(code: Code, what: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""How to search: every setting, its source, the paper's value and ours."""
+"""The settings of a search: each with its source, the paper's value and ours."""
 
 import dataclasses
 from typing import Literal, get_args

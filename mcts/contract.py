@@ -1,4 +1,4 @@
-"""What a search is given and what it returns.
+"""The contract of a search: its evaluations and its results.
 
 Viewpoint: a value is the expected return in [-1, 1] for the seat to play at that node; it changes
 sign when the turn passes, which in some games is not every ply.

@@ -1,4 +1,4 @@
-"""From trajectories to the samples and records of finished games, on the host.
+"""Samples and records of finished games, made of trajectories on the host.
 
 A ply waits until its game has ended and its outcome is known: no truncated game becomes a sample.
 """

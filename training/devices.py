@@ -1,4 +1,4 @@
-"""Where a network is trained: on all devices, each with its share of a batch."""
+"""Training on several devices: all train, each with its share of a batch."""
 
 from typing import Any
 

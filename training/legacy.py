@@ -1,4 +1,4 @@
-"""What a setting meant before it existed.
+"""The meaning of settings before they existed.
 
 A run's config.json that lacks a setting was written before there was one: its run computed as this
 table says, and goes on so, whatever the default is by now. A new setting adds a line here: the

@@ -1,4 +1,4 @@
-"""What a run may also learn: how each target of `selfplay/row.py` is computed, and its loss.
+"""Targets that a run may also learn: how each of `selfplay/row.py` is computed, and its loss.
 
 docs/targets.md says how to add one. The head follows from what the target holds of a row
 (`training/network.py`).

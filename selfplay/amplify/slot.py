@@ -59,7 +59,7 @@ class Amplifier:
         key: jax.Array,
         history: np.ndarray | None = None,
     ) -> SearchResult:
-        """Returns a move and an opinion for each of B positions.
+        """Returns a move and values for each of B positions.
 
         Args:
           variables: the network's, as its `evaluate` takes them.

@@ -1,4 +1,4 @@
-"""How strong, and how sure of it: scores and Elo with their intervals, tests, ratings of many."""
+"""Strength and its certainty: scores and Elo with their intervals, tests, ratings of many."""
 
 from selfplay.rating.elo import (
     MAX_ELO,

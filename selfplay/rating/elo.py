@@ -1,4 +1,4 @@
-"""From the results of paired games to a score with its interval, and to Elo.
+"""The score of paired games with its interval, and Elo.
 
 Two games from one opening, a seat each, are one observation: their results depend on each other. So
 a pair has one of five scores for the first player, and the statistics are those of five outcomes
@@ -96,8 +96,8 @@ def constrained(counts: np.ndarray, mean: np.ndarray) -> np.ndarray:
         below = (counts * away / (1.0 + middle[..., None] * away)).sum(axis=-1) > 0
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     weights = counts / (1.0 + middle[..., None] * away)
-    found: np.ndarray = weights / weights.sum(axis=-1, keepdims=True)
-    return found
+    distribution: np.ndarray = weights / weights.sum(axis=-1, keepdims=True)
+    return distribution
 
 
 def _variance(probabilities: np.ndarray, mean: np.ndarray) -> np.ndarray:

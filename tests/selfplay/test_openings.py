@@ -63,9 +63,9 @@ def centre_or_not(variables, states, key):
 
 
 def test_balanced_openings_are_those_nearest_to_a_draw_of_a_larger_set():
-    judge = Player("judge", TIC_TAC_TOE, centre_or_not)
-    opened = balanced_openings(TIC_TAC_TOE, 20, jax.random.key(3), judge, plies=3)
-    again = balanced_openings(TIC_TAC_TOE, 20, jax.random.key(3), judge, plies=3)
+    evaluate_states = Player("evaluator", TIC_TAC_TOE, centre_or_not)
+    opened = balanced_openings(TIC_TAC_TOE, 20, jax.random.key(3), evaluate_states, plies=3)
+    again = balanced_openings(TIC_TAC_TOE, 20, jax.random.key(3), evaluate_states, plies=3)
     assert opened.moves == again.moves
     pool_key = jax.random.split(jax.random.key(3))[0]
     pool = make_openings(TIC_TAC_TOE, POOL * 20, pool_key, plies=3).moves

@@ -1,1 +1,1 @@
-"""What a run measures of itself, and what it decides from that."""
+"""A run's measurements of itself, and its decisions from them."""

@@ -1,4 +1,4 @@
-"""What is kept of a match between Amplify(A) and A alone."""
+"""The record of a match between Amplify(A) and A alone."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""Where an overseer is wanted, and its decisions as rows to learn from."""
+"""Queries to an overseer, and its decisions as rows to learn from."""

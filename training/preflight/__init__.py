@@ -1,1 +1,1 @@
-"""What a run will take, before it takes it."""
+"""A forecast of a run: the time, memory and disk that it will take."""

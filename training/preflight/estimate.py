@@ -1,4 +1,4 @@
-"""Whether a run can work: the memory and the disk that its settings ask for, from shapes alone.
+"""The memory and the disk that a run's settings ask for, from shapes alone: can it work?
 
 Nothing is compiled or allocated, so that every run can ask first. Trees, weights, plies and replay
 are counted exactly. What the network keeps while it runs is a floor, for the compiler needs more:

@@ -1,1 +1,1 @@
-"""What a run keeps on disk: who may write it, and how it comes back after a kill."""
+"""A run's files: who may write them, and how a run comes back after a kill."""

@@ -1,4 +1,4 @@
-"""From which checkpoint a run goes on: the newest whole one, and never silently an older one."""
+"""Recovery of a run: from its newest whole checkpoint, and never silently from an older one."""
 
 import contextlib
 from collections.abc import Callable

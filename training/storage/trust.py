@@ -1,4 +1,4 @@
-"""Which run folders were made here by this user: those whose settings bear their signature.
+"""Trust in run folders: those made here by this user, whose settings bear their signature.
 
 The key lies in the user's own configuration folder, `~/.config/selfplay/key` (or below
 XDG_CONFIG_HOME), and nobody else may read it. What is signed is what a run is and would do, not
