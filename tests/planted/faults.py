@@ -109,8 +109,8 @@ def of_seat_0(rows: dict[str, Any], rng: Any) -> dict[str, Any]:
     return {name: rows[name] * sign for name in ("outcome", "root_value")}
 
 
-def kept_statistics(original: Any, network: Any, params: Any, batch_stats: Any, *rest: Any) -> Any:
-    return *original(network, params, batch_stats, *rest)[:2], batch_stats
+def kept_statistics(original: Any, network: Any, weights: Any, observation: Any) -> Any:
+    return *original(network, weights, observation)[:2], weights.batch_stats
 
 
 def without_policy_gradient(original: Any, *args: Any) -> Any:

@@ -171,8 +171,8 @@ def step(batch, weight=0.5):
 
 def test_a_targets_loss_is_the_mean_over_the_rows_that_have_it():
     batch, net = random_batch(), network()
-    params, stats = net.init(jax.random.key(0))
-    _, predicted, _ = net.forward_all(params, stats, batch.observation)
+    weights = net.init(jax.random.key(0))
+    _, predicted, _ = net.forward_all(weights, batch.observation)
     _, metrics = step(batch)
     for name in toys.TOYS:
         error = np.square(np.asarray(predicted[name], float) - np.asarray(batch.targets[name]))

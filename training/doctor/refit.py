@@ -19,7 +19,7 @@ from training.doctor.findings import Finding, Result
 from training.doctor.weights import without_gradient
 from training.learner import TrainState
 from training.losses import Minibatch, minibatch
-from training.network import Network
+from training.network import Network, Weights
 from training.settings import LearnerConfig
 
 BATCH = 128  # rows of a doctor's training step
@@ -369,15 +369,15 @@ def _distinct(rows: Sample) -> Sample | None:
 def _forward(network: Network, state: TrainState, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
     """Returns policy and value of a batch, normed by its own statistics, as in training."""
     given = rows.observation, rows.legal_action_mask
-    policy, value = jax.device_get(_forward_batch(network, state.params, state.batch_stats, *given))
+    policy, value = jax.device_get(_forward_batch(network, state.weights, *given))
     return policy, value
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _forward_batch(
-    network: Network, params: Any, batch_stats: Any, observation: jax.Array, legal: jax.Array
+    network: Network, weights: Weights, observation: jax.Array, legal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    predicted, _ = network.forward(params, batch_stats, observation)
+    predicted, _ = network.forward(weights, observation)
     return jax.nn.softmax(learner.mask_illegal(predicted.prior_logits, legal)), predicted.value
 
 

@@ -97,7 +97,7 @@ def fit(
 def make_run(
     folder: RunFolder, config: RunConfig, weights: Weights, line: dict[str, Any]
 ) -> RunFolder:
-    """Makes a new run whose step 0 has these `(params, batch_stats)`; `train` goes on from there.
+    """Makes a new run whose step 0 has these weights; `train` goes on from there.
 
     It lies in `folder`, or beside it if another process was faster: what was fitted is not lost.
 
