@@ -1,4 +1,4 @@
-"""Amplify: turn a network's opinion of B positions into a better one by tree search.
+"""Amplify: turn a network's evaluation of B positions into a better one by tree search.
 
 Everything but `SearchConfig` needs jax, and is imported when it is first asked for: settings are
 read without it.

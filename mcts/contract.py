@@ -26,7 +26,7 @@ Evaluate: TypeAlias = Callable[[Variables, jax.Array], Evaluation]
 
 
 class SearchResult(NamedTuple):
-    """What B searches found; at a terminated root all fields are meaningless, but finite."""
+    """The results of B searches. At a terminated root all fields are meaningless, but finite."""
 
     action: jax.Array  # int32[B], the action to play
     action_weights: jax.Array  # float32[B, A], the policy target: sums to 1, 0 on illegal actions
@@ -76,8 +76,9 @@ def _average(game: Game[S], evaluate: Evaluate, variables: Variables, state: S) 
 def mask_illegal(logits: jax.Array, legal_action_mask: jax.Array) -> jax.Array:
     """Returns float[..., A]: the largest legal logit 0, illegal ones the least finite number.
 
-    The maximum is subtracted first, so that no legal logit can fall below an illegal one; not -inf,
-    because a softmax over a finished position, which has no legal action, would be NaN.
+    The maximum is subtracted first, so that no legal logit can fall below an illegal one. Illegal
+    ones are not -inf, because a softmax over a finished position, which has no legal action, would
+    be NaN.
     """
     least = jnp.finfo(logits.dtype).min
     legal = jnp.where(legal_action_mask, logits, least)

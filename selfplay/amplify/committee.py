@@ -1,7 +1,7 @@
 """A committee as the overseer: the same search by several copies of a network, merged.
 
 Each member sees every position through another symmetry of the game, so that what it errs in by
-habit, its fellows do not; with fewer `considered` actions than are legal, each also looks at
+habit, its fellows do not. With fewer `considered` actions than are legal, each also looks at
 candidates of its own, drawn by the noise of the Gumbel search. It costs as much as it has members.
 """
 

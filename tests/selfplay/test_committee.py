@@ -15,7 +15,7 @@ VARIABLES = np.asarray(jax.random.normal(jax.random.key(5), (18, 9)))
 
 
 def evaluate(variables, observation):
-    """An opinion without any symmetry."""
+    """An evaluation without any symmetry."""
     flat = observation.reshape(observation.shape[0], -1).astype(jnp.float32)
     return Evaluation(flat @ variables + jnp.arange(9)[None] / 9, jnp.tanh(flat @ variables[:, 3]))
 

@@ -57,7 +57,7 @@ def test_openings_refuse_a_negative_length_and_an_empty_set():
 
 
 def centre_or_not(variables, states, key):
-    """An opinion: the fewer stones in the corners, the more even."""
+    """An evaluation: the fewer stones in the corners, the more even."""
     value = (states.board[:, np.array([0, 2, 6, 8])] >= 0).sum(axis=1) / -4.0
     return SearchResult(*[value] * 7)
 

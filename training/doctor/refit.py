@@ -156,7 +156,7 @@ def refit(
     rows = last_part(evidence.rows, 8_192)
     trained, held_out = _split(rows)
     if len(held_out.ply) < BATCH or len(trained.ply) < BATCH:
-        return Result("lessons", _HEALTHY_LESSONS, "too few rows", {}, unjudged="too few rows")
+        return Result("lessons", _HEALTHY_TARGETS, "too few rows", {}, unjudged="too few rows")
     state = learner.init(evidence.network, config, jax.random.key(2))
     rng = np.random.default_rng(0)
     symmetries = len(evidence.game.symmetries()) if evidence.config.learner.augment else 1
@@ -178,7 +178,7 @@ def refit(
     )
     return Result(
         "lessons",
-        _HEALTHY_LESSONS,
+        _HEALTHY_TARGETS,
         f"the network explains {run.policy:.0%} of its rows' policy and {run.value:.0%} of their "
         f"results; a fresh one after {steps} steps {fresh.policy:.0%} and {fresh.value:.0%}",
         {"run": run._asdict(), "fresh": fresh._asdict(), "steps": steps},
@@ -187,7 +187,7 @@ def refit(
     )
 
 
-_HEALTHY_LESSONS = (
+_HEALTHY_TARGETS = (
     "The network knows about its own rows what a fresh one learns from them, or more."
 )
 

@@ -221,7 +221,7 @@ def summary(moved: Moved) -> dict[str, Any]:
 def follows(alone: Player, decided: decisions.Scan) -> dict[str, Any]:
     """Returns how far A without search does what an overseer decided.
 
-    `follows` is the share of decisions in which no move weighs more than A's best; `kl` the mean
+    `follows` is the share of decisions in which no move weighs more than A's best. `kl` is the mean
     of KL(decision || A), nats.
     """
     assert decided.states is not None  # there are decisions
