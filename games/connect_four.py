@@ -113,10 +113,10 @@ def _columns(rows: jax.Array) -> jax.Array:
 def _has_line(rows: jax.Array) -> jax.Array:
     """Returns bool[]: whether the stones uint8[6] have four in a line."""
     row = [rows[i].astype(jnp.uint32) for i in range(ROWS)]
-    found = jnp.bool_(False)
+    four = jnp.bool_(False)
     for top in range(ROWS - 3):  # no line is higher than four rows
         word = row[top] | row[top + 1] << 8 | row[top + 2] << 16 | row[top + 3] << 24
         for by in DIRECTIONS:
             pairs = word & (word >> by)
-            found |= (pairs & (pairs >> 2 * by)) != 0
-    return found
+            four |= (pairs & (pairs >> 2 * by)) != 0
+    return four

@@ -167,13 +167,13 @@ def _has_path(text: str) -> bool:
 
 def folders_of(module_name: str) -> list[str]:
     """Returns where a module whose code may run was looked for, after the import path."""
-    found = [
+    places = [
         folder
         for code, folders in _allowed.items()
         if code.kind == "module" and code.name.partition(":")[0] == module_name
         for folder in folders
     ]
-    return found if _closed else [*found, os.getcwd()]
+    return places if _closed else [*places, os.getcwd()]
 
 
 def require(code: Code, what: str) -> list[str]:

@@ -152,15 +152,15 @@ def _runs(start: jax.Array, through: jax.Array, size: int) -> tuple[Words, Words
     """
     by, inside = _directions(size)
     start_words = tuple(start[w] for w in range(start.shape[0]))
-    found = []
+    runs = []
     for shift, inside_words in zip(SHIFTS, inside, strict=True):
         passable = tuple(through[w] & inside_words[w] for w in range(through.shape[0]))
         run = tuple(a & b for a, b in zip(passable, shift(start_words, by), strict=True))
         for _ in range(size - 3):  # the longest run has size - 2 discs
             onward = zip(run, passable, shift(run, by), strict=True)
             run = tuple(a | (b & c) for a, b, c in onward)
-        found.append(run)
-    return found[0], found[1]
+        runs.append(run)
+    return runs[0], runs[1]
 
 
 def _later(words: Words, by: np.ndarray) -> Words:

@@ -127,14 +127,14 @@ def _find_class(target: str, spec: str, folders: Sequence[str] = ()) -> Any:
         raise ValueError(f"game {spec!r}: {module_name!r} is a folder; name a module in it")
     # A class, not just anything that can be called: a spec may come from somebody else's file.
     if not inspect.isclass(getattr(module, class_name, None)):
-        found = ", ".join(
+        classes = ", ".join(
             name
             for name, value in vars(module).items()
             if inspect.isclass(value) and hasattr(value, "step")
         )
         raise ValueError(
             f"game {spec!r}: module {module_name!r} has no class {class_name!r}; "
-            f"games in it: {found or 'none'}"
+            f"games in it: {classes or 'none'}"
         )
     return getattr(module, class_name)
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from games.game import Game, S
 
@@ -27,7 +26,7 @@ Evaluate: TypeAlias = Callable[[Variables, jax.Array], Evaluation]
 
 
 class SearchResult(NamedTuple):
-    """What B searches found; at a terminated root all fields are meaningless, but finite."""
+    """The results of B searches. At a terminated root all fields are meaningless, but finite."""
 
     action: jax.Array  # int32[B], the action to play
     action_weights: jax.Array  # float32[B, A], the policy target: sums to 1, 0 on illegal actions
@@ -63,12 +62,12 @@ def _average(game: Game[S], evaluate: Evaluate, variables: Variables, state: S) 
     """Returns the mean evaluation over all images of the positions, made as one batch."""
     symmetries = game.symmetries()
     observation, legal = jax.vmap(game.observe)(state), state.legal_action_mask
+    # As `Symmetry.on_observation`, but flattened once, not once a symmetry.
     cells = observation.reshape(len(observation), -1, observation.shape[-1])
     images = jnp.concatenate([cells[:, s.observation] for s in symmetries])
     evaluation = evaluate(variables, images.reshape(-1, *observation.shape[1:]))
     logits = evaluation.prior_logits.reshape(len(symmetries), *legal.shape)
-    # Action a of the position is action b of the image where `symmetry.action[b] == a`.
-    back = [x[:, np.argsort(s.action)] for x, s in zip(logits, symmetries, strict=True)]
+    back = [s.inverse().on_actions(x) for s, x in zip(symmetries, logits, strict=True)]
     policy = jax.nn.softmax(mask_illegal(jnp.stack(back), jnp.stack([legal] * len(back))))
     mean = jnp.log(jnp.maximum(policy.mean(axis=0), jnp.finfo(policy.dtype).tiny))
     return Evaluation(mean, evaluation.value.reshape(len(symmetries), -1).mean(axis=0))
@@ -77,8 +76,9 @@ def _average(game: Game[S], evaluate: Evaluate, variables: Variables, state: S) 
 def mask_illegal(logits: jax.Array, legal_action_mask: jax.Array) -> jax.Array:
     """Returns float[..., A]: the largest legal logit 0, illegal ones the least finite number.
 
-    The maximum is subtracted first, so that no legal logit can fall below an illegal one; not -inf,
-    because a softmax over a finished position, which has no legal action, would be NaN.
+    The maximum is subtracted first, so that no legal logit can fall below an illegal one. Illegal
+    ones are not -inf, because a softmax over a finished position, which has no legal action, would
+    be NaN.
     """
     least = jnp.finfo(logits.dtype).min
     legal = jnp.where(legal_action_mask, logits, least)

@@ -16,7 +16,6 @@ from selfplay.arena import match
 from selfplay.arena.folder import MatchFolder, match_settings
 from selfplay.arena.opening_file import file_openings
 from selfplay.arena.openings import (
-    OPENINGS,
     Openings,
     balanced_openings,
     make_openings,
@@ -25,6 +24,7 @@ from selfplay.arena.openings import (
 from selfplay.arena.result import MatchResult, PlayedGame, match_records, result_of
 from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player
+from selfplay.randomness import MatchPurpose
 from selfplay.rating.sprt import Sprt
 from selfplay.records.game_record import check_path, write_records
 from training.players import find_game
@@ -108,13 +108,13 @@ def _check(args: Args) -> Sprt | None:
 
 
 def _openings(args: Args, game: Game[Any]) -> Openings:
-    count, key = args.games // 2, purpose_key(args.seed, OPENINGS)
+    count, key = args.games // 2, purpose_key(args.seed, MatchPurpose.OPENINGS)
     match.check_games(args.games)
     if args.openings == "random":
         opened = make_openings(game, count, key, args.opening_plies)
     elif args.openings == "balanced":
-        judge = _judge(args, game)
-        opened = balanced_openings(game, count, key, judge, args.opening_plies)
+        evaluate_states = _states_evaluator(args, game)
+        opened = balanced_openings(game, count, key, evaluate_states, args.opening_plies)
     elif pathlib.Path(args.openings).is_file():
         opened = file_openings(args.openings, game, count, args.seed, args.opening_plies)
     else:
@@ -129,7 +129,7 @@ def _openings(args: Args, game: Game[Any]) -> Openings:
     return opened
 
 
-def _judge(args: Args, game: Game[Any]) -> Player:
+def _states_evaluator(args: Args, game: Game[Any]) -> Player:
     for name in args.players:
         source = run_of(name)
         if source:
@@ -176,7 +176,7 @@ def _play(
 
 
 def _decided(result: MatchResult, test: Sprt | None) -> bool:
-    return bool(test and result.games and result.judge(test).verdict != "undecided")
+    return bool(test and result.games and result.decide(test).verdict != "undecided")
 
 
 def _say_stopped(args: Args, result: MatchResult | None) -> int:

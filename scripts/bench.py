@@ -16,8 +16,7 @@ from games import pgx_adapter
 from games.game import Game
 from mcts import Evaluation, SearchConfig, search
 from mcts.config import Engine
-from scripts.benchmarks import loop as bench_loop
-from scripts.benchmarks import rules as bench_env
+from scripts.benchmarks import loop, rules
 from scripts.flags.bench import Args
 from scripts.terminal.console import (
     announce_devices,
@@ -31,7 +30,7 @@ from selfplay.config import SelfPlayConfig
 from training import presets
 from training.config import RunConfig
 from training.network import Network
-from training.preflight import estimate as preflight
+from training.preflight import estimate
 from training.preflight.estimate import in_words
 from training.preflight.machine import this_machine
 from training.settings import NetworkConfig
@@ -56,7 +55,7 @@ def run(args: Args) -> int:
     check_memory(args, game, batch)
     if args.loop:
         head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
-        result = head | bench_loop.measure(_run_config(args, batch))
+        result = head | loop.measure(_run_config(args, batch))
         (print_json if args.json else _print)(result)
         return 0
     result = measure(game, args.network, args.search, batch, args.rounds)
@@ -67,7 +66,7 @@ def run(args: Args) -> int:
         result["mctx"] = measure(game, args.network, other, batch, args.rounds)
         result["mctx"]["same_visit_counts"] = _agreement(game, args.network, args.search, batch)
     if theirs:
-        result["pgx"] = bench_env.compare(game, theirs, batch, args.rounds)
+        result["pgx"] = rules.compare(game, theirs, batch, args.rounds)
     if args.json:
         print_json(result)
     else:
@@ -79,12 +78,12 @@ def check_memory(args: Args, game: Game[Any], batch: int) -> None:
     """Says what trees and network take. Raises ValueError if they do not fit."""
     config = _run_config(args, batch)
     has = this_machine(pathlib.Path())
-    need = preflight.needs(config, game, has)
+    need = estimate.needs(config, game, has)
     say(
         f"memory: tree {in_words(need.tree)} on each of {has.players} devices, "
         f"network at least {in_words(need.play)}"
     )
-    problems = preflight.search_problems(config, game, has, "--batch")
+    problems = estimate.search_problems(config, game, has, "--batch")
     if problems:
         raise ValueError("; ".join(problems))
 
@@ -139,7 +138,7 @@ def measure(
     compile_seconds = time.perf_counter() - began
     work: Work = {
         "network": (_jitted(evaluate_many, variables, states, key), evaluations),
-        "env": bench_env.compiled(bench_env.stepper(game), batch),
+        "env": rules.compiled(rules.stepper(game), batch),
         "search": (_jitted(search_once, variables, states, key), config.simulations + 1),
         "self_play": (lambda: compiled(variables, start, key), settings.plies_per_call),
     }

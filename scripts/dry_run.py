@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 from games.game import Game
 from scripts.terminal.console import print_json, print_text, say
 from training.config import RunConfig
-from training.preflight import estimate as preflight
+from training.preflight import estimate
 from training.preflight.estimate import Needs, in_words
 from training.preflight.machine import Machine, this_machine
-from training.preflight.trial import Rehearsal, rehearse
+from training.preflight.trial import Trial, run_trial
 from training.storage.run_folder import RunFolder
 
 SECONDS = 5.0  # of measurement
@@ -26,8 +26,8 @@ class Outlook(NamedTuple):
 def check(config: RunConfig, game: Game[Any], folder: RunFolder) -> None:
     """Says what the run asks for. Raises ValueError if it cannot work here."""
     has = this_machine(folder.path)
-    say(preflight.summary(preflight.needs(config, game, has), has))
-    _refuse(preflight.problems(config, game, has))
+    say(estimate.summary(estimate.needs(config, game, has), has))
+    _refuse(estimate.problems(config, game, has))
 
 
 def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) -> int:
@@ -39,10 +39,10 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     if config.amplify == "human":
         raise ValueError("--dry-run measures speed: leave out --amplify human")
     has = this_machine(folder.path)
-    floor = preflight.needs(config, game, has)
+    floor = estimate.needs(config, game, has)
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
-    trial = rehearse(folder, config, SECONDS)
-    need = preflight.scaled(floor, trial.scale(floor))
+    trial = run_trial(folder, config, SECONDS)
+    need = estimate.scaled(floor, trial.scale(floor))
     outlook = foresee(config, need, trial)
     if as_json:
         print_json(
@@ -51,7 +51,7 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
         )
     else:
         print_text(describe(config, need, has, trial, outlook))
-    refused = preflight.problems(config, game, has, trial.scale(floor))
+    refused = estimate.problems(config, game, has, trial.scale(floor))
     if has.disk_bytes is not None and outlook.disk_bytes > has.disk_bytes:
         refused.append(
             f"the whole run needs {in_words(outlook.disk_bytes)} of disk, and there is "
@@ -62,7 +62,7 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     return 0
 
 
-def foresee(config: RunConfig, need: Needs, trial: Rehearsal) -> Outlook:
+def foresee(config: RunConfig, need: Needs, trial: Trial) -> Outlook:
     """Returns what the run comes to at its limit; disk for the full ring where it has none."""
     iterations = _iterations(config, trial)
     rows = float(config.replay.capacity)
@@ -71,21 +71,19 @@ def foresee(config: RunConfig, need: Needs, trial: Rehearsal) -> Outlook:
         positions = iterations * config.self_play.batch * config.self_play.plies_per_call
         rows = positions if config.replay.keep == "all" else min(rows, positions)
         steps = positions * config.replay.samples_per_row / config.learner.batch
-    disk = preflight.checkpoints_kept(config, steps) * need.checkpoint
+    disk = estimate.checkpoints_kept(config, steps) * need.checkpoint
     row_bytes = need.replay // config.replay.capacity
     disk += int(rows * row_bytes * trial.compressed)
     hours = None if iterations is None else iterations * trial.iteration_s / 3600
     return Outlook(hours, iterations, disk)
 
 
-def describe(
-    config: RunConfig, need: Needs, has: Machine, trial: Rehearsal, outlook: Outlook
-) -> str:
+def describe(config: RunConfig, need: Needs, has: Machine, trial: Trial, outlook: Outlook) -> str:
     """Returns the dry run's result for a person."""
     device = in_words(has.device_bytes) if has.device_bytes else "that of the host"
     positions = config.self_play.batch * config.self_play.plies_per_call
     steps = positions * config.replay.samples_per_row / config.learner.batch
-    kept = preflight.checkpoints_kept(config)
+    kept = estimate.checkpoints_kept(config)
     lines = [
         f"device memory   {has.players} devices; on each: tree {in_words(need.tree)}, rest of "
         f"self-play {in_words(need.play)}",
@@ -115,18 +113,18 @@ def describe(
     return "\n".join(lines)
 
 
-def _iterations(config: RunConfig, trial: Rehearsal) -> float | None:
+def _iterations(config: RunConfig, trial: Trial) -> float | None:
     limits = [float(config.iterations)] if config.iterations else []
     if config.minutes:
         limits.append(max(60 * config.minutes - trial.compile_s, 0.0) / trial.iteration_s)
     return min(limits, default=None)
 
 
-def _hours(trial: Rehearsal, games: int) -> float:
+def _hours(trial: Trial, games: int) -> float:
     return (trial.compile_s + games / trial.games_per_s) / 3600
 
 
-def _hours_to_games(trial: Rehearsal) -> dict[str, float]:
+def _hours_to_games(trial: Trial) -> dict[str, float]:
     return {str(games): _hours(trial, games) for games in GOALS}
 
 

@@ -16,7 +16,7 @@ from scripts.terminal.match_report import report
 from selfplay.arena import play_match
 from selfplay.arena.result import MatchResult, match_records
 from selfplay.files import durable
-from selfplay.perfect import mistakes as perfect
+from selfplay.perfect import mistakes
 from selfplay.player_spec import run_of
 from selfplay.players import Player, random_player
 from selfplay.records.game_record import append_records
@@ -63,14 +63,14 @@ def _measure(args: Args, path: str, step: int | None, spec: str) -> None:
     )
     budgets = dict(zip(dict.fromkeys(args.simulations), searching, strict=True))
     with progress(f"solving {spec}", None) as update:
-        sets = perfect.load_positions(
+        sets = mistakes.load_positions(
             spec, args.positions or None, lambda done: update(done, "positions")
         )
     rates = {}
     turns = itertools.count(1)
     with progress("evaluate against perfect", len(sets) * (1 + len(budgets))) as update:
         for name, solved in sets.items():
-            rates[name] = perfect.measure(raw, budgets, solved, lambda: update(next(turns)))
+            rates[name] = mistakes.measure(raw, budgets, solved, lambda: update(next(turns)))
     if args.json:
         print_json(rates)
         return

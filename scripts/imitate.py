@@ -14,9 +14,9 @@ from scripts.terminal.console import (
 )
 from scripts.terminal.signals import stop_on_signal
 from selfplay.records.game_record import GameRecord, Scan, scan_records
-from training.imitation import inverse_rl as inferred
-from training.imitation import rows as expert
-from training.imitation.fit import Imitation, fit, found
+from training.imitation import inverse_rl
+from training.imitation.fit import Imitation, fit, make_run
+from training.imitation.rows import rows_of, split
 from training.players import load_amplifier, network_of
 from training.storage.run_folder import RunFolder, next_free
 
@@ -37,18 +37,18 @@ def run(args: Args) -> int:
     load_amplifier(config, game)  # a slot that cannot work must not cost the fitting
     announce_devices()
     records, skipped = _read(args.records, config.game)
-    learnt, tested = expert.split(records, settings.held_out, config.seed)
+    learnt, tested = split(records, settings.held_out, config.seed)
     say(f"{len(records)} games, {len(tested)} of them held out; {skipped} skipped")
-    rows = expert.rows_of(game, learnt)
+    rows = rows_of(game, learnt)
     if settings.loss == "inferred":
-        rows = inferred.judge(game, learnt, rows, config.seed)
+        rows = inverse_rl.infer_values(game, learnt, rows, config.seed)
     with stop_on_signal() as stop, progress("imitate", settings.epochs) as update:
 
         def watch(line: dict[str, Any]) -> None:
             update(line["epoch"], _describe(line))
 
         network = network_of(config, game)
-        test_rows = expert.rows_of(game, tested)
+        test_rows = rows_of(game, tested)
         began = time.monotonic()
         imitation = fit(config, settings, game, network, rows, test_rows, watch, stop)
     facts = {
@@ -60,7 +60,7 @@ def run(args: Args) -> int:
     }
     seconds = round(time.monotonic() - began, 3)
     line = {"kind": "imitation", "iteration": 0, "step": 0, "seconds": seconds, **facts}
-    folder = found(folder, config, imitation.weights, line)
+    folder = make_run(folder, config, imitation.weights, line)
     _conclude(args, folder, imitation, facts)
     return 0
 

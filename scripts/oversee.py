@@ -18,8 +18,7 @@ from scripts.terminal.console import (
     say,
 )
 from selfplay.files import durable
-from selfplay.oversight import decisions
-from selfplay.oversight import terminal as overseer_terminal
+from selfplay.oversight import decisions, terminal
 from selfplay.oversight.program import Program, oversee
 from selfplay.oversight.session import OverseerSession
 from selfplay.player_spec import run_of
@@ -106,9 +105,9 @@ def _work(args: Args, desk: OverseerSession) -> int:
         if args.program:
             faults = _with_program(args, desk)
         elif args.script:
-            overseer_terminal.follow_script(desk, args.script, write)
+            terminal.follow_script(desk, args.script, write)
         else:
-            overseer_terminal.converse(desk, ask, write)
+            terminal.converse(desk, ask, write)
     except KeyboardInterrupt:
         interrupted = True
     _conclude(args, desk, faults)

@@ -13,7 +13,7 @@ from games.game import Game, State
 from scripts.flags.play import Args
 from scripts.terminal.console import ask, print_json
 from selfplay import positions
-from selfplay.analysis import Analysis, analyse, opinion_text, ranked
+from selfplay.analysis import Analysis, analyse, analysis_text, ranked
 from selfplay.player_spec import parse_player
 from selfplay.players import Player
 from training.players import find_game
@@ -52,7 +52,7 @@ class Session:
         return True
 
     def analyse(self, variation_plies: int) -> Analysis:
-        """Returns the player's opinion of this position."""
+        """Returns the player's analysis of this position."""
         key = jax.random.fold_in(self.key, len(self.moves))
         return analyse(self.player, self.state, key, self.moves, variation_plies)
 
@@ -93,9 +93,9 @@ def converse(
     while True:
         write("\n" + game.render(session.state))
         if not session.over and int(session.state.to_play) != seat:
-            opinion = session.analyse(variation_plies=1)
-            action = int(opinion.result.action)
-            write(opinion_text(game, session.state, opinion))
+            analysis = session.analyse(variation_plies=1)
+            action = int(analysis.result.action)
+            write(analysis_text(game, session.state, analysis))
             write(f"{session.player.name} plays {game.action_to_string(session.state, action)}")
             session.play(action)
             continue
@@ -130,7 +130,7 @@ def _turn(
                     return True
                 write("there is no move of yours to take back")
             case "hint" | "h" if not session.over:
-                write(opinion_text(game, session.state, session.analyse(variation_plies=4)))
+                write(analysis_text(game, session.state, session.analyse(variation_plies=4)))
             case _:
                 write("the game is over" if session.over else f"{complaint}; or hint, undo, quit")
 
@@ -147,8 +147,8 @@ def analysis_json(session: Session) -> dict[str, Any]:
         returns = np.asarray(game.returns(state)).tolist()
         value = returns[about["to_play"]]
         return about | {"returns": returns, "policy": {}, "value": value, "principal_variation": []}
-    opinion = session.analyse(variation_plies=8)
-    result = opinion.result
+    analysis = session.analyse(variation_plies=8)
+    result = analysis.result
 
     def by_move(numbers: jax.Array) -> dict[str, Any]:
         return {
@@ -159,7 +159,7 @@ def analysis_json(session: Session) -> dict[str, Any]:
     return about | {
         "policy": by_move(result.action_weights),
         "value": float(result.value),
-        "principal_variation": positions.notation(game, state, opinion.principal_variation),
+        "principal_variation": positions.notation(game, state, analysis.principal_variation),
         "prior": by_move(result.prior),
         "raw_value": float(result.raw_value),
         "visits": by_move(result.visit_counts),

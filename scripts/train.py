@@ -22,9 +22,9 @@ from training import checkpoint_steps, losses
 from training.config import RunConfig
 from training.metrics import EvaluationLine, GateLine, IterationLine
 from training.metrics_log import OnMetrics
-from training.oversight import decision_rows as oversight
+from training.oversight import decision_rows
 from training.players import load_amplifier
-from training.preflight import estimate as preflight
+from training.preflight import estimate
 from training.preflight.machine import this_machine
 from training.report.text import describe_evaluation, describe_gate, describe_iteration
 from training.run import train
@@ -40,7 +40,7 @@ def run(args: Args) -> int:
     require_form(game, config.game)
     load_amplifier(config, game)
     losses.check_form(losses.load(config.distil), game, config.learner.batch)
-    oversight.load(config.overseer, config.game, game)
+    decision_rows.load(config.overseer, config.game, game)
     folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
     announce_devices()
     if not folder.exists():
@@ -106,7 +106,7 @@ def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool
 
 
 def _less_memory(config: RunConfig, game: Any, folder: RunFolder) -> str:
-    advice = preflight.advice(config, game, this_machine(folder.path))
+    advice = estimate.advice(config, game, this_machine(folder.path))
     if not checkpoint_steps(folder.path):
         return f"{advice}, with another --run-dir"
     return (

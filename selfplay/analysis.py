@@ -16,7 +16,7 @@ SHOWN_MOVES = 5
 
 
 class Analysis(NamedTuple):
-    """A player's opinion of one position."""
+    """What a player thinks of one position."""
 
     result: SearchResult  # in NumPy, without the batch axis
     principal_variation: tuple[int, ...]  # actions, this position's best first
@@ -29,7 +29,7 @@ def analyse(
     moves: Sequence[int] = (),
     variation_plies: int = VARIATION_PLIES,
 ) -> Analysis:
-    """Returns a player's opinion of an unbatched position in which play goes on.
+    """Returns a player's analysis of an unbatched position in which play goes on.
 
     The principal variation is the best action of this position, then of the position after it, and
     so on, by a fresh search for each: deeper than the first tree's own line, and as much slower.
@@ -44,8 +44,8 @@ def analyse(
     while len(variation) < max(variation_plies, 1) and not state.terminated:
         batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], state)
         history = np.array([line or [positions.NO_ACTION]], np.int32)
-        found = player(batch, jax.random.fold_in(key, len(variation)), history)
-        result = SearchResult(*(np.asarray(field)[0] for field in found))
+        answer = player(batch, jax.random.fold_in(key, len(variation)), history)
+        result = SearchResult(*(np.asarray(field)[0] for field in answer))
         first = first or result
         variation.append(int(result.action))
         line.append(variation[-1])
@@ -66,9 +66,9 @@ def ranked(result: SearchResult, legal: Any) -> list[int]:
     return sorted(actions, key=rank)
 
 
-def opinion_text(game: Game[Any], state: State, opinion: Analysis) -> str:
-    """Returns the network's and the search's opinion as a small table."""
-    result = opinion.result
+def analysis_text(game: Game[Any], state: State, analysis: Analysis) -> str:
+    """Returns the network's and the search's analysis as a small table."""
+    result = analysis.result
     lines = [
         f"value for seat {int(state.to_play)}: network {float(result.raw_value):+.2f}, "
         f"search {float(result.value):+.2f}",
@@ -81,8 +81,8 @@ def opinion_text(game: Game[Any], state: State, opinion: Analysis) -> str:
             f"{game.action_to_string(state, action):>8}  {float(result.prior[action]):5.1%}  "
             f"{visits:6}  {value:>5}  {float(result.action_weights[action]):6.1%}"
         )
-    if len(opinion.principal_variation) > 1:
+    if len(analysis.principal_variation) > 1:
         lines.append(
-            "expects " + " ".join(positions.notation(game, state, opinion.principal_variation))
+            "expects " + " ".join(positions.notation(game, state, analysis.principal_variation))
         )
     return "\n".join(lines)

@@ -1,6 +1,13 @@
-"""Measures of information between policies, in nats and in NumPy."""
+"""Measures of information between policies, in nats: of arrays of NumPy, or of JAX in a jit."""
 
+from types import ModuleType
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
 import numpy as np
+
+Policies = TypeVar("Policies", np.ndarray, jax.Array)
 
 # Least probability whose logarithm is taken. Measures that are kept in files have a floor of their
 # own, which decides their last bits.
@@ -8,15 +15,21 @@ FLOOR = 1e-30
 
 
 def kl_divergence(
-    policy: np.ndarray, reference: np.ndarray, floor: float | np.floating = FLOOR
-) -> np.ndarray:
+    policy: Policies, reference: Policies, floor: float | np.floating = FLOOR
+) -> Policies:
     """Returns float[N], KL(policy || reference) of policies [N, A]."""
-    logs = np.log(np.maximum(policy, floor)) - np.log(np.maximum(reference, floor))
-    divergence: np.ndarray = (policy * logs).sum(axis=1)
+    xp = _namespace(policy)
+    logs = xp.log(xp.maximum(policy, floor)) - xp.log(xp.maximum(reference, floor))
+    divergence: Policies = (policy * logs).sum(axis=1)
     return divergence
 
 
-def cross_entropy(target: np.ndarray, policy: np.ndarray) -> np.ndarray:
+def cross_entropy(target: Policies, policy: Policies) -> Policies:
     """Returns float[N], the cross-entropy of policies [N, A]; of one with itself, its entropy."""
-    entropy: np.ndarray = -(target * np.log(np.maximum(policy, FLOOR))).sum(axis=1)
+    xp = _namespace(target)
+    entropy: Policies = -(target * xp.log(xp.maximum(policy, FLOOR))).sum(axis=1)
     return entropy
+
+
+def _namespace(values: np.ndarray | jax.Array) -> ModuleType:
+    return jnp if isinstance(values, jax.Array) else np

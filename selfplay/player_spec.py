@@ -56,12 +56,12 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
     bare, own = split_settings(spec)
     if own.simulations is not None:
         simulations = own.simulations
-    found = run_of(bare)
-    if found:
+    run = run_of(bare)
+    if run:
         player = load_run(
-            found[0],
+            run[0],
             simulations=simulations,
-            checkpoint=found[1],
+            checkpoint=run[1],
             temperature=own.temperature,
             search=own.search,
         )
@@ -143,7 +143,7 @@ def split_settings(spec: str) -> tuple[str, PlayerSettings]:
     if not colon or "=" not in text or spec.startswith("gtp:"):  # a command may hold anything
         return spec, PlayerSettings()
     examples = dataclasses.asdict(SearchConfig()) | {"temperature": 0.0}
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for part in text.split(","):
         key, equals, value = part.partition("=")
         key = old_names.current_search(key)
@@ -152,16 +152,16 @@ def split_settings(spec: str) -> tuple[str, PlayerSettings]:
                 f"player {spec!r}: {part!r} is no setting; known, as name=value: "
                 f"{', '.join(examples)}"
             )
-        found[key] = _parse_setting(spec, key, value, type(examples[key]))
-    simulations, temperature = found.pop("simulations", None), found.pop("temperature", 0.0)
+        settings[key] = _parse_setting(spec, key, value, type(examples[key]))
+    simulations, temperature = settings.pop("simulations", None), settings.pop("temperature", 0.0)
     if simulations is not None and simulations < 0:
         raise ValueError(f"player {spec!r}: simulations must be at least 0, got {simulations}")
     if not temperature >= 0:
         raise ValueError(f"player {spec!r}: temperature must be at least 0, got {temperature}")
-    if problems := dataclasses.replace(SearchConfig(), **found).problems():
+    if problems := dataclasses.replace(SearchConfig(), **settings).problems():
         raise ValueError(f"player {spec!r}: {'; '.join(problems)}")
     current = old_names.current_player(colon + text)
-    return name, PlayerSettings(simulations, temperature, found, current)
+    return name, PlayerSettings(simulations, temperature, settings, current)
 
 
 def _parse_setting(spec: str, name: str, text: str, kind: type) -> Any:

@@ -54,7 +54,7 @@ class Player:
     def __call__(
         self, states: State, key: jax.Array, history: np.ndarray | None = None
     ) -> SearchResult:
-        """Returns a move and an opinion for each of B positions.
+        """Returns a move and values for each of B positions.
 
         Args:
           states: batched, each leaf `[B, ...]`.
@@ -148,17 +148,17 @@ def uniform_player(game: Game[Any], config: SearchConfig) -> Player:
     return Player("uniform", game, act)
 
 
-def check_form(what: str, found: Any, states: State) -> SearchResult:
+def check_form(what: str, answer: Any, states: State) -> SearchResult:
     """Returns an answer about B positions in the contract's dtypes.
 
     Raises:
       ValueError: `what`, as messages call it, has answered something else.
     """
-    if not isinstance(found, SearchResult):
-        raise ValueError(f"{what} must return a SearchResult, got {type(found).__name__}")
+    if not isinstance(answer, SearchResult):
+        raise ValueError(f"{what} must return a SearchResult, got {type(answer).__name__}")
     per_action = ("action_weights", "visit_counts", "q", "prior")
     shape, fields = np.shape(states.legal_action_mask), {}
-    for field, value in found._asdict().items():
+    for field, value in answer._asdict().items():
         wanted = shape if field in per_action else shape[:1]
         if np.shape(value) != wanted:
             raise ValueError(f"{what}: {field} must have shape {wanted}, got {np.shape(value)}")

@@ -6,6 +6,20 @@ A purpose keeps its number for ever: another one would change every run, match a
 import enum
 
 
+class MatchPurpose(enum.IntEnum):
+    """Of a match's seed. Keys are `fold_in(key(seed), purpose)`."""
+
+    OPENINGS = 0
+    GAMES = 1  # by block of games, then as `BlockPurpose` says
+
+
+class BlockPurpose(enum.IntEnum):
+    """Of a block of a match's games. Keys are `fold_in(fold_in(block key, purpose), round)`."""
+
+    FIRST = 1  # moves of the first player
+    SECOND = 2
+
+
 class RunPurpose(enum.IntEnum):
     """Of a run's seed. Keys are `fold_in(fold_in(key(seed), purpose), index)`."""
 

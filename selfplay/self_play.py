@@ -1,7 +1,7 @@
 """Self-play on the device: B games at once, T plies a call.
 
-A lane whose game ends starts the next one at once; unfinished games carry over to the next call, so
-none is truncated and none is thrown away. An amplifier (`selfplay.amplify`) chooses the moves; one
+A lane whose game ends starts the next one at once. Unfinished games carry over to the next call, so
+none is truncated and none is thrown away. An amplifier (`selfplay.amplify`) chooses the moves. One
 outside the device is called by the host between plies, and all else is the same.
 """
 
@@ -19,7 +19,8 @@ from mcts import Evaluate, SearchConfig, SearchResult, Variables
 from selfplay import devices, row
 from selfplay.amplify.slot import Amplifier, check_choices, search_amplifier
 from selfplay.config import SelfPlayConfig
-from selfplay.positions import NO_ACTION
+from selfplay.information import cross_entropy, kl_divergence
+from selfplay.positions import NO_ACTION, random_actions
 
 
 class SelfPlayState(NamedTuple):
@@ -127,7 +128,7 @@ def _make_host_play(
 ) -> Play:
     """Returns a `play` that asks the amplifier on the host, between plies.
 
-    It draws moves and openings with the keys of the jitted one: given the same opinions, it plays
+    It draws moves and openings with the keys of the jitted one: given the same answers, it plays
     the same games.
     """
 
@@ -195,7 +196,6 @@ def _finish_ply(
     action = _choose(result, state.ply, action_key, config)
     after = jax.vmap(game.step)(before, action)
     ended = after.terminated
-    log_prior = jnp.log(jnp.maximum(result.prior, 1e-30))
     trajectory = Trajectory(
         observation=jax.vmap(game.observe)(before),
         legal_action_mask=before.legal_action_mask,
@@ -205,8 +205,8 @@ def _finish_ply(
         to_play=before.to_play,
         root_value=result.value,
         raw_value=result.raw_value,
-        kl=_divergence(result.action_weights, log_prior),
-        entropy=-(result.prior * log_prior).sum(axis=-1),
+        kl=kl_divergence(result.action_weights, result.prior),
+        entropy=cross_entropy(result.prior, result.prior),
         ply=state.ply,
         game_number=state.game_number,
         opening=state.opening,
@@ -279,12 +279,6 @@ def _choose(
     return jnp.where(ply < config.temperature_plies, drawn, result.action)
 
 
-def _divergence(weights: jax.Array, log_prior: jax.Array) -> jax.Array:
-    """Returns float32[B], KL(weights || prior) in nats."""
-    terms = weights * (jnp.log(jnp.maximum(weights, 1e-30)) - log_prior)
-    return terms.sum(axis=-1)
-
-
 def _open(
     game: Game[Any], config: SelfPlayConfig, lanes: int, key: jax.Array, with_history: bool
 ) -> SelfPlayState:
@@ -295,8 +289,7 @@ def _open(
 
     def random_ply(state: Any, step: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         index, key = step
-        logits = jnp.where(state.legal_action_mask, 0.0, -jnp.inf)
-        action = jax.random.categorical(key, logits)
+        action = random_actions(key, state.legal_action_mask)
         after = jax.vmap(game.step)(state, action)
         plays = (index < plies) & ~after.terminated
         return select(plays, after, state), jnp.where(plays, action, -1).astype(jnp.int16)

@@ -8,7 +8,7 @@ from games import consent, registry
 from mcts.config import SearchConfig
 from mcts.setting import problems, setting
 from selfplay import old_names, row
-from selfplay.amplify import spec as amplify
+from selfplay.amplify import spec
 from selfplay.config import SelfPlayConfig
 from training.legacy import LEGACY
 from training.settings import (
@@ -78,35 +78,35 @@ class RunConfig:
 
     def problems(self) -> list[str]:
         """Returns what is wrong, a sentence each, over all parts."""
-        found = problems(self)
+        faults = problems(self)
         if self.until_fixed_point and not (self.evaluation.every and self.evaluation.gap_positions):
-            found.append(
+            faults.append(
                 "until_fixed_point needs evaluation.every and evaluation.gap_positions above 0"
             )
         if self.until_fixed_point and self.amplify == "policy":
-            found.append(
+            faults.append(
                 "until_fixed_point needs an amplifier: amplify 'policy' is the network itself, "
                 "which is at its own fixed point untrained"
             )
         if not 0 <= self.seed < 1 << 63:
-            found.append(f"seed must be at least 0 and below 2 ** 63, got {self.seed}")
-        found += amplify.problems(self.amplify) + distil_problems(self.distil)
-        found += row.target_problems(self.targets)
+            faults.append(f"seed must be at least 0 and below 2 ** 63, got {self.seed}")
+        faults += spec.problems(self.amplify) + distil_problems(self.distil)
+        faults += row.target_problems(self.targets)
         if self.amplify == "human" and self.evaluation.every and self.evaluation.gap_positions:
-            found.append(
+            faults.append(
                 "amplify 'human' would ask you about every position that is measured: "
                 "evaluation.gap_positions must be 0"
             )
         if self.gate and not 0.5 <= self.gate <= 1:
-            found.append(f"gate must be 0 (off) or from 0.5 to 1, got {self.gate}")
+            faults.append(f"gate must be 0 (off) or from 0.5 to 1, got {self.gate}")
         if self.gate and not self.evaluation.every:
-            found.append("gate needs evaluation.every above 0: that is how often it is tried")
+            faults.append("gate needs evaluation.every above 0: that is how often it is tried")
         if self.overseer.decisions and self.distil in OF_GAMES:
-            found.append(
+            faults.append(
                 f"distil {self.distil!r} learns from values or results of games, and "
                 "overseer.decisions have none: imitation or cloning do"
             )
-        found += [
+        faults += [
             f"{name} must be below 2 ** 31, got {value}"
             for name, value in _leaves(to_dict(self)).items()
             if type(value) is int and value >= 1 << 31 and name not in ("seed", "iterations")
@@ -114,14 +114,14 @@ class RunConfig:
         for field in dataclasses.fields(self):
             part = getattr(self, field.name)
             if dataclasses.is_dataclass(part):
-                found += part.problems()  # type: ignore[union-attr]
-        return found
+                faults += part.problems()  # type: ignore[union-attr]
+        return faults
 
     def check(self) -> None:
         """Raises ValueError with all problems at once."""
-        found = self.problems()
-        if found:
-            raise ValueError("the configuration cannot work: " + "; ".join(found))
+        faults = self.problems()
+        if faults:
+            raise ValueError("the configuration cannot work: " + "; ".join(faults))
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
@@ -142,12 +142,12 @@ def from_dict(data: dict[str, Any]) -> RunConfig:
 
 def code_in(config: RunConfig) -> dict[str, consent.Code]:
     """Returns the code of a user's own that a run's settings name, by field."""
-    found = {
+    named = {
         "game": consent.module(config.game) if registry.names_a_module(config.game) else None,
-        "amplify": amplify.code_in(config.amplify),
+        "amplify": spec.code_in(config.amplify),
         "distil": distil_code(config.distil),
     }
-    return {field: code for field, code in found.items() if code}
+    return {field: code for field, code in named.items() if code}
 
 
 def differences(stored: RunConfig, wanted: RunConfig) -> list[str]:
@@ -161,14 +161,14 @@ def differences(stored: RunConfig, wanted: RunConfig) -> list[str]:
 
 
 def _leaves(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for name, value in data.items():
-        found |= (
+        leaves |= (
             _leaves(value, f"{prefix}{name}.")
             if isinstance(value, dict)
             else {prefix + name: value}
         )
-    return found
+    return leaves
 
 
 def _build(cls: Any, data: Any, where: str) -> Any:

@@ -40,6 +40,11 @@ class TrainState(NamedTuple):
     opt_state: Any
 
     @property
+    def weights(self) -> Weights:
+        """The weights that are trained."""
+        return Weights(self.params, self.batch_stats)
+
+    @property
     def averages(self) -> Weights:
         """The averaged weights: what plays."""
         return Weights(self.average_params, self.average_batch_stats)
@@ -111,7 +116,7 @@ def make_train_step(
     ) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
         """Returns sums over the rows, not means: the rows may be one device's share of a batch."""
         predicted, of_targets, batch_stats = network.forward_all(
-            params, batch_stats, batch.observation
+            Weights(params, batch_stats), batch.observation
         )
         logits = mask_illegal(predicted.prior_logits, batch.legal_action_mask)
         share = config.root_value_weight

@@ -65,19 +65,17 @@ class Network:
         _, params, batch_stats = _split(self._build(nnx.Rngs(key)))
         return Weights(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
 
-    def forward(
-        self, params: Any, batch_stats: Any, observation: jax.Array
-    ) -> tuple[Evaluation, Any]:
+    def forward(self, weights: Weights, observation: jax.Array) -> tuple[Evaluation, Any]:
         """Scores a training batch; returns its Evaluation and the moved batch statistics."""
-        evaluation, _, moved = self.forward_all(params, batch_stats, observation)
+        evaluation, _, moved = self.forward_all(weights, observation)
         return evaluation, moved
 
     def forward_all(
-        self, params: Any, batch_stats: Any, observation: jax.Array
+        self, weights: Weights, observation: jax.Array
     ) -> tuple[Evaluation, dict[str, jax.Array], Any]:
         """Returns beside that, before the moved statistics, what the network says of each target:
         float32[M], [M, A] or [M, H, W]."""
-        model = self._merge(Weights(params, batch_stats))
+        model = self._merge(weights)
         evaluation, predicted = model(observation)
         return evaluation, predicted, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
 

@@ -12,7 +12,7 @@ import games
 from games.game import Game
 from mcts import SearchConfig
 from selfplay import devices, old_names
-from selfplay.amplify import slot as amplify
+from selfplay.amplify import slot
 from selfplay.amplify.slot import Amplifier
 from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player, policy_player, search_player
@@ -104,7 +104,7 @@ def load_amplifier(
         return parse_player(spec, game, search.simulations, load_player)
 
     evaluate = network_of(config, game).evaluate
-    return amplify.load(config.amplify, game, evaluate, search, find_player, decisions, config.game)
+    return slot.load(config.amplify, game, evaluate, search, find_player, decisions, config.game)
 
 
 def checkpoint_steps(path: str | os.PathLike[str]) -> list[int]:
@@ -199,9 +199,9 @@ def find_game(players: Sequence[str], given: str) -> str:
     if given:
         return given
     for spec in players:
-        found = run_of(spec)
-        if found:
-            return RunFolder(found[0]).read_config().game
+        run = run_of(spec)
+        if run:
+            return RunFolder(run[0]).read_config().game
     for spec in players:
         parse_player(spec, None, 1, load_player)  # its message says what is missing
     raise ValueError("no player is a run folder: say which game with --game")

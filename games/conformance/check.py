@@ -16,7 +16,7 @@ from games.conformance.positions import (
     check_transpositions,
 )
 from games.conformance.seats import Alternation, SeatSwapLanes, SeatViews, check_results
-from games.conformance.symmetry import Images, inverse, well_formed
+from games.conformance.symmetry import Images, well_formed
 from games.game import Game, Symmetry
 
 # Positions on which methods are also called without jit, which is slow.
@@ -82,7 +82,7 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     course.start(openings)
     twins.start(openings)
     images.start(openings)
-    moved_by = [inverse(symmetry.action) for symmetry in symmetries]
+    moved_by = [symmetry.inverse().action for symmetry in symmetries]
     for ply in play(rules, lanes, openings, moved_by, game.max_plies, rng):
         watchers: tuple[Any, ...] = (course, sample, twins, alternation, images)
         for watcher in watchers:

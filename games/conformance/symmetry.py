@@ -34,12 +34,7 @@ def well_formed(findings: Findings, game: Game[Any]) -> tuple[Symmetry, ...]:
     if not given or any((getattr(given[0], n) != np.arange(size)).any() for n, size in sizes):
         findings.add("symmetry", "the identity as the first symmetry", "another one, or none")
         return ()
-    return tuple(given[1:])
-
-
-def inverse(indices: np.ndarray) -> np.ndarray:
-    """Returns int32[A]: where each action goes, if `indices` says where it comes from."""
-    return np.argsort(indices).astype(np.int32)
+    return tuple(Symmetry(*map(np.asarray, symmetry)) for symmetry in given[1:])
 
 
 @dataclasses.dataclass
@@ -62,7 +57,7 @@ class Images:
         for number, symmetry in enumerate(self.symmetries):
             lanes = self.lanes.image(number)
             main, image = take(openings, slice(self.lanes.images)), take(openings, lanes)
-            if not differs(_image(self.game, symmetry, main), _seen(image)).any():
+            if not differs(_image(symmetry, main), _seen(image)).any():
                 continue
             mapped = _mapped(self.game, symmetry, main.state)
             if mapped is not None:
@@ -73,7 +68,7 @@ class Images:
         for number, symmetry in enumerate(self.symmetries):
             main = take(openings, slice(self.lanes.images))
             image = take(openings, self.lanes.image(number))
-            self.tried.append(not differs(_image(self.game, symmetry, main), _seen(image)).any())
+            self.tried.append(not differs(_image(symmetry, main), _seen(image)).any())
         if not all(self.tried):
             skipped = [n + 1 for n, tried in enumerate(self.tried) if not tried]
             self.findings.notes.append(
@@ -86,7 +81,7 @@ class Images:
             if not self.tried[number]:
                 continue
             image = take(ply.after, self.lanes.image(number))
-            wanted, observed = _image(self.game, symmetry, main), _seen(image)
+            wanted, observed = _image(symmetry, main), _seen(image)
             for name in wanted:
                 bad = np.flatnonzero(differs(wanted[name], observed[name]))
                 if len(bad):
@@ -113,13 +108,11 @@ class Images:
         )
 
 
-def _image(game: Game[Any], symmetry: Symmetry, at: Batch) -> dict[str, np.ndarray]:
+def _image(symmetry: Symmetry, at: Batch) -> dict[str, np.ndarray]:
     """Returns what the image of those positions must look like."""
-    height, width, planes = game.observation_shape
-    flat = at.observation.reshape(-1, height * width, planes)
     return {
-        "observation": flat[:, symmetry.observation].reshape(at.observation.shape),
-        "legal_action_mask": at.mask[:, symmetry.action],
+        "observation": symmetry.on_observation(at.observation),
+        "legal_action_mask": symmetry.on_actions(at.mask),
         "to_play": at.to_play,
         "terminated": at.terminated,
         "returns": at.returns,
@@ -151,13 +144,13 @@ def _mapped(game: Game[Any], symmetry: Symmetry, states: Any) -> Any | None:
         if not shape:
             return leaf
         if shape == (game.num_actions,) and getattr(path[-1], "name", "") == "legal_action_mask":
-            return leaf[:, symmetry.action]
+            return symmetry.on_actions(leaf)
         if shape[:2] == (height, width):
-            flat = leaf.reshape(len(leaf), height * width, -1)
-            return flat[:, symmetry.observation].reshape(leaf.shape)
+            planes = leaf.reshape(len(leaf), height, width, -1)
+            return symmetry.on_observation(planes).reshape(leaf.shape)
         if shape[-2:] == (height, width) or shape[-1] == height * width:
-            flat = leaf.reshape(len(leaf), -1, height * width)
-            return flat[:, :, symmetry.observation].reshape(leaf.shape)
+            boards = leaf.reshape(len(leaf), -1, height, width)
+            return symmetry.on_cells(boards).reshape(leaf.shape)
         raise ValueError(f"a field of shape {shape}")
 
     try:

@@ -47,7 +47,7 @@ def summary(result: MatchResult) -> dict[str, Any]:
 
 
 def _sprt_summary(result: MatchResult, test: Sprt) -> dict[str, Any]:
-    outcome = result.judge(test)
+    outcome = result.decide(test)
     return {**dataclasses.asdict(test), "verdict": outcome.verdict, "llr": outcome.llr} | {
         "bounds": list(outcome.bounds)
     }
@@ -82,7 +82,7 @@ def _describe_ends(result: MatchResult) -> Iterator[str]:
 
 
 def _describe_sprt(result: MatchResult, test: Sprt) -> str:
-    outcome = result.judge(test)
+    outcome = result.decide(test)
     (low, high), llr = outcome.bounds, outcome.llr
     meaning = {
         "H0": f"H0 is accepted: rather {test.elo0:+g} Elo than {test.elo1:+g}",

@@ -1,18 +1,19 @@
 """A committee as the overseer: the same search by several copies of a network, merged.
 
 Each member sees every position through another symmetry of the game, so that what it errs in by
-habit, its fellows do not; with fewer `considered` actions than are legal, each also looks at
+habit, its fellows do not. With fewer `considered` actions than are legal, each also looks at
 candidates of its own, drawn by the noise of the Gumbel search. It costs as much as it has members.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.game import Game, State
+from games.game import Game, State, Symmetry
 from mcts import Evaluate, Evaluation, SearchConfig, SearchResult, Variables, search
 from selfplay.amplify.spec import CommitteeConfig
 from selfplay.players import Act
@@ -24,29 +25,32 @@ def committee_act(
     """Returns the committee's decision as `act(variables, states, key)`."""
     symmetries = game.symmetries()
     chosen = [symmetries[member % len(symmetries)] for member in range(committee.members)]
-    cells = np.stack([symmetry.observation for symmetry in chosen])
-    back = np.stack([np.argsort(symmetry.action) for symmetry in chosen])
+    view = _stack(chosen)
+    back = _stack([symmetry.inverse() for symmetry in chosen])
     if committee.considered:
         config = dataclasses.replace(config, max_considered_actions=committee.considered)
 
     def act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
-        def search_as_member(member: tuple[jax.Array, jax.Array, jax.Array]) -> SearchResult:
-            cells, back, search_key = member
+        def search_as_member(member: tuple[Symmetry, Symmetry, jax.Array]) -> SearchResult:
+            view, back, search_key = member
 
             def evaluate_image(variables: Variables, observation: jax.Array) -> Evaluation:
-                rows, height, width, planes = observation.shape
-                flat = observation.reshape(rows, height * width, planes)
-                evaluation = evaluate(variables, flat[:, cells].reshape(observation.shape))
-                return evaluation._replace(prior_logits=evaluation.prior_logits[:, back])
+                evaluation = evaluate(variables, view.on_observation(observation))
+                return evaluation._replace(prior_logits=back.on_actions(evaluation.prior_logits))
 
             return search(game, evaluate_image, variables, states, search_key, config)
 
         keys = jax.random.split(key, committee.members)
         # One member after the other: the memory of one tree is enough.
-        results = jax.lax.map(search_as_member, (jnp.asarray(cells), jnp.asarray(back), keys))
+        results = jax.lax.map(search_as_member, (view, back, keys))
         return merge(results, states.legal_action_mask)
 
     return act
+
+
+def _stack(symmetries: Sequence[Symmetry]) -> Symmetry:
+    """Returns symmetries as one, with the members on axis 0 of its arrays."""
+    return Symmetry(*(np.stack(parts) for parts in zip(*symmetries, strict=True)))
 
 
 def merge(results: SearchResult, legal: jax.Array) -> SearchResult:

@@ -91,26 +91,26 @@ def _play(
         action = jnp.where(own, act(variables, states, act_key).action, drawn)
         return jax.vmap(game.step)(states, action), (states, action, own)
 
-    found: tuple[State, jax.Array, jax.Array]
-    _, found = jax.lax.scan(ply, states, jax.random.split(key, plies))
-    return found
+    visited: tuple[State, jax.Array, jax.Array]
+    _, visited = jax.lax.scan(ply, states, jax.random.split(key, plies))
+    return visited
 
 
 def measure(amplified: Player, where: Positions, key: jax.Array) -> tuple[Moved, float]:
     """Returns what `amplified` changes at these positions, and the seconds that it took."""
     began = time.perf_counter()
-    found = jax.device_get(amplified(where.states, key, where.history))
+    result = jax.device_get(amplified(where.states, key, where.history))
     seconds = time.perf_counter() - began
     lanes = np.arange(len(where.ply))
     prior, weights, q = (
-        np.asarray(part, float) for part in (found.prior, found.action_weights, found.q)
+        np.asarray(part, float) for part in (result.prior, result.action_weights, result.q)
     )
     best = np.where(where.states.legal_action_mask, prior, -1.0).argmax(axis=1)
     # An engine may resign or forfeit: then it names no move, and none is better than A's.
-    action = np.where(found.action < 0, best, found.action)
+    action = np.where(result.action < 0, best, result.action)
     moved = Moved(
         kl=np.maximum(kl_divergence(weights, prior, np.finfo(np.float32).tiny), 0.0),
-        value=np.abs(np.asarray(found.value, float) - found.raw_value),
+        value=np.abs(np.asarray(result.value, float) - result.raw_value),
         changed=action != best,
         regret=np.maximum(q[lanes, action] - q[lanes, best], 0.0),
     )

@@ -20,8 +20,7 @@ from mcts import Evaluate, SearchConfig, SearchResult, Variables
 from selfplay import positions
 from selfplay.analysis import Analysis
 from selfplay.files import durable
-from selfplay.oversight import decisions
-from selfplay.oversight import terminal as overseer_terminal
+from selfplay.oversight import decisions, terminal
 from selfplay.oversight.decisions import Decision
 from selfplay.oversight.program import Program, oversee
 from selfplay.oversight.session import OverseerSession
@@ -73,7 +72,7 @@ def person(path: str, game_spec: str, game: Game[Any]) -> Overseer:
 
     def work(session: OverseerSession) -> None:
         with durable.lock(pathlib.Path(path).parent / "lock"):
-            overseer_terminal.converse(session, _ask, _write)
+            terminal.converse(session, _ask, _write)
         if session.waiting:
             raise KeyboardInterrupt  # they quit: what they decided is kept
 

@@ -59,7 +59,7 @@ class Amplifier:
         key: jax.Array,
         history: np.ndarray | None = None,
     ) -> SearchResult:
-        """Returns a move and an opinion for each of B positions.
+        """Returns a move and values for each of B positions.
 
         Args:
           variables: the network's, as its `evaluate` takes them.
@@ -90,13 +90,16 @@ def load(
     """Returns the amplifier that `spec` names.
 
     Args:
-      spec: `search`; `policy`, the network's own sampled play (no amplification); `committee`,
-        with options as in `committee:members=8,considered=4`; `player:SPEC`, any player as the
-        overseer; `engine:COMMAND`, a GTP engine, short for `player:gtp:COMMAND`; `human`, a person
-        at the terminal, or `human:PROGRAM`, with A's search as assistant; or `module:function`,
-        called with (variables, states, key), and with `history` too unless it has an attribute
-        `on_device = True`. It is given `game`, `evaluate` and `search_config` if it has
-        keyword-only parameters of these names.
+      spec: one of
+        `search`;
+        `policy`, the network's own sampled play (no amplification);
+        `committee`, with options as in `committee:members=8,considered=4`;
+        `player:SPEC`, any player as the overseer;
+        `engine:COMMAND`, a GTP engine, short for `player:gtp:COMMAND`;
+        `human`, a person at the terminal, or `human:PROGRAM`, with A's search as assistant;
+        `module:function`, called with (variables, states, key), and with `history` too unless it
+        has an attribute `on_device = True`. It is given `game`, `evaluate` and `search_config` if
+        it has keyword-only parameters of these names.
       evaluate: the network, called with `variables`.
       search_config: of every search in it.
       load_player: finds the player of `player:SPEC`.

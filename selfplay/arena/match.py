@@ -20,10 +20,10 @@ from selfplay import devices, positions
 from selfplay.arena import openings
 from selfplay.arena.result import BY_FORFEIT, BY_RESIGNATION, MatchResult, PlayedGame, result_of
 from selfplay.players import FORFEIT, RESIGN, Player
+from selfplay.randomness import BlockPurpose, MatchPurpose
 
 MAX_BATCH = 512  # C at most: lanes that a player evaluates at once
 BLOCK = 256  # games that are played side by side
-FIRST, SECOND = 1, 2  # purposes of keys within a block
 PLAYING, ILLEGAL, ABSENT = 0, -3, -4  # beside RESIGN and FORFEIT: how a lane stopped
 
 
@@ -68,7 +68,7 @@ def play_match(
     """
     check(first, second, game, games)
     opened = openings.make_openings(
-        game, games // 2, openings.purpose_key(seed, openings.OPENINGS), opening_plies
+        game, games // 2, openings.purpose_key(seed, MatchPurpose.OPENINGS), opening_plies
     )
     played: list[PlayedGame] = []
     for block in play_blocks(first, second, game, opened, seed, batch=batch, progress=progress):
@@ -102,7 +102,7 @@ def play_blocks(
     games = 2 * len(opened.moves)
     check(first, second, game, games, block, batch)
     lanes = min(block, games)  # of every block, the last one too: one compilation
-    blocks_key = openings.purpose_key(seed, openings.GAMES)
+    blocks_key = openings.purpose_key(seed, MatchPurpose.GAMES)
     for start in range(done, games, block):
 
         def report(over: int, start: int = start) -> None:
@@ -156,7 +156,7 @@ def _play_block(
     while True:
         actions = tuple(
             _choose(player, turn, match, _round_key(block_key, purpose, number), faults)
-            for player, turn, purpose in zip(players, turns, (FIRST, SECOND), strict=True)
+            for player, turn, purpose in zip(players, turns, BlockPurpose, strict=True)
         )
         match, turns, tally = _ply(game, match, turns, actions)
         # The tally of the round before: the device is never idle while the host waits for it.
@@ -189,7 +189,7 @@ def _finished(
     return played
 
 
-def _round_key(block_key: jax.Array, purpose: int, number: int) -> jax.Array:
+def _round_key(block_key: jax.Array, purpose: BlockPurpose, number: int) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(block_key, purpose), number)
 
 

@@ -14,11 +14,11 @@ import numpy as np
 from games.game import Game, State
 from selfplay import positions
 from selfplay.players import Player
+from selfplay.randomness import MatchPurpose
 
 DEFAULT_PLIES = 4
 POOL = 8  # balanced openings: so many random ones are drawn for each that is kept
 EVALUATED = 512  # of them, positions that are valued at once
-OPENINGS, GAMES = 0, 1  # purposes of a match's keys
 PLAYOUTS = 1024  # tried at once
 STALE_CALLS = 3  # calls without a new position after which the game is taken to have no more
 
@@ -31,8 +31,8 @@ class Openings(NamedTuple):
     distinct: int  # how many of the N positions differ; below N only if the game has no more
 
 
-def purpose_key(seed: int, purpose: int) -> jax.Array:
-    """Returns a match's key for its `OPENINGS` or its `GAMES`."""
+def purpose_key(seed: int, purpose: MatchPurpose) -> jax.Array:
+    """Returns a match's key for one purpose."""
     return jax.random.fold_in(jax.random.key(seed), purpose)
 
 

@@ -137,9 +137,9 @@ class MatchResult:
                 reasons[result == 1][game.fault] += 1
         return reasons
 
-    def judge(self, test: sprt.Sprt) -> sprt.SprtResult:
+    def decide(self, test: sprt.Sprt) -> sprt.SprtResult:
         """Returns where a sequential test stands."""
-        return sprt.judge(test, self.pair_counts, self.distinct_pairs)
+        return sprt.decide(test, self.pair_counts, self.distinct_pairs)
 
 
 def result_of(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from selfplay import positions
-from selfplay.analysis import opinion_text
+from selfplay.analysis import analysis_text
 from selfplay.oversight import decisions
 from selfplay.oversight.session import Line, OverseerSession, answer_of
 
@@ -71,7 +71,7 @@ def command(session: OverseerSession, text: str, write: Write) -> bool:
     match word.lower():
         case "candidates" | "c":
             session.note("candidates")
-            write(opinion_text(session.game, session.state, session.candidates()))
+            write(analysis_text(session.game, session.state, session.candidates()))
             return False
         case "look" | "l":
             write(

@@ -70,7 +70,7 @@ def intervals(ratings: Ratings, tally: Tally) -> np.ndarray:
     """
     players = len(ratings.elo)
     best = _likeliest(players, tally, np.eye(players + 2), np.zeros(players + 2)).fun
-    found = np.zeros((players, 2))
+    ends = np.zeros((players, 2))
     for player in set(range(players)) - {ratings.anchor}:
         # All parameters from all but this player's rating, which is `value` above the anchor's.
         others = np.delete(np.eye(players + 2), player, axis=1)
@@ -86,8 +86,8 @@ def intervals(ratings: Ratings, tally: Tally) -> np.ndarray:
             while lost(ratings.elo[player] + sign * step) < 0:
                 step *= 2
             away = ratings.elo[player] + sign * step
-            found[player, end] = optimize.brentq(lost, ratings.elo[player], away, xtol=0.1)
-    return found
+            ends[player, end] = optimize.brentq(lost, ratings.elo[player], away, xtol=0.1)
+    return ends
 
 
 def _likeliest(players: int, tally: Tally, basis: np.ndarray, shift: np.ndarray) -> Any:
@@ -110,9 +110,9 @@ def _likeliest(players: int, tally: Tally, basis: np.ndarray, shift: np.ndarray)
         return basis.T @ _information(players, tally, basis @ y + shift) @ basis
 
     start = np.zeros(basis.shape[1])
-    found = optimize.minimize(loss, start, jac=True, hess=curvature, method="trust-exact")
-    found.x = basis @ found.x + shift
-    return found
+    optimum = optimize.minimize(loss, start, jac=True, hess=curvature, method="trust-exact")
+    optimum.x = basis @ optimum.x + shift
+    return optimum
 
 
 def information_gain(ratings: Ratings, games: int) -> np.ndarray:
@@ -145,9 +145,9 @@ def _prior(players: int) -> np.ndarray:
 
 def _differences(players: int, anchor: int) -> np.ndarray:
     """Returns float[P, P + 2], from parameters to ratings relative to the anchor."""
-    found = np.eye(players, players + 2)
-    found[:, anchor] -= 1
-    return found
+    differences = np.eye(players, players + 2)
+    differences[:, anchor] -= 1
+    return differences
 
 
 def _outcomes(players: int, tally: Tally, x: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -159,11 +159,11 @@ def _outcomes(players: int, tally: Tally, x: np.ndarray) -> tuple[np.ndarray, ..
 
 def _by_parameter(players: int, tally: Tally, slope: np.ndarray) -> np.ndarray:
     """Returns float[P + 2] from the derivatives by each pairing's difference."""
-    found = np.zeros(players + 2)
-    np.add.at(found, tally.first, slope)
-    np.add.at(found, tally.second, -slope)
-    found[players] = slope.sum()
-    return found
+    derivatives = np.zeros(players + 2)
+    np.add.at(derivatives, tally.first, slope)
+    np.add.at(derivatives, tally.second, -slope)
+    derivatives[players] = slope.sum()
+    return derivatives
 
 
 def _information(players: int, tally: Tally, x: np.ndarray) -> np.ndarray:
@@ -176,7 +176,7 @@ def _information(players: int, tally: Tally, x: np.ndarray) -> np.ndarray:
     rows[numbers, tally.second] -= 1
     rows[:, players] = 1
     difference = games[:, 0] * ((p[:, 0] + p[:, 2]) / 4 - lead**2)
-    found = rows.T @ (difference[:, None] * rows)
-    found[-1, :] = found[:, -1] = -(games[:, 0] * p[:, 1] * lead) @ rows
-    found[-1, -1] = (games[:, 0] * p[:, 1] * (1 - p[:, 1])).sum()
-    return found + np.diag(_prior(players))
+    information = rows.T @ (difference[:, None] * rows)
+    information[-1, :] = information[:, -1] = -(games[:, 0] * p[:, 1] * lead) @ rows
+    information[-1, -1] = (games[:, 0] * p[:, 1] * (1 - p[:, 1])).sum()
+    return information + np.diag(_prior(players))

@@ -96,8 +96,8 @@ def constrained(counts: np.ndarray, mean: np.ndarray) -> np.ndarray:
         below = (counts * away / (1.0 + middle[..., None] * away)).sum(axis=-1) > 0
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     weights = counts / (1.0 + middle[..., None] * away)
-    found: np.ndarray = weights / weights.sum(axis=-1, keepdims=True)
-    return found
+    distribution: np.ndarray = weights / weights.sum(axis=-1, keepdims=True)
+    return distribution
 
 
 def _variance(probabilities: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -31,16 +31,18 @@ class Sprt:
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
-        found = []
+        problems = []
         if not -MAX_ELO < self.elo0 < self.elo1 < MAX_ELO:
-            found.append(
+            problems.append(
                 f"sprt needs elo0 < elo1, both within {MAX_ELO:g} Elo, "
                 f"got {self.elo0:g} and {self.elo1:g}"
             )
         for name in ("alpha", "beta"):
             if not 0 < getattr(self, name) < 0.5:
-                found.append(f"{name} must be above 0 and below 0.5, got {getattr(self, name):g}")
-        return found
+                problems.append(
+                    f"{name} must be above 0 and below 0.5, got {getattr(self, name):g}"
+                )
+        return problems
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -57,7 +59,7 @@ class SprtResult(NamedTuple):
     bounds: tuple[float, float]
 
 
-def judge(test: Sprt, pair_counts: np.ndarray, distinct_pairs: int) -> SprtResult:
+def decide(test: Sprt, pair_counts: np.ndarray, distinct_pairs: int) -> SprtResult:
     """Returns where `test` stands; the arguments are those of `rating.score_interval`."""
     llr = float(log_likelihood_ratio(test, pair_counts, distinct_pairs))
     low, high = test.bounds

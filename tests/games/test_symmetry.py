@@ -1,4 +1,4 @@
-"""How a symmetry acts on what belongs to a position, against loops in plain Python."""
+"""Symmetries of whatever belongs to a position, against loops in plain Python."""
 
 import jax
 import numpy as np

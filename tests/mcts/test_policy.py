@@ -1,4 +1,4 @@
-"""What every policy promises to the search."""
+"""Policies of a search: the promises that each must keep."""
 
 import typing
 

@@ -126,9 +126,9 @@ def opinionated(of_finished, variables, observation):
     lines = np.array(oracles_search.TIC_TAC_TOE_LINES)
     cells = observation.reshape(observation.shape[0], 9, 2)
     won = cells[:, lines].all(axis=2).any(axis=(1, 2)) | cells.any(axis=2).all(axis=1)
-    opinion = evaluate(variables, observation)
-    logits = jnp.where(won[:, None], of_finished, opinion.prior_logits)
-    return Evaluation(logits, jnp.where(won, of_finished, opinion.value))
+    evaluation = evaluate(variables, observation)
+    logits = jnp.where(won[:, None], of_finished, evaluation.prior_logits)
+    return Evaluation(logits, jnp.where(won, of_finished, evaluation.value))
 
 
 @POLICIES
@@ -201,8 +201,8 @@ def test_no_illegal_action_is_ever_stepped_along(config):
 
     # Every move seems to lose, so that an unvisited illegal action of value 0 looks good.
     def watched(weights, observation):
-        opinion = evaluate(weights, observation)
-        return Evaluation(3 * opinion.prior_logits, 0.9 + 0.1 * opinion.value)
+        evaluation = evaluate(weights, observation)
+        return Evaluation(3 * evaluation.prior_logits, 0.9 + 0.1 * evaluation.value)
 
     weights = [jnp.asarray(w, jnp.float32) for w in random_weights(game)]
     state = random_positions(game, 100, seed=7)

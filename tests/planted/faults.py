@@ -16,8 +16,7 @@ import optax
 import pytest
 
 import mcts.gumbel
-from selfplay import recorder as record
-from selfplay import row, self_play
+from selfplay import recorder, row, self_play
 from training import learner, replay, stages
 from training import run as run_module
 from training.network import Network
@@ -110,8 +109,8 @@ def of_seat_0(rows: dict[str, Any], rng: Any) -> dict[str, Any]:
     return {name: rows[name] * sign for name in ("outcome", "root_value")}
 
 
-def kept_statistics(original: Any, network: Any, params: Any, batch_stats: Any, *rest: Any) -> Any:
-    return *original(network, params, batch_stats, *rest)[:2], batch_stats
+def kept_statistics(original: Any, network: Any, weights: Any, observation: Any) -> Any:
+    return *original(network, weights, observation)[:2], weights.batch_stats
 
 
 def without_policy_gradient(original: Any, *args: Any) -> Any:
@@ -172,10 +171,10 @@ FAULTS = {
             lambda rows, rng: {"outcome": -rows["outcome"], "root_value": -rows["root_value"]}
         ),
     ),
-    "sign_in_record": Fault("value-sign", wrap(record, "_sample", by_the_other_seat)),
+    "sign_in_record": Fault("value-sign", wrap(recorder, "_sample", by_the_other_seat)),
     "no_outcomes": Fault(
         "lost-outcomes",
-        wrap(record, "_sample", lambda original, rows, outcome: original(rows, 0 * outcome)),
+        wrap(recorder, "_sample", lambda original, rows, outcome: original(rows, 0 * outcome)),
     ),
     "no_noise_config": Fault("no-exploration", config=part("search", gumbel_scale=0.0)),
     "no_noise": Fault(
@@ -222,7 +221,7 @@ FAULTS = {
         "shuffled-targets",
         on_minibatch(lambda rows, rng: {"policy_target": np.roll(rows["policy_target"], 1, 1)}),
     ),
-    "one_late": Fault("shuffled-targets", wrap(record, "_sample", one_late)),
+    "one_late": Fault("shuffled-targets", wrap(recorder, "_sample", one_late)),
     "first_rows": Fault("stale-replay", wrap(replay.ReplayBuffer, "sample", first_rows)),
     "statistics": Fault("stale-statistics", wrap(Network, "forward_all", kept_statistics)),
     "no_policy_gradient": Fault(
@@ -230,12 +229,12 @@ FAULTS = {
     ),
     "decay": Fault("weight-decay-too-high", config=part("learner", weight_decay=10.0)),
     "wrong_symmetry": Fault("shuffled-targets", wrap(learner, "augment", rolled_augment)),
-    "planes": Fault("wrong-observations", wrap(record, "_sample", swapped_planes)),
-    "last_outcomes": Fault("lost-outcomes", wrap(record, "_sample", at_the_last_ply)),
+    "planes": Fault("wrong-observations", wrap(recorder, "_sample", swapped_planes)),
+    "last_outcomes": Fault("lost-outcomes", wrap(recorder, "_sample", at_the_last_ply)),
     "sign_of_root_values": Fault(
-        "value-sign", wrap(record, "_sample", root_value_of_the_other_seat)
+        "value-sign", wrap(recorder, "_sample", root_value_of_the_other_seat)
     ),
-    "only_winners": Fault("lost-rows", wrap(record.Recorder, "add", of_winners)),
+    "only_winners": Fault("lost-rows", wrap(recorder.Recorder, "add", of_winners)),
     "full_replay": Fault("stale-replay", wrap(replay.ReplayBuffer, "add", taken_until_600)),
     "own_policies": Fault("policy-untrained", wrap(self_play, "_finish_ply", of_the_network)),
     "uphill": Fault("learning-rate-too-high", wrap(learner, "_optimizer", uphill)),

@@ -9,7 +9,7 @@ import pytest
 import games
 from games import pgx_adapter
 from scripts import bench
-from scripts.benchmarks import rules as bench_env
+from scripts.benchmarks import rules
 
 pytest.importorskip("pgx")
 pytestmark = pytest.mark.usefixtures("compile_in_haste")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("compile_in_haste")
 def test_both_sides_play_the_same_games_and_begin_anew_alike(name):
     game = games.load(name)
     (ours, steps), (theirs, their_steps) = (
-        bench_env.compiled(rules, 16) for rules in (bench_env.stepper(game), pgx_adapter.raw(game))
+        rules.compiled(stepper, 16) for stepper in (rules.stepper(game), pgx_adapter.raw(game))
     )
     assert steps == their_steps
     for call in range(3):
@@ -33,10 +33,10 @@ def test_both_sides_play_the_same_games_and_begin_anew_alike(name):
 
 
 def test_the_result_has_each_batch_and_the_peer_s_rate_at_the_asked_one(monkeypatch):
-    monkeypatch.setattr(bench_env, "BATCHES", (4,))
-    monkeypatch.setattr(bench_env, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(rules, "BATCHES", (4,))
+    monkeypatch.setattr(rules, "LEAST_SECONDS", 0.0)
     game = games.load("tic_tac_toe")
-    found = bench_env.compare(game, bench_env.stepper(game), batch=8, rounds=1)
+    found = rules.compare(game, rules.stepper(game), batch=8, rounds=1)
     assert list(found["by_batch"]) == ["4", "8"]
     assert found["env_steps_per_s"] == found["by_batch"]["8"]["theirs"] > 0
     for row in found["by_batch"].values():

@@ -1,4 +1,4 @@
-"""What reaches the terminal: text of somebody's file, with nothing that a terminal obeys."""
+"""Text of somebody's file at the terminal: nothing in it is obeyed."""
 
 import ast
 import io

@@ -14,7 +14,7 @@ from scripts import arena, evaluate, ladder, play
 from scripts.terminal import console
 from selfplay import players
 from selfplay.arena import openings
-from selfplay.perfect import mistakes as perfect
+from selfplay.perfect import mistakes
 from selfplay.records.game_record import read_records
 from tests.toys.lowest_player import lowest
 from training.config import RunConfig
@@ -144,8 +144,8 @@ def test_evaluate_against_perfect_reports_each_set_of_raw_policy_and_search(run,
     assert set(result["all"]) == {"positions", "raw", "search", "budgets", "by_ply"}
     assert result["all"]["positions"] == 4520
     stand_in = players.Player("low", GAME, _lowest_act, on_device=False)
-    solved = perfect.load_positions("tic_tac_toe")["all"]
-    expected = perfect.mistakes(stand_in, solved.states, solved.outcomes, jax.random.key(0)).mean()
+    solved = mistakes.load_positions("tic_tac_toe")["all"]
+    expected = mistakes.mistakes(stand_in, solved.states, solved.outcomes, jax.random.key(0)).mean()
     assert result["all"]["search"] == pytest.approx(expected)
     assert 0.35 < result["all"]["raw"] < 0.47  # random moves; the mean share of mistakes is 0.41
 
@@ -267,7 +267,7 @@ def test_play_reports_a_finished_position_and_refuses_illegal_moves(capsys):
 
 def test_the_principal_variation_alternates_best_moves():
     line = play.Session(players.uniform_player(GAME, SearchConfig(simulations=32)), 0)
-    opinion = line.analyse(variation_plies=3)
-    assert len(opinion.principal_variation) == len(set(opinion.principal_variation)) == 3
-    assert opinion.principal_variation[0] == int(opinion.result.action)
-    assert jax.tree.map(np.shape, opinion.result).action_weights == (9,)
+    analysis = line.analyse(variation_plies=3)
+    assert len(analysis.principal_variation) == len(set(analysis.principal_variation)) == 3
+    assert analysis.principal_variation[0] == int(analysis.result.action)
+    assert jax.tree.map(np.shape, analysis.result).action_weights == (9,)

@@ -1,4 +1,4 @@
-"""What needs no device starts none: it imports neither jax nor the libraries behind it."""
+"""Quick starts: a command that needs no device imports neither jax nor the libraries behind it."""
 
 import ast
 import json

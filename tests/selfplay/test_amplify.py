@@ -9,11 +9,11 @@ import pytest
 
 from mcts import SearchResult, search
 from selfplay import devices
-from selfplay.amplify import slot as amplify
+from selfplay.amplify import slot
 from selfplay.amplify.slot import Amplifier, OverseerError
 from selfplay.players import FORFEIT, Player, random_player
 from tests.support.amplified import CONFIG, GAME, SEARCH, VARIABLES, evaluate, moves_of, two_calls
-from training import non_finite as guard
+from training import non_finite
 
 
 def no_player(spec):
@@ -21,7 +21,7 @@ def no_player(spec):
 
 
 def load(spec, load_player=no_player):
-    return amplify.load(spec, GAME, evaluate, SEARCH, load_player)
+    return slot.load(spec, GAME, evaluate, SEARCH, load_player)
 
 
 @pytest.mark.slow
@@ -200,4 +200,4 @@ spoilt.on_device = True
     spec = "slot_module:spoilt"
     _, later = two_calls(load(spec))
     with pytest.raises(ValueError, match=sentence):
-        guard.check_plies("tic_tac_toe", spec, later)
+        non_finite.check_plies("tic_tac_toe", spec, later)

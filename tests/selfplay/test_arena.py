@@ -12,6 +12,7 @@ from mcts import SearchConfig
 from selfplay.arena import openings
 from selfplay.arena.match import MAX_BATCH, _ply, play_blocks, play_match
 from selfplay.players import FORFEIT, RESIGN, Player, random_player, uniform_player
+from selfplay.randomness import MatchPurpose
 from tests.support.pile_players import FIRST, PILE, SECOND, first_rule, result_of, second_rule
 from tests.toys import double_move
 
@@ -161,7 +162,7 @@ def test_a_match_refuses_odd_counts_and_players_of_another_game(first, count, wa
 
 
 def test_blocks_are_played_alike_whatever_came_before_and_the_last_may_be_short():
-    opened = openings.make_openings(PILE, 9, openings.purpose_key(3, openings.OPENINGS), 2)
+    opened = openings.make_openings(PILE, 9, openings.purpose_key(3, MatchPurpose.OPENINGS), 2)
     before = _ply._cache_size()
     players = random_player(PILE), SECOND
     blocks = list(play_blocks(*players, PILE, opened, seed=3, block=8))

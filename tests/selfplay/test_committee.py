@@ -7,8 +7,7 @@ import pytest
 
 import games
 from mcts import Evaluation, SearchConfig, SearchResult, search
-from selfplay.amplify import committee
-from selfplay.amplify import slot as amplify
+from selfplay.amplify import committee, slot
 
 GAME = games.load("tic_tac_toe")
 SEARCH = SearchConfig(simulations=6, gumbel_scale=0.0)
@@ -16,14 +15,14 @@ VARIABLES = np.asarray(jax.random.normal(jax.random.key(5), (18, 9)))
 
 
 def evaluate(variables, observation):
-    """An opinion without any symmetry."""
+    """An evaluation without any symmetry."""
     flat = observation.reshape(observation.shape[0], -1).astype(jnp.float32)
     return Evaluation(flat @ variables + jnp.arange(9)[None] / 9, jnp.tanh(flat @ variables[:, 3]))
 
 
 def test_the_verdict_is_the_average_of_searches_of_the_mirrored_and_turned_games():
     played = [4, 0, 5]
-    together = amplify.load("committee:members=8", GAME, evaluate, SEARCH, None)
+    together = slot.load("committee:members=8", GAME, evaluate, SEARCH, None)
 
     def position(moves):
         state = GAME.init(jax.random.key(0))
@@ -72,6 +71,6 @@ def test_members_are_merged_by_vote_weight_and_visits():
 
 @pytest.mark.parametrize("options", ["members=1", "members=x", "size=3", "members"])
 def test_a_committee_that_cannot_be_is_refused(options):
-    (problem,) = amplify.problems(f"committee:{options}")
+    (problem,) = slot.problems(f"committee:{options}")
     assert "committee" in problem
-    assert amplify.problems("committee:members=3,considered=2") == []
+    assert slot.problems("committee:members=3,considered=2") == []

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from selfplay import positions
-from selfplay.amplify import human
-from selfplay.amplify import slot as amplify
+from selfplay.amplify import human, slot
 from tests.support import ROOT
 from tests.support.amplified import GAME, SEARCH, VARIABLES, evaluate, moves_of, two_calls
 from tests.support.runs import assert_same, run_once
@@ -20,17 +19,17 @@ PROGRAM = f"{sys.executable} {ROOT / 'tests' / 'toys' / 'mixed_overseer.py'}"
 
 
 def load(spec, decisions=""):
-    return amplify.load(spec, GAME, evaluate, SEARCH, None, decisions, "tic_tac_toe")
+    return slot.load(spec, GAME, evaluate, SEARCH, None, decisions, "tic_tac_toe")
 
 
-def opinions(amplifier, lines):
+def decisions_of(amplifier, lines):
     states = positions.replay(GAME, lines).states
     return amplifier(VARIABLES, states, jax.random.key(0), positions.pad_moves(lines))
 
 
 def test_a_programs_decisions_take_the_place_of_the_searchs_and_no_more_than_that():
     lines = [(), (4,), (4, 0), (4, 0, 8)]
-    got, plain = opinions(load(f"human:{PROGRAM}"), lines), opinions(load("policy"), lines)
+    got, plain = decisions_of(load(f"human:{PROGRAM}"), lines), decisions_of(load("policy"), lines)
     weights = np.zeros((4, 9), np.float32)
     weights[0, 0] = 1.0  # it plays the lowest of two, ...
     weights[1, [0, 8]] = 0.25, 0.75  # ... weighs the lowest and the highest, ...
@@ -98,7 +97,7 @@ def test_an_overseer_that_cannot_be_asked_is_refused_at_once(spec, sentence):
 )
 def test_a_program_that_fails_stops_the_run_with_the_position(command, sentence):
     with pytest.raises(ValueError, match=sentence):
-        opinions(load(f"human:{command}"), [(4,)])
+        decisions_of(load(f"human:{command}"), [(4,)])
 
 
 def test_an_engine_is_the_player_of_its_command():
@@ -110,7 +109,7 @@ def test_an_engine_is_the_player_of_its_command():
 
     for spec in ("engine:gnugo --mode gtp", "player:gtp:gnugo --mode gtp"):
         with pytest.raises(ValueError, match="enough"):
-            amplify.load(spec, GAME, evaluate, SEARCH, load_player)
+            slot.load(spec, GAME, evaluate, SEARCH, load_player)
     assert asked == ["gtp:gnugo --mode gtp"] * 2
 
 

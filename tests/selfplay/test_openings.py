@@ -57,15 +57,15 @@ def test_openings_refuse_a_negative_length_and_an_empty_set():
 
 
 def centre_or_not(variables, states, key):
-    """An opinion: the fewer stones in the corners, the more even."""
+    """An evaluation: the fewer stones in the corners, the more even."""
     value = (states.board[:, np.array([0, 2, 6, 8])] >= 0).sum(axis=1) / -4.0
     return SearchResult(*[value] * 7)
 
 
 def test_balanced_openings_are_those_nearest_to_a_draw_of_a_larger_set():
-    judge = Player("judge", TIC_TAC_TOE, centre_or_not)
-    opened = balanced_openings(TIC_TAC_TOE, 20, jax.random.key(3), judge, plies=3)
-    again = balanced_openings(TIC_TAC_TOE, 20, jax.random.key(3), judge, plies=3)
+    evaluate_states = Player("evaluator", TIC_TAC_TOE, centre_or_not)
+    opened = balanced_openings(TIC_TAC_TOE, 20, jax.random.key(3), evaluate_states, plies=3)
+    again = balanced_openings(TIC_TAC_TOE, 20, jax.random.key(3), evaluate_states, plies=3)
     assert opened.moves == again.moves
     pool_key = jax.random.split(jax.random.key(3))[0]
     pool = make_openings(TIC_TAC_TOE, POOL * 20, pool_key, plies=3).moves

@@ -22,7 +22,7 @@ from selfplay.row import Sample
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
 from training.losses import minibatch
-from training.oversight import decision_rows as oversight
+from training.oversight import decision_rows
 from training.oversight.queries import from_file
 from training.settings import OverseerConfig
 from training.storage.run_folder import RunFolder
@@ -155,7 +155,7 @@ def test_damaged_lines_of_a_file_are_named_and_the_others_are_learned_from(tmp_p
     np.testing.assert_array_equal(
         found.states.board, np.tile([1, -1, -1, -1, 0, -1, -1, -1, -1], (len(BAD_LINES), 1))
     )
-    decided = oversight.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    decided = decision_rows.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
     assert len(decided.digests) == 1  # the same position, decided again and again
 
 
@@ -262,26 +262,28 @@ def test_a_run_with_decisions_that_is_stopped_and_resumed_equals_one_that_was_no
 
 
 def decisions_of(digests):
-    return oversight.NOTHING._replace(digests=tuple(digests))
+    return decision_rows.NOTHING._replace(digests=tuple(digests))
 
 
 def test_what_changed_since_a_checkpoint_is_said():
-    saved = oversight.counters(decisions_of("ab"))
-    assert oversight.changes(decisions_of("ab"), saved) == ""
-    assert "1 new" in oversight.changes(decisions_of("abc"), saved)
-    assert "other decisions" in oversight.changes(decisions_of("ac"), saved)
-    assert "other decisions" in oversight.changes(decisions_of("a"), saved)
-    assert oversight.changes(oversight.NOTHING, {}) == ""  # a checkpoint of an older version
+    saved = decision_rows.counters(decisions_of("ab"))
+    assert decision_rows.changes(decisions_of("ab"), saved) == ""
+    assert "1 new" in decision_rows.changes(decisions_of("abc"), saved)
+    assert "other decisions" in decision_rows.changes(decisions_of("ac"), saved)
+    assert "other decisions" in decision_rows.changes(decisions_of("a"), saved)
+    assert (
+        decision_rows.changes(decision_rows.NOTHING, {}) == ""
+    )  # a checkpoint of an older version
 
 
 @pytest.mark.parametrize("weight", [0.01, 0.25, 0.5, 1.0])
 def test_decisions_take_their_share_of_a_minibatch_spread_over_it(weight):
     rows = row.nested(Sample, {name: np.zeros((64, 1)) for name in row.COLUMNS})
     taught = row.nested(Sample, {n: np.full((3, 1), i + 1.0) for i, n in enumerate(row.COLUMNS)})
-    decided = oversight.DecisionRows(taught, ("a", "b", "c"), [])
+    decided = decision_rows.DecisionRows(taught, ("a", "b", "c"), [])
     config = OverseerConfig("file", weight, augment=False)
     symmetry = np.arange(1, 65)
-    mixed, shown = oversight.mix(decided, config, rows, symmetry, np.random.default_rng(0))
+    mixed, shown = decision_rows.mix(decided, config, rows, symmetry, np.random.default_rng(0))
     for i, column in enumerate(row.flat(mixed).values()):
         is_decided = column[:, 0] == i + 1
         assert is_decided.sum() == round(weight * 64)
@@ -296,10 +298,10 @@ def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
     fresh = train_flags.defaults(["--game", "tic_tac_toe"]).config.overseer
     going_on = train_flags.defaults(["--from", str(run_path)]).config.overseer
     file, _ = no_corners(run_path, 4)
-    decided = oversight.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
-    assert oversight.games_policy(oversight.NOTHING, going_on) == 1.0  # nobody decides
-    assert oversight.games_policy(decided, fresh) == 1.0
-    assert oversight.games_policy(decided, going_on) == 0.0
+    decided = decision_rows.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    assert decision_rows.games_policy(decision_rows.NOTHING, going_on) == 1.0  # nobody decides
+    assert decision_rows.games_policy(decided, fresh) == 1.0
+    assert decision_rows.games_policy(decided, going_on) == 0.0
     games_rows = decided.rows._replace(game_id=np.arange(4))
     symmetry = np.zeros(4, np.int32)
     for rows, wanted in ((decided.rows, [1.0] * 4), (games_rows, [0.0] * 4)):

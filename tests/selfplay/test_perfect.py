@@ -12,8 +12,7 @@ import pytest
 import games
 from mcts import SearchResult
 from selfplay import positions
-from selfplay.perfect import mistakes as perfect
-from selfplay.perfect import solver
+from selfplay.perfect import mistakes, solver
 from selfplay.players import Player
 from tests.toys import double_move
 
@@ -85,7 +84,7 @@ def free(board):
 
 def test_a_perfect_player_makes_no_mistake(solved):
     best = table_player(lambda board, seat: max(free(board), key=lambda c: outcome(board, c, seat)))
-    assert not perfect.mistakes(best, solved.states, solved.outcomes, KEY, batch=1000).any()
+    assert not mistakes.mistakes(best, solved.states, solved.outcomes, KEY, batch=1000).any()
 
 
 def test_the_mistakes_of_a_bad_player_are_found_position_by_position(solved):
@@ -94,7 +93,7 @@ def test_the_mistakes_of_a_bad_player_are_found_position_by_position(solved):
         TIC_TAC_TOE,
         lambda v, s, k: SearchResult(jnp.argmax(s.legal_action_mask, axis=1), *[None] * 6),
     )
-    found = perfect.mistakes(lowest, solved.states, solved.outcomes, KEY, batch=1000)
+    found = mistakes.mistakes(lowest, solved.states, solved.outcomes, KEY, batch=1000)
     for (board, seat), wrong in zip(boards_of(solved.states), found.tolist(), strict=True):
         results = [outcome(board, c, seat) for c in free(board)]
         assert wrong == (results[0] < max(results)), (board, seat)
@@ -103,12 +102,12 @@ def test_the_mistakes_of_a_bad_player_are_found_position_by_position(solved):
 
 def test_an_illegal_move_counts_as_a_mistake(solved):
     taken = table_player(lambda board, seat: next((c for c in range(9) if board[c] != -1), 0))
-    found = perfect.mistakes(taken, solved.states, solved.outcomes, KEY)
+    found = mistakes.mistakes(taken, solved.states, solved.outcomes, KEY)
     assert found.sum() == 4519  # all but the empty board, where every move draws
 
 
 def test_the_shipped_positions_are_distinct_live_spread_and_quiet_where_they_say_so():
-    sets = perfect.load_positions("connect_four")
+    sets = mistakes.load_positions("connect_four")
     assert {name: len(found.outcomes) for name, found in sets.items()} == {
         "random": 3000,
         "quiet": 3000,
@@ -150,7 +149,7 @@ def test_a_file_of_positions_is_read_packed_or_not(tmp_path, pack):
     path = tmp_path / "positions"
     full = {"moves": [3] * 6, "outcomes": [0, 0, 0, None, 0, 0, 1]}
     path.write_bytes(pack((solved_line() + solved_line(set="other", **full)).encode()))
-    sets = perfect.load_positions("connect_four", path)
+    sets = mistakes.load_positions("connect_four", path)
     assert list(sets) == ["mine", "other"]
     assert sets["mine"].outcomes.tolist() == [[1, 0, -1, 0, 0, 0, 0]]
     assert sets["other"].outcomes.tolist() == [[0, 0, 0, solver.ILLEGAL, 0, 0, 1]]
@@ -180,21 +179,21 @@ def test_a_broken_file_of_positions_is_refused_with_its_line(tmp_path, text, wan
     path = tmp_path / "positions.jsonl"
     path.write_text(solved_line() + text)
     with pytest.raises(ValueError, match=wanted):
-        perfect.load_positions("connect_four", path)
+        mistakes.load_positions("connect_four", path)
 
 
 def test_a_game_that_is_too_big_to_solve_says_what_was_found_and_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(perfect, "POSITION_LIMIT", 2_000)
+    monkeypatch.setattr(mistakes, "POSITION_LIMIT", 2_000)
     with pytest.raises(
         ValueError, match=r"more than 2000 live positions; a smaller .* --positions"
     ):
-        perfect.load_positions("hex:size=5")
-    monkeypatch.setattr(perfect, "SECONDS_LIMIT", 0.0)
+        mistakes.load_positions("hex:size=5")
+    monkeypatch.setattr(mistakes, "SECONDS_LIMIT", 0.0)
     with pytest.raises(ValueError, match=r"after 0 seconds, \d+ live .* too big"):
-        perfect.load_positions("breakthrough:rows=3,cols=4")
+        mistakes.load_positions("breakthrough:rows=3,cols=4")
     (tmp_path / "empty").touch()
     with pytest.raises(ValueError, match="no solved position"):
-        perfect.load_positions("connect_four", tmp_path / "empty")
+        mistakes.load_positions("connect_four", tmp_path / "empty")
 
 
 def test_rates_by_ply_and_budget_add_up_to_the_rates_of_the_set(solved):
@@ -206,7 +205,7 @@ def test_rates_by_ply_and_budget_add_up_to_the_rates_of_the_set(solved):
 
         return table_player(choose)
 
-    found = perfect.measure(wrong_from(9), {4: wrong_from(6), 8: wrong_from(0)}, solved)
+    found = mistakes.measure(wrong_from(9), {4: wrong_from(6), 8: wrong_from(0)}, solved)
     assert found["raw"] == 0.0
     assert found["search"] == found["budgets"]["4"] < found["budgets"]["8"]
     assert [row["ply"] for row in found["by_ply"]] == list(range(9))
@@ -221,5 +220,7 @@ def test_rates_by_ply_and_budget_add_up_to_the_rates_of_the_set(solved):
 
 def test_small_games_have_an_oracle_and_big_ones_do_not():
     known = ("tic_tac_toe", "connect_four", "hex:size=3", "hex:size=3,swap=true")
-    assert all(perfect.has_oracle(spec) for spec in (*known, "breakthrough:rows=4,cols=4"))
-    assert not any(perfect.has_oracle(spec) for spec in ("hex", "hex:size=4", "breakthrough", "go"))
+    assert all(mistakes.has_oracle(spec) for spec in (*known, "breakthrough:rows=4,cols=4"))
+    assert not any(
+        mistakes.has_oracle(spec) for spec in ("hex", "hex:size=4", "breakthrough", "go")
+    )

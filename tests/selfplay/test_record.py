@@ -1,4 +1,4 @@
-"""From plies to samples: nothing lost, nothing truncated, every outcome for the right seat."""
+"""Samples from plies: nothing lost, nothing truncated, every outcome for the right seat."""
 
 import numpy as np
 

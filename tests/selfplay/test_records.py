@@ -12,7 +12,7 @@ import pytest
 import games
 from selfplay import positions
 from selfplay.arena.result import MatchResult, PlayedGame, match_records
-from selfplay.records import game_record as records
+from selfplay.records import game_record
 from selfplay.records.game_record import (
     GameRecord,
     append_records,
@@ -162,7 +162,7 @@ def test_reading_a_file_imports_no_module_that_it_names(tmp_path, monkeypatch):
 
 
 def test_a_file_of_many_games_compiles_few_and_says_which_are_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "MAX_GAMES", 3)
+    monkeypatch.setattr(game_record, "MAX_GAMES", 3)
     loaded = []
     load = games.load
     monkeypatch.setattr(games, "load", lambda spec: loaded.append(spec) or load(spec))
@@ -183,7 +183,7 @@ def test_a_file_of_many_games_compiles_few_and_says_which_are_left_out(tmp_path,
 
 
 def test_unknown_games_count_as_problems_while_a_file_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "MAX_PROBLEMS", 20)
+    monkeypatch.setattr(game_record, "MAX_PROBLEMS", 20)
     path = tmp_path / "games.jsonl"
     path.write_text("\n".join(line(game=f"no_such_game_{i}") for i in range(1000)))
     problems = scan_records(path).problems

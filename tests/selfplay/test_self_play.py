@@ -19,7 +19,7 @@ SEARCH = SearchConfig(simulations=4)
 
 
 def evaluate(variables, observation):
-    """A fixed opinion with untied logits."""
+    """A fixed evaluation with untied logits."""
     flat = observation.reshape(observation.shape[0], -1).astype(jnp.float32)
     return Evaluation(flat @ variables, jnp.tanh(flat.sum(axis=1) - 2.0))
 

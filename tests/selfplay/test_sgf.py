@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfplay.records import game_record as records
-from selfplay.records import sgf
+from selfplay.records import game_record, sgf
 from selfplay.records.game_record import (
     GameRecord,
     append_records,
@@ -188,10 +187,10 @@ def test_the_dialects_of_other_programs_are_read(tmp_path, text, returns, moves,
 
 def test_sgf_is_refused_for_other_games_before_a_move_is_played(tmp_path):
     with pytest.raises(ValueError, match="SGF is for Go, not for tic_tac_toe"):
-        records.check_path(tmp_path / FILE, "tic_tac_toe")
-    records.check_path(tmp_path / FILE, "go:size=5")
+        game_record.check_path(tmp_path / FILE, "tic_tac_toe")
+    game_record.check_path(tmp_path / FILE, "go:size=5")
     with pytest.raises(ValueError, match="no such folder"):
-        records.check_path(tmp_path / "nowhere" / FILE, "go:size=5")
+        game_record.check_path(tmp_path / "nowhere" / FILE, "go:size=5")
 
 
 MARKS = ["(", ")", ";", "(;", "[", "]", "\\", "\0", "é", "aa", "tt", "B[", "W[", "C[{]"]
@@ -219,8 +218,8 @@ def test_a_large_damaged_file_takes_linear_time_and_gives_up_in_the_end(tmp_path
         path.write_text(text * 100_000)
         scan = scan_records(path)
         assert not scan.records
-        assert len(scan.problems) <= records.MAX_PROBLEMS + 1, text
+        assert len(scan.problems) <= game_record.MAX_PROBLEMS + 1, text
     assert "reading stopped here" in scan.problems[-1]
-    monkeypatch.setattr(records, "MAX_BYTES", 1 << 16)
+    monkeypatch.setattr(game_record, "MAX_BYTES", 1 << 16)
     with pytest.raises(ValueError, match="is larger than 0 MiB"):
         scan_records(path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from selfplay.rating import elo_to_score
-from selfplay.rating.sprt import FEWEST_PAIRS, Sprt, judge, log_likelihood_ratio
+from selfplay.rating.sprt import FEWEST_PAIRS, Sprt, decide, log_likelihood_ratio
 from tests.support.ratings import pair_outcomes
 
 
@@ -42,9 +42,9 @@ def test_exchanged_players_test_the_mirrored_hypotheses():
 
 def test_repeated_pairs_decide_nothing():
     swept = np.array([0, 0, 0, 0, 400])
-    assert judge(Sprt(0, 50), swept, 400).verdict == "H1"
-    assert judge(Sprt(0, 50), swept, FEWEST_PAIRS - 1).verdict == "undecided"
-    assert judge(Sprt(0, 50), swept[::-1], 400).verdict == "H0"
+    assert decide(Sprt(0, 50), swept, 400).verdict == "H1"
+    assert decide(Sprt(0, 50), swept, FEWEST_PAIRS - 1).verdict == "undecided"
+    assert decide(Sprt(0, 50), swept[::-1], 400).verdict == "H0"
     few, many = (log_likelihood_ratio(Sprt(0, 50), swept, n) for n in (1, 400))
     assert 0 < few < many / 100
 

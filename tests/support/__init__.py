@@ -1,4 +1,4 @@
-"""What test modules share: they import from here, and never from each other."""
+"""Shared parts of test modules: they import from here, and never from each other."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""What distillation loses: the sets are what they say, and the figures those of plain NumPy."""
+"""Losses of distillation: the sets are what they say, and the figures those of plain NumPy."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from selfplay.amplify import gap
 from selfplay.oversight import decisions
 from selfplay.self_play import NO_ACTION
 from training import replay
-from training.evaluation import distillation as distilled
+from training.evaluation import distillation
 from training.evaluation.distillation import SETS
 from training.storage.run_folder import RunFolder
 
@@ -53,7 +53,7 @@ def test_every_checkpoint_is_measured_on_every_set_that_there_is(audited):
         # Nothing was trained on before the first step.
         assert ("trained" in row) == (row["step"] > 0)
         assert row["worst"]["regret"] >= row["far"]["regret"]
-        assert row["strength"]["games"] == distilled.MATCH_GAMES
+        assert row["strength"]["games"] == distillation.MATCH_GAMES
     assert (path / "report" / "distilled.png").stat().st_size > 1000
 
 
@@ -76,7 +76,7 @@ def test_trained_positions_are_rows_of_the_replay(audited):
     path, _ = audited
     rows = [replay.read_chunk(chunk) for _, _, chunk in replay.chunks(path / "replay")]
     observations = {row.tobytes() for part in rows for row in part.observation}
-    seen = distilled.seen_positions(RunFolder(path), "tic_tac_toe")
+    seen = distillation.seen_positions(RunFolder(path), "tic_tac_toe")
     assert len(seen) > 10
     for position in seen:
         (board,) = boards([position.moves])
@@ -92,7 +92,7 @@ def test_near_positions_are_one_legal_move_off_and_not_over():
     ply = np.array([len(row) for row in moves], np.int32)
     where = gap.Positions(replayed.states, positions.pad_moves(moves), ply)
     for _ in range(20):
-        near = distilled.one_ply_off(GAME, where, rng)
+        near = distillation.one_ply_off(GAME, where, rng)
         histories = positions.move_lists(near.history)
         np.testing.assert_array_equal(near.states.board, boards(histories))
         assert not near.states.terminated.any()
@@ -102,7 +102,7 @@ def test_near_positions_are_one_legal_move_off_and_not_over():
 
 def test_figures_are_those_of_plain_numpy(audited):
     path, found = audited
-    known = distilled.Audit(RunFolder(path), 16, 0)
+    known = distillation.Audit(RunFolder(path), 16, 0)
     step = training.checkpoint_steps(path)[-1]
     search = training.load_player(path, simulations=known.config.search.simulations)
     result = jax.device_get(search(known.far.states, jax.random.key(0)))
@@ -150,7 +150,7 @@ def test_errors_that_grow_beyond_noise_are_told_from_noise():
     def rows(*means):
         return [{"far": {"regret": mean, "regret_error": 0.01}} for mean in means]
 
-    assert distilled.grown(rows(0.3, 0.1, 0.2), "far") is True
-    assert distilled.grown(rows(0.3, 0.1, 0.11), "far") is False
-    assert distilled.grown(rows(0.1), "far") is None
-    assert distilled.grown(rows(0.1, 0.2), "near") is None
+    assert distillation.grown(rows(0.3, 0.1, 0.2), "far") is True
+    assert distillation.grown(rows(0.3, 0.1, 0.11), "far") is False
+    assert distillation.grown(rows(0.1), "far") is None
+    assert distillation.grown(rows(0.1, 0.2), "near") is None

@@ -15,15 +15,14 @@ import training
 from mcts import SearchConfig, mask_illegal
 from scripts import cli
 from selfplay.config import SelfPlayConfig
-from selfplay.perfect import mistakes as perfect
+from selfplay.perfect import mistakes
 from tests.planted.faults import FAULTS
 from training import losses
 from training.config import RunConfig
-from training.doctor import CHECKS, ORDER, diagnose, evidence, overseer, refit, weights
+from training.doctor import CHECKS, ORDER, diagnose, evidence, overseer, predictions, refit, weights
 from training.doctor import games as games_module
-from training.doctor import predictions as network
-from training.doctor import rows as data
 from training.doctor.evidence import gather
+from training.doctor.rows import exploration, rules, samples
 from training.run import train
 from training.settings import EvaluationConfig, LearnerConfig, NetworkConfig, ReplayConfig
 from training.storage.run_folder import RunFolder
@@ -110,7 +109,7 @@ def test_games_are_not_cut_where_only_a_part_of_a_large_chunk_is_read(healthy, m
     monkeypatch.setattr(evidence, "HEAD_ROWS", head)
     found = gather(healthy)
     assert head - 9 < len(found.rows.ply) - 60 <= head  # a game has at most 9 rows
-    measured = data.rules(found).measured
+    measured = rules(found).measured
     assert measured["rows_replayed"] > 0, measured
     assert measured["wrong_outcomes"] == 0, measured
 
@@ -149,25 +148,25 @@ def planted(found):
     # As if the network had learned the other sign of what the second seat's rows say.
     sign = np.where(rows.ply % 2 == 0, 1, -1).astype(np.float32)
     yield (
-        network.value,
+        predictions.value,
         changed(found, rows=rows._replace(outcome=sign * rows.outcome)),
         "value-sign",
     )
     late = rows._replace(outcome=np.roll(rows.outcome, 1))
-    yield data.rules, changed(found, rows=late), "shuffled-targets"
+    yield rules, changed(found, rows=late), "shuffled-targets"
     last = np.diff(rows.game_id, append=-1) != 0
     ends = rows._replace(outcome=np.where(last, rows.outcome, 0))
-    yield data.rules, changed(found, rows=ends), "lost-outcomes"
+    yield rules, changed(found, rows=ends), "lost-outcomes"
     games = list(found.recorded.items())
     games.insert(len(games) // 2, (10**9, [0, 1, 2]))
-    yield data.rules, changed(found, recorded=dict(games)), "lost-rows"
+    yield rules, changed(found, recorded=dict(games)), "lost-rows"
     alike = rows.legal_action_mask / rows.legal_action_mask.sum(axis=1, keepdims=True)
     alike = rows._replace(policy_target=alike.astype(np.float16))
-    yield data.samples, changed(found, rows=alike), "policy-untrained"
+    yield samples, changed(found, rows=alike), "policy-untrained"
     made = [
         dataclasses.replace(line, new_rows=2 * (line.new_rows or 0)) for line in found.iterations
     ]
-    yield data.samples, changed(found, iterations=made), "stale-replay"
+    yield samples, changed(found, iterations=made), "stale-replay"
     for step, named in ((1.0, "learning-rate-too-high"), (100.0, "shuffled-targets")):
         risen = [
             dataclasses.replace(line, policy_loss=step * i)
@@ -175,7 +174,7 @@ def planted(found):
         ]
         yield games_module.learning, changed(found, iterations=risen), named
     turned = rows._replace(root_value=-rows.root_value)
-    yield network.value, changed(found, rows=turned), "value-sign"
+    yield predictions.value, changed(found, rows=turned), "value-sign"
     # Four times what they were at first: in so short a run they have moved by too little to tell.
     lagging = jax.tree.map(lambda leaf: 4 * leaf, start.average.batch_stats)
     stale = now._replace(average=now.average._replace(batch_stats=lagging))
@@ -232,8 +231,8 @@ def test_an_overseer_worse_than_a_is_named_and_so_is_one_that_symmetries_average
     assert named == {"overseer-weaker"} | ({"overseer-averaged"} if symmetries else set())
     assert "with A's search" in result.summary
     assert "Elo" in result.summary
-    assert data.exploration(found).unjudged
-    states = perfect.first(perfect.load_positions("tic_tac_toe")["all"], 500).states
+    assert exploration(found).unjudged
+    states = mistakes.first(mistakes.load_positions("tic_tac_toe")["all"], 500).states
     player = training.load_player(folder.path, simulations=0)
     follows = player(states, jax.random.key(0)).action == states.legal_action_mask.argmax(axis=1)
     assert (np.mean(follows) > 0.9) == (not symmetries), np.mean(follows)

@@ -1,4 +1,4 @@
-"""What people meet in long runs: each fault gets its sentence, and none loses a save.
+"""Faults of long runs: each gets its sentence, and none loses a save.
 
 A row injects one fault into a real run folder, then gives a real command.
 """
@@ -24,8 +24,7 @@ from selfplay import self_play
 from selfplay.files.durable import WriteError
 from tests.support.checkpoints import made as made_checkpoint
 from tests.support.runs import assert_same, run_once
-from training import learner
-from training import non_finite as guard
+from training import learner, non_finite
 from training.evaluation import in_run, ladder
 from training.run import train
 from training.settings import CheckpointConfig
@@ -533,11 +532,11 @@ def test_nan_that_comes_back_after_three_rollbacks_ends_the_run(run, config):
     settings = dataclasses.replace(config.learner, on_nan="rollback", rollback_rate=0.1)
     config = dataclasses.replace(config, learner=settings)
     error, store = NonFiniteError("NaN at training step 9"), CheckpointStore(run)
-    said = guard.roll_back(error, config, store, 3)
+    said = non_finite.roll_back(error, config, store, 3)
     assert "NaN at training step 9: going back to step" in said
     assert "learning rate of 2e-06" in said
     with pytest.raises(NonFiniteError, match="comes back after 3 rollbacks"):
-        guard.roll_back(error, config, store, 4)
+        non_finite.roll_back(error, config, store, 4)
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path):

@@ -24,9 +24,9 @@ from selfplay import row
 from selfplay.arena import opening_file
 from selfplay.files import json_lines, npz
 from selfplay.oversight import decisions
-from selfplay.perfect import mistakes as perfect
+from selfplay.perfect import mistakes
 from selfplay.player_spec import parse_player
-from selfplay.records import game_record as records
+from selfplay.records import game_record
 from training import config as config_module
 from training import replay
 from training.config import RunConfig
@@ -203,9 +203,9 @@ def test_no_line_crashes_any_reader_and_each_error_has_its_place(line, tmp_path)
     path, game = tmp_path / "lines.jsonl", games.load("tic_tac_toe")
     named = line.replace('{"moves"', '{"game": "tic_tac_toe", "players": ["a", "b"], "moves"')
     path.write_text(f"\n{named}\n")
-    at_fault = records.scan_records(path).problems
+    at_fault = game_record.scan_records(path).problems
     at_fault += decisions.scan(path, "tic_tac_toe", game).problems
-    readers = [lambda: perfect.load_positions("tic_tac_toe", path)]
+    readers = [lambda: mistakes.load_positions("tic_tac_toe", path)]
     if '{"moves": [4]' not in line:  # these moves are right
         readers += [
             lambda: queries.from_file(str(path), "tic_tac_toe", game),
@@ -247,7 +247,7 @@ def test_solved_sets_of_very_many_long_names_take_little_memory(tmp_path):
     names = [f"{i}" for i in range(400)] + ["x" * 200_000]
     path.write_text("\n".join(json.dumps({"set": name} | row) for name in names))
     tracemalloc.start()
-    sets = perfect.load_positions("tic_tac_toe", path)
+    sets = mistakes.load_positions("tic_tac_toe", path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert list(sets) == names

@@ -12,9 +12,9 @@ import training
 from scripts import cli, imitate
 from selfplay.records.game_record import GameRecord, write_records
 from tests.support.runs import run_once
-from training.imitation import inverse_rl as inferred
-from training.imitation import rows as expert
+from training.imitation import inverse_rl
 from training.imitation.config import ImitationConfig
+from training.imitation.rows import rows_of, split
 from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")
@@ -81,20 +81,20 @@ def test_a_clone_knows_its_experts_moves_in_games_it_has_not_seen_and_training_g
 
 def test_games_are_held_out_whole_and_equal_games_together():
     records = games_of_the_lowest_cell(200)
-    learnt, tested = expert.split(records, 0.25, seed=3)
+    learnt, tested = split(records, 0.25, seed=3)
     moves_learnt, moves_tested = ({r.moves for r in part} for part in (learnt, tested))
     assert not moves_learnt & moves_tested
     assert len(learnt) + len(tested) == len(records) > len(moves_learnt | moves_tested)
     assert len(moves_tested) == round(0.25 * len(moves_learnt | moves_tested))
-    assert expert.split(records, 0.25, seed=3) == (learnt, tested)
-    assert expert.split(records, 0.25, seed=4) != (learnt, tested)
+    assert split(records, 0.25, seed=3) == (learnt, tested)
+    assert split(records, 0.25, seed=4) != (learnt, tested)
     with pytest.raises(ValueError, match="at least 2 distinct games, got 1"):
-        expert.split(records[:1] * 5, 0.25, seed=3)
+        split(records[:1] * 5, 0.25, seed=3)
 
 
 def test_rows_hold_what_the_mover_saw_did_and_got():
     records = games_of_the_lowest_cell(70)  # more than one chunk
-    rows = expert.rows_of(GAME, records)
+    rows = rows_of(GAME, records)
     at = 0
     for number, record in enumerate(records):
         board = np.full(9, -1)
@@ -125,8 +125,8 @@ def test_inferred_values_prefer_what_the_expert_chose():
             if any({board[c] for c in line} in ({0}, {1}) for line in LINES):
                 break
         records.append(GameRecord("tic_tac_toe", tuple(played), (0.0, 0.0), ("a", "b")))
-    rows = expert.rows_of(GAME, records)
-    judged = inferred.judge(GAME, records, rows, seed=0)
+    rows = rows_of(GAME, records)
+    judged = inverse_rl.infer_values(GAME, records, rows, seed=0)
     first = judged.q[judged.ply == 0].astype(float)
     assert first[:, [0, 2, 6, 8]].min() > first[:, [1, 3, 4, 5, 7]].max() + 0.1, first[0]
     legal_best = np.where(rows.legal_action_mask, judged.q, -1).max(1)

@@ -47,7 +47,7 @@ def start(config=DEFAULTS):
 
 def test_losses_equal_their_formula_in_plain_numpy(train_step):
     batch, state = random_batch(), start()
-    predicted, _ = NETWORK.forward(state.params, state.batch_stats, batch.observation)
+    predicted, _ = NETWORK.forward(state.weights, batch.observation)
     logits = np.asarray(predicted.prior_logits, float)
     policy = []
     for row in range(ROWS):

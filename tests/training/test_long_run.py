@@ -1,4 +1,4 @@
-"""What must stay flat in a run of many iterations, and what is equal between runs."""
+"""Long runs: what must stay flat over many iterations, and what is equal between runs."""
 
 import dataclasses
 import hashlib

@@ -72,10 +72,12 @@ def test_folded_evaluation_equals_the_unfolded_network_in_plain_numpy(blocks):
 
 def test_training_moves_the_statistics_towards_those_of_the_batch():
     network = Network(NetworkConfig(blocks=1, channels=4, momentum=0.5), SHAPE, ACTIONS)
-    params, stats = network.init(jax.random.key(0))
+    weights = network.init(jax.random.key(0))
     observation = np.random.default_rng(1).random((64, *SHAPE)) < 0.5
-    _, moved = network.forward(params, stats, observation)
-    y = plain_convolution(observation.astype(float), np.asarray(params["stem"]["conv"]["kernel"]))
+    _, moved = network.forward(weights, observation)
+    y = plain_convolution(
+        observation.astype(float), np.asarray(weights.params["stem"]["conv"]["kernel"])
+    )
     np.testing.assert_allclose(
         moved["stem"]["norm"]["mean"], 0.5 * y.mean((0, 1, 2)), rtol=1e-4, atol=1e-5
     )

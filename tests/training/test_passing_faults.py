@@ -1,4 +1,4 @@
-"""What the machine cannot do just now is no damage: it stops a run, and no save is set aside."""
+"""Passing faults of the machine: they stop a run, and no save is set aside as damaged."""
 
 import concurrent.futures
 import contextlib
@@ -18,7 +18,7 @@ import training
 from scripts import cli
 from selfplay.files import durable, npz
 from training import replay
-from training.imitation import fit as imitate
+from training.imitation import fit
 from training.storage import checkpoint, leftovers, recovery, run_folder
 from training.storage.checkpoint import CheckpointStore
 from training.storage.manifest import CheckpointError, DamagedError, sha256
@@ -398,7 +398,7 @@ def test_an_imitation_whose_name_was_taken_meanwhile_keeps_its_fit(tmp_path):
         partial = RunFolder(tmp_path / f"fit{number}.partial")
         partial.path.mkdir()
         (partial.path / "weights").write_text(str(number))
-        found = imitate._put_in_place(partial, tmp_path / "run")
+        found = fit._put_in_place(partial, tmp_path / "run")
         assert found.path == tmp_path / ("run-2" if number else "run")
         assert (found.path / "weights").read_text() == str(number)
 

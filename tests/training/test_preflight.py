@@ -1,4 +1,4 @@
-"""What a run says it will take is what it takes, and what cannot work is refused with advice."""
+"""Forecasts of a run: it takes what they say, and what cannot work is refused with advice."""
 
 import dataclasses
 import json
@@ -15,9 +15,7 @@ from scripts.terminal import out_of_memory
 from selfplay import row
 from training import context
 from training.config import RunConfig
-from training.preflight import estimate as preflight
-from training.preflight import machine
-from training.preflight import trial as rehearsal
+from training.preflight import estimate, machine, trial
 from training.preflight.machine import Machine, this_machine
 from training.replay import chunks, read_chunk
 from training.storage.checkpoint import CheckpointStore
@@ -49,10 +47,10 @@ def test_a_replay_row_and_a_checkpoint_take_the_bytes_that_were_foreseen(tiny_co
     game = games.load("tic_tac_toe")
     rows = read_chunk(chunks(tiny_run / "replay")[0][2])
     real = sum(column.nbytes for column in row.flat(rows).values())
-    assert preflight.row_bytes(game) * len(rows.ply) == real
+    assert estimate.row_bytes(game) * len(rows.ply) == real
     saved = CheckpointStore(tiny_run).load(0)
     real = sum(leaf.nbytes for leaf in saved.train_state.values())
-    assert preflight.needs(tiny_config, game, CARD).checkpoint == real
+    assert estimate.needs(tiny_config, game, CARD).checkpoint == real
 
 
 def test_the_compiled_search_holds_the_tree_that_was_foreseen_and_little_more():
@@ -90,26 +88,26 @@ def test_advice_makes_it_fit_and_twice_as_much_would_not(tiny_config, room, comp
         replay=dataclasses.replace(tiny_config.replay, capacity=30_000),
     )
     has = CARD._replace(**room)
-    assert not preflight.problems(config, game, CARD)
-    found = preflight.problems(config, game, has)
+    assert not estimate.problems(config, game, CARD)
+    found = estimate.problems(config, game, has)
     assert all(flag in " ".join(found) for flag in complains_of), found
     fits = config
     for sentence in found:
         fits = apply_advice(fits, sentence)
-    assert not preflight.problems(fits, game, has)
+    assert not estimate.problems(fits, game, has)
     for part, field in (("self_play", "batch"), ("learner", "batch"), ("replay", "capacity")):
         section = getattr(fits, part)
         value = getattr(section, field)
         if value != getattr(getattr(config, part), field):
             doubled = dataclasses.replace(section, **{field: 2 * value})
-            assert preflight.problems(dataclasses.replace(fits, **{part: doubled}), game, has)
+            assert estimate.problems(dataclasses.replace(fits, **{part: doubled}), game, has)
 
 
 def test_a_disk_that_cannot_hold_the_checkpoints_is_a_problem(tiny_config):
     game = games.load("tic_tac_toe")
-    one = preflight.needs(tiny_config, game, CARD).checkpoint
-    assert not preflight.problems(tiny_config, game, CARD._replace(disk_bytes=5 * one))
-    found = preflight.problems(tiny_config, game, CARD._replace(disk_bytes=5 * one - 1))
+    one = estimate.needs(tiny_config, game, CARD).checkpoint
+    assert not estimate.problems(tiny_config, game, CARD._replace(disk_bytes=5 * one))
+    found = estimate.problems(tiny_config, game, CARD._replace(disk_bytes=5 * one - 1))
     assert len(found) == 1
     assert "of disk" in found[0]
 
@@ -164,9 +162,9 @@ def test_a_call_that_would_take_minutes_is_timed_in_part_and_the_figures_are_of_
         work()
         return 1.0
 
-    monkeypatch.setattr(rehearsal, "_lane_seconds", lambda *_: 1e9)
-    monkeypatch.setattr(rehearsal, "_seconds", one_second)
-    found = rehearsal.rehearse(RunFolder(tmp_path / "run"), tiny_config, seconds=5.0)
+    monkeypatch.setattr(trial, "_lane_seconds", lambda *_: 1e9)
+    monkeypatch.setattr(trial, "_seconds", one_second)
+    found = trial.run_trial(RunFolder(tmp_path / "run"), tiny_config, seconds=5.0)
     lanes = jax.local_device_count()
     assert found.timed_share == lanes / (16 * 6)
     assert found.call_s == 16 * 6 / lanes
@@ -182,10 +180,10 @@ def test_a_device_that_takes_for_a_few_positions_as_long_as_for_all_is_timed_on_
     config = dataclasses.replace(
         tiny_config, self_play=dataclasses.replace(tiny_config.self_play, batch=1024)
     )
-    run = rehearsal._prepared(RunFolder(tmp_path / "run"), config)
-    taken = iter([of_a_few * rehearsal.LANES * jax.local_device_count(), of_all * 1024])
-    monkeypatch.setattr(rehearsal, "_seconds", lambda work, least: next(taken))
-    found = rehearsal._lane_seconds(run, None, seconds=5.0)
+    run = trial._prepared(RunFolder(tmp_path / "run"), config)
+    taken = iter([of_a_few * trial.LANES * jax.local_device_count(), of_all * 1024])
+    monkeypatch.setattr(trial, "_seconds", lambda work, least: next(taken))
+    found = trial._lane_seconds(run, None, seconds=5.0)
     np.testing.assert_allclose(found, of_all)
 
 
@@ -200,14 +198,14 @@ def test_what_is_timed_takes_the_seconds_that_were_asked_for_and_no_less_than_it
         evaluations = played * (config.search.simulations + 1) + 3 * config.learner.batch
         return lane_seconds * evaluations
 
-    part = rehearsal._part(config, lane_seconds, 5.0)
+    part = trial._part(config, lane_seconds, 5.0)
     whole, least = seconds(config), jax.local_device_count() * 33 * lane_seconds
     assert part == config if whole < 20 else 1 < seconds(part) <= max(5.0, 1.1 * least)
 
 
 def test_the_length_of_random_games_is_that_of_the_literature():
     """Tic-tac-toe at random lasts 7.47 plies on average, by counting all its games."""
-    found = rehearsal.random_game_plies(games.load("tic_tac_toe"), jax.random.key(1))
+    found = trial.random_game_plies(games.load("tic_tac_toe"), jax.random.key(1))
     assert abs(found - 7.47) < 0.6
 
 

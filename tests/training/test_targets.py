@@ -171,8 +171,8 @@ def step(batch, weight=0.5):
 
 def test_a_targets_loss_is_the_mean_over_the_rows_that_have_it():
     batch, net = random_batch(), network()
-    params, stats = net.init(jax.random.key(0))
-    _, predicted, _ = net.forward_all(params, stats, batch.observation)
+    weights = net.init(jax.random.key(0))
+    _, predicted, _ = net.forward_all(weights, batch.observation)
     _, metrics = step(batch)
     for name in toys.TOYS:
         error = np.square(np.asarray(predicted[name], float) - np.asarray(batch.targets[name]))
@@ -277,7 +277,7 @@ def test_a_run_begins_from_one_with_other_targets_with_the_heads_that_both_have(
 
 def test_a_run_with_targets_can_be_tried_first(tiny_config, tmp_path):
     config = asking(tiny_config)
-    result = trial.rehearse(RunFolder(tmp_path / "run"), config, seconds=0.1)
+    result = trial.run_trial(RunFolder(tmp_path / "run"), config, seconds=0.1)
     assert result.train_bytes > 0
     assert 0 < result.compressed <= 1
 

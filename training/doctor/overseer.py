@@ -9,7 +9,7 @@ import numpy as np
 from selfplay import positions
 from selfplay.amplify import gap
 from selfplay.amplify.slot import Amplifier
-from selfplay.perfect import mistakes as perfect
+from selfplay.perfect import mistakes
 from selfplay.players import Player, random_player
 from training.doctor.evidence import Evidence
 from training.doctor.findings import Finding, Result
@@ -19,7 +19,7 @@ from training.players import load_amplifier, make_player, playable
 OURS = ("search", "policy", "committee")  # A with A: no overseer with a mind of its own
 # Decides outside the device: asking it here about hundreds of positions may take hours.
 ASKED = ("human", "player", "engine")
-JUDGED = 512  # solved positions
+SOLVED = 512  # solved positions
 COMPARED = 128  # positions that are compared with their images under a symmetry
 MOST_OTHERWISE = 0.25  # of these: decided otherwise by the overseer, and by A
 
@@ -51,7 +51,7 @@ def overseer(evidence: Evidence) -> Result:
         except ValueError as error:  # a function that is no longer there
             unknown = str(error)
         else:
-            for told, fault in _judged(evidence, amplifier, measured):
+            for told, fault in _compared(evidence, amplifier, measured):
                 said.append(told)
                 findings += fault if not findings else []
             findings += _unheard(evidence, amplifier, measured)
@@ -68,8 +68,8 @@ def _matches(evidence: Evidence) -> tuple[list[str], list[Finding], dict[str, An
         if match:
             told = f"at step {line.step} {match.in_words()}"
             # What is drawn from A's policy is weaker than its best moves, by design.
-            judged = evidence.config.amplify != "policy" and match.is_weaker
-            weak = [_weaker(evidence, told)] if judged else []
+            compared = evidence.config.amplify != "policy" and match.is_weaker
+            weak = [_weaker(evidence, told)] if compared else []
             return [told], weak, {"match": _known(match)}
     return [], [], {}
 
@@ -78,11 +78,11 @@ def _known(match: Match) -> dict[str, Any]:
     return {name: x for name, x in dataclasses.asdict(match).items() if x is not None}
 
 
-def _judged(
+def _compared(
     evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any]
 ) -> list[tuple[str, list[Finding]]]:
     """Returns what mistakes say, of the weights of step 0 and the newest ones."""
-    judged = []
+    compared = []
     for rates in _mistakes(evidence, amplifier):
         measured.setdefault("mistakes", []).append(rates._asdict())
         told = (
@@ -90,9 +90,9 @@ def _judged(
             f"with A alone, {rates.search:.1%} with A's search"
         )
         best = min(rates.alone, rates.search)
-        bound = max(0.05, 3 * float(np.sqrt((best + 1e-4) / JUDGED)))
-        judged.append((told, [_weaker(evidence, told)] if rates.amplified - best > bound else []))
-    return judged
+        bound = max(0.05, 3 * float(np.sqrt((best + 1e-4) / SOLVED)))
+        compared.append((told, [_weaker(evidence, told)] if rates.amplified - best > bound else []))
+    return compared
 
 
 def _weaker(evidence: Evidence, told: str) -> Finding:
@@ -106,15 +106,15 @@ def _weaker(evidence: Evidence, told: str) -> Finding:
 
 
 def _mistakes(evidence: Evidence, amplifier: Amplifier) -> list[_Rates]:
-    if not (perfect.has_oracle(evidence.config.game) and amplifier.on_device):
+    if not (mistakes.has_oracle(evidence.config.game) and amplifier.on_device):
         return []
-    sets = perfect.load_positions(evidence.config.game)
-    solved = perfect.first(next(iter(sets.values())), JUDGED)
+    sets = mistakes.load_positions(evidence.config.game)
+    solved = mistakes.first(next(iter(sets.values())), SOLVED)
     game, network, config = evidence.game, evidence.network, evidence.config.search
 
     def rate(player: Player) -> float:
         key = jax.random.key(0)
-        return float(perfect.mistakes(player, solved.states, solved.outcomes, key).mean())
+        return float(mistakes.mistakes(player, solved.states, solved.outcomes, key).mean())
 
     rates = []
     for weights in (evidence.initial, evidence.newest):
@@ -141,11 +141,10 @@ def _unheard(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any])
     changed = float((here.action != here.prior.argmax(axis=1)).mean())
     otherwise = []
     for symmetry in symmetries[1:]:
-        image_of = np.argsort(symmetry.action)
-        moves = [[int(image_of[a]) for a in row] for row in positions.move_lists(where.history)]
-        image = positions.replay(evidence.game, moves)
+        history = np.where(where.history < 0, where.history, symmetry.on_action(where.history))
+        image = positions.replay(evidence.game, positions.move_lists(history))
         there = jax.device_get(player(image.states, jax.random.key(0)))
-        apart = np.abs(there.action_weights - here.action_weights[:, symmetry.action]).sum(axis=1)
+        apart = np.abs(there.action_weights - symmetry.on_actions(here.action_weights)).sum(axis=1)
         otherwise.append(float((apart > 1).mean()))  # more than half of the weight moved
     share = float(np.mean(otherwise))
     measured |= {"decides_images_otherwise": share, "not_followed": changed}

@@ -8,7 +8,7 @@ import numpy as np
 from games.game import State
 from selfplay import positions
 from selfplay.information import cross_entropy, kl_divergence
-from selfplay.perfect import mistakes as perfect
+from selfplay.perfect import mistakes
 from selfplay.players import Player
 from selfplay.recorder import Sample
 from training.doctor.evidence import Evidence, correlation, last_part, take
@@ -207,10 +207,10 @@ def _policies(player: Player, states: State) -> dict[str, float]:
     }
 
 
-def _mistakes(evidence: Evidence, solved: perfect.SolvedSet) -> dict[str, float]:
+def _mistakes(evidence: Evidence, solved: mistakes.SolvedSet) -> dict[str, float]:
     """Returns the mistakes before and after search, and what search mended and spoilt."""
     raw, search = (
-        perfect.mistakes(_player(evidence, n), solved.states, solved.outcomes, jax.random.key(0))
+        mistakes.mistakes(_player(evidence, n), solved.states, solved.outcomes, jax.random.key(0))
         for n in (0, evidence.config.search.simulations)
     )
     return {
@@ -226,11 +226,11 @@ def _player(evidence: Evidence, simulations: int) -> Player:
     return make_player("run", game, network, evidence.newest_folded, config, simulations)
 
 
-def _positions(evidence: Evidence) -> tuple[State | None, perfect.SolvedSet | None]:
+def _positions(evidence: Evidence) -> tuple[State | None, mistakes.SolvedSet | None]:
     """Returns positions to search from, and the same with what is right, where that is known."""
-    if perfect.has_oracle(evidence.config.game):
-        sets = perfect.load_positions(evidence.config.game)
-        solved = perfect.first(next(iter(sets.values())), 512)
+    if mistakes.has_oracle(evidence.config.game):
+        sets = mistakes.load_positions(evidence.config.game)
+        solved = mistakes.first(next(iter(sets.values())), 512)
         return solved.states, solved
     count = len(evidence.replayed.rows)
     if count == 0:

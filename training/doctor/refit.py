@@ -19,7 +19,7 @@ from training.doctor.findings import Finding, Result
 from training.doctor.weights import without_gradient
 from training.learner import TrainState
 from training.losses import Minibatch, minibatch
-from training.network import Network
+from training.network import Network, Weights
 from training.settings import LearnerConfig
 
 BATCH = 128  # rows of a doctor's training step
@@ -156,7 +156,7 @@ def refit(
     rows = last_part(evidence.rows, 8_192)
     trained, held_out = _split(rows)
     if len(held_out.ply) < BATCH or len(trained.ply) < BATCH:
-        return Result("lessons", _HEALTHY_LESSONS, "too few rows", {}, unjudged="too few rows")
+        return Result("lessons", _HEALTHY_TARGETS, "too few rows", {}, unjudged="too few rows")
     state = learner.init(evidence.network, config, jax.random.key(2))
     rng = np.random.default_rng(0)
     symmetries = len(evidence.game.symmetries()) if evidence.config.learner.augment else 1
@@ -178,7 +178,7 @@ def refit(
     )
     return Result(
         "lessons",
-        _HEALTHY_LESSONS,
+        _HEALTHY_TARGETS,
         f"the network explains {run.policy:.0%} of its rows' policy and {run.value:.0%} of their "
         f"results; a fresh one after {steps} steps {fresh.policy:.0%} and {fresh.value:.0%}",
         {"run": run._asdict(), "fresh": fresh._asdict(), "steps": steps},
@@ -187,7 +187,7 @@ def refit(
     )
 
 
-_HEALTHY_LESSONS = (
+_HEALTHY_TARGETS = (
     "The network knows about its own rows what a fresh one learns from them, or more."
 )
 
@@ -369,15 +369,15 @@ def _distinct(rows: Sample) -> Sample | None:
 def _forward(network: Network, state: TrainState, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
     """Returns policy and value of a batch, normed by its own statistics, as in training."""
     given = rows.observation, rows.legal_action_mask
-    policy, value = jax.device_get(_forward_batch(network, state.params, state.batch_stats, *given))
+    policy, value = jax.device_get(_forward_batch(network, state.weights, *given))
     return policy, value
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _forward_batch(
-    network: Network, params: Any, batch_stats: Any, observation: jax.Array, legal: jax.Array
+    network: Network, weights: Weights, observation: jax.Array, legal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    predicted, _ = network.forward(params, batch_stats, observation)
+    predicted, _ = network.forward(weights, observation)
     return jax.nn.softmax(learner.mask_illegal(predicted.prior_logits, legal)), predicted.value
 
 

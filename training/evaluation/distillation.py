@@ -81,22 +81,22 @@ class Audit:
         weights = load_weights(self.folder, step, self.network)
         variables = playable(self.network, weights)
         amplified = self.amplifier.as_player(self.game, variables)
-        found: dict[str, Any] = {"step": step}
+        measured: dict[str, Any] = {"step": step}
         trained = self._trained(step)
         if trained is not None:
-            found["trained"] = self._summary(amplified, trained)
+            measured["trained"] = self._summary(amplified, trained)
             near = one_ply_off(self.game, trained, self._rng(RunPurpose.NEAR, step))
             if len(near.ply):
-                found["near"] = self._summary(amplified, near)
-        found["far"] = self._summary(amplified, self.far)
+                measured["near"] = self._summary(amplified, near)
+        measured["far"] = self._summary(amplified, self.far)
         alone = policy_player("A", self.game, self.network.evaluate, variables)
         if self.decided is not None:
-            found["decided"] = follows(alone, self.decided)
+            measured["decided"] = follows(alone, self.decided)
         match = play_match(amplified, alone, self.game, MATCH_GAMES, self.seed)
-        found["strength"] = strength.of(match)
+        measured["strength"] = strength.of(match)
         worst = self._worst(amplified, step)
-        found["worst"] = self._summary(amplified, worst)
-        return found, worst
+        measured["worst"] = self._summary(amplified, worst)
+        return measured, worst
 
     def _trained(self, step: int) -> Positions | None:
         """Returns positions that the network had been trained on by then; None if none is left."""
@@ -114,14 +114,14 @@ class Audit:
 
     def _worst(self, amplified: Player, step: int) -> Positions:
         """Climbs from random positions to those where A loses most, in the overseer's eyes."""
-        found, rng = self.far, self._rng(RunPurpose.CLIMB, step)
+        worst, rng = self.far, self._rng(RunPurpose.CLIMB, step)
         for _ in range(ROUNDS):
-            order = np.argsort(-self._moved(amplified, found).regret, kind="stable")
-            kept = _take(found, order[: max(1, self.count // KEPT)])
+            order = np.argsort(-self._moved(amplified, worst).regret, kind="stable")
+            kept = _take(worst, order[: max(1, self.count // KEPT)])
             starts = _take(kept, rng.integers(0, len(kept.ply), self.count - len(kept.ply)))
-            found = _distinct(_join(kept, one_ply_off(self.game, starts, rng)))
-        order = np.argsort(-self._moved(amplified, found).regret, kind="stable")
-        return _take(found, order[: max(1, self.count // KEPT)])
+            worst = _distinct(_join(kept, one_ply_off(self.game, starts, rng)))
+        order = np.argsort(-self._moved(amplified, worst).regret, kind="stable")
+        return _take(worst, order[: max(1, self.count // KEPT)])
 
     def _summary(self, amplified: Player, where: Positions) -> dict[str, Any]:
         return summary(self._moved(amplified, where))
@@ -176,23 +176,23 @@ def audit(
 
 def seen_positions(folder: RunFolder, spec: str) -> list[Seen]:
     """Returns the positions of the recorded self-play games whose rows are still in the replay."""
-    found: dict[int, list[tuple[int, int]]] = {}
+    trained_on: dict[int, list[tuple[int, int]]] = {}
     for _, _, path in replay.chunks(folder.path / "replay"):
         rows = replay.read_chunk(path, folder.run_id())
         for game_id, ply, step in zip(
             rows.game_id.tolist(), rows.ply.tolist(), rows.weights_step.tolist(), strict=True
         ):
-            found.setdefault(game_id, []).append((ply, step))
+            trained_on.setdefault(game_id, []).append((ply, step))
     records = [
         record
         for path in folder.logs["self_play"].parts()
         for record in scan_records(path, spec).records  # one may be being written
-        if record.extra.get("game_id") in found
+        if record.extra.get("game_id") in trained_on
     ]
     return [
         Seen(record.moves[:ply], step)
         for record in records
-        for ply, step in found[record.extra["game_id"]]
+        for ply, step in trained_on[record.extra["game_id"]]
     ]
 
 
@@ -210,28 +210,28 @@ def one_ply_off(game: Game[Any], where: Positions, rng: np.random.Generator) -> 
 def summary(moved: Moved) -> dict[str, Any]:
     """Returns means over positions; `_error` is the standard error of a mean."""
     number = len(moved.kl)
-    found: dict[str, Any] = {"positions": number}
+    means: dict[str, Any] = {"positions": number}
     for name in ("kl", "value", "changed", "regret"):
         column = getattr(moved, name).astype(float)
-        found[name] = float(column.mean())
-        found[f"{name}_error"] = float(column.std() / np.sqrt(number))
-    return found | {"most_regret": float(moved.regret.max())}
+        means[name] = float(column.mean())
+        means[f"{name}_error"] = float(column.std() / np.sqrt(number))
+    return means | {"most_regret": float(moved.regret.max())}
 
 
 def follows(alone: Player, decided: decisions.Scan) -> dict[str, Any]:
     """Returns how far A without search does what an overseer decided.
 
-    `follows` is the share of decisions in which no move weighs more than A's best; `kl` the mean
+    `follows` is the share of decisions in which no move weighs more than A's best. `kl` is the mean
     of KL(decision || A), nats.
     """
     assert decided.states is not None  # there are decisions
-    found = jax.device_get(alone(decided.states, jax.random.key(0)))
-    weights = np.zeros(found.prior.shape)
+    result = jax.device_get(alone(decided.states, jax.random.key(0)))
+    weights = np.zeros(result.prior.shape)
     for row, decision in zip(weights, decided.decisions, strict=True):
         row[list(decision.weights)] = list(decision.weights.values())
     lanes = np.arange(len(weights))
-    same = weights[lanes, found.action] == weights.max(axis=1)
-    kl = kl_divergence(weights, found.prior, np.finfo(np.float32).tiny)
+    same = weights[lanes, result.action] == weights.max(axis=1)
+    kl = kl_divergence(weights, result.prior, np.finfo(np.float32).tiny)
     return {"positions": len(weights), "follows": float(same.mean()), "kl": float(kl.mean())}
 
 

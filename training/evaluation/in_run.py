@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from games.game import Game
 from selfplay.arena import play_match
-from selfplay.perfect import mistakes as perfect
+from selfplay.perfect import mistakes
 from selfplay.players import random_player
 from training.config import RunConfig
 from training.context import Context
@@ -70,13 +70,13 @@ def evaluate_run(
     def player(simulations: int) -> Any:
         return make_player("run", game, network, variables, config.search, simulations)
 
-    if perfect.has_oracle(config.game):
-        sets = perfect.load_positions(config.game)
+    if mistakes.has_oracle(config.game):
+        sets = mistakes.load_positions(config.game)
         rates = {
-            name: perfect.measure(
+            name: mistakes.measure(
                 player(0),
                 {settings.simulations: player(settings.simulations)},
-                perfect.first(chosen, settings.positions),
+                mistakes.first(chosen, settings.positions),
             )
             for name, chosen in sets.items()
         }

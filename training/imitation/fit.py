@@ -51,8 +51,9 @@ def fit(
     """Trains a fresh network on rows of an expert; returns the best epoch's.
 
     Args:
-      learnt: rows, as `expert.rows_of` makes them and `inferred.judge` judges them.
-      tested: rows that are measured with, as `expert.rows_of` makes them.
+      learnt: rows, as `rows.rows_of` makes them, perhaps with the values that
+        `inverse_rl.infer_values` gives them.
+      tested: rows that are measured with, as `rows.rows_of` makes them.
       on_metrics: called after each epoch with its measurements, and `best`, whether they are the
       best. stop: asked between training steps; what is there by then is measured and returned.
     """
@@ -93,10 +94,10 @@ def fit(
     return best
 
 
-def found(
+def make_run(
     folder: RunFolder, config: RunConfig, weights: Weights, line: dict[str, Any]
 ) -> RunFolder:
-    """Makes a new run whose step 0 has these `(params, batch_stats)`; `train` goes on from there.
+    """Makes a new run whose step 0 has these weights; `train` goes on from there.
 
     It lies in `folder`, or beside it if another process was faster: what was fitted is not lost.
 
@@ -150,11 +151,11 @@ def _in_chunks(observation: np.ndarray) -> np.ndarray:
     return np.resize(observation, (-(-len(observation) // CHUNK), CHUNK, *shape))
 
 
-def _measure(opinion: Evaluation, rows: Sample) -> dict[str, float]:
+def _measure(evaluation: Evaluation, rows: Sample) -> dict[str, float]:
     """Returns means over rows that the network does not learn from."""
     count, actions = rows.legal_action_mask.shape
-    logits = np.asarray(opinion.prior_logits).reshape(-1, actions)[:count]
-    value = np.asarray(opinion.value).reshape(-1)[:count]
+    logits = np.asarray(evaluation.prior_logits).reshape(-1, actions)[:count]
+    value = np.asarray(evaluation.value).reshape(-1)[:count]
     masked = np.where(rows.legal_action_mask, logits, -np.inf)
     played = np.take_along_axis(masked, rows.action[:, None].astype(np.intp), 1)
     rank = (masked > played).sum(axis=1)

@@ -25,11 +25,11 @@ CHUNK = 64  # games a step
 STEPS, RATE, MOMENTUM, PENALTY = 400, 0.5, 0.9, 1e-4  # of gradient descent on the likelihood
 
 
-def judge(game: Game[Any], records: Sequence[GameRecord], rows: Sample, seed: int) -> Sample:
+def infer_values(game: Game[Any], records: Sequence[GameRecord], rows: Sample, seed: int) -> Sample:
     """Returns the rows with inferred values in place of results.
 
     Args:
-      records: the games that `rows` are of, in their order, as `expert.rows_of` makes them.
+      records: the games that `rows` are of, in their order, as `rows.rows_of` makes them.
 
     Returns:
       The rows, their `q` tanh(u) of each legal action, `outcome` and `root_value` the best of them.

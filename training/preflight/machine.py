@@ -38,8 +38,8 @@ def this_machine(folder: pathlib.Path) -> Machine:
 def _host_bytes() -> int | None:
     """Returns the memory that this process could still get: of the machine, and of its cgroup."""
     limited = npz.container()
-    found = [_meminfo("MemAvailable"), limited.left if limited else None]
-    return min((known for known in found if known is not None), default=None)
+    limits = [_meminfo("MemAvailable"), limited.left if limited else None]
+    return min((known for known in limits if known is not None), default=None)
 
 
 def _meminfo(name: str) -> int | None:

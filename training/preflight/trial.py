@@ -39,7 +39,7 @@ BACKWARD = 3  # evaluations that a training step costs for each of its rows
 PATIENCE = 4  # times the seconds that are to be spent; what would take longer is timed in part
 
 
-class Rehearsal(NamedTuple):
+class Trial(NamedTuple):
     """What was measured. Times in seconds, sizes in bytes."""
 
     compile_s: float  # of self-play and the training step
@@ -62,7 +62,7 @@ class Rehearsal(NamedTuple):
         )
 
 
-def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
+def run_trial(folder: RunFolder, config: RunConfig, seconds: float) -> Trial:
     """Compiles a run's self-play and training and runs them for `seconds`, or two calls of each.
 
     `folder` is the run's; it is not touched.
@@ -104,7 +104,7 @@ def rehearse(folder: RunFolder, config: RunConfig, seconds: float) -> Rehearsal:
     step_s = _seconds(train, seconds / 2) * config.learner.batch / timed.learner.batch
     iteration_s = call_s + step_s * positions * config.replay.samples_per_row / config.learner.batch
     game_plies = random_game_plies(game, key)
-    return Rehearsal(
+    return Trial(
         compile_s=compile_s,
         play_bytes=play_bytes,
         train_bytes=_planned(training),

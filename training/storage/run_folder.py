@@ -211,11 +211,11 @@ class RunFolder:
         return dict(content)
 
     def _copies(self) -> str:
-        found = sorted(
+        copies = sorted(
             filter(pathlib.Path.is_file, self.path.glob("checkpoints/*/config.json")),
             key=lambda path: path.stat().st_mtime,
         )
-        return f"; copy {found[-1]} over it" if found else ""
+        return f"; copy {copies[-1]} over it" if copies else ""
 
     def append_metrics(self, line: dict[str, Any]) -> None:
         """Appends one line to metrics.jsonl, readable at once."""
@@ -377,11 +377,11 @@ def _digest(content: dict[str, Any]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in LIBRARIES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            versions[name] = importlib.metadata.version(name)
+    return versions
 
 
 def _commit() -> str | None:
