@@ -60,8 +60,9 @@ class Target(NamedTuple):
     """A target that a run may learn beside policy and value."""
 
     column: Column
-    # When it is known: as a ply is played, or only when its game has ended.
-    at: Literal["ply", "end"]
+    # When it is known: as a ply is played; from the last position of its game; or from all plies
+    # of the game, such as how many are left, or what the other side answers.
+    at: Literal["ply", "end", "game"]
 
 
 TARGETS: dict[str, Target] = {}

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from selfplay.files import json_lines, json_objects
 
+TARGET_LOSS = "loss_"  # begins the names of targets' losses in a line
 Interval: TypeAlias = tuple[float, float]  # of 95%: low, high
 
 
@@ -36,6 +37,8 @@ class IterationLine:
     learning_rate: float | None = None  # of the optimizer
     policy_loss: float | None = None  # nats, or what the loss slot counts in
     value_loss: float | None = None  # squared error of the value
+    # loss of each target that the run also learns, by name, from the entries `loss_NAME`
+    target_losses: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -222,8 +225,18 @@ def history(lines: Iterable[Mapping[str, Any]]) -> History:
     by_kind: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     for line in lines:
         if line["kind"] in KINDS:
-            by_kind[line["kind"]].append(json_objects.read(KINDS[line["kind"]], line))
+            by_kind[line["kind"]].append(json_objects.read(KINDS[line["kind"]], _gathered(line)))
     return History(*by_kind.values())
+
+
+def _gathered(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a line with its entries `loss_NAME` together: there is one for each target."""
+    losses = {
+        name.removeprefix(TARGET_LOSS): value
+        for name, value in line.items()
+        if name.startswith(TARGET_LOSS)
+    }
+    return {**line, "target_losses": losses} if losses else line
 
 
 def parse(text: str, place: str) -> dict[str, Any]:

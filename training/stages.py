@@ -10,7 +10,7 @@ import numpy as np
 from selfplay.randomness import RunPurpose
 from selfplay.row import Sample
 from selfplay.self_play import SelfPlayState
-from training import non_finite
+from training import non_finite, targets
 from training.context import Context
 from training.evaluation import in_run
 from training.evaluation.fixed_point import FixedPointMonitor
@@ -56,6 +56,7 @@ def record(context: Context, state: State) -> dict[str, Any]:
         write_pending(context, state)  # knows the step at which it began
         raise
     samples, finished = state.recorder.add(trajectory, state.in_flight.behaviour.step)
+    samples = targets.with_targets_of_games(samples, context.targets, context.game)
     state.replay.add(samples)
     progress.games += len(finished)
     progress.positions += trajectory.ply.size

@@ -146,11 +146,12 @@ def without_gradient(evidence: Evidence) -> list[str]:
     """Returns the kernels that have at most shrunk along themselves since step 0."""
     if evidence.initial is None or evidence.newest.step < FEW_STEPS:
         return []
-    kept = _kept(evidence)
+    kept, now = _kept(evidence), kernels(evidence.newest.trained.params)
     return [
         name
         for name, angle in evidence.turned(evidence.newest.trained.params).items()
-        if angle < LEAST_TURNED + TURNED_BY_DECAY * max(1 - kept[name], 0.0)
+        if now[name].size > 1  # a single number cannot turn
+        and angle < LEAST_TURNED + TURNED_BY_DECAY * max(1 - kept[name], 0.0)
     ]
 
 

@@ -21,7 +21,7 @@ from selfplay.randomness import RunPurpose
 from selfplay.recorder import Recorder
 from selfplay.row import Sample
 from selfplay.self_play import Trajectory
-from training import learner
+from training import learner, targets
 from training.config import RunConfig
 from training.context import Context, make_context, open_store
 from training.devices import learner_mesh, to_learner
@@ -91,11 +91,11 @@ def run_trial(folder: RunFolder, config: RunConfig, seconds: float) -> Trial:
     positions, timed_positions = _positions(config), _positions(timed)
     call_s = _seconds(call, seconds / 2) * positions / timed_positions
     began = time.perf_counter()
-    rows, horizon = _blank_rows(trajectory, config.learner.batch), jnp.float32(NO_HORIZON)
+    rows, horizon = _blank_rows(run, trajectory, config.learner.batch), jnp.float32(NO_HORIZON)
     training = run.train_step.lower(state, rows, horizon).compile()  # type: ignore[attr-defined]
     compile_s += time.perf_counter() - began
     step = training if part is run else part.train_step
-    rows = _blank_rows(trajectory, timed.learner.batch)
+    rows = _blank_rows(run, trajectory, timed.learner.batch)
 
     def train() -> None:
         nonlocal state
@@ -189,9 +189,10 @@ def random_game_plies(game: Game[Any], key: jax.Array) -> float:
     return float(play(key))
 
 
-def _blank_rows(trajectory: Trajectory, count: int) -> Minibatch:
+def _blank_rows(run: Context, trajectory: Trajectory, count: int) -> Minibatch:
     """Returns training rows of the kind that such a trajectory becomes."""
     kind, _ = Recorder().add(trajectory, 0)  # perhaps no row at all, but of the right types
+    kind = targets.with_targets_of_games(kind, run.targets, run.game)
 
     def blank(name: str, column: np.ndarray) -> np.ndarray:
         ones = name in ("weight", "legal_action_mask") or name.startswith("target_weights/")
