@@ -1,4 +1,4 @@
-"""Self-play on the device: B games at once, T plies a call.
+"""Self-play on the device: B games at once, T plies a call, first moves drawn at a temperature.
 
 A lane whose game ends starts the next one at once. Unfinished games carry over to the next call, so
 none is truncated and none is thrown away. An amplifier (`selfplay.amplify`) chooses the moves. One

@@ -24,13 +24,15 @@ OWNERS = {
 
 def imports(path: pathlib.Path) -> set[str]:
     """Returns the first part of each module that a file imports, anywhere in it."""
-    found = set()
+    libraries = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            libraries |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.partition(".")[0])
-    return found
+            libraries.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.Call):
+            libraries |= {name.partition(".")[0] for name in named_in_call(node)}
+    return libraries
 
 
 def sources() -> list[pathlib.Path]:
@@ -60,12 +62,22 @@ def origin(node: ast.ImportFrom, path: pathlib.Path) -> str:
     return ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
 
 
+def named_in_call(node: ast.Call) -> set[str]:
+    """Returns the module that `import_module("...")` or `__import__("...")` names."""
+    called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    text = node.args[0] if node.args else None
+    late = called in ("import_module", "__import__") and isinstance(text, ast.Constant)
+    return {str(text.value)} if late else set()
+
+
 def imported_modules(path: pathlib.Path, known: dict[str, pathlib.Path]) -> set[str]:
     """Returns which of the `known` modules a file imports, anywhere in it."""
     result = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             result |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Call):
+            result |= named_in_call(node)
         elif isinstance(node, ast.ImportFrom):
             module = origin(node, path)
             within = {f"{module}.{alias.name}" for alias in node.names}
@@ -162,6 +174,8 @@ def test_the_checker_sees_every_way_to_import_a_module_of_ours(tmp_path, monkeyp
         ("from . import b", "training.room.b"),
         ("from .b import c", "training.room.b"),
         ("from training.room import c", "training.room"),
+        ("importlib.import_module('training.run')", "training.run"),
+        ("x = __import__('training.run')", "training.run"),
     ):
         file.write_text(text + "\n")
         assert imported_modules(file, known) == {wanted}, text

@@ -1,4 +1,7 @@
-"""Distil: updates the network towards what the search found. The only file that knows optax."""
+"""One training step: augmentation by symmetries, loss, optimizer, learning-rate schedule, averages.
+
+Distil: it moves the network towards what the search made of it. The only file that knows optax.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple

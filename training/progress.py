@@ -1,4 +1,4 @@
-"""The counters of a run, and when it has come to its end."""
+"""The counters of a run, its end, and the horizon of its learning-rate schedule."""
 
 import dataclasses
 import time

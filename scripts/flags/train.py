@@ -75,6 +75,9 @@ def defaults(argv: list[str]) -> Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.config.game)
+    folder = RunFolder(args.run_dir)
+    if args.run_dir and folder.exists():
+        folder.check_same(args.config)
 
 
 def _split_source(text: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A GTP engine: answers a front end's commands with a player's moves and analyses."""
+"""A GTP engine: answers a front end with a player's moves and analyses, and resigns when lost."""
 
 import dataclasses
 import math

@@ -214,28 +214,26 @@ def test_a_flipped_sign_in_the_value_target_is_named_with_what_to_change(tmp_pat
     assert "change:" in first
 
 
-@pytest.mark.parametrize("symmetries", [True, False])
-def test_an_overseer_worse_than_a_is_named_and_so_is_one_that_symmetries_average(
-    symmetries, tmp_path
-):
+@pytest.mark.parametrize("augment", [True, False])
+def test_an_overseer_worse_than_a_is_named_and_so_is_one_that_symmetries_average(augment, tmp_path):
     config = dataclasses.replace(
         SHORT,
         amplify="tests.planted.lowest_overseer:lowest",
-        learner=dataclasses.replace(SHORT.learner, symmetries=symmetries),
+        learner=dataclasses.replace(SHORT.learner, augment=augment),
         evaluation=dataclasses.replace(SHORT.evaluation, gap_positions=32, strength_games=16),
     )
     folder = run(tmp_path / "run", config)
     found = gather(folder)
     result = overseer.overseer(found)
     named = {finding.fault for finding in result.findings}
-    assert named == {"overseer-weaker"} | ({"overseer-averaged"} if symmetries else set())
+    assert named == {"overseer-weaker"} | ({"overseer-averaged"} if augment else set())
     assert "with A's search" in result.summary
     assert "Elo" in result.summary
     assert exploration(found).unjudged
     states = mistakes.first(mistakes.load_positions("tic_tac_toe")["all"], 500).states
     player = training.load_player(folder.path, simulations=0)
     follows = player(states, jax.random.key(0)).action == states.legal_action_mask.argmax(axis=1)
-    assert (np.mean(follows) > 0.9) == (not symmetries), np.mean(follows)
+    assert (np.mean(follows) > 0.9) == (not augment), np.mean(follows)
 
 
 def test_a_run_that_has_just_begun_is_too_early_to_judge_and_has_no_finding(tiny_run):

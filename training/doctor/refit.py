@@ -290,7 +290,7 @@ def _by_own_statistics(evidence: Evidence, rows: Sample) -> Explained:
     whole = take(rows, slice(len(rows.ply) // BATCH * BATCH))
     columns = whole.observation, whole.legal_action_mask
     shares = zip(*(np.split(x, len(x) // BATCH) for x in columns), strict=True)
-    parts = [_forward_batch(evidence.network, *evidence.newest.average, *share) for share in shares]
+    parts = [_forward_batch(evidence.network, evidence.newest.average, *share) for share in shares]
     policy, value = (np.concatenate(column) for column in zip(*parts, strict=True))
     return _explains(whole, policy, value)
 

@@ -111,7 +111,26 @@ def plots(runs: Mapping[str, History]) -> list[Plot]:
         *_mistakes(runs),
         *_fixed_point(runs),
         *(_panel(panel, runs) for panel in PANELS),
+        *_target_losses(runs),
     ]
+
+
+def _target_losses(runs: Mapping[str, History]) -> list[Plot]:
+    """Returns a plot of what the runs learn beside policy and value, if any of them does."""
+    lines = [line for run in runs.values() for line in run.iterations]
+    names = sorted({name for line in lines for name in line.target_losses})
+
+    def loss_of(name: str) -> Callable[[IterationLine], float | None]:
+        return lambda line: line.target_losses.get(name)
+
+    panel = Panel(
+        "targets",
+        "Losses of what is learned beside policy and value",
+        "loss",
+        {name: loss_of(name) for name in names},
+        "Without the weights that they have in the whole loss: see docs/targets.md.",
+    )
+    return [_panel(panel, runs)] if names else []
 
 
 def results(line: EvaluationLine) -> dict[str, Interval]:

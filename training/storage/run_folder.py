@@ -162,13 +162,15 @@ class RunFolder:
     def _allow(self, config: RunConfig, content: dict[str, Any]) -> None:
         """Lets run what config.json names, if this user made it."""
         signed = {name: content.get(name) for name in SIGNED}
-        ours = trust.is_signed(signed, content.get("signature"))
+        signature = content.get("signature")
+        ours = trust.is_signed(signed, signature)
+        why = trust.fault() if signature else " (it bears no signature: early versions wrote none)"
         folder = str(content.get("folder", ""))
         for code in config_module.code_in(config).values():
             if ours and consent.means_the_same(code, folder):
                 consent.allow(code, folder)
             else:
-                consent.named_by(f"{self.config_file}{trust.fault()}", code)
+                consent.named_by(f"{self.config_file}{why}", code)
 
     def run_id(self) -> str:
         """Returns what tells this run from others; empty for early ones, which had none."""
