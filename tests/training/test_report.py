@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from scripts import cli
-from training.report import drawing
+from training import metrics
+from training.report import curves, drawing
 from training.report.curves import Plot, Series
 from training.report.ladder_plot import Point, plot_ladder
 from training.report.page import write_report
@@ -83,3 +84,16 @@ def test_plots_do_not_depend_on_a_file_of_matplotlibs_settings():
         assert drawing.draw(plot) == usual
         assert matplotlib.rcParams["font.size"] == 90.0, "a caller's own settings are left"
     np.testing.assert_equal(usual[:4], b"\x89PNG")
+
+
+def test_a_run_that_learns_targets_has_a_plot_of_their_losses_and_no_other_has():
+    line = {"kind": "iteration", "iteration": 1, "step": 9, "seconds": 60.0, "games": 1}
+    line |= {"positions": 9, "rows": 9}
+    plain = metrics.history([line])
+    learning = metrics.history([line | {"loss_score": 0.5, "loss_answer": 2.0}])
+    assert "targets" not in {plot.name for plot in curves.plots({"a": plain})}
+    [plot] = [p for p in curves.plots({"a": plain, "b": learning}) if p.name == "targets"]
+    assert sorted((series.label, series.values) for series in plot.series) == [
+        ("b answer", [2.0]),
+        ("b score", [0.5]),
+    ]
