@@ -37,8 +37,7 @@ class IterationLine:
     learning_rate: float | None = None  # of the optimizer
     policy_loss: float | None = None  # nats, or what the loss slot counts in
     value_loss: float | None = None  # squared error of the value
-    # loss of each target that the run also learns, by name, from the entries `loss_NAME`
-    target_losses: dict[str, float] = dataclasses.field(default_factory=dict)
+    target_losses: dict[str, float] = dataclasses.field(default_factory=dict)  # by target
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
