@@ -7,7 +7,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from games import consent
@@ -57,9 +57,14 @@ def load(spec: str) -> "Game[Any]":
 
 
 def check_name(spec: str) -> None:
-    """Raises ValueError if `load` knows no such name; imports nothing, and so says nothing else."""
-    target, _ = _split(spec)
-    if target not in BUILT_IN and ":" not in target:
+    """Raises ValueError if `load` knows no such name, or one of our games no such option.
+
+    It imports no game: a value that the game itself refuses is for `load` to find.
+    """
+    target, texts = _split(spec)
+    if target in GAMES:
+        _read(GAMES[target].options, texts, f"game {spec!r}")
+    elif ":" not in target:
         _entry_point(target)
 
 
@@ -159,13 +164,22 @@ def options(cls: Any) -> dict[str, bool | int | float | str]:
 
 
 def _values(cls: Any, texts: dict[str, str], what: str) -> dict[str, Any]:
-    known, values = options(cls), {}
-    for name, text in texts.items():
+    known = options(cls)
+    for name in texts:
         if name not in known and name in inspect.signature(cls).parameters.keys() - NOT_OPTIONS:
             raise ValueError(
                 f"{what}: option {name!r} cannot be given as text: it needs a default in the "
                 "class, a bool, int, float or str, which says how it is read"
             )
+    return _read(known, texts, what)
+
+
+def _read(
+    known: Mapping[str, bool | int | float | str], texts: dict[str, str], what: str
+) -> dict[str, Any]:
+    """Returns the values of options, each read as its default in `known` is."""
+    values = {}
+    for name, text in texts.items():
         if name not in known:
             raise ValueError(
                 f"{what}: unknown option {name!r}; known: {', '.join(known) or 'none'}"

@@ -19,7 +19,8 @@ from scripts.terminal.console import (
 )
 from selfplay.arena.ladder import ROUND, Ladder
 from selfplay.files import durable
-from selfplay.player_spec import parse_player, run_of, split_settings
+from selfplay.player_name import run_of, split_settings
+from selfplay.player_spec import parse_player
 from selfplay.players import Player
 from selfplay.rating import bradley_terry
 from selfplay.rating.bradley_terry import Ratings

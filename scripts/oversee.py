@@ -21,7 +21,7 @@ from selfplay.files import durable
 from selfplay.oversight import decisions, terminal
 from selfplay.oversight.program import Program, oversee
 from selfplay.oversight.session import OverseerSession
-from selfplay.player_spec import run_of
+from selfplay.player_name import run_of
 from selfplay.players import Player
 from training.oversight.queries import from_file, select_queries
 from training.storage.run_folder import RunFolder

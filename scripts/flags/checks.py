@@ -1,14 +1,24 @@
 """Mistakes seen at first sight, told before anything heavy is imported."""
 
 import os
+from collections.abc import Sequence
 
 from games import registry
+from selfplay import player_name
 
 
 def game(spec: str) -> None:
     """Raises ValueError for the name of a game that nobody knows; an empty one is left out."""
     if spec:
         registry.check_name(spec)
+
+
+def players(specs: Sequence[str], game: str) -> None:
+    """Raises ValueError for names of players that cannot be, or that leave open what they play."""
+    for spec in specs:
+        player_name.check(spec)
+    if specs and not game and not any(map(player_name.run_of, specs)):
+        raise ValueError(f"player {specs[0]!r} plays any game: say which with --game")
 
 
 def run(path: str) -> None:

@@ -45,3 +45,4 @@ class Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.game)
+    checks.players([args.player], args.game)

@@ -23,6 +23,11 @@ QUICK = {
     "an unknown game of a run": ["train", "--game", "go_9"],
     "a source that is not there": ["train", "--from", "runs/nowhere"],
     "every flag": ["train", "--game", "othello", "--preset", "gpu", "--help-all"],
+    "an unknown option of a game": ["train", "--game", "tic_tac_toe:size=3"],
+    "an option of another type": ["train", "--game", "go:size=large"],
+    "a player that is not there": ["play", "runs/nowhere"],
+    "players of any game": ["arena", "random", "random"],
+    "a wrong setting of a player": ["arena", "uniform:fp=1", "random", "--game", "go"],
     "a wrong flag": ["doctor", "runs/nowhere", "--secnds", "3"],
     **{f"help of {c}": [c, "--help"] for c in cli.COMMANDS},
 }

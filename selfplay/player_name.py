@@ -1,0 +1,93 @@
+"""Players' names on a command line, as text: `R@STEP:simulations=64,policy=puct`.
+
+As in a game's spec, what follows a colon is settings if it holds a `=`. They are those of
+`SearchConfig`, and `temperature`. Nothing here needs jax.
+"""
+
+import dataclasses
+import os
+from typing import Any, NamedTuple
+
+from mcts.config import SearchConfig
+from selfplay import old_names
+
+BOOLS = {"true": True, "false": False}
+
+
+def run_of(spec: str) -> tuple[str, int | None] | None:
+    """Returns the folder and the step that `R` or `R@STEP` names; None for players of other kinds.
+
+    Raises:
+      ValueError: the step is not a number, or a setting is wrong.
+    """
+    spec, _ = split_settings(spec)
+    if os.path.isdir(spec):
+        return spec, None
+    folder, at, step = spec.rpartition("@")
+    if not (at and os.path.isdir(folder)):
+        return None
+    if not step.isdecimal():
+        raise ValueError(f"player {spec!r}: the step after @ must be a number, got {step!r}")
+    return folder, int(step)
+
+
+class PlayerSettings(NamedTuple):
+    """What a player's spec sets."""
+
+    simulations: int | None = None
+    temperature: float = 0.0
+    search: dict[str, Any] = {}  # noqa: RUF012  # other fields of `SearchConfig`, never changed
+    text: str = ""  # as it was written, with its colon, but for old names
+
+
+def split_settings(spec: str) -> tuple[str, PlayerSettings]:
+    """Returns a player's spec without its settings, and them.
+
+    Raises:
+      ValueError: a setting that does not exist, or a value that it cannot have.
+    """
+    name, colon, text = spec.rpartition(":")
+    if not colon or "=" not in text or spec.startswith("gtp:"):  # a command may hold anything
+        return spec, PlayerSettings()
+    examples = dataclasses.asdict(SearchConfig()) | {"temperature": 0.0}
+    settings: dict[str, Any] = {}
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        key = old_names.current_search(key)
+        if not equals or key not in examples:
+            raise ValueError(
+                f"player {spec!r}: {part!r} is no setting; known, as name=value: "
+                f"{', '.join(examples)}"
+            )
+        settings[key] = _parse_setting(spec, key, value, type(examples[key]))
+    simulations, temperature = settings.pop("simulations", None), settings.pop("temperature", 0.0)
+    if simulations is not None and simulations < 0:
+        raise ValueError(f"player {spec!r}: simulations must be at least 0, got {simulations}")
+    if not temperature >= 0:
+        raise ValueError(f"player {spec!r}: temperature must be at least 0, got {temperature}")
+    if problems := dataclasses.replace(SearchConfig(), **settings).problems():
+        raise ValueError(f"player {spec!r}: {'; '.join(problems)}")
+    current = old_names.current_player(colon + text)
+    return name, PlayerSettings(simulations, temperature, settings, current)
+
+
+def _parse_setting(spec: str, name: str, text: str, kind: type) -> Any:
+    try:
+        return BOOLS[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        wanted = "true or false" if kind is bool else f"a value of type {kind.__name__}"
+        raise ValueError(f"player {spec!r}: {name} must be {wanted}, got {text!r}") from None
+
+
+def check(spec: str) -> None:
+    """Raises ValueError for the name of a player that cannot be, whatever the game."""
+    bare, own = split_settings(spec)
+    if run_of(bare):
+        return
+    if own.text and (bare != "uniform" or own.temperature):
+        raise ValueError(f"player {spec!r}: only runs, and uniform without temperature, have these")
+    if bare not in ("random", "uniform") and ":" not in spec:
+        raise ValueError(
+            f"player {spec!r}: there is no such run folder; a player is a run folder R, R@STEP, "
+            "random, uniform, gtp:COMMAND, or module:function"
+        )
