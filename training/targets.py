@@ -52,6 +52,8 @@ def with_targets_of_games(samples: Sample, names: Iterable[str], game: Game[Any]
       ValueError: a target has another shape than its form says, or holds NaN or infinity.
     """
     wanted = [name for name in names if row.TARGETS[name].at == "game"]
+    if not wanted:
+        return samples  # unsliced: a run without such targets pays nothing
     starts = np.flatnonzero(np.diff(samples.game_id, prepend=-2))
     games = [row.take(samples, part) for part in np.split(np.arange(len(samples.ply)), starts[1:])]
     values, weights = dict(samples.targets), dict(samples.target_weights)
