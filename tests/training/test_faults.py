@@ -450,7 +450,9 @@ def test_a_folder_that_vanishes_is_missed_and_what_was_saved_is_in_it(run, confi
 
 def test_a_run_that_another_machine_has_taken_over_stops_without_saving(run, config):
     def take_over(line):
-        (run / "lock").write_text("process 7 on elsewhere\n")
+        # At once: the thread that saves may be looking.
+        (run / "taken").write_text("process 7 on elsewhere\n")
+        (run / "taken").rename(run / "lock")
 
     with pytest.raises(CheckpointError, match="taken over by process 7 on elsewhere"):
         train_with(run, config, take_over)
