@@ -1,7 +1,6 @@
 """The context of a run: what its settings give, and what never changes while it goes on."""
 
 import dataclasses
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +41,7 @@ class Context:
     play: Play
     train_step: TrainStep
     rollbacks: int  # that have lowered the learning rate of `train_step`
-    began: float  # when this process began with the run, of time.monotonic()
+    symmetries: int  # through which rows are shown; the first one is the identity
 
     def key(self, purpose: RunPurpose, index: int) -> jax.Array:
         """Returns the key of one use of randomness."""
@@ -75,7 +74,6 @@ def make_context(
     Raises:
       ValueError: the settings cannot work here; says which.
     """
-    began = time.monotonic()
     game = games.load(config.game)
     network = network_of(config, game)
     amplifier = load_amplifier(config, game, decisions=str(folder.decisions))
@@ -105,5 +103,5 @@ def make_context(
             network, game, settings, losses.load(config.distil), wanted
         ),
         rollbacks=rollbacks,
-        began=began,
+        symmetries=len(game.symmetries()) if config.learner.augment else 1,
     )

@@ -102,7 +102,10 @@ def train(
                     return True
                 rollbacks = max(progress.rollbacks, rollbacks)
             context = make_context(folder, config, metrics, store, rollbacks)
-            state = resume(context, saved) if saved else begin_and_save(context, source)
+            if saved is None:
+                state = begin_and_save(context, source)
+            else:
+                state = resume(context, saved, progress)
             return _loop(context, state, stop)
         except NonFiniteError as error:
             rollbacks += 1

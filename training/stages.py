@@ -23,8 +23,6 @@ from training.storage import snapshot
 from training.storage.checkpoint import NonFiniteError
 
 NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
-
-
 # Parts of the loop, which a recording by jax's profiler shows by these names.
 STAGES = ("amplify", "record", "distil", "evaluate", "save")
 
@@ -116,12 +114,9 @@ def draw(
     Args:
       total: draw as when the replay held so many rows.
     """
-    settings = context.config.learner
     rng = np.random.default_rng([context.config.seed, RunPurpose.SAMPLE, step])
-    rows = state.replay.sample(rng, settings.batch, total)
-    # The first symmetry is the identity.
-    count = len(context.game.symmetries()) if settings.augment else 1
-    symmetry = rng.integers(0, count, len(rows.ply), np.int32)
+    rows = state.replay.sample(rng, context.config.learner.batch, total)
+    symmetry = rng.integers(0, context.symmetries, len(rows.ply), np.int32)
     overseer = context.config.overseer
     return decision_rows.mix(context.decision_rows, overseer, rows, symmetry, rng)
 

@@ -24,6 +24,8 @@ SHOWN_PROBLEMS = 20
 
 def begin(context: Context, weights: Weights | None = None) -> State:
     """Returns the state of a new run, with the given weights or fresh ones, at its first call."""
+    # First, for its clock counts the compilation that follows.
+    progress = Progress(horizon=first_horizon(context.config), rollbacks=context.rollbacks)
     train = learner.init(context.network, context.config.learner, context.key(RunPurpose.INIT, 0))
     if weights is not None:
         train = learner.with_weights(train, weights)
@@ -34,7 +36,7 @@ def begin(context: Context, weights: Weights | None = None) -> State:
         in_flight=amplify(context, 0, Behaviour(devices.copy(train.averages), 0), games),
         replay=empty_replay(context),
         recorder=Recorder(),
-        progress=Progress(horizon=first_horizon(context.config), rollbacks=context.rollbacks),
+        progress=progress,
     )
 
 
@@ -48,10 +50,13 @@ def begin_and_save(context: Context, source: tuple[RunFolder, int] | None) -> St
     return state
 
 
-def resume(context: Context, saved: Checkpoint) -> State:
-    """Returns the state of a checkpoint, and repeats the call that was in flight."""
+def resume(context: Context, saved: Checkpoint, progress: Progress) -> State:
+    """Returns the state of a checkpoint, and repeats the call that was in flight.
+
+    Args:
+      progress: of the checkpoint; its clock has counted since it was read.
+    """
     _notice_problems(context)
-    progress = snapshot.progress_of(saved)
     progress.rollbacks = context.rollbacks
     if changed := decision_rows.changes(context.decision_rows, saved.counters):
         context.metrics.notice(changed)

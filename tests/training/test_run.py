@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 
 import jax
 import numpy as np
@@ -11,6 +12,9 @@ import games
 import training
 from selfplay.records.game_record import read_records
 from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
+from training import start
+from training.context import make_context, open_store
+from training.metrics_log import MetricsLog
 from training.storage import leaves
 from training.storage.checkpoint import CheckpointStore
 from training.storage.manifest import CheckpointError
@@ -43,6 +47,21 @@ def test_a_run_made_from_python_equals_one_of_the_command_and_refuses_other_sett
         training.train_run(path / "games", tiny_config)
     with pytest.raises(ValueError, match="iterations must be at least 0"):
         training.train_run(path, dataclasses.replace(tiny_config, iterations=-1))
+
+
+def test_the_clock_counts_the_compilation_of_the_first_call(tiny_config, tmp_path, monkeypatch):
+    dispatch = start.amplify
+
+    def slowly(*given):
+        time.sleep(0.3)
+        return dispatch(*given)
+
+    monkeypatch.setattr(start, "amplify", slowly)
+    folder = RunFolder(tmp_path / "run")
+    store, log = open_store(folder, tiny_config), MetricsLog(folder, lambda line: None)
+    state = start.begin(make_context(folder, tiny_config, log, store))
+    store.close()
+    assert state.progress.elapsed() >= 0.3
 
 
 def test_a_run_killed_after_its_last_save_does_the_lost_work_again_bit_by_bit(
