@@ -79,6 +79,11 @@ def _parse_setting(spec: str, name: str, text: str, kind: type) -> Any:
         raise ValueError(f"player {spec!r}: {name} must be {wanted}, got {text!r}") from None
 
 
+def needs_game(spec: str) -> ValueError:
+    """Returns what to raise where a player plays any game, and none is known."""
+    return ValueError(f"player {spec!r} plays any game: say which with --game")
+
+
 def check(spec: str) -> None:
     """Raises ValueError for the name of a player that cannot be, whatever the game."""
     bare, own = split_settings(spec)

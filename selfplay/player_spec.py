@@ -9,11 +9,7 @@ import jax
 
 from games import plug_in
 from games.game import Game, State
-from mcts import (
-    SearchConfig,
-    SearchResult,
-    Variables,
-)
+from mcts import SearchConfig, SearchResult, Variables
 from selfplay import player_name
 from selfplay.gtp.engine_player import engine_player
 from selfplay.player_name import run_of, split_settings
@@ -62,7 +58,7 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
         return dataclasses.replace(player, name=player.name + own.text)
     player_name.check(spec)
     if game is None:
-        raise ValueError(f"player {spec!r} plays any game: say which with --game")
+        raise player_name.needs_game(spec)
     if bare == "random":
         return random_player(game)
     if bare == "uniform":

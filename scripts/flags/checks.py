@@ -18,7 +18,7 @@ def players(specs: Sequence[str], game: str) -> None:
     for spec in specs:
         player_name.check(spec)
     if specs and not game and not any(map(player_name.run_of, specs)):
-        raise ValueError(f"player {specs[0]!r} plays any game: say which with --game")
+        raise player_name.needs_game(specs[0])
 
 
 def run(path: str) -> None:

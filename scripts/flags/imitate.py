@@ -3,11 +3,7 @@
 import dataclasses
 
 from scripts.flags import checks
-from scripts.terminal.console import (
-    Flat,
-    flag_value,
-    flag_words,
-)
+from scripts.terminal.console import Flat, flag_value, flag_words
 from training import presets
 from training.config import RunConfig
 from training.imitation.config import ImitationConfig
