@@ -53,6 +53,14 @@ def serve(server: GtpServer, lines: "Lines") -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _read_some(descriptor: int) -> bytes:
+    """Returns what there is to read; nothing at the end, and where the other end is lost."""
+    try:
+        return os.read(descriptor, MAX_LINE)
+    except OSError:  # closed meanwhile, or a terminal that is gone
+        return b""
+
+
 class Lines:
     """Lines of an open file, read by a thread: one can know of the next before taking it."""
 
@@ -77,7 +85,7 @@ class Lines:
     def _read(self, descriptor: int) -> None:
         # Not by Python's buffered stream, whose lock this thread would hold while the program ends.
         rest = b""
-        while data := os.read(descriptor, MAX_LINE):
+        while data := _read_some(descriptor):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 self._put(line)
