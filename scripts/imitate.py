@@ -1,5 +1,6 @@
 """`selfplay imitate`."""
 
+import shlex
 import time
 from typing import Any
 
@@ -94,6 +95,9 @@ def _describe(line: dict[str, Any]) -> str:
 def _conclude(args: Args, folder: RunFolder, imitation: Imitation, facts: dict[str, Any]) -> None:
     epoch = imitation.held_out["epoch"]
     say(f"held-out games after pass {epoch}: {_describe(imitation.held_out)}")
-    say(f"done: {folder.path} starts from there; selfplay train --run-dir {folder.path} goes on")
+    say(
+        f"done: {folder.path} starts from there; selfplay train --run-dir "
+        f"{shlex.quote(str(folder.path))} goes on"
+    )
     if args.json:
         print_json({"run_dir": str(folder.path), **facts})

@@ -1,5 +1,6 @@
 """The command line: help, exit codes, one-sentence errors, and a run from start to report."""
 
+import dataclasses
 import importlib
 import json
 import os
@@ -146,6 +147,26 @@ def test_a_run_of_another_game_is_refused_with_the_fields_that_differ(tiny_run, 
     assert "game: 'tic_tac_toe' in the run, 'connect_four' asked for" in capsys.readouterr().err
     assert cli.run(["train", "--run-dir", str(tiny_run), "--network.blocks", "3"]) == 2
     assert "network.blocks: 1 in the run, 3 asked for" in capsys.readouterr().err
+
+
+def test_weights_that_do_not_fit_are_wrong_use_and_leave_no_folder(tiny_run, tmp_path, capsys):
+    new = tmp_path / "new"
+    given = ["train", "--from", str(tiny_run), "--run-dir", str(new)]
+    assert cli.run([*given, "--game", "connect_four"]) == 2
+    error = capsys.readouterr().err
+    assert f"{tiny_run} plays tic_tac_toe, and this run connect_four" in error
+    assert cli.run([*given, "--network.channels", "24"]) == 2
+    assert "leave out what changes the network" in capsys.readouterr().err
+    assert not new.exists()
+
+
+def test_the_limit_that_is_named_is_the_one_that_was_reached():
+    config = RunConfig(iterations=10, minutes=0.0)
+    reached = train._limits_reached
+    assert reached(config, {"iteration": 165, "seconds": 9.0}) == ["--iterations"]
+    timed = dataclasses.replace(config, minutes=1.0)
+    assert reached(timed, {"iteration": 3, "seconds": 58.0}) == ["--minutes"]
+    assert reached(timed, {"iteration": 10, "seconds": 61.0}) == ["--iterations", "--minutes"]
 
 
 def test_a_finished_run_says_so_and_exits_0(tiny_run, capsys):
