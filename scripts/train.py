@@ -45,15 +45,17 @@ def run(args: Args) -> int:
     losses.check_form(losses.load(config.distil), game, config.learner.batch)
     decision_rows.load(config.overseer, config.game, game)
     folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
+    # A name of our own choice is free: should another start take it meanwhile, we take the next.
+    goes_on = bool(args.run_dir) and folder.exists()
     announce_devices()
-    if not folder.exists():
+    if args.run_dir and not goes_on:
         folder.check_free()  # before the lock makes it
-    source = _find_source(args.from_, folder)
+    source = _find_source(args.from_, folder if goes_on else None)
     if source:
         _check_source(args.from_, source, config, game)
     dry_run.check(config, game, folder)
     if args.dry_run:
-        if folder.exists():
+        if goes_on:
             folder.check_same(config)
         return dry_run.run(config, game, folder, args.json)
     if not args.run_dir:
@@ -126,17 +128,17 @@ def _less_memory(config: RunConfig, game: Any, folder: RunFolder) -> str:
     )
 
 
-def _find_source(text: str, folder: RunFolder) -> tuple[RunFolder, int] | None:
-    """Returns where a new run's weights come from: of a run that is there, what it began with."""
+def _find_source(text: str, run: RunFolder | None) -> tuple[RunFolder, int] | None:
+    """Returns where a new run's weights come from: of a `run` that is there, what it began with."""
     path, step = _split_source(text)
-    if folder.exists():
-        began = folder.source()
+    if run:
+        began = run.source()
         if text and text not in (began, _split_source(began)[0]):
-            raise ValueError(f"--from starts a new run, but {folder.path} holds one already")
+            raise ValueError(f"--from starts a new run, but {run.path} holds one already")
         path, step = _split_source(began)
     if not path:
         return None
-    if folder.exists() and checkpoint_steps(folder.path):
+    if run and checkpoint_steps(run.path):
         return None  # it has weights of its own
     steps = checkpoint_steps(path)
     if not steps:

@@ -160,6 +160,15 @@ def test_weights_that_do_not_fit_are_wrong_use_and_leave_no_folder(tiny_run, tmp
     assert not new.exists()
 
 
+def test_a_start_whose_default_name_is_taken_meanwhile_takes_the_next(
+    tiny_run, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "next_free", lambda game: RunFolder(tiny_run))  # it was free then
+    assert cli.run(["train", *TINY, "--from", str(tiny_run), "--iterations", "1"]) == 0
+    assert (tmp_path / "runs" / "tic_tac_toe-1" / "config.json").exists()
+
+
 def test_the_limit_that_is_named_is_the_one_that_was_reached():
     config = RunConfig(iterations=10, minutes=0.0)
     reached = train._limits_reached
