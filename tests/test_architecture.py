@@ -15,6 +15,7 @@ OWNERS = {
     "orbax": set(),
     "tensorstore": {"training/storage/orbax_arrays.py"},
     "pgx": {"games/pgx_adapter.py"},
+    "pyspiel": {"games/conformance/reference.py"},
     "matplotlib": {"training/report/drawing.py"},
     "scipy": {"selfplay/rating/bradley_terry.py"},
     "tyro": {"scripts/terminal/console.py"},
