@@ -101,7 +101,10 @@ def matchings(
         (by_name, 2 * len(shared) >= min(len(ours), len(theirs))),
         (by_number, rules.num_actions == game.num_actions),
     )
-    result = [way._replace(assumed=True) for way, worth in worth_trying if worth]
+    clear = 5 * len(ours & theirs) >= 4 * len(ours | theirs)  # then names are no guess
+    result = [
+        way._replace(assumed=way is by_number or not clear) for way, worth in worth_trying if worth
+    ]
     if not result:
         raise ValueError(
             f"the reference {rules.name} has other names of moves than the game, and nothing says "
