@@ -220,7 +220,10 @@ def test_hints_and_look_ups_name_our_distribution_and_extras_that_it_has():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pages = [ROOT / "README.md", ROOT / "constraints.txt", *(ROOT / "docs").rglob("*.md")]
     texts = {path: path.read_text() for path in [*sources(), *pages]}
-    named = r"""pip install (?:-e )?'?([\w.-]+)|metadata\.version\(['"]([\w-]+)|dependencies = \["([\w-]+)"""
+    named = (
+        r"""pip install (?:-e )?'?([\w.-]+)|metadata\.version\(['"]([\w-]+)|"""
+        r"""dependencies = \["([\w-]+)"""
+    )
     others = {"tensorboardX", "bitbully"}  # of other people, by intent
     for path, text in texts.items():
         for match in re.finditer(named, text):
