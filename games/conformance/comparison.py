@@ -205,11 +205,11 @@ class _Match:
             look = "the mask that `init` makes"
             if not both:
                 look = (
-                    "`init`: no move is legal in both, so the board may be the other way round, or "
-                    "seat 0 may have the other pieces"
+                    "the mask that `init` makes, as no move is legal in both; or the board is the "
+                    "other way round, or seat 0 has the other pieces"
                 )
         elif (at.mask[lane] == self.before.mask[lane]).all():
-            look = "the mask that `step` makes: it is still that of the position before the move"
+            look = "the mask that `step` makes: is it that of the position before the move?"
         elif ours and strange:
             look = "what the last move did to the board, then the mask that `step` makes"
         elif ours:
@@ -222,9 +222,12 @@ class _Match:
                 "the mask that `step` makes: it leaves out a kind of move, or the last move took "
                 "too much off the board"
             )
-        if self.matching.assumed and len(self.played) <= EARLY:
-            look += f". Moves are matched {self.matching.said}, as nobody said how: {HOW_TO_MAP}"
-        return look
+        if not self.matching.assumed or len(self.played) > EARLY:
+            return look
+        guess = (
+            f"how moves are matched: {self.matching.said}, a guess; if it is wrong, {HOW_TO_MAP}"
+        )
+        return f"{look}; or {guess}" if both else f"{guess}; if it is right, {look}"
 
     def _look_at_end(self, lane: int, ended: bool) -> str:
         if not self.played:
@@ -232,7 +235,10 @@ class _Match:
         if ended and len(self.played) == self.game.max_plies:
             return f"max_plies = {self.game.max_plies}, which ends the game here and not there"
         if ended:
-            return "where `step` sets terminated: the condition holds too early"
+            return (
+                "where `step` sets terminated: the condition holds too early, or a counter has "
+                "wrapped"
+            )
         return (
             "where `step` sets terminated: it misses this end, or looks at the board before the "
             "move"
@@ -270,18 +276,19 @@ class _Match:
 
 def _look_at(ours: list[float], theirs: list[float]) -> str:
     if any(ours) and np.allclose(ours, -np.asarray(theirs)):
-        return "`returns`: the sign, or the results of the mover instead of those by seat"
+        return "`returns`: the sign, results by mover instead of by seat, or what it counts"
     if not any(ours):
         return "`returns`, and where `step` notes the winner: here nobody wins"
     if not any(theirs):
-        return "`returns` at a draw: here a seat wins it"
+        return "`returns` at a draw, or what it counts: here a seat wins"
     return "`returns`, and what it counts"
 
 
 def _counted(shared: int, only: list[str]) -> str:
     more = f" and {len(only) - SHOWN} more" if len(only) > SHOWN else ""
     names = f"; only here: {', '.join(only[:SHOWN])}{more}" if only else ""
-    return f"{shared + len(only)} legal moves{names}"
+    count = shared + len(only)
+    return f"{count} legal move{'s'[: count != 1]}{names}"
 
 
 def _vary(states: Any) -> bool:
