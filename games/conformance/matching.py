@@ -168,7 +168,7 @@ def _their_moves(openings: Batch, rules: Rules, seed: int) -> set[Any]:
     """Returns names and numbers, or one move that is neither."""
     rng, moves = np.random.default_rng(seed), set[Any]()
     for lane in range(NAMED_GAMES):
-        reference = rules.start(take(openings.state, lane))
+        reference = rules.start(take(openings.state, lane % len(openings.terminated)))
         for _ in range(NAMED_PLIES):
             if reference.is_over():
                 break

@@ -200,7 +200,7 @@ def rules_of(factory: Callable[..., Any], game: Any, name: str = "") -> Rules:
         takes = inspect.signature(factory).parameters
     except (TypeError, ValueError):
         raise ValueError(f"the reference {name} is no class or function") from None
-    known = {option: getattr(game, option) for option in options(type(game)) if option in takes}
+    known = {name: getattr(game, name) for name in options(type(game)) if name in takes}
 
     def start(opening: Any) -> InProgress:
         given = known | ({"opening": opening} if "opening" in takes else {})

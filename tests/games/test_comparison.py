@@ -90,6 +90,10 @@ def test_a_right_game_agrees_however_its_reference_writes_moves(cls, matched):
     assert result.plies > 24 * 6
 
 
+def test_a_single_game_is_enough_to_compare():
+    assert compare(GAME, Plain, games=1).agrees
+
+
 def left_out(self):
     return [cell for cell in CELLS if cell not in self.owner and cell != "b2"]
 
