@@ -58,7 +58,11 @@ def test_a_game_of_ones_own_is_refused_once_with_the_flag_that_lets_it_run(
 ):
     (tmp_path / "own_game.py").write_text("from games.tic_tac_toe import TicTacToe")
     monkeypatch.chdir(tmp_path)
-    append_records("own.jsonl", [dataclasses.replace(WON, game="own_game:TicTacToe")] * 20)
+    own = dataclasses.replace(WON, game="own_game:TicTacToe")
+    append_records("own.jsonl", [own] * 20)
+    append_records("mixed.jsonl", [own, WRONG, own])
+    assert cli.run(["show", "mixed.jsonl"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 3, "one fault hides another"
     assert cli.run(["show", "own.jsonl"]) == 2
     first, last = capsys.readouterr().err.splitlines()
     assert first.startswith("own.jsonl, line 1: ")
