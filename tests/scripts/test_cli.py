@@ -216,6 +216,7 @@ def test_bench_prints_the_promised_keys(capsys):
     result = json.loads(capsys.readouterr().out)
     assert set(result) == {
         *("device", "game", "batch", "simulations", "network_evals_per_s", "env_steps_per_s"),
+        *("step_to_evaluation", "advice"),
         *("simulations_per_s", "positions_per_s", "search_to_network", "compile_s", "peak_bytes"),
     }
     assert 0 < result["search_to_network"] < 2
