@@ -7,15 +7,12 @@ help, and may have `defaults(argv)`, `check(args)`, and IN_SIGHT, the fields tha
 Exit codes: 0 done; 75 interrupted, saved, run the same command again; 2 wrong use; 1 anything else.
 """
 
-import difflib
 import importlib
-import importlib.metadata
 import os
-import signal
 import sys
 from typing import Any
 
-from scripts.terminal.console import INTERRUPTED
+from scripts.terminal import signals
 
 COMMANDS = {
     "train": "train a network by self-play, or go on with a run",
@@ -36,6 +33,7 @@ COMMANDS = {
     "new-game": "write the template of a new game",
 }
 WITHOUT_DEVICES = ("games", "new-game")  # nor do they import jax
+GO_ON = ("train", "oversee", "ladder")  # the same command goes on where it was interrupted
 MAX_SENTENCE = 4000  # characters of an error
 ALLOW = "--allow"
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
@@ -43,20 +41,40 @@ DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 def main() -> None:
     """The entry point of the `selfplay` command."""
-    # A preemption's SIGTERM is a Ctrl-C, from the first import on; `train` refines this.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    argv = sys.argv[1:]
+    signals.begin(*_if_interrupted(argv))  # before what takes long to import
     code: Any
     try:
         try:
-            code = run(sys.argv[1:])
+            code = run(argv)
         except SystemExit as end:  # of the parser, after help or a mistake
             code = end.code
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    signals.conclude(code if isinstance(code, int) else int(code is not None))
+    _leave_no_pipe_broken()
     sys.exit(code)
+
+
+def _if_interrupted(argv: list[str]) -> tuple[str, int]:
+    """Returns what to say where a signal ends the command at once, and the exit code."""
+    command = next((word for word in argv if word in COMMANDS), "")
+    out = any(word.partition("=")[0] == "--out" for word in argv)
+    if command in GO_ON or (command == "arena" and out):
+        return f"selfplay {command}: interrupted; the same command goes on", signals.INTERRUPTED
+    return f"{f'selfplay {command}'.rstrip()}: interrupted", 1
+
+
+def _leave_no_pipe_broken() -> None:
+    """Python writes what is left in its buffers at exit, and complains where nobody reads."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def run(argv: list[str]) -> int:
@@ -72,22 +90,24 @@ def run(argv: list[str]) -> int:
         print(_usage())
         return 0 if argv else 2
     if argv[0] == "--version":
-        print(f"selfplay {importlib.metadata.version('selfplay-zero')}")
+        from importlib.metadata import version
+
+        print(f"selfplay {version('selfplay-zero')}")
         return 0
     command, rest = argv[0], argv[1:]
     if command not in COMMANDS:
+        import difflib
+
         near = difflib.get_close_matches(command, COMMANDS, 1)
         asked = f"; did you mean {near[0]}?" if near else f"\n\n{_usage()}"
         print(f"selfplay: unknown command {command!r}{asked}", file=sys.stderr)
         return 2
     try:
         return _run_command(command, rest, allowed)
-    except KeyboardInterrupt:
-        if command == "train":
-            print("selfplay train: interrupted; the same command goes on", file=sys.stderr)
-            return INTERRUPTED
-        print(f"selfplay {command}: interrupted", file=sys.stderr)
-        return 1
+    except KeyboardInterrupt:  # a person who decides for `train` has quit
+        line, code = _if_interrupted([command, *rest])
+        print(line, file=sys.stderr)
+        return code
     except BrokenPipeError:
         raise  # of stdout: `main` knows what to do
     except Exception as error:

@@ -1,6 +1,7 @@
 """`selfplay train`."""
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,15 +9,14 @@ import games
 from games.conformance import require_form
 from scripts import dry_run
 from scripts.flags.train import Args, _split_source
-from scripts.terminal import out_of_memory
+from scripts.terminal import out_of_memory, signals
 from scripts.terminal.console import (
-    INTERRUPTED,
     announce_devices,
     print_json,
     progress,
     say,
 )
-from scripts.terminal.signals import stop_on_signal
+from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay.files import json_objects
 from training import checkpoint_steps, losses
 from training.config import RunConfig
@@ -51,15 +51,21 @@ def run(args: Args) -> int:
         if folder.exists():
             folder.check_same(config)
         return dry_run.run(config, game, folder, args.json)
-    if not args.run_dir:
-        folder = reserve(config.game)
-    say(f"run: {folder.path}")
-    with folder.lock(), stop_on_signal() as stop:
-        if folder.exists():
-            folder.check_same(config)
-            folder.write_config(config)  # limits may have changed, and what may run
-        else:
-            folder.create(config, f"{source[0].path}@{source[1]}" if source else "")
+    with contextlib.ExitStack() as held:
+        with signals.whole():  # a folder is made with its settings or not at all
+            if not args.run_dir:
+                folder = reserve(config.game)
+            held.enter_context(folder.lock())
+            if folder.exists():
+                folder.check_same(config)
+                folder.write_config(config)  # limits may have changed, and what may run
+            else:
+                folder.create(config, f"{source[0].path}@{source[1]}" if source else "")
+            goes_on = f"selfplay train --run-dir {shlex.quote(str(folder.path))} goes on"
+            signals.say_at_end(f"selfplay train: interrupted; {goes_on}")
+        say(f"run: {folder.path}")
+        # It is asked at the start of an iteration: the first one compiles, and may be done again.
+        stop = held.enter_context(stop_on_signal(worth_saving=2))
         with _display(config) as show, _tensorboard(folder, config) as write:
             last: dict[str, Any] = {}
 

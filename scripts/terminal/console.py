@@ -18,6 +18,7 @@ import rich.progress
 import tyro
 from tyro.conf import Positional
 
+from scripts.terminal import signals
 from selfplay import old_names
 
 __all__ = [
@@ -122,7 +123,8 @@ def ask(prompt: str) -> str | None:
     if sys.stdin is None:  # it was closed
         return None
     try:
-        return input(prompt)
+        with signals.asking():
+            return input(prompt)
     except (EOFError, KeyboardInterrupt):
         return None
 
@@ -172,14 +174,19 @@ def progress(description: str, total: float | None, bar: bool = True) -> Iterato
     if bar and sys.stderr.isatty():
         with _bar() as shown_bar:
             task = shown_bar.add_task(printable(description), total=total)
-            yield lambda done, note="": shown_bar.update(
-                task, completed=done, description=printable(f"{description} {note}".rstrip())
-            )
+
+            def move(done: float, note: str = "") -> None:
+                signals.check()
+                text = printable(f"{description} {note}".rstrip())
+                shown_bar.update(task, completed=done, description=text)
+
+            yield move
         return
     last, newest, shown = time.monotonic(), "", ""
 
     def update(done: float, note: str = "") -> None:
         nonlocal last, newest, shown
+        signals.check()
         end = "" if total is None else f" of {total:g}"
         newest = f"{description}: {done:.4g}{end} {note}".rstrip()
         # A task that says it begins has nothing to show, however long it took to begin.
@@ -218,6 +225,3 @@ def announce_devices() -> None:
             "warning: this machine has an NVIDIA card, but jax runs on the CPU; "
             "install the GPU build: pip install 'selfplay-zero[cuda]'"
         )
-
-
-INTERRUPTED = 75
