@@ -96,10 +96,9 @@ def run(argv: list[str]) -> int:
         return 0
     command, rest = argv[0], argv[1:]
     if command not in COMMANDS:
-        import difflib
+        from games.spelling import did_you_mean
 
-        near = difflib.get_close_matches(command, COMMANDS, 1)
-        asked = f"; did you mean {near[0]}?" if near else f"\n\n{_usage()}"
+        asked = did_you_mean(command, COMMANDS) or f"\n\n{_usage()}"
         print(f"selfplay: unknown command {command!r}{asked}", file=sys.stderr)
         return 2
     try:

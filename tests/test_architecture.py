@@ -17,7 +17,7 @@ OWNERS = {
     "pgx": {"games/pgx_adapter.py"},
     "matplotlib": {"training/report/drawing.py"},
     "scipy": {"selfplay/rating/bradley_terry.py"},
-    "tyro": {"scripts/terminal/console.py"},
+    "tyro": {"scripts/terminal/options.py"},
     "rich": {"scripts/terminal/console.py"},
 }
 
