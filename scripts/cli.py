@@ -10,29 +10,46 @@ Exit codes: 0 done; 75 interrupted, saved, run the same command again; 2 wrong u
 import importlib
 import os
 import sys
-from typing import Any
+from types import ModuleType
 
 from scripts.terminal import signals
 
-COMMANDS = {
-    "train": "train a network by self-play, or go on with a run",
-    "imitate": "start a run by imitating an expert's recorded games",
-    "oversee": "decide positions yourself, or by a program, for a run to learn from",
-    "evaluate": "measure a run against random, its past, or perfect play",
-    "distilled": "does a network keep what its overseer taught it?",
-    "arena": "play matches between players",
-    "ladder": "rate checkpoints and other players by games between all of them",
-    "gtp": "be a GTP engine, for front ends of Go",
-    "play": "play against a run, or analyse a position",
-    "show": "show recorded games",
-    "report": "plots and a page for one or more runs",
-    "doctor": "is a run learning, and if not, why?",
-    "bench": "measure speed: network, game, search, self-play",
-    "games": "list the games",
-    "check": "check a game against the laws",
-    "new-game": "write the template of a new game",
+GROUPS = {
+    "train": {
+        "train": "train a network by self-play, or go on with a run",
+        "imitate": "start a run by imitating an expert's recorded games",
+    },
+    "look": {
+        "runs": "list runs: state, step, last evaluation, size",
+        "report": "plots and a page for one or more runs",
+        "doctor": "is a run learning, and if not, why?",
+        "show": "show recorded games",
+    },
+    "compare": {
+        "evaluate": "measure a run against random, its past, or perfect play",
+        "arena": "play matches between players",
+        "ladder": "rate checkpoints and other players by games between all of them",
+    },
+    "play": {
+        "play": "play against a run, or analyse a position",
+        "gtp": "be a GTP engine, for front ends of Go",
+    },
+    "oversee": {
+        "oversee": "decide positions yourself, or by a program, for a run to learn from",
+        "distilled": "does a network keep what its overseer taught it?",
+    },
+    "games, and your own": {
+        "games": "list the games",
+        "new-game": "write the template of a new game",
+        "check": "check a game against the laws",
+        "bench": "measure speed: network, game, search, self-play",
+    },
+    "the terminal": {
+        "completion": "print a script that completes commands, flags, games and runs",
+    },
 }
-WITHOUT_DEVICES = ("games", "new-game")  # nor do they import jax
+COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
+WITHOUT_DEVICES = ("games", "new-game", "runs", "completion")  # nor do they import jax
 GO_ON = ("train", "oversee", "ladder")  # the same command goes on where it was interrupted
 MAX_SENTENCE = 4000  # characters of an error
 ALLOW = "--allow"
@@ -43,7 +60,7 @@ def main() -> None:
     """The entry point of the `selfplay` command."""
     argv = sys.argv[1:]
     signals.begin(*_if_interrupted(argv))  # before what takes long to import
-    code: Any
+    code: object
     try:
         try:
             code = run(argv)
@@ -153,12 +170,14 @@ def _call(command: str, argv: list[str]) -> int:
     in_sight = getattr(flags, "IN_SIGHT", ())
     args = console.parse(flags.Args, argv, command, defaults, in_sight)
     getattr(flags, "check", lambda _: None)(args)
+    if command not in WITHOUT_DEVICES:
+        console.say_starting(args)
     script = importlib.import_module(f"scripts.{name}")
     code: int = script.run(args) if command in WITHOUT_DEVICES else _on_devices(script, args)
     return code
 
 
-def _on_devices(script: Any, args: Any) -> int:
+def _on_devices(script: ModuleType, args: object) -> int:
     from scripts.terminal import compilation_cache, devices, out_of_memory
 
     devices.one_per_core()
@@ -189,17 +208,19 @@ def _sentence(error: Exception) -> str:
 
 def _usage() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
+    lines = []
+    for title, group in GROUPS.items():
+        lines += [f"{title}:", *(f"  {name:{width}}  {about}" for name, about in group.items()), ""]
     return "\n".join(
         [
             "usage: selfplay COMMAND [flags]        selfplay COMMAND --help shows its flags",
             "",
             *lines,
-            "",
-            "  --debug       with any command: show the traceback of an error",
-            "  --allow NAME  with any command: let run what a file names, as a run's settings may,",
+            "with any command:",
+            "  --debug       show the traceback of an error",
+            "  --allow NAME  let run what a file names, as a run's settings may,",
             "                if it was made elsewhere: module:NAME or a command; repeatable",
-            "  --version     print the version",
+            "  --version     print the version, without a command",
         ]
     )
 

@@ -58,6 +58,12 @@ def say(line: str) -> None:
         print(printable(line), file=sys.stderr, flush=True)
 
 
+def say_starting(args: object) -> None:
+    """Says that something happens: the import of jax takes a second, or ten on a busy machine."""
+    if not getattr(args, "json", False):
+        say("starting: loading jax")
+
+
 def print_text(text: str) -> None:
     """Prints a result for people on stdout."""
     print(printable(text))

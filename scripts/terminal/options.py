@@ -105,7 +105,7 @@ def check_flags(argv: Sequence[str], known: Sequence[Option]) -> None:
     tyro refuses both too; it does not see what may have been meant.
     """
     flags = {option.flag: option for option in known if option.flag}
-    for word, value in zip(argv, [*argv[1:], ""], strict=True):
+    for word, value in zip(argv, [*argv, ""][1:], strict=True):
         if not word.startswith("--") or word == "--":
             continue
         name, equals, text = word[2:].partition("=")

@@ -88,4 +88,4 @@ def test_nothing_slow_to_import_comes_before_signals_are_in_hand():
     )
     ours = {name for name in done.stdout.split() if name.split(".")[0] in {"scripts", "selfplay"}}
     assert ours == {"scripts", "scripts.cli", "scripts.terminal", "scripts.terminal.signals"}
-    assert not {"tyro", "rich", "numpy", "importlib.metadata"} & {*done.stdout.split()}
+    assert not {"tyro", "rich", "typing", "numpy", "importlib.metadata"} & {*done.stdout.split()}
