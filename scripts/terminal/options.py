@@ -124,10 +124,14 @@ def _flag_meant(name: str, flags: Collection[str]) -> str:
     """Returns what may have been meant: the whole flag, or its last word, which may have others."""
     section, _, last = name.replace("_", "-").rpartition(".")
     last = _words(OTHER_NAMES.get(last.replace("-", "_"), last))
-    by_end = {flag.rpartition(".")[2]: flag for flag in flags}
-    whole = f"{section}.{last}".lstrip(".")
-    nearest = whole if whole in flags else by_end.get(last, "")
-    nearest = nearest or spelling.near(name, flags) or by_end.get(spelling.near(last, by_end), "")
+    by_end = {flag.rpartition(".")[2]: flag for flag in reversed(list(flags))}  # the first one
+    whole = f"{section}.{last}" if section else last
+    nearest = (
+        (whole if whole in flags else "")
+        or (by_end.get(last, "") if not section else "")
+        or spelling.near(whole, flags)
+        or by_end.get(spelling.near(last, by_end), "")
+    )
     return f" (did you mean --{nearest}?)" if nearest else "; --help-all lists them"
 
 
@@ -266,7 +270,11 @@ def _wrapped(text: str) -> str:
 
 def _example(line: str, width: int) -> Iterator[str]:
     """Yields a command as lines of at most `width` that can be copied together."""
-    while len(line) > width and (cut := line.rfind(" ", 6, width - 1)) > 6 and "#" not in line:
+    if len(line) > width and "#" in line:
+        line, _, comment = line.partition("#")
+        yield f"  #{comment}"
+        line = line.rstrip()
+    while len(line) > width and (cut := line.rfind(" ", 6, width - 1)) > 6:
         yield f"{line[:cut]} \\"
         line = f"      {line[cut + 1 :]}"
     yield line
