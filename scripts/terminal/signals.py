@@ -32,6 +32,7 @@ class _Process:
         self.wakeup = -1  # where signals are told to the thread that waits; -1: there is none
         self.wished = False  # `check` raises
         self.asking = False  # a person is asked, and Ctrl-C is an answer
+        self.clean_up: Callable[[], None] = lambda: None  # before the end
         self.whole = threading.RLock()  # held by what must not end half-way
 
     def end(self) -> None:
@@ -39,6 +40,7 @@ class _Process:
         if self.wakeup < 0:
             raise KeyboardInterrupt
         with self.whole:
+            self.clean_up()
             if self.line:
                 wipe = WIPE if os.isatty(2) and os.environ.get("TERM") != "dumb" else b""
                 with contextlib.suppress(OSError):  # the terminal may be gone
@@ -77,6 +79,20 @@ def say_at_end(line: str) -> None:
 def whole() -> contextlib.AbstractContextManager[bool]:
     """Returns a context that no signal ends half-way; for milliseconds."""
     return _PROCESS.whole
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[str]:
+    """Yields a temporary folder, which is gone afterwards, where a signal ends the process too."""
+    import shutil  # here, since they import much
+    import tempfile
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        _PROCESS.clean_up = lambda: shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield folder
+        finally:
+            _PROCESS.clean_up = lambda: None
 
 
 def check() -> None:

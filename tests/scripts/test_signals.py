@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: what ends, when, with which word and exit code, in processes of their own."""
 
+import pathlib
 import signal
 import subprocess
 import sys
@@ -55,6 +56,13 @@ STATES = {
         "with signals.whole():\n ready(); time.sleep(0.3); print('made', file=sys.stderr)\ndeaf()",
         (75, "made\nended\n"),
     ),
+    "with a scratch folder": (
+        "import pathlib\n"
+        "with signals.scratch() as folder:\n"
+        " pathlib.Path(folder, 'file').touch(); print(folder, file=sys.stderr, flush=True)\n"
+        " deaf()",
+        ENDED,
+    ),
     "when the work is done": ("atexit.register(deaf)\nsignals.conclude(0)", (0, "")),
 }
 
@@ -75,6 +83,9 @@ def test_a_signal_ends_a_command_with_one_sentence_and_its_exit_code(state):
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()
+    if "scratch" in state:
+        folder, _, said = said.partition("\n")
+        assert not pathlib.Path(folder).exists()
     assert (process.returncode, said) == expected
 
 
