@@ -4,14 +4,13 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 ALIKE = 0.65  # of difflib's ratio, which is 1 for equal words
 
 
 def near(name: str, known: Iterable[str], others: Mapping[str, str] | None = None) -> str:
     """Returns the known name that `name` is nearest to, or an empty text.
 
-    Case, hyphens and the like do not count, and a digit is its word: `connect4` is `connect_four`.
+    Case, hyphens and the like do not count.
 
     Args:
       others: further names that people use, and the known one that each means.
@@ -29,5 +28,4 @@ def did_you_mean(name: str, known: Iterable[str], others: Mapping[str, str] | No
 
 
 def _plain(name: str) -> str:
-    words = re.sub(r"[0-9]", lambda digit: DIGITS[int(digit[0])], name.lower())
-    return re.sub(r"[-_ .]", "", words)
+    return re.sub(r"[-_ .]", "", name.lower())

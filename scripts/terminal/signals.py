@@ -14,11 +14,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 INTERRUPTED = 75  # the exit code where the same command goes on
-PATIENCE = 5.0  # seconds in which a command that was asked to conclude reaches a `check`
+PATIENCE = 8.0  # seconds in which a command that was asked to conclude reaches a `check`
+YOUNG = 60.0  # seconds of a run whose loss is small: it is given no more patience than that
 ENDS = (signal.SIGINT, signal.SIGTERM)
 WIPE = b"\r\x1b[K\x1b[?25h"  # the line begun, as a bar is; and the cursor, which a bar hides
 
@@ -111,19 +113,14 @@ def concluding() -> Iterator[None]:
     if _PROCESS.wakeup < 0:  # Python's own way does
         yield
         return
-    asked: list[threading.Timer] = []
-
-    def lose_patience() -> None:
-        if _PROCESS.wished:
-            _PROCESS.end()
+    asked = False
 
     def react(number: int) -> None:
+        nonlocal asked
         if asked:
             _PROCESS.end()
-        asked.append(threading.Timer(PATIENCE, lose_patience))
-        asked[0].daemon = True
-        _PROCESS.wished = True
-        asked[0].start()
+        asked = _PROCESS.wished = True
+        _later(lambda: _PROCESS.end() if _PROCESS.wished else None)
 
     before, _PROCESS.react = _PROCESS.react, react
     try:
@@ -157,9 +154,11 @@ def stop_on_signal(worth_saving: int = 0) -> Iterator[Callable[[], bool]]:
 
     Args:
       worth_saving: how often the wish must have been asked for until there is something to save;
-        before that, while programs are compiled for instance, the first signal ends at once.
+        before that, while programs are compiled for instance, the first signal ends at once. And
+        in the first minute, one that is not heard for PATIENCE seconds does.
     """
-    wished, questions = False, 0
+    wished = heard = False
+    questions, began = 0, time.monotonic()
     numbers = [*ENDS]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
@@ -170,11 +169,15 @@ def stop_on_signal(worth_saving: int = 0) -> Iterator[Callable[[], bool]]:
             _PROCESS.end()
         if not wished:
             wished = True
+            # Watched, since an exception in a timer's thread would stop nothing.
+            if _PROCESS.wakeup >= 0 and worth_saving and time.monotonic() - began < YOUNG:
+                _later(lambda: None if heard else _PROCESS.end())
             _tell("stopping: finishing this iteration, then saving (again: stop at once, unsaved)")
 
     def stop() -> bool:
-        nonlocal questions
+        nonlocal questions, heard
         questions += 1
+        heard = wished
         return wished
 
     before, _PROCESS.react = _PROCESS.react, react
@@ -182,6 +185,7 @@ def stop_on_signal(worth_saving: int = 0) -> Iterator[Callable[[], bool]]:
     try:
         yield stop
     finally:
+        heard = True
         for number, handler in handlers.items():
             signal.signal(number, handler)
         _PROCESS.react = before
@@ -201,6 +205,13 @@ def _wait(reading: int) -> None:
         for number in os.read(reading, 16):
             if number in (*ENDS, signal.SIGHUP):
                 _PROCESS.react(number)
+
+
+def _later(do: Callable[[], None]) -> None:
+    """Does something once patience has run out."""
+    timer = threading.Timer(PATIENCE, do)
+    timer.daemon = True
+    timer.start()
 
 
 def _tell(line: str) -> None:

@@ -87,6 +87,9 @@ def test_every_flag_of_help_is_accepted(monkeypatch, capsys):
 
     signs = [option.flag for option in options(Args) if option.flag and not option.metavar]
     for flag in signs:
-        parse(Args, [f"--{flag.replace('-', '_')}"], "train", defaults([]))
+        section, dot, last = flag.rpartition(".")
+        both = [flag] if last.startswith("no-") else [flag, f"{section}{dot}no-{last}"]
+        for sign in both:
+            parse(Args, [f"--{sign.replace('-', '_')}"], "train", defaults([]))
     config = parse(Args, ["--search.simulations=7"], "train", defaults([])).config
     assert config.search.simulations == 7

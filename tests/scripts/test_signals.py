@@ -22,6 +22,7 @@ def deaf():  # as a compiler is: it returns to Python when it is done
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 """
 ENDED = (75, "ended\n")
+STOPPING = "stopping: finishing this iteration, then saving (again: stop at once, unsaved)\n"
 STATES = {
     "at any moment": ("deaf()", ENDED),
     "in a finalizer, where what is raised is lost": (
@@ -50,7 +51,20 @@ STATES = {
         "with signals.stop_on_signal(worth_saving=2) as stop:\n"
         " stop(); stop(); ready()\n"
         " while not stop(): time.sleep(0.01)",
-        (0, "stopping: finishing this iteration, then saving (again: stop at once, unsaved)\n"),
+        (0, STOPPING),
+    ),
+    "with little to save, and no end of an iteration": (
+        "signals.PATIENCE = 0.1\n"
+        "with signals.stop_on_signal(worth_saving=2) as stop:\n stop(); stop(); deaf()",
+        (75, f"{STOPPING}ended\n"),
+    ),
+    "with little to save, and a long last save": (
+        "signals.PATIENCE = 0.1\n"
+        "with signals.stop_on_signal(worth_saving=2) as stop:\n"
+        " stop(); stop(); ready()\n"
+        " while not stop(): time.sleep(0.01)\n"
+        " time.sleep(0.5)",
+        (0, STOPPING),
     ),
     "while a folder is made": (
         "with signals.whole():\n ready(); time.sleep(0.3); print('made', file=sys.stderr)\ndeaf()",
