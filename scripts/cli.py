@@ -49,6 +49,12 @@ GROUPS = {
     },
 }
 COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
+OF_ANY = {
+    "--debug": "show the traceback of an error",
+    "--allow NAME": "let run what a file names, as a run's settings may, if it was made elsewhere: "
+    "module:NAME or a command; repeatable",
+    "--version": "print the version; without a command",
+}
 WITHOUT_DEVICES = ("games", "new-game", "runs", "completion")  # nor do they import jax
 GO_ON = ("train", "oversee", "ladder")  # the same command goes on where it was interrupted
 MAX_SENTENCE = 4000  # characters of an error
@@ -207,22 +213,22 @@ def _sentence(error: Exception) -> str:
 
 
 def _usage() -> str:
-    width = max(map(len, COMMANDS))
-    lines = []
-    for title, group in GROUPS.items():
-        lines += [f"{title}:", *(f"  {name:{width}}  {about}" for name, about in group.items()), ""]
-    return "\n".join(
-        [
-            "usage: selfplay COMMAND [flags]        selfplay COMMAND --help shows its flags",
-            "",
-            *lines,
-            "with any command:",
-            "  --debug       show the traceback of an error",
-            "  --allow NAME  let run what a file names, as a run's settings may,",
-            "                if it was made elsewhere: module:NAME or a command; repeatable",
-            "  --version     print the version, without a command",
-        ]
-    )
+    """Returns the commands in groups, for the width of the terminal."""
+    import shutil
+    import textwrap
+
+    columns, width = shutil.get_terminal_size().columns, max(map(len, [*COMMANDS, *OF_ANY]))
+
+    def entry(name: str, about: str) -> str:
+        margin = f"  {name:{width}}  "
+        lines = textwrap.wrap(about, max(columns - len(margin), 20))
+        return margin + f"\n{' ' * len(margin)}".join(lines)
+
+    groups = {**GROUPS, "with any command": OF_ANY}
+    parts = ["usage: selfplay COMMAND [flags]\nselfplay COMMAND --help shows its flags"]
+    for title, group in groups.items():
+        parts.append("\n".join([f"{title}:", *(entry(*pair) for pair in group.items())]))
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":

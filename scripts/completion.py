@@ -9,7 +9,7 @@ from scripts.flags.completion import Args
 from scripts.terminal.console import print_text
 from scripts.terminal.options import Option, options
 
-OF_ANY = ("--help", "--debug", "--allow")
+FLAGS_OF_ALL = ("--help", "--debug", "--allow")
 PLAYERS = ("random", "uniform")
 # What bash and zsh share: CASES sets `kind`, what is completed, or `list`, the words themselves.
 CHOOSE = """\
@@ -110,7 +110,9 @@ def _choose(known: dict[str, list[Option]]) -> str:
     """Returns the part of a script that knows the commands."""
     flags, values, arguments = [], [], []
     for command, options_ in known.items():
-        names = " ".join([*(f"--{option.flag}" for option in options_ if option.flag), *OF_ANY])
+        names = " ".join(
+            [*(f"--{option.flag}" for option in options_ if option.flag), *FLAGS_OF_ALL]
+        )
         flags.append(f'          {command}) list="{names}" ;;')
         for option in options_:
             what = (
@@ -146,5 +148,5 @@ def _fish(known: dict[str, list[Option]]) -> Iterator[str]:
             value = f" -a '{given}'" if given else ""
             if flag or value:
                 yield f"{when}{flag}{' -x' if flag and option.metavar else ''}{value}"
-        for name in OF_ANY:
+        for name in FLAGS_OF_ALL:
             yield f"{when} -l {name.removeprefix('--')}"

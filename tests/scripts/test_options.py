@@ -93,3 +93,12 @@ def test_every_flag_of_help_is_accepted(monkeypatch, capsys):
             parse(Args, [f"--{sign.replace('-', '_')}"], "train", defaults([]))
     config = parse(Args, ["--search.simulations=7"], "train", defaults([])).config
     assert config.search.simulations == 7
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_the_list_of_commands_fits_the_terminal(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert cli.run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= columns
+    assert all(f"\n  {command} " in text for command in cli.COMMANDS)
