@@ -32,7 +32,7 @@ class _Process:
         self.line, self.code = "", 1  # what is said at the end, and the exit code
         self.react: Callable[[int], None] = lambda number: self.end()
         self.wakeup = -1  # where signals are told to the thread that waits; -1: there is none
-        self.wished = False  # `check` raises
+        self.wished, self.checked = False, False  # `check` raises; it was called
         self.asking = False  # a person is asked, and Ctrl-C is an answer
         self.clean_up: Callable[[], None] = lambda: None  # before the end
         self.whole = threading.RLock()  # held by what must not end half-way
@@ -99,6 +99,7 @@ def scratch() -> Iterator[str]:
 
 def check() -> None:
     """Raises KeyboardInterrupt, once, if a signal came in `concluding`."""
+    _PROCESS.checked = True
     if _PROCESS.wished:
         _PROCESS.wished = False
         raise KeyboardInterrupt
@@ -108,16 +109,17 @@ def check() -> None:
 def concluding() -> Iterator[None]:
     """Lets a first signal raise KeyboardInterrupt at the next `check`, for a result so far.
 
-    A second signal, or no `check` for PATIENCE seconds, ends the process at once.
+    A second signal ends the process at once; so does one before the first `check`, when there is no
+    result yet, and no `check` for PATIENCE seconds after it.
     """
     if _PROCESS.wakeup < 0:  # Python's own way does
         yield
         return
-    asked = False
+    asked = _PROCESS.checked = False
 
     def react(number: int) -> None:
         nonlocal asked
-        if asked:
+        if asked or not _PROCESS.checked:
             _PROCESS.end()
         asked = _PROCESS.wished = True
         _later(lambda: _PROCESS.end() if _PROCESS.wished else None)

@@ -32,7 +32,7 @@ STATES = {
     "with a result to conclude, at the next check": (
         "try:\n"
         " with signals.concluding():\n"
-        "  ready()\n"
+        "  signals.check(); ready()\n"
         "  while True:\n"
         "   time.sleep(0.01); signals.check()\n"
         "except KeyboardInterrupt:\n"
@@ -40,7 +40,11 @@ STATES = {
         (7, ""),
     ),
     "with a result to conclude, and no check": (
-        "signals.PATIENCE = 0.1\nwith signals.concluding():\n deaf()",
+        "signals.PATIENCE = 0.1\nwith signals.concluding():\n signals.check(); deaf()",
+        ENDED,
+    ),
+    "before there is a result to conclude": (
+        "signals.PATIENCE = 600\nwith signals.concluding():\n deaf()",
         ENDED,
     ),
     "before there is something to save": (
