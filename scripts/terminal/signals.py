@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 INTERRUPTED = 75  # the exit code where the same command goes on
-PATIENCE = 8.0  # seconds in which a command that was asked to conclude reaches a `check`
+PATIENCE = 6.0  # seconds in which a command that was asked to conclude reaches a `check`
 YOUNG = 60.0  # seconds of a run whose loss is small: it is given no more patience than that
 ENDS = (signal.SIGINT, signal.SIGTERM)
 WIPE = b"\r\x1b[K\x1b[?25h"  # the line begun, as a bar is; and the cursor, which a bar hides
