@@ -102,7 +102,10 @@ def test_the_bare_command_lists_the_commands(capsys):
     ("argv", "said"),
     [
         (["tran"], "unknown command 'tran'"),
-        (["train", "--game", "conect_four"], "unknown game 'conect_four'; known: "),
+        (
+            ["train", "--game", "conect_four"],
+            "unknown game 'conect_four' (did you mean connect_four?); known: ",
+        ),
         (["train", "--game", "go:size=99"], "size"),
         (["train", "--game", "go:sise=9"], "unknown option 'sise'"),
         (["train", "--game", "tic_tac_toe", "--search.simulations", "0"], "simulations must be"),
