@@ -99,7 +99,7 @@ def _conclude(args: Args, folder: RunFolder, imitation: Imitation, facts: dict[s
     epoch = imitation.held_out["epoch"]
     say(f"held-out games after pass {epoch}: {_describe(imitation.held_out)}")
     say(
-        f"done: {folder.path} starts from there; selfplay train --run-dir "
+        f"done: {folder.path} starts from there; selfplay train "
         f"{shlex.quote(str(folder.path))} goes on"
     )
     if args.json:

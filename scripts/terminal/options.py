@@ -183,7 +183,12 @@ def _as_shown(
             kinds[name] = _explained(kind, name, value, texts.get(name), settings)
     about = {"__doc__": args.__doc__}  # dataclasses would write one
     cls = dataclasses.make_dataclass(
-        args.__name__, list(kinds.items()), bases=(args,), frozen=True, namespace=about
+        args.__name__,
+        list(kinds.items()),
+        bases=(args,),
+        frozen=True,
+        kw_only=True,
+        namespace=about,
     )
     return cls, None if default is None else cls(**values)
 
@@ -192,9 +197,12 @@ def _explained(
     kind: Any, name: str, value: Any, text: str | None, settings: tuple[Any, ...]
 ) -> Any:
     """Returns a field's type with what help says of it."""
+    metavar = None if kind is bool else _metavar(name, kind)
+    if tyro.conf.Positional in settings and value == "":
+        metavar = f"[{metavar}]"
     about = tyro.conf.arg(
         name="from" if name == "from_" else None,
-        metavar=None if kind is bool else _metavar(name, kind),
+        metavar=metavar,
         help=text,
         help_behavior_hint=_hint,
     )
