@@ -27,6 +27,7 @@ class RunPurpose(enum.IntEnum):
     OPEN = 1  # first games
     PLAY = 2  # self-play, by call
     SAMPLE = 3  # minibatches and their symmetries, by training step
+    RECORD = 4  # the sample of self-play games, by iteration
     FIT_INIT = 20  # first weights of an imitation
     FIT_SHUFFLE = 21  # order of its rows, by epoch
     GATE = 100  # matches of the gate, by training step
