@@ -34,6 +34,7 @@ class RunPurpose(enum.IntEnum):
     PROBE = 200  # positions on which the gap is measured, the same for the whole run
     FRESH = 201  # positions of the network's own games, by iteration
     STRENGTH = 202  # matches of search against network, by iteration
+    OWN = 203  # positions of games of the network against itself, by iteration
     NEAR = 300  # positions one random ply off those learned from
     FAR = 301  # positions of random games
     PICK = 302  # a sample of what was learned from

@@ -114,7 +114,8 @@ def save(context: Context, state: State) -> None:
     first_row, rows = state.replay.take_unsaved()
     notes = decision_rows.counters(context.decision_rows)
     packed = snapshot.pack(state, context.folder.seal_logs(), notes)
-    context.store.wanted = {state.progress.best_step, state.progress.strength_step}
+    progress = state.progress
+    context.store.wanted = {progress.best_step, progress.strength_step, *progress.rungs[-1:]}
     context.store.save(packed, first_row, rows)
 
 

@@ -108,6 +108,7 @@ def plots(runs: Mapping[str, History]) -> list[Plot]:
     """Returns the plots of runs by their names; one of mistakes only where they are known."""
     return [
         _evaluations(runs),
+        *_ratings(runs),
         *_mistakes(runs),
         *_fixed_point(runs),
         *(_panel(panel, runs) for panel in PANELS),
@@ -191,6 +192,25 @@ def _evaluations(runs: Mapping[str, History]) -> Plot:
     )
 
 
+def _ratings(runs: Mapping[str, History]) -> list[Plot]:
+    """Returns the plot of the ratings that runs took of themselves, if any did."""
+    series = []
+    for run, history in runs.items():
+        points = [
+            (line.seconds / 60, (line.ladder.elo, *line.ladder.interval))
+            for line in history.evaluations
+            if line.ladder is not None
+        ]
+        if points:
+            series.append(_with_intervals(f"{run} rating", points))
+    meaning = (
+        "Against the run's own past, each by a search: it goes on rising when every random player "
+        "has long been beaten. The best checkpoint is the one of the highest rating."
+    )
+    plot = Plot("rating", "Rating", "Elo above random moves", meaning, series)
+    return [plot] if series else []
+
+
 def _mistakes(runs: Mapping[str, History]) -> list[Plot]:
     """Returns the plot of the last evaluations' mistakes by ply, if perfect play is known."""
     series = []
@@ -218,9 +238,10 @@ def _fixed_point(runs: Mapping[str, History]) -> list[Plot]:
         "gap",
         "Amplification gap, measured",
         "mean KL(search || network), nats",
-        "Without noise, on positions from the network's own games (fresh) and on the same random "
-        "ones throughout (probe). At the fixed point it is 0: search changes nothing.",
-        _fixed_point_series(runs, {"fresh": _fresh_gap, "probe": _probe_gap}),
+        "Without noise, on positions from the network's games against itself (own), against random "
+        "moves (fresh), and on the same random ones throughout (probe). At the fixed point it is "
+        "0: search changes nothing.",
+        _fixed_point_series(runs, {"own": _own_gap, "fresh": _fresh_gap, "probe": _probe_gap}),
     )
     strength = Plot(
         "strength",
@@ -248,6 +269,10 @@ def _fixed_point_series(
             if points:
                 series.append(_with_intervals(f"{run} {name}", points))
     return series
+
+
+def _own_gap(measured: FixedPoint) -> Interval | None:
+    return (measured.own.kl,) * 3 if measured.own else None
 
 
 def _fresh_gap(measured: FixedPoint) -> Interval:
