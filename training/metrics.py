@@ -77,7 +77,7 @@ class Rating:
 
     elo: float  # above the random player
     interval: Interval  # of that
-    games: int  # in the run's ladder so far
+    games: int  # distinct ones that it rests on
     best_step: int | None = None  # of the best weights before these
     over_best: float | None = None  # Elo of these above those
     over_best_error: float | None = None  # standard error of that
