@@ -8,11 +8,14 @@ import pytest
 
 import games
 from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
+from training.doctor import games as doctor_games
 from training.evaluation import budget, in_run, ladder
 from training.evaluation.fixed_point import Decided
 from training.evaluation.in_run import Evaluated, Played
+from training.metrics import AgainstRandom, EvaluationLine, Rating
 from training.presets import preset
 from training.progress import Progress
+from training.report import curves
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 
@@ -117,3 +120,46 @@ def test_a_resumed_run_is_rated_as_one_that_was_not_stopped(tmp_path, tiny_confi
     steps = CheckpointStore(tmp_path / "whole").steps()
     gone = players - {"random"} - {f".@{step}:simulations=4" for step in steps}
     assert gone, "no player is gone, so that part was not tried"
+
+
+def _line(step, elo, best_step, over_best):
+    rating = Rating(
+        elo=elo,
+        interval=(0.0, 0.0),
+        games=9,
+        best_step=best_step,
+        over_best=over_best,
+        over_best_error=10.0,
+    )
+    counts = {"iteration": 1, "games": 1, "positions": 1}
+    random = AgainstRandom(score=1.0, interval=(0.5, 1.0))
+    return EvaluationLine(
+        step=step, seconds=60.0 * step, random=random, loss=0.0, ladder=rating, **counts
+    )
+
+
+def test_the_curve_of_ratings_adds_up_gains_whatever_the_level_of_each_fit():
+    lines = [
+        _line(1, 900.0, 0, 300.0),
+        _line(2, 1900.0, 1, 50.0),
+        _line(3, 400.0, 2, -20.0),  # no better: step 2 stays the best
+        _line(4, 700.0, 2, 40.0),
+    ]
+    points = curves.gained(lines)
+    assert [level for _, (level, _, _) in points] == [300.0, 350.0, 330.0, 390.0]
+    assert points[0][0] == 1.0
+    assert points[1][1][2] - points[1][1][1] == pytest.approx(2 * 1.96 * 10, rel=1e-3)
+    assert curves.gained([dataclasses.replace(lines[0], ladder=None)]) == []
+
+
+def test_a_run_that_falls_behind_its_best_is_told_and_one_within_the_noise_is_not():
+    fallen = Rating(
+        elo=0.0, interval=(0.0, 0.0), games=9, best_step=7, over_best=-150.0, over_best_error=40.0
+    )
+    assert [finding.fault for finding in doctor_games._fallen(fallen)] == ["getting-worse"]
+    for changes in (
+        {"over_best_error": 60.0},
+        {"over_best": -90.0, "over_best_error": 10.0},
+        {"over_best": None},
+    ):
+        assert doctor_games._fallen(dataclasses.replace(fallen, **changes)) == []

@@ -142,9 +142,9 @@ def learning(evidence: Evidence) -> Result:
         findings += _fallen(rated[-1])
     findings += _diverging(evidence)
     said = f"evaluation {losses[0]:.3f} -> {losses[-1]:.3f} (less is better)" if losses else ""
-    if len(rated) > 1:
-        measured |= {"first_elo": rated[0].elo, "last_elo": rated[-1].elo}
-        said += f", rating {rated[0].elo:+.0f} -> {rated[-1].elo:+.0f} Elo"
+    if rated and rated[-1].over_best is not None:
+        measured |= {"over_best": rated[-1].over_best}
+        said += f", {rated[-1].over_best:+.0f} Elo over its best before"
     return Result(
         "learning",
         "Mistakes fall, or the score rises.",

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from selfplay.files import json_lines
+from selfplay.rating.elo import Z95
 from training import metrics
 from training.metrics import EvaluationLine, FixedPoint, History, IterationLine
 from training.storage.run_folder import RunFolder
@@ -193,22 +194,37 @@ def _evaluations(runs: Mapping[str, History]) -> Plot:
 
 
 def _ratings(runs: Mapping[str, History]) -> list[Plot]:
-    """Returns the plot of the ratings that runs took of themselves, if any did."""
+    """Returns the plot of what runs gained in their own ladders, if any was rated."""
     series = []
     for run, history in runs.items():
-        points = [
-            (line.seconds / 60, (line.ladder.elo, *line.ladder.interval))
-            for line in history.evaluations
-            if line.ladder is not None
-        ]
-        if points:
+        if points := gained(history.evaluations):
             series.append(_with_intervals(f"{run} rating", points))
     meaning = (
-        "Against the run's own past, each by a search: it goes on rising when every random player "
-        "has long been beaten. The best checkpoint is the one of the highest rating."
+        "Against the run's own past, each by a search: every gain over the best weights before, "
+        "added up, with the 95% interval of the last gain. It goes on rising when random moves "
+        "have long been beaten; over many steps it is somewhat too high."
     )
-    plot = Plot("rating", "Rating", "Elo above random moves", meaning, series)
+    plot = Plot("rating", "Rating", "Elo gained", meaning, series)
     return [plot] if series else []
+
+
+def gained(evaluations: Sequence[EvaluationLine]) -> list[tuple[float, Interval]]:
+    """Returns minutes and Elo above the first weights that were rated against, gain upon gain.
+
+    The Elo above random of one evaluation and of the next are of different fits: where random is
+    never beaten any more they differ by hundreds, while the gain between the two is well known.
+    """
+    levels: dict[int, float] = {}
+    points = []
+    for line in evaluations:
+        rating = line.ladder
+        if rating is None or rating.over_best is None or rating.best_step is None:
+            continue
+        level = levels.get(rating.best_step, 0.0) + rating.over_best
+        levels[line.step] = level
+        spread = Z95 * (rating.over_best_error or 0.0)
+        points.append((line.seconds / 60, (level, level - spread, level + spread)))
+    return points
 
 
 def _mistakes(runs: Mapping[str, History]) -> list[Plot]:
