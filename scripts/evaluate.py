@@ -75,7 +75,8 @@ def _measure(args: Args, path: str, step: int | None, spec: str) -> None:
     print_text(f"{raw.name}: mistakes against perfect play")
     for name, rate in rates.items():
         print_text(
-            f"  {name}, {rate['positions']} positions: raw policy {rate['raw']:.2%}, "
+            f"  {name}, {rate['positions']} positions, a mistake possible in "
+            f"{rate['possible']:.1%}: raw policy {rate['raw']:.2%}, "
             + ", ".join(
                 f"search of {budget} simulations {value:.2%}"
                 for budget, value in rate["budgets"].items()

@@ -27,12 +27,14 @@ class RunPurpose(enum.IntEnum):
     OPEN = 1  # first games
     PLAY = 2  # self-play, by call
     SAMPLE = 3  # minibatches and their symmetries, by training step
+    RECORD = 4  # the sample of self-play games, by iteration
     FIT_INIT = 20  # first weights of an imitation
     FIT_SHUFFLE = 21  # order of its rows, by epoch
     GATE = 100  # matches of the gate, by training step
     PROBE = 200  # positions on which the gap is measured, the same for the whole run
     FRESH = 201  # positions of the network's own games, by iteration
     STRENGTH = 202  # matches of search against network, by iteration
+    OWN = 203  # positions of games of the network against itself, by iteration
     NEAR = 300  # positions one random ply off those learned from
     FAR = 301  # positions of random games
     PICK = 302  # a sample of what was learned from

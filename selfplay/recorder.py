@@ -3,6 +3,7 @@
 A ply waits until its game has ended and its outcome is known: no truncated game becomes a sample.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from selfplay import row
 from selfplay.row import Sample
 from selfplay.self_play import Trajectory
 
+MOST_WATCHED = 16  # lanes: the limit of a game's plies may be far above what its games take
 # Begin the names of targets' columns; those of the end say something in last plies alone.
 OF_THE_PLY, OF_THE_END = "targets/", "end_targets/"
 
@@ -66,6 +68,24 @@ class Recorder:
         }
         weights = dict.fromkeys(targets, np.ones(len(last), np.float32))
         return sample._replace(targets=targets, target_weights=weights), _finished_games(done)
+
+
+def draw_games(
+    finished: list[FinishedGame], lanes: int, watched: int, rng: np.random.Generator
+) -> list[FinishedGame]:
+    """Returns those of one call's games that ended in `watched` lanes, drawn from all `lanes`.
+
+    Every game of a run has the same chance, `watched / lanes`, however long it is. One game a call
+    would not do: in calls in which few games end these are long, or short, and count for more.
+    """
+    drawn = rng.permutation(lanes)[:watched].tolist()
+    return [game for game in finished if game.game_id % lanes in drawn]
+
+
+def lanes_to_watch(max_plies: int, lanes: int, plies_per_call: int) -> int:
+    """Returns in how many lanes about one game a call ends, if games take half of `max_plies`."""
+    wanted = math.ceil(max_plies / 2 / plies_per_call)
+    return min(wanted, MOST_WATCHED, lanes)
 
 
 def _to_rows(trajectory: Trajectory, weights_step: int) -> dict[str, np.ndarray]:

@@ -55,6 +55,7 @@ class MistakeRates:
     """How often moves are worse than perfect play, on one set of solved positions."""
 
     positions: int | None = None  # in the set
+    possible: float | None = None  # fraction of the positions in which some move is a mistake
     raw: float  # fraction, of A alone
     budgets: dict[str, float] | None = None  # fraction, of searches by their simulations
     search: float  # fraction, of the search at the first budget
@@ -72,11 +73,14 @@ class AgainstRandom:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rating:
-    """A rating among the run's own checkpoints and the random player, which is rated 0."""
+    """A rating among weights of the run and the random player, which is rated 0."""
 
     elo: float  # above the random player
     interval: Interval  # of that
-    games: int  # in the run's ladder so far
+    games: int  # distinct ones that it rests on
+    best_step: int | None = None  # of the best weights before these
+    over_best: float | None = None  # Elo of these above those
+    over_best_error: float | None = None  # standard error of that
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,7 +99,7 @@ class Gap:
     kl: float  # nats, KL(Amplify(A) || A)
     value: float | None = None  # |value of Amplify(A) - value of A|
     changed: float  # fraction of the best moves
-    regret: float  # value that A's best move loses, as Amplify(A) sees it
+    regret: float  # value that A's best move loses, by a search of what follows it
     blunders: float  # fraction of the best moves whose regret is above 0.5
     by_ply: tuple[GapAtPlies, ...] = ()  # in parts of the game
 
@@ -131,12 +135,18 @@ class Match:
 class FixedPoint:
     """How near the run is to the fixed point of amplification and distillation."""
 
-    fresh: Gap  # on positions from A's own games
+    own: Gap | None = None  # on positions of A against A, moves drawn from its policy
+    fresh: Gap  # on positions of A's best moves against random ones
     probe: Gap  # on the random positions that stay the same for the whole run
     stage: str | None = None  # moving, flat, settled or stuck
     strength: dict[str, Match] = dataclasses.field(default_factory=dict)  # by budget, rising
     distilled: Match | None = None  # A alone against the Amplify(A) measured before
     verdict: str | None = None  # why the run ended here
+
+    @property
+    def blunders(self) -> float:
+        """Share of blunders in A's games, against itself or random moves, whichever is more."""
+        return max(self.fresh.blunders, self.own.blunders if self.own else 0.0)
 
     @property
     def strongest(self) -> Match | None:
@@ -157,8 +167,9 @@ class EvaluationLine:
     perfect: dict[str, MistakeRates] | None = None  # by set of positions
     random: AgainstRandom | None = None  # where perfect play is not known
     loss: float  # fraction: the search's mean mistake rate, or 1 - its score
-    ladder: Rating | None = None  # of the run among its checkpoints
+    ladder: Rating | None = None  # among the run's own past
     fixed_point: FixedPoint | None = None  # how near the run is to it
+    share: float | None = None  # fraction of network evaluations so far that measuring took
     seconds_per_move: dict[str, float] | None = None  # that `amplified` and `policy` take
 
     def __post_init__(self) -> None:

@@ -27,6 +27,10 @@ class Progress:
     best_loss: float | None = None
     rollbacks: int = 0  # each has lowered the learning rate
     evaluations: int = 0
+    measured: int = 0  # network evaluations that these took
+    rated: int = 0  # of which, for ratings
+    # Steps of weights that were clearly stronger than the one before, in the run's own ladder.
+    rungs: list[int] = dataclasses.field(default_factory=list)
     strength_step: int = 0  # of the weights whose strength was last measured by matches
     fixed_point: str = ""  # why the run ended there
 
@@ -42,7 +46,8 @@ class Progress:
         """
         names = {field.name for field in dataclasses.fields(cls)} & counters.keys()
         for name in names - {"trained_from", "best_loss", "fixed_point"}:
-            if type(counters[name]) not in (int, float):
+            values = counters[name] if name == "rungs" else [counters[name]]
+            if type(values) is not list or any(type(v) not in (int, float) for v in values):
                 raise ValueError(f"the checkpoint's {name} is {counters[name]!r}, no number")
         return cls(**{name: counters[name] for name in names})
 

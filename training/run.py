@@ -158,11 +158,11 @@ def _apply(context: Context, state: State, result: Evaluated) -> bool:
     """Applies what an evaluation decided, and writes its line.
 
     Returns:
-      Whether these weights must be saved: as the best so far, or as those whose search the next
-      network without one will meet.
+      Whether these weights must be saved: as the best so far, as those that the next ones will be
+      rated by, or as those whose search the next network without one will meet.
     """
     progress, decided = state.progress, result.decided
-    is_best = progress.best_loss is None or result.entries["loss"] < progress.best_loss
+    is_best = in_run.is_best(progress, result)
     measured_anew = decided.strength_step not in (None, progress.strength_step)
     if decided.horizon is not None:
         progress.horizon = decided.horizon
@@ -170,7 +170,12 @@ def _apply(context: Context, state: State, result: Evaluated) -> bool:
         progress.strength_step = decided.strength_step
     progress.fixed_point = decided.fixed_point or progress.fixed_point
     progress.evaluation_seconds = result.seconds
+    progress.measured += result.evaluations
+    progress.rated += result.rated
     context.metrics.write({"kind": "evaluation", **progress.where(), **result.entries})
     if is_best:
         progress.best_loss, progress.best_step = result.entries["loss"], progress.step
-    return is_best or measured_anew
+    is_rung = result.rating is not None and result.rating.is_rung
+    if is_rung:
+        progress.rungs.append(progress.step)
+    return is_best or is_rung or measured_anew

@@ -10,6 +10,7 @@ from mcts.setting import problems, setting
 # in a position: values, or results of games.
 DISTIL = ("imitation", "cloning", "action_values", "reinforce")
 OF_GAMES = ("action_values", "reinforce")
+BY_BUDGET = -1  # as a number of games: as many as may be spent
 MAX_BLOCKS = 1000  # each is built by Python, one after the other
 
 
@@ -122,14 +123,15 @@ class EvaluationConfig:
     positions: int = setting(512, at_least=1)
     """Most solved positions of a set, where perfect play is known."""
     games: int = setting(128, even=True, at_least=2)
-    """Games against `random`, where it is not."""
-    ladder_games: int = setting(0, even=True, at_least=0)
-    """Games an evaluation between the newest weights, earlier checkpoints and `random`, for a
-    rating with its interval; 0: none."""
+    """Games against `random`, where it is not; 16 at most in a run that is rated by budget."""
+    ladder_games: int = setting(BY_BUDGET, at_least=BY_BUDGET, note="-1: by budget")
+    """Games an evaluation of the newest weights against the run's earlier ones, for a rating by
+    which the best checkpoint is chosen where perfect play is not known. -1: there, as many as keep
+    all measuring below 5% of what is computed, and elsewhere none; 0: none; else an even number."""
     gate_games: int = setting(400, even=True, at_least=2)
     """Games between new weights and those that play, with --gate. AlphaGo Zero: 400."""
     gap_positions: int = setting(256, at_least=0)
-    """Positions of each of two sets on which the gap between the network and what amplifies it is
+    """Positions of each of three sets on which the gap between the network and what amplifies it is
     measured (docs/ida.md); 0: it is not."""
     strength_games: int = setting(32, even=True, at_least=0)
     """Games of each match of what amplifies against the network alone; 0: none."""
@@ -138,7 +140,10 @@ class EvaluationConfig:
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
-        return problems(self, "evaluation")
+        wrong = problems(self, "evaluation")
+        if self.ladder_games > 0 and self.ladder_games % 2:
+            wrong.append(f"evaluation.ladder_games must be even, got {self.ladder_games}")
+        return wrong
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +153,7 @@ class CheckpointConfig:
     every_seconds: float = setting(60.0, above=0)
     """Seconds between saves; the end and an interruption save too."""
     keep_newest: int = setting(2, at_least=2)
-    """Newest checkpoints kept; step 0 and the best one stay beside them."""
+    """Newest checkpoints kept; step 0, the best one and those that measurements need stay too."""
     keep_every: int = setting(0, at_least=0)
     """Also keep the first checkpoint after every so many steps; 0: none."""
 

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from selfplay import recorder
 from selfplay.randomness import RunPurpose
+from selfplay.recorder import FinishedGame
 from selfplay.row import Sample
 from selfplay.self_play import SelfPlayState
 from training import non_finite, targets
@@ -41,7 +43,7 @@ def amplify(context: Context, index: int, behaviour: Behaviour, before: SelfPlay
 
 @_stage
 def record(context: Context, state: State) -> dict[str, Any]:
-    """Waits for the plies of the call in flight; finished games go to the replay, one to disk.
+    """Waits for the plies of the call in flight; finished games go to the replay, some to disk.
 
     Returns:
       Entries for metrics.jsonl.
@@ -58,7 +60,7 @@ def record(context: Context, state: State) -> dict[str, Any]:
     state.replay.add(samples)
     progress.games += len(finished)
     progress.positions += trajectory.ply.size
-    for game in finished[:1]:
+    for game in _sample(context, finished, progress.iteration + 1):
         context.metrics.write_game(game, config.game, progress.iteration + 1)
     return {
         "kl": float(trajectory.kl.mean()),
@@ -70,6 +72,16 @@ def record(context: Context, state: State) -> dict[str, Any]:
         if len(samples.ply)
         else None,
     }
+
+
+def _sample(context: Context, finished: list[FinishedGame], iteration: int) -> list[FinishedGame]:
+    """Returns the games of an iteration that are kept as records."""
+    settings = context.config.self_play
+    watched = recorder.lanes_to_watch(
+        context.game.max_plies, settings.batch, settings.plies_per_call
+    )
+    rng = np.random.default_rng([context.config.seed, RunPurpose.RECORD, iteration])
+    return recorder.draw_games(finished, settings.batch, watched, rng)
 
 
 @_stage
@@ -102,7 +114,8 @@ def save(context: Context, state: State) -> None:
     first_row, rows = state.replay.take_unsaved()
     notes = decision_rows.counters(context.decision_rows)
     packed = snapshot.pack(state, context.folder.seal_logs(), notes)
-    context.store.wanted = {state.progress.best_step, state.progress.strength_step}
+    progress = state.progress
+    context.store.wanted = {progress.best_step, progress.strength_step, *progress.rungs[-1:]}
     context.store.save(packed, first_row, rows)
 
 

@@ -1,13 +1,17 @@
 """The amplification gap: how far Amplify(A) still moves the policy of A, and where.
 
 At the fixed point of `A <- Distill(Amplify(A))` it is zero: amplification no longer changes what A
-would do. It is measured on two sets of positions: `fresh`, from games in which A plays its best
-moves against random ones (so that every reply comes up), and `probe`, from random games, the same
-for the whole run.
+would do. It is measured on three sets of positions: `own`, from games of A against A, its moves
+drawn from its policy; `fresh`, from games in which A plays its best moves against random ones (so
+that every reply comes up); and `probe`, from random games, the same for the whole run.
+
+What a move of A loses is not read from the search that chose another one: that one may have looked
+at A's move once. Both moves are made, and Amplify(A) is asked about both positions that follow.
 """
 
 import functools
 import itertools
+import math
 import time
 from typing import Any, NamedTuple
 
@@ -16,11 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
+from mcts import SearchResult
 from selfplay import positions
 from selfplay.information import kl_divergence
 from selfplay.players import Act, Player
 
-LANES = 256  # games from which positions are taken, half of them from each seat
+LANES = 256  # games from which positions are taken at most, half of them from each seat
+FEWEST_LANES = 32
+VISITED = 16  # so many positions are visited for each that is wanted, for they must differ
 MAX_PLIES = 256  # of a game; later positions are not looked at
 BLUNDER = 0.5  # a quarter of the way from a loss (-1) to a win (1): half a drawn game
 PARTS = 4  # of the game, by ply, that are told apart
@@ -40,7 +47,17 @@ class Moved(NamedTuple):
     kl: np.ndarray  # float[N], KL(Amplify(A) || A) of the policies, in nats
     value: np.ndarray  # float[N], |value of Amplify(A) - value of A|
     changed: np.ndarray  # bool[N], another best move
-    regret: np.ndarray  # float[N], by how much A's best move is worse, as Amplify(A) sees it
+    # float[N]: Amplify(A)'s value of the position after its own move less that of the one after
+    # A's best move, both for the seat that moves. 0 where they are one move; below 0 where a closer
+    # look prefers A's. Of an amplifier that does not search: the difference of its `q`, at least 0.
+    regret: np.ndarray
+    asked: int  # about so many positions in all
+
+
+def games_for(game: Game[Any], count: int) -> int:
+    """Returns from how many games `reach` takes `count` positions."""
+    plies = min(game.max_plies, MAX_PLIES)
+    return min(LANES, max(FEWEST_LANES, 2 * math.ceil(VISITED * count / plies / 2)))
 
 
 def reach(
@@ -49,7 +66,8 @@ def reach(
     variables: Any,
     seed: np.random.SeedSequence,
     count: int,
-    only_own: bool,
+    only_own: bool = False,
+    against_itself: bool = False,
 ) -> Positions:
     """Returns `count` positions from games of `act` against random moves, half of them a seat each.
 
@@ -58,10 +76,13 @@ def reach(
     Args:
       act: `act(variables, states, key) -> SearchResult`, of a player on the device.
       only_own: leave out the positions where the random side is to move.
+      against_itself: `act` plays both seats; its moves must be drawn for the games to differ.
     """
     number = seed.generate_state(1)[0]
+    longest = min(game.max_plies, MAX_PLIES)
+    key = jax.random.key(int(number))
     visited, actions, own = jax.device_get(
-        _play(game, act, variables, jax.random.key(int(number)), min(game.max_plies, MAX_PLIES))
+        _play(game, act, variables, key, (longest, games_for(game, count)), against_itself)
     )
     wanted = ~visited.terminated & (own if only_own else True)
     plies, lanes = np.nonzero(wanted)
@@ -75,19 +96,25 @@ def reach(
     return Positions(positions.take(states, chosen), history, ply)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 4))
+@functools.partial(jax.jit, static_argnums=(0, 1, 4, 5))
 def _play(
-    game: Game[Any], act: Act, variables: Any, key: jax.Array, plies: int
+    game: Game[Any], act: Act, variables: Any, key: jax.Array, shape: tuple[int, int], both: bool
 ) -> tuple[State, jax.Array, jax.Array]:
-    """Returns states [T, LANES, ...], int32[T, LANES] actions, and where it was `act`'s turn."""
+    """Returns states [T, B, ...], int32[T, B] actions, and where it was `act`'s turn.
+
+    Args:
+      shape: T and B.
+      both: it is always.
+    """
+    plies, games = shape
     opening = positions.opening_position(game)
-    states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (LANES, *leaf.shape)), opening)
-    seat = jnp.arange(LANES) % 2
+    states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (games, *leaf.shape)), opening)
+    seat = jnp.arange(games) % 2
 
     def ply(states: State, key: jax.Array) -> tuple[State, Any]:
         act_key, random_key = jax.random.split(key)
         drawn = positions.random_actions(random_key, states.legal_action_mask)
-        own = states.to_play == seat
+        own = (states.to_play == seat) | both
         action = jnp.where(own, act(variables, states, act_key).action, drawn)
         return jax.vmap(game.step)(states, action), (states, action, own)
 
@@ -97,24 +124,77 @@ def _play(
 
 
 def measure(amplified: Player, where: Positions, key: jax.Array) -> tuple[Moved, float]:
-    """Returns what `amplified` changes at these positions, and the seconds that it took."""
+    """Returns what `amplified` changes at these positions, and the seconds of its answer to them.
+
+    It is asked once about all N positions, then about those after its move and after A's, where
+    these differ, N at a time.
+    """
     began = time.perf_counter()
     result = jax.device_get(amplified(where.states, key, where.history))
     seconds = time.perf_counter() - began
-    lanes = np.arange(len(where.ply))
-    prior, weights, q = (
-        np.asarray(part, float) for part in (result.prior, result.action_weights, result.q)
-    )
-    best = np.where(where.states.legal_action_mask, prior, -1.0).argmax(axis=1)
+    prior, weights = np.asarray(result.prior, float), np.asarray(result.action_weights, float)
+    best = np.where(where.states.legal_action_mask, prior, -1.0).argmax(axis=1).astype(np.int32)
     # An engine may resign or forfeit: then it names no move, and none is better than A's.
-    action = np.where(result.action < 0, best, result.action)
+    action = np.where(result.action < 0, best, result.action).astype(np.int32)
+    regret, asked = _regret(amplified, where, result, action, best, key)
     moved = Moved(
         kl=np.maximum(kl_divergence(weights, prior, np.finfo(np.float32).tiny), 0.0),
         value=np.abs(np.asarray(result.value, float) - result.raw_value),
         changed=action != best,
-        regret=np.maximum(q[lanes, action] - q[lanes, best], 0.0),
+        regret=regret,
+        asked=len(where.ply) + asked,
     )
     return moved, seconds
+
+
+def _regret(
+    amplified: Player,
+    where: Positions,
+    result: SearchResult,
+    action: np.ndarray,
+    best: np.ndarray,
+    key: jax.Array,
+) -> tuple[np.ndarray, int]:
+    """Returns float[N], what the moves `best` lose, and about how many positions was asked."""
+    number = len(where.ply)
+    lanes, q = np.arange(number), np.asarray(result.q, float)
+    regret = np.maximum(q[lanes, action] - q[lanes, best], 0.0)
+    searched = np.asarray(result.visit_counts).reshape(number, -1).sum(axis=1) > 0
+    rows = np.flatnonzero((action != best) & searched)
+    if not len(rows):
+        return regret, 0
+    parents = np.concatenate([rows, rows])
+    moves = np.concatenate([action[rows], best[rows]])
+    values, asked = [], 0
+    for start in range(0, len(parents), number):  # N at a time: one compilation
+        part = np.arange(start, start + number) % len(parents)
+        asked += number
+        values.append(_values_after(amplified, where, parents[part], moves[part], key))
+    after, forced = np.concatenate(values)[: len(parents)].reshape(2, -1)
+    regret[rows] = after - forced
+    return regret, asked
+
+
+def _values_after(
+    amplified: Player, where: Positions, parents: np.ndarray, moves: np.ndarray, key: jax.Array
+) -> np.ndarray:
+    """Returns float[N], how good `moves` in the positions `parents` are for the seats that move."""
+    before = positions.take(where.states, parents)
+    game = amplified.game
+    after = jax.device_get(positions.step_all(game, before, moves))
+    history = np.pad(where.history[parents], ((0, 0), (0, 1)), constant_values=positions.NO_ACTION)
+    lanes, seat = np.arange(len(parents)), np.asarray(before.to_play, int)
+    history[lanes, where.ply[parents]] = moves
+    # Nobody outside the device is asked about a game that is over: a row that goes on stands in.
+    going = np.flatnonzero(~np.asarray(after.terminated))
+    ended = np.asarray(positions.returns(game, after), float)[lanes, seat]
+    if not len(going):
+        return ended
+    rows = np.where(np.asarray(after.terminated), going[0], lanes)
+    answer = amplified(positions.take(after, rows), key, history[rows])
+    value = np.asarray(jax.device_get(answer.value), float)
+    same = np.asarray(after.to_play, int) == seat
+    return np.where(np.asarray(after.terminated), ended, np.where(same, value, -value))
 
 
 def summary(moved: Moved, ply: np.ndarray) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from selfplay import old_names
 from selfplay.arena import openings
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
-from selfplay.arena.result import match_records
+from selfplay.arena.result import MatchResult, match_records
 from selfplay.files import durable, json_lines
 from selfplay.players import Player
 from selfplay.rating import bradley_terry
@@ -53,6 +53,7 @@ class Ladder:
         opening_plies: int = openings.DEFAULT_PLIES,
         home: str | os.PathLike[str] | None = None,
         damaged: Callable[[str], None] | None = None,
+        absent: Sequence[str] = (),
     ) -> None:
         """Reads the store, which need not exist.
 
@@ -62,6 +63,8 @@ class Ladder:
           home: the folder of the run that the store belongs to, if it does to one.
           damaged: called with what is wrong with a line, which then does not count; without it,
             that is an error.
+          absent: names of players that can play no more, as the store has them. They are rated by
+            their games, after all others, and so tie those who met them to each other.
 
         Raises:
           ValueError: fewer than two players, or two that are the same; or a line is damaged.
@@ -71,14 +74,18 @@ class Ladder:
         self._stored = [as_stored(name, self._home) for name in names]
         if len(names) < 2 or len(set(self._stored)) < len(names):
             raise ValueError(f"a ladder needs two players or more, all different, got {names}")
+        self._stored += absent
         self._indices: dict[str, int | None] = {}  # of the players that the store's names mean
         self._damaged = damaged
         self.store, self.spec, self.game = pathlib.Path(store), spec, game
-        self.players, self.names = list(players), names
+        self.players, self.names = list(players), [*names, *absent]
         self.seed, self.opening_plies = seed, opening_plies
         self.anchor = names.index("random") if "random" in names else 0
         self.weights = [weights_sha256(player)[:16] for player in players]
-        self.faults = [collections.Counter[str]() for _ in names]  # why games were forfeited
+        self.faults = [collections.Counter[str]() for _ in self.names]  # why games were forfeited
+        self.records: collections.Counter[int] = (
+            collections.Counter()
+        )  # by player, repeated ones too
         self._seen: set[bytes] = set()  # digests of games: a store may hold very many
         self._counts: dict[tuple[int, int], np.ndarray] = {}
         self._read_to = self._lines = 0  # bytes and lines of the store
@@ -101,11 +108,19 @@ class Ladder:
 
     def ratings(self) -> Ratings:
         """Returns the likeliest ratings."""
-        return bradley_terry.fit(len(self.players), self.tally(), self.anchor)
+        return bradley_terry.fit(len(self.names), self.tally(), self.anchor)
 
-    def next_pairing(self) -> tuple[int, int] | None:
-        """Returns the two players whose games would tell most; None if all repeat themselves."""
-        gain = np.triu(bradley_terry.information_gain(self.ratings(), ROUND), 1)
+    def next_pairing(self, player: int | None = None) -> tuple[int, int] | None:
+        """Returns the two players whose games would tell most; None if all repeat themselves.
+
+        Args:
+          player: one of the two must be this one.
+        """
+        count = len(self.players)
+        gain = np.triu(bradley_terry.information_gain(self.ratings(), ROUND)[:count, :count], 1)
+        if player is not None:
+            others = np.arange(count) != player
+            gain[np.ix_(others, others)] = 0.0
         for pairing in self._exhausted:
             gain[pairing] = 0.0
         first, second = np.unravel_index(gain.argmax(), gain.shape)
@@ -122,14 +137,18 @@ class Ladder:
             self._round_seed(first, second),
             self.opening_plies,
         )
+        self.add(result, first, second)
+        if self.games == before:
+            self._exhausted.add((min(first, second), max(first, second)))
+        return self.games - before
+
+    def add(self, result: MatchResult, first: int, second: int) -> None:
+        """Stores a match of two players."""
         stored = (self._stored[first], self._stored[second])
         weights = {self._stored[i]: self.weights[i] for i in (first, second)}
         result = dataclasses.replace(result, players=stored)
         append_records(self.store, match_records(result, self.spec, weights=weights))
         self.refresh()
-        if self.games == before:
-            self._exhausted.add((min(first, second), max(first, second)))
-        return self.games - before
 
     def refresh(self) -> None:
         """Counts what was added to the store, by anyone."""
@@ -164,8 +183,11 @@ class Ladder:
             return
         seats, weights = (first, second), record.get("weights", {})
         played = zip(record["players"], seats, strict=True)
-        if any(weights.get(name) != self.weights[i] for name, i in played):
+        if any(
+            i < len(self.players) and weights.get(name) != self.weights[i] for name, i in played
+        ):
             return
+        self.records.update(seats)
         game = json.dumps([*seats, record["moves"]]).encode()
         digest = hashlib.blake2b(game, digest_size=16).digest()
         if digest not in self._seen:

@@ -70,9 +70,9 @@ def measure(
       progress: called after each player's turn.
 
     Returns:
-      `{positions, raw, search, budgets, by_ply}`: `search` is the first budget's rate, `budgets`
-      all of them by simulations (text, as JSON wants it), `by_ply` a list of `{ply, positions, raw,
-      budgets}`.
+      `{positions, possible, raw, search, budgets, by_ply}`: `possible` is the share of positions in
+      which some move is a mistake, `search` the first budget's rate, `budgets` all of them by
+      simulations (text, as JSON wants it), `by_ply` a list of `{ply, positions, raw, budgets}`.
     """
     wrong = {}
     for budget, player in {0: raw, **searching}.items():
@@ -92,7 +92,9 @@ def measure(
         for ply in np.unique(solved.plies).tolist()
     ]
     main = next(iter(everything["budgets"].values()))
-    return everything | {"search": main, "by_ply": by_ply}
+    worst = np.where(solved.outcomes == ILLEGAL, 1, solved.outcomes).min(axis=1)
+    possible = float((worst < solved.outcomes.max(axis=1)).mean())
+    return everything | {"possible": possible, "search": main, "by_ply": by_ply}
 
 
 def first(solved: SolvedSet, count: int) -> SolvedSet:

@@ -10,6 +10,7 @@ deviation of `PRIOR_ELO` about the players' mean) keeps those finite who have wo
 game; it moves a rating known to +-100 Elo by 0.1% of its distance from the mean.
 """
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,16 +63,19 @@ def fit(players: int, tally: Tally, anchor: int = 0) -> Ratings:
     )
 
 
-def intervals(ratings: Ratings, tally: Tally) -> np.ndarray:
+def intervals(ratings: Ratings, tally: Tally, wanted: Collection[int] | None = None) -> np.ndarray:
     """Returns float[P, 2], the 95% intervals in Elo, by the profile likelihood.
 
     They hold the ratings that lose less than 1.92 of the logarithm, all else at its best. For a
     player who has won every game the standard error would say nothing; these have a useful low end.
+
+    Args:
+      wanted: the players whose intervals are computed; the others' are 0. None: all.
     """
     players = len(ratings.elo)
     best = _likeliest(players, tally, np.eye(players + 2), np.zeros(players + 2)).fun
     ends = np.zeros((players, 2))
-    for player in set(range(players)) - {ratings.anchor}:
+    for player in set(range(players) if wanted is None else wanted) - {ratings.anchor}:
         # All parameters from all but this player's rating, which is `value` above the anchor's.
         others = np.delete(np.eye(players + 2), player, axis=1)
         others[player] = others[ratings.anchor]
@@ -113,6 +117,12 @@ def _likeliest(players: int, tally: Tally, basis: np.ndarray, shift: np.ndarray)
     optimum = optimize.minimize(loss, start, jac=True, hess=curvature, method="trust-exact")
     optimum.x = basis @ optimum.x + shift
     return optimum
+
+
+def difference_error(ratings: Ratings, one: int, other: int) -> float:
+    """Returns the standard error, in Elo, of how much stronger one player is than another."""
+    of = ratings.covariance
+    return float(ELO * np.sqrt(max(of[one, one] + of[other, other] - 2 * of[one, other], 0.0)))
 
 
 def information_gain(ratings: Ratings, games: int) -> np.ndarray:

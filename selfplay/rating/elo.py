@@ -43,7 +43,7 @@ def score_interval(
     (1927); probabilities under a constraint on the mean: Owen, "Empirical likelihood ratio
     confidence intervals" (1988). Its width is never 0. In simulations of true scores from 3% to 97%
     it covers the truth in at least 93% of matches of 10 pairs or more, and from 100 pairs on in at
-    most 97% (the usual normal interval: in as few as 36% at 10 pairs, 73% at 50).
+    most 97.7% (the usual normal interval: in as few as 36% at 10 pairs, 73% at 50).
 
     Args:
       pair_counts: float[..., 5], how many pairs had each of `PAIR_SCORES`, of one match or many.

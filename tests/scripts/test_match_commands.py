@@ -141,7 +141,7 @@ def test_evaluate_against_perfect_reports_each_set_of_raw_policy_and_search(run,
     assert command(evaluate, run, "--against", "perfect", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert list(result) == ["all"]
-    assert set(result["all"]) == {"positions", "raw", "search", "budgets", "by_ply"}
+    assert set(result["all"]) == {*("positions", "possible", "raw", "search", "budgets", "by_ply")}
     assert result["all"]["positions"] == 4520
     stand_in = players.Player("low", GAME, _lowest_act, on_device=False)
     solved = mistakes.load_positions("tic_tac_toe")["all"]

@@ -20,6 +20,7 @@ from tests.support.ratings import outcome
 from tests.toys import double_move
 from training.evaluation import ladder as training_ladder
 from training.players import load_weights, network_of
+from training.progress import Progress
 from training.storage.run_folder import RunFolder
 
 PILE = double_move.Pile(stones=12)
@@ -302,6 +303,26 @@ def test_the_games_that_are_drawn_do_not_depend_on_where_a_run_lies(run_folders,
     assert own._round_seed(1, 0) != seeds[3]
 
 
+def test_players_that_play_no_more_still_tie_the_others_together(tmp_path, simulated):
+    """Great is rated through good, who is gone; without good nothing ties it to the rest."""
+    first = ladder.Ladder(tmp_path / "games.jsonl", "pile", PILE, PLAYERS)
+    for pair in [(0, 1), (1, 2), (2, 3), (3, 4)] * 6:
+        first.play(*pair)
+    left = [PLAYERS[i] for i in (0, 1, 2, 4)]
+    tied = ladder.Ladder(tmp_path / "games.jsonl", "pile", PILE, left, absent=["good"])
+    assert tied.games == first.games
+    ratings = tied.ratings()
+    assert ratings.elo[3] == pytest.approx(STRENGTHS["great"], abs=250)
+    assert ratings.elo[3] == pytest.approx(first.ratings().elo[4], abs=1)
+    error = bradley_terry.difference_error(ratings, 3, 0)
+    assert error == pytest.approx(ratings.error[3], rel=1e-6)
+    alone = bradley_terry.intervals(ratings, tied.tally(), [3])
+    assert alone[3] == pytest.approx(bradley_terry.intervals(ratings, tied.tally())[3])
+    assert 4 not in tied.next_pairing(), "one that is gone was asked to play"
+    for player in range(4):
+        assert player in tied.next_pairing(player)
+
+
 def test_the_command_counts_the_games_that_a_run_rated_itself_by(tiny_run, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
@@ -316,7 +337,8 @@ def test_the_command_counts_the_games_that_a_run_rated_itself_by(tiny_run, tmp_p
     told = []
 
     def rate():
-        return training_ladder.rate(folder, config, game, network, averages, step, told.append)
+        known = folder, config, game, network, averages, Progress(step=step)
+        return training_ladder.rate(*known, games=8, tell=told.append).entry
 
     played = rate()["games"]
     assert played > 0

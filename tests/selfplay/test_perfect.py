@@ -208,6 +208,7 @@ def test_rates_by_ply_and_budget_add_up_to_the_rates_of_the_set(solved):
     found = mistakes.measure(wrong_from(9), {4: wrong_from(6), 8: wrong_from(0)}, solved)
     assert found["raw"] == 0.0
     assert found["search"] == found["budgets"]["4"] < found["budgets"]["8"]
+    assert found["possible"] == found["budgets"]["8"], "the worst move errs wherever one can"
     assert [row["ply"] for row in found["by_ply"]] == list(range(9))
     assert sum(row["positions"] for row in found["by_ply"]) == found["positions"] == 4520
     assert [row["budgets"]["4"] > 0 for row in found["by_ply"]] == [

@@ -1,8 +1,9 @@
 """Samples from plies: nothing lost, nothing truncated, every outcome for the right seat."""
 
 import numpy as np
+import pytest
 
-from selfplay import row
+from selfplay import recorder, row
 from selfplay.recorder import Recorder
 from selfplay.self_play import Trajectory
 
@@ -122,3 +123,37 @@ def test_the_random_opening_is_part_of_the_game_but_no_sample():
     sample, (game,) = Recorder().add(call._replace(opening=opening), 0)
     assert len(sample.ply) == 3
     assert game.moves == [2, 1, *call.action[:, 0].tolist()]
+
+
+def test_games_of_every_length_have_the_same_chance_to_be_sampled():
+    """Half of the games are short: of the sample they must be half too, in lanes of all kinds."""
+    rng = np.random.default_rng(1)
+    lanes, plies, watched, played, kept = 16, 10, 2, [], []
+    left, number = np.zeros(lanes, int), np.full(lanes, -1)
+    lengths = [0] * lanes
+    for call in range(1500):
+        finished = []
+        for lane in range(lanes):
+            left[lane] -= plies
+            while left[lane] <= 0:
+                if number[lane] >= 0:
+                    game_id = int(number[lane]) * lanes + lane
+                    finished.append(recorder.FinishedGame(game_id, [0] * lengths[lane], (0.0, 0.0)))
+                number[lane] += 1
+                lengths[lane] = 4 if rng.random() < 0.5 else 60
+                left[lane] += lengths[lane]
+        played += finished
+        kept += recorder.draw_games(finished, lanes, watched, np.random.default_rng([7, call]))
+    mean = np.mean([len(game.moves) for game in played])
+    sampled = np.array([len(game.moves) for game in kept])
+    assert abs(sampled.mean() - mean) < 4 * sampled.std() / len(sampled) ** 0.5, sampled.mean()
+    assert len(kept) == pytest.approx(len(played) * watched / lanes, rel=0.1)
+    by_lane = np.bincount([game.game_id % lanes for game in kept], minlength=lanes)
+    assert by_lane.min() > 0.5 * by_lane.max(), by_lane
+
+
+def test_about_one_game_a_call_is_sampled_whatever_the_game():
+    assert recorder.lanes_to_watch(max_plies=42, lanes=128, plies_per_call=16) == 2
+    assert recorder.lanes_to_watch(max_plies=9, lanes=128, plies_per_call=16) == 1
+    assert recorder.lanes_to_watch(max_plies=10_000, lanes=128, plies_per_call=16) == 16
+    assert recorder.lanes_to_watch(max_plies=10_000, lanes=4, plies_per_call=2) == 4

@@ -36,8 +36,7 @@ def everything(path):
     clock = ("seconds", "trained_from", "iteration_seconds", "evaluation_seconds")
     counters = {k: v for k, v in saved.counters.items() if k not in clock}
     lines = [
-        # Which checkpoints play for a rating depends on when saves happened.
-        {k: v for k, v in line.items() if not k.startswith("seconds") and k != "ladder"}
+        {k: v for k, v in line.items() if not k.startswith("seconds")}
         for line in RunFolder(path).read_metrics()
     ]
     chunks = [

@@ -431,11 +431,11 @@ def test_no_checkpoint_is_removed_while_a_rating_plays_with_them(run, config, mo
 
     def rate(*_):
         rated.append(bool(busy))
-        return {"elo": 0.0, "interval": [0.0, 0.0], "games": 0}
+        return ladder.Rated({"elo": 0.0, "interval": [0.0, 0.0], "games": 0}, True, False)
 
     monkeypatch.setattr(CheckpointStore, "_save", slowly)
     monkeypatch.setattr(ladder, "rate", rate)
-    monkeypatch.setattr(in_run, "evaluate_run", lambda *_: {"loss": 1.0})
+    monkeypatch.setattr(in_run, "evaluate_run", lambda *_: in_run.Played({"loss": 1.0}, 0))
     measured = dataclasses.replace(config.evaluation, every=1, ladder_games=2)
     train_with(run, dataclasses.replace(config, evaluation=measured), lambda line: None)
     assert rated == [False, False]

@@ -12,6 +12,7 @@ import games
 from selfplay.arena.result import PlayedGame, result_of
 from training.evaluation import gate, ladder
 from training.players import checkpoint_steps, load_player, network_of
+from training.progress import Progress
 from training.run import train
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
@@ -95,7 +96,11 @@ def test_a_run_rates_itself_among_its_checkpoints(tiny_run, tiny_config, tmp_pat
     network = network_of(config, game)
     steps = checkpoint_steps(folder.path)
     newest = load_player(folder.path, 1, steps[-1]).variables
-    found = ladder.rate(folder, config, game, network, newest, steps[-1] + 1)
+    progress = Progress(step=steps[-1] + 1, best_step=steps[-1])
+    rated = ladder.rate(folder, config, game, network, newest, progress, games=40)
+    found = rated.entry
+    assert found["best_step"] == steps[-1]
+    assert rated.is_best == (found["over_best"] >= 0)
     assert found["interval"][0] < found["elo"] < found["interval"][1], found
     lines = (folder.path / "ladder" / "games.jsonl").read_text().splitlines()
     assert len(lines) == 40  # a round of 32 and one cut short
@@ -103,10 +108,15 @@ def test_a_run_rates_itself_among_its_checkpoints(tiny_run, tiny_config, tmp_pat
     names = {name for line in lines for name in json.loads(line)["players"]}
     known = {f".@{step}:simulations=1" for step in (*steps, steps[-1] + 1)}
     assert names <= known | {"random"}
+    now = f".@{steps[-1] + 1}:simulations=1"
+    assert all(now in json.loads(line)["players"] for line in lines), "games that rate others"
+    again = ladder.rate(folder, config, game, network, newest, progress, games=40)
+    assert again == rated, "a resumed run plays no more games, and is rated alike"
+    assert len((folder.path / "ladder" / "games.jsonl").read_text().splitlines()) == 40
 
 
 def test_settings_of_gate_and_ladder_are_checked(tiny_config):
-    evaluation = dataclasses.replace(tiny_config.evaluation, every=0, gate_games=3, ladder_games=-1)
+    evaluation = dataclasses.replace(tiny_config.evaluation, every=0, gate_games=3, ladder_games=-2)
     found = dataclasses.replace(tiny_config, gate=0.3, evaluation=evaluation).problems()
     for wanted in ("gate must be 0", "gate needs evaluation.every", "gate_games", "ladder_games"):
         assert any(wanted in problem for problem in found), (wanted, found)

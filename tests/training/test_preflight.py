@@ -106,8 +106,8 @@ def test_advice_makes_it_fit_and_twice_as_much_would_not(tiny_config, room, comp
 def test_a_disk_that_cannot_hold_the_checkpoints_is_a_problem(tiny_config):
     game = games.load("tic_tac_toe")
     one = estimate.needs(tiny_config, game, CARD).checkpoint
-    assert not estimate.problems(tiny_config, game, CARD._replace(disk_bytes=5 * one))
-    found = estimate.problems(tiny_config, game, CARD._replace(disk_bytes=5 * one - 1))
+    assert not estimate.problems(tiny_config, game, CARD._replace(disk_bytes=7 * one))
+    found = estimate.problems(tiny_config, game, CARD._replace(disk_bytes=7 * one - 1))
     assert len(found) == 1
     assert "of disk" in found[0]
 

@@ -105,7 +105,7 @@ def test_the_metrics_tell_what_a_person_needs(tiny_run):
         assert np.isfinite(iterations[-1][name]), name
     evaluations = [line for line in lines if line["kind"] == "evaluation"]
     assert [line["iteration"] for line in evaluations] == [2, 4]
-    measured = {"positions", "raw", "search", "budgets", "by_ply"}
+    measured = {"positions", "possible", "raw", "search", "budgets", "by_ply"}
     assert set(evaluations[0]["perfect"]["all"]) == measured
 
 

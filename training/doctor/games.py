@@ -8,10 +8,12 @@ import numpy as np
 from selfplay.recorder import Sample
 from training.doctor.evidence import Evidence, recent_mean
 from training.doctor.findings import Finding, Result
+from training.metrics import Rating
 
 FEW_GAMES = 30  # below, shares of games are too uncertain to judge
 MOST_REPEATED = 0.5  # of the games, by the commonest game
 LEAST_DISTINCT = 0.1  # of the games
+MOST_FALLEN = 100.0  # Elo below the best
 MOST_RISEN, ABSURD = 1.0, 50.0  # nats, of the policy loss in training
 
 
@@ -118,7 +120,8 @@ def learning(evidence: Evidence) -> Result:
     """Says whether the run is getting better: its own evaluations and losses, first against last.
 
     Threshold: an evaluation that is worse than the first by 0.05 (5% more mistakes, or a score of
-    0.05 less) and by 3 standard errors of their difference; a policy loss that has doubled and
+    0.05 less) and by 3 standard errors of their difference; a last rating below that of the best
+    before by `MOST_FALLEN` and by 3 standard errors; a policy loss that has doubled and
     risen by `MOST_RISEN` (in healthy runs it falls; where gradients were climbed, 1.9 to 82.6).
     """
     losses = [line.loss for line in evidence.evaluations]
@@ -134,8 +137,14 @@ def learning(evidence: Evidence) -> Result:
                 "see the other findings first; else a lower learner.learning_rate",
             )
         )
+    rated = [line.ladder for line in evidence.evaluations if line.ladder is not None]
+    if rated and not findings:
+        findings += _fallen(rated[-1])
     findings += _diverging(evidence)
     said = f"evaluation {losses[0]:.3f} -> {losses[-1]:.3f} (less is better)" if losses else ""
+    if rated and rated[-1].over_best is not None:
+        measured |= {"over_best": rated[-1].over_best}
+        said += f", {rated[-1].over_best:+.0f} Elo over its best before"
     return Result(
         "learning",
         "Mistakes fall, or the score rises.",
@@ -144,6 +153,21 @@ def learning(evidence: Evidence) -> Result:
         tuple(findings),
         "" if len(losses) > 1 else "fewer than two evaluations",
     )
+
+
+def _fallen(rating: Rating) -> list[Finding]:
+    """Looks for weights that are clearly weaker than the run's best in its own ladder."""
+    fallen, error = rating.over_best, rating.over_best_error
+    if fallen is None or error is None or -fallen <= max(MOST_FALLEN, 3 * error):
+        return []
+    return [
+        Finding(
+            "getting-worse",
+            f"the run plays worse than it did at step {rating.best_step}: {fallen:+.0f} Elo in its "
+            f"own ladder (standard error {error:.0f}).",
+            "see the other findings first; else a lower learner.learning_rate",
+        )
+    ]
 
 
 def _diverging(evidence: Evidence) -> list[Finding]:

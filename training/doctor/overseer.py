@@ -135,7 +135,7 @@ def _unheard(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any])
     if len(symmetries) == 1 or not (evidence.config.learner.augment and amplifier.on_device):
         return []
     act, seed = random_player(evidence.game).act, np.random.SeedSequence(0)
-    where = gap.reach(evidence.game, act, (), seed, COMPARED, only_own=False)
+    where = gap.reach(evidence.game, act, (), seed, COMPARED)
     player = amplifier.as_player(evidence.game, evidence.newest_folded)
     here = jax.device_get(player(where.states, jax.random.key(0)))
     changed = float((here.action != here.prior.argmax(axis=1)).mean())

@@ -28,6 +28,7 @@ from training.evaluation import strength
 from training.players import checkpoint_steps, load_amplifier, load_weights, network_of, playable
 from training.storage.run_folder import RunFolder
 
+PER_POSITION = ("kl", "value", "changed", "regret")  # columns of a `Moved`
 SETS = ("trained", "near", "far", "worst")
 ROUNDS = 3  # of the climb to the worst positions
 KEPT = 4  # the worst 1 / KEPT of the candidates are climbed on from
@@ -74,7 +75,7 @@ class Audit:
     def far(self) -> Positions:
         """Positions of random games."""
         act = random_player(self.game).act
-        return gap.reach(self.game, act, (), self._seed(RunPurpose.FAR), self.count, only_own=False)
+        return gap.reach(self.game, act, (), self._seed(RunPurpose.FAR), self.count)
 
     def measure(self, step: int) -> tuple[dict[str, Any], Positions]:
         """Returns a checkpoint's measurements by set, and the positions where A loses most."""
@@ -131,7 +132,8 @@ class Audit:
         number = len(where.ply)
         filled = _take(where, np.minimum(np.arange(max(number, self.count)), number - 1))
         moved, _ = gap.measure(amplified, filled, jax.random.key(self.seed))
-        return Moved(*(column[:number] for column in moved))
+        columns = {name: getattr(moved, name)[:number] for name in PER_POSITION}
+        return moved._replace(**columns)
 
     def _seed(self, purpose: RunPurpose, index: int = 0) -> np.random.SeedSequence:
         return np.random.SeedSequence([self.seed, purpose, index])
@@ -211,7 +213,7 @@ def summary(moved: Moved) -> dict[str, Any]:
     """Returns means over positions; `_error` is the standard error of a mean."""
     number = len(moved.kl)
     means: dict[str, Any] = {"positions": number}
-    for name in ("kl", "value", "changed", "regret"):
+    for name in PER_POSITION:
         column = getattr(moved, name).astype(float)
         means[name] = float(column.mean())
         means[f"{name}_error"] = float(column.std() / np.sqrt(number))

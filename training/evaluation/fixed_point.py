@@ -1,9 +1,9 @@
 """The fixed point of `A <- Distill(Amplify(A))`: how near a run is, and when it is there.
 
-Measured at each evaluation: the amplification gap (`selfplay.amplify.gap`) and what a move
-costs; at some of them and at the last, by matches: the strength of Amplify(A) over A at several
-budgets, and the distillation gap, how A without search fares against Amplify(A') of the A' measured
-before.
+Measured at each evaluation: the amplification gap (`selfplay.amplify.gap`) on three sets of
+positions, what A's own moves lose there when search is made to look at them, and what a move costs;
+at some of them and at the last, by matches: the strength of Amplify(A) over A at several budgets,
+and the distillation gap, how A without search fares against Amplify(A') of the A' measured before.
 
 `--until-fixed-point` trains until the gap is flat: over the last `WINDOW` evaluations the means of
 its three thirds differ by no more than noise, or by next to nothing. Evaluations in the warm-up of
@@ -27,7 +27,7 @@ from selfplay.players import Player, policy_player, random_player
 from selfplay.randomness import RunPurpose
 from training import metrics
 from training.context import Context
-from training.evaluation import strength
+from training.evaluation import budget, strength
 from training.metrics import FixedPoint
 from training.players import load_amplifier, load_weights, make_player, playable
 from training.progress import Progress
@@ -50,7 +50,10 @@ class Point(NamedTuple):
     step: int
     fresh: float  # the gap's KL on positions from A's own games
     probe: float  # and on the probe set
-    blunders: float  # share of A's own moves that lose much, as Amplify(A) sees it
+    # Share of A's own moves that lose much, as Amplify(A) sees it: in games against random moves
+    # or against itself, whichever is more.
+    blunders: float
+    own: float | None = None  # KL on positions of A against A; runs of older versions have none
 
 
 class Decided(NamedTuple):
@@ -59,6 +62,14 @@ class Decided(NamedTuple):
     horizon: float | None = None  # the step at which the learning rate is to have fallen
     strength_step: int | None = None  # of the weights whose strength was measured
     fixed_point: str = ""  # why the run ends here
+
+
+class Measured(NamedTuple):
+    """A measurement, and what follows from it."""
+
+    entries: dict[str, Any]  # of the evaluation's line
+    decided: Decided
+    evaluations: int  # of networks, that it took
 
 
 class FixedPointMonitor:
@@ -74,12 +85,10 @@ class FixedPointMonitor:
         game, config = self.context.game, self.context.config
         seed = np.random.SeedSequence([config.seed, RunPurpose.PROBE])
         count = config.evaluation.gap_positions
-        return gap.reach(game, random_player(game).act, (), seed, count, only_own=False)
+        return gap.reach(game, random_player(game).act, (), seed, count)
 
-    def measure(
-        self, variables: Any, progress: Progress, last: bool
-    ) -> tuple[dict[str, Any], Decided]:
-        """Returns entries for metrics.jsonl about A, and what follows from them.
+    def measure(self, variables: Any, progress: Progress, last: bool) -> Measured:
+        """Measures A.
 
         Args:
           variables: A's weights as they play.
@@ -90,33 +99,52 @@ class FixedPointMonitor:
         settings = config.evaluation
         network_only = policy_player("A", game, self.context.network.evaluate, variables)
         amplified = self.amplifier.as_player(game, variables)
-        seed = np.random.SeedSequence([config.seed, RunPurpose.FRESH, progress.iteration])
-        count = settings.gap_positions
-        fresh = gap.reach(game, network_only.act, variables, seed, count, only_own=True)
-        key = jax.random.key(int(seed.generate_state(1)[0]))
-        result: dict[str, Any] = {}
-        seconds = {}
-        # The second set's calls are timed: the first set's may have had to compile.
-        for name, where in (("fresh", fresh), ("probe", self.probe)):
-            moved, seconds["amplified"] = gap.measure(amplified, where, key)
-            _, seconds["policy"] = gap.measure(network_only, where, key)
-            result[name] = gap.summary(moved, where.ply)
-        now, probe = result["fresh"], result["probe"]
-        self._history.append(Point(progress.step, now["kl"], probe["kl"], now["blunders"]))
+        result, per_move, spent = self._gaps(network_only, amplified, progress)
+        self._history.append(_point(progress.step, json_objects.read(FixedPoint, result)))
         warmup = config.learner.warmup_steps
         result["stage"] = stage(self._history, progress.horizon, self._spacing, warmup)
         decided = self._decide(result, progress) if config.until_fixed_point else Decided()
         by_turn = progress.evaluations % settings.strength_every == 0
         if settings.strength_games and (last or by_turn or decided.fixed_point):
-            result |= self._strength(network_only, amplified, progress)
+            matches, cost = self._strength(network_only, amplified, progress)
+            result, spent = result | matches, spent + cost
             decided = decided._replace(strength_step=progress.step)
         if decided.fixed_point:
             measured = json_objects.read(FixedPoint, result)
             result["verdict"] = verdict(measured, settings.simulations, config.amplify)
             decided = decided._replace(fixed_point=result["verdict"])
-        positions = len(self.probe.ply)
-        per_move = {name: spent / positions for name, spent in seconds.items()}
-        return {"fixed_point": result, "seconds_per_move": per_move}, decided
+        return Measured({"fixed_point": result, "seconds_per_move": per_move}, decided, spent)
+
+    def _gaps(
+        self, network_only: Player, amplified: Player, progress: Progress
+    ) -> tuple[dict[str, Any], dict[str, float], int]:
+        """Returns the gap by set, the seconds of a move, and the network evaluations taken."""
+        game, config = self.context.game, self.context.config
+        count, variables = config.evaluation.gap_positions, network_only.variables
+        network = self.context.network.evaluate
+        draws = policy_player("A", game, network, variables, temperature=1.0)
+
+        def seed(purpose: RunPurpose) -> np.random.SeedSequence:
+            return np.random.SeedSequence([config.seed, purpose, progress.iteration])
+
+        fresh = seed(RunPurpose.FRESH)
+        sets = {
+            "own": gap.reach(
+                game, draws.act, variables, seed(RunPurpose.OWN), count, against_itself=True
+            ),
+            "fresh": gap.reach(game, network_only.act, variables, fresh, count, only_own=True),
+            "probe": self.probe,
+        }
+        key = jax.random.key(int(fresh.generate_state(1)[0]))
+        spent = 2 * gap.games_for(game, count) * min(game.max_plies, gap.MAX_PLIES)
+        gaps, seconds = {}, {}
+        # The last set's calls are timed: the first one's may have had to compile.
+        for name, where in sets.items():
+            moved, seconds["amplified"] = gap.measure(amplified, where, key)
+            _, seconds["policy"] = gap.measure(network_only, where, key)
+            gaps[name] = gap.summary(moved, where.ply)
+            spent += moved.asked * budget.of_amplifier(config) + count
+        return gaps, {name: time / count for name, time in seconds.items()}, spent
 
     @property
     def _spacing(self) -> float:
@@ -135,7 +163,7 @@ class FixedPointMonitor:
                 f"{damaged[0]}"
             )
         return [
-            Point(line.step, measured.fresh.kl, measured.probe.kl, measured.fresh.blunders)
+            _point(line.step, measured)
             for line in metrics.history(lines).evaluations
             if (measured := line.fixed_point) is not None
         ]
@@ -155,18 +183,28 @@ class FixedPointMonitor:
 
     def _strength(
         self, network_only: Player, amplified: Player, progress: Progress
-    ) -> dict[str, Any]:
-        """Returns the matches of Amplify(A) and of the A measured before against A."""
+    ) -> tuple[dict[str, Any], int]:
+        """Returns the matches of Amplify(A) and of the A measured before against A, and their cost.
+
+        That is in network evaluations.
+        """
         context, config = self.context, self.context.config
         seed = np.random.SeedSequence([config.seed, RunPurpose.STRENGTH, progress.iteration])
         number = int(seed.generate_state(1)[0])
 
-        def match(first: Player, second: Player) -> MatchResult:
-            games = config.evaluation.strength_games
-            return play_match(first, second, context.game, games, number)
+        spent = 0
 
+        def match(amplifies: Player, evaluations: int, swapped: bool = False) -> MatchResult:
+            nonlocal spent
+            pair = (network_only, amplifies) if swapped else (amplifies, network_only)
+            games = config.evaluation.strength_games
+            result = play_match(*pair, context.game, games, number)
+            spent += budget.of_match(result, evaluations, 1)
+            return result
+
+        each = budget.of_amplifier(config)
         matches = {
-            str(name): strength.of(match(player, network_only))
+            str(name): strength.of(match(player, name + 1 if isinstance(name, int) else each))
             for name, player in self._budgets(network_only.variables, amplified).items()
         }
         result: dict[str, Any] = {"strength": matches}
@@ -176,9 +214,10 @@ class FixedPointMonitor:
         if before in context.store.steps() and before != progress.step:
             weights = load_weights(context.folder, before, context.network)
             old = playable(context.network, weights)
-            against = match(network_only, self.amplifier.as_player(context.game, old))
+            teacher = self.amplifier.as_player(context.game, old)
+            against = match(teacher, each, swapped=True)
             result["distilled"] = {"amplified_step": before, **strength.of(against)}
-        return result
+        return result, spent
 
     def _budgets(self, variables: Any, amplified: Player) -> dict[int | str, Player]:
         """Returns Amplify(A) at several budgets; an overseer that is no search has just one."""
@@ -193,6 +232,11 @@ class FixedPointMonitor:
             )
             for budget in budgets
         }
+
+
+def _point(step: int, measured: FixedPoint) -> Point:
+    own, fresh, probe = measured.own, measured.fresh, measured.probe
+    return Point(step, fresh.kl, probe.kl, measured.blunders, own.kl if own else None)
 
 
 def stage(history: list[Point], lowered: float, spacing: float = 1.0, warmup: int = 0) -> Stage:
@@ -230,7 +274,8 @@ def _is_flat(history: list[Point]) -> bool:
     if len(history) < WINDOW:
         return False
     window = history[-WINDOW:]
-    return all(is_flat([getattr(point, name) for point in window]) for name in ("fresh", "probe"))
+    columns = [[getattr(point, name) for point in window] for name in ("fresh", "probe", "own")]
+    return all(is_flat(column) for column in columns if None not in column)
 
 
 def is_flat(series: list[float]) -> bool:
@@ -253,14 +298,14 @@ def verdict(measured: FixedPoint, simulations: int, amplify: str = "search") -> 
       simulations: of a search that amplifies.
       amplify: what does.
     """
-    match, fresh = measured.strongest, measured.fresh
+    match, fresh, blunders = measured.strongest, measured.fresh, measured.blunders
     what = "search" if amplify == "search" else f"Amplify(A), {amplify},"
     # Who names a move and values none sees no blunder in any other.
     unseen = fresh.regret == 0 and fresh.changed > UNHELD
-    share, name = (fresh.changed, "changed") if unseen else (fresh.blunders, "blunders")
+    share, name = (fresh.changed, "changed") if unseen else (blunders, "blunders")
     facts = f"gap {fresh.kl:.3f} nats, {share:.1%} of the network's own moves are {name}"
     facts += f", {match.in_words()}" if match else ""
-    if fresh.blunders or unseen or (match and match.interval[0] > 0.5):
+    if blunders or unseen or (match and match.interval[0] > 0.5):
         advice = "a larger network, a lower rate or a larger replay may"
         if amplify != "search":
             advice += ", or --learner.no-augment if it decides otherwise where boards are alike"

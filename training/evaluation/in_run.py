@@ -4,17 +4,23 @@ import time
 from typing import Any, NamedTuple
 
 from games.game import Game
-from selfplay.arena import play_match
+from selfplay.arena import MatchResult, play_match
+from selfplay.arena.ladder import ROUND
 from selfplay.perfect import mistakes
 from selfplay.players import random_player
 from training.config import RunConfig
 from training.context import Context
-from training.evaluation import ladder
+from training.evaluation import budget, ladder
 from training.evaluation.fixed_point import Decided, FixedPointMonitor
+from training.evaluation.ladder import Rated
 from training.network import Network
 from training.players import make_player, playable
 from training.progress import Progress
+from training.settings import BY_BUDGET
 from training.state import State
+
+MOST_GAMES = 8 * ROUND  # of a rating by budget, which more would hardly sharpen
+LEAST_GAMES = ROUND // 2  # fewer are not worth a compilation
 
 
 class Evaluated(NamedTuple):
@@ -23,12 +29,37 @@ class Evaluated(NamedTuple):
     entries: dict[str, Any]  # of its line in metrics.jsonl
     decided: Decided
     seconds: float
+    evaluations: int  # of networks, that it took
+    rated: int  # of which, for its rating
+    rating: Rated | None  # in its own ladder, if it was rated
+
+
+class Played(NamedTuple):
+    """How well weights play."""
+
+    entries: dict[str, Any]  # of an evaluation's line
+    evaluations: int  # of networks
+    match: MatchResult | None = None  # against random, if there was one
 
 
 def is_due(config: RunConfig, progress: Progress, ended: bool) -> bool:
     """Whether the run measures itself after this iteration."""
     every = config.evaluation.every
     return bool(every) and (ended or progress.iteration % every == 0)
+
+
+def is_best(progress: Progress, result: Evaluated) -> bool:
+    """Whether the weights just measured are the run's best; of equals, the newest are.
+
+    By mistakes where perfect play is known. Elsewhere by rating; in a run that has none yet, by the
+    score against random.
+    """
+    by_mistakes = "perfect" in result.entries
+    if result.rating is not None and not by_mistakes:
+        return result.rating.is_best
+    if progress.rungs and not by_mistakes:
+        return False  # it has been rated, but not now: there was no budget for games
+    return progress.best_loss is None or bool(result.entries["loss"] <= progress.best_loss)
 
 
 def evaluate(
@@ -41,31 +72,68 @@ def evaluate(
       last: whether the run ends here.
     """
     began = time.monotonic()
-    config, game, network = context.config, context.game, context.network
-    variables = playable(network, state.train.averages)
-    entries = evaluate_run(config, game, network, variables, config.seed)
-    if config.evaluation.ladder_games:
-        context.store.wait()  # or its retention could remove a checkpoint that is to play
-        known = context.folder, config, game, network
-        step, notice = state.progress.step, context.metrics.notice
-        entries["ladder"] = ladder.rate(*known, variables, step, notice)
+    config, progress = context.config, state.progress
+    variables = playable(context.network, state.train.averages)
+    played = evaluate_run(config, context.game, context.network, variables, config.seed)
+    entries, spent = played.entries, played.evaluations
     decided = Decided()
     if monitor is not None:
-        measured, decided = monitor.measure(variables, state.progress, last)
-        entries |= measured
-    return Evaluated(entries, decided, time.monotonic() - began)
+        measured = monitor.measure(variables, progress, last)
+        entries |= measured.entries
+        decided, spent = measured.decided, spent + measured.evaluations
+    games, each = _ladder_games(context, progress, played, spent)
+    rating = None
+    if games:
+        context.store.wait()  # or its retention could remove a checkpoint that is to play
+        known = context.folder, config, context.game, context.network
+        notice = context.metrics.notice
+        rating = ladder.rate(*known, variables, progress, games, played.match, notice)
+        entries["ladder"] = rating.entry
+    counted = progress.measured + spent + games * each
+    entries["share"] = counted / (counted + budget.of_learning(config, progress))
+    seconds = time.monotonic() - began
+    return Evaluated(entries, decided, seconds, spent + games * each, games * each, rating)
+
+
+def is_rated_by_budget(config: RunConfig) -> bool:
+    """Whether a run rates itself with as many games as its budget allows."""
+    by_budget = config.evaluation.ladder_games == BY_BUDGET
+    return by_budget and not mistakes.has_oracle(config.game)
+
+
+def _ladder_games(
+    context: Context, progress: Progress, played: Played, spent: int
+) -> tuple[int, int]:
+    """Returns how many games to rate a run by now, and the network evaluations that each takes.
+
+    Args:
+      spent: network evaluations of this evaluation so far.
+    """
+    config, settings = context.config, context.config.evaluation
+    plies = context.game.max_plies
+    if played.match is not None:
+        plies = max(map(len, played.match.moves))
+    each = plies * (settings.simulations + 1)
+    if settings.ladder_games != BY_BUDGET:
+        return settings.ladder_games, each
+    if not is_rated_by_budget(config) or not progress.step:
+        return 0, each
+    left = int(min(budget.left(config, progress, progress.measured + spent) // each, MOST_GAMES))
+    if left >= ROUND:
+        return left // ROUND * ROUND, each
+    return (LEAST_GAMES if left >= LEAST_GAMES else 0), each
 
 
 def evaluate_run(
     config: RunConfig, game: Game[Any], network: Network, variables: Any, seed: int
-) -> dict[str, Any]:
+) -> Played:
     """Measures folded weights: mistakes against perfect play, else a match against random.
 
-    Returns:
-      Entries for metrics.jsonl. `loss` is what the best checkpoint has least of: the search's mean
-      mistake rate, or 1 - its score.
+    `loss` among the entries is what the best checkpoint has least of, unless the run is rated: the
+    search's mean mistake rate, or 1 - its score.
     """
     settings = config.evaluation
+    each = settings.simulations + 1
 
     def player(simulations: int) -> Any:
         return make_player("run", game, network, variables, config.search, simulations)
@@ -81,9 +149,11 @@ def evaluate_run(
             for name, chosen in sets.items()
         }
         searched = [rate["search"] for rate in rates.values()]
-        return {"perfect": rates, "loss": sum(searched) / len(searched)}
-    result = play_match(
-        player(settings.simulations), random_player(game), game, settings.games, seed
-    )
+        asked = sum(rate["positions"] for rate in rates.values())
+        entries = {"perfect": rates, "loss": sum(searched) / len(searched)}
+        return Played(entries, asked * (each + 1))
+    games = min(settings.games, LEAST_GAMES) if is_rated_by_budget(config) else settings.games
+    result = play_match(player(settings.simulations), random_player(game), game, games, seed)
     against = {"games": result.games, "score": result.score, "interval": list(result.interval)}
-    return {"random": against, "loss": 1 - result.score}
+    entries = {"random": against, "loss": 1 - result.score}
+    return Played(entries, budget.of_match(result, each, 0), result)

@@ -27,7 +27,7 @@ def select_queries(raw: Player, searching: Player, seed: int, count: int) -> lis
     """
     pool = min(MOST, 4 * count)
     drawn = np.random.SeedSequence([seed])
-    reached = gap.reach(raw.game, raw.act, raw.variables, drawn, pool, only_own=False)
+    reached = gap.reach(raw.game, raw.act, raw.variables, drawn, pool)
     moved, _ = gap.measure(searching, reached, jax.random.key(seed))
     moves = positions.move_lists(reached.history)
     order = np.argsort(-moved.kl, kind="stable")

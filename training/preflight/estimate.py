@@ -144,8 +144,9 @@ def memory(need: Needs, has: Machine) -> int:
 def checkpoints_kept(config: RunConfig, steps: float = 0.0) -> int:
     """Returns how many checkpoints lie on disk at once at most, in a run of so many steps."""
     every = config.checkpoint.keep_every
-    # Step 0, the best one, and the one that is being written.
-    return config.checkpoint.keep_newest + 3 + (int(steps / every) if every else 0)
+    # Step 0, the best one, those that measured strength and the ladder need, and the one that is
+    # being written.
+    return config.checkpoint.keep_newest + 5 + (int(steps / every) if every else 0)
 
 
 def row_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:

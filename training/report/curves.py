@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from selfplay.files import json_lines
+from selfplay.rating.elo import Z95
 from training import metrics
 from training.metrics import EvaluationLine, FixedPoint, History, IterationLine
 from training.storage.run_folder import RunFolder
@@ -108,6 +109,7 @@ def plots(runs: Mapping[str, History]) -> list[Plot]:
     """Returns the plots of runs by their names; one of mistakes only where they are known."""
     return [
         _evaluations(runs),
+        *_ratings(runs),
         *_mistakes(runs),
         *_fixed_point(runs),
         *(_panel(panel, runs) for panel in PANELS),
@@ -191,6 +193,40 @@ def _evaluations(runs: Mapping[str, History]) -> Plot:
     )
 
 
+def _ratings(runs: Mapping[str, History]) -> list[Plot]:
+    """Returns the plot of what runs gained in their own ladders, if any was rated."""
+    series = []
+    for run, history in runs.items():
+        if points := gained(history.evaluations):
+            series.append(_with_intervals(f"{run} rating", points))
+    meaning = (
+        "Against the run's own past, each by a search: every gain over the best weights before, "
+        "added up, with the 95% interval of the last gain. It goes on rising when random moves "
+        "have long been beaten; over many steps it is somewhat too high."
+    )
+    plot = Plot("rating", "Rating", "Elo gained", meaning, series)
+    return [plot] if series else []
+
+
+def gained(evaluations: Sequence[EvaluationLine]) -> list[tuple[float, Interval]]:
+    """Returns minutes and Elo above the first weights that were rated against, gain upon gain.
+
+    The Elo above random of one evaluation and of the next are of different fits: where random is
+    never beaten any more they differ by hundreds, while the gain between the two is well known.
+    """
+    levels: dict[int, float] = {}
+    points = []
+    for line in evaluations:
+        rating = line.ladder
+        if rating is None or rating.over_best is None or rating.best_step is None:
+            continue
+        level = levels.get(rating.best_step, 0.0) + rating.over_best
+        levels[line.step] = level
+        spread = Z95 * (rating.over_best_error or 0.0)
+        points.append((line.seconds / 60, (level, level - spread, level + spread)))
+    return points
+
+
 def _mistakes(runs: Mapping[str, History]) -> list[Plot]:
     """Returns the plot of the last evaluations' mistakes by ply, if perfect play is known."""
     series = []
@@ -218,9 +254,10 @@ def _fixed_point(runs: Mapping[str, History]) -> list[Plot]:
         "gap",
         "Amplification gap, measured",
         "mean KL(search || network), nats",
-        "Without noise, on positions from the network's own games (fresh) and on the same random "
-        "ones throughout (probe). At the fixed point it is 0: search changes nothing.",
-        _fixed_point_series(runs, {"fresh": _fresh_gap, "probe": _probe_gap}),
+        "Without noise, on positions from the network's games against itself (own), against random "
+        "moves (fresh), and on the same random ones throughout (probe). At the fixed point it is "
+        "0: search changes nothing.",
+        _fixed_point_series(runs, {"own": _own_gap, "fresh": _fresh_gap, "probe": _probe_gap}),
     )
     strength = Plot(
         "strength",
@@ -248,6 +285,10 @@ def _fixed_point_series(
             if points:
                 series.append(_with_intervals(f"{run} {name}", points))
     return series
+
+
+def _own_gap(measured: FixedPoint) -> Interval | None:
+    return (measured.own.kl,) * 3 if measured.own else None
 
 
 def _fresh_gap(measured: FixedPoint) -> Interval:

@@ -42,7 +42,8 @@ def _run_in_words(folder: RunFolder) -> str:
 
 def rounded(line: EvaluationLine) -> dict[str, float]:
     """Returns an evaluation's results by name, to four places."""
-    return {name: round(value, 4) for name, (value, _, _) in curves.results(line).items()}
+    values = {name: round(value, 4) for name, (value, _, _) in curves.results(line).items()}
+    return values | ({"Elo above random": round(line.ladder.elo)} if line.ladder else {})
 
 
 def sentences(evaluations: Sequence[EvaluationLine]) -> list[str]:
@@ -102,8 +103,15 @@ def describe_gate(line: GateLine) -> str:
 def _rating(line: EvaluationLine) -> str:
     if line.ladder is None:
         return ""
-    low, high = line.ladder.interval
-    return f"; Elo above random {line.ladder.elo:+.0f} [{low:+.0f}, {high:+.0f}]"
+    rating = line.ladder
+    low, high = rating.interval
+    said = f"; Elo above random {rating.elo:+.0f} [{low:+.0f}, {high:+.0f}]"
+    if rating.over_best is not None and rating.over_best_error is not None:
+        said += (
+            f", {rating.over_best:+.0f} (standard error {rating.over_best_error:.0f}) above step "
+            f"{rating.best_step}, the best before"
+        )
+    return said
 
 
 def _gap(line: EvaluationLine) -> str:

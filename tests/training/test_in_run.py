@@ -1,0 +1,165 @@
+"""What a run measures of itself: its budget, its best weights, and that a resume rates alike."""
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import pytest
+
+import games
+from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
+from training.doctor import games as doctor_games
+from training.evaluation import budget, in_run, ladder
+from training.evaluation.fixed_point import Decided
+from training.evaluation.in_run import Evaluated, Played
+from training.metrics import AgainstRandom, EvaluationLine, Rating
+from training.presets import preset
+from training.progress import Progress
+from training.report import curves
+from training.storage.checkpoint import CheckpointStore
+from training.storage.run_folder import RunFolder
+
+GO = preset("quick", "go:size=5")
+
+
+def _asked(config, progress, spent=0, plies=30):
+    match = SimpleNamespace(moves=((0,) * plies, (0,) * 5))
+    context = SimpleNamespace(config=config, game=games.load(config.game))
+    return in_run._ladder_games(context, progress, Played({}, 0, match), spent)
+
+
+def _with(config, **changes):
+    return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, **changes))
+
+
+@pytest.mark.parametrize("fixed", [0, 20_000, 90_000])
+def test_a_rating_by_budget_keeps_all_measuring_below_a_twentieth(fixed):
+    progress, played = Progress(), 0
+    for _ in range(40):
+        progress.positions += 25 * 128 * 16
+        progress.step += 25 * 24
+        games_now, each = _asked(GO, progress, fixed)
+        assert each == 30 * 33
+        played += games_now
+        progress.measured += fixed + games_now * each
+        progress.rated += games_now * each
+        # In plain Python: 33 evaluations a position, three a row of 512 a step.
+        learning = progress.positions * 33 + progress.step * 512 * 3
+        assert progress.measured <= 0.05 * (learning + progress.measured)
+    assert played >= (0.03 * learning - 40 * fixed) / each, "the budget lies idle"
+    assert played > 0
+
+
+def test_a_rating_has_a_quarter_of_the_budget_where_fixed_measurements_take_all():
+    progress = Progress()
+    for _ in range(40):
+        progress.positions += 25 * 128 * 16
+        progress.step += 25 * 24
+        games_now, each = _asked(GO, progress, 10**6)
+        progress.measured += 10**6 + games_now * each
+        progress.rated += games_now * each
+    computed = progress.positions * 33 + progress.step * 512 * 3 + progress.measured
+    assert 0.01 * computed < progress.rated <= 0.0125 * computed
+
+
+def test_an_explicit_number_stays_and_with_perfect_play_known_there_is_no_rating():
+    much = Progress(step=10**6, positions=10**9)
+    assert _asked(_with(GO, ladder_games=6), Progress(), 10**9)[0] == 6
+    assert _asked(_with(GO, ladder_games=0), much)[0] == 0
+    assert _asked(GO, much)[0] == in_run.MOST_GAMES
+    assert _asked(preset("quick", "connect_four"), much)[0] == 0
+    assert _asked(GO, dataclasses.replace(much, step=0))[0] == 0, "nothing has been learned yet"
+
+
+def test_a_search_costs_its_simulations_and_a_committee_as_much_as_it_has_members():
+    config = dataclasses.replace(GO, amplify="committee:members=3")
+    assert budget.of_amplifier(GO) == 33
+    assert budget.of_amplifier(config) == 99
+    assert budget.of_amplifier(dataclasses.replace(GO, amplify="policy")) == 1
+
+
+def _evaluated(loss, over_best=None, oracle=False):
+    rating = None if over_best is None else ladder.Rated({}, over_best >= 0, False)
+    entries = {"loss": loss, "perfect" if oracle else "random": {}}
+    return Evaluated(entries, Decided(), 0.0, 0, 0, rating)
+
+
+def test_the_best_is_by_rating_or_by_mistakes_and_of_equals_the_newest():
+    before = Progress(best_loss=0.0, best_step=7)
+    assert in_run.is_best(before, _evaluated(0.0)), "a tie is the newest's"
+    assert not in_run.is_best(before, _evaluated(0.01))
+    assert in_run.is_best(before, _evaluated(0.5, over_best=0.0)), "a tie by rating too"
+    assert not in_run.is_best(before, _evaluated(0.0, over_best=-1.0))
+    rated = dataclasses.replace(before, rungs=[7])
+    assert not in_run.is_best(rated, _evaluated(0.0)), "without games it cannot be told"
+    for progress in (before, rated):
+        assert in_run.is_best(progress, _evaluated(0.0, over_best=-1.0, oracle=True))
+        assert not in_run.is_best(progress, _evaluated(0.1, over_best=50.0, oracle=True))
+
+
+@pytest.mark.slow
+def test_a_resumed_run_is_rated_as_one_that_was_not_stopped(tmp_path, tiny_config, monkeypatch):
+    monkeypatch.setattr(budget, "SHARE", 0.5)
+    monkeypatch.setattr(ladder, "RUNG", -1e4)  # each is a rung, so some play no more
+    config = dataclasses.replace(
+        tiny_config, game="gomoku:rows=3,cols=3,k=3", iterations=8, checkpoint=NEVER_SAVE_BETWEEN
+    )
+    assert run_once(tmp_path / "whole", config)
+    assert not run_once(tmp_path / "halved", config, stop_after=5)
+    store = CheckpointStore(tmp_path / "halved")
+    saved = store.load(store.steps()[-1])
+    assert run_once(tmp_path / "halved", config)
+    assert_same(tmp_path / "whole", tmp_path / "halved")
+    lines = RunFolder(tmp_path / "whole").read_metrics()
+    ratings = [line["ladder"] for line in lines if "ladder" in line]
+    assert len(ratings) > 2
+    assert all(rating["over_best_error"] > 0 for rating in ratings)
+    assert len(saved.counters["rungs"]) >= 1
+    text = (tmp_path / "whole" / "ladder" / "games.jsonl").read_text()
+    players = {name for line in text.splitlines() for name in json.loads(line)["players"]}
+    steps = CheckpointStore(tmp_path / "whole").steps()
+    gone = players - {"random"} - {f".@{step}:simulations=4" for step in steps}
+    assert gone, "no player is gone, so that part was not tried"
+
+
+def _line(step, elo, best_step, over_best):
+    rating = Rating(
+        elo=elo,
+        interval=(0.0, 0.0),
+        games=9,
+        best_step=best_step,
+        over_best=over_best,
+        over_best_error=10.0,
+    )
+    counts = {"iteration": 1, "games": 1, "positions": 1}
+    random = AgainstRandom(score=1.0, interval=(0.5, 1.0))
+    return EvaluationLine(
+        step=step, seconds=60.0 * step, random=random, loss=0.0, ladder=rating, **counts
+    )
+
+
+def test_the_curve_of_ratings_adds_up_gains_whatever_the_level_of_each_fit():
+    lines = [
+        _line(1, 900.0, 0, 300.0),
+        _line(2, 1900.0, 1, 50.0),
+        _line(3, 400.0, 2, -20.0),  # no better: step 2 stays the best
+        _line(4, 700.0, 2, 40.0),
+    ]
+    points = curves.gained(lines)
+    assert [level for _, (level, _, _) in points] == [300.0, 350.0, 330.0, 390.0]
+    assert points[0][0] == 1.0
+    assert points[1][1][2] - points[1][1][1] == pytest.approx(2 * 1.96 * 10, rel=1e-3)
+    assert curves.gained([dataclasses.replace(lines[0], ladder=None)]) == []
+
+
+def test_a_run_that_falls_behind_its_best_is_told_and_one_within_the_noise_is_not():
+    fallen = Rating(
+        elo=0.0, interval=(0.0, 0.0), games=9, best_step=7, over_best=-150.0, over_best_error=40.0
+    )
+    assert [finding.fault for finding in doctor_games._fallen(fallen)] == ["getting-worse"]
+    for changes in (
+        {"over_best_error": 60.0},
+        {"over_best": -90.0, "over_best_error": 10.0},
+        {"over_best": None},
+    ):
+        assert doctor_games._fallen(dataclasses.replace(fallen, **changes)) == []
