@@ -19,10 +19,21 @@ from selfplay.perfect import mistakes
 from tests.planted.faults import FAULTS
 from training import losses
 from training.config import RunConfig
-from training.doctor import CHECKS, ORDER, diagnose, evidence, overseer, predictions, refit, weights
+from training.doctor import (
+    CHECKS,
+    ORDER,
+    diagnose,
+    evidence,
+    lessons,
+    overseer,
+    refit,
+    values,
+    weights,
+)
 from training.doctor import games as games_module
 from training.doctor.evidence import gather
-from training.doctor.rows import exploration, rules, samples
+from training.doctor.rows import exploration, rules
+from training.doctor.samples import samples
 from training.run import train
 from training.settings import EvaluationConfig, LearnerConfig, NetworkConfig, ReplayConfig
 from training.storage.run_folder import RunFolder
@@ -148,7 +159,7 @@ def planted(found):
     # As if the network had learned the other sign of what the second seat's rows say.
     sign = np.where(rows.ply % 2 == 0, 1, -1).astype(np.float32)
     yield (
-        predictions.value,
+        values.value,
         changed(found, rows=rows._replace(outcome=sign * rows.outcome)),
         "value-sign",
     )
@@ -174,7 +185,7 @@ def planted(found):
         ]
         yield games_module.learning, changed(found, iterations=risen), named
     turned = rows._replace(root_value=-rows.root_value)
-    yield predictions.value, changed(found, rows=turned), "value-sign"
+    yield values.value, changed(found, rows=turned), "value-sign"
     # Four times what they were at first: in so short a run they have moved by too little to tell.
     lagging = jax.tree.map(lambda leaf: 4 * leaf, start.average.batch_stats)
     stale = now._replace(average=now.average._replace(batch_stats=lagging))
@@ -182,7 +193,7 @@ def planted(found):
 
 
 def teach_a_little(found):
-    return refit.refit(found, refit.own_learner(found), NO_LIMIT, lambda done: None)
+    return lessons.lessons(found, refit.own_learner(found), NO_LIMIT, lambda done: None)
 
 
 def test_faults_in_training_are_told_apart_by_what_they_leave(healthy):
