@@ -31,8 +31,12 @@ class SearchResult(NamedTuple):
     action: jax.Array  # int32[B], the action to play
     action_weights: jax.Array  # float32[B, A], the policy target: sums to 1, 0 on illegal actions
     visit_counts: jax.Array  # int32[B, A]
-    value: jax.Array  # float32[B], the searched value of the root
-    q: jax.Array  # float32[B, A], searched value of each action; the root's where unvisited
+    # The searched value of the root, float32[B]. Gumbel: under the improved policy. PUCT: the mean
+    # over all visits.
+    value: jax.Array
+    # The searched value of each action, float32[B, A]. Where there was no visit, Gumbel: what the
+    # target took for it, see `gumbel.completed_q`. PUCT: the root's.
+    q: jax.Array
     prior: jax.Array  # float32[B, A], the network's policy over legal actions, without noise
     raw_value: jax.Array  # float32[B], the network's value of the root
 

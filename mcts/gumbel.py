@@ -14,11 +14,13 @@ import numpy as np
 from mcts.config import SearchConfig
 from mcts.contract import mask_illegal
 from mcts.node import (
+    Decision,
     NodeStats,
     best_action,
     candidates,
     is_legal,
     open_actions,
+    proven_value,
     softmax_parts,
     stretch,
 )
@@ -86,19 +88,35 @@ def interior_action(config: SearchConfig, node: NodeStats) -> jax.Array:
     return best_action(improved - share, open_actions(node))
 
 
-def decide(config: SearchConfig, plan: HalvingPlan, root: NodeStats) -> tuple[jax.Array, jax.Array]:
+def decide(config: SearchConfig, plan: HalvingPlan, root: NodeStats) -> Decision:
     """Returns the best of the most visited actions, and the improved policy (the paper's pi')."""
     allowed = candidates(root)
-    values = completed_values(config, root)
+    q = completed_q(config, root)
+    values = _scaled(config, root, q)
     visits = jnp.where(allowed, root.visits - plan.inherited, -1)
     action = _halving_action(plan, root, values, visits, visits.max(axis=-1))
-    return action, jax.nn.softmax(mask_illegal(root.prior + values, allowed))
+    improved = jax.nn.softmax(mask_illegal(root.prior + values, allowed))
+    return Decision(action, improved, proven_value(root, improved_value(improved, q)), q)
 
 
-def completed_values(config: SearchConfig, node: NodeStats) -> jax.Array:
-    """Returns float[..., A]: values on the scale of logits, unvisited actions filled in.
+def improved_value(improved: jax.Array, q: jax.Array) -> jax.Array:
+    """Returns float[...]: what B positions are worth if play goes on by the improved policy.
 
-    The paper's sigma(completed Q), equation 8 and appendix D.
+    Not the mean over the visits: sequential halving spreads these by a schedule, to compare moves,
+    so that their mean is far too low. A sure win beside six losses would count as a draw.
+
+    Args:
+      improved: float[..., A], 0 where illegal.
+      q: float[..., A], as `completed_q` returns it.
+    """
+    return (improved * q).sum(axis=-1)
+
+
+def completed_q(config: SearchConfig, node: NodeStats) -> jax.Array:
+    """Returns float[..., A]: the value of each action, those without visits filled in.
+
+    The paper's equation 8 and, with `config.mixed_value`, appendix D. They stand for the seat to
+    play at the node, in [-1, 1].
     """
     visited = node.visits > 0
     q = node.q()
@@ -108,7 +126,15 @@ def completed_values(config: SearchConfig, node: NodeStats) -> jax.Array:
         weight = jnp.where(visited, jnp.maximum(jnp.exp(node.prior), jnp.finfo(q.dtype).tiny), 0.0)
         mean = (weight * q).sum(axis=-1) / jnp.where(total > 0, weight.sum(axis=-1), 1.0)
         filler = (node.raw_value + total * mean) / (total + 1)
-    q = jnp.where(visited, q, filler[..., None])
+    return jnp.where(visited, q, filler[..., None])
+
+
+def completed_values(config: SearchConfig, node: NodeStats) -> jax.Array:
+    """Returns float[..., A]: the paper's sigma(completed Q), on the scale of logits."""
+    return _scaled(config, node, completed_q(config, node))
+
+
+def _scaled(config: SearchConfig, node: NodeStats, q: jax.Array) -> jax.Array:
     # The paper scales values in [0, 1], ours are in [-1, 1]: hence the half.
     scale = config.c_scale / 2
     if config.rescale_values:

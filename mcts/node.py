@@ -29,9 +29,23 @@ class NodeStats(NamedTuple):
     def value(self) -> jax.Array:
         """Returns float[...]: the mean over the node's own evaluation and all visits below."""
         mean = (self.raw_value + self.value_sum.sum(axis=-1)) / (1 + self.visits.sum(axis=-1))
-        if self.least is None or self.most is None:
-            return mean
-        return jnp.clip(mean, self.least.max(axis=-1), self.most.max(axis=-1))
+        return proven_value(self, mean)
+
+
+class Decision(NamedTuple):
+    """What a policy makes of the roots of B finished searches."""
+
+    action: jax.Array  # int[B], the move
+    action_weights: jax.Array  # float[B, A], the policy target
+    value: jax.Array  # float[B], of the roots, for the seat to play there
+    q: jax.Array  # float[B, A], of the actions, for the same seat
+
+
+def proven_value(stats: NodeStats, value: jax.Array) -> jax.Array:
+    """Returns float[...]: the value of a node, within what is proven of it."""
+    if stats.least is None or stats.most is None:
+        return value
+    return jnp.clip(value, stats.least.max(axis=-1), stats.most.max(axis=-1))
 
 
 def is_legal(prior: jax.Array) -> jax.Array:

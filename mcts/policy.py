@@ -7,7 +7,7 @@ import jax
 
 from mcts import gumbel, puct
 from mcts.config import Policy, SearchConfig
-from mcts.node import NodeStats
+from mcts.node import Decision, NodeStats
 
 Plan: TypeAlias = Any  # what a root rule needs to know beforehand, a pytree; None without one
 
@@ -36,9 +36,8 @@ class SearchPolicy(NamedTuple):
     # action.
     interior_action: Callable[[SearchConfig, NodeStats], jax.Array]
     root: RootRule | None  # None: the root is a node like any other
-    # (config, plan, roots) after all simulations to the move, int[B], and the policy target,
-    # float[B, A]
-    decide: Callable[[SearchConfig, Plan, NodeStats], tuple[jax.Array, jax.Array]]
+    # (config, plan, roots) after all simulations
+    decide: Callable[[SearchConfig, Plan, NodeStats], Decision]
 
 
 POLICIES: dict[Policy, SearchPolicy] = {

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from mcts.config import SearchConfig
 from mcts.contract import mask_illegal
 from mcts.node import (
+    Decision,
     NodeStats,
     best_action,
     candidates,
@@ -49,8 +50,12 @@ def interior_action(config: SearchConfig, node: NodeStats) -> jax.Array:
     return best_action(_upper_bound(config, node), open_actions(node))
 
 
-def decide(config: SearchConfig, plan: None, root: NodeStats) -> tuple[jax.Array, jax.Array]:
-    """Returns the most visited action, and the shares of the visits."""
+def decide(config: SearchConfig, plan: None, root: NodeStats) -> Decision:
+    """Returns the most visited action, and the shares of the visits.
+
+    The value is the mean over all visits, which PUCT spends where they are worth most. It stands
+    for actions without visits too.
+    """
     del config, plan
     allowed = candidates(root)
     visits = jnp.where(allowed, root.visits, 0)
@@ -58,7 +63,9 @@ def decide(config: SearchConfig, plan: None, root: NodeStats) -> tuple[jax.Array
     none = visits.sum(axis=-1, keepdims=True) == 0
     weights = jnp.where(none, jnp.where(allowed, root.prior, 0), visits)
     total = weights.sum(axis=-1, keepdims=True)
-    return weights.argmax(axis=-1), weights / jnp.where(total > 0, total, 1)
+    value = root.value()
+    q = jnp.where(root.visits > 0, root.q(), value[:, None])
+    return Decision(weights.argmax(axis=-1), weights / jnp.where(total > 0, total, 1), value, q)
 
 
 def _upper_bound(config: SearchConfig, node: NodeStats) -> jax.Array:

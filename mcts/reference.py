@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import mctx
 
 from games.game import Game, S
+from mcts import gumbel
 from mcts.config import Policy, SearchConfig
 from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, evaluate_states
+from mcts.node import NodeStats
 from mcts.policy import POLICIES
 
 
@@ -41,15 +43,26 @@ def search(
         invalid_actions=illegal,
     )
     visits = summary.visit_counts
+    if config.policy == "gumbel":
+        q = gumbel.completed_q(config, _root_stats(logits, root.value, summary))
+        value = gumbel.improved_value(action_weights, q)
+    else:
+        value = summary.value
+        q = jnp.where(visits > 0, summary.qvalues, value[:, None])
     return SearchResult(
         action=action.astype(jnp.int32),
         action_weights=action_weights,
         visit_counts=visits.astype(jnp.int32),
-        value=summary.value,
-        q=jnp.where(visits > 0, summary.qvalues, summary.value[:, None]),
+        value=value,
+        q=q,
         prior=jax.nn.softmax(root.prior_logits),
         raw_value=root.value,
     )
+
+
+def _root_stats(masked_logits: jax.Array, raw_value: jax.Array, summary: Any) -> NodeStats:
+    visits = summary.visit_counts.astype(raw_value.dtype)
+    return NodeStats(gumbel.prior(masked_logits), visits, visits * summary.qvalues, raw_value)
 
 
 def _gumbel(config: SearchConfig, **common: Any) -> tuple[jax.Array, jax.Array, Any]:

@@ -77,14 +77,13 @@ def search_on(
     tree = simulate_all(context, tree)
 
     stats = root_stats(tree, len(legal))
-    action, action_weights = policy.decide(config, plan, stats)
-    value = stats.value()
+    decision = policy.decide(config, plan, stats)
     result = SearchResult(
-        action=action.astype(jnp.int32),
-        action_weights=action_weights,
+        action=decision.action.astype(jnp.int32),
+        action_weights=decision.action_weights,
         visit_counts=stats.visits.astype(jnp.int32),
-        value=value,
-        q=jnp.where(stats.visits > 0, stats.q(), value[:, None]),
+        value=decision.value,
+        q=decision.q,
         prior=jax.nn.softmax(root.prior_logits),
         raw_value=root.value,
     )

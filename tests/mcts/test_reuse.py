@@ -144,7 +144,10 @@ def test_searching_on_equals_a_plain_python_search_that_keeps_its_nodes(config):
                 assert move in (None, result.action[lane]), (number, board)
                 visits = [root.visits.get(a, 0) for a in range(8)]
                 assert result.visit_counts[lane].tolist() == visits, (number, board)
-                assert result.value[lane] == pytest.approx(root.value(), abs=1e-12), board
+                value, q = oracles_search.reported(root, config)
+                assert result.value[lane] == pytest.approx(value, abs=1e-12), board
+                moves, values = map(list, (q, q.values()))
+                assert result.q[lane, jnp.array(moves)] == pytest.approx(values, abs=1e-12)
                 nodes[lane] = root.children.get(int(result.action[lane]))
             state = after
     assert inherited > 100, "the positions show too little"

@@ -274,3 +274,14 @@ def test_every_problem_of_a_config_is_named():
     bad = SearchConfig(simulations=0, engine="mctx", fpu="zero", max_depth=-1)
     assert len(bad.problems()) == 3
     assert not SearchConfig().problems()
+
+
+@pytest.mark.parametrize("engine", ["tree", "mctx"])
+def test_a_sure_win_beside_losses_is_worth_a_win(engine):
+    """Seat 0 to play wins at once; sequential halving looks at each of its other moves as often."""
+    state = states_at(TicTacToe(), [(0, 0, -1, 1, 1, -1, -1, -1, -1)])
+    config = dataclasses.replace(GUMBEL, simulations=16, engine=engine)
+    result = quick_jit(lambda s: search(TicTacToe(), uniform, (), s, KEY, config))(state)
+    assert result.action[0] == 2
+    assert result.value[0] > 0.99
+    assert (result.visit_counts[0] > 0).sum() == 5, "the other moves were visited too"

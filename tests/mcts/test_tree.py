@@ -135,7 +135,9 @@ def test_equals_a_search_in_plain_python_where_games_end_and_seats_move_twice(na
         assert move in (None, ours.action[lane]), (board, ours.visit_counts[lane])
         expected = [root.visits.get(a, 0) for a in range(game.num_actions)]
         assert ours.visit_counts[lane].tolist() == expected, board
-        assert ours.value[lane] == pytest.approx(root.value(), abs=1e-12), board
+        value, q = oracles_search.reported(root, config)
+        assert ours.value[lane] == pytest.approx(value, abs=1e-12), board
+        assert ours.q[lane][list(q)].tolist() == pytest.approx(list(q.values()), abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -177,30 +177,50 @@ def puct(rules, network, board, simulations, config, max_depth=10**6, root=None)
     return root
 
 
+def completed_q(node, config):
+    """Returns the value of each move, for the seat to play; those not tried filled in."""
+    tried = node.tried()
+    filler = node.raw
+    if tried and config.mixed_value:
+        weight = sum(node.prior[move] for move in tried)
+        mean = sum(node.prior[move] * node.q(move) for move in tried) / weight
+        total = sum(node.visits.values())
+        filler = (node.raw + total * mean) / (1 + total)
+    return {move: node.q(move) if node.visits[move] else filler for move in node.moves}
+
+
+def sigma(node, config):
+    """Returns the values on the scale of logits; the paper's values lie in [0, 1]."""
+    scale = (config.c_visit + max(node.visits.values())) * config.c_scale
+    return {move: scale * (1 + q) / 2 for move, q in completed_q(node, config).items()}
+
+
+def improved_policy(node, moves, config):
+    values = sigma(node, config)
+    logit = {move: math.log(node.prior[move]) + values[move] for move in moves}
+    top = max(logit.values())
+    exps = {move: math.exp(logit[move] - top) for move in moves}
+    return {move: exps[move] / sum(exps.values()) for move in moves}
+
+
+def reported(root, config):
+    """Returns the value of a searched root, and that of each of its moves."""
+    if config.policy == "puct":
+        value = root.value()
+        return value, {m: root.q(m) if root.visits[m] else value for m in root.moves}
+    q = completed_q(root, config)
+    improved = improved_policy(root, root.candidates(), config)
+    value = sum(share * q[move] for move, share in improved.items())
+    return clip(value, root.own_bounds()), q
+
+
 def gumbel(rules, network, board, simulations, config, noise, max_depth=10**6, root=None):
     """Returns the root after a Gumbel search, and the move it decides on; `root` as for `puct`."""
 
-    def sigma(node):
-        tried = node.tried()
-        filler = node.raw
-        if tried and config.mixed_value:
-            weight = sum(node.prior[move] for move in tried)
-            mean = sum(node.prior[move] * node.q(move) for move in tried) / weight
-            total = sum(node.visits.values())
-            filler = (node.raw + total * mean) / (1 + total)
-        q = {move: node.q(move) if node.visits[move] else filler for move in node.moves}
-        # The paper's values lie in [0, 1].
-        scale = config.c_visit + max(node.visits.values())
-        return {move: scale * config.c_scale * (1 + q[move]) / 2 for move in node.moves}
-
     def choose(node):
-        values = sigma(node)
-        logit = {move: math.log(node.prior[move]) + values[move] for move in node.moves}
-        top = max(logit.values())
-        exps = {move: math.exp(logit[move] - top) for move in node.moves}
-        total = sum(exps.values())
+        improved = improved_policy(node, node.moves, config)
         share = 1 + sum(node.visits.values())
-        return max(node.open(), key=lambda m: exps[m] / total - node.visits[m] / share)
+        return max(node.open(), key=lambda m: improved[m] - node.visits[m] / share)
 
     root = root or Node(rules, network, board, config.proven)
     inherited = dict(root.visits)
@@ -209,7 +229,7 @@ def gumbel(rules, network, board, simulations, config, noise, max_depth=10**6, r
         return root.visits[move] - inherited[move]
 
     def merit(move):
-        return noise[move] + math.log(root.prior[move]) + sigma(root)[move]
+        return noise[move] + math.log(root.prior[move]) + sigma(root, config)[move]
 
     used = 0
     racing = min(config.max_considered_actions, len(root.moves))
