@@ -178,21 +178,23 @@ def _decided_otherwise(evidence: Evidence, measured: dict[str, Any]) -> list[Fin
         rows = None
     if rows is None:
         return []
-    start = evidence.newest_folded if evidence.initial is None else None
-    folded = start or evidence.fold(evidence.initial.average)  # type: ignore[union-attr]
-    own, _ = evidence.predict(folded, rows)
-    decided, alone = _otherwise(rows, np.eye(own.shape[1])[own.argmax(axis=1)], symmetries)
-    measured |= {"pairs_of_images": len(decided), "decided_otherwise": float(np.mean(decided or 0))}
-    if len(decided) < FEW_PAIRS:
-        return []
-    share, control = float(np.mean(decided)), float(np.mean(alone))
-    if share < max(MOST_OTHERWISE, control + 3 * float(np.sqrt(0.25 / len(decided)))):
+    decided: list[bool] = []
+    alone = 1.0
+    for weights in filter(None, (evidence.initial, evidence.newest)):
+        policy, _ = evidence.predict(evidence.fold(weights.average), rows)
+        best = np.eye(policy.shape[1])[policy.argmax(axis=1)]
+        decided, own = _otherwise(rows, best, symmetries)
+        alone = min(alone, float(np.mean(own or 1.0)))
+    share = float(np.mean(decided or 0.0))
+    measured |= {"pairs_of_images": len(decided), "decided_otherwise": share, "by_itself": alone}
+    certain = 3 * float(np.sqrt(0.25 / max(len(decided), 1)))
+    if len(decided) < FEW_PAIRS or share < max(MOST_OTHERWISE, alone + certain):
         return []
     return [
         Finding(
             "overseer-averaged",
             f"of {len(decided)} pairs of decided positions that are mirrored or turned images of "
-            f"one another, {share:.0%} are decided otherwise (by A itself {control:.0%}), and the "
+            f"one another, {share:.0%} are decided otherwise (by A itself {alone:.0%}), and the "
             "network is taught each decision through all symmetries: it learns the average.",
             "--overseer.no-augment, if the overseer means to decide so",
         )
@@ -210,7 +212,8 @@ def _otherwise(rows: Sample, own: np.ndarray, symmetries: Any) -> tuple[list[boo
         [seen.tobytes() for seen in np.ascontiguousarray(s.on_observation(rows.observation))]
         for s in symmetries[1:]
     ]
-    decided, alone = [], []
+    decided: list[bool] = []
+    alone: list[bool] = []
     for symmetry, there in zip(symmetries[1:], images, strict=True):
         for i, key in enumerate(there):
             j = place.get(key)

@@ -14,7 +14,8 @@ FEW_ENDS = 10  # games whose last moves are looked at
 FOREKNOWN = 0.05  # of the results' variance: a value that explains less is too early to judge
 # By how much values may lie below and above the results on average. A search values its best moves,
 # so what it says is a little too high, the more the worse the network is.
-LEAST_BIAS, MOST_ROOT_BIAS, MOST_RAW_BIAS = -0.05, 0.2, 0.1
+LEAST_ROOT_BIAS, MOST_ROOT_BIAS = -0.05, 0.25
+LEAST_RAW_BIAS, MOST_RAW_BIAS = -0.08, 0.1
 # A mean over PUCT's visits, which explore, lies a little below.
 LEAST_BIAS_OF_VISITS = -0.15
 BIAS_ERRORS = 5.0  # standard errors, a game's rows counted as one
@@ -199,12 +200,15 @@ def _biases(evidence: Evidence) -> dict[str, Bias]:
 def _biased(evidence: Evidence, biases: dict[str, Bias]) -> list[Finding]:
     """Looks for values that are wrong on average, whatever they say of one position.
 
+    Healthy runs of a Gumbel search: raw -0.03 to +0.03, root +0.06 to +0.14; where the root's value
+    was the mean of its visits, -0.06 to -0.14 and -0.12 to -0.23.
+
     Source of the remedy: Danihelka et al. 2022, appendix D: a value of the root that the policy
     backs up, not its visits, which sequential halving hands out by a schedule.
     """
     root, raw, moves = (biases.get(name) for name in ("root", "raw", "moves"))
     of_visits = evidence.config.search.policy == "puct"
-    least = LEAST_BIAS_OF_VISITS if of_visits else LEAST_BIAS
+    least = LEAST_BIAS_OF_VISITS if of_visits else LEAST_ROOT_BIAS
     if root and moves and root.is_outside(least, MOST_ROOT_BIAS):
         own = abs(root.mean - moves.mean) > abs(root.mean) / 2
         why = (
@@ -222,7 +226,7 @@ def _biased(evidence: Evidence, biases: dict[str, Bias]) -> list[Finding]:
                 "keeps it out of the value target meanwhile",
             )
         ]
-    if raw and raw.is_outside(LEAST_BIAS, MOST_RAW_BIAS):
+    if raw and raw.is_outside(LEAST_RAW_BIAS, MOST_RAW_BIAS):
         return [
             Finding(
                 "value-biased",
