@@ -178,6 +178,8 @@ def _biases(evidence: Evidence) -> dict[str, Bias]:
     least = max(2 * FEW_STEPS, evidence.newest.step // 2)
     rows = take(evidence.rows, evidence.rows.weights_step >= least)
     games = evidence.config.self_play
+    if evidence.config.overseer.decisions:  # whose values it learns too
+        return {}
     if games.temperature > 1:
         rows = take(rows, rows.ply >= games.temperature_plies)
     if not len(rows.ply):
