@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from games.game import Game, State
+from games.game import Game, State, Symmetry
 
 LETTERS = "abcdefghijklmnopqrs"  # Go leaves out the i
 
@@ -51,3 +51,32 @@ def dihedral(rows: int, cols: int) -> tuple[np.ndarray, ...]:
     cells = np.arange(rows * cols, dtype=np.int32).reshape(rows, cols)
     turned = [np.rot90(board, turns) for board in (cells, cells[:, ::-1]) for turns in range(4)]
     return tuple(board for board in turned if board.shape == cells.shape)
+
+
+def symmetry_of_moves(cells: Any, moves: Any) -> Symmetry:
+    """Returns a symmetry of the board as one of a game whose actions go from cell to cell.
+
+    Args:
+      cells: int[rows, cols] or int[rows * cols], what `dihedral` gives: the cell that each cell of
+        the image takes from the original.
+      moves: int[A, K], the cells that each action names, in an order that means something, as from
+        and to. A negative number is no cell and stays what it is: -1 for a target off the board, or
+        for a pass; others for kinds, such as a promotion. Actions that name the same, as those that
+        lead off the board may, must never be legal.
+
+    Raises:
+      ValueError: the image of an action is none.
+    """
+    image, named = np.asarray(cells, np.int32).reshape(-1), np.asarray(moves)
+    seen = np.where(named < 0, named, image[named])
+    # Both hold the same rows, each in its own order: the n-th smallest of one is that of the other.
+    by_name, by_image = np.lexsort(named.T), np.lexsort(seen.T)
+    if (named[by_name] != seen[by_image]).any():
+        known = set(map(tuple, named.tolist()))
+        lost = [a for a, name in enumerate(seen.tolist()) if tuple(name) not in known]
+        which = f"action {lost[0]}, {named[lost[0]].tolist()}," if lost else "an action"
+        where = seen[lost[0]].tolist() if lost else "what fewer actions name"
+        raise ValueError(f"{which} becomes {where}: the moves do not have this symmetry")
+    sources = np.empty(len(named), np.int32)
+    sources[by_image] = by_name
+    return Symmetry(image, sources)

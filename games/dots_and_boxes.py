@@ -13,7 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.board import LETTERS, cell_name, check_range, dihedral, find_action
+from games.board import (
+    LETTERS,
+    cell_name,
+    check_range,
+    dihedral,
+    find_action,
+    symmetry_of_moves,
+)
 from games.game import Symmetry
 
 EMPTY = -1
@@ -103,13 +110,9 @@ class DotsAndBoxes:
 
     def symmetries(self) -> tuple[Symmetry, ...]:
         height, width, _ = self.observation_shape
-        action_at = np.full((height, width), -1, np.int32)
-        actions = np.arange(self.num_actions, dtype=np.int32)
-        action_at[::2, 1::2] = actions[: (self.rows + 1) * self.cols].reshape(-1, self.cols)
-        action_at[1::2, ::2] = actions[(self.rows + 1) * self.cols :].reshape(-1, self.cols + 1)
-        place_of = np.argsort(action_at, axis=None, kind="stable")[-self.num_actions :]
-        images = [image.reshape(-1) for image in dihedral(height, width)]
-        return tuple(Symmetry(image, action_at.flat[image[place_of]]) for image in images)
+        places = np.arange(height * width).reshape(height, width)
+        edges = np.concatenate([places[::2, 1::2].reshape(-1), places[1::2, ::2].reshape(-1)])
+        return tuple(symmetry_of_moves(board, edges[:, None]) for board in dihedral(height, width))
 
     def action_to_string(self, state: State, action: int) -> str:
         """Returns the two dots that the edge joins; columns have letters, rows count from above."""

@@ -26,7 +26,7 @@ def import_plug_in(module_name: str, what: str, folders: Sequence[str] = ()) -> 
     Raises:
       ValueError: there is none of that name; `what` begins the message.
     """
-    with _on_path([] if _is_there(module_name) else folders):
+    with on_path([] if _is_there(module_name) else folders):
         try:
             return _import(module_name, what)
         except ModuleNotFoundError:
@@ -47,7 +47,8 @@ def _is_there(module_name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _on_path(folders: Sequence[str]) -> Iterator[None]:
+def on_path(folders: Sequence[str]) -> Iterator[None]:
+    """Looks for modules in `folders` too, after the import path."""
     added = [folder for folder in folders if folder not in sys.path]
     sys.path += added
     try:

@@ -77,7 +77,7 @@ def _play_all(
     """Plays all against all; raises `Stopped` on Ctrl-C."""
     results: list[MatchResult] = []
     pairings = list(itertools.combinations(range(len(players)), 2))
-    with progress("arena", args.games * len(pairings)) as update:
+    with progress("arena", args.games * len(pairings), "games") as update:
         for first, second in pairings:
             pair = players[first], players[second]
             folder = pathlib.Path(args.out) if args.out else None

@@ -64,6 +64,7 @@ def run(args: Args) -> int:
     if args.compare == "mctx":
         other = dataclasses.replace(args.search, engine="mctx")
         result["mctx"] = measure(game, args.network, other, batch, args.rounds)
+        del result["mctx"]["advice"]  # said once
         result["mctx"]["same_visit_counts"] = _agreement(game, args.network, args.search, batch)
     if theirs:
         result["pgx"] = rules.compare(game, theirs, batch, args.rounds)
@@ -147,12 +148,15 @@ def measure(
     ratios = [s / n for s, n in zip(rates["search"], rates["network"], strict=True)]
     median = {name: statistics.median(values) for name, values in rates.items()}
     share = config.simulations / (config.simulations + 1)
+    step = median["network"] / median["env"]
     return {
         "network_evals_per_s": median["network"],
         "env_steps_per_s": median["env"],
         "simulations_per_s": median["search"] * share,
         "positions_per_s": median["self_play"],
         "search_to_network": statistics.median(ratios),
+        "step_to_evaluation": step,
+        "advice": rules.advice(step),
         "compile_s": compile_seconds,
         "peak_bytes": _peak_bytes(compiled),
     }
@@ -201,6 +205,8 @@ def _agreement(
 
 def _print(result: dict[str, Any], indent: str = "") -> None:
     for name, value in result.items():
+        if value == "":  # no advice
+            continue
         if isinstance(value, dict):
             print_text(f"{indent}{name}:")
             _print(value, indent + "  ")

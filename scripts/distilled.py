@@ -30,7 +30,7 @@ def run(args: Args) -> int:
     folder.read_config()
     out = own_folder(folder)
     announce_devices()
-    with progress("distilled", args.checkpoints) as update:
+    with progress("distilled", args.checkpoints, "checkpoints") as update:
         result, worst = audit(
             folder,
             args.checkpoints,

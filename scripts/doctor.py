@@ -15,7 +15,7 @@ def run(args: Args) -> int:
     """Runs the command; returns its exit code, 0 with and without findings."""
     if not args.seconds > 0:
         raise ValueError(f"--seconds must be above 0, got {args.seconds}")
-    with progress("doctor", CHECKS) as update:
+    with progress("doctor", CHECKS, "checks") as update:
         diagnosis = diagnose(RunFolder(args.run), args.seconds, update)
     if args.json:
         print_json(diagnosis.as_json())

@@ -35,7 +35,7 @@ def run(args: Args) -> int:
         return 0
     player = training.load_player(path, simulations=_one_budget(args), checkpoint=step)
     opponent = _opponent(args, path, step, player)
-    with progress(f"evaluate against {args.against}", args.games) as update:
+    with progress(f"evaluate against {args.against}", args.games, "games") as update:
         result = play_match(player, opponent, player.game, args.games, args.seed, progress=update)
     _keep(result, args, path, spec)
     report(result, args.json)
@@ -62,10 +62,8 @@ def _measure(args: Args, path: str, step: int | None, spec: str) -> None:
         for simulations in (0, *dict.fromkeys(args.simulations))
     )
     budgets = dict(zip(dict.fromkeys(args.simulations), searching, strict=True))
-    with progress(f"solving {spec}", None) as update:
-        sets = mistakes.load_positions(
-            spec, args.positions or None, lambda done: update(done, "positions")
-        )
+    with progress(f"solving {spec}", None, "positions") as update:
+        sets = mistakes.load_positions(spec, args.positions or None, update)
     rates = {}
     turns = itertools.count(1)
     with progress("evaluate against perfect", len(sets) * (1 + len(budgets))) as update:

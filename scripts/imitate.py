@@ -1,5 +1,6 @@
 """`selfplay imitate`."""
 
+import shlex
 import time
 from typing import Any
 
@@ -42,7 +43,7 @@ def run(args: Args) -> int:
     rows = rows_of(game, learnt)
     if settings.loss == "inferred":
         rows = inverse_rl.infer_values(game, learnt, rows, config.seed)
-    with stop_on_signal() as stop, progress("imitate", settings.epochs) as update:
+    with stop_on_signal() as stop, progress("imitate", settings.epochs, "passes") as update:
 
         def watch(line: dict[str, Any]) -> None:
             update(line["epoch"], _describe(line))
@@ -94,6 +95,9 @@ def _describe(line: dict[str, Any]) -> str:
 def _conclude(args: Args, folder: RunFolder, imitation: Imitation, facts: dict[str, Any]) -> None:
     epoch = imitation.held_out["epoch"]
     say(f"held-out games after pass {epoch}: {_describe(imitation.held_out)}")
-    say(f"done: {folder.path} starts from there; selfplay train --run-dir {folder.path} goes on")
+    say(
+        f"done: {folder.path} starts from there; selfplay train --run-dir "
+        f"{shlex.quote(str(folder.path))} goes on"
+    )
     if args.json:
         print_json({"run_dir": str(folder.path), **facts})

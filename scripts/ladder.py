@@ -117,7 +117,8 @@ def _play(args: Args, ladder: Ladder) -> None:
         return
     began, played = time.monotonic(), 0
     total = args.games or 60 * args.minutes
-    with progress("ladder", total) as update:
+    unit = "games" if args.games else "s"
+    with progress("ladder", total, unit) as update:
         while True:
             seconds = time.monotonic() - began
             update(played if args.games else seconds, f"{played} games")

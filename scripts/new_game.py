@@ -129,14 +129,50 @@ class CLASS:
         return "\\n".join([*rows, "   " + " ".join(chr(ord("a") + i) for i in range(self.cols))])
 '''
 
-TEST = '''"""The rules of NAME, on examples worked out by hand. Change them with the game."""
+TEST = '''"""The rules of NAME, by hand and once more in plain Python. Change them with the game."""
 
 import jax
 import jax.numpy as jnp
-from games import load
-from games.conformance import check
+from games.conformance import check, compare
+from NAME import CLASS
 
-GAME = load("NAME:CLASS")
+GAME = CLASS()
+
+
+class Reference:
+    """A game in progress, written from the rules alone: slow, plain, and easy to believe.
+
+    It shares nothing with NAME.py but the names of moves and of options, so that a mistake would
+    have to be made twice to stay unseen. Many games are in progress at once: keep all in `self`.
+    """
+
+    def __init__(self, rows=4, cols=4, line=3):
+        self.rows, self.cols, self.line = rows, cols, line
+        self.stones = {}  # (column, row), counted from the lower left corner, and whose it is
+        self.to_play = 0
+        self.winner = None
+
+    @property
+    def is_over(self):
+        return self.winner is not None or len(self.stones) == self.rows * self.cols
+
+    def legal_moves(self):
+        cells = [(col, row) for col in range(self.cols) for row in range(self.rows)]
+        return [f"{chr(ord('a') + c)}{r + 1}" for c, r in cells if (c, r) not in self.stones]
+
+    def play(self, move):
+        col, row = ord(move[0]) - ord("a"), int(move[1:]) - 1
+        self.stones[col, row] = self.to_play
+        for right, up in ((1, 0), (0, 1), (1, 1), (1, -1)):
+            for start in range(1 - self.line, 1):
+                steps = range(start, start + self.line)
+                line = [self.stones.get((col + i * right, row + i * up)) for i in steps]
+                if line == [self.to_play] * self.line:
+                    self.winner = self.to_play
+        self.to_play = 1 - self.to_play
+
+    def returns(self):  # by seat
+        return {None: (0, 0), 0: (1, -1), 1: (-1, 1)}[self.winner]
 
 
 def play(moves):
@@ -149,6 +185,11 @@ def play(moves):
 def test_the_game_obeys_the_laws():
     report = check(GAME, games=64)
     assert not report.violations, "\\n".join(map(str, report.violations))
+
+
+def test_random_games_agree_with_the_reference():
+    result = compare(GAME, Reference, games=64)
+    assert result.agrees, result.difference or result.error
 
 
 def test_a_line_wins_for_the_seat_that_made_it():
@@ -182,6 +223,7 @@ def run(args: Args) -> int:
     print_text(
         "\nnext:\n"
         f"  selfplay check {name}:{class_name}\n"
+        f"  selfplay check {name}:{class_name} --against test_{name}.py:Reference\n"
         f"  python -m pytest test_{name}.py\n"
         f"  selfplay train --game {name}:{class_name} --preset quick --minutes 2"
         f" --run-dir runs/{name}"

@@ -17,9 +17,9 @@ def run(args: Args) -> int:
             f"{pathlib.Path(args.file) / 'games' / 'self_play.jsonl'} of a run"
         )
     scan = scan_records(args.file, plug_in=args.game)
-    _complain(scan)
+    _complain(args.file, scan)
     if not scan.records:
-        raise ValueError(f"{args.file} holds no game that the rules allow")
+        raise ValueError(f"{args.file} holds no game that can be shown")
     if args.number == 0 and len(scan.records) > 1:
         print_text("\n".join(_line(i, record) for i, record in enumerate(scan.records, start=1)))
         return 0
@@ -37,11 +37,17 @@ def _chosen(args: Args, records: list[GameRecord]) -> GameRecord:
     return records[number - 1]
 
 
-def _complain(scan: Scan) -> None:
-    for problem in scan.problems[:SHOWN_PROBLEMS]:
-        say(problem)
-    if len(scan.problems) > SHOWN_PROBLEMS:
-        say(f"and {len(scan.problems) - SHOWN_PROBLEMS} more games that are not right")
+def _complain(file: str, scan: Scan) -> None:
+    """Says what is wrong, and of many games with one fault only the first."""
+    alike: dict[str, list[str]] = {}
+    for problem in scan.problems:
+        _, _, fault = problem.removeprefix(file).partition(": ")
+        alike.setdefault(fault, []).append(problem)
+    for first, *others in list(alike.values())[:SHOWN_PROBLEMS]:
+        say(f"{first} (and so {len(others)} more)" if others else first)
+    hidden = sum(map(len, list(alike.values())[SHOWN_PROBLEMS:]))
+    if hidden:
+        say(f"and {hidden} more games that are not right")
 
 
 def _line(number: int, record: GameRecord) -> str:

@@ -1,11 +1,13 @@
 """`selfplay train`."""
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
 import games
 from games.conformance import require_form
+from games.game import Game
 from scripts import dry_run
 from scripts.flags.train import Args, _split_source
 from scripts.terminal import out_of_memory
@@ -23,11 +25,12 @@ from training.config import RunConfig
 from training.metrics import EvaluationLine, GateLine, IterationLine
 from training.metrics_log import OnMetrics
 from training.oversight import decision_rows
-from training.players import load_amplifier
+from training.players import load_amplifier, load_weights, network_of
 from training.preflight import estimate
 from training.preflight.machine import this_machine
 from training.report.text import describe_evaluation, describe_gate, describe_iteration
 from training.run import train
+from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder, next_free, reserve
 
 
@@ -42,13 +45,17 @@ def run(args: Args) -> int:
     losses.check_form(losses.load(config.distil), game, config.learner.batch)
     decision_rows.load(config.overseer, config.game, game)
     folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
+    # A name of our own choice is free: should another start take it meanwhile, we take the next.
+    goes_on = bool(args.run_dir) and folder.exists()
     announce_devices()
-    if not folder.exists():
+    if args.run_dir and not goes_on:
         folder.check_free()  # before the lock makes it
-    source = _find_source(args.from_, folder)
+    source = _find_source(args.from_, folder if goes_on else None)
+    if source:
+        _check_source(args.from_, source, config, game)
     dry_run.check(config, game, folder)
     if args.dry_run:
-        if folder.exists():
+        if goes_on:
             folder.check_same(config)
         return dry_run.run(config, game, folder, args.json)
     if not args.run_dir:
@@ -85,15 +92,13 @@ def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool
     if not finished:
         say(
             f"interrupted: {folder.path} is saved at step {step}; "
-            f"selfplay train --run-dir {folder.path} goes on"
+            f"selfplay train --run-dir {shlex.quote(str(folder.path))} goes on"
         )
     elif verdict:
         say(f"done: {folder.path} at step {step}: {verdict}")
     else:
-        limits = args.config
-        by_iterations = limits.iterations and last.get("iteration") == limits.iterations
-        limit = "--iterations" if by_iterations else "--minutes"
-        say(f"done: {folder.path} reached its limit at step {step}; raise {limit} to go on")
+        limits = " and ".join(_limits_reached(args.config, last))
+        say(f"done: {folder.path} reached its limit at step {step}; raise {limits} to go on")
     if finished and not step:
         say(
             f"note: it has not trained yet: that begins at --replay.min-rows "
@@ -105,27 +110,35 @@ def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool
         print_json({"run_dir": str(folder.path), **ends, **counts})
 
 
+def _limits_reached(config: RunConfig, last: dict[str, Any]) -> list[str]:
+    """Returns the flags of the limits at which a run ended: its time, where no other is reached."""
+    iterations = bool(config.iterations and last.get("iteration", 0) >= config.iterations)
+    minutes = bool(config.minutes and last.get("seconds", 0.0) >= 60 * config.minutes)
+    reached = {"--iterations": iterations, "--minutes": minutes or not iterations}
+    return [flag for flag, is_reached in reached.items() if is_reached]
+
+
 def _less_memory(config: RunConfig, game: Any, folder: RunFolder) -> str:
     advice = estimate.advice(config, game, this_machine(folder.path))
     if not checkpoint_steps(folder.path):
         return f"{advice}, with another --run-dir"
     return (
         f"{advice}; a run keeps its settings, so go on from its weights: selfplay train --from "
-        f"{folder.path} --run-dir NEW, with the settings of your choice"
+        f"{shlex.quote(str(folder.path))} --run-dir NEW, with the settings of your choice"
     )
 
 
-def _find_source(text: str, folder: RunFolder) -> tuple[RunFolder, int] | None:
-    """Returns where a new run's weights come from: of a run that is there, what it began with."""
+def _find_source(text: str, run: RunFolder | None) -> tuple[RunFolder, int] | None:
+    """Returns where a new run's weights come from: of a `run` that is there, what it began with."""
     path, step = _split_source(text)
-    if folder.exists():
-        began = folder.source()
+    if run:
+        began = run.source()
         if text and text not in (began, _split_source(began)[0]):
-            raise ValueError(f"--from starts a new run, but {folder.path} holds one already")
+            raise ValueError(f"--from starts a new run, but {run.path} holds one already")
         path, step = _split_source(began)
     if not path:
         return None
-    if folder.exists() and checkpoint_steps(folder.path):
+    if run and checkpoint_steps(run.path):
         return None  # it has weights of its own
     steps = checkpoint_steps(path)
     if not steps:
@@ -134,6 +147,23 @@ def _find_source(text: str, folder: RunFolder) -> tuple[RunFolder, int] | None:
         known = ", ".join(map(str, steps))
         raise ValueError(f"--from {text}: {path} has no step {step!r}; it has {known}")
     return RunFolder(path), int(step) if step else steps[-1]
+
+
+def _check_source(
+    text: str, source: tuple[RunFolder, int], config: RunConfig, game: Game[Any]
+) -> None:
+    """Says it if the weights come from another game. Raises ValueError if they do not fit."""
+    other = source[0].read_config().game
+    try:
+        load_weights(*source, network_of(config, game))
+    except CheckpointError as error:
+        if other == config.game:
+            why = "leave out what changes the network"
+        else:
+            why = f"{source[0].path} plays {other}, and this run {config.game}"
+        raise ValueError(f"--from {text}: {error}: {why}") from None
+    if other != config.game:
+        say(f"note: {source[0].path} was trained on {other}, and goes on with {config.game}")
 
 
 @contextlib.contextmanager

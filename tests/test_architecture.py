@@ -15,6 +15,7 @@ OWNERS = {
     "orbax": set(),
     "tensorstore": {"training/storage/orbax_arrays.py"},
     "pgx": {"games/pgx_adapter.py"},
+    "pyspiel": {"games/conformance/reference.py"},
     "matplotlib": {"training/report/drawing.py"},
     "scipy": {"selfplay/rating/bradley_terry.py"},
     "tyro": {"scripts/terminal/console.py"},
@@ -220,7 +221,8 @@ def test_hints_and_look_ups_name_our_distribution_and_extras_that_it_has():
     pages = [ROOT / "README.md", ROOT / "constraints.txt", *(ROOT / "docs").rglob("*.md")]
     texts = {path: path.read_text() for path in [*sources(), *pages]}
     named = (
-        r"""pip install '?([\w.-]+)|metadata\.version\(['"]([\w-]+)|dependencies = \["([\w-]+)"""
+        r"""pip install (?:-e )?'?([\w.-]+)|metadata\.version\(['"]([\w-]+)|"""
+        r"""dependencies = \["([\w-]+)"""
     )
     others = {"tensorboardX", "bitbully"}  # of other people, by intent
     for path, text in texts.items():

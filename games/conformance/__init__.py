@@ -6,6 +6,17 @@
 """
 
 from games.conformance.check import check, require_form
+from games.conformance.comparison import Comparison, compare
 from games.conformance.laws import LAWS, Report, Violation
+from games.conformance.reference import Reference
 
-__all__ = ["LAWS", "Report", "Violation", "check", "require_form"]
+__all__ = [
+    "LAWS",
+    "Comparison",
+    "Reference",
+    "Report",
+    "Violation",
+    "check",
+    "compare",
+    "require_form",
+]

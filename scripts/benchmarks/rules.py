@@ -16,6 +16,22 @@ from selfplay import devices, self_play
 BATCHES = (64, 1024)  # compared at these, and at the batch of the whole measurement
 LONGEST = 64  # steps of every game in one measured call; fewer where a step takes long
 LEAST_SECONDS = 0.1  # of a block of calls
+COSTLY = 0.1  # a step that takes more of an evaluation is worth a look
+
+
+def advice(step: float) -> str:
+    """Returns what to do about the rules, empty for nothing.
+
+    Args:
+      step: how long a step takes, as a share of an evaluation by the network: with every one of
+        these, a search makes one of those.
+    """
+    if step <= COSTLY:
+        return ""
+    return (
+        f"a step of the rules costs {step:.0%} of an evaluation by the network: the rules slow the "
+        "search down. In `step`, look for scatters (`.at[]`), loops, and a mask computed twice"
+    )
 
 
 def stepper(game: Game[Any]) -> Stepper:

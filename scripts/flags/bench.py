@@ -24,8 +24,9 @@ class Args:
     """Measures speed in one process: network alone, rules alone, search, self-play.
 
     `search_to_network` is what counts: network evaluations that the search makes in a second, as a
-    share of what the same network reaches alone, at the same batch. The measurements take turns,
-    and medians are reported.
+    share of what the same network reaches alone, at the same batch. `step_to_evaluation` is how
+    long a step of the rules takes, as a share of an evaluation; where it is much, a sentence says
+    where to look. The measurements take turns, and medians are reported.
 
     Examples:
       selfplay bench --game connect_four --batch 256 --network.blocks 1 --network.channels 16

@@ -13,17 +13,28 @@ class Args:
     Every law is named with its verdict. Of a broken one you see the position, the action, and what
     was expected. The exit code is 0 if the game conforms, else 1.
 
+    The laws hold for any game; what the rules of yours say, only a second implementation knows.
+    --against compares with one, ply by ply, and shows the first difference.
+
     Examples:
       selfplay check connect_four
       selfplay check my_game:MyGame                       # my_game.py in this folder
       selfplay check my_pkg.my_game:MyGame:size=5 --games 1000
       selfplay check go:size=19 --games 16 --json
+      selfplay check my_game:MyGame --against test_my_game.py:Reference
+      selfplay check othello --against open_spiel:othello
     """
 
     game: Positional[str]
     """NAME, or package.module:Class, with options such as :size=5,komi=7.5."""
     games: int = 256
     """Random games to play; fewer for a game that is long or slow."""
+    against: str = ""
+    """The rules once more: FILE.py:Class or module:Class, in plain Python, as new-game writes one;
+    or open_spiel:NAME, with parameters as in open_spiel:go(board_size=9)."""
+    actions: str = "auto"
+    """How its moves become ours: name, index, or FILE.py:to_ours, a function. auto tries names,
+    then numbers."""
     seed: int = 0
     """Another seed plays other games."""
     json: bool = False
@@ -33,3 +44,5 @@ class Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.game)
+    if args.actions != "auto" and not args.against:
+        raise ValueError(f"--actions {args.actions} says how to read --against, which is not given")

@@ -16,6 +16,7 @@ class Args:
       selfplay show runs/c4/games/self_play.jsonl
       selfplay show games.sgf --number 3
       selfplay show games.sgf --number 3 --ply 20
+      selfplay show runs/mine/games/self_play.jsonl --game my_game:MyGame
     """
 
     file: Positional[str]
@@ -25,4 +26,5 @@ class Args:
     ply: int = -1
     """Show only the position after so many moves; -1: all of them."""
     game: str = ""
-    """A game of your own (module:Class) that the file holds: its module is imported."""
+    """A game of your own that the file holds, as the file names it (module:Class, with options):
+    its module is imported."""

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import rich.console
 import rich.progress
+import rich.table
 import tyro
 from tyro.conf import Positional
 
@@ -160,28 +161,35 @@ class Update(Protocol):
 
 
 @contextlib.contextmanager
-def progress(description: str, total: float | None, bar: bool = True) -> Iterator[Update]:
+def progress(
+    description: str, total: float | None, unit: str = "", bar: bool = True
+) -> Iterator[Update]:
     """Shows how far a task is, on stderr; yields `update(done, note="")`.
 
     A bar on a terminal, else a plain line every 10 seconds. `done` counts like `total`, which is
     None where no end is known.
 
     Args:
+      unit: of `done` and `total`, as in "games".
       bar: False where a person is asked meanwhile.
     """
     if bar and sys.stderr.isatty():
-        with _bar() as shown_bar:
+        with _bar(total is not None) as shown_bar:
             task = shown_bar.add_task(printable(description), total=total)
             yield lambda done, note="": shown_bar.update(
                 task, completed=done, description=printable(f"{description} {note}".rstrip())
             )
         return
-    last, newest, shown = time.monotonic(), "", ""
+    began = last = time.monotonic()
+    first: float | None = None
+    newest, shown = "", ""
 
     def update(done: float, note: str = "") -> None:
-        nonlocal last, newest, shown
-        end = "" if total is None else f" of {total:g}"
-        newest = f"{description}: {done:.4g}{end} {note}".rstrip()
+        nonlocal last, first, newest, shown
+        first = done if first is None else first
+        share = _share_done(done, total, unit)
+        left = _time_left(done - first, done, total, time.monotonic() - began)
+        newest = f"{description}: {share}{left} {note}".rstrip()
         # A task that says it begins has nothing to show, however long it took to begin.
         if done and time.monotonic() - last >= LOG_EVERY_SECONDS:
             last, shown = time.monotonic(), newest
@@ -194,15 +202,44 @@ def progress(description: str, total: float | None, bar: bool = True) -> Iterato
             say(newest)
 
 
-def _bar() -> rich.progress.Progress:
+def _bar(has_end: bool) -> rich.progress.Progress:
+    """Returns a line whose figures come first: what a narrow terminal cuts off is the text."""
+    text = rich.table.Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    figures = (
+        (
+            rich.progress.BarColumn(bar_width=12),
+            rich.progress.TaskProgressColumn(),
+            rich.progress.TimeRemainingColumn(compact=True),
+        )
+        if has_end
+        else (rich.progress.BarColumn(bar_width=12), rich.progress.TimeElapsedColumn())
+    )
     return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}", markup=False),
-        rich.progress.BarColumn(bar_width=20),
-        rich.progress.TaskProgressColumn(),
-        rich.progress.TimeRemainingColumn(),
+        *figures,
+        rich.progress.TextColumn("{task.description}", markup=False, table_column=text),
         console=rich.console.Console(stderr=True),
+        expand=True,
         transient=True,
     )
+
+
+def _share_done(done: float, total: float | None, unit: str) -> str:
+    end = "" if total is None else f" of {total:,g}"
+    number = f"{done:,.0f}" if abs(done) >= 100 or float(done).is_integer() else f"{done:.1f}"
+    return f"{number}{end} {unit}".rstrip()
+
+
+def _time_left(since: float, done: float, total: float | None, seconds: float) -> str:
+    """Returns the time left as a clause, by the speed so far; empty where that says nothing.
+
+    Args:
+      since: what was done in these `seconds`, of the `done` in all.
+    """
+    if total is None or since <= 0 or done >= total:
+        return ""
+    left = round((total - done) * seconds / since)
+    clock = f"{left // 60}:{left % 60:02d}" if left < 3600 else f"{left / 3600:.1f} h"
+    return f" ({done / total:.0%}, {clock} left)"
 
 
 def announce_devices() -> None:

@@ -15,6 +15,7 @@ import io
 import json
 import os
 import pathlib
+import shlex
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -319,7 +320,10 @@ class _Games:
 
     def _look_up(self, spec: str) -> Game[Any]:
         if spec != self.plug_in and registry.names_a_module(spec):
-            raise ValueError(f"{spec!r} would import a module: say that it may")
+            raise ValueError(
+                f"the game {spec!r} would import a module of somebody's own: if you trust it, give "
+                f"--game {shlex.quote(spec)}"
+            )
         game = games.load(spec)
         if self.only and game != self.wanted:
             raise ValueError(f"a game of {spec}, not of {self.only}")

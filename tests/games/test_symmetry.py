@@ -6,6 +6,7 @@ import pytest
 
 import games
 from games import Symmetry
+from games.board import dihedral, symmetry_of_moves
 
 GAME = games.load("othello:size=4")  # its actions are not its cells: there is a pass
 HEIGHT, WIDTH = GAME.observation_shape[:2]
@@ -70,3 +71,26 @@ def test_a_traced_action_has_its_number_too():
     for symmetry in GAME.symmetries():
         images = jax.jit(jax.vmap(symmetry.on_action))(np.arange(17))
         assert [int(symmetry.action[image]) for image in images] == list(range(17))
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(3, 3), (2, 4)])
+def test_symmetries_of_moves_from_cell_to_cell_are_those_of_plain_python(rows, cols):
+    steps = ((-1, 0), (0, 1), (1, 0), (0, -1))
+
+    def target(cell, step):
+        row, col = cell // cols + step[0], cell % cols + step[1]
+        return row * cols + col if 0 <= row < rows and 0 <= col < cols else -1
+
+    cells = range(rows * cols)
+    moves = [(cell, target(cell, step)) for cell in cells for step in steps] + [(-1, -1), (0, -2)]
+    with pytest.raises(ValueError, match=r"\[0, -2\], becomes \["):
+        symmetry_of_moves(np.arange(rows * cols)[::-1], moves)
+    moves = moves[:-1]
+    boards = dihedral(rows, cols)
+    assert len(boards) == (8 if rows == cols else 4)
+    for board in boards:
+        symmetry = symmetry_of_moves(board, moves)
+        assert sorted(symmetry.action.tolist()) == list(range(len(moves)))
+        for action, of_original in enumerate(symmetry.action.tolist()):
+            here = [cell if cell < 0 else int(board.flat[cell]) for cell in moves[action]]
+            assert list(moves[of_original]) == here

@@ -55,3 +55,10 @@ def test_without_pgx_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pgx", None)
     with pytest.raises(ValueError, match=r"pip install 'selfplay-zero\[pgx\]'"):
         bench.run(bench.Args(game="tic_tac_toe", compare="pgx"))
+
+
+def test_rules_are_spoken_of_where_a_step_costs_a_good_part_of_an_evaluation():
+    assert rules.advice(0.02) == ""
+    text = rules.advice(0.154)  # 72,800 steps and 11,200 evaluations a second
+    assert "costs 15% of an evaluation" in text
+    assert ".at[]" in text

@@ -1,5 +1,6 @@
 """The command line: help, exit codes, one-sentence errors, and a run from start to report."""
 
+import dataclasses
 import importlib
 import json
 import os
@@ -148,6 +149,35 @@ def test_a_run_of_another_game_is_refused_with_the_fields_that_differ(tiny_run, 
     assert "network.blocks: 1 in the run, 3 asked for" in capsys.readouterr().err
 
 
+def test_weights_that_do_not_fit_are_wrong_use_and_leave_no_folder(tiny_run, tmp_path, capsys):
+    new = tmp_path / "new"
+    given = ["train", "--from", str(tiny_run), "--run-dir", str(new)]
+    assert cli.run([*given, "--game", "connect_four"]) == 2
+    error = capsys.readouterr().err
+    assert f"{tiny_run} plays tic_tac_toe, and this run connect_four" in error
+    assert cli.run([*given, "--network.channels", "24"]) == 2
+    assert "leave out what changes the network" in capsys.readouterr().err
+    assert not new.exists()
+
+
+def test_a_start_whose_default_name_is_taken_meanwhile_takes_the_next(
+    tiny_run, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "next_free", lambda game: RunFolder(tiny_run))  # it was free then
+    assert cli.run(["train", *TINY, "--from", str(tiny_run), "--iterations", "1"]) == 0
+    assert (tmp_path / "runs" / "tic_tac_toe-1" / "config.json").exists()
+
+
+def test_the_limit_that_is_named_is_the_one_that_was_reached():
+    config = RunConfig(iterations=10, minutes=0.0)
+    reached = train._limits_reached
+    assert reached(config, {"iteration": 165, "seconds": 9.0}) == ["--iterations"]
+    timed = dataclasses.replace(config, minutes=1.0)
+    assert reached(timed, {"iteration": 3, "seconds": 58.0}) == ["--minutes"]
+    assert reached(timed, {"iteration": 10, "seconds": 61.0}) == ["--iterations", "--minutes"]
+
+
 def test_a_finished_run_says_so_and_exits_0(tiny_run, capsys):
     assert cli.run(["train", "--run-dir", str(tiny_run), "--json"]) == 0
     captured = capsys.readouterr()
@@ -186,6 +216,7 @@ def test_bench_prints_the_promised_keys(capsys):
     result = json.loads(capsys.readouterr().out)
     assert set(result) == {
         *("device", "game", "batch", "simulations", "network_evals_per_s", "env_steps_per_s"),
+        *("step_to_evaluation", "advice"),
         *("simulations_per_s", "positions_per_s", "search_to_network", "compile_s", "peak_bytes"),
     }
     assert 0 < result["search_to_network"] < 2

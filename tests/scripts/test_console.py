@@ -1,10 +1,12 @@
-"""Text of somebody's file at the terminal: nothing in it is obeyed."""
+"""The terminal: nothing in somebody's text is obeyed, and progress is readable."""
 
 import ast
 import io
 import json
+import re
 import unicodedata
 
+import pytest
 import rich.console
 
 from scripts import cli
@@ -81,3 +83,30 @@ def test_commands_print_through_the_console_alone():
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
         ]
         assert not bare, f"scripts/{name}.py prints by itself in lines {bare}"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_bar_shows_share_and_time_left_before_the_text_that_a_terminal_cuts_off(
+    monkeypatch, width
+):
+    shown = io.StringIO()
+    terminal = rich.console.Console(file=shown, force_terminal=True, width=width)
+    monkeypatch.setattr(console.rich.console, "Console", lambda stderr: terminal)
+    monkeypatch.setattr(console.sys.stderr, "isatty", lambda: True, raising=False)
+    with console.progress("train", 200) as update:
+        update(1)
+        update(62, "iteration 13 step 411 " + "and more " * 20)
+    *_, last = (line for line in re.split(r"[\r\n]", shown.getvalue()) if "31%" in line)
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", last)
+    assert re.search(r"31% [-\d:]+ train iteration 13", plain), plain
+    assert len(plain) <= width
+
+
+def test_without_a_terminal_progress_says_unit_share_and_time_left(monkeypatch, capsys):
+    clock = iter(range(0, 1000, 11))
+    monkeypatch.setattr(console.time, "monotonic", lambda: float(next(clock)))
+    with console.progress("arena", 2000, "games") as update:
+        update(0)
+        update(500)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(r"arena: 500 of 2,000 games \(25%, \d+:\d\d left\)", line), line

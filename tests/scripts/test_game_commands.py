@@ -12,7 +12,7 @@ import pytest
 
 import games
 from games import registry
-from games.conformance import LAWS, Report, Violation
+from games.conformance import LAWS, Report, Violation, compare, reference
 from scripts import check, cli, new_game
 from scripts import games as games_command
 
@@ -145,6 +145,7 @@ def test_the_template_conforms_as_it_is_and_passes_its_own_test(folder, capsys):
     assert new_game.run(new_game.Args("three_up")) == 0
     said = capsys.readouterr().out
     assert "selfplay check three_up:ThreeUp" in said
+    assert "three_up:ThreeUp --against test_three_up.py:Reference" in said
     assert "selfplay train --game three_up:ThreeUp" in said
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "test_three_up.py"]
     env = {**os.environ, "PYTHONPATH": str(pathlib.Path(games.__file__).parent.parent)}
@@ -166,6 +167,23 @@ def test_the_template_finds_lines_in_all_directions(folder):
             if not bool(state.terminated):
                 state = step(state, jnp.int32(game.string_to_action(state, other)))
         assert game.returns(state).tolist() == [1.0, -1.0], line
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("(1, 1), (1, -1)", "(1, 1)"),
+        ("board != EMPTY).all()", "board != EMPTY).all(axis=0).any()"),
+        ("jnp.where(won, state.to_play", "jnp.where(won | terminated, state.to_play"),
+    ],
+)
+def test_the_templates_reference_notices_what_is_changed_in_the_game(folder, right, wrong):
+    new_game.run(new_game.Args("changed"))
+    text = (folder / "changed.py").read_text()
+    assert right in text
+    (folder / "changed.py").write_text(text.replace(right, wrong))
+    game = games.load("changed:Changed")
+    assert not compare(game, reference.load("test_changed.py:Reference", game), games=64).agrees
 
 
 def test_new_game_overwrites_nothing(folder):

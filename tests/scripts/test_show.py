@@ -1,5 +1,7 @@
 """`selfplay show`: the list of a file's games, one game, one position, and what is wrong."""
 
+import dataclasses
+
 import pytest
 
 from scripts import cli
@@ -49,3 +51,22 @@ def test_show_refuses_what_is_not_there(file, capsys, flags, wanted):
 def test_show_of_a_folder_says_which_file_to_give(tmp_path, capsys):
     assert cli.run(["show", str(tmp_path)]) == 2
     assert f"{tmp_path}/games/self_play.jsonl" in capsys.readouterr().err
+
+
+def test_a_game_of_ones_own_is_refused_once_with_the_flag_that_lets_it_run(
+    tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "own_game.py").write_text("from games.tic_tac_toe import TicTacToe")
+    monkeypatch.chdir(tmp_path)
+    own = dataclasses.replace(WON, game="own_game:TicTacToe")
+    append_records("own.jsonl", [own] * 20)
+    append_records("mixed.jsonl", [own, WRONG, own])
+    assert cli.run(["show", "mixed.jsonl"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 3, "one fault hides another"
+    assert cli.run(["show", "own.jsonl"]) == 2
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("own.jsonl, line 1: ")
+    assert first.endswith("give --game own_game:TicTacToe (and so 19 more)")
+    assert "no game that can be shown" in last
+    assert cli.run(["show", "own.jsonl", "--game", "own_game:TicTacToe"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 20

@@ -15,7 +15,7 @@ from scripts import check as check_command
 PAGE = (pathlib.Path(games.__file__).parent.parent / "docs" / "new-game.md").read_text()
 BLOCKS = re.findall(r"^```(\S*)( test)?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 GAME = "".join(text for language, test, text in BLOCKS if language == "python" and not test)
-[TEST] = [text for _, test, text in BLOCKS if test]
+TESTS = [text for _, test, text in BLOCKS if test]
 [PACKAGE] = [text for language, _, text in BLOCKS if language == "toml"]
 SHOWN = [text for language, _, text in BLOCKS if not language and "selfplay check snort:" in text]
 
@@ -62,13 +62,27 @@ def test_other_sizes_conform_too(folder, size):
     assert not report.violations, "\n".join(map(str, report.violations))
 
 
-def test_the_pages_own_test_passes(folder):
+@pytest.mark.parametrize("text", TESTS)
+def test_the_pages_own_tests_pass(folder, monkeypatch, text):
+    monkeypatch.syspath_prepend(folder)
     space = {}
-    exec(compile(TEST, "docs/new-game.md", "exec"), space)
+    exec(compile(text, "docs/new-game.md", "exec"), space)
     tests = [value for name, value in space.items() if name.startswith("test_")]
     assert tests
     for test in tests:
         test()
+
+
+def test_the_pages_reference_notices_the_mistake_that_the_page_tells_of(folder, capsys):
+    right = " | mine[1:-1, 2:]"
+    assert GAME.count(right) == 1
+    (folder / "snort.py").write_text(GAME.replace(right, ""))
+    (folder / "test_snort.py").write_text(next(text for text in TESTS if "Reference" in text))
+    args = check_command.Args("snort:Snort", against="test_snort.py:Reference")
+    assert check_command.run(args) == 1
+    printed = without_seconds(capsys.readouterr().out)
+    for part in without_seconds(SHOWN[2]).split("...\n"):
+        assert part.strip() in printed, printed
 
 
 def test_the_package_names_an_entry_point_that_loads(folder):

@@ -157,6 +157,7 @@ def test_reading_a_file_imports_no_module_that_it_names(tmp_path, monkeypatch):
     scan = scan_records(path)
     assert len(scan.problems) == 2
     assert "would import a module" in scan.problems[0]
+    assert scan.problems[1].endswith("give --game evil_game:Game:size=5")
     with pytest.raises(SystemExit, match="imported"):  # it would have been
         scan_records(path, plug_in="evil_game:Game")
 

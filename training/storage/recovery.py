@@ -1,6 +1,7 @@
 """The checkpoint from which a run goes on: the newest whole one, never silently an older one."""
 
 import contextlib
+import shlex
 from collections.abc import Callable
 
 from training.storage.checkpoint import Checkpoint, CheckpointStore
@@ -45,7 +46,8 @@ def _way_out(folder: RunFolder, store: CheckpointStore) -> str:
         with contextlib.suppress(CheckpointError):
             store.load(step, with_replay=False)
             return (
-                f", or start a new run from its weights, --from {folder.path}@{step} --run-dir NEW"
+                ", or start a new run from its weights, --from "
+                f"{shlex.quote(f'{folder.path}@{step}')} --run-dir NEW"
             )
     return ""
 

@@ -28,6 +28,7 @@ import os
 import pathlib
 import platform
 import secrets
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -152,11 +153,14 @@ class RunFolder:
 
     def check_same(self, config: RunConfig) -> None:
         """Raises ValueError if the run computes with other settings than `config`."""
-        different = config_module.differences(self.read_config(), config)
+        own = self.read_config()
+        different = config_module.differences(own, config)
         if different:
+            name = shlex.quote(str(self.path))
+            anew = f", or start from its weights with --from {name} --run-dir NEW"
             raise ValueError(
                 f"{self.path} computes with other settings ({'; '.join(different)}): name another "
-                f"--run-dir, or start from its weights with --from {self.path} --run-dir NEW"
+                f"--run-dir{anew if own.game == config.game else ''}"
             )
 
     def _allow(self, config: RunConfig, content: dict[str, Any]) -> None:
