@@ -175,7 +175,7 @@ def _biases(evidence: Evidence) -> dict[str, Bias]:
     Of the rows of the run's later half, for a value that has hardly been taught is anywhere. Where
     moves are drawn against the search's advice, results are not those that it foresees.
     """
-    least = max(2 * FEW_STEPS, evidence.newest.step // 2)
+    least = max(2 * FEW_STEPS, int(evidence.rows.weights_step.max()) // 2)
     rows = take(evidence.rows, evidence.rows.weights_step >= least)
     games = evidence.config.self_play
     if evidence.config.overseer.decisions:  # whose values it learns too
