@@ -7,10 +7,11 @@ import functools
 import importlib.metadata
 import importlib.util
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from games import consent
+from games import consent, spelling
 from games.catalogue import GAMES
 from games.plug_in import import_plug_in, line_of
 
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 BUILT_IN = {name: listed.target for name, listed in GAMES.items()}
 PGX = "pgx:"
+PGX_GAMES = ("animal_shogi", "chess", "gardner_chess", "shogi")  # that are not ours as well
+OTHER_NAMES = {  # that people use
+    **{name: f"{PGX}{name}" for name in PGX_GAMES},
+    **{"minichess": "pgx:gardner_chess", "reversi": "othello", "baduk": "go", "weiqi": "go"},
+    **{"noughts_and_crosses": "tic_tac_toe", "ttt": "tic_tac_toe", "xo": "tic_tac_toe"},
+    **{"c4": "connect_four", "four_in_a_row": "connect_four", "five_in_a_row": "gomoku"},
+    **{"renju": "gomoku", "dots": "dots_and_boxes"},
+}
 ENTRY_POINTS = "selfplay.games"
 READABLE = (bool, int, float, str)  # the types of options: what text can be read as
 # What every game has and no option may set, even where a plug-in made it a dataclass field.
@@ -108,9 +117,20 @@ def _entry_point(name: str) -> str:
     if targets:
         return targets[0]
     raise ValueError(
-        f"unknown game {name!r}; known: {', '.join(names())}; "
+        f"unknown game {name!r}{_meant(name)}; known: {', '.join(names())}; "
         "or give pgx:NAME for one of pgx's, package.module:Class for a game of your own"
     )
+
+
+def _meant(name: str) -> str:
+    """Returns what may have been meant: `go9` is Go with an option."""
+    sized = re.fullmatch(r"([a-z_]+?)[-_]?(\d+)(x\d+)?", name.lower())
+    if sized and sized[1] in GAMES:
+        sides = [side for side in ("size", "rows", "cols") if side in GAMES[sized[1]].options]
+        if sides:
+            options = ",".join(f"{side}={sized[2]}" for side in sides)
+            return f" (did you mean {sized[1]}:{options}?)"
+    return spelling.did_you_mean(name, names(), OTHER_NAMES)
 
 
 def _find_class(target: str, spec: str, folders: Sequence[str] = ()) -> Any:
@@ -182,7 +202,8 @@ def _read(
     for name, text in texts.items():
         if name not in known:
             raise ValueError(
-                f"{what}: unknown option {name!r}; known: {', '.join(known) or 'none'}"
+                f"{what}: unknown option {name!r}{spelling.did_you_mean(name, known)}; "
+                f"known: {', '.join(known) or 'none'}"
             )
         values[name] = _parse(text, known[name], f"{what}: option {name}")
     return values

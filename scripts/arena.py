@@ -10,8 +10,9 @@ import games as games_package
 import training
 from games.game import Game
 from scripts.flags.arena import Args
-from scripts.terminal.console import INTERRUPTED, announce_devices, progress, say
+from scripts.terminal.console import announce_devices, progress, say
 from scripts.terminal.match_report import describe, report_all
+from scripts.terminal.signals import INTERRUPTED, concluding
 from selfplay.arena import match
 from selfplay.arena.folder import MatchFolder, match_settings
 from selfplay.arena.opening_file import file_openings
@@ -54,7 +55,8 @@ def run(args: Args) -> int:
     ]
     opened = _openings(args, game)
     try:
-        results = _play_all(args, players, game, spec, opened, test)
+        with concluding():
+            results = _play_all(args, players, game, spec, opened, test)
     except Stopped as stopped:
         return _say_stopped(args, stopped.result)
     report_all(results, args.json, test)

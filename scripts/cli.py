@@ -7,35 +7,56 @@ help, and may have `defaults(argv)`, `check(args)`, and IN_SIGHT, the fields tha
 Exit codes: 0 done; 75 interrupted, saved, run the same command again; 2 wrong use; 1 anything else.
 """
 
-import difflib
 import importlib
-import importlib.metadata
 import os
-import signal
 import sys
-from typing import Any
+from types import ModuleType
 
-from scripts.terminal.console import INTERRUPTED
+from scripts.terminal import signals
 
-COMMANDS = {
-    "train": "train a network by self-play, or go on with a run",
-    "imitate": "start a run by imitating an expert's recorded games",
-    "oversee": "decide positions yourself, or by a program, for a run to learn from",
-    "evaluate": "measure a run against random, its past, or perfect play",
-    "distilled": "does a network keep what its overseer taught it?",
-    "arena": "play matches between players",
-    "ladder": "rate checkpoints and other players by games between all of them",
-    "gtp": "be a GTP engine, for front ends of Go",
-    "play": "play against a run, or analyse a position",
-    "show": "show recorded games",
-    "report": "plots and a page for one or more runs",
-    "doctor": "is a run learning, and if not, why?",
-    "bench": "measure speed: network, game, search, self-play",
-    "games": "list the games",
-    "check": "check a game against the laws",
-    "new-game": "write the template of a new game",
+GROUPS = {
+    "train": {
+        "train": "train a network by self-play, or go on with a run",
+        "imitate": "start a run by imitating an expert's recorded games",
+    },
+    "look": {
+        "runs": "list runs: state, step, last evaluation, size",
+        "report": "plots and a page for one or more runs",
+        "doctor": "is a run learning, and if not, why?",
+        "show": "show recorded games",
+    },
+    "compare": {
+        "evaluate": "measure a run against random, its past, or perfect play",
+        "arena": "play matches between players",
+        "ladder": "rate checkpoints and other players by games between all of them",
+    },
+    "play": {
+        "play": "play against a run, or analyse a position",
+        "gtp": "be a GTP engine, for front ends of Go",
+    },
+    "oversee": {
+        "oversee": "decide positions yourself, or by a program, for a run to learn from",
+        "distilled": "does a network keep what its overseer taught it?",
+    },
+    "games, and your own": {
+        "games": "list the games",
+        "new-game": "write the template of a new game",
+        "check": "check a game against the laws",
+        "bench": "measure speed: network, game, search, self-play",
+    },
+    "the terminal": {
+        "completion": "print a script that completes commands, flags, games and runs",
+    },
 }
-WITHOUT_DEVICES = ("games", "new-game")  # nor do they import jax
+COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
+OF_ANY = {
+    "--debug": "show the traceback of an error",
+    "--allow NAME": "let run what a file names, as a run's settings may, if it was made elsewhere: "
+    "module:NAME or a command; repeatable",
+    "--version": "print the version; without a command",
+}
+WITHOUT_DEVICES = ("games", "new-game", "runs", "completion")  # nor do they import jax
+GO_ON = ("train", "oversee", "ladder")  # the same command goes on where it was interrupted
 MAX_SENTENCE = 4000  # characters of an error
 ALLOW = "--allow"
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
@@ -43,20 +64,40 @@ DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
 def main() -> None:
     """The entry point of the `selfplay` command."""
-    # A preemption's SIGTERM is a Ctrl-C, from the first import on; `train` refines this.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    code: Any
+    argv = sys.argv[1:]
+    signals.begin(*_if_interrupted(argv))  # before what takes long to import
+    code: object
     try:
         try:
-            code = run(sys.argv[1:])
+            code = run(argv)
         except SystemExit as end:  # of the parser, after help or a mistake
             code = end.code
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    signals.conclude(code if isinstance(code, int) else int(code is not None))
+    _leave_no_pipe_broken()
     sys.exit(code)
+
+
+def _if_interrupted(argv: list[str]) -> tuple[str, int]:
+    """Returns what to say where a signal ends the command at once, and the exit code."""
+    command = next((word for word in argv if word in COMMANDS), "")
+    out = any(word.partition("=")[0] == "--out" for word in argv)
+    if command in GO_ON or (command == "arena" and out):
+        return f"selfplay {command}: interrupted; the same command goes on", signals.INTERRUPTED
+    return f"{f'selfplay {command}'.rstrip()}: interrupted", 1
+
+
+def _leave_no_pipe_broken() -> None:
+    """Python writes what is left in its buffers at exit, and complains where nobody reads."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def run(argv: list[str]) -> int:
@@ -72,22 +113,23 @@ def run(argv: list[str]) -> int:
         print(_usage())
         return 0 if argv else 2
     if argv[0] == "--version":
-        print(f"selfplay {importlib.metadata.version('selfplay-zero')}")
+        from importlib.metadata import version
+
+        print(f"selfplay {version('selfplay-zero')}")
         return 0
     command, rest = argv[0], argv[1:]
     if command not in COMMANDS:
-        near = difflib.get_close_matches(command, COMMANDS, 1)
-        asked = f"; did you mean {near[0]}?" if near else f"\n\n{_usage()}"
+        from games.spelling import did_you_mean
+
+        asked = did_you_mean(command, COMMANDS) or f"\n\n{_usage()}"
         print(f"selfplay: unknown command {command!r}{asked}", file=sys.stderr)
         return 2
     try:
         return _run_command(command, rest, allowed)
-    except KeyboardInterrupt:
-        if command == "train":
-            print("selfplay train: interrupted; the same command goes on", file=sys.stderr)
-            return INTERRUPTED
-        print(f"selfplay {command}: interrupted", file=sys.stderr)
-        return 1
+    except KeyboardInterrupt:  # a person who decides for `train` has quit
+        line, code = _if_interrupted([command, *rest])
+        print(line, file=sys.stderr)
+        return code
     except BrokenPipeError:
         raise  # of stdout: `main` knows what to do
     except Exception as error:
@@ -134,12 +176,14 @@ def _call(command: str, argv: list[str]) -> int:
     in_sight = getattr(flags, "IN_SIGHT", ())
     args = console.parse(flags.Args, argv, command, defaults, in_sight)
     getattr(flags, "check", lambda _: None)(args)
+    if command not in WITHOUT_DEVICES:
+        console.say_starting(args)
     script = importlib.import_module(f"scripts.{name}")
     code: int = script.run(args) if command in WITHOUT_DEVICES else _on_devices(script, args)
     return code
 
 
-def _on_devices(script: Any, args: Any) -> int:
+def _on_devices(script: ModuleType, args: object) -> int:
     from scripts.terminal import compilation_cache, devices, out_of_memory
 
     devices.one_per_core()
@@ -169,20 +213,22 @@ def _sentence(error: Exception) -> str:
 
 
 def _usage() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: selfplay COMMAND [flags]        selfplay COMMAND --help shows its flags",
-            "",
-            *lines,
-            "",
-            "  --debug       with any command: show the traceback of an error",
-            "  --allow NAME  with any command: let run what a file names, as a run's settings may,",
-            "                if it was made elsewhere: module:NAME or a command; repeatable",
-            "  --version     print the version",
-        ]
-    )
+    """Returns the commands in groups, for the width of the terminal."""
+    import shutil
+    import textwrap
+
+    columns, width = shutil.get_terminal_size().columns, max(map(len, [*COMMANDS, *OF_ANY]))
+
+    def entry(name: str, about: str) -> str:
+        margin = f"  {name:{width}}  "
+        lines = textwrap.wrap(about, max(columns - len(margin), 20))
+        return margin + f"\n{' ' * len(margin)}".join(lines)
+
+    groups = {**GROUPS, "with any command": OF_ANY}
+    parts = ["usage: selfplay COMMAND [flags]\nselfplay COMMAND --help shows its flags"]
+    for title, group in groups.items():
+        parts.append("\n".join([f"{title}:", *(entry(*pair) for pair in group.items())]))
+    return "\n\n".join(parts)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,10 @@ def run(args: Args) -> int:
     rows = rows_of(game, learnt)
     if settings.loss == "inferred":
         rows = inverse_rl.infer_values(game, learnt, rows, config.seed)
-    with stop_on_signal() as stop, progress("imitate", settings.epochs, "passes") as update:
+    with (
+        stop_on_signal(worth_saving=1) as stop,
+        progress("imitate", settings.epochs, "passes") as update,
+    ):
 
         def watch(line: dict[str, Any]) -> None:
             update(line["epoch"], _describe(line))
@@ -96,7 +99,7 @@ def _conclude(args: Args, folder: RunFolder, imitation: Imitation, facts: dict[s
     epoch = imitation.held_out["epoch"]
     say(f"held-out games after pass {epoch}: {_describe(imitation.held_out)}")
     say(
-        f"done: {folder.path} starts from there; selfplay train --run-dir "
+        f"done: {folder.path} starts from there; selfplay train "
         f"{shlex.quote(str(folder.path))} goes on"
     )
     if args.json:

@@ -10,13 +10,13 @@ import training
 from games.game import Game
 from scripts.flags.ladder import Args
 from scripts.terminal.console import (
-    INTERRUPTED,
     announce_devices,
     print_json,
     print_text,
     progress,
     say,
 )
+from scripts.terminal.signals import INTERRUPTED, concluding
 from selfplay.arena.ladder import ROUND, Ladder
 from selfplay.files import durable
 from selfplay.player_name import run_of, split_settings
@@ -71,7 +71,8 @@ def run(args: Args) -> int:
     say(f"store: {folder}, {ladder.games} games of these {len(players)} players")
     code = 0
     try:
-        _play(args, ladder)
+        with concluding():
+            _play(args, ladder)
     except KeyboardInterrupt:
         say("selfplay ladder: interrupted; the games are kept, the same command goes on")
         code = INTERRUPTED

@@ -10,13 +10,13 @@ import games
 import training
 from scripts.flags.oversee import Args
 from scripts.terminal.console import (
-    INTERRUPTED,
     announce_devices,
     ask,
     print_json,
     progress,
     say,
 )
+from scripts.terminal.signals import INTERRUPTED, concluding
 from selfplay.files import durable
 from selfplay.oversight import decisions, terminal
 from selfplay.oversight.program import Program, oversee
@@ -102,12 +102,13 @@ def _work(args: Args, desk: OverseerSession) -> int:
     if not desk.waiting and not args.script:
         say("every position found is decided already: another --seed draws others")
     try:
-        if args.program:
-            faults = _with_program(args, desk)
-        elif args.script:
-            terminal.follow_script(desk, args.script, write)
-        else:
-            terminal.converse(desk, ask, write)
+        with concluding():
+            if args.program:
+                faults = _with_program(args, desk)
+            elif args.script:
+                terminal.follow_script(desk, args.script, write)
+            else:
+                terminal.converse(desk, ask, write)
     except KeyboardInterrupt:
         interrupted = True
     _conclude(args, desk, faults)

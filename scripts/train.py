@@ -9,16 +9,15 @@ import games
 from games.conformance import require_form
 from games.game import Game
 from scripts import dry_run
-from scripts.flags.train import Args, _split_source
-from scripts.terminal import out_of_memory
+from scripts.flags.train import Args, _split_source, folder_of
+from scripts.terminal import out_of_memory, signals
 from scripts.terminal.console import (
-    INTERRUPTED,
     announce_devices,
     print_json,
     progress,
     say,
 )
-from scripts.terminal.signals import stop_on_signal
+from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay.files import json_objects
 from training import checkpoint_steps, losses
 from training.config import RunConfig
@@ -44,29 +43,36 @@ def run(args: Args) -> int:
     load_amplifier(config, game)
     losses.check_form(losses.load(config.distil), game, config.learner.batch)
     decision_rows.load(config.overseer, config.game, game)
-    folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
+    run_dir = folder_of(args)
+    folder = RunFolder(run_dir) if run_dir else next_free(config.game)
     # A name of our own choice is free: should another start take it meanwhile, we take the next.
-    goes_on = bool(args.run_dir) and folder.exists()
+    is_there = bool(run_dir) and folder.exists()
     announce_devices()
-    if args.run_dir and not goes_on:
+    if run_dir and not is_there:
         folder.check_free()  # before the lock makes it
-    source = _find_source(args.from_, folder if goes_on else None)
+    source = _find_source(args.from_, folder if is_there else None)
     if source:
         _check_source(args.from_, source, config, game)
     dry_run.check(config, game, folder)
     if args.dry_run:
-        if goes_on:
+        if is_there:
             folder.check_same(config)
         return dry_run.run(config, game, folder, args.json)
-    if not args.run_dir:
-        folder = reserve(config.game)
-    say(f"run: {folder.path}")
-    with folder.lock(), stop_on_signal() as stop:
-        if folder.exists():
-            folder.check_same(config)
-            folder.write_config(config)  # limits may have changed, and what may run
-        else:
-            folder.create(config, f"{source[0].path}@{source[1]}" if source else "")
+    with contextlib.ExitStack() as held:
+        with signals.whole():  # a folder is made with its settings or not at all
+            if not run_dir:
+                folder = reserve(config.game)
+            held.enter_context(folder.lock())
+            if folder.exists():
+                folder.check_same(config)
+                folder.write_config(config)  # limits may have changed, and what may run
+            else:
+                folder.create(config, f"{source[0].path}@{source[1]}" if source else "")
+            goes_on = f"selfplay train {shlex.quote(str(folder.path))} goes on"
+            signals.say_at_end(f"selfplay train: interrupted; {goes_on}")
+        say(f"run: {folder.path}")
+        # It is asked at the start of an iteration: the first one compiles, and may be done again.
+        stop = held.enter_context(stop_on_signal(worth_saving=2))
         with _display(config) as show, _tensorboard(folder, config) as write:
             last: dict[str, Any] = {}
 
@@ -92,7 +98,7 @@ def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool
     if not finished:
         say(
             f"interrupted: {folder.path} is saved at step {step}; "
-            f"selfplay train --run-dir {shlex.quote(str(folder.path))} goes on"
+            f"selfplay train {shlex.quote(str(folder.path))} goes on"
         )
     elif verdict:
         say(f"done: {folder.path} at step {step}: {verdict}")

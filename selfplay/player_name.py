@@ -4,10 +4,12 @@ As in a game's spec, what follows a colon is settings if it holds a `=`. They ar
 `SearchConfig`, and `temperature`. Nothing here needs jax.
 """
 
+import contextlib
 import dataclasses
 import os
 from typing import Any, NamedTuple
 
+from games.spelling import did_you_mean
 from mcts.config import SearchConfig
 from selfplay import old_names
 
@@ -56,8 +58,8 @@ def split_settings(spec: str) -> tuple[str, PlayerSettings]:
         key = old_names.current_search(key)
         if not equals or key not in examples:
             raise ValueError(
-                f"player {spec!r}: {part!r} is no setting; known, as name=value: "
-                f"{', '.join(examples)}"
+                f"player {spec!r}: {part!r} is no setting{did_you_mean(key, examples)}; "
+                f"known, as name=value: {', '.join(examples)}"
             )
         settings[key] = _parse_setting(spec, key, value, type(examples[key]))
     simulations, temperature = settings.pop("simulations", None), settings.pop("temperature", 0.0)
@@ -93,6 +95,26 @@ def check(spec: str) -> None:
         raise ValueError(f"player {spec!r}: only runs, and uniform without temperature, have these")
     if bare not in ("random", "uniform") and ":" not in spec:
         raise ValueError(
-            f"player {spec!r}: there is no such run folder; a player is a run folder R, R@STEP, "
-            "random, uniform, gtp:COMMAND, or module:function"
+            f"player {spec!r}: there is no such run folder{_meant(bare)}; a player is a run folder "
+            "R, R@STEP, random, uniform, gtp:COMMAND, or module:function"
         )
+
+
+def no_such_run(path: str) -> ValueError:
+    """Returns what to raise where a run folder R, or that of R@STEP, is not there."""
+    return ValueError(f"no such run folder: {path}{did_you_mean(path, _folders_near(path))}")
+
+
+def _meant(spec: str) -> str:
+    return did_you_mean(spec, ["random", "uniform", *_folders_near(spec)])
+
+
+def _folders_near(path: str) -> list[str]:
+    """Returns the folders beside one that is not there, and those of `runs/`, of the same step."""
+    folder, at, step = path.partition("@")
+    parents = {os.path.dirname(folder), *([] if "/" in folder else ["runs"])}
+    near = []
+    for parent in parents:
+        with contextlib.suppress(OSError), os.scandir(parent or ".") as entries:
+            near += [os.path.join(parent, entry.name) for entry in entries if entry.is_dir()]
+    return [name + at + step for name in near]

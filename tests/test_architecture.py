@@ -18,7 +18,7 @@ OWNERS = {
     "pyspiel": {"games/conformance/reference.py"},
     "matplotlib": {"training/report/drawing.py"},
     "scipy": {"selfplay/rating/bradley_terry.py"},
-    "tyro": {"scripts/terminal/console.py"},
+    "tyro": {"scripts/terminal/options.py"},
     "rich": {"scripts/terminal/console.py"},
 }
 

@@ -1,18 +1,16 @@
 """README, CONTRIBUTING and docs: files, flags, settings and modules that they name are there."""
 
-import contextlib
 import dataclasses
 import functools
 import importlib
 import importlib.util
-import io
 import pathlib
 import re
 
 import pytest
 
 from scripts import cli
-from scripts.terminal import console
+from scripts.terminal.options import options
 from selfplay import old_names
 from tests.support import ROOT
 from training.config import RunConfig
@@ -66,14 +64,9 @@ def settings_in(text: str) -> set[str]:
 
 @functools.cache
 def flags_of(command: str) -> frozenset[str]:
-    """Returns all flags of a command, read from its whole help."""
+    """Returns all flags of a command, those of both signs too, which its help shows once."""
     flags = importlib.import_module(f"scripts.flags.{command.replace('-', '_')}")
-    defaults = getattr(flags, "defaults", lambda _: None)([])
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        console.parse(flags.Args, ["--help-all"], command, defaults)
-    lines = [line for line in out.getvalue().splitlines() if re.match(r"[│ ]*(-\w, )?--", line)]
-    return frozenset(flags_in("\n".join(lines)) | OF_ANY_COMMAND)
+    return frozenset({f"--{option.flag}" for option in options(flags.Args)} | OF_ANY_COMMAND)
 
 
 def setting_names(config: object, prefix: str = "") -> set[str]:

@@ -6,12 +6,12 @@ evaluation to the iteration after the next: what compiles has compiled by then.
 
 import dataclasses
 import pathlib
-import tempfile
 from collections.abc import Iterable
 from typing import Any
 
 import jax
 
+from scripts.terminal import signals
 from scripts.terminal.console import progress
 from training.config import RunConfig
 from training.run import train
@@ -31,7 +31,7 @@ def measure(config: RunConfig) -> dict[str, Any]:
     """Runs the loop; returns its idle share, and the host's seconds in each of its stages."""
     config = _short(config)
     evaluated, recording = 0, False
-    with tempfile.TemporaryDirectory() as scratch, progress("bench --loop", 3) as update:
+    with signals.scratch() as scratch, progress("bench --loop", 3) as update:
         file = pathlib.Path(scratch) / "recording"
         folder = RunFolder(pathlib.Path(scratch) / "run")
         folder.create(config)

@@ -3,13 +3,12 @@
 python -m scripts.developer.settings_page
 """
 
-import ast
 import dataclasses
 import inspect
 import pathlib
-import textwrap
 from typing import Any
 
+from scripts.terminal.options import documented
 from training import presets
 from training.config import RunConfig
 
@@ -34,21 +33,6 @@ def page() -> str:
         configs = {name: getattr(config, part.name) for name, config in general.items()}
         sections.append(_section(part.name, type(configs["quick"]), configs))
     return "\n".join([HEAD, *sections, _by_game()])
-
-
-def documented(cls: type) -> dict[str, str]:
-    """Returns the text below each field of a class, which Python itself does not keep."""
-    [tree] = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    texts, field = {}, ""
-    for node in getattr(tree, "body", []):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            field = node.target.id
-        elif field and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            texts[field] = " ".join(str(node.value.value).split())
-            field = ""
-        else:
-            field = ""
-    return texts
 
 
 def _is_section(field: "dataclasses.Field[Any]") -> bool:

@@ -24,4 +24,4 @@ def players(specs: Sequence[str], game: str) -> None:
 def run(path: str) -> None:
     """Raises ValueError if there is no run folder R, nor that of R@STEP."""
     if not os.path.exists(path) and not os.path.isdir(path.rpartition("@")[0]):
-        raise ValueError(f"no such run folder: {path}")
+        raise player_name.no_such_run(path)

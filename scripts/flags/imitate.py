@@ -61,7 +61,9 @@ def _recorded_game(paths: list[str]) -> str:
         return ""
     # Here, since records are replayed, which takes jax; `--help` names none.
     from scripts.terminal import devices
+    from scripts.terminal.console import say
     from selfplay.records.game_record import scan_records
 
+    say("starting: reading the records, for their game")
     devices.one_per_core()
     return next((record.game for path in paths for record in scan_records(path).records), "")

@@ -6,6 +6,7 @@ from scripts.flags import checks
 from scripts.terminal.console import (
     Flat,
     FromFlag,
+    Positional,
     flag_value,
     flag_words,
 )
@@ -14,7 +15,18 @@ from training.config import RunConfig
 from training.storage.run_folder import RunFolder
 
 IN_SIGHT = {  # what `--help` shows
-    *("game", "preset", "seed", "minutes", "iterations", "run_dir", "from_", "dry_run", "json"),
+    *(
+        "game",
+        "preset",
+        "seed",
+        "minutes",
+        "iterations",
+        "run",
+        "run_dir",
+        "from_",
+        "dry_run",
+        "json",
+    ),
     *("amplify", "distil", "network.blocks", "network.channels", "network.dtype"),
     *("search.policy", "search.simulations", "self_play.batch", "learner.batch"),
     *("learner.learning_rate", "replay.capacity"),
@@ -34,12 +46,14 @@ class Args:
       selfplay train --game connect_four --run-dir runs/c4 --minutes 6
       selfplay train --game tic_tac_toe --until-fixed-point
       selfplay train --game my_pkg.my_game:MyGame:size=5 --preset quick --minutes 10
-      selfplay train --run-dir runs/c4 --minutes 12      # go on for another 6 minutes
+      selfplay train runs/c4 --minutes 12      # go on for another 6 minutes
       selfplay train --game go:size=9 --preset gpu --dry-run
       selfplay train --from runs/c4@1200 --run-dir runs/c4b --learner.learning-rate 1e-3
     """
 
-    config: Flat[RunConfig]
+    run: Positional[str] = ""
+    """A run's folder: short for --run-dir."""
+    config: Flat[RunConfig] = dataclasses.field(default_factory=RunConfig)
     run_dir: str = ""
     """The run's folder; by default runs/<game>-<n>, the first free n."""
     from_: FromFlag = ""
@@ -55,9 +69,9 @@ class Args:
 
 def defaults(argv: list[str]) -> Args:
     """Returns what holds where no flag is given: the run's own settings, or its preset's."""
-    run_dir, source = flag_value(argv, "run-dir"), flag_value(argv, "from")
+    run_dir, source = _run_dir(argv), flag_value(argv, "from")
     if run_dir and RunFolder(run_dir).exists():
-        return Args(RunFolder(run_dir).read_config())
+        return Args(config=RunFolder(run_dir).read_config())
     old = RunFolder(_split_source(source)[0]).read_config() if source else RunConfig()
     game = flag_value(argv, "game") or old.game
     preset = flag_value(argv, "preset") or old.preset
@@ -69,15 +83,35 @@ def defaults(argv: list[str]) -> Args:
     to_the_end = flag_words(argv, "until-fixed-point") is not None
     if (to_the_end or flag_value(argv, "iterations")) and not flag_value(argv, "minutes"):
         config = dataclasses.replace(config, minutes=0.0)
-    return Args(config)
+    return Args(config=config)
 
 
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
+    if args.run and args.run_dir:
+        raise ValueError(f"{args.run} and --run-dir {args.run_dir}: name one folder")
     checks.game(args.config.game)
-    folder = RunFolder(args.run_dir)
-    if args.run_dir and folder.exists():
+    folder = RunFolder(folder_of(args))
+    if folder_of(args) and folder.exists():
         folder.check_same(args.config)
+
+
+def folder_of(args: Args) -> str:
+    """Returns the run's folder, if one is named."""
+    return args.run or args.run_dir
+
+
+def _run_dir(argv: list[str]) -> str:
+    """Returns the run's folder, if one is named: a word that follows no flag, or names a run."""
+    if given := flag_value(argv, "run-dir"):
+        return given
+    source = flag_value(argv, "from")
+    for before, word in zip(["", *argv], argv, strict=False):
+        if word.startswith("-") or word == source:
+            continue
+        if not before.startswith("--") or "=" in before or RunFolder(word).exists():
+            return word
+    return ""
 
 
 def _split_source(text: str) -> tuple[str, str]:

@@ -1,25 +1,21 @@
-"""The terminal: flags, progress, device lines, JSON. The only file that knows tyro and rich."""
+"""The terminal: questions, progress, device lines, JSON. The only file that knows rich."""
 
 import contextlib
-import dataclasses
-import inspect
 import json
 import os
 import pathlib
 import re
 import sys
 import time
-import typing
-from collections.abc import Collection, Iterator, Sequence
-from typing import Annotated, Any, Protocol, TypeVar
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import rich.console
 import rich.progress
 import rich.table
-import tyro
-from tyro.conf import Positional
 
-from selfplay import old_names
+from scripts.terminal import signals
+from scripts.terminal.options import Flat, FromFlag, Positional, flag_value, flag_words, parse
 
 __all__ = [
     "Flat",
@@ -37,85 +33,12 @@ __all__ = [
     "say",
 ]
 
-T = TypeVar("T")
-Flat = Annotated[T, tyro.conf.arg(name="")]  # its fields are flags without its name
-FromFlag = Annotated[str, tyro.conf.arg(name="from")]  # `from` is no name for a Python field
 # What a terminal would obey, or cannot show: control characters but newline and tab, DEL, C1, what
 # turns the direction of writing, and halves of characters, which no encoding has.
 UNPRINTABLE = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
 LOG_EVERY_SECONDS = 10.0  # without a terminal, progress is a plain line this often
-HELP, HELP_ALL = ("-h", "--help"), "--help-all"
-MORE = f"These are the flags to know first; {HELP_ALL} shows all of them."
-
-
-def parse(
-    args: type[T],
-    argv: Sequence[str],
-    command: str,
-    default: T | None = None,
-    in_sight: Collection[str] = (),
-) -> T:
-    """Returns `args` filled from the command line; prints help or the mistake and exits (0, 2).
-
-    Args:
-      default: an instance whose values stand where no flag is given.
-      in_sight: fields that `--help` shows, as in `network.blocks`; needs a default. Empty: all.
-        `--help-all` always shows all.
-    """
-    argv = old_names.current_flags(argv)
-    about = inspect.getdoc(args) or ""  # whole: left alone, tyro drops the examples
-    prog = f"selfplay {command}"
-    if HELP_ALL in argv:
-        argv = ["--help"]
-    elif in_sight and any(word in HELP for word in argv):
-        default = _with_hidden(default, in_sight)
-        args, about = type(default), f"{about}\n\n{MORE}"
-    if default is None:
-        return tyro.cli(args, args=argv, prog=prog, description=about)
-    return tyro.cli(args, args=argv, prog=prog, description=about, default=default)
-
-
-def _with_hidden(whole: Any, in_sight: Collection[str], prefix: str = "") -> Any:
-    """Returns an equal instance of a class whose fields are hidden in help, but those in sight."""
-    kinds = typing.get_type_hints(type(whole), include_extras=True)
-    values = {}
-    for field in dataclasses.fields(whole):
-        name, value, kind = field.name, getattr(whole, field.name), kinds[field.name]
-        if dataclasses.is_dataclass(value):
-            flat, settings = typing.get_origin(kind) is Annotated, typing.get_args(kind)[1:]
-            value = _with_hidden(value, in_sight, prefix if flat else f"{prefix}{name}.")
-            kinds[name] = Annotated[(type(value), *settings)] if flat else type(value)
-        elif prefix + name not in in_sight:
-            kinds[name] = tyro.conf.Suppress[kind]  # type: ignore[valid-type, misc]
-        values[name] = value
-    cls = type(whole)
-    about = {"__doc__": cls.__doc__}  # dataclasses would write one
-    fields = [(name, kinds[name]) for name in values]
-    return dataclasses.make_dataclass(
-        cls.__name__, fields, bases=(cls,), frozen=True, namespace=about
-    )(**values)
-
-
-def flag_words(argv: Sequence[str], name: str) -> list[str] | None:
-    """Returns the words after a flag, None without it: what defaults of other flags hang on."""
-    words: list[str] | None = None
-    ours = False
-    for word in argv:
-        if word.startswith("--"):
-            flag, equals, value = word.partition("=")
-            ours = flag[2:].replace("_", "-") == name
-            if ours:
-                words = [value] if equals else []  # as in tyro, the last one counts
-        elif ours and words is not None:
-            words.append(word)
-    return words
-
-
-def flag_value(argv: Sequence[str], name: str) -> str:
-    """Returns the word after a flag, or an empty text; tyro says later what is wrong with it."""
-    return next(iter(flag_words(argv, name) or []), "")
 
 
 def ask(prompt: str) -> str | None:
@@ -123,7 +46,8 @@ def ask(prompt: str) -> str | None:
     if sys.stdin is None:  # it was closed
         return None
     try:
-        return input(prompt)
+        with signals.asking():
+            return input(prompt)
     except (EOFError, KeyboardInterrupt):
         return None
 
@@ -133,6 +57,12 @@ def say(line: str) -> None:
     # A run of days must not end because its terminal is gone, or the disk of its log is full.
     with contextlib.suppress(OSError):
         print(printable(line), file=sys.stderr, flush=True)
+
+
+def say_starting(args: object) -> None:
+    """Says that something happens: the import of jax takes a second, or ten on a busy machine."""
+    if not getattr(args, "json", False):
+        say("starting: loading jax")
 
 
 def print_text(text: str) -> None:
@@ -176,9 +106,13 @@ def progress(
     if bar and sys.stderr.isatty():
         with _bar(total is not None) as shown_bar:
             task = shown_bar.add_task(printable(description), total=total)
-            yield lambda done, note="": shown_bar.update(
-                task, completed=done, description=printable(f"{description} {note}".rstrip())
-            )
+
+            def move(done: float, note: str = "") -> None:
+                signals.check()
+                text = printable(f"{description} {note}".rstrip())
+                shown_bar.update(task, completed=done, description=text)
+
+            yield move
         return
     began = last = time.monotonic()
     first: float | None = None
@@ -186,6 +120,7 @@ def progress(
 
     def update(done: float, note: str = "") -> None:
         nonlocal last, first, newest, shown
+        signals.check()
         first = done if first is None else first
         share = _share_done(done, total, unit)
         left = _time_left(done - first, done, total, time.monotonic() - began)
@@ -255,6 +190,3 @@ def announce_devices() -> None:
             "warning: this machine has an NVIDIA card, but jax runs on the CPU; "
             "install the GPU build: pip install 'selfplay-zero[cuda]'"
         )
-
-
-INTERRUPTED = 75

@@ -50,7 +50,7 @@ def test_help_shows_the_flags_to_know_first_and_help_all_every_flag(command, mos
     shown, text = flags_shown(command, "--help", capsys)
     in_sight = importlib.import_module(f"scripts.flags.{command}").IN_SIGHT
     names = {name.strip("_").replace("_", "-") for name in in_sight}
-    assert shown == names | {"help"}
+    assert shown == names - {"run"} | {"help"}  # which is an argument
     assert len(shown) <= most
     assert "--help-all" in text
     every, _ = flags_shown(command, "--help-all", capsys)
@@ -102,7 +102,10 @@ def test_the_bare_command_lists_the_commands(capsys):
     ("argv", "said"),
     [
         (["tran"], "unknown command 'tran'"),
-        (["train", "--game", "conect_four"], "unknown game 'conect_four'; known: "),
+        (
+            ["train", "--game", "conect_four"],
+            "unknown game 'conect_four' (did you mean connect_four?); known: ",
+        ),
         (["train", "--game", "go:size=99"], "size"),
         (["train", "--game", "go:sise=9"], "unknown option 'sise'"),
         (["train", "--game", "tic_tac_toe", "--search.simulations", "0"], "simulations must be"),
@@ -183,6 +186,14 @@ def test_a_finished_run_says_so_and_exits_0(tiny_run, capsys):
     captured = capsys.readouterr()
     assert "reached its limit" in captured.err
     assert json.loads(captured.out)["finished"] is True
+
+
+def test_a_run_is_named_as_by_every_other_command(tiny_run, tmp_path, capsys):
+    for argv in ([str(tiny_run), "--json"], ["--seed", "0", str(tiny_run), "--json"]):
+        assert cli.run(["train", *argv]) == 0
+        assert json.loads(capsys.readouterr().out)["run_dir"] == str(tiny_run)
+    assert cli.run(["train", str(tiny_run), "--run-dir", str(tmp_path / "x")]) == 2
+    assert "name one folder" in capsys.readouterr().err
 
 
 def test_a_damaged_config_is_a_sentence(tiny_run, tmp_path, capsys):

@@ -28,6 +28,11 @@ QUICK = {
     "a player that is not there": ["play", "runs/nowhere"],
     "players of any game": ["arena", "random", "random"],
     "a wrong setting of a player": ["arena", "uniform:fp=1", "random", "--game", "go"],
+    "a game by another name": ["bench", "--game", "connect4"],
+    "a flag by another name": ["train", "--learner.lr", "1"],
+    "a choice that is nearly right": ["evaluate", ".", "--against", "randm"],
+    "a list of runs": ["runs", "."],
+    "a shell's completion": ["completion", "bash"],
     "a wrong flag": ["doctor", "runs/nowhere", "--secnds", "3"],
     **{f"help of {c}": [c, "--help"] for c in cli.COMMANDS},
 }

@@ -35,6 +35,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from games import consent
+from selfplay import player_name
 from selfplay.files import durable, json_lines
 from training import config as config_module
 from training import replay
@@ -136,7 +137,7 @@ class RunFolder:
           ValueError: there is no run here, or its config.json cannot be understood.
         """
         if not self.path.exists():
-            raise ValueError(f"no such run folder: {self.path}")
+            raise player_name.no_such_run(str(self.path))
         if not self.exists():
             raise ValueError(
                 f"{self.path} is not a run folder: it has no config.json{self._copies()}"
