@@ -46,8 +46,7 @@ def lessons(
 
     Thresholds: the run should know a quarter of what the fresh one learns (`LEAST_LEARNED`), where
     that learns at least `ENOUGH_TAUGHT`. Healthy runs knew as much and more; of shuffled targets,
-    -4% to 3%. Where an overseer's decisions teach the policy, rows of games do not: it is judged by
-    nothing here. Where symmetries turn what is learned but not what is seen, see `_turned`.
+    -4% to 3%. A policy that an overseer's decisions teach is not judged.
     """
     rows = last_part(evidence.rows, 8_192)
     trained, held_out = _split(rows)
@@ -125,9 +124,7 @@ def _share(explained: float) -> str:
     return "nothing" if explained <= LEAST_EXPLAINED else f"{explained:.0%}"
 
 
-_HEALTHY_TARGETS = (
-    "The network knows about its own rows what a fresh one learns from them, or more."
-)
+_HEALTHY_TARGETS = "The network knows about its rows what a fresh one learns from them, or more."
 
 
 def _unlearned(
