@@ -17,6 +17,7 @@ import pytest
 
 import mcts.gumbel
 from selfplay import recorder, row, self_play
+from selfplay.amplify import slot
 from training import learner, replay, stages
 from training import run as run_module
 from training.network import Network
@@ -158,6 +159,39 @@ def unturned_targets(original: Any, batch: Any, symmetries: Any) -> Any:
     return original(batch, symmetries)._replace(policy_target=batch.policy_target)
 
 
+def board_unturned(original: Any, batch: Any, symmetries: Any) -> Any:
+    return original(batch, symmetries)._replace(observation=batch.observation)
+
+
+def of_the_visits(original: Any, *args: Any) -> Any:
+    """As if the search's value were the mean of its visits, which a schedule hands out."""
+    after, played = original(*args)
+    visits = args[4].visit_counts
+    mean = (visits * args[4].q).sum(axis=1) / jnp.maximum(visits.sum(axis=1), 1)
+    return after, played._replace(root_value=mean)
+
+
+def negated_leaves(original: Any, game: Any, evaluate: Any, *others: Any) -> Any:
+    def negated(variables: Any, observation: Any) -> Any:
+        evaluation = evaluate(variables, observation)
+        return evaluation._replace(value=-evaluation.value)
+
+    return original(game, negated, *others)
+
+
+def one_policy_late(original: Any, rows: Any, outcome: Any) -> Any:
+    return original({**rows, "action_weights": np.roll(rows["action_weights"], 1, 0)}, outcome)
+
+
+def alike_policies(rows: dict[str, Any], rng: Any) -> dict[str, Any]:
+    legal = rows["legal_action_mask"]
+    return {"policy_target": (legal / legal.sum(axis=1, keepdims=True)).astype(np.float16)}
+
+
+def from_the_other_seat(rows: dict[str, Any], rng: Any) -> dict[str, Any]:
+    return {"observation": rows["observation"][..., [1, 0]]}
+
+
 def swapped_planes(original: Any, rows: Any, outcome: Any) -> Any:
     seen = rows["observation"].copy()
     seen[..., [0, 1]] = seen[..., [1, 0]]
@@ -239,5 +273,19 @@ FAULTS = {
     "own_policies": Fault("policy-untrained", wrap(self_play, "_finish_ply", of_the_network)),
     "uphill": Fault("learning-rate-too-high", wrap(learner, "_optimizer", uphill)),
     "targets_unturned": Fault("shuffled-targets", wrap(learner, "augment", unturned_targets)),
+    "board_unturned": Fault("shuffled-targets", wrap(learner, "augment", board_unturned)),
+    "of_the_visits": Fault("value-biased", wrap(self_play, "_finish_ply", of_the_visits)),
+    "outcomes_shifted": Fault(
+        "value-biased",
+        on_minibatch(lambda rows, rng: {n: rows[n] - 0.4 for n in ("outcome", "root_value")}),
+    ),
+    "negated_in_search": Fault("value-sign", wrap(slot, "search_amplifier", negated_leaves)),
+    "one_policy_late": Fault("shuffled-targets", wrap(recorder, "_sample", one_policy_late)),
+    "alike_policies": Fault("policy-untrained", on_minibatch(alike_policies)),
+    "values_1": Fault(
+        "value-untrained",
+        on_minibatch(lambda rows, rng: {n: 0 * rows[n] + 1 for n in ("outcome", "root_value")}),
+    ),
+    "other_seat": Fault("wrong-observations", on_minibatch(from_the_other_seat)),
     "one_simulation": Fault("search-too-small", config=part("search", simulations=1)),
 }

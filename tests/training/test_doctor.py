@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import types
 
 import jax
 import jax.numpy as jnp
@@ -14,17 +15,39 @@ import pytest
 import training
 from mcts import SearchConfig, mask_illegal
 from scripts import cli
+from selfplay import row
 from selfplay.config import SelfPlayConfig
 from selfplay.perfect import mistakes
-from tests.planted.faults import FAULTS
-from training import losses
+from tests.planted.faults import FAULTS, board_unturned, wrap
+from training import learner, losses, replay, stages
 from training.config import RunConfig
-from training.doctor import CHECKS, ORDER, diagnose, evidence, overseer, predictions, refit, weights
+from training.doctor import (
+    CHECKS,
+    ORDER,
+    diagnose,
+    evidence,
+    lessons,
+    overseer,
+    path,
+    refit,
+    values,
+    weights,
+)
 from training.doctor import games as games_module
+from training.doctor.diagnosis import _ordered
 from training.doctor.evidence import gather
-from training.doctor.rows import exploration, rules, samples
+from training.doctor.findings import Finding, Result
+from training.doctor.rows import exploration, rules
+from training.doctor.samples import samples
+from training.metrics import GateLine
 from training.run import train
-from training.settings import EvaluationConfig, LearnerConfig, NetworkConfig, ReplayConfig
+from training.settings import (
+    EvaluationConfig,
+    LearnerConfig,
+    NetworkConfig,
+    OverseerConfig,
+    ReplayConfig,
+)
 from training.storage.run_folder import RunFolder
 
 TIC_TAC_TOE = RunConfig(
@@ -148,7 +171,7 @@ def planted(found):
     # As if the network had learned the other sign of what the second seat's rows say.
     sign = np.where(rows.ply % 2 == 0, 1, -1).astype(np.float32)
     yield (
-        predictions.value,
+        values.value,
         changed(found, rows=rows._replace(outcome=sign * rows.outcome)),
         "value-sign",
     )
@@ -174,7 +197,16 @@ def planted(found):
         ]
         yield games_module.learning, changed(found, iterations=risen), named
     turned = rows._replace(root_value=-rows.root_value)
-    yield predictions.value, changed(found, rows=turned), "value-sign"
+    yield values.value, changed(found, rows=turned), "value-sign"
+    for off in (-0.4, 0.4):
+        shifted = rows._replace(root_value=rows.root_value + np.float32(off))
+        yield values.value, changed(found, rows=shifted), "value-biased"
+    shifted = rows._replace(raw_value=rows.raw_value - np.float32(0.4))
+    yield values.value, changed(found, rows=shifted), "value-biased"
+    turned = rows._replace(q=-rows.q, root_value=rows.root_value)
+    yield values.value, changed(found, rows=turned), "value-sign"
+    turned = rows._replace(raw_value=-rows.raw_value)
+    yield samples, changed(found, rows=turned), "value-sign"
     # Four times what they were at first: in so short a run they have moved by too little to tell.
     lagging = jax.tree.map(lambda leaf: 4 * leaf, start.average.batch_stats)
     stale = now._replace(average=now.average._replace(batch_stats=lagging))
@@ -182,13 +214,120 @@ def planted(found):
 
 
 def teach_a_little(found):
-    return refit.refit(found, refit.own_learner(found), NO_LIMIT, lambda done: None)
+    return lessons.lessons(found, refit.own_learner(found), NO_LIMIT, lambda done: None)
 
 
 def test_faults_in_training_are_told_apart_by_what_they_leave(healthy):
     for check, found, named in planted(gather(healthy)):
         faults = [finding.fault for finding in check(found).findings]
         assert faults == [named], (check.__name__, named, faults)
+
+
+def test_rows_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
+    found = gather(healthy)
+    old = found.rows._replace(weights_step=np.zeros_like(found.rows.weights_step))
+    gate = GateLine(
+        iteration=1,
+        step=9,
+        seconds=1.0,
+        acting_step=0,
+        games=40,
+        score=0.5,
+        interval=(0.4, 0.6),
+        promoted=False,
+    )
+    gated = dataclasses.replace(found.config, gate=0.55)
+    for config, promoted, named in (
+        (found.config, False, ["stale-weights"]),
+        (gated, False, []),
+        (gated, True, ["stale-weights"]),
+    ):
+        gates = [dataclasses.replace(gate, promoted=promoted)]
+        result = samples(changed(found, rows=old, config=config, gates=gates))
+        assert [finding.fault for finding in result.findings] == named, (config.gate, promoted)
+
+
+def test_what_rows_prove_comes_before_what_may_follow_from_it():
+    def result(check, fault):
+        return Result(check, "", "", {}, (Finding(fault, "", ""),))
+
+    results = [result("overfit", "policy-untrained"), result("rules", "shuffled-targets")]
+    assert [finding.fault for finding in _ordered(results)] == [
+        "shuffled-targets",
+        "policy-untrained",
+    ]
+
+
+def test_a_policy_that_decisions_teach_is_not_judged_by_the_rows_of_games(healthy):
+    found = gather(healthy)
+    run, fresh = (lessons.Explained(policy, 0.3, 0.5) for policy in (-0.01, 0.42))
+    taught = dataclasses.replace(found.config, overseer=OverseerConfig(decisions="absent.jsonl"))
+    for config, is_judged in ((found.config, True), (taught, False)):
+        findings = lessons._unlearned(changed(found, config=config), found.rows, run, fresh)
+        assert bool(findings) == is_judged, findings
+
+
+def test_a_value_that_foresees_next_to_nothing_is_too_early_to_judge(healthy):
+    found = gather(healthy)
+    chance = np.random.default_rng(0).choice([-1.0, 1.0], len(found.rows.outcome))
+    result = values.value(changed(found, rows=found.rows._replace(outcome=np.float32(chance))))
+    assert result.verdict == "too early", result
+    assert "too little to judge" in result.unjudged
+
+
+def shuffle_policies(original, rows, *others):
+    return original(rows._replace(policy_target=np.roll(rows.policy_target, 1, axis=0)), *others)
+
+
+def older_half(original, buffer, rng, count, total=None):
+    rows = original(buffer, rng, count, total)
+    return row.take(rows, np.argsort(rows.game_id, kind="stable")[np.arange(count) // 2])
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "around", "named"),
+    [
+        (learner, "augment", board_unturned, "shuffled-targets"),
+        (stages, "minibatch", shuffle_policies, "shuffled-targets"),
+        (replay.ReplayBuffer, "sample", older_half, "tiny-replay"),
+    ],
+)
+def test_code_that_mixes_rows_on_their_way_to_the_loss_is_named(
+    owner, name, around, named, healthy, monkeypatch
+):
+    wrap(owner, name, around)(monkeypatch)
+    result = path.path(gather(healthy))
+    assert [finding.fault for finding in result.findings] == [named], result.findings
+
+
+def test_a_network_that_knows_rows_better_turned_in_part_was_taught_them_so(healthy):
+    found = gather(healthy)
+    assert not lessons._turned(found) + lessons._from_the_other_seat(found)
+    still = [s._replace(action=np.arange(9, dtype=np.int32)) for s in found.game.symmetries()]
+    board_alone = types.SimpleNamespace(symmetries=lambda: still)
+    assert lessons._turned(changed(found, game=board_alone))[0].fault == "shuffled-targets"
+
+
+def test_decisions_that_differ_in_images_of_a_position_are_named(healthy, tmp_path):
+    found = gather(healthy)
+    image = found.game.symmetries()[1]
+    written = {}
+    for moves in list(found.recorded.values())[-20:]:
+        for line in (moves, image.on_action(np.array(moves)).tolist()):
+            for ply in range(1, 6):
+                legal = sorted(set(range(9)) - set(line[:ply]))
+                written[tuple(line[:ply])] = legal[0]
+    lines = [
+        {"game": "tic_tac_toe", "moves": list(moves), "weights": {str(action): 1}, "value": 0}
+        for moves, action in written.items()
+    ]
+    file = tmp_path / "decisions.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for augment, named in ((True, ["overseer-averaged"]), (False, [])):
+        settings = OverseerConfig(decisions=str(file), augment=augment)
+        config = dataclasses.replace(found.config, overseer=settings)
+        result = overseer.overseer(changed(found, config=config))
+        assert [finding.fault for finding in result.findings] == named, result.measured
 
 
 def test_a_target_on_an_illegal_action_is_a_large_loss_and_no_infinite_one():

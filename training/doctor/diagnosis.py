@@ -1,4 +1,4 @@
-"""The diagnosis of a run, whether it is learning and why not: eleven checks of what is on disk.
+"""The diagnosis of a run, whether it is learning and why not: twelve checks of what is on disk.
 
 Each check measures something that a healthy run has in common with every other, whatever the game,
 and names the fault where it is missing. A check that cannot be judged yet says so. Nothing is
@@ -10,7 +10,18 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from training.doctor import games, overseer, predictions, refit, rows, weights
+from training.doctor import (
+    games,
+    lessons,
+    overseer,
+    path,
+    refit,
+    rows,
+    samples,
+    searching,
+    values,
+    weights,
+)
 from training.doctor.evidence import gather
 from training.doctor.findings import Finding, Result
 from training.storage.run_folder import RunFolder
@@ -31,6 +42,7 @@ ORDER = (
     "stale-statistics",
     "value-untrained",
     "policy-untrained",
+    "value-biased",
     "dead-units",
     "shuffled-targets",
     "search-too-small",
@@ -42,7 +54,8 @@ ORDER = (
     "overseer-weaker",
     "getting-worse",
 )
-CHECKS = 11
+PROVE = ("rules", "path")
+CHECKS = 12
 NOTE = "training a fresh network"
 Progress = Callable[[float, str], None]
 
@@ -81,12 +94,13 @@ def diagnose(
     checks: tuple[Callable[[], Result], ...] = (
         functools.partial(games.learning, evidence),
         functools.partial(rows.rules, evidence),
-        functools.partial(rows.samples, evidence),
+        functools.partial(samples.samples, evidence),
         functools.partial(games.games, evidence),
+        functools.partial(path.path, evidence),
         functools.partial(rows.exploration, evidence),
         functools.partial(weights.weights, evidence),
-        functools.partial(predictions.value, evidence),
-        functools.partial(predictions.searching, evidence),
+        functools.partial(values.value, evidence),
+        functools.partial(searching.searching, evidence),
         functools.partial(overseer.overseer, evidence),
     )
     results = []
@@ -98,11 +112,13 @@ def diagnose(
     sound = results[-1].verdict == "healthy"
     learner = refit.own_learner(evidence) if sound else refit.DEFAULT
     results.append(
-        refit.refit(evidence, learner, seconds, lambda part: progress(done + 1 + part, NOTE))
+        lessons.lessons(evidence, learner, seconds, lambda part: progress(done + 1 + part, NOTE))
     )
     return Diagnosis(evidence.newest.step, tuple(results), _ordered(results))
 
 
 def _ordered(results: list[Result]) -> tuple[Finding, ...]:
-    findings = [finding for result in results for finding in result.findings]
-    return tuple(sorted(findings, key=lambda finding: ORDER.index(finding.fault)))
+    # What rows or code prove comes before what is measured of networks, and may follow from it.
+    findings = [(r.check not in PROVE, f) for r in results for f in r.findings]
+    findings.sort(key=lambda pair: (pair[0], ORDER.index(pair[1].fault)))
+    return tuple(finding for _, finding in findings)

@@ -19,7 +19,7 @@ from selfplay.files import json_lines
 from selfplay.row import Sample
 from training import metrics, replay
 from training.config import RunConfig
-from training.metrics import EvaluationLine, IterationLine
+from training.metrics import EvaluationLine, GateLine, IterationLine
 from training.network import Folded, Network, Weights
 from training.players import network_of
 from training.storage.checkpoint import CheckpointStore
@@ -29,6 +29,7 @@ from training.storage.run_folder import RunFolder
 
 MOST_ROWS = 20_000  # newest replay rows that are read
 HEAD_ROWS = 2_000  # of them, the first of the newest chunk: those of the call that was in flight
+JUDGED_ROWS = 4_096  # newest rows by which values and searches are judged
 MOST_REPLAYED = 32  # games that are played again, and as many of weights that are still on disk
 BATCH = 512  # positions that the network is asked at once: one shape, one compilation
 
@@ -61,6 +62,7 @@ class Evidence:
     network: Network
     iterations: list[IterationLine]
     evaluations: list[EvaluationLine]
+    gates: list[GateLine]
     rows: Sample  # the newest, oldest first
     initial: SavedWeights | None  # of step 0
     newest: SavedWeights
@@ -99,6 +101,14 @@ class Evidence:
         policy, value = (np.concatenate(part)[:count] for part in zip(*batches, strict=True))
         return policy, value
 
+    def values_at_play(self, weights: Weights, rows: Sample) -> np.ndarray:
+        """Returns float32[N], what a search with these weights believes of rows at its root."""
+        averaged = self.config.search.average_symmetries
+        symmetries = self.game.symmetries()[: None if averaged else 1]
+        folded = self.fold(weights)
+        images = (rows._replace(observation=s.on_observation(rows.observation)) for s in symmetries)
+        return np.mean([self.predict(folded, image)[1] for image in images], axis=0)
+
 
 def gather(folder: RunFolder) -> Evidence:
     """Reads a run.
@@ -119,6 +129,7 @@ def gather(folder: RunFolder) -> Evidence:
         network=network,
         iterations=history.iterations,
         evaluations=history.evaluations,
+        gates=history.gates,
         rows=rows,
         initial=weights[0] if weights[0].step == 0 else None,
         newest=weights[-1],

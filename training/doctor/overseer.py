@@ -11,9 +11,11 @@ from selfplay.amplify import gap
 from selfplay.amplify.slot import Amplifier
 from selfplay.perfect import mistakes
 from selfplay.players import Player, random_player
+from selfplay.recorder import Sample
 from training.doctor.evidence import Evidence
 from training.doctor.findings import Finding, Result
 from training.metrics import Match
+from training.oversight import decision_rows
 from training.players import load_amplifier, make_player, playable
 
 OURS = ("search", "policy", "committee")  # A with A: no overseer with a mind of its own
@@ -22,6 +24,7 @@ ASKED = ("human", "player", "engine")
 SOLVED = 512  # solved positions
 COMPARED = 128  # positions that are compared with their images under a symmetry
 MOST_OTHERWISE = 0.25  # of these: decided otherwise by the overseer, and by A
+FEW_PAIRS = 20  # of decided positions that are images of one another
 
 
 class _Rates(NamedTuple):
@@ -38,7 +41,8 @@ def overseer(evidence: Evidence) -> Result:
 
     Thresholds: a match whose 95% interval lies below 0.5; 5% more mistakes than A or A's search
     make, and 3 standard errors. An overseer that decides otherwise in `MOST_OTHERWISE` of the
-    images of positions is not followed if A's best moves are others in as many.
+    images of positions is not followed if A's best moves are others in as many. Of decisions in a
+    file, by 3 standard errors more than A itself decides otherwise there.
     """
     name = evidence.config.amplify
     kind = name.partition(":")[0]
@@ -55,6 +59,7 @@ def overseer(evidence: Evidence) -> Result:
                 said.append(told)
                 findings += fault if not findings else []
             findings += _unheard(evidence, amplifier, measured)
+    findings += _decided_otherwise(evidence, measured)
     summary = "; ".join([name, *said])
     if not said and kind not in OURS:
         unknown = unknown or "no match of Amplify(A) against A yet"
@@ -159,3 +164,62 @@ def _unheard(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any])
             "--learner.no-augment",
         )
     ]
+
+
+def _decided_otherwise(evidence: Evidence, measured: dict[str, Any]) -> list[Finding]:
+    """Looks for decisions, in a file, that differ where positions are images of one another."""
+    settings, symmetries = evidence.config.overseer, evidence.game.symmetries()
+    augment = settings.augment and evidence.config.learner.augment
+    if not (settings.decisions and augment and len(symmetries) > 1):
+        return []
+    try:
+        rows = decision_rows.load(settings, evidence.config.game, evidence.game).rows
+    except ValueError:  # the file is elsewhere by now
+        rows = None
+    if rows is None:
+        return []
+    decided: list[bool] = []
+    alone = 1.0
+    for weights in filter(None, (evidence.initial, evidence.newest)):
+        policy, _ = evidence.predict(evidence.fold(weights.average), rows)
+        best = np.eye(policy.shape[1])[policy.argmax(axis=1)]
+        decided, own = _otherwise(rows, best, symmetries)
+        alone = min(alone, float(np.mean(own or 1.0)))
+    share = float(np.mean(decided or 0.0))
+    measured |= {"pairs_of_images": len(decided), "decided_otherwise": share, "by_itself": alone}
+    certain = 3 * float(np.sqrt(0.25 / max(len(decided), 1)))
+    if len(decided) < FEW_PAIRS or share < max(MOST_OTHERWISE, alone + certain):
+        return []
+    return [
+        Finding(
+            "overseer-averaged",
+            f"of {len(decided)} pairs of decided positions that are mirrored or turned images of "
+            f"one another, {share:.0%} are decided otherwise (by A itself {alone:.0%}), and the "
+            "network is taught each decision through all symmetries: it learns the average.",
+            "--overseer.no-augment, if the overseer means to decide so",
+        )
+    ]
+
+
+def _otherwise(rows: Sample, own: np.ndarray, symmetries: Any) -> tuple[list[bool], list[bool]]:
+    """Returns of pairs of images whether their decisions are no images, and likewise of `own`.
+
+    A position that is its own image is left out: of moves that are alike, one must be chosen.
+    """
+    keys = [seen.tobytes() for seen in rows.observation]
+    place = {key: i for i, key in enumerate(keys)}
+    images = [
+        [seen.tobytes() for seen in np.ascontiguousarray(s.on_observation(rows.observation))]
+        for s in symmetries[1:]
+    ]
+    decided: list[bool] = []
+    alone: list[bool] = []
+    for symmetry, there in zip(symmetries[1:], images, strict=True):
+        for i, key in enumerate(there):
+            j = place.get(key)
+            if j is None or j <= i or any(image[i] == keys[i] for image in images):
+                continue
+            for weights, otherwise in ((rows.policy_target, decided), (own, alone)):
+                apart = np.abs(weights[j] - symmetry.on_actions(weights[i])).sum()
+                otherwise.append(bool(apart > 1))
+    return decided, alone

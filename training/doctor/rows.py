@@ -1,4 +1,4 @@
-"""Checks of the rows that a run trains on: are they right, explored, and made by fresh weights?"""
+"""Checks of the rows that a run trains on: do they obey the rules, and were they explored?"""
 
 import functools
 from typing import Any
@@ -18,15 +18,9 @@ from training.network import Folded, Network, Weights
 MOST_UNLIKELY = 0.25
 FLIPPED = 0.95  # of a seat's decided rows, where a sign is wrong
 FEW_ROWS = 30  # below, shares of rows are too uncertain to judge
-# Self-play is one iteration behind by design; evaluation and saving add to it.
-MOST_LAG = 4  # iterations
-# How far a value may move between two runs of the same weights: another batch size rounds
-# otherwise. bfloat16 has 8 bits of mantissa.
-SAME_VALUE = {"float32": 0.01, "bfloat16": 0.05}
 # Of searches that are made again without noise, this share must come out otherwise.
 SAME_RESULT, LEAST_CHANGED = 0.004, 0.05
 SEARCHED = 128  # positions that are searched again
-LEAST_ARRIVED = 0.9  # of the rows that self-play has made
 MOST_LOST = 0.02  # of the sampled games
 
 
@@ -243,143 +237,3 @@ def _known_weights(evidence: Evidence) -> dict[int, Weights]:
     return {weights.step: weights.average for weights in every} | {
         weights.behaviour_step: weights.behaviour for weights in every
     }
-
-
-def samples(evidence: Evidence) -> Result:
-    """Measures how old rows are when they are trained on, and how often they are.
-
-    Thresholds: `MOST_LAG` iterations; a window of at least one minibatch (below, a step sees rows
-    twice); values as the named weights give them, up to rounding (`SAME_VALUE`), and policy targets
-    that are not; all rows arrive (`LEAST_ARRIVED`).
-    """
-    lines, config = evidence.iterations, evidence.config
-    label = int(last_part(evidence.rows, 2_000).weights_step.max())
-    # Iterations in which no game ended made no rows, and say nothing of their weights.
-    lag = sum(bool(line.new_rows) and label < line.step <= evidence.newest.step for line in lines)
-    window = next((line.window for line in reversed(lines) if line.window), None)
-    total = lines[-1].rows if lines else 0
-    reuse = evidence.newest.step * config.learner.batch / max(total, 1)
-    measured = {"lag_iterations": lag, "window": window, "reuse": reuse}
-    made = sum(line.new_rows or 0 for line in lines)
-    findings = _not_added(total, made) or (_stale(evidence, lag) if evidence.newest.step else [])
-    findings += _untaught_targets(evidence)
-    if window is not None and window < config.learner.batch and evidence.newest.step:
-        findings.append(
-            Finding(
-                "tiny-replay",
-                f"the replay offers {window} rows to minibatches of {config.learner.batch}: the "
-                "network learns a few positions by heart.",
-                "raise replay.capacity and replay.min_rows to many minibatches (our presets: "
-                "200,000 and 2,000 rows)",
-            )
-        )
-    return Result(
-        "samples",
-        f"Self-play is at most {MOST_LAG} iterations behind, and the window holds many "
-        "minibatches.",
-        f"newest rows {lag} iterations behind, window {window or 0} rows, each row trained on "
-        f"{reuse:.1f} times",
-        measured,
-        tuple(findings),
-        "" if evidence.newest.step else "training has not begun",
-    )
-
-
-def _not_added(total: int, made: int) -> list[Finding]:
-    if total >= LEAST_ARRIVED * made:
-        return []
-    return [
-        Finding(
-            "stale-replay",
-            f"self-play has made {made} rows, but the replay has taken {total}: new rows do not "
-            "reach training.",
-            "check that `ReplayBuffer.add` takes all that the recorder gives",
-        )
-    ]
-
-
-def _untaught_targets(evidence: Evidence) -> list[Finding]:
-    """Looks for policy targets that are the network's own policy, or alike for all actions.
-
-    Summed over the actions, one in twenty healthy rows differed from either by 1.4 and more; where
-    targets were the network's own policy, by 0.0003.
-    """
-    rows = take(evidence.rows, evidence.rows.legal_action_mask.sum(axis=1) > 1)
-    if evidence.config.amplify != "search" or len(rows.ply) < FEW_ROWS:
-        return []
-    near = 2 * SAME_VALUE[evidence.config.network.dtype]
-
-    def is_near(policy: np.ndarray, rows: Sample) -> bool:
-        apart = np.abs(rows.policy_target.astype(np.float32) - policy).sum(axis=1)
-        return bool(np.quantile(apart, 0.95) < near)
-
-    newest = last_part(rows, 512)
-    legal = newest.legal_action_mask
-    what = ""
-    if is_near(legal / legal.sum(axis=1, keepdims=True), newest):
-        what = "are alike for all legal actions"
-    for known in (evidence.newest, *reversed(evidence.others)):
-        named = last_part(take(rows, rows.weights_step == known.behaviour_step), 512)
-        if len(named.ply) >= FEW_ROWS and not what:
-            policy, _ = evidence.predict(evidence.fold(known.behaviour), named)
-            what = "are the network's own policy" if is_near(policy, named) else ""
-    if not what:
-        return []
-    return [
-        Finding(
-            "policy-untrained",
-            f"the policy targets of the newest rows {what}, not what search makes of it: they "
-            "teach nothing.",
-            "a row's policy target is the search's `action_weights`",
-        )
-    ]
-
-
-def _stale(evidence: Evidence, lag: int) -> list[Finding]:
-    """Looks for rows that were not made by the weights that they name, or by very old ones."""
-    near = SAME_VALUE[evidence.config.network.dtype]
-    newest = last_part(evidence.rows, 512)
-    change = "hand the newest averaged weights to every self-play call"
-
-    def distance(rows: Sample, weights: Weights) -> float:
-        value = evidence.predict(evidence.fold(weights), rows)[1]
-        return float(np.median(np.abs(value - rows.raw_value)))
-
-    if evidence.initial is not None and newest.weights_step.max() > 0:
-        played = take(newest, newest.weights_step > 0)
-        from_start = distance(played, evidence.initial.average)
-        moved = distance(played, evidence.newest.average)
-        if from_start < near < moved:
-            return [
-                Finding(
-                    "stale-weights",
-                    "self-play acts with stale weights: the values in the newest rows are those of "
-                    "the untrained network of step 0, not of the steps that the rows name.",
-                    change,
-                )
-            ]
-    if lag > MOST_LAG:
-        return [
-            Finding(
-                "stale-weights",
-                f"self-play acts with stale weights: the newest rows are {lag} iterations "
-                f"behind training (step {int(newest.weights_step.max())} of "
-                f"{evidence.newest.step}).",
-                change,
-            )
-        ]
-    for known in (evidence.newest, *reversed(evidence.others)):
-        rows = take(evidence.rows, evidence.rows.weights_step == known.behaviour_step)
-        if len(rows.ply) >= FEW_ROWS and known.behaviour_step > 0:
-            gap = distance(last_part(rows, 512), known.behaviour)
-            if gap > near:
-                return [
-                    Finding(
-                        "stale-weights",
-                        f"self-play does not act with the weights that it names: the values of "
-                        f"rows of step {known.behaviour_step} are off by {gap:.2f} (they may be "
-                        "stale).",
-                        change,
-                    )
-                ]
-    return []

@@ -52,7 +52,7 @@ def weights(evidence: Evidence) -> Result:
     return Result(
         "weights",
         _HEALTHY_WEIGHTS,
-        f"gradient norm {norm or 0:.2f}, weights moved by {moved:.0%} and grew {growth:.1f} times, "
+        f"gradient norm {norm or 0:.2f}, weights moved by {moved:.0%} and grew {_times(growth)}, "
         f"{dead[worst]:.0%} of the units of {worst} are dead",
         measured,
         tuple(findings),
@@ -72,9 +72,8 @@ def _bad_weights(
         return [
             Finding(
                 "learning-rate-too-high",
-                f"the weights have grown {growth:.0f} times (nan: beyond all numbers) in "
-                f"{evidence.newest.step} steps: the learning rate is too high"
-                + (f" (up to {rate:g} was used)." if rate else "."),
+                f"the weights have grown {_times(growth)} in {evidence.newest.step} steps: the "
+                "learning rate is too high" + (f" (up to {rate:g} was used)." if rate else "."),
                 lower,
             )
         ]
@@ -104,6 +103,10 @@ def _bad_weights(
             )
         ]
     return []
+
+
+def _times(growth: float) -> str:
+    return f"{growth:.1f} times" if np.isfinite(growth) else "beyond all numbers"
 
 
 def _shrunk(evidence: Evidence) -> list[Finding]:
