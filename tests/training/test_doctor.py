@@ -30,6 +30,7 @@ from training.doctor import (
     overseer,
     path,
     refit,
+    searching,
     values,
     weights,
 )
@@ -419,3 +420,10 @@ def test_every_planted_fault_is_named_first(game, fault, tmp_path, request):
     diagnosis = diagnose(folder, NO_LIMIT)
     assert diagnosis.findings, told(diagnosis)
     assert diagnosis.findings[0].fault == FAULTS[fault].named, told(diagnosis)
+
+
+def test_an_action_counts_as_valued_where_no_other_has_its_value_or_it_ends_the_game():
+    q = np.array([[0.5, 0.25, 0.25, 0.25], [1, 1, 0.25, 0.25], [0.5, -0.5, 0.25, 0]], np.float16)
+    mask = np.array([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]], bool)
+    rows = row.make(np.zeros((3, 1, 1, 1)), legal_action_mask=mask, q=q)
+    assert searching._actions_valued(rows) == pytest.approx((1 + 2 + 3) / 3)

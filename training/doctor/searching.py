@@ -122,9 +122,16 @@ def _positions(evidence: Evidence) -> tuple[State | None, mistakes.SolvedSet | N
 
 
 def _actions_valued(rows: Sample) -> float | None:
-    """Returns how many actions a search valued, where it valued any otherwise than the root."""
+    """Returns how many actions a search looked at, where it looked at any.
+
+    Those that it did not look at have one value: PUCT's root, or what Gumbel took for them. So an
+    action counts whose value no other one has, and one that ends the game for sure.
+    """
     recent = last_part(rows, JUDGED_ROWS)
-    gap = np.abs(recent.q.astype(np.float32) - recent.root_value[:, None]) > 2e-3
-    counts = (gap & recent.legal_action_mask).sum(axis=1)
+    q = recent.q.astype(np.float32)
+    ordered = np.sort(np.where(recent.legal_action_mask, q, np.inf), axis=1)
+    alike = np.pad(ordered[:, 1:] == ordered[:, :-1], ((0, 0), (1, 1)))
+    alone = ~alike[:, 1:] & ~alike[:, :-1]
+    counts = ((alone | (np.abs(ordered) == 1)) & np.isfinite(ordered)).sum(axis=1)
     choice = (recent.legal_action_mask.sum(axis=1) > 2) & (counts > 0)
     return float(counts[choice].mean()) if choice.any() else None
