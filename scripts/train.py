@@ -2,7 +2,8 @@
 
 import contextlib
 import shlex
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import games
@@ -73,7 +74,7 @@ def run(args: Args) -> int:
         say(f"run: {folder.path}")
         # It is asked at the start of an iteration: the first one compiles, and may be done again.
         stop = held.enter_context(stop_on_signal(worth_saving=2))
-        with _display(config) as show, _tensorboard(folder, config) as write:
+        with _display(config) as (show, show_activity), _tensorboard(folder, config) as write:
             last: dict[str, Any] = {}
 
             def watch(line: dict[str, Any]) -> None:
@@ -85,7 +86,7 @@ def run(args: Args) -> int:
                 write(line)
 
             with out_of_memory.advise(lambda: _less_memory(config, game, folder)):
-                finished = train(folder, config, watch, stop, source)
+                finished = train(folder, config, watch, stop, source, show_activity)
     last = last or (folder.read_metrics(lambda problem: None) or [{}])[-1]
     _say_end(args, folder, last, finished)
     return 0 if finished else INTERRUPTED
@@ -173,13 +174,14 @@ def _check_source(
 
 
 @contextlib.contextmanager
-def _display(config: RunConfig) -> Iterator[OnMetrics]:
-    """Shows the run live."""
+def _display(config: RunConfig) -> Iterator[tuple[OnMetrics, Callable[[str], None]]]:
+    """Shows the run live: its lines, and what it does between them."""
     by_time = not config.iterations
     total = config.minutes * 60 if by_time else config.iterations
     previous: IterationLine | None = None
-    done, note = 0.0, ""
-    with progress("train", total or None, bar=config.amplify != "human") as update:
+    done, note, told = 0.0, "", set[str]()
+    unit = "s" if by_time else "iterations"
+    with progress("train", total or None, unit, bar=config.amplify != "human") as update:
 
         def watch(line: dict[str, Any]) -> None:
             nonlocal done, note, previous
@@ -195,7 +197,13 @@ def _display(config: RunConfig) -> Iterator[OnMetrics]:
             done = max(done, line["seconds"] if by_time else line["iteration"])
             update(done, note)
 
-        yield watch
+        def show_activity(text: str) -> None:
+            update(done, f"{text} {note}".rstrip())
+            if not sys.stderr.isatty() and text not in told:
+                told.add(text)
+                say(f"train: {text}")
+
+        yield watch, show_activity
 
 
 @contextlib.contextmanager

@@ -12,10 +12,19 @@ OnMetrics: TypeAlias = Callable[[dict[str, Any]], None]
 
 
 class MetricsLog:
-    """Where a run writes; `on_metrics` is given each line and notice, for people to see."""
+    """Where a run writes; for people to see, `on_metrics` is given each line and notice.
 
-    def __init__(self, folder: RunFolder, on_metrics: OnMetrics) -> None:
-        self._folder, self._on_metrics = folder, on_metrics
+    `activity` is called with what the run does from now on, where that takes a while and shows
+    nothing.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        on_metrics: OnMetrics,
+        activity: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._folder, self._on_metrics, self.activity = folder, on_metrics, activity
 
     def write(self, line: dict[str, Any]) -> None:
         """Adds a line to metrics.jsonl."""

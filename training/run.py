@@ -75,15 +75,16 @@ def train(
     on_metrics: OnMetrics,
     stop: Callable[[], bool],
     source: tuple[RunFolder, int] | None = None,
+    on_activity: Callable[[str], None] = lambda text: None,
 ) -> bool:
     """Trains until the run's limits, or until `stop()`; saves either way.
 
     Args:
       folder: a run folder that exists and whose lock is held; one without a checkpoint begins,
         another goes on.
-      on_metrics: called with each line of metrics.jsonl, and with
-        `{"kind": "notice", "text": ...}`.
+      on_metrics: as for `train_run`.
       source: a run and step whose weights a new run begins with.
+      on_activity: called with what begins and takes a while: compiling, evaluating.
 
     Returns:
       Whether the run reached its limits.
@@ -91,7 +92,7 @@ def train(
     Raises:
       ValueError, CheckpointError, NonFiniteError, OSError: as the message says.
     """
-    metrics, rollbacks = MetricsLog(folder, on_metrics), 0
+    metrics, rollbacks = MetricsLog(folder, on_metrics, on_activity), 0
     while True:
         store = open_store(folder, config)
         try:
@@ -101,6 +102,7 @@ def train(
                 if progress.finished(config) and not saved.logs.get("line"):
                     return True
                 rollbacks = max(progress.rollbacks, rollbacks)
+            metrics.activity("compiling")
             context = make_context(folder, config, metrics, store, rollbacks)
             if saved is None:
                 state = begin_and_save(context, source)
@@ -119,6 +121,7 @@ def _loop(context: Context, state: State, stop: Callable[[], bool]) -> bool:
     config, progress = context.config, state.progress
     monitor = FixedPointMonitor(context) if config.evaluation.gap_positions else None
     ended, saved_at = progress.finished(config), time.monotonic()
+    first = progress.iteration + 1
     while not ended and not stop():
         began = time.monotonic()
         chosen = gate.decide(context, state, _candidate(state))
@@ -134,11 +137,15 @@ def _loop(context: Context, state: State, stop: Callable[[], bool]) -> bool:
         if not config.until_fixed_point:  # which lowers the rate itself
             progress.fix_horizon(60 * config.minutes)
         report(context, state, monitors, losses)
-        progress.iteration_seconds = time.monotonic() - began
+        if progress.iteration > first:  # which compiled: the next one will be faster
+            progress.iteration_seconds = time.monotonic() - began
         ended, must_save = progress.finished(config), False
-        if in_run.is_due(config, progress, ended):
+        is_early = in_run.is_early(config, progress)
+        if in_run.is_due(config, progress, ended) or is_early:
+            context.metrics.activity("evaluating at the end" if ended else "evaluating")
             progress.evaluations += 1
-            must_save = _apply(context, state, evaluate(context, state, monitor, ended))
+            measured = evaluate(context, state, monitor, ended or is_early)
+            must_save = _apply(context, state, measured)
             ended = ended or progress.finished(config)
         if must_save or time.monotonic() - saved_at >= config.checkpoint.every_seconds:
             save(context, state)
@@ -169,7 +176,7 @@ def _apply(context: Context, state: State, result: Evaluated) -> bool:
     if decided.strength_step is not None:
         progress.strength_step = decided.strength_step
     progress.fixed_point = decided.fixed_point or progress.fixed_point
-    progress.evaluation_seconds = result.seconds
+    progress.evaluation_seconds = in_run.next_seconds(context.config, progress, result)
     progress.measured += result.evaluations
     progress.rated += result.rated
     context.metrics.write({"kind": "evaluation", **progress.where(), **result.entries})

@@ -163,3 +163,29 @@ def test_a_run_that_falls_behind_its_best_is_told_and_one_within_the_noise_is_no
         {"over_best": None},
     ):
         assert doctor_games._fallen(dataclasses.replace(fallen, **changes)) == []
+
+
+def _measured(seconds, evaluations):
+    return Evaluated({}, Decided(), seconds, evaluations, 0, None)
+
+
+def test_a_run_by_minutes_measures_itself_before_half_its_time_is_over():
+    timed = dataclasses.replace(GO, minutes=1.0, iterations=0)
+    early = Progress(seconds=10.0)
+    assert not in_run.is_early(timed, early)
+    late = Progress(seconds=25.0)
+    assert in_run.is_early(timed, late)
+    assert not in_run.is_early(timed, dataclasses.replace(late, evaluations=1))
+    assert not in_run.is_early(dataclasses.replace(timed, minutes=0.0, iterations=5), late)
+    assert not in_run.is_early(_with(timed, every=0), late)
+
+
+def test_the_time_of_the_next_measurement_leaves_out_what_the_first_one_compiled():
+    """24 s of the run were 2,000 network evaluations in 20 s and a measurement of 4 s."""
+    config = dataclasses.replace(GO, search=dataclasses.replace(GO.search, simulations=19))
+    progress = Progress(seconds=24.0, positions=100, evaluations=1)
+    seconds = in_run.next_seconds(config, progress, _measured(4.0, 100))
+    assert seconds == pytest.approx(1.0, rel=0.02)
+    assert in_run.next_seconds(config, progress, _measured(4.0, 10**6)) == 4.0
+    progress.evaluations = 2
+    assert in_run.next_seconds(config, progress, _measured(4.0, 100)) == 4.0

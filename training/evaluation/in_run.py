@@ -20,6 +20,7 @@ from training.settings import BY_BUDGET
 from training.state import State
 
 MOST_GAMES = 8 * ROUND  # of a rating by budget, which more would hardly sharpen
+EARLY = 0.4  # of the minutes: by then a run has measured itself
 LEAST_GAMES = ROUND // 2  # fewer are not worth a compilation
 
 
@@ -46,6 +47,28 @@ def is_due(config: RunConfig, progress: Progress, ended: bool) -> bool:
     """Whether the run measures itself after this iteration."""
     every = config.evaluation.every
     return bool(every) and (ended or progress.iteration % every == 0)
+
+
+def is_early(config: RunConfig, progress: Progress) -> bool:
+    """Whether a run bounded by minutes measures itself before its turn.
+
+    The first time compiles, which nothing tells beforehand. Done now, what the measurement at the
+    end takes is known, and can be kept free within the limit.
+    """
+    by_now = progress.elapsed() >= EARLY * 60 * config.minutes
+    return bool(config.evaluation.every and config.minutes and not progress.evaluations and by_now)
+
+
+def next_seconds(config: RunConfig, progress: Progress, last: Evaluated) -> float:
+    """Returns how long the next evaluation may take: as the last one, but that the first compiles.
+
+    Of the first one, the network evaluations are counted, at the speed of the run so far.
+    """
+    if progress.evaluations > 1:
+        return last.seconds
+    computed = max(budget.of_learning(config, progress), 1)
+    seconds = max(progress.elapsed() - last.seconds, 0.0)
+    return min(last.seconds, last.evaluations * seconds / computed)
 
 
 def is_best(progress: Progress, result: Evaluated) -> bool:
