@@ -44,6 +44,7 @@ def _as_text(args: Args, report: Report, seconds: float) -> str:
     for violation in report.violations:
         lines += ["", str(violation)]
     lines += [f"\nnote: {note}" for note in report.notes]
+    lines += ["", *report.portrait] if report.portrait else []
     count = len(report.violations)
     verdict = f"breaks the laws in {count} way{'s'[: count != 1]}" if count else "conforms"
     return "\n".join([*lines, "", f"{args.game} {verdict} ({seconds:.1f} s)"])
@@ -56,6 +57,7 @@ def _as_json(args: Args, report: Report, seconds: float) -> dict[str, Any]:
         "laws": {law: report.verdict(law) for law in LAWS},
         "violations": [violation._asdict() for violation in report.violations],
         "notes": list(report.notes),
+        "portrait": list(report.portrait),
         "games": args.games,
         "seconds": round(seconds, 3),
     }
