@@ -13,13 +13,15 @@ Laws, checked by `games.conformance` (command `selfplay check`):
 - not terminated  =>  some action is legal;
 - returns sum to zero, and are zero before the end;
 - the observation is the mover's own view: plane 0 holds the mover's pieces;
+- positions that look alike have the same legal actions, which lead to what looks alike;
 - a symmetry maps observation, legal actions and next positions consistently;
 - every game has ended after `max_plies` plies;
 - a game that can forget and recall its past (`Remembering`) plays on as if it had not forgotten;
 - nothing touches a device when a game's module is imported or a game is constructed.
 
 A game in which the deciding move never wins says so by a class attribute `misere = True`; without
-it, the check takes that for a wrong sign.
+it, the check takes that for a wrong sign. A game whose rules go by something that no observation
+of it shows says what by `unobserved`, for example `unobserved = "superko history"`.
 """
 
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -161,6 +163,15 @@ class Remembering(Game[S], Protocol[S]):
           line: forgetful states, leaves [K, ...]: `root` and all after it that come before `state`,
             in any order, some perhaps repeated.
         """
+        ...
+
+
+@runtime_checkable
+class Invariable(Game[S], Protocol[S]):
+    """A game that knows what is true of all its positions; optional, for `selfplay check`."""
+
+    def invariant(self, state: S) -> jax.Array:
+        """Returns bool[]: whether the position can be, for example whether all stones are there."""
         ...
 
 

@@ -13,7 +13,7 @@ what a chain has in common (its liberties) is collected by one scatter over the 
 import dataclasses
 import functools
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +62,7 @@ class Go:
 
     size: int = 9
     komi: float = 7.5
+    unobserved: ClassVar[str] = "all earlier boards, which superko asks for"
 
     def __post_init__(self) -> None:
         check_range("size", self.size, 5, 19)

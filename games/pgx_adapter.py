@@ -28,16 +28,20 @@ class Kind(NamedTuple):
     letters: str = "X"  # of the planes of the mover's pieces, in order
     others: int = 1  # the first plane of the other's pieces, in the same order
     turned: tuple[int, ...] = ()  # the axes along which seat 1 sees the board reversed
+    unobserved: str = ""  # what the rules go by and the observation leaves out
 
 
+REPETITION = "all earlier positions, which repetition asks for"
 CHESS, SHOGI = "PNBRQK", "PLNSBRGKTMQVHD"  # the last six of shogi's are its promoted pieces
 GAMES = {
-    "animal_shogi": Kind(256, "CEGLH", 5, (0, 1)),  # chick, elephant, giraffe, lion, hen
-    "chess": Kind(512, CHESS, 6, (0,)),
+    "animal_shogi": Kind(
+        256, "CEGLH", 5, (0, 1), REPETITION
+    ),  # chick, elephant, giraffe, lion, hen
+    "chess": Kind(512, CHESS, 6, (0,), REPETITION),
     "connect_four": Kind(42),
-    "gardner_chess": Kind(256, CHESS, 6, (0,)),
-    "go_19x19": Kind(722),
-    "go_9x9": Kind(162),
+    "gardner_chess": Kind(256, CHESS, 6, (0,), REPETITION),
+    "go_19x19": Kind(722, unobserved=REPETITION),
+    "go_9x9": Kind(162, unobserved=REPETITION),
     "hex": Kind(122),  # the swap is a ply
     "othello": Kind(122),  # after each of 60 discs at most a pass, and two at the end
     "shogi": Kind(512, SHOGI, 31, (0, 1)),
@@ -119,6 +123,11 @@ class PgxGame:
     @property
     def max_plies(self) -> int:
         return GAMES[self.name].max_plies
+
+    @property
+    def unobserved(self) -> str:
+        """What the rules go by and the observation leaves out."""
+        return GAMES[self.name].unobserved
 
     def init(self, key: jax.Array) -> State:
         with jax.numpy_rank_promotion("allow"):  # pgx relies on it

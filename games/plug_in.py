@@ -162,10 +162,11 @@ def _first_line(error: BaseException) -> str:
 
 def own_line(error: BaseException) -> str:
     """Returns the innermost line outside of installed libraries, which is the user's own."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _installed(f.filename)]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not installed(f.filename)]
     return f" (at {frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
-def _installed(filename: str) -> bool:
+def installed(filename: str) -> bool:
+    """Returns whether a source file is part of Python or of an installed library."""
     standard = sysconfig.get_path("stdlib") + os.sep
     return "site-packages" in filename or filename.startswith((standard, "<"))

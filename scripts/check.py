@@ -80,6 +80,7 @@ def _as_text(args: Args, report: Report, compared: Comparison | None, seconds: f
     if compared and not compared.agrees:
         lines += ["", str(compared.difference or f"reference: {compared.error}")]
     lines += [f"\nnote: {note}" for note in report.notes]
+    lines += ["", *report.portrait] if report.portrait else []
     count = len(report.violations)
     verdict = f"breaks the laws in {count} way{'s'[: count != 1]}" if count else "conforms"
     if compared:
@@ -114,6 +115,7 @@ def _as_json(
         "laws": {law: report.verdict(law) for law in LAWS},
         "violations": [violation._asdict() for violation in report.violations],
         "notes": list(report.notes),
+        "portrait": list(report.portrait),
         "reference": compared
         and compared._asdict()
         | {"agrees": compared.agrees, "difference": difference and difference._asdict()},

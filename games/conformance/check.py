@@ -4,11 +4,26 @@ from typing import Any
 
 import numpy as np
 
+from games.conformance.alike import Alike
 from games.conformance.form import check_construction, check_form, check_import, check_purity
 from games.conformance.laws import Findings, Report
-from games.conformance.moves import MoveLaws, Sample
-from games.conformance.playouts import Batch, Rules, batched, fill, join, lanes_for, play, take
+from games.conformance.moves import Invariant, MoveLaws, Sample
+from games.conformance.overflow import check_overflow
+from games.conformance.pieces import Pieces
+from games.conformance.playouts import (
+    Batch,
+    Rules,
+    batched,
+    choose,
+    fill,
+    join,
+    lanes_for,
+    play,
+    take,
+)
+from games.conformance.portrait import Effects, Portrait
 from games.conformance.positions import (
+    check_early_end,
     check_end,
     check_illegal,
     check_notation,
@@ -74,21 +89,30 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     course, sample = MoveLaws(findings, game, lanes), Sample(lanes, rng)
     twins, alternation = SeatSwapLanes(findings, game, lanes), Alternation(lanes)
     images = Images(findings, game, lanes, symmetries)
+    portrait, effects = Portrait(findings, game, lanes), Effects(findings, game, lanes)
+    alike, invariant = Alike(findings, game, rules, lanes, rng), Invariant(findings, game, lanes)
 
     seeds = rng.integers(0, 2**32, lanes.count, dtype=np.uint32)
     openings = take(rules.init(seeds), lanes.source())
     openings = rules.look(images.place(rules.look(twins.place(openings.state))))
     findings.tried.update(("turns", "mask", "end", "returns", "seats", "observation", "length"))
-    course.start(openings)
-    twins.start(openings)
-    images.start(openings)
+    for begun in (course, twins, images, alike, invariant):
+        begun.start(openings)
     moved_by = [symmetry.inverse().action for symmetry in symmetries]
     for ply in play(rules, lanes, openings, moved_by, game.max_plies, rng):
-        watchers: tuple[Any, ...] = (course, sample, twins, alternation, images)
-        for watcher in watchers:
+        for watcher in (
+            course, sample, twins, alternation, images, portrait, effects, alike, invariant
+        ):  # fmt: skip
             watcher.watch(ply)
-    course.conclude()
-    twins.conclude(course.decided)
+    findings.portrait += portrait.lines()
+    early = check_early_end(rules, sample.lasts(early=True), lanes.count)
+    course.conclude(early, portrait.removed)
+    twins.conclude(course.decided, course.echoes)
+    portrait.conclude()
+    effects.conclude()
+    with findings.trying("alike", doing="games played again"):
+        alike.seek()
+        alike.conclude()
     _check_sample(findings, game, rules, sample, alternation, lanes.count, rng)
 
 
@@ -109,8 +133,16 @@ def _check_sample(
         views = SeatViews(findings, game, rules, rng)
         if all(views.watch(fill(batch, count)) for batch in positions):
             views.conclude(alternation)
+    with findings.trying("mask", doing="observe with another seat to play"):
+        pieces = Pieces(findings, game, rules, rng)
+        pieces.watch(rules.init(rng.integers(0, 2**32, count, dtype=np.uint32)), opening=True)
+        for batch in positions:
+            pieces.watch(fill(batch, count), opening=False)
+        pieces.conclude()
     with findings.trying("seats", doing="returns"):
         check_results(findings, game, rules, finals, count)
+    with findings.trying("overflow", doing="the methods with wider integers"):
+        check_overflow(findings, game, _moves(rules, sample, count, rng))
     with findings.trying("mask", doing="step"):
         check_transpositions(findings, game, rules, positions, count, rng)
     with findings.trying("end", doing="step at the end"):
@@ -121,6 +153,16 @@ def _check_sample(
         check_past(findings, game, rules, some, rng)
     with findings.trying("notation", doing="render, action_to_string or string_to_action"):
         check_notation(findings, game, positions[-1], finals)
+
+
+def _moves(
+    rules: Rules, sample: Sample, count: int, rng: np.random.Generator
+) -> list[tuple[Batch, np.ndarray, Batch]]:
+    """Returns moves from the sampled positions, and those that ended games."""
+    some = [fill(batch, count) for batch in sample.positions()]
+    tried = [(before, choose(before.mask, rng)) for before in some]
+    tried += [fill(last, count) for last in sample.lasts()]
+    return [(before, action, rules.step(before.state, action)) for before, action in tried]
 
 
 def _a_few(live: Batch, finals: list[Batch]) -> Batch:

@@ -36,12 +36,13 @@ getattr(importlib.import_module(module), name)(**options)
 
 def check_construction(findings: Findings, game: Game[Any]) -> bool:
     """Checks the object itself; returns whether the rest can be checked at all."""
-    with findings.trying("construction", doing="hash(game)"):
-        hash(game)
-    with findings.trying("construction", doing="the game's constructor"):
-        _check_equal_when_rebuilt(findings, game)
     with findings.trying("construction", doing="the game's attributes"):
         _check_frozen(findings, game)
+    if not findings.violations:  # one that is not frozen has no hash either
+        with findings.trying("construction", doing="hash(game)"):
+            hash(game)
+        with findings.trying("construction", doing="the game's constructor"):
+            _check_equal_when_rebuilt(findings, game)
     lacking = [name for name in CONTRACT if inspect.getattr_static(game, name, None) is None]
     if lacking:
         findings.add("form", f"a game to have {', '.join(CONTRACT)}", f"no {', '.join(lacking)}")
@@ -184,7 +185,9 @@ def _check_state(findings: Findings, game: Game[Any], state: Any) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         if not _plain(leaf):
             name = jax.tree_util.keystr(path)
-            findings.add("form", "a state of plain arrays", f"{name} of dtype {leaf.dtype}")
+            random = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+            chance = ", of random numbers: games of chance are not supported" if random else ""
+            findings.add("form", "a state of plain arrays", f"{name} of dtype {leaf.dtype}{chance}")
 
 
 def _plain(leaf: Any) -> bool:

@@ -20,8 +20,11 @@ LAWS = {
     "returns": "returns sum to zero, lie in [-1, 1], and are zero before the end",
     "seats": "the result goes to the seat that earned it",
     "observation": "the observation is the mover's own view, its own pieces in plane 0",
+    "alike": "what looks alike has the same legal actions, which lead to what looks alike",
     "symmetry": "a symmetry maps observation, mask and next positions consistently",
     "length": "every game has ended after max_plies plies",
+    "overflow": "int8, int16 and the like hold every number that is kept in them",
+    "invariant": "what a game says of every position, invariant(state), is true of every position",
     "notation": "every legal action has a name of its own, which is read back; positions render",
     "past": "a game that can forget its past and recall it plays on as if it had not forgotten",
     "illegal actions": "an illegal action may lead anywhere, but never to NaN or infinity",
@@ -82,6 +85,7 @@ class Report(NamedTuple):
     violations: tuple[Violation, ...]
     notes: tuple[str, ...]  # what could not be proven, or deserves a look; no fault by itself
     tried: frozenset[str]  # a law goes untried where an earlier one is too broken to go on
+    portrait: tuple[str, ...] = ()  # lines that tell of the games played, for who knows the game
 
     def verdict(self, law: str) -> str:
         """Returns "broken", "holds" or "not tried"."""
@@ -97,6 +101,7 @@ class Findings:
     violations: list[Violation] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
     tried: set[str] = dataclasses.field(default_factory=set)
+    portrait: list[str] = dataclasses.field(default_factory=list)
 
     def add(
         self, law: str, expected: str, found: str, position: str = "", action: str = ""
@@ -124,4 +129,6 @@ class Findings:
     def report(self) -> Report:
         # Laws have the order in which one that is broken breaks others: the cause comes first.
         ordered = sorted(self.violations, key=lambda violation: list(LAWS).index(violation.law))
-        return Report(tuple(ordered), tuple(self.notes), frozenset(self.tried))
+        return Report(
+            tuple(ordered), tuple(self.notes), frozenset(self.tried), tuple(self.portrait)
+        )

@@ -8,10 +8,21 @@ import numpy as np
 
 from games.conformance.form import action_name, rendered
 from games.conformance.laws import Findings
-from games.conformance.playouts import LONGEST, Batch, Lanes, Ply, differs, take, without_mask
-from games.game import Game
+from games.conformance.playouts import (
+    LONGEST,
+    Batch,
+    Lanes,
+    Ply,
+    differs,
+    join,
+    one,
+    take,
+    without_mask,
+)
+from games.game import Game, Invariable
 
 ENOUGH = 8  # deciding moves of each seat, before anything is said about who they favour
+OFTEN_LATE = 0.3  # of the games that were won: their last mover lost, whatever it did
 KEPT = 4  # positions sampled from each main lane
 
 
@@ -29,6 +40,7 @@ class MoveLaws:
     decided: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((2, 2), int))
     last: Batch | None = None  # the newest positions
     plies: int = 0  # of the longest game
+    echo: "SeatEcho" = dataclasses.field(default_factory=lambda: SeatEcho())
 
     def start(self, openings: Batch) -> None:
         """Checks the openings."""
@@ -68,8 +80,19 @@ class MoveLaws:
         )
         self._count(before, after)
 
-    def conclude(self) -> None:
-        """Checks what shows only over many games."""
+    @property
+    def echoes(self) -> bool:
+        """Whether another field of the state tells whose turn it is."""
+        return self.echo.holds
+
+    def conclude(self, early: tuple[str, float], removed: bool) -> None:
+        """Checks what shows only over many games.
+
+        Args:
+          early: what tells that games end a ply late, if anything does, and how often a seat was
+            to play that lost by any move.
+          removed: whether any move has taken something off the board.
+        """
         assert self.last is not None
         live = ~self.last.terminated
         if min(self.game.max_plies, LONGEST) < self.game.max_plies and live.any():
@@ -79,7 +102,7 @@ class MoveLaws:
                 "length",
                 live,
                 f"every game to have ended after max_plies = {self.game.max_plies} plies",
-                f"{live.sum()} of {len(live)} games go on",
+                f"{live.sum()} of {len(live)} games go on" + self._why_endless(removed),
                 self.last,
                 None,
             )
@@ -93,7 +116,16 @@ class MoveLaws:
             self.findings.add(
                 "observation", "positions to look different", "one view all through a game"
             )
-        self._check_deciding_moves()
+        self._check_deciding_moves(early)
+
+    def _why_endless(self, removed: bool) -> str:
+        if not removed:
+            return (
+                "; in none of them did a move leave fewer pieces on the board (planes 0 and 1): do "
+                "pieces that move, or are captured, stay where they were, or does the mask allow "
+                "what is taken already?"
+            )
+        return ": is a rule that ends games missing, or max_plies too small?"
 
     def _check_one_mask(self, endless: bool) -> None:
         observed = "one mask at all positions"
@@ -108,7 +140,7 @@ class MoveLaws:
                 f"mask: {observed}; right only if the rules forbid the same actions everywhere"
             )
 
-    def _check_deciding_moves(self) -> None:
+    def _check_deciding_moves(self, early: tuple[str, float]) -> None:
         """Last moves that only ever lose are the mark of a result with the wrong sign.
 
         It can't be proven: in a misère game they do. Such a game says so, `misere = True`, and has
@@ -118,6 +150,10 @@ class MoveLaws:
         misere = getattr(self.game, "misere", False)
         wrong, right = (won, lost) if misere else (lost, won)
         if (wrong < ENOUGH).any() or right.any():
+            if early[0] and early[1] > OFTEN_LATE and not misere:
+                self.findings.notes.append(
+                    f"end: in {early[1]:.0%} of the games that were won, {early[0]}"
+                )
             return
         expected = (
             "the seat that makes the deciding move to lose sometimes, as misere = True says"
@@ -128,8 +164,10 @@ class MoveLaws:
         self.findings.add(
             "seats",
             expected,
-            f"it {'won' if misere else 'lost'} all {wrong.sum()} decided games: is the sign of the "
-            "returns, or the winner's seat, the wrong way round?",
+            f"it {'won' if misere else 'lost'} all {wrong.sum()} decided games: "
+            + (
+                early[0] or "is the sign of the returns, or the winner's seat, the wrong way round?"
+            ),
         )
 
     def _check_position(
@@ -162,6 +200,7 @@ class MoveLaws:
         self.last = at
 
     def _count(self, before: Batch, after: Batch) -> None:
+        self.echo.watch(before)
         self.seats.update(before.to_play[~before.terminated].tolist())
         if len(self.views) < 2:
             self.views.update((before.observation[0].tobytes(), after.observation[0].tobytes()))
@@ -197,13 +236,89 @@ class MoveLaws:
 
 
 @dataclasses.dataclass
+class SeatEcho:
+    """Tells whether a number in the state, such as the ply, says whose turn it is as to_play does.
+
+    Then a position in which to_play alone is exchanged contradicts itself, and proves nothing.
+    """
+
+    _kinds: dict[str, set[tuple[int, int]]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Whether some number's parity was to_play's, or its opposite, all along."""
+        told = ({(0, 0), (1, 1)}, {(0, 1), (1, 0)})  # parity and seat
+        return any(pairs in told for pairs in self._kinds.values())
+
+    def watch(self, at: Batch) -> None:
+        """Notes live positions."""
+        live = ~at.terminated
+        for path, leaf in jax.tree_util.tree_leaves_with_path(at.state):
+            name = jax.tree_util.keystr(path)
+            if name == ".to_play" or leaf.ndim != 1 or leaf.dtype.kind not in "iu":
+                continue
+            parity = (leaf[live] % 2).astype(int)
+            pairs = self._kinds.setdefault(name, set())
+            if len(pairs) < 3:
+                codes = np.unique(parity * 2 + np.clip(at.to_play[live], 0, 1))
+                pairs.update((int(code) // 2, int(code) % 2) for code in codes)
+
+
+@dataclasses.dataclass
+class Invariant:
+    """Watches what a game says of all its positions, if it does."""
+
+    findings: Findings
+    game: Game[Any]
+    lanes: Lanes
+    holds: Any = None  # the compiled method, for N lanes
+
+    def start(self, openings: Batch) -> None:
+        """Checks the openings."""
+        self.findings.tried.add("invariant")
+        if not isinstance(self.game, Invariable):
+            return
+        with self.findings.trying("invariant", doing="invariant(state)"):
+            form = jax.eval_shape(self.game.invariant, one(openings.state, 0))
+            if getattr(form, "shape", None) != () or form.dtype != bool:
+                self.findings.add("form", "invariant(state) to be bool[]", str(form))
+                return
+            self.holds = jax.jit(jax.vmap(self.game.invariant))
+            self._check(openings.state, None, None)
+
+    def watch(self, ply: Ply) -> None:
+        """Checks one ply."""
+        if self.holds is not None:
+            self._check(ply.after.state, ply.before.state, ply.action)
+
+    def _check(self, states: Any, before: Any, action: np.ndarray | None) -> None:
+        bad = np.flatnonzero(~np.asarray(self.holds(states))[: self.lanes.real])
+        if not len(bad):
+            return
+        lane, name, board = int(bad[0]), "", rendered(self.game, states, int(bad[0]))
+        if action is not None:
+            board = f"{rendered(self.game, before, lane)}\nand after the move\n{board}"
+            name = action_name(self.game, before, lane, int(action[lane]))
+        self.findings.add(
+            "invariant",
+            "invariant(state) to be true at every position",
+            "false after this move" if name else "false at the opening",
+            board,
+            name,
+        )
+        self.holds = None  # one case is enough
+
+
+@dataclasses.dataclass
 class Sample:
-    """Keeps a few live positions of each main lane, evenly from all plies, and the final ones."""
+    """Keeps a few live positions of each main lane, evenly from all plies, and the games' ends."""
 
     lanes: Lanes
     rng: np.random.Generator
     _rows: list[Any] = dataclasses.field(default_factory=list)
     _finals: list[Batch] = dataclasses.field(default_factory=list)
+    _lasts: list[tuple[Batch, np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)
+    _longest: int = 0
 
     def watch(self, ply: Ply) -> None:
         main = take(ply.before, slice(self.lanes.main))
@@ -216,10 +331,26 @@ class Sample:
         ended = take(ply.after, real).terminated & ~take(ply.before, real).terminated
         if ended.any():
             self._finals.append(take(take(ply.after, real), ended))
+            plies = np.full(len(ply.action), ply.number)
+            self._lasts.append(take(take((ply.before, ply.action, plies), real), ended))
+            self._longest = ply.number
 
     def positions(self) -> list[Batch]:
         """Returns batches of one live position for each main lane."""
         return self._rows
+
+    def lasts(self, early: bool = False) -> list[tuple[Batch, np.ndarray]]:
+        """Returns the positions before the end and the moves that led there, one batch at most.
+
+        Args:
+          early: only of games that did not last as long as any: the others may end by a count.
+        """
+        if not self._lasts:
+            return []
+        before, action, plies = join(*self._lasts)
+        chosen = np.flatnonzero(plies < self._longest) if early else np.arange(len(plies))
+        chosen = self.rng.permutation(chosen)[: self.lanes.count]
+        return [take((before, action), chosen)] if len(chosen) else []
 
     def finals(self) -> list[Batch]:
         """Returns the positions in which games ended, in batches of any size."""

@@ -84,8 +84,13 @@ class SeatSwapLanes:
             self._check_skew(ply, main, twin)
         self.alike &= exchanged & same
 
-    def conclude(self, decided: np.ndarray) -> None:
-        """Judges unequal twins by who won the games: `decided[mover, winner]`."""
+    def conclude(self, decided: np.ndarray, echoes: bool) -> None:
+        """Judges unequal twins.
+
+        Args:
+          decided: int[mover, winner], who moved last in games that were won, and who won.
+          echoes: whether more than `to_play` tells whose turn it is, so that twins prove little.
+        """
         wins, deciding = decided.sum(axis=0), decided.sum(axis=1)
         one_seat = (wins == 0).any() and wins.sum() >= 2 * ENOUGH
         if one_seat and self.unequal:
@@ -103,11 +108,15 @@ class SeatSwapLanes:
                 f"seats: all {wins.sum()} decided games were credited to seat {wins.argmax()}, "
                 "though each seat made deciding moves; right only if the rules favour that seat"
             )
-        elif self.unequal:
-            self.findings.notes.append(
-                "seats: positions that look the same to seat 0 and to seat 1 lead to different "
-                f"ends ({self.unequal}); if the rules differ for the seats, a plane of the "
-                "observation should show the seat"
+        elif self.unequal and not echoes:
+            self.findings.add(
+                "seats",
+                "positions that look the same to seat 0 and to seat 1 to end with the results "
+                "exchanged",
+                f"{self.unequal}: are returns indexed by the mover rather than by seat, is a tie "
+                "given to a seat, or is there a rule that favours a seat, which a plane of the "
+                "observation must show?",
+                *self.case,
             )
 
     def _pair(self, batch: Batch) -> tuple[Batch, Batch]:

@@ -98,14 +98,32 @@ class Images:
             action_name(self.game, image, lane, int(ply.action[there])),
         ]
         boards = [rendered(self.game, states, lane) for states in (before, image)]
+        cause = (
+            "the symmetry is wrong, or the rules, such as the mask or the end, treat a position "
+            "and its image unlike"
+        )
+        if name == "legal_action_mask" and self._fits_transposed(ply, number):
+            cause = (
+                "with rows and columns exchanged it would fit: is the mask flattened in another "
+                "order than step reads the action?"
+            )
         self.findings.add(
             "symmetry",
             f"symmetry {number + 1} to map {name} to that of the image after the mirrored move",
-            f"another {name}: the symmetry is wrong, or the rules, such as the mask or the end, "
-            "treat a position and its image unlike",
+            f"another {name}: {cause}",
             f"{boards[0]}\nand its image\n{boards[1]}",
             f"{moves[0]} and its image {moves[1]}",
         )
+
+    def _fits_transposed(self, ply: Ply, number: int) -> bool:
+        """Whether the masks would be images if their cells were numbered column by column."""
+        height, width = self.game.observation_shape[:2]
+        if height != width or self.game.num_actions != height * width:
+            return False
+        lanes = (slice(self.lanes.images), self.lanes.image(number))
+        masks = [ply.after.mask[at].reshape(-1, height, width) for at in lanes]
+        main, image = (mask.transpose(0, 2, 1).reshape(len(mask), -1) for mask in masks)
+        return bool((self.symmetries[number].on_actions(main) == image).all())
 
 
 def _image(symmetry: Symmetry, at: Batch) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from games.conformance import LAWS, check
 from games.pgx_adapter import GAMES
 from games.tic_tac_toe import State, TicTacToe
 from tests.planted.mutants import MUTANTS, VARIANTS
+from tests.planted.wrong_rules import Kings, Pairs, Sowing
 from tests.toys.unusual_forms import UNUSUAL_FORMS
 from tests.toys.unusual_games import (
     UNUSUAL,
@@ -108,9 +109,13 @@ def test_a_misere_game_must_say_that_it_is_one():
     assert "misere = True" in report.violations[0].expected
 
 
-def test_a_game_that_favours_a_seat_unseen_gets_a_note():
-    report = check(MakerBreaker(), games=64, fresh_process=False)
-    assert any("plane of the observation should show the seat" in note for note in report.notes)
+def test_a_game_that_favours_a_seat_unseen_breaks_the_law_of_seats_and_shows_where():
+    unseen = {"observation_shape": (3, 3, 2), "observe": TicTacToe.observe}
+    game = dataclasses.make_dataclass("U", [], bases=(MakerBreaker,), namespace=unseen, frozen=True)
+    report = check(game(), games=64, fresh_process=False)
+    assert [violation.law for violation in report.violations] == ["seats"]
+    assert "a rule that favours a seat, which a plane" in report.violations[0].found
+    assert "3 " in report.violations[0].position
 
 
 def test_one_mask_all_through_games_that_end_gets_a_note():
@@ -221,3 +226,78 @@ class Wide(TicTacToe):
 def test_a_state_may_hold_arrays_of_any_plain_dtype():
     report = check(Wide(), games=8, fresh_process=False)
     assert not report.violations, told(report)
+
+
+WRONG = {
+    "sowing, seats' ties": (Sowing("tie is a win"), "a tie given to a seat"),
+    "sowing, chance": (Sowing("chance"), "hidden, random or forgotten"),
+    "sowing, lost stones": (Sowing("lost"), "invariant(state) to be true"),
+    "sowing, empty pits": (Sowing("empty pits"), "changed nothing but the turn or a clock"),
+    "sowing, large numbers": (Sowing("raw numbers"), "divide by the largest"),
+    "sowing, int8 ply": (Sowing("counter"), "a counter too narrow to hold it"),
+    "kings, quiet plies unseen": (Kings("quiet not shown"), "hidden, random or forgotten"),
+    "kings, int8 cell": (Kings("narrow cell", rows=6, cols=6), "wrong_rules.py:"),
+    "kings, the edge": (Kings("wraps"), "wrap round the edge"),
+    "kings, seat 1's opening": (Kings("opening of the other"), "moves at the opening take up"),
+    "kings, moved pieces stay": (Kings("stays"), "two legal actions led to one position"),
+    "pairs, a card unseen": (Pairs("hidden"), "hidden, random or forgotten"),
+    "pairs, last stone unseen": (Pairs("last not shown"), "hidden, random or forgotten"),
+    "pairs, the full board": (Pairs("draw to seat 1"), "a tie given to a seat"),
+    "pairs, late": (Pairs("late"), "a ply late"),
+    "pairs, transposed": (Pairs("transposed"), "with rows and columns exchanged it would fit"),
+}
+
+
+# Each shows another part of the check at work; the rest are tried by `make test-all` only.
+OFTEN = (
+    *("sowing, lost stones", "sowing, empty pits", "kings, int8 cell", "kings, seat 1's opening"),
+    *("kings, the edge", "pairs, a card unseen", "pairs, late", "pairs, transposed"),
+)
+WRONG_NAMES = [
+    pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in WRONG
+]
+
+
+@pytest.mark.parametrize("name", WRONG_NAMES)
+def test_a_wrong_rule_is_named_with_its_cause(name):
+    game, words = WRONG[name]
+    report = check(game, games=64, fresh_process=False)
+    assert words in told(report)
+
+
+@pytest.mark.parametrize("game", [Sowing(), Kings(), Pairs()], ids=lambda game: type(game).__name__)
+def test_of_the_same_games_without_the_bug_there_is_nothing_to_say(game):
+    report = check(game, games=64, fresh_process=False)
+    assert not report.violations, told(report)
+    assert not report.notes, told(report)
+    assert len(report.portrait) == 2
+
+
+def test_two_positions_that_only_seem_alike_are_shown_with_the_moves_to_them():
+    report = check(Pairs("last not shown"), games=64, fresh_process=False)
+    case = next(violation for violation in report.violations if violation.law == "alike")
+    assert case.position.count("seat ") == 2
+    assert "and, with the same observation," in case.position
+
+
+def test_what_a_game_says_to_leave_out_of_its_observation_is_printed_and_not_broken():
+    saying = {"unobserved": "the last stone"}
+    game = dataclasses.make_dataclass("Says", [], bases=(Pairs,), namespace=saying, frozen=True)
+    report = check(game("last not shown"), games=64, fresh_process=False)
+    assert report.verdict("alike") == "holds"
+    assert "not in the observation, as the game says: the last stone" in report.portrait
+
+
+class Thawed:
+    """A dataclass, but not frozen: it can be assigned to, and has no hash."""
+
+    __hash__ = None
+    num_actions = 9
+
+    def __getattr__(self, name):
+        return getattr(TicTacToe(), name)
+
+
+def test_a_game_that_is_not_frozen_is_told_so_at_once():
+    report = check(Thawed(), games=4, fresh_process=False)
+    assert "frozen=True" in str(report.violations[0])

@@ -55,7 +55,13 @@ class FloatView(TicTacToe):
 
 @frozen
 class MakerBreaker(TicTacToe):
-    """Seat 0 wants a line, seat 1 wants a full board without one; the view does not say who."""
+    """Seat 0 wants a line, seat 1 wants a full board without one; a third plane says who is who."""
+
+    observation_shape = (3, 3, 3)
+
+    def observe(self, state: State) -> jax.Array:
+        maker = jnp.full((3, 3, 1), state.to_play == 0)
+        return jnp.append(TicTacToe().observe(state), maker, axis=-1)
 
     def step(self, state: State, action: jax.Array) -> State:
         after = super().step(state, action)
@@ -139,6 +145,7 @@ class DerivedTurn(TicTacToe):
 class RandomOpening(TicTacToe):
     """One cell, drawn from the key, is nobody's."""
 
+    observation_shape = (3, 3, 3)
     max_plies = 8
 
     def init(self, key: jax.Array) -> State:
@@ -146,6 +153,10 @@ class RandomOpening(TicTacToe):
         cell = jax.random.randint(key, (), 0, 9)
         board = first.board.at[cell].set(2)
         return first._replace(board=board, legal_action_mask=board == EMPTY)
+
+    def observe(self, state: State) -> jax.Array:
+        nobodys = (state.board == 2).reshape(3, 3, 1)
+        return jnp.append(TicTacToe().observe(state), nobodys, axis=-1)
 
     def render(self, state: State) -> str:
         return str(np.asarray(state.board).reshape(3, 3))
