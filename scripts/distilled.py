@@ -101,7 +101,7 @@ def _table(result: dict[str, Any]) -> str:
                     f"±{of['regret_error']:.3f}  {of['most_regret']:.2f}"
                 )
     lines += [
-        f"{row['step']:8d}  {json_objects.read(Match, row['strength']).in_words()}"
+        f"{row['step']:8d}  {json_objects.read(Match, row['strength']).in_words(result['amplify'])}"
         for row in result["checkpoints"]
     ]
     lines += [follows(row) for row in result["checkpoints"] if "decided" in row]

@@ -186,7 +186,7 @@ def _display(config: RunConfig) -> Iterator[tuple[OnMetrics, Callable[[str], Non
         def watch(line: dict[str, Any]) -> None:
             nonlocal done, note, previous
             if line["kind"] == "evaluation":
-                say(describe_evaluation(json_objects.read(EvaluationLine, line)))
+                say(describe_evaluation(json_objects.read(EvaluationLine, line), config.amplify))
             elif line["kind"] == "gate":
                 say(describe_gate(json_objects.read(GateLine, line)))
             else:

@@ -124,11 +124,21 @@ class Match:
         """Whether Amplify(A) certainly loses to A alone."""
         return self.interval[1] < 0.5
 
-    def in_words(self) -> str:
-        """Returns the result as a clause."""
+    def in_words(self, amplify: str) -> str:
+        """Returns the result as a clause.
+
+        Args:
+          amplify: the run's setting: what Amplify(A) is.
+        """
         low, high = self.elo_interval
-        clause = f"Amplify(A) is {self.elo:+.0f} Elo ({low:+.0f} to {high:+.0f}) over A"
-        return f"{clause}, weaker than A alone" if self.is_weaker else clause
+        who = amplified(amplify)
+        clause = f"{who} is {self.elo:+.0f} Elo ({low:+.0f} to {high:+.0f}) over the bare network"
+        return f"{clause}, weaker than that alone" if self.is_weaker else clause
+
+
+def amplified(amplify: str) -> str:
+    """Returns what Amplify(A) is called where no other page is at hand."""
+    return "search" if amplify == "search" else f"Amplify(A), {amplify},"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

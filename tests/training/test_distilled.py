@@ -64,7 +64,10 @@ def test_a_table_says_when_amplification_is_weaker_or_values_nothing(audited, ca
     lost["interval"] = [0.1, 0.3]
     flat = {name: row[name] | {"most_regret": 0.0, "changed": 0.5} for name in SETS if name in row}
     weaker = found | {"checkpoints": [row | flat | {"strength": lost}]}
-    assert "-300 Elo (-400 to -200) over A, weaker than A alone" in command._table(weaker)
+    assert (
+        "-300 Elo (-400 to -200) over the bare network, weaker than that alone"
+        in command._table(weaker)
+    )
     assert "weaker" not in command._table(found | {"checkpoints": [row]})
     command._advise(weaker)
     assert "values no move above another" in capsys.readouterr().err

@@ -269,7 +269,7 @@ def test_the_verdict_says_which_of_the_two_it_was():
 
 def test_the_verdict_on_an_overseer_tells_when_it_is_weaker_or_not_followed():
     assert "weaker than the network and teaches it nothing" in _verdict(0.0, 0.1, 0.49)
-    assert "over A, weaker than A alone)" in _verdict(0.0, 0.1, 0.49)
+    assert "over the bare network, weaker than that alone)" in _verdict(0.0, 0.1, 0.49)
     assert _verdict(0.0, 0.48, amplify="my:own").startswith(
         "fixed point: Amplify(A), my:own, adds nothing more (gap"
     )

@@ -83,7 +83,7 @@ def read_all(folder):
         if line.seconds > previous.seconds and line.kl is not None:
             text.describe_iteration(line, previous, 8)
     for line in history.evaluations:
-        text.describe_evaluation(line)
+        text.describe_evaluation(line, "search")
     for line in history.gates:
         text.describe_gate(line)
     return lines

@@ -71,7 +71,7 @@ def _matches(evidence: Evidence) -> tuple[list[str], list[Finding], dict[str, An
     for line in reversed(evidence.evaluations):
         match = line.fixed_point.strongest if line.fixed_point else None
         if match:
-            told = f"at step {line.step} {match.in_words()}"
+            told = f"at step {line.step} {match.in_words(evidence.config.amplify)}"
             # What is drawn from A's policy is weaker than its best moves, by design.
             compared = evidence.config.amplify != "policy" and match.is_weaker
             weak = [_weaker(evidence, told)] if compared else []

@@ -299,12 +299,12 @@ def verdict(measured: FixedPoint, simulations: int, amplify: str = "search") -> 
       amplify: what does.
     """
     match, fresh, blunders = measured.strongest, measured.fresh, measured.blunders
-    what = "search" if amplify == "search" else f"Amplify(A), {amplify},"
+    what = metrics.amplified(amplify)
     # Who names a move and values none sees no blunder in any other.
     unseen = fresh.regret == 0 and fresh.changed > UNHELD
     share, name = (fresh.changed, "changed") if unseen else (blunders, "blunders")
     facts = f"gap {fresh.kl:.3f} nats, {share:.1%} of the network's own moves are {name}"
-    facts += f", {match.in_words()}" if match else ""
+    facts += f", {match.in_words(amplify)}" if match else ""
     if blunders or unseen or (match and match.interval[0] > 0.5):
         advice = "a larger network, a lower rate or a larger replay may"
         if amplify != "search":

@@ -10,7 +10,7 @@ from training.metrics import History
 from training.report import curves
 from training.report.curves import Plot
 from training.report.drawing import draw
-from training.report.text import rounded, sentences
+from training.report.text import figures, sentences, summary
 from training.storage.run_folder import RunFolder
 
 STYLE = (
@@ -55,24 +55,28 @@ def _section(out: pathlib.Path, plot: Plot) -> str:
 def _page(
     folders: Sequence[RunFolder], runs: Mapping[str, History], sections: Sequence[str]
 ) -> str:
-    tables = map(_table, folders, runs.values())
-    title = html.escape(", ".join(runs))
+    heads = map(_head, folders, runs.values())
+    title = html.escape("Report: " + ", ".join(runs))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style><h1>Report</h1>{''.join(tables)}{''.join(sections)}</html>"
+        f"<style>{STYLE}</style><h1>{title}</h1>{''.join(heads)}{''.join(sections)}</html>"
     )
 
 
-def _table(folder: RunFolder, history: History) -> str:
+def _head(folder: RunFolder, history: History) -> str:
+    """Returns what a run is, its last evaluation, and its settings."""
+    config = folder.read_config()
     last = history.evaluations[-1] if history.evaluations else None
-    results = (rounded(last) if last else {}).items()
-    rows = (f"<td>{html.escape(name)}</td><td>{value:.4g}</td>" for name, value in results)
+    results = (figures(last) if last else {}).items()
+    rows = (f"<td>{html.escape(name)}</td><td>{value}</td>" for name, value in results)
     cells = "".join(f"<tr>{row}</tr>" for row in rows)
-    words = "".join(f"<p>{html.escape(s)}</p>" for s in sentences(history.evaluations))
+    said = sentences(history.evaluations, config.amplify)
+    words = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in said)
     when = f"step {last.step}" if last else "none yet"
     content = html.escape(folder.config_file.read_text())
     return (
         f"<h2>{html.escape(str(folder.path))}</h2>"
+        f"<p>{html.escape(summary(config, history))}</p>"
         f"<p>Last evaluation: {when}</p>"
         f"<table>{cells}</table>{words}"
         f"<details><summary>config.json</summary><pre>{content}</pre></details>"

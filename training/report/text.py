@@ -1,17 +1,17 @@
 """Metrics in words: a line as it is written, and the state of runs."""
 
-import json
 import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from training.metrics import EvaluationLine, GateLine, IterationLine
+from training import metrics
+from training.config import RunConfig
+from training.metrics import EvaluationLine, GateLine, History, IterationLine
 from training.report import curves
 from training.storage.run_folder import RunFolder
 
-SHOWN = ("iteration", "step", "games", "positions", "rows", "seconds")  # of the last iteration
 CURVES = ("policy_loss", "value_loss", "kl", "entropy")
 
 
@@ -25,33 +25,44 @@ def text_report(folders: Sequence[RunFolder]) -> str:
 
 
 def _run_in_words(folder: RunFolder) -> str:
-    history = curves.read_history(folder)
-    rows = [f"{folder.path}: {folder.read_config().game}"]
-    if history.iterations:
-        last = history.iterations[-1]
-        rows.append("  " + ", ".join(f"{name} {getattr(last, name):,.0f}" for name in SHOWN))
+    history, config = curves.read_history(folder), folder.read_config()
+    rows = [f"{folder.path}: {summary(config, history)}"]
     for name in CURVES:
         for curve in curves.smoothed(history.iterations, operator.attrgetter(name), name):
             first, newest = curve.values[0], curve.values[-1]
             rows.append(f"  {name:12} {_spark(curve.values)}  {first:.3f} -> {newest:.3f}")
     for line in history.evaluations[-3:]:
-        rows.append(f"  step {line.step}: {json.dumps(rounded(line))}")
-    rows += [f"  {sentence}" for sentence in sentences(history.evaluations)]
+        results = ", ".join(f"{name} {value}" for name, value in figures(line).items())
+        rows.append(f"  step {line.step}: {results}")
+    rows += [f"  {sentence}" for sentence in sentences(history.evaluations, config.amplify)]
     return "\n".join(rows)
 
 
-def rounded(line: EvaluationLine) -> dict[str, float]:
-    """Returns an evaluation's results by name, to four places."""
-    values = {name: round(value, 4) for name, (value, _, _) in curves.results(line).items()}
-    return values | ({"Elo above random": round(line.ladder.elo)} if line.ladder else {})
+def summary(config: RunConfig, history: History) -> str:
+    """Returns what was trained, and how far it came, as a line."""
+    network, learnt = config.network, history.iterations[-1:]
+    parts = [
+        f"{config.game}, preset {config.preset}",
+        f"network {network.blocks}x{network.channels}",
+        f"{config.search.simulations} simulations a move",
+    ]
+    for last in learnt:
+        parts += [f"step {last.step:,}", f"{last.games:,} games", f"{last.seconds / 60:.1f} min"]
+    return ", ".join(parts)
 
 
-def sentences(evaluations: Sequence[EvaluationLine]) -> list[str]:
+def figures(line: EvaluationLine) -> dict[str, str]:
+    """Returns an evaluation's results by name, for people: shares in percent."""
+    shares = {name: f"{value:.1%}" for name, (value, _, _) in curves.results(line).items()}
+    return shares | ({"Elo above random": f"{line.ladder.elo:+.0f}"} if line.ladder else {})
+
+
+def sentences(evaluations: Sequence[EvaluationLine], amplify: str) -> list[str]:
     """Returns what the last match of Amplify(A) against A says, and why the run ended."""
     measured = [(line.step, line.fixed_point) for line in evaluations]
     matches = [(step, m.strongest) for step, m in measured if m is not None and m.strongest]
     verdicts = [m.verdict for _, m in measured[-1:] if m is not None and m.verdict is not None]
-    return [f"step {step}: {match.in_words()}" for step, match in matches[-1:]] + verdicts
+    return [f"step {step}: {match.in_words(amplify)}" for step, match in matches[-1:]] + verdicts
 
 
 def describe_iteration(
@@ -74,28 +85,32 @@ def describe_iteration(
         f"kl {line.kl:.3f}",
     ]
     if line.policy_loss is not None:
-        parts.append(f"loss {line.policy_loss:.3f} + {line.value_loss:.3f}")
+        parts.append(f"policy loss {line.policy_loss:.3f}, value loss {line.value_loss:.3f}")
     return " | ".join(parts)
 
 
-def describe_evaluation(line: EvaluationLine) -> str:
-    """Returns an evaluation as a sentence."""
-    head, tail = f"step {line.step}, {line.seconds:.0f} s:", _rating(line) + _gap(line)
+def describe_evaluation(line: EvaluationLine, amplify: str) -> str:
+    """Returns an evaluation as a sentence.
+
+    Args:
+      amplify: the run's setting: what Amplify(A) is.
+    """
+    head, tail = f"step {line.step}, {line.seconds:.0f} s:", _rating(line) + _gap(line, amplify)
     if line.perfect is not None:
         rates = [
-            f"{name}: raw {rates.raw:.1%}, search {rates.search:.1%}"
+            f"{rates.raw:.1%} and {rates.search:.1%} ({name} positions)"
             for name, rates in line.perfect.items()
         ]
-        return f"{head} mistakes on {'; '.join(rates)}{tail}"
+        return f"{head} mistakes of the bare network and with search {', '.join(rates)}{tail}"
     ((score, low, high),) = curves.results(line).values()
-    return f"{head} score against random {score:.3f} [{low:.3f}, {high:.3f}]{tail}"
+    return f"{head} score against random {score:.1%} [{low:.1%}, {high:.1%}]{tail}"
 
 
 def describe_gate(line: GateLine) -> str:
     """Returns a match of new weights against those that play as a sentence."""
     taken = "now plays" if line.promoted else f"does not pass: step {line.acting_step} plays on"
     return (
-        f"gate: step {line.step} scored {line.score:.3f} in {line.games} games against "
+        f"gate: step {line.step} scored {line.score:.1%} in {line.games} games against "
         f"step {line.acting_step} and {taken}"
     )
 
@@ -114,12 +129,13 @@ def _rating(line: EvaluationLine) -> str:
     return said
 
 
-def _gap(line: EvaluationLine) -> str:
+def _gap(line: EvaluationLine, amplify: str) -> str:
     if line.fixed_point is None:
         return ""
     gap, match = line.fixed_point.fresh, line.fixed_point.strongest
-    won = f"; {match.in_words()}" if match else ""
-    return f"; gap {gap.kl:.3f} nats, Amplify(A) changes {gap.changed:.1%} of moves{won}"
+    won = f"; {match.in_words(amplify)}" if match else ""
+    who = metrics.amplified(amplify)
+    return f"; {who} changes {gap.changed:.1%} of the network's moves, by {gap.kl:.3f} nats{won}"
 
 
 def _spark(values: Sequence[float], width: int = 40) -> str:
