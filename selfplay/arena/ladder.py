@@ -24,7 +24,6 @@ import numpy as np
 
 from games.game import Game
 from selfplay import old_names
-from selfplay.arena import openings
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
 from selfplay.arena.result import match_records
@@ -50,7 +49,7 @@ class Ladder:
         game: Game[Any],
         players: Sequence[Player],
         seed: int = 0,
-        opening_plies: int = openings.DEFAULT_PLIES,
+        opening_plies: int | None = None,
         home: str | os.PathLike[str] | None = None,
         damaged: Callable[[str], None] | None = None,
     ) -> None:

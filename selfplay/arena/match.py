@@ -50,7 +50,7 @@ def play_match(
     game: Game[Any],
     games: int,
     seed: int = 0,
-    opening_plies: int = openings.DEFAULT_PLIES,
+    opening_plies: int | None = None,
     batch: int = MAX_BATCH,
     progress: Callable[[int], None] | None = None,
 ) -> MatchResult:
@@ -58,7 +58,8 @@ def play_match(
 
     Args:
       games: even; half as many openings are drawn from the seed.
-      opening_plies: random plies before the players take over.
+      opening_plies: random plies before the players take over; by default
+        `openings.default_plies`.
       batch: positions that a player evaluates at once, at most.
       progress: called with the number of finished games, now and then.
 

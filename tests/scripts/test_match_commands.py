@@ -10,10 +10,9 @@ import pytest
 import games
 import training
 from mcts import SearchConfig
-from scripts import arena, evaluate, ladder, play
+from scripts import arena, evaluate, play
 from scripts.terminal import console
 from selfplay import players
-from selfplay.arena import openings
 from selfplay.perfect import mistakes
 from selfplay.records.game_record import read_records
 from tests.toys.lowest_player import lowest
@@ -34,14 +33,13 @@ ARENA_KEYS = {
     "los",
     "resigned",
     "faults",
+    "decided_by_faults",
+    "openings",
+    "opening_plies",
+    "simulations",
 }
 
 LOWEST = "tests.toys.lowest_player:lowest"
-
-
-def test_the_openings_of_the_flags_are_as_long_as_those_of_python():
-    assert arena.Args(()).opening_plies == openings.DEFAULT_PLIES
-    assert ladder.Args(()).opening_plies == openings.DEFAULT_PLIES
 
 
 def command(script, *argv):
@@ -78,6 +76,7 @@ def test_arena_prints_the_contracts_keys_and_writes_records(tmp_path, capsys):
     assert set(result) == ARENA_KEYS
     assert out.err.startswith("devices: ")
     assert result["games"] == result["wins"] + result["draws"] + result["losses"] == 20
+    assert (result["openings"], result["opening_plies"], result["simulations"]) == ("random", 1, 32)
     assert result["interval"][0] < result["score"] < result["interval"][1]
     records = read_records(file)
     assert {record.players for record in records} == {
@@ -93,6 +92,7 @@ def test_arena_prints_both_seats_and_notes_repeated_openings(capsys):
     words = ("random", LOWEST, "--game", "tic_tac_toe", "--games", 20)
     assert command(arena, *words, "--opening-plies", 0) == 0
     out = capsys.readouterr()
+    assert "openings: 0 random plies, 32 simulations\n" in out.out
     assert "in seat 0: " in out.out
     assert "95% interval" in out.out
     assert "only 1 such openings" in out.err

@@ -148,6 +148,20 @@ def test_ctrl_c_keeps_the_finished_blocks_and_the_same_command_goes_on(
     assert "8 games are there already" in again.err
 
 
+def test_a_match_begun_with_other_openings_goes_on_with_them_unless_it_is_told(capsys, tmp_path):
+    words = ("random", "random", "--game", "tic_tac_toe", "--games", 8, "--json", "--out", tmp_path)
+    _, first = run(capsys, *words, "--opening-plies", 4)
+    file = tmp_path / "match.json"
+    stored = json.loads(file.read_text())
+    assert stored.pop("opening_plies") == 4
+    for content in (file.read_text(), json.dumps(stored)):  # as this and as an earlier version
+        file.write_text(content)
+        code, again = run(capsys, *words)
+        assert (code, again.out) == (0, first.out)
+    with pytest.raises(ValueError, match="holds a match of other settings"):
+        run(capsys, *words, "--opening-plies", 1)
+
+
 def test_a_sequential_test_stops_at_the_first_block_that_decides_it(capsys):
     words = ("uniform:simulations=48", "random", "--game", "tic_tac_toe", "--opening-plies", 1)
     options = ("--games", 2000, "--block", 32, "--sprt", 0, 200)
