@@ -29,12 +29,14 @@ class Args:
     game: str = ""
     """The game; needed only if no player is a run."""
     minutes: float = 5.0
-    """Play for so long; 0: no limit but --games, and without --games play nothing."""
+    """Play for so long; 0: no limit but --games, and without --games play nothing: rate what the
+    store holds."""
     games: int = 0
     """Play so many games, if --minutes allows it; even, as each opening is played from both seats;
     0: no limit but --minutes."""
-    simulations: tuple[int, ...] = (32,)
-    """Simulations of each search; of several numbers, each makes players of its own."""
+    simulations: tuple[int, ...] = ()
+    """Simulations of each search; of several numbers, each makes players of its own. By default 32,
+    or, where nothing is to be played, all that the store holds."""
     store: str = ""
     """The folder of the games, ratings and plots; by default ladders/<game>."""
     seed: int = 0

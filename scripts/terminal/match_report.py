@@ -8,7 +8,7 @@ from scripts.terminal.console import print_json, print_text
 from selfplay.arena.result import MatchResult
 from selfplay.rating.sprt import Sprt
 
-BY_FAULTS = "decided by faults alone: this rates nobody"
+BY_FAULTS = "decided by faults alone, which rates nobody"
 
 
 class Conditions(NamedTuple):
@@ -147,6 +147,6 @@ def _table(results: Sequence[MatchResult]) -> Iterator[str]:
 
 def _cells(result: MatchResult) -> tuple[str, str, str]:
     if result.decided_by_faults:
-        return BY_FAULTS.partition(":")[0], "-", "-"
+        return BY_FAULTS.partition(",")[0], "-", "-"
     low, high = result.interval
     return f"{low:.3f} to {high:.3f}", f"{result.elo:+.0f}", f"{result.superiority:.1%}"
