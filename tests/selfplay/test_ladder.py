@@ -230,7 +230,7 @@ def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, caps
     for plot in (tmp_path / "store").glob("*.png"):
         plot.write_bytes(b"a good plot")
     args = console.parse(command.Args, [*words, "--simulations", "7"], "ladder")
-    with pytest.raises(ValueError, match=r"holds no games between .* simulations=0"):
+    with pytest.raises(ValueError, match=r"holds no games between .*@0:simulations=0"):
         command.run(args)
     assert {plot.read_bytes() for plot in (tmp_path / "store").glob("*.png")} == {b"a good plot"}
 
