@@ -10,8 +10,9 @@ import games as games_package
 import training
 from games.game import Game
 from scripts.flags.arena import Args
+from scripts.terminal import csv_file
 from scripts.terminal.console import INTERRUPTED, announce_devices, progress, say
-from scripts.terminal.match_report import Conditions, describe, report_all
+from scripts.terminal.match_report import Conditions, describe, report_all, write_csv
 from selfplay.arena import match
 from selfplay.arena.folder import MatchFolder, match_settings, plies_of
 from selfplay.arena.opening_file import file_openings
@@ -48,6 +49,8 @@ def run(args: Args) -> int:
     spec = find_game(args.players, args.game)
     if args.records:
         check_path(args.records, spec)
+    if args.csv:
+        csv_file.check(args.csv)
     game = games_package.load(spec)
     announce_devices()
     players = [
@@ -60,6 +63,8 @@ def run(args: Args) -> int:
     except Stopped as stopped:
         return _say_stopped(args, stopped.result, conditions)
     report_all(results, conditions, args.json, test)
+    if args.csv:
+        write_csv(args.csv, results, conditions)
     if args.records:
         extra = {"seed": args.seed, "simulations": args.simulations}
         write_records(

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import os
 import pathlib
 import re
 import time
@@ -13,6 +14,7 @@ import games as games_package
 import training
 from games.game import Game
 from scripts.flags.ladder import Args
+from scripts.terminal import csv_file
 from scripts.terminal.console import (
     INTERRUPTED,
     announce_devices,
@@ -59,6 +61,8 @@ def run(args: Args) -> int:
         raise ValueError(
             f"--games must be even, each opening being played from both seats, got {args.games}"
         )
+    if args.csv:
+        csv_file.check(args.csv)
     spec = find_game(args.players, args.game)
     game: Game[Any] = games_package.load(spec)
     announce_devices()
@@ -195,6 +199,8 @@ def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib
         if entrant.run and rated[i]
     ]
     conditions = _conditions(args)
+    if args.csv:
+        _write_csv(args.csv, rows, entrants)
     plots = plot_ladder(folder, points, anchor)
     if args.json:
         print_json(
@@ -216,6 +222,26 @@ def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib
             print_text(f"new games had {conditions}")
     for plot in plots:
         say(f"plot: {plot}")
+
+
+COLUMNS = ("player", "run", "step", "simulations", "elo", "low", "high", "games", "faults")
+
+
+def _write_csv(path: str, rows: list[dict[str, Any]], entrants: list[Entrant]) -> None:
+    """Writes the ratings, the best first."""
+    known = {os.path.normpath(e.run) + e.spec.removeprefix(e.run): e for e in entrants if e.run}
+    lines = []
+    for row in rows:
+        entrant = known.get(row["player"])
+        low, high = row["interval"] or (None, None)
+        of_run = (
+            {"run": entrant.run, "step": entrant.step, "simulations": entrant.simulations}
+            if entrant
+            else {}
+        )
+        faults = sum(row["faults"].values())
+        lines.append({**row, **of_run, "low": low, "high": high, "faults": faults})
+    csv_file.write(path, COLUMNS, lines)
 
 
 def _lines(rows: list[dict[str, Any]], ratings: Ratings, anchor: str, games: int) -> list[str]:

@@ -59,6 +59,8 @@ class Args:
     player is outside the device."""
     records: str = ""
     """Also write the games to this file: one JSON line each, or SGF (Go) if it ends in .sgf."""
+    csv: str = ""
+    """Also write the matches, a line each, to this file (its columns: docs/arena.md)."""
     json: bool = False
     """Print one JSON object on stdout."""
 

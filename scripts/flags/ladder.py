@@ -44,6 +44,8 @@ class Args:
     opening_plies: int | None = None
     """Random plies before the players take over; by default 4, but 1 where at least half of random
     games are over in less than 12."""
+    csv: str = ""
+    """Also write the ratings, a line each player, to this file (its columns: docs/arena.md)."""
     json: bool = False
     """Print one JSON object on stdout."""
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from scripts.terminal import csv_file
 from scripts.terminal.console import print_json, print_text
 from selfplay.arena.result import MatchResult
 from selfplay.rating.sprt import Sprt
@@ -47,6 +48,29 @@ def report_all(
         print_json(conditions.summary() | content)
     else:
         print_text("\n".join(lines))
+
+
+COLUMNS = (
+    *("first", "second", "openings", "opening_plies", "simulations", "games", "distinct_games"),
+    *("wins", "draws", "losses", "score", "low", "high", "elo", "elo_low", "elo_high", "los"),
+    *("first_resigned", "second_resigned", "first_faults", "second_faults", "decided_by_faults"),
+)
+
+
+def write_csv(path: str, results: Sequence[MatchResult], conditions: Conditions) -> None:
+    """Writes matches, a line each, with `COLUMNS`."""
+    rows = []
+    for result in results:
+        row = conditions.summary() | summary(result)
+        low, high = row["interval"] or (None, None)
+        elo_low, elo_high = row["elo_interval"] or (None, None)
+        row |= {"low": low, "high": high, "elo_low": elo_low, "elo_high": elo_high}
+        for name, player, resigned, faults in zip(
+            ("first", "second"), result.players, result.resigned, result.faults, strict=True
+        ):
+            row |= {name: player, f"{name}_resigned": resigned, f"{name}_faults": faults.total()}
+        rows.append(row)
+    csv_file.write(path, COLUMNS, rows)
 
 
 def summary(result: MatchResult) -> dict[str, Any]:

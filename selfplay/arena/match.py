@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from games import registry
 from games.game import Game, State
 from selfplay import devices, positions
 from selfplay.arena import openings
@@ -131,7 +132,10 @@ def check(
         raise ValueError(f"a match needs a batch of at least 1, got {batch}")
     for player in (first, second):
         if player.game != game:
-            raise ValueError(f"player {player.name!r} plays {player.game}, the match is of {game}")
+            raise ValueError(
+                f"player {player.name!r} plays {registry.spec_of(player.game)}, the match is of "
+                f"{registry.spec_of(game)}"
+            )
 
 
 def check_games(count: int, name: str = "number of games") -> None:

@@ -233,6 +233,8 @@ def _unpacked(path: str | os.PathLike[str]) -> tuple[bytes, str]:
     """Returns what a file holds, gzipped or not, and what ended a gzipped one too early."""
     if os.path.isdir(path):
         raise ValueError(f"{path} is a folder: name the files in it")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"there is no file of records {os.fspath(path)}")
     damage = ""
     with open(path, "rb") as raw, io.BytesIO() as content:
         packed = raw.peek(2)[:2] == json_lines.GZIP
