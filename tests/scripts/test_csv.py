@@ -10,7 +10,7 @@ from scripts.ladder import COLUMNS as LADDER_COLUMNS
 from scripts.terminal.match_report import COLUMNS as MATCH_COLUMNS
 from tests.support import ROOT
 from training.metrics import KINDS
-from training.report.table import COLUMNS as METRICS_COLUMNS
+from training.report import table
 
 
 def read(path):
@@ -42,7 +42,9 @@ def test_a_match_and_a_ladder_say_the_same_as_their_json(tmp_path, capsys):
     told, rows = json.loads(capsys.readouterr().out)["ratings"], read(file)
     assert tuple(rows[0]) == LADDER_COLUMNS
     assert [row["player"] for row in rows] == [row["player"] for row in told]
-    assert [row["elo"] for row in rows] == [str(row["elo"]) for row in told]
+    for row, expected in zip(rows, told, strict=True):
+        ends = map(str, (expected["elo"], *expected["interval"]))
+        assert [row["elo"], row["low"], row["high"]] == list(ends)
 
 
 def test_a_file_that_cannot_be_is_refused_before_anything_is_played(tmp_path, capsys):
@@ -58,7 +60,7 @@ def test_the_metrics_of_a_run_are_a_row_each_and_its_state_is_json(tiny_run, tmp
     lines = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
     rows = read(file)
     assert [row["kind"] for row in rows] == [line["kind"] for line in lines]
-    assert tuple(rows[0])[: len(METRICS_COLUMNS)] == METRICS_COLUMNS
+    assert tuple(rows[0])[: len(table.COLUMNS)] == table.COLUMNS
     assert [row["kl"] for row in rows] == [str(line.get("kl", "")) for line in lines]
     evaluation = [(row, line) for row, line in zip(rows, lines, strict=True) if "loss" in line]
     for row, line in evaluation:
@@ -67,6 +69,16 @@ def test_the_metrics_of_a_run_are_a_row_each_and_its_state_is_json(tiny_run, tmp
     assert set(KINDS) < set(told)
     assert told["iteration"] == [line for line in lines if line["kind"] == "iteration"][-1]
     assert told["checkpoints"][0] == 0
+
+
+def test_entries_inside_entries_and_the_ends_of_intervals_have_columns_of_their_own():
+    line = {"kind": "evaluation", "random": {"score": 0.5, "interval": [0.25, 0.75]}, "more": [1]}
+    assert dict(table._flat(line)) == {
+        "kind": "evaluation",
+        "random.score": 0.5,
+        "random.interval.low": 0.25,
+        "random.interval.high": 0.75,
+    }
 
 
 @pytest.mark.parametrize(

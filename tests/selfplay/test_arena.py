@@ -156,7 +156,7 @@ def test_an_illegal_action_is_refused_with_player_game_and_position():
         (
             random_player(TIC_TAC_TOE),
             8,
-            "'random' plays tic_tac_toe, the match is of .*Pile:stones=12",
+            "'random' plays tic_tac_toe, .* of .*Pile:stones=12",
         ),
     ],
 )
