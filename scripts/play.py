@@ -16,7 +16,7 @@ from games.game import State
 from mcts import SearchResult
 from scripts.flags.play import Args
 from scripts.terminal import board
-from scripts.terminal.console import ask, print_json, say
+from scripts.terminal.console import ask, print_json, printable, say
 from selfplay import positions
 from selfplay.analysis import Analysis, analyse, analysis_text, ranked
 from selfplay.arena.result import BY_RESIGNATION
@@ -234,14 +234,14 @@ class Talk:
 
     def _answer(self) -> None:
         """Lets the player move."""
-        session, name = self.session, self.session.player.name
+        session, name = self.session, printable(self.session.player.name)
         known = len(session.player.faults)
         analysis = session.analyse(variation_plies=1)
         action = session.choose(analysis.result)
         if action in (RESIGN, FORFEIT):
             session.resigned = 1 - self.seat
             session.fault = "".join(session.player.faults[known:]) if action == FORFEIT else ""
-            self.write(f"{name} {session.fault or 'resigns'}")
+            self.write(f"{name} {printable(session.fault) or 'resigns'}")
             return
         if self.tells:
             self._tell(analysis)
@@ -252,7 +252,7 @@ class Talk:
     def _tell(self, analysis: Analysis) -> None:
         result = analysis.result
         if not result.visit_counts.any() and not float(result.raw_value):
-            self.write(f"{self.session.player.name} does not say what it thinks")
+            self.write(f"{printable(self.session.player.name)} does not say what it thinks")
         else:
             self.write(analysis_text(self.session.game, self.session.state, analysis))
 
