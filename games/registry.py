@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from games.game import Game
 
 BUILT_IN = {name: listed.target for name, listed in GAMES.items()}
-PGX = "pgx:"
+PGX, PGX_ADAPTER = "pgx:", "games.pgx_adapter:PgxGame"
 PGX_GAMES = ("animal_shogi", "chess", "gardner_chess", "shogi")  # that are not ours as well
 OTHER_NAMES = {  # that people use
     **{name: f"{PGX}{name}" for name in PGX_GAMES},
@@ -53,7 +53,7 @@ def load(spec: str) -> "Game[Any]":
     """
     target, texts = _split(spec)
     if target.startswith(PGX):
-        adapter = _find_class("games.pgx_adapter:PgxGame", spec)
+        adapter = _find_class(PGX_ADAPTER, spec)
         return _construct(functools.partial(adapter, target.removeprefix(PGX)), texts, spec)
     if target in BUILT_IN:
         target = BUILT_IN[target]
@@ -63,6 +63,21 @@ def load(spec: str) -> "Game[Any]":
         folders = consent.require(consent.module(target), f"game {spec!r}")
         return _construct(_find_class(target, spec, folders), texts, spec)
     return _construct(_find_class(target, spec), texts, spec)
+
+
+def spec_of(game: "Game[Any]") -> str:
+    """Returns a game as a command line names it, with those of its options that differ."""
+    cls = type(game)
+    target = f"{cls.__module__}:{cls.__qualname__}"
+    name = {known: short for short, known in BUILT_IN.items()}.get(target, target)
+    if target == PGX_ADAPTER:
+        name = f"{PGX}{game.name}"  # type: ignore[attr-defined]
+    chosen = [
+        f"{option}={str(value).lower() if isinstance(value, bool) else value}"
+        for option, default in options(cls).items()
+        if (value := getattr(game, option, default)) != default
+    ]
+    return ":".join([name, *([",".join(chosen)] if chosen else [])])
 
 
 def check_name(spec: str) -> None:

@@ -10,15 +10,17 @@ import games as games_package
 import training
 from games.game import Game
 from scripts.flags.arena import Args
+from scripts.terminal import csv_file
 from scripts.terminal.console import announce_devices, progress, say
-from scripts.terminal.match_report import describe, report_all
+from scripts.terminal.match_report import Conditions, describe, report_all, write_csv
 from scripts.terminal.signals import INTERRUPTED, concluding
 from selfplay.arena import match
-from selfplay.arena.folder import MatchFolder, match_settings
+from selfplay.arena.folder import MatchFolder, match_settings, plies_of
 from selfplay.arena.opening_file import file_openings
 from selfplay.arena.openings import (
     Openings,
     balanced_openings,
+    default_plies,
     make_openings,
     purpose_key,
 )
@@ -48,18 +50,23 @@ def run(args: Args) -> int:
     spec = find_game(args.players, args.game)
     if args.records:
         check_path(args.records, spec)
+    if args.csv:
+        csv_file.check(args.csv)
     game = games_package.load(spec)
     announce_devices()
     players = [
         parse_player(name, game, args.simulations, training.load_player) for name in args.players
     ]
-    opened = _openings(args, game)
+    conditions = Conditions(args.openings, _opening_plies(args, game), (args.simulations,))
+    opened = _openings(args, game, conditions.opening_plies)
     try:
         with concluding():
-            results = _play_all(args, players, game, spec, opened, test)
+            results = _play_all(args, players, game, spec, opened, conditions, test)
     except Stopped as stopped:
-        return _say_stopped(args, stopped.result)
-    report_all(results, args.json, test)
+        return _say_stopped(args, stopped.result, conditions)
+    report_all(results, conditions, args.json, test)
+    if args.csv:
+        write_csv(args.csv, results, conditions)
     if args.records:
         extra = {"seed": args.seed, "simulations": args.simulations}
         write_records(
@@ -74,6 +81,7 @@ def _play_all(
     game: Game[Any],
     spec: str,
     opened: Openings,
+    conditions: Conditions,
     test: Sprt | None,
 ) -> list[MatchResult]:
     """Plays all against all; raises `Stopped` on Ctrl-C."""
@@ -90,7 +98,7 @@ def _play_all(
             def show(over: int, before: int = before) -> None:
                 update(before + over)
 
-            results.append(_play(args, pair, game, spec, opened, folder, test, show))
+            results.append(_play(args, pair, game, spec, opened, conditions, folder, test, show))
     return results
 
 
@@ -110,16 +118,24 @@ def _check(args: Args) -> Sprt | None:
     return test
 
 
-def _openings(args: Args, game: Game[Any]) -> Openings:
+def _opening_plies(args: Args, game: Game[Any]) -> int:
+    """Returns what is asked for, else what the match has that goes on, else the game's own."""
+    if args.opening_plies is not None:
+        return args.opening_plies
+    begun = plies_of(args.out) if args.out else None
+    return default_plies(game) if begun is None else begun
+
+
+def _openings(args: Args, game: Game[Any], plies: int) -> Openings:
     count, key = args.games // 2, purpose_key(args.seed, MatchPurpose.OPENINGS)
     match.check_games(args.games)
     if args.openings == "random":
-        opened = make_openings(game, count, key, args.opening_plies)
+        opened = make_openings(game, count, key, plies)
     elif args.openings == "balanced":
         evaluate_states = _states_evaluator(args, game)
-        opened = balanced_openings(game, count, key, evaluate_states, args.opening_plies)
+        opened = balanced_openings(game, count, key, evaluate_states, plies)
     elif pathlib.Path(args.openings).is_file():
-        opened = file_openings(args.openings, game, count, args.seed, args.opening_plies)
+        opened = file_openings(args.openings, game, count, args.seed, plies)
     else:
         raise ValueError(
             f"--openings must be random, balanced or a file, and there is no file {args.openings!r}"
@@ -148,6 +164,7 @@ def _play(
     game: Game[Any],
     spec: str,
     opened: Openings,
+    conditions: Conditions,
     path: pathlib.Path | None,
     test: Sprt | None,
     show: Callable[[int], None],
@@ -157,6 +174,7 @@ def _play(
     block = min(args.block or usual, args.games)
     names = pair[0].name, pair[1].name
     settings = match_settings(pair, spec, opened, args.seed, args.simulations, block)
+    settings["opening_plies"] = conditions.opening_plies
     folder = MatchFolder(path, settings) if path else None
     with folder.open() if folder else contextlib.nullcontext(list[PlayedGame]()) as played:
         result = result_of(names, played, opened.distinct)
@@ -182,9 +200,9 @@ def _decided(result: MatchResult, test: Sprt | None) -> bool:
     return bool(test and result.games and result.decide(test).verdict != "undecided")
 
 
-def _say_stopped(args: Args, result: MatchResult | None) -> int:
+def _say_stopped(args: Args, result: MatchResult | None, conditions: Conditions) -> int:
     if result:
-        say(describe(result))
+        say(describe(result, conditions))
     kept = f"what is finished is in {args.out}; the same command goes on"
     say(f"selfplay arena: interrupted; {kept if args.out else 'nothing is kept without --out'}")
     return INTERRUPTED if args.out else 1

@@ -12,8 +12,9 @@ from scripts.terminal.console import (
     progress,
     say,
 )
-from scripts.terminal.match_report import report
+from scripts.terminal.match_report import Conditions, report_all
 from selfplay.arena import play_match
+from selfplay.arena.openings import default_plies
 from selfplay.arena.result import MatchResult, match_records
 from selfplay.files import durable
 from selfplay.perfect import mistakes
@@ -35,10 +36,13 @@ def run(args: Args) -> int:
         return 0
     player = training.load_player(path, simulations=_one_budget(args), checkpoint=step)
     opponent = _opponent(args, path, step, player)
+    plies = default_plies(player.game) if args.opening_plies is None else args.opening_plies
     with progress(f"evaluate against {args.against}", args.games, "games") as update:
-        result = play_match(player, opponent, player.game, args.games, args.seed, progress=update)
+        result = play_match(
+            player, opponent, player.game, args.games, args.seed, plies, progress=update
+        )
     _keep(result, args, path, spec)
-    report(result, args.json)
+    report_all([result], Conditions("random", plies, tuple(args.simulations)), args.json)
     return 0
 
 

@@ -1,14 +1,20 @@
 """`selfplay ladder`."""
 
+import dataclasses
 import itertools
+import math
+import os
 import pathlib
+import re
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import games as games_package
 import training
 from games.game import Game
 from scripts.flags.ladder import Args
+from scripts.terminal import csv_file
 from scripts.terminal.console import (
     announce_devices,
     print_json,
@@ -16,8 +22,10 @@ from scripts.terminal.console import (
     progress,
     say,
 )
+from scripts.terminal.match_report import BY_FAULTS, Conditions
 from scripts.terminal.signals import INTERRUPTED, concluding
-from selfplay.arena.ladder import ROUND, Ladder
+from selfplay.arena.ladder import ROUND, Ladder, stored_players
+from selfplay.arena.openings import default_plies
 from selfplay.files import durable
 from selfplay.player_name import run_of, split_settings
 from selfplay.player_spec import parse_player
@@ -29,6 +37,9 @@ from training.evaluation.ladder import FOLDER
 from training.players import find_game
 from training.report.ladder_plot import Point, plot_ladder
 from training.storage.run_folder import RunFolder
+
+BUDGET = 32  # simulations, where nobody says how many
+SHOWN_PLAYERS = 8  # of a store, where none of those asked for has a game in it
 
 
 class Entrant(NamedTuple):
@@ -50,12 +61,20 @@ def run(args: Args) -> int:
         raise ValueError(
             f"--games must be even, each opening being played from both seats, got {args.games}"
         )
+    if args.csv:
+        csv_file.check(args.csv)
     spec = find_game(args.players, args.game)
     game: Game[Any] = games_package.load(spec)
     announce_devices()
+    folder = pathlib.Path(args.store or f"ladders/{spec.replace('/', '-').replace(':', '-')}")
+    held = stored_players(folder / "games.jsonl", spec)
+    args = dataclasses.replace(
+        args,
+        simulations=args.simulations or _budgets(args, held),
+        opening_plies=default_plies(game) if args.opening_plies is None else args.opening_plies,
+    )
     entrants = _entrants(args)
     players = [_load(entrant, game) for entrant in entrants]
-    folder = pathlib.Path(args.store or f"ladders/{spec.replace('/', '-').replace(':', '-')}")
     if RunFolder(folder.parent).exists():
         durable.make_folder(folder)  # not through a link: the run may be somebody else's
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,6 +88,8 @@ def run(args: Args) -> int:
         home=_home(folder),
     )
     say(f"store: {folder}, {ladder.games} games of these {len(players)} players")
+    if not (ladder.games or _plays(args)):
+        raise ValueError(_nothing_held(folder, held, args))
     code = 0
     try:
         with concluding():
@@ -78,6 +99,29 @@ def run(args: Args) -> int:
         code = INTERRUPTED
     _report(args, ladder, entrants, folder)
     return code
+
+
+def _plays(args: Args) -> bool:
+    return bool(args.minutes or args.games)
+
+
+def _budgets(args: Args, held: Mapping[str, int]) -> tuple[int, ...]:
+    """Returns the numbers of simulations of a ladder whose command names none."""
+    known = {int(match[1]) for name in held if (match := re.search(r":simulations=(\d+)$", name))}
+    return (BUDGET,) if _plays(args) or not known else tuple(sorted(known))
+
+
+def _nothing_held(folder: pathlib.Path, held: Mapping[str, int], args: Args) -> str:
+    """Returns what to say where there is nothing to rate and nothing to play."""
+    asked = f"{' '.join(args.players)} (--simulations {' '.join(map(str, args.simulations))})"
+    if not held:
+        return f"{folder} holds no games yet, and --minutes 0 plays none: leave out --minutes"
+    known = sorted(held)
+    more = f" and {len(known) - SHOWN_PLAYERS} more" if len(known) > SHOWN_PLAYERS else ""
+    return (
+        f"{folder} holds no games between players of {asked}, and --minutes 0 plays none; it holds "
+        f"games of {', '.join(known[:SHOWN_PLAYERS])}{more}"
+    )
 
 
 def _entrants(args: Args) -> list[Entrant]:
@@ -114,7 +158,7 @@ def _load(entrant: Entrant, game: Game[Any]) -> Player:
 
 def _play(args: Args, ladder: Ladder) -> None:
     """Plays until the budget is spent."""
-    if not (args.minutes or args.games):
+    if not _plays(args):
         return
     began, played = time.monotonic(), 0
     total = args.games or 60 * args.minutes
@@ -128,7 +172,7 @@ def _play(args: Args, ladder: Ladder) -> None:
                 return
             pairing = ladder.next_pairing()
             if pairing is None:
-                say("all pairings repeat their games: more would tell nothing")
+                say("all pairings repeat their games, or only faults decide them: no more is told")
                 return
             round_games = min(ROUND, args.games - played) if args.games else ROUND
             ladder.play(*pairing, round_games)
@@ -139,23 +183,26 @@ def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib
     """Prints the ratings, and writes them and the plots into the folder."""
     ratings = ladder.ratings()
     intervals = bradley_terry.intervals(ratings, ladder.tally())
-    anchor = ladder.names[ladder.anchor]
-    rows = [
+    anchor, rated = ladder.names[ladder.anchor], ladder.rated
+    rows: list[dict[str, Any]] = [
         {
             "player": name,
-            "elo": float(ratings.elo[i]),
-            "interval": intervals[i].tolist(),
+            "elo": float(ratings.elo[i]) if rated[i] else None,
+            "interval": intervals[i].tolist() if rated[i] else None,
             "games": ladder.games_of(i),
             "faults": dict(ladder.faults[i].most_common()),
         }
         for i, name in enumerate(ladder.names)
     ]
-    rows.sort(key=lambda row: -row["elo"])
+    rows.sort(key=lambda row: math.inf if row["elo"] is None else -row["elo"])
     points = [
         _point(entrant, float(ratings.elo[i]), *intervals[i].tolist())
         for i, entrant in enumerate(entrants)
-        if entrant.run
+        if entrant.run and rated[i]
     ]
+    conditions = _conditions(args)
+    if args.csv:
+        _write_csv(args.csv, rows, entrants)
     plots = plot_ladder(folder, points, anchor)
     if args.json:
         print_json(
@@ -167,13 +214,36 @@ def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib
                 "draws_between_equals": ratings.draws,
                 "games": ladder.games,
                 "store": str(folder),
+                **(conditions.summary() if conditions else {}),
                 "plots": [str(plot) for plot in plots],
             }
         )
     else:
         print_text("\n".join(_lines(rows, ratings, anchor, ladder.games)))
+        if conditions:
+            print_text(f"new games had {conditions}")
     for plot in plots:
         say(f"plot: {plot}")
+
+
+COLUMNS = ("player", "run", "step", "simulations", "elo", "low", "high", "games", "faults")
+
+
+def _write_csv(path: str, rows: list[dict[str, Any]], entrants: list[Entrant]) -> None:
+    """Writes the ratings, the best first."""
+    known = {os.path.normpath(e.run) + e.spec.removeprefix(e.run): e for e in entrants if e.run}
+    lines = []
+    for row in rows:
+        entrant = known.get(row["player"])
+        low, high = row["interval"] or (None, None)
+        of_run = (
+            {"run": entrant.run, "step": entrant.step, "simulations": entrant.simulations}
+            if entrant
+            else {}
+        )
+        faults = sum(row["faults"].values())
+        lines.append({**row, **of_run, "low": low, "high": high, "faults": faults})
+    csv_file.write(path, COLUMNS, lines)
 
 
 def _lines(rows: list[dict[str, Any]], ratings: Ratings, anchor: str, games: int) -> list[str]:
@@ -183,6 +253,7 @@ def _lines(rows: list[dict[str, Any]], ratings: Ratings, anchor: str, games: int
         f"{row['player']:{width}}  {row['elo']:>+6.0f}  "
         f"{row['interval'][0]:>+6.0f} to {row['interval'][1]:>+6.0f}  {row['games']:>6}"
         for row in rows
+        if row["elo"] is not None
     ]
     return [
         head,
@@ -195,7 +266,20 @@ def _lines(rows: list[dict[str, Any]], ratings: Ratings, anchor: str, games: int
             for row in rows
             for reason, times in row["faults"].items()
         ),
+        *(
+            f"{row['player']} is not rated: "
+            f"{f'its games are {BY_FAULTS}' if row['games'] else 'it has no games yet'}"
+            for row in rows
+            if row["elo"] is None
+        ),
     ]
+
+
+def _conditions(args: Args) -> Conditions | None:
+    """Returns those of the games that were played now; older ones may have had others."""
+    if not _plays(args) or args.opening_plies is None:
+        return None
+    return Conditions("random", args.opening_plies, args.simulations)
 
 
 def _point(entrant: Entrant, elo: float, low: float, high: float) -> Point:

@@ -3,7 +3,9 @@
 import pathlib
 
 from scripts.flags.report import Args
+from scripts.terminal import csv_file
 from scripts.terminal.console import print_json, print_text
+from training.report import table
 from training.report.page import write_report
 from training.report.text import text_report
 from training.storage.run_folder import RunFolder
@@ -14,13 +16,24 @@ def run(args: Args) -> int:
     if not args.runs:
         raise ValueError("report needs at least one run folder")
     folders = [RunFolder(path) for path in dict.fromkeys(args.runs)]
-    if args.text:
-        print_text(text_report(folders))
+    if args.csv:
+        csv_file.check(args.csv)
+        csv_file.write(args.csv, *table.table(folders))
+    if args.text or args.csv:
+        if args.json:
+            print_json({"runs": [table.summary(folder) for folder in folders]})
+        else:
+            print_text(text_report(folders) if args.text else f"metrics: {args.csv}")
         return 0
     out = pathlib.Path(args.out) if args.out else own_folder(folders[0])
-    page = write_report(folders, out)
+    try:
+        page = write_report(folders, out)
+    except OSError as error:
+        raise OSError(
+            f"--out: the report cannot be written to {out}: {error.strerror or error}"
+        ) from None
     if args.json:
-        print_json({"page": str(page)})
+        print_json({"page": str(page), "runs": [table.summary(folder) for folder in folders]})
     else:
         print_text(f"report: {page}")
     return 0

@@ -1,40 +1,105 @@
 """`selfplay show`."""
 
 import pathlib
+from typing import Any
 
+import games
 from scripts.flags.show import Args
-from scripts.terminal.console import print_text, say
-from selfplay.records.game_record import GameRecord, Scan, render_record, scan_records
+from scripts.terminal.console import ask, print_json, print_text, say
+from selfplay import positions
+from selfplay.records.game_record import GameRecord, Scan, in_words, record_pages, scan_records
+from training.storage.run_folder import RunFolder
 
 SHOWN_PROBLEMS = 10
+LAST = "last"
 
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
-    if pathlib.Path(args.file).is_dir():
-        raise ValueError(
-            f"{args.file} is a folder; show takes a file of records, such as "
-            f"{pathlib.Path(args.file) / 'games' / 'self_play.jsonl'} of a run"
-        )
-    scan = scan_records(args.file, plug_in=args.game)
-    _complain(args.file, scan)
+    path, number = pathlib.Path(args.file), args.number
+    if path.is_dir():
+        path, number = _sample(path), number or LAST
+    scan = scan_records(path, plug_in=args.game)
+    _complain(str(path), scan)
     if not scan.records:
-        raise ValueError(f"{args.file} holds no game that can be shown")
-    if args.number == 0 and len(scan.records) > 1:
-        print_text("\n".join(_line(i, record) for i, record in enumerate(scan.records, start=1)))
+        raise ValueError(f"{path} holds no game that can be shown")
+    if not number and len(scan.records) > 1:
+        _list(args, path, scan.records)
         return 0
-    print_text(render_record(_chosen(args, scan.records), None if args.ply < 0 else args.ply))
+    index = _index(number, len(scan.records))
+    record = scan.records[index]
+    if args.ply > len(record.moves):
+        raise ValueError(
+            f"--ply must be at most {len(record.moves)}, the moves of game {index + 1}"
+        )
+    if args.json:
+        print_json({"file": str(path), "number": index + 1, **_summary(record)})
+        return 0
+    title, *pages = record_pages(record)
+    if args.step:
+        _step(title, pages, max(args.ply, 0))
+    elif args.ply >= 0:
+        print_text(f"{title}\n\n{pages[args.ply]}")
+    else:
+        print_text("\n\n".join([title, *pages, in_words(record)]))
     return 0
 
 
-def _chosen(args: Args, records: list[GameRecord]) -> GameRecord:
-    number = args.number or 1
-    if not 1 <= number <= len(records):
-        raise ValueError(f"--number must be from 1 to {len(records)}, got {args.number}")
-    moves = len(records[number - 1].moves)
-    if args.ply > moves:
-        raise ValueError(f"--ply must be at most {moves}, the moves of game {number}")
-    return records[number - 1]
+def _sample(folder: pathlib.Path) -> pathlib.Path:
+    """Returns the games of self-play that a run keeps."""
+    run = RunFolder(folder)
+    sample = run.games / "self_play.jsonl"
+    if not run.config_file.is_file():
+        raise ValueError(
+            f"{folder} is a folder, and no run; show takes a run folder, or a file of records such "
+            f"as {sample} of a run"
+        )
+    if not sample.is_file():
+        raise ValueError(f"{folder} has no game yet: {sample} is made as it trains")
+    return sample
+
+
+def _index(number: str, count: int) -> int:
+    """Returns the place of the game that is asked for."""
+    if number in ("", LAST):
+        return count - 1
+    if not number.isdecimal() or not 1 <= int(number) <= count:
+        raise ValueError(f"--number must be from 1 to {count}, or {LAST}, got {number}")
+    return int(number) - 1
+
+
+def _step(title: str, pages: list[str], ply: int) -> None:
+    """Shows a game position by position, as the person asks; ends where input does."""
+    print_text(title)
+    while True:
+        print_text(f"\n{pages[ply]}")
+        last = ply == len(pages) - 1
+        word = ask("Enter: next, b: back, q: quit " if not last else "b: back, q: quit ")
+        if word is None or word.strip().lower() in ("q", "quit"):
+            return
+        step = -1 if word.strip().lower() in ("b", "back") else 1
+        ply = min(max(ply + step, 0), len(pages) - 1)
+
+
+def _list(args: Args, path: pathlib.Path, records: list[GameRecord]) -> None:
+    if args.json:
+        print_json({"file": str(path), "games": [_summary(record) for record in records]})
+        return
+    print_text("\n".join(_line(i, record) for i, record in enumerate(records, start=1)))
+
+
+def _summary(record: GameRecord) -> dict[str, Any]:
+    """Returns a game as JSON: its record, and its moves in the game's notation."""
+    game = games.load(record.game)
+    notation = positions.notation(game, positions.opening_position(game), record.moves)
+    return {
+        "game": record.game,
+        "players": list(record.players),
+        "returns": list(record.returns),
+        "moves": list(record.moves),
+        "notation": notation,
+        **record.extra,
+    }
 
 
 def _complain(file: str, scan: Scan) -> None:
@@ -51,9 +116,7 @@ def _complain(file: str, scan: Scan) -> None:
 
 
 def _line(number: int, record: GameRecord) -> str:
-    low, high = (f"{value:g}" for value in record.returns)
-    how = f" by {record.ended_by}" if record.ended_by else ""
     return (
         f"{number}. {record.game}: {record.players[0]} - {record.players[1]}, "
-        f"{len(record.moves)} moves, result by seat {low} {high}{how}"
+        f"{len(record.moves)} moves, {in_words(record)}"
     )

@@ -67,7 +67,7 @@ def ranked(result: SearchResult, legal: Any) -> list[int]:
 
 
 def analysis_text(game: Game[Any], state: State, analysis: Analysis) -> str:
-    """Returns the network's and the search's analysis as a small table."""
+    """Returns the network's and the search's analysis as a small table; `>` is what it plays."""
     result = analysis.result
     lines = [
         f"value for seat {int(state.to_play)}: network {float(result.raw_value):+.2f}, "
@@ -78,7 +78,8 @@ def analysis_text(game: Game[Any], state: State, analysis: Analysis) -> str:
         visits = int(result.visit_counts[action])
         value = f"{float(result.q[action]):+.2f}" if visits else ""
         lines.append(
-            f"{game.action_to_string(state, action):>8}  {float(result.prior[action]):5.1%}  "
+            f"{'>' if action == int(result.action) else ' '}"
+            f"{game.action_to_string(state, action):>7}  {float(result.prior[action]):5.1%}  "
             f"{visits:6}  {value:>5}  {float(result.action_weights[action]):6.1%}"
         )
     if len(analysis.principal_variation) > 1:

@@ -42,8 +42,9 @@ class Args:
     """random: random plies; balanced: of eight times as many, those that the raw network of the
     first run values closest to a draw; else a file of game records (.jsonl, .sgf), or of a list of
     moves on each line."""
-    opening_plies: int = 4  # as in selfplay/arena/openings.py, which imports jax
-    """Plies before the players take over: random ones, or those of a record."""
+    opening_plies: int | None = None
+    """Plies before the players take over: random ones, or those of a record. By default 4, but 1
+    where at least half of random games are over in less than 12; a match in --out keeps its own."""
     sprt: tuple[float, float] | None = None
     """ELO0 ELO1: stop as soon as it is known whether the first player is rather ELO0 (H0) or ELO1
     (H1) stronger than the second; --games is the most that are played."""
@@ -58,6 +59,8 @@ class Args:
     player is outside the device."""
     records: str = ""
     """Also write the games to this file: one JSON line each, or SGF (Go) if it ends in .sgf."""
+    csv: str = ""
+    """Also write the matches, a line each, to this file (its columns: docs/arena.md)."""
     json: bool = False
     """Print one JSON object on stdout."""
 

@@ -33,6 +33,9 @@ class Args:
     perfect, several budgets may be named."""
     games: int = 100
     """Games to play; even, as each opening is played from both seats."""
+    opening_plies: int | None = None
+    """Random plies before the players take over; by default 4, but 1 where at least half of random
+    games are over in less than 12."""
     positions: str = ""
     """Against perfect: solved positions to use instead of ours, JSON lines, gzipped or not."""
     seed: int = 0

@@ -29,18 +29,23 @@ class Args:
     game: str = ""
     """The game; needed only if no player is a run."""
     minutes: float = 5.0
-    """Play for so long; 0: no limit but --games, and without --games play nothing."""
+    """Play for so long; 0: no limit but --games, and without --games play nothing: rate what the
+    store holds."""
     games: int = 0
     """Play so many games, if --minutes allows it; even, as each opening is played from both seats;
     0: no limit but --minutes."""
-    simulations: tuple[int, ...] = (32,)
-    """Simulations of each search; of several numbers, each makes players of its own."""
+    simulations: tuple[int, ...] = ()
+    """Simulations of each search; of several numbers, each makes players of its own. By default 32,
+    or, where nothing is to be played, all that the store holds."""
     store: str = ""
     """The folder of the games, ratings and plots; by default ladders/<game>."""
     seed: int = 0
     """Draws the openings, and the moves of players that draw lots."""
-    opening_plies: int = 4  # as in selfplay/arena/openings.py, which imports jax
-    """Random plies before the players take over."""
+    opening_plies: int | None = None
+    """Random plies before the players take over; by default 4, but 1 where at least half of random
+    games are over in less than 12."""
+    csv: str = ""
+    """Also write the ratings, a line each player, to this file (its columns: docs/arena.md)."""
     json: bool = False
     """Print one JSON object on stdout."""
 

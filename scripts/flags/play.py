@@ -10,22 +10,26 @@ from scripts.terminal.console import Positional
 class Args:
     """Play against a run in the terminal, or let it analyse a position.
 
-    Shows the board and, for each move it makes, the network's opinion (prior, value) and the
-    search's (visits, value of each move). At your turn type a move, hint, undo or quit.
+    At your turn type a move, hint (what it thinks of the position), undo, analysis on (then it
+    says so before each of its moves), resign, help or quit.
 
     With --json, nothing is played: it prints what the player thinks of the position after --moves:
-    policy (weight of each move), value for the seat to play, and a principal variation, whose
-    every move is the best one of a fresh search.
+    move (the one that it would play), policy (weight of each move), value for the seat to play, and
+    a principal variation, whose every move is the best one of a fresh search. With few simulations
+    the heaviest weight may be that of another move: a Gumbel search plays one of those that it
+    visited most (docs/search.md).
 
     Examples:
+      selfplay play
       selfplay play runs/c4
-      selfplay play runs/c4 --seat 1 --simulations 400
+      selfplay play runs/c4 --seat 1 --simulations 400 --records my_games.jsonl
       selfplay play runs/c4 --moves "4 4 3" --json
       selfplay play uniform --game tic_tac_toe
     """
 
-    player: Positional[str]
-    """Your opponent: a run folder R, R@STEP, random, uniform, or module:function."""
+    player: Positional[str] = ""
+    """Your opponent: a run folder R, R@STEP, random, uniform, gtp:COMMAND, or module:function; by
+    default the newest run in runs/."""
     game: str = ""
     """The game; needed only if the player is not a run."""
     simulations: int = 200
@@ -36,8 +40,14 @@ class Args:
     """Your seat: 0 moves first, 1 second."""
     moves: str = ""
     """Moves to begin from, in the game's notation, separated by spaces."""
-    seed: int = 0
-    """Draws lots, for players that do."""
+    temperature: float = 1.0
+    """In the first 8 plies it draws among moves that it holds to be nearly as good as its best (a
+    value lower by 0.1 at most), by their weights to the power 1 / temperature; 0: always the best.
+    """
+    seed: int | None = None
+    """Draws lots; by default another one each time, with --json 0."""
+    records: str = ""
+    """Add the finished game to this file: a JSON line, or SGF (Go) if it ends in .sgf."""
     json: bool = False
     """Analyse the position and print one JSON object on stdout."""
 
@@ -45,4 +55,9 @@ class Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.game)
-    checks.players([args.player], args.game)
+    if args.player:
+        checks.players([args.player], args.game)
+    if not args.temperature >= 0:
+        raise ValueError(f"--temperature must be at least 0, got {args.temperature:g}")
+    if args.seat not in (0, 1):
+        raise ValueError(f"--seat must be 0 or 1, got {args.seat}")

@@ -17,6 +17,7 @@ class Args:
       selfplay report runs/c4
       selfplay report runs/c4 runs/c4b --out compared
       selfplay report runs/c4 --text
+      selfplay report runs/c4 --csv metrics.csv
     """
 
     runs: Positional[tuple[str, ...]]
@@ -25,8 +26,10 @@ class Args:
     """Folder for the report; by default report/ of the (first) run."""
     text: bool = False
     """Print a summary instead."""
+    csv: str = ""
+    """Write the metrics to this file instead, a row for each of their lines (docs/metrics.md)."""
     json: bool = False
-    """Print {"page": path} on stdout."""
+    """Print one JSON object on stdout: the page, if one is written, and the state of each run."""
 
 
 def check(args: Args) -> None:

@@ -2,47 +2,94 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from scripts.terminal import csv_file
 from scripts.terminal.console import print_json, print_text
 from selfplay.arena.result import MatchResult
 from selfplay.rating.sprt import Sprt
 
-
-def report(result: MatchResult, as_json: bool) -> None:
-    """Prints a match's result on stdout."""
-    report_all([result], as_json)
+BY_FAULTS = "decided by faults alone, which rates nobody"
 
 
-def report_all(results: Sequence[MatchResult], as_json: bool, test: Sprt | None = None) -> None:
+class Conditions(NamedTuple):
+    """What all games of a match, or of a ladder, have in common."""
+
+    openings: str  # "random", "balanced", or a file
+    opening_plies: int
+    simulations: tuple[int, ...]  # of players without a number of their own; 0 is the raw policy
+
+    def __str__(self) -> str:
+        count = f"{self.opening_plies} {'ply' if self.opening_plies == 1 else 'plies'}"
+        openings = {
+            "random": count.replace(" ", " random "),
+            "balanced": f"{count}, balanced",
+        }.get(self.openings, f"{self.openings} ({count} of a record)")
+        return f"openings: {openings}, {' or '.join(map(str, self.simulations))} simulations"
+
+    def summary(self) -> dict[str, Any]:
+        """Returns what `--json` says of them."""
+        budgets = list(self.simulations)
+        return self._asdict() | {"simulations": budgets[0] if len(budgets) == 1 else budgets}
+
+
+def report_all(
+    results: Sequence[MatchResult], conditions: Conditions, as_json: bool, test: Sprt | None = None
+) -> None:
     """Prints one match, or a table of several, on stdout."""
     if len(results) == 1:
         content = summary(results[0]) | ({"sprt": _sprt_summary(results[0], test)} if test else {})
-        lines = [describe(results[0]), *([_describe_sprt(results[0], test)] if test else [])]
+        lines = [describe(results[0], conditions)]
+        lines += [_describe_sprt(results[0], test)] if test else []
     else:
         content = {"matches": [{"players": list(r.players), **summary(r)} for r in results]}
-        lines = [*_table(results)]
+        lines = [str(conditions), *_table(results)]
     if as_json:
-        print_json(content)
+        print_json(conditions.summary() | content)
     else:
         print_text("\n".join(lines))
 
 
+COLUMNS = (
+    *("first", "second", "openings", "opening_plies", "simulations", "games", "distinct_games"),
+    *("wins", "draws", "losses", "score", "low", "high", "elo", "elo_low", "elo_high", "los"),
+    *("first_resigned", "second_resigned", "first_faults", "second_faults", "decided_by_faults"),
+)
+
+
+def write_csv(path: str, results: Sequence[MatchResult], conditions: Conditions) -> None:
+    """Writes matches, a line each, with `COLUMNS`."""
+    rows = []
+    for result in results:
+        row = conditions.summary() | summary(result)
+        low, high = row["interval"] or (None, None)
+        elo_low, elo_high = row["elo_interval"] or (None, None)
+        row |= {"low": low, "high": high, "elo_low": elo_low, "elo_high": elo_high}
+        for name, player, resigned, faults in zip(
+            ("first", "second"), result.players, result.resigned, result.faults, strict=True
+        ):
+            row |= {name: player, f"{name}_resigned": resigned, f"{name}_faults": faults.total()}
+        rows.append(row)
+    csv_file.write(path, COLUMNS, rows)
+
+
 def summary(result: MatchResult) -> dict[str, Any]:
-    """Returns what `--json` prints, from the first player's side."""
+    """Returns what `--json` prints, from the first player's side; null where faults decided."""
+    rated = not result.decided_by_faults
     return {
         "games": result.games,
         "wins": result.wins,
         "draws": result.draws,
         "losses": result.losses,
         "score": result.score,
-        "interval": list(result.interval),
+        "interval": list(result.interval) if rated else None,
         "distinct_games": result.distinct_games,
-        "elo": result.elo,
-        "elo_interval": list(result.elo_interval),
-        "los": result.superiority,
+        "elo": result.elo if rated else None,
+        "elo_interval": list(result.elo_interval) if rated else None,
+        "los": result.superiority if rated else None,
         "resigned": list(result.resigned),
         "faults": [dict(reasons) for reasons in result.faults],
+        "decided_by_faults": result.decided_by_faults,
     }
 
 
@@ -53,9 +100,8 @@ def _sprt_summary(result: MatchResult, test: Sprt) -> dict[str, Any]:
     }
 
 
-def describe(result: MatchResult) -> str:
+def describe(result: MatchResult, conditions: Conditions) -> str:
     """Returns the result in a few lines."""
-    (low, high), (elo_low, elo_high) = result.interval, result.elo_interval
     seats = [
         f"in seat {seat}: {wins} won, {draws} drawn, {losses} lost"
         for seat, (wins, draws, losses) in enumerate(result.by_seat)
@@ -64,13 +110,23 @@ def describe(result: MatchResult) -> str:
         [
             f"{result.players[0]} against {result.players[1]}: {result.games} games, "
             f"{result.distinct_games} of them distinct",
+            str(conditions),
             f"{result.wins} won, {result.draws} drawn, {result.losses} lost ({'; '.join(seats)})",
-            f"score {result.score:.3f}, 95% interval {low:.3f} to {high:.3f}",
-            f"Elo difference {result.elo:+.0f}, 95% interval {elo_low:+.0f} to {elo_high:+.0f}",
-            f"likelihood that {result.players[0]} is the stronger one: {result.superiority:.1%}",
+            *_describe_strength(result),
             *_describe_ends(result),
         ]
     )
+
+
+def _describe_strength(result: MatchResult) -> list[str]:
+    if result.decided_by_faults:
+        return [f"score {result.score:.3f}, {BY_FAULTS}"]
+    (low, high), (elo_low, elo_high) = result.interval, result.elo_interval
+    return [
+        f"score {result.score:.3f}, 95% interval {low:.3f} to {high:.3f}",
+        f"Elo difference {result.elo:+.0f}, 95% interval {elo_low:+.0f} to {elo_high:+.0f}",
+        f"likelihood that {result.players[0]} is the stronger one: {result.superiority:.1%}",
+    ]
 
 
 def _describe_ends(result: MatchResult) -> Iterator[str]:
@@ -82,6 +138,8 @@ def _describe_ends(result: MatchResult) -> Iterator[str]:
 
 
 def _describe_sprt(result: MatchResult, test: Sprt) -> str:
+    if result.decided_by_faults:
+        return f"SPRT: undecided, the match being {BY_FAULTS}"
     outcome = result.decide(test)
     (low, high), llr = outcome.bounds, outcome.llr
     meaning = {
@@ -99,9 +157,7 @@ def _table(results: Sequence[MatchResult]) -> Iterator[str]:
             f"{r.players[0]} - {r.players[1]}",
             f"{r.wins}-{r.draws}-{r.losses}",
             f"{r.score:.3f}",
-            f"{r.interval[0]:.3f} to {r.interval[1]:.3f}",
-            f"{r.elo:+.0f}",
-            f"{r.superiority:.1%}",
+            *_cells(r),
         )
         for r in results
     ]
@@ -111,3 +167,10 @@ def _table(results: Sequence[MatchResult]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
     for result in results:
         yield from _describe_ends(result)
+
+
+def _cells(result: MatchResult) -> tuple[str, str, str]:
+    if result.decided_by_faults:
+        return BY_FAULTS.partition(",")[0], "-", "-"
+    low, high = result.interval
+    return f"{low:.3f} to {high:.3f}", f"{result.elo:+.0f}", f"{result.superiority:.1%}"

@@ -18,13 +18,15 @@ import jax
 import numpy as np
 
 from selfplay import old_names
-from selfplay.arena.openings import Openings
+from selfplay.arena.openings import DEFAULT_PLIES, Openings
 from selfplay.arena.result import PlayedGame, match_records, result_of
 from selfplay.files import durable, json_lines
 from selfplay.players import Player
 from selfplay.records.game_record import append_records
 
 FORMAT_VERSION = 1
+# Settings that folders of earlier versions lack; the digest of their openings tells them apart.
+YOUNGER = ("opening_plies",)
 # What a kill at the start may leave.
 FIRST_FILES = re.compile(rf"lock|match\.json({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
 
@@ -75,7 +77,7 @@ class MatchFolder:
         different = [
             f"{name}: {stored.get(name)!r} there, {wanted!r} asked for"
             for name, wanted in self.settings.items()
-            if stored.get(name) != wanted
+            if stored.get(name, wanted if name in YOUNGER else None) != wanted
         ]
         if different:
             raise ValueError(
@@ -100,6 +102,21 @@ class MatchFolder:
             raise ValueError(
                 f"{self.games_file} is damaged: {error}; name another folder"
             ) from None
+
+
+def plies_of(path: str | os.PathLike[str]) -> int | None:
+    """Returns the plies before the players took over in the match, or the round robin, of a folder.
+
+    None where there is no match, or none that can be read, which `MatchFolder.open` will say. What
+    an earlier version began had `DEFAULT_PLIES`, unless the command said otherwise.
+    """
+    folder = pathlib.Path(path)
+    for file in sorted([*folder.glob("match.json"), *folder.glob("*/match.json")]):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stored = json_lines.parse(file.read_text(errors="replace"), str(file))
+            plies = stored.get("opening_plies", DEFAULT_PLIES)
+            return plies if isinstance(plies, int) else None
+    return None
 
 
 def match_settings(

@@ -10,6 +10,7 @@ versions, which hold paths as they were typed, count too.
 """
 
 import collections
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -24,7 +25,6 @@ import numpy as np
 
 from games.game import Game
 from selfplay import old_names
-from selfplay.arena import openings
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
 from selfplay.arena.result import MatchResult, match_records
@@ -50,7 +50,7 @@ class Ladder:
         game: Game[Any],
         players: Sequence[Player],
         seed: int = 0,
-        opening_plies: int = openings.DEFAULT_PLIES,
+        opening_plies: int | None = None,
         home: str | os.PathLike[str] | None = None,
         damaged: Callable[[str], None] | None = None,
         absent: Sequence[str] = (),
@@ -88,8 +88,10 @@ class Ladder:
         )  # by player, repeated ones too
         self._seen: set[bytes] = set()  # digests of games: a store may hold very many
         self._counts: dict[tuple[int, int], np.ndarray] = {}
+        # By pairing, of games that were won: those by a fault of the other, and all others.
+        self._won: dict[frozenset[int], list[int]] = {}
         self._read_to = self._lines = 0  # bytes and lines of the store
-        self._exhausted: set[tuple[int, int]] = set()  # pairings that repeat their games
+        self._exhausted: set[tuple[int, int]] = set()  # pairings whose games tell nothing
         self.refresh()
 
     @property
@@ -101,17 +103,32 @@ class Ladder:
         return int(sum(of.sum() for pairing, of in self._counts.items() if player in pairing))
 
     def tally(self) -> Tally:
-        """Returns the games by pairing and seat."""
-        pairings = np.array(list(self._counts), int).reshape(-1, 2)
-        counts = np.array(list(self._counts.values()), float).reshape(-1, 3)
+        """Returns the games by pairing and seat, but those of two that faults alone decided."""
+        fair = {pair: of for pair, of in self._counts.items() if not self.decided_by_faults(*pair)}
+        pairings = np.array(list(fair), int).reshape(-1, 2)
+        counts = np.array(list(fair.values()), float).reshape(-1, 3)
         return Tally(pairings[:, 0], pairings[:, 1], counts)
+
+    def decided_by_faults(self, first: int, second: int) -> bool:
+        """Whether these two lost games by faults, and none otherwise: that rates nobody."""
+        by_fault, others = self._won.get(frozenset((first, second)), (0, 0))
+        return by_fault > 0 and others == 0
+
+    @property
+    def rated(self) -> list[bool]:
+        """Whether a player's rating rests on any game."""
+        tally = self.tally()
+        playing = {*tally.first.tolist(), *tally.second.tolist()}
+        return [player in playing for player in range(len(self.names))]
 
     def ratings(self) -> Ratings:
         """Returns the likeliest ratings."""
         return bradley_terry.fit(len(self.names), self.tally(), self.anchor)
 
     def next_pairing(self, player: int | None = None) -> tuple[int, int] | None:
-        """Returns the two players whose games would tell most; None if all repeat themselves.
+        """Returns the two players whose games would tell most; None if no games tell any more.
+
+        They tell nothing of two players that repeat their games, or that only faults decide.
 
         Args:
           player: one of the two must be this one.
@@ -138,7 +155,7 @@ class Ladder:
             self.opening_plies,
         )
         self.add(result, first, second)
-        if self.games == before:
+        if self.games == before or self.decided_by_faults(first, second):
             self._exhausted.add((min(first, second), max(first, second)))
         return self.games - before
 
@@ -195,6 +212,8 @@ class Ladder:
             counts = self._counts.setdefault(seats, np.zeros(3))
             result = int(np.sign(record["returns"][0]))
             counts[1 - result] += 1
+            won = self._won.setdefault(frozenset(seats), [0, 0])
+            won[not record.get("fault")] += bool(result)
             if record.get("fault"):
                 self.faults[seats[result == 1]][str(record["fault"])] += 1
 
@@ -215,6 +234,19 @@ class Ladder:
         played = sum(int(self._counts.get(p, np.zeros(3)).sum()) for p in _seatings(first, second))
         sequence = np.random.SeedSequence([self.seed, *names, played])
         return int(sequence.generate_state(1)[0])
+
+
+def stored_players(store: str | os.PathLike[str], spec: str) -> collections.Counter[str]:
+    """Returns the games of each player of this game in a store, by the name that it has there."""
+    games = collections.Counter[str]()
+    if pathlib.Path(store).exists():
+        durable.check_file(store)
+        with open(store, "rb") as file:
+            for line in file:
+                with contextlib.suppress(ValueError):  # `Ladder` will say what is wrong with it
+                    record = _record(line)
+                    games.update(record["players"] if record["game"] == spec else ())
+    return games
 
 
 def as_stored(name: str, home: str) -> str:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from games import registry
 from games.game import Game, State
 from selfplay import devices, positions
 from selfplay.arena import openings
@@ -50,7 +51,7 @@ def play_match(
     game: Game[Any],
     games: int,
     seed: int = 0,
-    opening_plies: int = openings.DEFAULT_PLIES,
+    opening_plies: int | None = None,
     batch: int = MAX_BATCH,
     progress: Callable[[int], None] | None = None,
 ) -> MatchResult:
@@ -58,7 +59,8 @@ def play_match(
 
     Args:
       games: even; half as many openings are drawn from the seed.
-      opening_plies: random plies before the players take over.
+      opening_plies: random plies before the players take over; by default
+        `openings.default_plies`.
       batch: positions that a player evaluates at once, at most.
       progress: called with the number of finished games, now and then.
 
@@ -130,7 +132,10 @@ def check(
         raise ValueError(f"a match needs a batch of at least 1, got {batch}")
     for player in (first, second):
         if player.game != game:
-            raise ValueError(f"player {player.name!r} plays {player.game}, the match is of {game}")
+            raise ValueError(
+                f"player {player.name!r} plays {registry.spec_of(player.game)}, the match is of "
+                f"{registry.spec_of(game)}"
+            )
 
 
 def check_games(count: int, name: str = "number of games") -> None:

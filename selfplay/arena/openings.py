@@ -16,7 +16,8 @@ from selfplay import positions
 from selfplay.players import Player
 from selfplay.randomness import MatchPurpose
 
-DEFAULT_PLIES = 4
+DEFAULT_PLIES = 4  # random plies of an opening, where nobody says how many
+SHORT_GAME, SHORT_PLIES = 12, 1  # instead, where at least half of random games are shorter
 POOL = 8  # balanced openings: so many random ones are drawn for each that is kept
 EVALUATED = 512  # of them, positions that are valued at once
 PLAYOUTS = 1024  # tried at once
@@ -36,13 +37,31 @@ def purpose_key(seed: int, purpose: MatchPurpose) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
+def default_plies(game: Game[Any]) -> int:
+    """Returns how many random plies an opening of this game has, where nobody says how many.
+
+    They are `DEFAULT_PLIES`, but `SHORT_PLIES` where at least half of random games are over in less
+    than `SHORT_GAME` plies: there, four random ones decide too many games. A perfect player of
+    tic-tac-toe never loses after one.
+    """
+    return SHORT_PLIES if _is_short(game) else DEFAULT_PLIES  # type: ignore[arg-type]
+
+
+@functools.cache
+def _is_short(game: Game[Any]) -> bool:
+    if game.max_plies < SHORT_GAME:
+        return True
+    states, _ = _playouts(game, SHORT_GAME - 1, jax.random.key(0))
+    return bool(np.asarray(states.terminated).mean() >= 0.5)
+
+
 def make_openings(
-    game: Game[Any], count: int, opening_key: jax.Array, plies: int = DEFAULT_PLIES
+    game: Game[Any], count: int, opening_key: jax.Array, plies: int | None = None
 ) -> Openings:
     """Returns `count` unfinished positions, distinct as long as the game has enough of them.
 
     If it has too few, each comes equally often, up to one. If no game lasts `plies` random plies,
-    the openings are shorter.
+    the openings are shorter. Without `plies`, there are `default_plies`.
 
     Raises:
       ValueError: a negative number of plies, or a count below 1.
@@ -55,7 +74,7 @@ def balanced_openings(
     count: int,
     opening_key: jax.Array,
     evaluate_states: Player,
-    plies: int = DEFAULT_PLIES,
+    plies: int | None = None,
 ) -> Openings:
     """Returns those of `POOL` times as many random openings that a player values closest to 0.
 
@@ -85,8 +104,11 @@ def repeat(game: Game[Any], moves: Sequence[tuple[int, ...]], count: int) -> Ope
     return Openings(chosen, states, len(set(positions.fingerprints(states).tolist())))
 
 
-def _draw(game: Game[Any], count: int, opening_key: jax.Array, plies: int) -> list[tuple[int, ...]]:
+def _draw(
+    game: Game[Any], count: int, opening_key: jax.Array, plies: int | None
+) -> list[tuple[int, ...]]:
     """Returns up to `count` move lists to distinct unfinished positions."""
+    plies = default_plies(game) if plies is None else plies
     if count < 1:
         raise ValueError(f"openings: the count must be at least 1, got {count}")
     if plies < 0:
@@ -118,15 +140,30 @@ def _distinct(
     return list(distinct.values())
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
 def _playouts(game: Game[Any], plies: int, key: jax.Array) -> tuple[State, jax.Array]:
     """Returns positions [P, ...] after random plies and the int32[P, plies] moves to them."""
+    # All lengths that matches usually ask for are one program, which some games compile for long.
+    longest = max(plies, SHORT_GAME - 1)
+    unused = jnp.zeros(longest - plies, jnp.uint32)
+    ply_keys = jnp.concatenate([jax.random.split(key, plies), jax.vmap(jax.random.key)(unused)])
+    states, moves = _play_random(game, ply_keys, plies)
+    return states, moves[:plies].T
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _play_random(
+    game: Game[Any], ply_keys: jax.Array, plies: jax.Array | int
+) -> tuple[State, jax.Array]:
+    """Plays `plies` random plies; returns positions [P, ...] and int32[len(ply_keys), P] moves."""
     opening = positions.opening_position(game)
     states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (PLAYOUTS, *leaf.shape)), opening)
 
-    def ply(states: State, ply_key: jax.Array) -> tuple[State, jax.Array]:
-        action = positions.random_actions(ply_key, states.legal_action_mask)
-        return jax.vmap(game.step)(states, action), action
+    moves = jnp.full((len(ply_keys), PLAYOUTS), positions.NO_ACTION, jnp.int32)
 
-    states, moves = jax.lax.scan(ply, states, jax.random.split(key, plies))
-    return states, moves.T.astype(jnp.int32)
+    def ply(number: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+        states, moves = carry
+        action = positions.random_actions(ply_keys[number], states.legal_action_mask)
+        return jax.vmap(game.step)(states, action), moves.at[number].set(action)
+
+    played: tuple[State, jax.Array] = jax.lax.fori_loop(0, plies, ply, (states, moves))
+    return played

@@ -137,8 +137,16 @@ class MatchResult:
                 reasons[result == 1][game.fault] += 1
         return reasons
 
+    @property
+    def decided_by_faults(self) -> bool:
+        """Whether games were lost by faults, and none otherwise: that says nothing of strength."""
+        decided = [game.ended_by for game in self.played if game.returns[0]]
+        return bool(decided) and set(decided) == {BY_FORFEIT}
+
     def decide(self, test: sprt.Sprt) -> sprt.SprtResult:
-        """Returns where a sequential test stands."""
+        """Returns where a sequential test stands; faults alone never decide it."""
+        if self.decided_by_faults:
+            return sprt.SprtResult("undecided", 0.0, test.bounds)
         return sprt.decide(test, self.pair_counts, self.distinct_pairs)
 
 

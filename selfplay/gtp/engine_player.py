@@ -25,13 +25,18 @@ from selfplay.players import FORFEIT, RESIGN, Player
 
 MOVE_SECONDS = 60.0
 MAX_PROCESSES = 8
-_OPTIONS = re.compile(
-    r"((?:timeout|processes)=[^,:]*(?:,(?:timeout|processes)=[^,:]*)*):(.*)", re.DOTALL
-)
+_OPTION = r"(?:timeout|processes|passes)=[^,:]*"
+_OPTIONS = re.compile(rf"({_OPTION}(?:,{_OPTION})*):(.*)", re.DOTALL)
+PASSES = ("spoken", "silent")
+PASS = "pass"  # what games with such a move call it, as GTP does
 
 
 def engine_player(spec: str, game: Game[Any]) -> Player:
-    """Returns the player of `gtp:COMMAND` or `gtp:timeout=SECONDS,processes=N:COMMAND`.
+    """Returns the player of `gtp:COMMAND` or `gtp:OPTION=VALUE,...:COMMAND`.
+
+    The options are `timeout`, seconds for an answer; `processes`, how many at most; and
+    `passes=silent` for an engine that skips a side without moves by itself: a pass that is the only
+    legal move is neither told it nor asked of it.
 
     One process is started at once, the others when they are needed.
 
@@ -42,12 +47,14 @@ def engine_player(spec: str, game: Game[Any]) -> Player:
     consent.require(consent.code_of(spec), f"player {spec!r}")
     text = spec.removeprefix("gtp:")
     options, seconds, processes = _OPTIONS.fullmatch(text), MOVE_SECONDS, os.cpu_count() or 1
+    passes = PASSES[0]
     if options:
         text = options[2]
         given = dict(item.split("=") for item in options[1].split(","))
         try:
             seconds = float(given.get("timeout", seconds))
             processes = int(given.get("processes", processes))
+            passes = given.get("passes", passes)
         except ValueError:
             raise ValueError(
                 f"player {spec!r}: timeout is a number of seconds, processes a whole number"
@@ -56,8 +63,11 @@ def engine_player(spec: str, game: Game[Any]) -> Player:
         raise ValueError(f"player {spec!r} names no command: gtp:COMMAND")
     if not seconds > 0 or processes < 1:
         raise ValueError(f"player {spec!r}: timeout must be above 0, processes at least 1")
+    if passes not in PASSES:
+        raise ValueError(f"player {spec!r}: passes must be {' or '.join(PASSES)}, got {passes!r}")
     faults: list[str] = []
-    pool = EnginePool(text, game, seconds, min(processes, MAX_PROCESSES), faults)
+    silent = passes == "silent"
+    pool = EnginePool(text, game, seconds, min(processes, MAX_PROCESSES), faults, silent)
     try:
         pool.start_first()
     except EngineFault as fault:
@@ -69,11 +79,18 @@ class EnginePool:
     """An `act` for players outside the device."""
 
     def __init__(
-        self, command: str, game: Game[Any], seconds: float, processes: int, faults: list[str]
+        self,
+        command: str,
+        game: Game[Any],
+        seconds: float,
+        processes: int,
+        faults: list[str],
+        silent_passes: bool = False,
     ) -> None:
         self._command, self._game, self._seconds, self._faults = command, game, seconds, faults
         self._engines: list[Engine | None] = [None] * processes
-        self._lines = Lines(game)
+        self._silent = silent_passes
+        self._lines = Lines(game, silent_passes)
         self._workers = ThreadPoolExecutor(processes)
         self._closed = False
         weakref.finalize(self, _kill, self._engines)  # also at the interpreter's exit
@@ -118,6 +135,8 @@ class EnginePool:
 
     def _answer(self, index: int, state: State, line: tuple[str, ...]) -> int | str:
         """Returns the engine's action, or what it did wrong."""
+        if self._silent and (forced := forced_pass(self._game, state)) is not None:
+            return forced
         try:
             if self._closed:
                 return "was stopped"
@@ -157,15 +176,18 @@ class Lines:
     """Move lists as `play` commands.
 
     A move's name and colour may depend on the position, so positions are kept, but for Go.
+
+    Args:
+      silent_passes: forced passes are no commands.
     """
 
-    def __init__(self, game: Game[Any]) -> None:
-        self._game = game
+    def __init__(self, game: Game[Any], silent_passes: bool = False) -> None:
+        self._game, self._silent = game, silent_passes
         self._known: dict[tuple[int, ...], tuple[State, tuple[str, ...]]] = {}
 
     def of(self, moves: list[tuple[int, ...]]) -> list[tuple[str, ...]]:
         """Returns the commands that lead to each position."""
-        if isinstance(self._game, Go):
+        if isinstance(self._game, Go) and not self._silent:
             name = self._game.action_to_string
             return [
                 tuple(f"play {protocol.COLOURS[i % 2]} {name(None, a)}" for i, a in enumerate(row))  # type: ignore[arg-type]
@@ -180,9 +202,18 @@ class Lines:
         if state is None:
             state = positions.opening_position(self._game)
         for action in row[start:]:
-            line = (*line, _play(self._game, state, action))
+            if not self._silent or forced_pass(self._game, state) is None:
+                line = (*line, _play(self._game, state, action))
             state = positions.step(self._game, state, np.int32(action))
         return state, line
+
+
+def forced_pass(game: Game[Any], state: State) -> int | None:
+    """Returns the action of the pass, where it is the only legal one, else None."""
+    legal = np.flatnonzero(np.asarray(state.legal_action_mask))
+    if len(legal) == 1 and game.action_to_string(state, int(legal[0])).lower() == PASS:
+        return int(legal[0])
+    return None
 
 
 def _play(game: Game[Any], state: State, action: int) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from games.game import Game
 from games.go import Go
+from games.registry import spec_of
 from selfplay import positions
 from selfplay.analysis import ranked
 from selfplay.gtp import clock, protocol, set_up
@@ -83,7 +84,7 @@ class GtpServer:
         def make(simulations: int) -> Player:
             player = self._make(game, simulations)
             if player.game != game:
-                raise ValueError(f"{player.name} plays {player.game}, not {game}")
+                raise ValueError(f"{player.name} plays {spec_of(player.game)}, not {spec_of(game)}")
             return player
 
         return Thinker(make, self._simulations, self._seed)

@@ -158,27 +158,25 @@ def scan_records(path: str | os.PathLike[str], plug_in: str = "", only: str = ""
     )
 
 
-def render_record(record: GameRecord, ply: int | None = None) -> str:
-    """Returns the game as text: players, each move with the position after it, the result.
-
-    Args:
-      ply: show only the position after so many moves.
-    """
+def record_pages(record: GameRecord) -> list[str]:
+    """Returns the game as text: players, opening position, then each move with what it led to."""
     game = games.load(record.game)
     state = positions.opening_position(game)
-    parts = [game.render(state)]
+    pages = [f"{record.game}: {record.players[0]} - {record.players[1]}", game.render(state)]
     for number, action in enumerate(record.moves, start=1):
         seat = int(state.to_play)
         move = game.action_to_string(state, action)
         state = positions.step(game, state, np.int32(action))
         who = f"{number}. {record.players[seat]} (seat {seat}): {move}"
-        parts.append(f"{who}\n{game.render(state)}")
-    title = f"{record.game}: {record.players[0]} - {record.players[1]}"
-    if ply is not None:
-        return f"{title}\n\n{parts[ply]}"
+        pages.append(f"{who}\n{game.render(state)}")
+    return pages
+
+
+def in_words(record: GameRecord) -> str:
+    """Returns a game's result as a clause: who won, and how if not by the rules."""
+    first, second = record.returns
     how = f" by {record.ended_by}" if record.ended_by else ""
-    result = f"result by seat: {record.returns[0]:g} {record.returns[1]:g}{how}"
-    return "\n\n".join([title, *parts, result])
+    return "drawn" + how if first == second else f"seat {int(second > first)} won{how}"
 
 
 def _refuse_link(path: str | os.PathLike[str]) -> None:
@@ -236,6 +234,8 @@ def _unpacked(path: str | os.PathLike[str]) -> tuple[bytes, str]:
     """Returns what a file holds, gzipped or not, and what ended a gzipped one too early."""
     if os.path.isdir(path):
         raise ValueError(f"{path} is a folder: name the files in it")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"there is no file of records {os.fspath(path)}")
     damage = ""
     with open(path, "rb") as raw, io.BytesIO() as content:
         packed = raw.peek(2)[:2] == json_lines.GZIP

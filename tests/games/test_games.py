@@ -194,3 +194,17 @@ def test_two_packages_with_one_name_are_refused_until_one_is_named(folder):
     install(folder, "my_package", "my_own = my_plug_in:MyGame")
     install(folder, "your_package", "my_own = your_plug_in:YourGame")
     assert "my_plug_in:MyGame, your_plug_in:YourGame" in error_of("my_own")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "tic_tac_toe",
+        "go:size=5,komi=0.5",
+        "gomoku:rows=3,cols=3,k=3,exact=true",
+        "pgx:chess",
+        "tests.toys.double_move:Pile:stones=12",
+    ],
+)
+def test_a_game_is_named_in_messages_as_on_a_command_line(spec):
+    assert registry.spec_of(games.load(spec)) == spec

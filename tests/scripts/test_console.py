@@ -55,7 +55,7 @@ def test_names_and_faults_of_players_are_printed_as_text(capfd):
     played = (PlayedGame((0,), (1.0, -1.0), "forfeit", HOSTILE),) * 2
     result = MatchResult(players=(HOSTILE, "b"), played=played, distinct_openings=1)
     for results in ([result], [result, result]):
-        match_report.report_all(results, as_json=False)
+        match_report.report_all(results, match_report.Conditions("random", 4, (32,)), False)
         out, _ = capfd.readouterr()
         assert out.count(SHOWN) > 1
         assert console.printable(out) == out

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import jax
 import numpy as np
@@ -10,12 +11,12 @@ import pytest
 import games
 import training
 from mcts import SearchConfig
-from scripts import arena, evaluate, ladder, play
+from scripts import arena, evaluate, play
+from scripts.flags import play as play_flags
 from scripts.terminal import console
 from selfplay import players
-from selfplay.arena import openings
 from selfplay.perfect import mistakes
-from selfplay.records.game_record import read_records
+from selfplay.records.game_record import read_records, write_records
 from tests.toys.lowest_player import lowest
 from training.config import RunConfig
 from training.storage.run_folder import RunFolder
@@ -34,14 +35,13 @@ ARENA_KEYS = {
     "los",
     "resigned",
     "faults",
+    "decided_by_faults",
+    "openings",
+    "opening_plies",
+    "simulations",
 }
 
 LOWEST = "tests.toys.lowest_player:lowest"
-
-
-def test_the_openings_of_the_flags_are_as_long_as_those_of_python():
-    assert arena.Args(()).opening_plies == openings.DEFAULT_PLIES
-    assert ladder.Args(()).opening_plies == openings.DEFAULT_PLIES
 
 
 def command(script, *argv):
@@ -78,6 +78,7 @@ def test_arena_prints_the_contracts_keys_and_writes_records(tmp_path, capsys):
     assert set(result) == ARENA_KEYS
     assert out.err.startswith("devices: ")
     assert result["games"] == result["wins"] + result["draws"] + result["losses"] == 20
+    assert (result["openings"], result["opening_plies"], result["simulations"]) == ("random", 1, 32)
     assert result["interval"][0] < result["score"] < result["interval"][1]
     records = read_records(file)
     assert {record.players for record in records} == {
@@ -93,6 +94,7 @@ def test_arena_prints_both_seats_and_notes_repeated_openings(capsys):
     words = ("random", LOWEST, "--game", "tic_tac_toe", "--games", 20)
     assert command(arena, *words, "--opening-plies", 0) == 0
     out = capsys.readouterr()
+    assert "openings: 0 random plies, 32 simulations\n" in out.out
     assert "in seat 0: " in out.out
     assert "95% interval" in out.out
     assert "only 1 such openings" in out.err
@@ -216,9 +218,10 @@ def test_a_person_plays_a_game_to_its_end():
     session, shown = converse(["b2", "a2", "C2", "quit"])
     assert session.moves == [4, 0, 3, 1, 5]
     assert "You win." in shown
-    assert "3 O O .\n2 X X X\n1 . . .\n  a b c" in shown
-    assert "low plays b3" in shown
-    assert "prior  visits  value" in shown
+    assert "You are X (seat 0), first to move" in shown
+    assert "3 O O .\n2 X X(X)\n1 . . .\n  a b c" in shown
+    assert "low, O (seat 1), plays b3" in shown
+    assert "prior  visits  value" not in shown
 
 
 def test_undo_takes_back_the_persons_last_move_and_the_answer():
@@ -233,11 +236,64 @@ def test_undo_takes_back_the_persons_last_move_and_the_answer():
     assert "You lose." in shown
 
 
-def test_nonsense_is_answered_and_a_hint_changes_nothing():
-    session, shown = converse(["zz", "hint"])
+def test_nonsense_is_answered_and_words_that_are_no_move_change_nothing():
+    session, shown = converse(["zz", "hint", "", "  ", "?", "help"])
     assert session.moves == []
     assert "no legal move 'zz'" in shown
-    assert "expects a3 b3 c3 a2" in shown
+    assert "no legal move ''" not in shown
+    assert shown.count("give up the game") == 2
+    assert "low does not say what it thinks" in shown, "it searches nothing and values nothing"
+
+
+def test_analysis_is_shown_while_it_is_on():
+    uniform = players.uniform_player(GAME, SearchConfig(simulations=8))
+    _, shown = converse(["hint", "b2", "analysis on", "undo", "b2", "analysis off"], 0, uniform)
+    assert shown.count("prior  visits  value") == 2, shown
+    assert "expects " in shown
+    assert shown.count("\n>") == 2, "the move that it plays is marked"
+
+
+def test_a_resigned_game_is_lost_kept_and_can_be_taken_back(tmp_path):
+    session, shown = converse(["b2", "resign", "c1", "quit"])
+    assert "You lose: you resigned." in shown
+    assert "the game is over" in shown
+    record = session.record("tic_tac_toe", 0)
+    write_records(tmp_path / "game.jsonl", [record])
+    assert read_records(tmp_path / "game.jsonl") == [record]
+    assert (record.players, record.returns) == (("person", "low"), (-1.0, 1.0))
+    assert record.ended_by == "resignation"
+    session, _ = converse(["b2", "resign", "undo", "a2"])
+    assert session.moves == [4, 0, 3, 1]
+
+
+def test_the_opponent_varies_among_nearly_equal_moves_only():
+    uniform = players.uniform_player(GAME, SearchConfig(simulations=64))
+    first = [play.Session(uniform, seed, temperature=1.0) for seed in range(12)]
+    result = first[0].analyse(1).result
+    assert len({session.choose(result) for session in first}) > 1
+    chosen = {session.choose(result._replace(q=result.q - 0.2)) for session in first}
+    assert len(chosen) > 1, "values count relative to the best move's"
+    best = int(result.action)
+    worse = np.where(np.arange(9) == best, result.q, result.q[best] - 0.2)
+    assert {session.choose(result._replace(q=worse)) for session in first} == {best}
+    assert {play.Session(uniform, seed).choose(result) for seed in range(12)} == {best}
+
+
+def test_play_without_an_opponent_takes_the_newest_run_or_says_how_to_get_one(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"no run in runs/ .*`selfplay train --game tic_tac_toe"):
+        command(play)
+    for number, name in enumerate(("old", "new")):
+        RunFolder(f"runs/{name}").create(dataclasses.replace(RunConfig(), game="tic_tac_toe"))
+        (tmp_path / "runs" / name / "checkpoints").mkdir(exist_ok=True)
+        os.utime(tmp_path / "runs" / name / "checkpoints", (number, number))
+    monkeypatch.setattr(training, "checkpoint_steps", lambda path: [0])
+    assert play._newest_run("") == "runs/new"
+    assert "others: runs/old" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="no run of connect_four"):
+        play._newest_run("connect_four")
 
 
 def test_play_analyses_a_position_as_json(capsys):
@@ -246,6 +302,7 @@ def test_play_analyses_a_position_as_json(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["moves"] == ["a3", "a2", "b3", "b2"]
     assert found["principal_variation"] == ["c3"]
+    assert found["move"] == "c3"
     assert found["policy"]["c3"] > 0.9
     assert sum(found["policy"].values()) == pytest.approx(1, abs=1e-4)
     assert found["value"] > 0.3
@@ -262,7 +319,7 @@ def test_play_reports_a_finished_position_and_refuses_illegal_moves(capsys):
     with pytest.raises(ValueError, match="move 2: no legal move 'a3'"):
         command(play, *words, "a3 a3")
     with pytest.raises(ValueError, match="--seat"):
-        command(play, *words, "a3", "--seat", 2)
+        play_flags.check(play.Args("random", "tic_tac_toe", seat=2))
 
 
 def test_the_principal_variation_alternates_best_moves():

@@ -1,11 +1,14 @@
 """`selfplay show`: the list of a file's games, one game, one position, and what is wrong."""
 
 import dataclasses
+import json
 
 import pytest
 
 from scripts import cli
 from selfplay.records.game_record import GameRecord, append_records
+from training.config import RunConfig
+from training.storage.run_folder import RunFolder
 
 WON = GameRecord("tic_tac_toe", (0, 3, 1, 4, 2), (1.0, -1.0), ("a", "b"))
 STOPPED = GameRecord("tic_tac_toe", (0, 3), (-1.0, 1.0), ("a", "b"), {"ended_by": "resignation"})
@@ -23,15 +26,15 @@ def test_show_lists_the_good_games_and_names_the_bad(file, capsys):
     assert cli.run(["show", file]) == 0
     out, err = capsys.readouterr()
     assert out.splitlines() == [
-        "1. tic_tac_toe: a - b, 5 moves, result by seat 1 -1",
-        "2. tic_tac_toe: a - b, 2 moves, result by seat -1 1 by resignation",
+        "1. tic_tac_toe: a - b, 5 moves, seat 0 won",
+        "2. tic_tac_toe: a - b, 2 moves, seat 1 won by resignation",
     ]
     assert f"{file}, line 2: move 2, action 0, is illegal" in err
 
 
 def test_show_renders_one_game_or_one_position_of_it(file, capsys):
     assert cli.run(["show", file, "--number", "2"]) == 0
-    assert "result by seat: -1 1 by resignation" in capsys.readouterr().out
+    assert "seat 1 won by resignation" in capsys.readouterr().out
     assert cli.run(["show", file, "--number", "1", "--ply", "2"]) == 0
     assert capsys.readouterr().out.strip().endswith("3 X . .\n2 O . .\n1 . . .\n  a b c")
 
@@ -39,7 +42,8 @@ def test_show_renders_one_game_or_one_position_of_it(file, capsys):
 @pytest.mark.parametrize(
     ("flags", "wanted"),
     [
-        (["--number", "3"], "--number must be from 1 to 2, got 3"),
+        (["--number", "3"], "--number must be from 1 to 2, or last, got 3"),
+        (["--number", "first"], "--number must be from 1 to 2, or last, got first"),
         (["--number", "1", "--ply", "6"], "--ply must be at most 5"),
     ],
 )
@@ -48,9 +52,42 @@ def test_show_refuses_what_is_not_there(file, capsys, flags, wanted):
     assert wanted in capsys.readouterr().err
 
 
-def test_show_of_a_folder_says_which_file_to_give(tmp_path, capsys):
+def test_show_of_a_run_shows_its_newest_game_and_of_another_folder_what_to_give(tmp_path, capsys):
     assert cli.run(["show", str(tmp_path)]) == 2
     assert f"{tmp_path}/games/self_play.jsonl" in capsys.readouterr().err
+
+    run = RunFolder(tmp_path / "run")
+    run.create(dataclasses.replace(RunConfig(), game="tic_tac_toe"))
+    assert cli.run(["show", str(run.path)]) == 2
+    assert "has no game yet" in capsys.readouterr().err
+    run.games.mkdir(exist_ok=True)
+    append_records(run.games / "self_play.jsonl", [WON, STOPPED])
+    assert cli.run(["show", str(run.path)]) == 0
+    assert capsys.readouterr().out.endswith("seat 1 won by resignation\n")
+    assert cli.run(["show", str(run.path), "--number", "1"]) == 0
+    assert capsys.readouterr().out.endswith("seat 0 won\n")
+
+
+def test_show_steps_through_a_game_there_and_back(file, capsys, monkeypatch):
+    words = iter(["", "", "b", "q"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(words))
+    assert cli.run(["show", file, "--number", "last", "--step"]) == 0
+    pages = capsys.readouterr().out.split("\n\n")
+    assert [page.partition("\n")[0] for page in pages[2:]] == [
+        "1. a (seat 0): a3",
+        "2. b (seat 1): a2",
+        "1. a (seat 0): a3",
+    ]
+
+
+def test_show_prints_games_as_json(file, capsys):
+    assert cli.run(["show", file, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["games"]
+    assert [game["notation"] for game in listed] == [["a3", "a2", "b3", "b2", "c3"], ["a3", "a2"]]
+    assert cli.run(["show", file, "--json", "--number", "last"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert one == {"file": file, "number": 2, **listed[1]}
+    assert (one["returns"], one["ended_by"]) == ([-1.0, 1.0], "resignation")
 
 
 def test_a_game_of_ones_own_is_refused_once_with_the_flag_that_lets_it_run(
@@ -65,7 +102,7 @@ def test_a_game_of_ones_own_is_refused_once_with_the_flag_that_lets_it_run(
     said = [line for line in capsys.readouterr().err.splitlines() if "starting" not in line]
     assert len(said) == 3, "one fault hides another"
     assert cli.run(["show", "own.jsonl"]) == 2
-    first, last = capsys.readouterr().err.splitlines()
+    *_, first, last = capsys.readouterr().err.splitlines()
     assert first.startswith("own.jsonl, line 1: ")
     assert first.endswith("give --game own_game:TicTacToe (and so 19 more)")
     assert "no game that can be shown" in last

@@ -153,7 +153,11 @@ def test_an_illegal_action_is_refused_with_player_game_and_position():
     [
         (FIRST, 7, "even number of games"),
         (FIRST, 0, "even number of games"),
-        (random_player(TIC_TAC_TOE), 8, "'random' plays TicTacToe"),
+        (
+            random_player(TIC_TAC_TOE),
+            8,
+            "'random' plays tic_tac_toe, .* of .*Pile:stones=12",
+        ),
     ],
 )
 def test_a_match_refuses_odd_counts_and_players_of_another_game(first, count, wanted):

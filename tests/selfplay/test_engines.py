@@ -204,6 +204,31 @@ def test_a_match_counts_an_engines_failure_as_a_lost_game(tmp_path):
     assert "+F]" in path.read_text()
 
 
+def test_an_engine_that_skips_a_side_by_itself_plays_whole_games_with_silent_passes():
+    game = games.load("othello:size=4")
+    command = f"{shlex.quote(sys.executable)} {ROOT / 'tests' / 'toys' / 'silent_othello.py'}"
+    opponent = players.random_player(game)
+    results = []
+    for options in ("passes=silent,processes=2:", "passes=spoken,processes=2:"):
+        player = make(command, game, options)
+        results.append(play_match(player, opponent, game, 24, seed=2, opening_plies=2))
+    silent, spoken = results
+    assert sum(16 in moves for moves in silent.moves) > 5, "games with passes, or nothing is shown"
+    assert [played.ended_by for played in silent.played] == [""] * 24
+    assert "forfeit" in {played.ended_by for played in spoken.played}
+    for moves in silent.moves:  # an engine's answer never stands for a pass, nor a pass for one
+        line = positions.opening_position(game)
+        for action in moves:
+            assert line.legal_action_mask[action]
+            line = positions.step(game, line, action)
+        assert bool(line.terminated)
+
+
+def test_passes_of_an_engine_are_spoken_or_silent():
+    with pytest.raises(ValueError, match="passes must be spoken or silent, got 'quiet'"):
+        make(BAD, options="passes=quiet:")
+
+
 @pytest.mark.skipif(GNUGO is None, reason="gnugo is not installed (Debian package gnugo)")
 @pytest.mark.parametrize("size", [5, pytest.param(7, marks=pytest.mark.slow)])
 def test_whole_games_against_gnu_go_end_by_the_rules(size):

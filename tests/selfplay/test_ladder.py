@@ -13,6 +13,7 @@ import training
 from scripts import ladder as command
 from scripts.terminal import console
 from selfplay.arena import ladder
+from selfplay.arena.folder import weights_sha256
 from selfplay.arena.result import PlayedGame, result_of
 from selfplay.players import FORFEIT, Player, random_player
 from selfplay.rating import bradley_terry
@@ -178,7 +179,25 @@ def test_lost_games_that_a_fault_decided_are_told_with_the_rating(tmp_path, caps
     assert found.faults == [{}, {"it hung": times}]
     assert times > 0
     command._report(command.Args(("random", "bad")), found, [], tmp_path)
-    assert f"bad lost {times} games by a fault: it hung" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"bad lost {times} games by a fault: it hung" in said
+    assert "bad is not rated: its games are decided by faults alone" in said
+    assert found.rated == [False, False]
+    assert found.next_pairing() is None, "more such games would tell nothing"
+
+
+def test_faults_of_one_pairing_leave_the_ratings_of_others_alone(tmp_path, simulated):
+    store = tmp_path / "games.jsonl"
+    without = climb(tmp_path, 10).ratings()
+    line = {"game": "pile", "players": ["great", "bad"], "returns": [1, -1], "fault": "it hung"}
+    with open(store, "a") as file:
+        weights = dict.fromkeys(("great", "bad"), weights_sha256(PLAYERS[0])[:16])
+        for moves in range(50):
+            file.write(json.dumps({**line, "moves": [moves], "weights": weights}) + "\n")
+    found = climb(tmp_path, 0, players=[*PLAYERS, Player("bad", PILE, None)])
+    assert found.games_of(5) == 50
+    assert found.rated == [True] * 5 + [False]
+    assert found.ratings().elo[:5] == pytest.approx(without.elo, abs=0.5)
 
 
 def test_an_odd_number_of_games_is_refused_before_anything_is_made(tmp_path):
@@ -190,7 +209,7 @@ def test_an_odd_number_of_games_is_refused_before_anything_is_made(tmp_path):
 
 def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, capsys):
     words = [str(tiny_run), "random", "--store", str(tmp_path / "store"), "--minutes", "0"]
-    options = ["--simulations", "0", "1", "--games", "40", "--json"]
+    options = ["--simulations", "0", "1", "--games", "168", "--json"]
     args = console.parse(command.Args, words + options, "ladder")
     assert command.run(args) == 0
     found = json.loads(capsys.readouterr().out)
@@ -204,10 +223,17 @@ def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, caps
     for axis in ("minutes", "positions", "simulations"):
         assert (tmp_path / "store" / f"elo-{axis}.png").stat().st_size > 5000
     lines = (tmp_path / "store" / "games.jsonl").read_text().splitlines()
-    assert len(lines) == 40, "a round of 32 and one cut short"
-    args = console.parse(command.Args, [*words, "--simulations", "0", "1"], "ladder")
-    assert command.run(args) == 0
-    assert f"{found['games']} distinct games; Elo above random" in capsys.readouterr().out
+    assert len(lines) == 168, "rounds of 32 and one cut short"
+    assert command.run(console.parse(command.Args, words, "ladder")) == 0
+    said = capsys.readouterr().out
+    assert f"{found['games']} distinct games; Elo above random" in said
+    assert all(name in said for name in rated), "without --simulations, all that the store holds"
+    for plot in (tmp_path / "store").glob("*.png"):
+        plot.write_bytes(b"a good plot")
+    args = console.parse(command.Args, [*words, "--simulations", "7"], "ladder")
+    with pytest.raises(ValueError, match=r"holds no games between .*@0:simulations=0"):
+        command.run(args)
+    assert {plot.read_bytes() for plot in (tmp_path / "store").glob("*.png")} == {b"a good plot"}
 
 
 RUN = "runs/c4"

@@ -7,10 +7,12 @@ import jax
 import pytest
 
 from scripts import arena as command
-from scripts.terminal import console
+from scripts.terminal import console, match_report
 from selfplay.arena import match, openings
 from selfplay.arena.folder import MatchFolder, match_settings
+from selfplay.arena.result import BY_FORFEIT, PlayedGame, result_of
 from selfplay.players import random_player
+from selfplay.rating.sprt import Sprt
 from tests.support.pile_players import PILE, SECOND
 
 RANDOM = random_player(PILE)
@@ -148,6 +150,20 @@ def test_ctrl_c_keeps_the_finished_blocks_and_the_same_command_goes_on(
     assert "8 games are there already" in again.err
 
 
+def test_a_match_begun_with_other_openings_goes_on_with_them_unless_it_is_told(capsys, tmp_path):
+    words = ("random", "random", "--game", "tic_tac_toe", "--games", 8, "--json", "--out", tmp_path)
+    _, first = run(capsys, *words, "--opening-plies", 4)
+    file = tmp_path / "match.json"
+    stored = json.loads(file.read_text())
+    assert stored.pop("opening_plies") == 4
+    for content in (file.read_text(), json.dumps(stored)):  # as this and as an earlier version
+        file.write_text(content)
+        code, again = run(capsys, *words)
+        assert (code, again.out) == (0, first.out)
+    with pytest.raises(ValueError, match="holds a match of other settings"):
+        run(capsys, *words, "--opening-plies", 1)
+
+
 def test_a_sequential_test_stops_at_the_first_block_that_decides_it(capsys):
     words = ("uniform:simulations=48", "random", "--game", "tic_tac_toe", "--opening-plies", 1)
     options = ("--games", 2000, "--block", 32, "--sprt", 0, 200)
@@ -187,3 +203,28 @@ def test_a_match_under_old_names_of_settings_goes_on_under_either(capsys, tmp_pa
         code, again = run(capsys, spec, *words)
         assert (code, again.out) == (0, first.out)
         assert "8 games are there already" in again.err
+
+
+def test_faults_alone_rate_nobody_and_decide_no_test():
+    fault = PlayedGame((0,), (1.0, -1.0), BY_FORFEIT, "it hung")
+    draw, fair = PlayedGame((1,), (0.0, 0.0)), PlayedGame((2,), (-1.0, 1.0))
+    test = Sprt(0, 200)
+    pairs = [fault, fault._replace(returns=(-1.0, 1.0))] * 40
+    pairs = [game._replace(moves=(i,)) for i, game in enumerate(pairs)]
+    for games, rated in [
+        (pairs, False),
+        ([*pairs, draw, draw], False),
+        ([*pairs, fair, fair], True),
+    ]:
+        result = result_of(("a", "b"), games, 41)
+        assert result.decided_by_faults != rated
+        assert (result.decide(test).verdict == "undecided") != rated
+        told = match_report.summary(result)
+        assert [told[key] is not None for key in ("interval", "elo", "elo_interval", "los")] == [
+            rated
+        ] * 4
+        text = match_report.describe(result, match_report.Conditions("random", 4, (32,)))
+        assert ("Elo" in text) == rated, text
+        assert ("decided by faults alone" in text) != rated
+        assert "b lost 80 games by a fault: it hung" in text
+    assert not result_of(("a", "b"), [draw, draw], 1).decided_by_faults

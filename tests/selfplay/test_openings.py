@@ -7,7 +7,7 @@ import pytest
 import games
 from mcts import SearchResult
 from selfplay.arena.opening_file import file_openings
-from selfplay.arena.openings import POOL, balanced_openings, make_openings
+from selfplay.arena.openings import POOL, balanced_openings, default_plies, make_openings
 from selfplay.players import Player
 from tests.toys.double_move import Pile
 
@@ -47,6 +47,15 @@ def test_too_few_openings_are_repeated_equally_often_and_counted(plies, distinct
 def test_openings_are_shorter_where_no_game_lasts_as_long():
     openings = make_openings(Pile(stones=3), 8, jax.random.key(0), plies=30)
     assert set(openings.moves) == {(0, 0)}, openings.moves  # one stone left: the last live position
+
+
+def test_short_games_have_one_random_ply_and_others_four_whatever_their_bound():
+    for stones, plies in [(3, 1), (12, 1), (60, 4)]:  # a pile of n lasts n / 2 to n plies
+        game = Pile(stones=stones)
+        assert default_plies(game) == plies, stones
+        drawn = make_openings(game, 2, jax.random.key(0)).moves
+        assert {len(moves) for moves in drawn} == {plies}
+    assert default_plies(games.load("connect_four")) == 4
 
 
 def test_openings_refuse_a_negative_length_and_an_empty_set():

@@ -1,5 +1,6 @@
 """Game records: round trip, and each kind of broken line refused with its place."""
 
+import dataclasses
 import errno
 import gzip
 import json
@@ -17,8 +18,9 @@ from selfplay.records.game_record import (
     GameRecord,
     append_records,
     check_path,
+    in_words,
     read_records,
-    render_record,
+    record_pages,
     scan_records,
     write_records,
 )
@@ -91,11 +93,12 @@ def test_a_broken_line_is_refused_with_its_place(tmp_path, text, wanted):
 
 
 def test_a_rendered_game_shows_players_moves_boards_and_result():
-    text = render_record(WON)
+    text = "\n\n".join(record_pages(WON))
     assert "tic_tac_toe: a - b" in text
     assert "2. b (seat 1): a2" in text
     assert "3 X X X\n2 O O .\n1 . . .\n  a b c" in text
-    assert text.endswith("result by seat: 1 -1")
+    assert in_words(WON) == "seat 0 won"
+    assert in_words(dataclasses.replace(WON, returns=(0.0, 0.0))) == "drawn"
 
 
 def test_good_lines_are_read_beside_bad_ones(tmp_path):
