@@ -1,14 +1,17 @@
 """Flags and arguments: read, explained, and corrected. The only file that knows tyro."""
 
 import ast
+import contextlib
 import dataclasses
 import inspect
+import io
 import os
 import shutil
+import sys
 import textwrap
 import typing
 from collections.abc import Collection, Iterator, Sequence
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TextIO, TypeVar
 
 import tyro
 from tyro.conf import Positional
@@ -37,6 +40,7 @@ OTHER_NAMES = {  # of flags' last words, as other programs have them
     **{"num_simulations": "simulations", "filters": "channels", "layers": "blocks"},
     **{"output": "out", "run": "run_dir", "resume": "run_dir", "env": "game"},
 }
+ABOUT = "{about}"  # stands for the text above the flags until it is printed
 MORE = f"These are the flags to know first; {HELP_ALL} shows all of them."
 
 
@@ -56,20 +60,49 @@ def parse(
     """
     argv = old_names.current_flags(argv)
     prog = f"selfplay {command}"
-    if not any(word in (*HELP, HELP_ALL) for word in argv):
-        check_flags(argv, options(args))
-        return _read(args, argv, prog, default)
-    narrow = HELP_ALL not in argv and in_sight
-    cls, shown = _as_shown(args, default, in_sight if narrow else ())
-    about = _wrapped((inspect.getdoc(args) or "") + (f"\n\n{MORE}" if narrow else ""))
     if "NO_COLOR" in os.environ:  # https://no-color.org, which tyro does not know
         os.environ["TERM"] = "dumb"
-    return _read(cls, ["--help"], prog, shown, about)
+    if any(word in (*HELP, HELP_ALL) for word in argv):
+        narrow = bool(in_sight) and HELP_ALL not in argv
+        about = (inspect.getdoc(args) or "") + (f"\n\n{MORE}" if narrow else "")
+        _help(*_as_shown(args, default, in_sight if narrow else ()), prog, about)
+    check_flags(argv, options(args))
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return _read(args, default, argv, prog)
+    except SystemExit:
+        _read(*_as_shown(args, default, ()), argv, prog)  # complains in the words of help
+        raise
 
 
-def _read(cls: Any, argv: Sequence[str], prog: str, default: Any, about: str = "") -> Any:
+def _read(cls: Any, default: Any, argv: Sequence[str], prog: str) -> Any:
     given = {} if default is None else {"default": default}
-    return tyro.cli(cls, args=argv, prog=prog, description=about, **given)
+    return tyro.cli(cls, args=argv, prog=prog, description=ABOUT, **given)
+
+
+class _Page(io.StringIO):
+    """Help before it is printed: in the colours and letters of the terminal."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal.isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.terminal.encoding
+
+
+def _help(cls: Any, default: Any, prog: str, about: str) -> None:
+    """Prints help and exits."""
+    page = _Page(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(page):
+            _read(cls, default, ["--help"], prog)
+    finally:  # tyro would not keep the lines of this text
+        print(page.getvalue().replace(ABOUT, _wrapped(about)), end="")
 
 
 class Option(NamedTuple):
@@ -148,6 +181,7 @@ def _metavar(name: str, kind: Any) -> str:
     """Returns what stands for a value: by name, by type, or its choices."""
     if typing.get_origin(kind) is typing.Literal:
         return "|".join(typing.get_args(kind))
+    kind = next((one for one in typing.get_args(kind) if type(None) in typing.get_args(kind)), kind)
     several = typing.get_origin(kind) is tuple
     of = typing.get_args(kind)[0] if several else kind
     word = METAVARS_OF_TYPES.get(of, "VALUE")
@@ -262,7 +296,7 @@ def _hint(default: str) -> str:
 
 
 def _wrapped(text: str) -> str:
-    """Returns a docstring with its paragraphs filled anew; its examples stay lines."""
+    """Returns a docstring with its paragraphs filled anew; its examples stay commands."""
     width = min(shutil.get_terminal_size().columns, WIDEST)
     parts = []
     for paragraph in text.split("\n\n"):
@@ -270,10 +304,9 @@ def _wrapped(text: str) -> str:
             lines = [part for line in paragraph.splitlines() for part in _example(line, width)]
             parts.append("\n".join(lines))
         else:
-            # Indented, or tyro takes the ends of lines for spaces.
-            lines = textwrap.wrap(" ".join(paragraph.split()), width - 2, break_on_hyphens=False)
-            parts.append("\n".join(f"  {line}" for line in lines))
-    return "\n \n".join(parts)
+            lines = textwrap.wrap(" ".join(paragraph.split()), width, break_on_hyphens=False)
+            parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
 def _example(line: str, width: int) -> Iterator[str]:

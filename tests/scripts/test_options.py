@@ -23,6 +23,7 @@ def test_help_fits_80_columns_and_its_placeholders_are_words(command, capsys, mo
     assert max(map(len, rest.splitlines())) <= 80
     for ugly in ("STR", "INT", "FLOAT", "{None}", "(default: '')", "(default: None)", "[["):
         assert ugly not in text
+    assert "\n\n\n" not in text and "\n \n" not in text, "more than one blank line"
 
 
 def test_help_says_what_stands_for_a_value(capsys, monkeypatch):
@@ -78,6 +79,18 @@ def test_a_word_that_is_nearly_right_is_answered_with_the_right_one(
     monkeypatch.chdir(tmp_path)
     assert cli.run(argv.split()) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"), [("show", "FILE"), ("doctor", "RUN"), ("train --minutes abc", "--minutes X")]
+)
+def test_a_complaint_names_a_value_as_help_does(argv, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.run(argv.split())
+    assert stop.value.code == 2
+    text = capsys.readouterr().err
+    assert said in text and "STR" not in text and "FLOAT" not in text
+    assert text.count("For full helptext") == 1, "said twice"
 
 
 def test_every_flag_of_help_is_accepted(monkeypatch, capsys):
