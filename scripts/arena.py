@@ -104,8 +104,6 @@ def _play_all(
 
 def _check(args: Args) -> Sprt | None:
     """Returns the test that is asked for. Raises ValueError about flags that cannot work."""
-    if len(args.players) < 2:
-        raise ValueError(f"arena needs two players or more, got {' '.join(args.players) or 'none'}")
     if args.block < 0:
         raise ValueError(f"--block must be at least 0, got {args.block}")
     if args.sprt is None:

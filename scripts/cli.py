@@ -84,8 +84,9 @@ def main() -> None:
 def _if_interrupted(argv: list[str]) -> tuple[str, int]:
     """Returns what to say where a signal ends the command at once, and the exit code."""
     command = next((word for word in argv if word in COMMANDS), "")
-    out = any(word.partition("=")[0] == "--out" for word in argv)
-    if command in GO_ON or (command == "arena" and out):
+    flags = {word.partition("=")[0] for word in argv}
+    goes_on = command in GO_ON and not flags & {"--dry-run", "--dry_run"}
+    if goes_on or (command == "arena" and "--out" in flags):
         return f"selfplay {command}: interrupted; the same command goes on", signals.INTERRUPTED
     return f"{f'selfplay {command}'.rstrip()}: interrupted", 1
 

@@ -1,6 +1,8 @@
 """`selfplay games`."""
 
 import inspect
+import shutil
+import textwrap
 from typing import Any
 
 import games
@@ -8,6 +10,8 @@ from games import registry
 from games.catalogue import GAMES
 from scripts.flags.games import Args
 from scripts.terminal.console import print_json, print_text, say
+
+UNBOUNDED = 1000  # columns, where nobody says how many there are
 
 
 def run(args: Args) -> int:
@@ -60,10 +64,16 @@ def _table(rows: list[dict[str, Any]]) -> str:
         plies = str(row["max_plies"])
         lines.append((row["name"], board, str(row["actions"]), plies, options or "-"))
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    abouts = ["", *(row.get("about", "") for row in rows)]
+    margin, columns = sum(widths) + 2 * len(head), shutil.get_terminal_size((UNBOUNDED, 0)).columns
     text = []
-    for line, about in zip(lines, ["", *(row.get("about", "") for row in rows)], strict=True):
+    for line, about in zip(lines, abouts, strict=True):
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        text.append("  ".join([*cells, about]).rstrip())
+        if margin + max(map(len, abouts)) <= columns:
+            text.append("  ".join([*cells, about]).rstrip())
+            continue
+        text.append("  ".join(cells).rstrip())
+        text += textwrap.wrap(about, columns, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(text)
 
 

@@ -71,8 +71,6 @@ def run(args: Args) -> int:
 
 def _read(paths: tuple[str, ...], spec: str) -> tuple[list[GameRecord], int]:
     """Returns the games of the files, and how many were skipped; says which."""
-    if not paths:
-        raise ValueError("imitation needs games: name files with --records")
     scans: list[Scan] = [scan_records(path, spec, spec) for path in paths]
     problems = [problem for scan in scans for problem in scan.problems]
     for problem in problems[:SHOWN_PROBLEMS]:

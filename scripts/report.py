@@ -13,8 +13,6 @@ from training.storage.run_folder import RunFolder
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
-    if not args.runs:
-        raise ValueError("report needs at least one run folder")
     folders = [RunFolder(path) for path in dict.fromkeys(args.runs)]
     if args.csv:
         csv_file.check(args.csv)

@@ -187,7 +187,8 @@ def _lines(one: Run) -> Iterator[str]:
     yield path
     yield f"  {game}, {state}, {size}" + (f": {one.problem}" if one.problem else "")
     if not one.problem:
-        yield f"  step {step}, {iterations} iterations, {minutes} min, {evaluation}".removesuffix(
+        times = "iteration" if one.iterations == 1 else "iterations"
+        yield f"  step {step}, {iterations} {times}, {minutes} min, {evaluation}".removesuffix(
             ", -"
         )
 

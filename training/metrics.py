@@ -177,6 +177,8 @@ class EvaluationLine:
     perfect: dict[str, MistakeRates] | None = None  # by set of positions
     random: AgainstRandom | None = None  # where perfect play is not known
     loss: float  # fraction: the search's mean mistake rate, or 1 - its score
+    simulations: int | None = None  # of a move by search
+    opening_plies: int | None = None  # random ones, with which the games of its matches begin
     ladder: Rating | None = None  # among the run's own past
     fixed_point: FixedPoint | None = None  # how near the run is to it
     share: float | None = None  # fraction of network evaluations so far that measuring took
@@ -197,6 +199,8 @@ class GateLine:
     seconds: float  # of the run so far
     acting_step: int  # of the weights that play
     games: int  # of the match
+    simulations: int | None = None  # of a move
+    opening_plies: int | None = None  # random ones, with which its games begin
     score: float  # fraction, of the new weights, draws counting half
     interval: Interval  # of the score
     promoted: bool  # whether the new weights now play

@@ -68,4 +68,6 @@ class Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.game)
+    if len(args.players) < 2:
+        raise ValueError(f"arena needs two players or more, got {' '.join(args.players) or 'none'}")
     checks.players(args.players, args.game)

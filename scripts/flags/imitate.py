@@ -53,6 +53,8 @@ def defaults(argv: list[str]) -> Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.config.game)
+    if not args.records:
+        raise ValueError("imitation needs games: name files with --records")
 
 
 def _recorded_game(paths: list[str]) -> str:

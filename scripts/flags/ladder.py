@@ -53,3 +53,6 @@ class Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.game)
+    if not args.players:
+        raise ValueError("ladder needs players: runs, checkpoints, or anchors such as random")
+    checks.players(args.players, args.game)

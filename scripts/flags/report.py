@@ -34,5 +34,7 @@ class Args:
 
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
+    if not args.runs:
+        raise ValueError("report needs at least one run folder")
     for path in args.runs:
         checks.run(path)

@@ -47,9 +47,13 @@ def ask(prompt: str) -> str | None:
         return None
     try:
         with signals.asking():
-            return input(prompt)
+            text = input(prompt)
     except (EOFError, KeyboardInterrupt):
+        print()  # what comes next begins a line
         return None
+    if not sys.stdin.isatty():
+        print(printable(text))  # a terminal has shown it
+    return text
 
 
 def say(line: str) -> None:

@@ -9,6 +9,7 @@ at once, with a sentence: what is on disk survives that, as it survives a power 
 Imports nothing heavy, and nothing of ours: it comes before all else.
 """
 
+import atexit
 import contextlib
 import os
 import signal
@@ -56,6 +57,9 @@ _PROCESS = _Process()
 
 def begin(line: str, code: int) -> None:
     """From here on SIGINT and SIGTERM end the process at once: prints `line`, exits with `code`."""
+    # In the last moments Python hands signals back to the system, which would end it with a code of
+    # its own. First registered, last called.
+    atexit.register(_ignore)
     for number in ENDS:
         signal.signal(number, signal.SIG_DFL)  # until all is in place
     _PROCESS.line, _PROCESS.code = line, code
@@ -66,6 +70,11 @@ def begin(line: str, code: int) -> None:
     _PROCESS.wakeup = writing
     for number in ENDS:
         signal.signal(number, _handle)
+
+
+def _ignore() -> None:
+    for number in ENDS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def conclude(code: int) -> None:

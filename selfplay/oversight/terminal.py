@@ -143,7 +143,8 @@ def _number(text: str) -> float:
 def _shown(session: OverseerSession) -> str:
     number = len(session.done) + 1
     seat = int(session.state.to_play)
-    head = f"position {number}, {len(session.waiting) - 1} more; after {len(session.moves)} moves, "
+    moves = f"{len(session.moves)} {'move' if len(session.moves) == 1 else 'moves'}"
+    head = f"position {number}, {len(session.waiting) - 1} more; after {moves}, "
     return f"{head}seat {seat} to play\n{session.game.render(session.state)}"
 
 

@@ -110,3 +110,9 @@ def test_without_a_terminal_progress_says_unit_share_and_time_left(monkeypatch, 
         update(500)
     line = capsys.readouterr().err.splitlines()[-1]
     assert re.fullmatch(r"arena: 500 of 2,000 games \(25%, \d+:\d\d left\)", line), line
+
+
+def test_what_is_typed_through_a_pipe_is_shown_and_its_end_begins_a_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("b2\n\x1b[2J\n"))
+    assert [console.ask("move: ") for _ in range(3)] == ["b2", "\x1b[2J", None]
+    assert capsys.readouterr().out == "move: b2\nmove: \\x1b[2J\nmove: \n"

@@ -70,6 +70,7 @@ def test_show_of_a_run_shows_its_newest_game_and_of_another_folder_what_to_give(
 
 def test_show_steps_through_a_game_there_and_back(file, capsys, monkeypatch):
     words = iter(["", "", "b", "q"])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)  # what was typed is on the screen
     monkeypatch.setattr("builtins.input", lambda prompt: next(words))
     assert cli.run(["show", file, "--number", "last", "--step"]) == 0
     pages = capsys.readouterr().out.split("\n\n")

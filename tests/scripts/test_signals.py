@@ -82,6 +82,14 @@ STATES = {
         ENDED,
     ),
     "when the work is done": ("atexit.register(deaf)\nsignals.conclude(0)", (0, "")),
+    "when Python itself is at its end": (
+        "import os\n"
+        "class Last:\n"
+        " def __del__(self, write=os.write, sleep=time.sleep):\n"
+        "  write(1, b'ready\\n'); sleep(0.5)\n"
+        "last = Last()\nsignals.conclude(0)",
+        (0, ""),
+    ),
 }
 
 

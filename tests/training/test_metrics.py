@@ -288,3 +288,16 @@ def test_lines_of_metrics_are_read_without_jax():
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert told.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("plies", "said"), [(1, " (32 simulations, games from 1 random ply)"), (4, "4 random plies)")]
+)
+def test_a_measurement_names_the_search_and_the_openings_of_its_games(plies, said):
+    known = {"simulations": 32, "opening_plies": plies}
+    evaluation = json_objects.read(metrics.EvaluationLine, EVALUATION | known)
+    gate = json_objects.read(metrics.GateLine, GATE | known)
+    assert text.describe_evaluation(evaluation, "search").endswith(said)
+    assert text.describe_gate(gate).endswith(said)
+    match, *_ = text.sentences([evaluation], "search")
+    assert match.endswith(said)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfplay.arena import play_match
+from selfplay.arena.openings import default_plies
 from selfplay.players import Player
 from selfplay.randomness import RunPurpose
 from training.context import Context
@@ -62,6 +63,8 @@ def decide(context: Context, state: State, candidate: Behaviour) -> Decision:
         "seconds": round(progress.elapsed(), 3),
         "acting_step": incumbent.step,
         "games": result.games,
+        "simulations": settings.simulations,
+        "opening_plies": default_plies(context.game),
         "score": result.score,
         "interval": list(result.interval),
         "promoted": promoted,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from games.game import Game
 from selfplay.arena import MatchResult, play_match
 from selfplay.arena.ladder import ROUND
+from selfplay.arena.openings import default_plies
 from selfplay.perfect import mistakes
 from selfplay.players import random_player
 from training.config import RunConfig
@@ -112,6 +113,9 @@ def evaluate(
         notice = context.metrics.notice
         rating = ladder.rate(*known, variables, progress, games, played.match, notice)
         entries["ladder"] = rating.entry
+    entries["simulations"] = config.evaluation.simulations
+    if rating or played.match or "strength" in entries.get("fixed_point", {}):
+        entries["opening_plies"] = default_plies(context.game)
     counted = progress.measured + spent + games * each
     entries["share"] = counted / (counted + budget.of_learning(config, progress))
     seconds = time.monotonic() - began

@@ -59,10 +59,13 @@ def figures(line: EvaluationLine) -> dict[str, str]:
 
 def sentences(evaluations: Sequence[EvaluationLine], amplify: str) -> list[str]:
     """Returns what the last match of Amplify(A) against A says, and why the run ended."""
-    measured = [(line.step, line.fixed_point) for line in evaluations]
-    matches = [(step, m.strongest) for step, m in measured if m is not None and m.strongest]
+    measured = [(line, line.fixed_point) for line in evaluations]
+    matches = [(line, m.strongest) for line, m in measured if m is not None and m.strongest]
     verdicts = [m.verdict for _, m in measured[-1:] if m is not None and m.verdict is not None]
-    return [f"step {step}: {match.in_words(amplify)}" for step, match in matches[-1:]] + verdicts
+    return [
+        f"step {line.step}: {match.in_words(amplify)}{_conditions(line)}"
+        for line, match in matches[-1:]
+    ] + verdicts
 
 
 def describe_iteration(
@@ -95,7 +98,8 @@ def describe_evaluation(line: EvaluationLine, amplify: str) -> str:
     Args:
       amplify: the run's setting: what Amplify(A) is.
     """
-    head, tail = f"step {line.step}, {line.seconds:.0f} s:", _rating(line) + _gap(line, amplify)
+    head = f"step {line.step}, {line.seconds:.0f} s:"
+    tail = _rating(line) + _gap(line, amplify) + _conditions(line)
     if line.perfect is not None:
         rates = [
             f"{rates.raw:.1%} and {rates.search:.1%} ({name} positions)"
@@ -111,8 +115,20 @@ def describe_gate(line: GateLine) -> str:
     taken = "now plays" if line.promoted else f"does not pass: step {line.acting_step} plays on"
     return (
         f"gate: step {line.step} scored {line.score:.1%} in {line.games} games against "
-        f"step {line.acting_step} and {taken}"
+        f"step {line.acting_step} and {taken}{_conditions(line)}"
     )
+
+
+def _conditions(line: EvaluationLine | GateLine) -> str:
+    """Returns what was searched, and how games began, as far as the line knows."""
+    said = [] if line.simulations is None else [f"{line.simulations} simulations"]
+    if line.opening_plies is not None:
+        said.append(f"games from {line.opening_plies} random {_plies(line.opening_plies)}")
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _plies(count: int) -> str:
+    return "ply" if count == 1 else "plies"
 
 
 def _rating(line: EvaluationLine) -> str:
