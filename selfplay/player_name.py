@@ -9,7 +9,7 @@ import dataclasses
 import os
 from typing import Any, NamedTuple
 
-from games.spelling import did_you_mean
+from games.spelling import did_you_mean, near
 from mcts.config import SearchConfig
 from selfplay import old_names
 
@@ -102,19 +102,20 @@ def check(spec: str) -> None:
 
 def no_such_run(path: str) -> ValueError:
     """Returns what to raise where a run folder R, or that of R@STEP, is not there."""
-    return ValueError(f"no such run folder: {path}{did_you_mean(path, _folders_near(path))}")
+    return ValueError(f"no such run folder: {path}{_folder_meant(path)}")
 
 
 def _meant(spec: str) -> str:
-    return did_you_mean(spec, ["random", "uniform", *_folders_near(spec)])
+    return did_you_mean(spec, ["random", "uniform"]) or _folder_meant(spec)
 
 
-def _folders_near(path: str) -> list[str]:
-    """Returns the folders beside one that is not there, and those of `runs/`, of the same step."""
+def _folder_meant(path: str) -> str:
+    """Returns the folder of nearly that name beside one that is not there, or in `runs/`."""
     folder, at, step = path.partition("@")
-    parents = {os.path.dirname(folder), *([] if "/" in folder else ["runs"])}
-    near = []
-    for parent in parents:
-        with contextlib.suppress(OSError), os.scandir(parent or ".") as entries:
-            near += [os.path.join(parent, entry.name) for entry in entries if entry.is_dir()]
-    return [name + at + step for name in near]
+    parent, name = os.path.split(folder)
+    for place in (parent,) if parent else ("", "runs"):
+        with contextlib.suppress(OSError), os.scandir(place or ".") as entries:
+            nearest = near(name, [entry.name for entry in entries if entry.is_dir()])
+            if nearest:
+                return f" (did you mean {os.path.join(place, nearest)}{at}{step}?)"
+    return ""

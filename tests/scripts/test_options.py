@@ -70,6 +70,8 @@ def test_no_color_is_heard_in_help(capsys, monkeypatch):
         ("doctor runs/mine", "no such run folder: runs/mine (did you mean runs/mine-1?)"),
         ("evaluate mine-1", "no such run folder: mine-1 (did you mean runs/mine-1?)"),
         ("play runs/mine@12", "(did you mean runs/mine-1@12?)"),
+        ("doctor runs/other", "no such run folder: runs/other\n"),  # like in nothing but the folder
+        ("doctor mine", "(did you mean runs/mine-1?)"),
     ],
 )
 def test_a_word_that_is_nearly_right_is_answered_with_the_right_one(
