@@ -1,7 +1,7 @@
 """The results of matches as the commands show them: as text, and as JSON."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from scripts.terminal import csv_file
@@ -19,6 +19,11 @@ class Conditions(NamedTuple):
     opening_plies: int
     simulations: tuple[int, ...]  # of players without a number of their own; 0 is the raw policy
 
+    def in_words(self, players: Iterable[str]) -> str:
+        """Returns them as a line; simulations only where one of the players searches with them."""
+        said = str(self)
+        return said if any(map(_at_default, players)) else said.rpartition(", ")[0]
+
     def __str__(self) -> str:
         count = f"{self.opening_plies} {'ply' if self.opening_plies == 1 else 'plies'}"
         openings = {
@@ -33,6 +38,12 @@ class Conditions(NamedTuple):
         return self._asdict() | {"simulations": budgets[0] if len(budgets) == 1 else budgets}
 
 
+def _at_default(player: str) -> bool:
+    """Whether a player may search with the simulations that the command names."""
+    has_own = "simulations=" in player.rpartition(":")[2]
+    return not (has_own or player == "random" or player.startswith("gtp:"))
+
+
 def report_all(
     results: Sequence[MatchResult], conditions: Conditions, as_json: bool, test: Sprt | None = None
 ) -> None:
@@ -43,7 +54,7 @@ def report_all(
         lines += [_describe_sprt(results[0], test)] if test else []
     else:
         content = {"matches": [{"players": list(r.players), **summary(r)} for r in results]}
-        lines = [str(conditions), *_table(results)]
+        lines = [conditions.in_words(n for r in results for n in r.players), *_table(results)]
     if as_json:
         print_json(conditions.summary() | content)
     else:
@@ -110,7 +121,7 @@ def describe(result: MatchResult, conditions: Conditions) -> str:
         [
             f"{result.players[0]} against {result.players[1]}: {result.games} games, "
             f"{result.distinct_games} of them distinct",
-            str(conditions),
+            conditions.in_words(result.players),
             f"{result.wins} won, {result.draws} drawn, {result.losses} lost ({'; '.join(seats)})",
             *_describe_strength(result),
             *_describe_ends(result),

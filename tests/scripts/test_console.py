@@ -116,3 +116,15 @@ def test_what_is_typed_through_a_pipe_is_shown_and_its_end_begins_a_line(monkeyp
     monkeypatch.setattr("sys.stdin", io.StringIO("b2\n\x1b[2J\n"))
     assert [console.ask("move: ") for _ in range(3)] == ["b2", "\x1b[2J", None]
     assert capsys.readouterr().out == "move: b2\nmove: \\x1b[2J\nmove: \n"
+
+
+@pytest.mark.parametrize(
+    ("players", "said"),
+    [
+        (("runs/a@1", "random"), "openings: 1 random ply, 32 simulations"),
+        (("runs/a@1", "runs/a@1:policy=puct,simulations=8"), "random ply, 32 simulations"),
+        (("runs/a@1:simulations=64", "gtp:gnugo --mode gtp"), "openings: 1 random ply"),
+    ],
+)
+def test_a_match_names_the_simulations_that_one_of_its_players_used(players, said):
+    assert match_report.Conditions("random", 1, (32,)).in_words(players).endswith(said)
