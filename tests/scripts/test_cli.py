@@ -79,7 +79,7 @@ def test_a_flag_that_help_hides_works():
 )
 def test_defaults_hang_on_the_same_words_that_the_flags_are_read_from(argv, folder):
     assert console.flag_value(argv, "run-dir") == folder
-    default = flags.Args(RunConfig())
+    default = flags.Args(config=RunConfig())
     assert console.parse(flags.Args, argv, "train", default).run_dir == folder
 
 
@@ -327,7 +327,7 @@ def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration
     perfect = {"all": {"raw": 0.0, "search": 0.0}}
     counts = {"step": 1, "games": 1, "positions": 1, "loss": 0.0}
     evaluation = {"kind": "evaluation", **counts, "perfect": perfect}
-    with train._display(RunConfig(minutes=1.0, iterations=0)) as show:
+    with train._display(RunConfig(minutes=1.0, iterations=0)) as (show, _):
         show(iteration | {"iteration": 1, "seconds": 20.0})
         show(evaluation | {"iteration": 2, "seconds": 45.0})
         show(iteration | {"iteration": 2, "seconds": 22.0})
