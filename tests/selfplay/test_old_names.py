@@ -72,7 +72,7 @@ def test_an_old_flag_sets_what_the_new_one_sets(old, form):
 def test_help_shows_no_old_name(command, capsys):
     flags = {"train": train_flags, "imitate": imitate_flags}[command]
     with pytest.raises(SystemExit):
-        console.parse(flags.Args, ["--help-all"], command, flags.Args(RunConfig()))
+        console.parse(flags.Args, ["--help-all"], command, flags.Args(config=RunConfig()))
     shown = capsys.readouterr().out.replace("-", "_")
 
     def is_shown(name):
@@ -84,7 +84,7 @@ def test_help_shows_no_old_name(command, capsys):
 
 def test_the_old_flag_of_an_imitation_is_taken():
     for words in (["--no-symmetries"], ["--no-augment"]):
-        args = console.parse(imitate_flags.Args, words, "imitate", imitate_flags.Args(RunConfig()))
+        args = console.parse(imitate_flags.Args, words, "imitate", imitate_flags.Args(config=RunConfig()))
         assert not args.imitation.augment
 
 
