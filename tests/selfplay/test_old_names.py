@@ -84,7 +84,7 @@ def test_help_shows_no_old_name(command, capsys):
 
 def test_the_old_flag_of_an_imitation_is_taken():
     for words in (["--no-symmetries"], ["--no-augment"]):
-        args = console.parse(imitate_flags.Args, words, "imitate", imitate_flags.Args(config=RunConfig()))
+        args = console.parse(imitate_flags.Args, words, "imitate", imitate_flags.Args(RunConfig()))
         assert not args.imitation.augment
 
 
