@@ -49,18 +49,26 @@ class Minibatch(NamedTuple):
     target_weights: Mapping[str, jax.Array] = {}
 
 
-def minibatch(rows: Sample, symmetry: np.ndarray, games_policy: float = 1.0) -> Minibatch:
+def minibatch(
+    rows: Sample, symmetry: np.ndarray, games_policy: float = 1.0, wins_policy: float = 0.0
+) -> Minibatch:
     """Returns what a training step needs of its rows, where it trains.
 
     Args:
       games_policy: weight of the policy's loss on rows of games; an overseer's decisions have 1.
+      wins_policy: the same where an action wins at once, if that is more.
     """
-    made = {
-        "symmetry": symmetry,
-        "policy_weight": np.where(rows.game_id == NO_GAME, 1.0, games_policy).astype(np.float32),
-    }
+    weight = np.where(_wins_at_once(rows), max(games_policy, wins_policy), games_policy)
+    weight = np.where(rows.game_id == NO_GAME, 1.0, weight)
+    made = {"symmetry": symmetry, "policy_weight": weight.astype(np.float32)}
     fields = {name: getattr(rows, name) for name in Minibatch._fields if name not in made}
     return Minibatch(**split_rows(fields | made))
+
+
+def _wins_at_once(rows: Sample) -> np.ndarray:
+    """Returns bool[M]: the value of an action is that of a game won, as hardly any guess is."""
+    best: np.ndarray = np.where(rows.legal_action_mask, rows.q, -1.0).max(axis=1)
+    return best >= 1.0
 
 
 RowLosses: TypeAlias = tuple[jax.Array, jax.Array]

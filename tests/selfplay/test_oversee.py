@@ -386,13 +386,24 @@ def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
     going_on = train_flags.defaults(["--from", str(run_path)]).config.overseer
     file, _ = no_corners(run_path, 4)
     decided = decision_rows.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
-    assert decision_rows.games_policy(decision_rows.NOTHING, going_on) == 1.0  # nobody decides
-    assert decision_rows.games_policy(decided, fresh) == 1.0
-    assert decision_rows.games_policy(decided, going_on) == 0.0
-    games_rows = decided.rows._replace(game_id=np.arange(4))
+    weights = decision_rows.policy_of_games
+    assert weights(decision_rows.NOTHING, going_on) == (1.0, 1.0)  # nobody decides
+    assert weights(decided, fresh) == (1.0, 1.0)
+    assert weights(decided, going_on) == (0.0, 1.0)  # a win at once is not forgotten
+    old = training.config.from_dict({"overseer": {"games_policy": 0.0}}).overseer
+    assert weights(decided, old) == (0.0, 0.0)  # a run goes on as it began
+    q = np.zeros((4, 9), np.float16)
+    q[1, 3], q[2, 3], q[3, :] = 1.0, 0.99, 1.0  # the last one wins by illegal actions alone
+    legal = np.ones((4, 9), bool)
+    legal[3] = False
+    rows = decided.rows._replace(game_id=np.arange(4), q=q, legal_action_mask=legal)
     symmetry = np.zeros(4, np.int32)
-    for rows, wanted in ((decided.rows, [1.0] * 4), (games_rows, [0.0] * 4)):
-        assert minibatch(rows, symmetry, 0.0).policy_weight.tolist() == wanted
+    for taken, given, wanted in (
+        (decided.rows, (0.0, 0.0), [1.0] * 4),
+        (rows, (0.0, 0.5), [0.0, 0.5, 0.0, 0.0]),
+        (rows, (0.25, 0.0), [0.25] * 4),
+    ):
+        assert minibatch(taken, symmetry, *given).policy_weight.tolist() == wanted
 
 
 @pytest.mark.parametrize(

@@ -93,9 +93,14 @@ def mix(
     return row.nested(Sample, columns), symmetry
 
 
-def games_policy(decision_rows: DecisionRows, config: OverseerConfig) -> float:
-    """Returns the weight of the policy's loss on rows of games: 1 where nobody decides."""
-    return 1.0 if decision_rows.rows is None else config.games_policy
+def policy_of_games(decision_rows: DecisionRows, config: OverseerConfig) -> tuple[float, float]:
+    """Returns the weights of the policy's loss on rows of games, and on those of them that win.
+
+    They are 1 where nobody decides.
+    """
+    if decision_rows.rows is None:
+        return 1.0, 1.0
+    return config.games_policy, config.wins_policy
 
 
 def counters(decision_rows: DecisionRows) -> dict[str, Any]:
