@@ -168,8 +168,8 @@ def last_part(rows: Sample, count: int) -> Sample:
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Returns the correlation of two columns, 0 where one of them is constant."""
-    varies = min(a.std(), b.std()) > 1e-6
+    """Returns the correlation of two columns, 0 where one of them is constant or empty."""
+    varies = len(a) > 0 and min(a.std(), b.std()) > 1e-6
     return float(np.corrcoef(a, b)[0, 1]) if varies else 0.0
 
 
