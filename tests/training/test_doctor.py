@@ -243,7 +243,7 @@ def test_rows_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
         (gated, False, []),
         (gated, True, ["stale-weights"]),
     ):
-        gates = [dataclasses.replace(gate, promoted=promoted)]
+        gates = [dataclasses.replace(gate, promoted=promoted, score=0.6 if promoted else 0.5)]
         result = samples(changed(found, rows=old, config=config, gates=gates))
         assert [finding.fault for finding in result.findings] == named, (config.gate, promoted)
 

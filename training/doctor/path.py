@@ -15,7 +15,7 @@ from selfplay.recorder import Sample
 from selfplay.row import Kind
 from training import learner, losses, replay, stages
 from training.devices import learner_mesh, to_learner
-from training.doctor.evidence import Evidence, last_part, take
+from training.doctor.evidence import Evidence, last_part, row_names, take
 from training.doctor.findings import Finding, Result
 from training.doctor.refit import BATCH, NO_HORIZON, forward_batch, own_learner
 from training.losses import RowLosses
@@ -43,7 +43,7 @@ def path(evidence: Evidence) -> Result:
         return Result("path", _HEALTHY_PATH, "too few rows", {}, unjudged="too few rows")
     drawn, symmetry = _draw(evidence, rows)
     wrong = _not_stored(rows, drawn)
-    seen = len(np.unique(_names(drawn))) / len(rows.ply)
+    seen = len(np.unique(row_names(drawn))) / len(rows.ply)
     lost, value = _into_loss(evidence, rows)
     turned, games = _turned_by_rules(evidence)
     off = {} if lost else _wrong_losses(evidence, rows)
@@ -90,15 +90,11 @@ def _draw(evidence: Evidence, rows: Sample) -> tuple[Sample, np.ndarray]:
     return row.concatenate(drawn), np.concatenate(symmetry)
 
 
-def _names(rows: Sample) -> np.ndarray:
-    return rows.game_id * (1 << 20) + rows.ply
-
-
 def _not_stored(rows: Sample, drawn: Sample) -> list[str]:
     """Returns the columns in which drawn rows are not as they were stored."""
-    names = _names(rows)
+    names = row_names(rows)
     order = np.argsort(names)
-    place = order[np.minimum(np.searchsorted(names[order], _names(drawn)), len(names) - 1)]
+    place = order[np.minimum(np.searchsorted(names[order], row_names(drawn)), len(names) - 1)]
     there, here = row.flat(take(rows, place)), row.flat(drawn)
     return [name for name in there if not np.array_equal(there[name], here[name])]
 
