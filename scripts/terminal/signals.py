@@ -171,11 +171,11 @@ def stop_on_signal(worth_saving: int = 0) -> Iterator[Callable[[], bool]]:
         if questions < worth_saving or (wished and number != signal.SIGHUP):
             _PROCESS.end()
         if not wished:
-            wished = True
+            _tell("stopping: finishing this iteration, then saving (again: stop at once, unsaved)")
+            wished = True  # only now: the main thread may end as soon as it knows
             # Watched, since an exception in a timer's thread would stop nothing.
             if _PROCESS.wakeup >= 0 and worth_saving and time.monotonic() - began < YOUNG:
                 _later(lambda: None if heard else _PROCESS.end())
-            _tell("stopping: finishing this iteration, then saving (again: stop at once, unsaved)")
 
     def stop() -> bool:
         nonlocal questions, heard

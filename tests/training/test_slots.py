@@ -79,7 +79,7 @@ def test_a_slot_that_cannot_work_is_refused_before_a_folder_is_made(
 ):
     config = dataclasses.replace(tiny_config, **setting)
     with pytest.raises(ValueError, match=sentence):
-        train_command.run(train_command.Args(config=config, run_dir=str(tmp_path / "run")))
+        train_command.run(train_command.Args(config, run_dir=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
 
 
