@@ -13,7 +13,7 @@ from scripts.flags.arena import Args
 from scripts.terminal import csv_file
 from scripts.terminal.console import announce_devices, progress, say
 from scripts.terminal.match_report import Conditions, describe, report_all, write_csv
-from scripts.terminal.signals import INTERRUPTED, concluding
+from scripts.terminal.signals import INTERRUPTED, NOTHING_KEPT, concluding
 from selfplay.arena import match
 from selfplay.arena.folder import MatchFolder, match_settings, plies_of
 from selfplay.arena.opening_file import file_openings
@@ -203,4 +203,4 @@ def _say_stopped(args: Args, result: MatchResult | None, conditions: Conditions)
         say(describe(result, conditions))
     kept = f"what is finished is in {args.out}; the same command goes on"
     say(f"selfplay arena: interrupted; {kept if args.out else 'nothing is kept without --out'}")
-    return INTERRUPTED if args.out else 1
+    return INTERRUPTED if args.out else NOTHING_KEPT

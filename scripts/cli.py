@@ -4,9 +4,11 @@ Each command is two files. `flags/NAME.py` has a frozen dataclass `Args`, whose 
 help, and may have `defaults(argv)`, `check(args)`, and IN_SIGHT, the fields that `--help` shows.
 `NAME.py` has `run(args) -> int`, the exit code. Only the second may import jax and the like.
 
-Exit codes: 0 done; 75 interrupted, saved, run the same command again; 2 wrong use; 1 anything else.
+Exit codes: 0 done; 75 interrupted, saved, run the same command again; 2 wrong use;
+130 interrupted, nothing is kept; 1 anything else.
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -88,7 +90,7 @@ def _if_interrupted(argv: list[str]) -> tuple[str, int]:
     goes_on = command in GO_ON and not flags & {"--dry-run", "--dry_run"}
     if goes_on or (command == "arena" and "--out" in flags):
         return f"selfplay {command}: interrupted; the same command goes on", signals.INTERRUPTED
-    return f"{f'selfplay {command}'.rstrip()}: interrupted", 1
+    return f"{f'selfplay {command}'.rstrip()}: interrupted", signals.NOTHING_KEPT
 
 
 def _leave_no_pipe_broken() -> None:
@@ -177,10 +179,10 @@ def _call(command: str, argv: list[str]) -> int:
     in_sight = getattr(flags, "IN_SIGHT", ())
     args = console.parse(flags.Args, argv, command, defaults, in_sight)
     getattr(flags, "check", lambda _: None)(args)
-    if command not in WITHOUT_DEVICES:
-        console.say_starting(args)
-    script = importlib.import_module(f"scripts.{name}")
-    code: int = script.run(args) if command in WITHOUT_DEVICES else _on_devices(script, args)
+    quick = command in WITHOUT_DEVICES
+    with contextlib.nullcontext() if quick else console.starting():
+        script = importlib.import_module(f"scripts.{name}")
+    code: int = script.run(args) if quick else _on_devices(script, args)
     return code
 
 

@@ -46,5 +46,17 @@ def _text(name: str, diagnosis: Diagnosis) -> str:
                 f"  {label}: {text}", WIDTH, subsequent_indent="    ", break_on_hyphens=False
             )
     if not diagnosis.findings:
-        lines.append("no finding")
+        lines += textwrap.wrap(_no_finding(diagnosis), WIDTH)
     return "\n".join(lines)
+
+
+def _no_finding(diagnosis: Diagnosis) -> str:
+    """Returns the last line of a report without findings, which is no clean bill if it is early."""
+    early = diagnosis.too_early
+    if not early:
+        return "no finding"
+    checks = f"{len(early)} of {len(diagnosis.results)} checks"
+    return (
+        f"no finding, but {checks} could not be judged, or not all that they look at: "
+        f"{', '.join(early)}. Ask again when the run has trained for longer"
+    )

@@ -16,13 +16,15 @@ from scripts.terminal.console import (
 from scripts.terminal.signals import stop_on_signal
 from selfplay.records.game_record import GameRecord, Scan, scan_records
 from training.imitation import inverse_rl
-from training.imitation.fit import Imitation, fit, make_run
+from training.imitation.fit import Imitation, by_chance, fit, make_run, steps_of_pass
 from training.imitation.rows import rows_of, split
 from training.players import load_amplifier, network_of
 from training.storage.run_folder import RunFolder, next_free
 
 SHOWN_PROBLEMS = 20
-FEW_MOVES = 200  # held out: a share measured on them is off by up to 7 points, at 95%
+# Of what moves drawn among the legal ones get on held-out games: a network that has learned
+# something knows more of the moves, and finds them likelier.
+MORE_KNOWN, LESS_LOSS = 1.25, 0.95
 
 
 def run(args: Args) -> int:
@@ -41,14 +43,10 @@ def run(args: Args) -> int:
     records, skipped = _read(args.records, config.game)
     learnt, tested = split(records, settings.held_out, config.seed)
     say(f"{len(records)} games, {len(tested)} of them held out; {skipped} skipped")
-    rows, test_rows = rows_of(game, learnt), rows_of(game, tested)
-    if len(test_rows.ply) < FEW_MOVES:
-        say(
-            f"note: only {len(test_rows.ply)} moves are held out: what is measured on them says "
-            "little, and so few games teach little"
-        )
+    rows = rows_of(game, learnt)
     if settings.loss == "inferred":
         rows = inverse_rl.infer_values(game, learnt, rows, config.seed)
+    _warn_of_few(args, len(records), len(rows.ply))
     with (
         stop_on_signal(worth_saving=1) as stop,
         progress("imitate", settings.epochs, "passes") as update,
@@ -58,6 +56,7 @@ def run(args: Args) -> int:
             update(line["epoch"], _describe(line))
 
         network = network_of(config, game)
+        test_rows = rows_of(game, tested)
         began = time.monotonic()
         imitation = fit(config, settings, game, network, rows, test_rows, watch, stop)
     facts = {
@@ -70,6 +69,7 @@ def run(args: Args) -> int:
     seconds = round(time.monotonic() - began, 3)
     line = {"kind": "imitation", "iteration": 0, "step": 0, "seconds": seconds, **facts}
     folder = make_run(folder, config, imitation.weights, line)
+    _warn_of_nothing(len(records), imitation.held_out, by_chance(test_rows))
     _conclude(args, folder, imitation, facts)
     return 0
 
@@ -89,6 +89,33 @@ def _read(paths: tuple[str, ...], spec: str) -> tuple[list[GameRecord], int]:
     if not records:
         raise ValueError(f"no game of {spec} in {', '.join(paths)} that can be learned from")
     return records, len(problems)
+
+
+def _warn_of_few(args: Args, games: int, rows: int) -> None:
+    """Says so if training is over before its learning rate has risen."""
+    config, epochs = args.config.learner, args.imitation.epochs
+    most = steps_of_pass(args.config, rows) * epochs
+    if most < config.warmup_steps:
+        say(
+            f"warning: {games} games are few: {epochs} passes over {rows} positions are {most} "
+            f"training steps of {config.batch}, and the learning rate rises for "
+            f"{config.warmup_steps}; more games teach more, else a smaller --learner.batch and "
+            "--learner.warmup-steps"
+        )
+
+
+def _warn_of_nothing(games: int, measured: dict[str, float], chance: dict[str, float]) -> None:
+    """Says so if the network does hardly better than chance on the held-out games."""
+    if (
+        measured["top1"] < MORE_KNOWN * chance["top1"]
+        or measured["policy_loss"] > LESS_LOSS * chance["policy_loss"]
+    ):
+        say(
+            f"warning: {games} games taught next to nothing: of the moves in held-out games the "
+            f"network's best is {measured['top1']:.1%} (policy loss {measured['policy_loss']:.3f}),"
+            f" one drawn among the legal moves {chance['top1']:.1%} ({chance['policy_loss']:.3f}); "
+            "give it more games"
+        )
 
 
 def _describe(line: dict[str, Any]) -> str:

@@ -18,12 +18,12 @@ from scripts.terminal.console import (
 )
 from scripts.terminal.signals import INTERRUPTED, concluding
 from selfplay.files import durable
-from selfplay.oversight import decisions, terminal
+from selfplay.oversight import decisions, images, terminal
 from selfplay.oversight.program import Program, oversee
 from selfplay.oversight.session import OverseerSession
 from selfplay.player_name import run_of
 from selfplay.players import Player
-from training.oversight.queries import from_file, select_queries
+from training.oversight.queries import from_file, select_queries, with_images
 from training.storage.run_folder import RunFolder
 
 BY_HAND, BY_PROGRAM = 20, 300  # positions, where --count does not say
@@ -82,7 +82,10 @@ def _find_positions(
     else:
         raw = training.load_player(path, simulations=0, checkpoint=step)
         waiting = select_queries(raw, player, args.seed, count + len(decided))
-    return [moves for moves in waiting if moves not in decided][:count]
+    waiting = [moves for moves in waiting if moves not in decided][:count]
+    if args.program and not args.positions:
+        return with_images(player.game, waiting, decided)
+    return waiting
 
 
 def _who(args: Args) -> str:
@@ -140,7 +143,14 @@ def _describe(summary: dict[str, Any]) -> str:
 
 
 def _conclude(args: Args, desk: OverseerSession, faults: int) -> None:
-    summary = desk.summary()
-    say(f"{_describe(summary)}; {desk.path}")
+    summary, by = desk.summary(), desk.about["by"]
+    say(f"{_describe(summary)}; by {by}")
+    if pathlib.Path(desk.path).exists():
+        known = decisions.scan(desk.path, desk.spec, desk.game)
+        say(f"{desk.path} holds {decisions.tally(known.decisions) or 'no decision'}")
+        if summary["decided"] and known.states is not None:
+            likeness = images.compare(desk.game, known.decisions, known.states)
+            if told := images.in_words(desk.game, likeness):
+                say(f"note: {told}")
     if args.json:
-        print_json({"file": desk.path, **summary, "faults": faults})
+        print_json({"file": desk.path, "by": by, **summary, "faults": faults})

@@ -3,7 +3,7 @@
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import games
@@ -13,6 +13,7 @@ from scripts import dry_run
 from scripts.flags.train import Args, _split_source, folder_of
 from scripts.terminal import out_of_memory, signals
 from scripts.terminal.console import (
+    Update,
     announce_devices,
     print_json,
     progress,
@@ -74,7 +75,7 @@ def run(args: Args) -> int:
         say(f"run: {folder.path}")
         # It is asked at the start of an iteration: the first one compiles, and may be done again.
         stop = held.enter_context(stop_on_signal(worth_saving=2))
-        with _display(config) as (show, show_activity), _tensorboard(folder, config) as write:
+        with _display(config) as show, _tensorboard(folder, config) as write:
             last: dict[str, Any] = {}
 
             def watch(line: dict[str, Any]) -> None:
@@ -86,7 +87,7 @@ def run(args: Args) -> int:
                 write(line)
 
             with out_of_memory.advise(lambda: _less_memory(config, game, folder)):
-                finished = train(folder, config, watch, stop, source, show_activity)
+                finished = train(folder, config, watch, stop, source, show.activity)
     last = last or (folder.read_metrics(lambda problem: None) or [{}])[-1]
     _say_end(args, folder, last, finished)
     return 0 if finished else INTERRUPTED
@@ -174,36 +175,43 @@ def _check_source(
 
 
 @contextlib.contextmanager
-def _display(config: RunConfig) -> Iterator[tuple[OnMetrics, Callable[[str], None]]]:
-    """Shows the run live: its lines, and what it does between them."""
+def _display(config: RunConfig) -> Iterator["_Display"]:
+    """Shows the run live."""
     by_time = not config.iterations
     total = config.minutes * 60 if by_time else config.iterations
-    previous: IterationLine | None = None
-    done, note, told = 0.0, "", set[str]()
     unit = "s" if by_time else "iterations"
     with progress("train", total or None, unit, bar=config.amplify != "human") as update:
+        yield _Display(config, by_time, update)
 
-        def watch(line: dict[str, Any]) -> None:
-            nonlocal done, note, previous
-            if line["kind"] == "evaluation":
-                say(describe_evaluation(json_objects.read(EvaluationLine, line), config.amplify))
-            elif line["kind"] == "gate":
-                say(describe_gate(json_objects.read(GateLine, line)))
-            else:
-                iteration = json_objects.read(IterationLine, line)
-                note = describe_iteration(iteration, previous, config.search.simulations)
-                previous = iteration
-            # An iteration's line waits for its losses: the evaluation after it may come before it.
-            done = max(done, line["seconds"] if by_time else line["iteration"])
-            update(done, note)
 
-        def show_activity(text: str) -> None:
-            update(done, f"{text} {note}".rstrip())
-            if not sys.stderr.isatty() and text not in told:
-                told.add(text)
-                say(f"train: {text}")
+class _Display:
+    """Shows the lines of a run, as it is called with them, and what it does between them."""
 
-        yield watch, show_activity
+    def __init__(self, config: RunConfig, by_time: bool, update: Update) -> None:
+        self._config, self._by_time, self._update = config, by_time, update
+        self._previous: IterationLine | None = None
+        self._done, self._note, self._told = 0.0, "", set[str]()
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        config = self._config
+        if line["kind"] == "evaluation":
+            say(describe_evaluation(json_objects.read(EvaluationLine, line), config.amplify))
+        elif line["kind"] == "gate":
+            say(describe_gate(json_objects.read(GateLine, line)))
+        else:
+            iteration = json_objects.read(IterationLine, line)
+            self._note = describe_iteration(iteration, self._previous, config.search.simulations)
+            self._previous = iteration
+        # An iteration's line waits for its losses: the evaluation after it may come before it.
+        self._done = max(self._done, line["seconds"] if self._by_time else line["iteration"])
+        self._update(self._done, self._note)
+
+    def activity(self, text: str) -> None:
+        """Shows what begins; where nothing stays in sight, once."""
+        self._update(self._done, f"{text} {self._note}".rstrip())
+        if not sys.stderr.isatty() and text not in self._told:
+            self._told.add(text)
+            say(f"train: {text}")
 
 
 @contextlib.contextmanager

@@ -76,6 +76,7 @@ LEGACY: dict[str, Any] = {
     "overseer.decisions": "",
     "overseer.weight": 0.25,
     "overseer.games_policy": 1.0,
+    "overseer.wins_policy": 0.0,
     "overseer.augment": True,
     "evaluation.every": 25,
     "evaluation.simulations": 32,

@@ -49,18 +49,26 @@ class Minibatch(NamedTuple):
     target_weights: Mapping[str, jax.Array] = {}
 
 
-def minibatch(rows: Sample, symmetry: np.ndarray, games_policy: float = 1.0) -> Minibatch:
+def minibatch(
+    rows: Sample, symmetry: np.ndarray, games_policy: float = 1.0, wins_policy: float = 0.0
+) -> Minibatch:
     """Returns what a training step needs of its rows, where it trains.
 
     Args:
       games_policy: weight of the policy's loss on rows of games; an overseer's decisions have 1.
+      wins_policy: the same where an action wins at once, if that is more.
     """
-    made = {
-        "symmetry": symmetry,
-        "policy_weight": np.where(rows.game_id == NO_GAME, 1.0, games_policy).astype(np.float32),
-    }
+    weight = np.where(_wins_at_once(rows), max(games_policy, wins_policy), games_policy)
+    weight = np.where(rows.game_id == NO_GAME, 1.0, weight)
+    made = {"symmetry": symmetry, "policy_weight": weight.astype(np.float32)}
     fields = {name: getattr(rows, name) for name in Minibatch._fields if name not in made}
     return Minibatch(**split_rows(fields | made))
+
+
+def _wins_at_once(rows: Sample) -> np.ndarray:
+    """Returns bool[M]: the value of an action is that of a game won, as hardly any guess is."""
+    best: np.ndarray = np.where(rows.legal_action_mask, rows.q, -1.0).max(axis=1)
+    return best >= 1.0
 
 
 RowLosses: TypeAlias = tuple[jax.Array, jax.Array]
@@ -113,6 +121,32 @@ def reinforce(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) 
     played = jnp.take_along_axis(batch.policy_target, batch.action[:, None].astype(int), axis=1)
     played_with = jnp.maximum(played[:, 0].astype(jnp.float32), 1e-6)
     ratio = jnp.minimum(1.0, jnp.exp(log_p) / played_with)
+    return _policy_gradient(predicted, batch, log_p, ratio, value_target)
+
+
+def reinforce_records(
+    predicted: Evaluation, batch: Minibatch, value_target: jax.Array
+) -> RowLosses:
+    """`reinforce` on an expert's recorded games: what it won with is learned at the full rate.
+
+    The games are of the behaviour policy, which is not known but by its moves: r is 1 where the
+    advantage z - v is positive, so that the gradient does not vanish where the network does not
+    play so yet. Where it is negative r is p, or what was lost with would be pushed down without
+    end: tapered off-policy REINFORCE (Le Roux et al. 2025, https://arxiv.org/abs/2503.14286).
+    """
+    log_p = log_probability(predicted, batch.action)
+    ratio = jnp.where(batch.outcome > predicted.value, 1.0, jnp.exp(log_p))
+    return _policy_gradient(predicted, batch, log_p, ratio, value_target)
+
+
+def _policy_gradient(
+    predicted: Evaluation,
+    batch: Minibatch,
+    log_p: jax.Array,
+    ratio: jax.Array,
+    value_target: jax.Array,
+) -> RowLosses:
+    """Returns -ratio (z - v) log p, whose gradient flows through log p alone, and the value's."""
     advantage = batch.outcome - predicted.value
     policy_loss = -jax.lax.stop_gradient(ratio * advantage) * log_p
     return policy_loss, jnp.square(predicted.value - value_target)

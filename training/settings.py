@@ -174,6 +174,9 @@ class OverseerConfig:
     games_policy: float = setting(1.0, at_least=0, at_most=1)
     """How much the rows of games still teach the policy, from 0 to 1. 0, the default of a run
     --from another: it is learned from the decisions alone, and games teach the value."""
+    wins_policy: float = setting(1.0, at_least=0, at_most=1)
+    """The same for rows of games in which search found a win at once, if that is more. 0: as any
+    row; where nobody decided so, the network then unlearns to win."""
     augment: bool = True
     """Show each decision through a random symmetry of the game. Off for an overseer that does not
     decide alike in positions that are alike."""

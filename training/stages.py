@@ -90,10 +90,10 @@ def distil(context: Context, state: State) -> list[dict[str, jax.Array]]:
     progress = state.progress
     due = state.replay.steps_allowed(context.config.learner.batch) - progress.step
     horizon = jnp.float32(progress.horizon or NO_HORIZON)
-    games_policy = decision_rows.games_policy(context.decision_rows, context.config.overseer)
+    weights = decision_rows.policy_of_games(context.decision_rows, context.config.overseer)
     losses = []
     for _ in range(due):
-        batch = minibatch(*draw(context, state, progress.step), games_policy)
+        batch = minibatch(*draw(context, state, progress.step), *weights)
         state.train, measured = context.train_step(state.train, batch, horizon)
         losses.append(measured)
         progress.step += 1

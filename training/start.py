@@ -42,7 +42,7 @@ def begin(context: Context, weights: Weights | None = None) -> State:
 
 def begin_and_save(context: Context, source: tuple[RunFolder, int] | None) -> State:
     """Returns the state of a new run, whose first save comes before all else that it writes."""
-    _notice_problems(context)
+    _notice_decisions(context)
     context.folder.check_unbegun()
     state = begin(context, load_weights(*source, context.network) if source else None)
     save(context, state)
@@ -56,7 +56,7 @@ def resume(context: Context, saved: Checkpoint, progress: Progress) -> State:
     Args:
       progress: of the checkpoint; its clock has counted since it was read.
     """
-    _notice_problems(context)
+    _notice_decisions(context)
     progress.rollbacks = context.rollbacks
     if changed := decision_rows.changes(context.decision_rows, saved.counters):
         context.metrics.notice(changed)
@@ -87,6 +87,12 @@ def empty_replay(context: Context) -> ReplayBuffer:
     return ReplayBuffer(context.config.replay, row.target_forms(context.targets, context.game))
 
 
-def _notice_problems(context: Context) -> None:
+def _notice_decisions(context: Context) -> None:
+    decided = context.decision_rows
+    if decided.whose:
+        file = context.config.overseer.decisions
+        context.metrics.notice(f"decisions that are learned from, of {file}: {decided.whose}")
+    if decided.unlike and context.symmetries > 1:
+        context.metrics.notice(decided.unlike)
     for problem in context.decision_rows.problems[:SHOWN_PROBLEMS]:
         context.metrics.notice(f"decision left out: {problem}")

@@ -51,9 +51,9 @@ class Args:
       selfplay train --from runs/c4@1200 --run-dir runs/c4b --learner.learning-rate 1e-3
     """
 
+    config: Flat[RunConfig]
     run: Positional[str] = ""
     """A run's folder: short for --run-dir."""
-    config: Flat[RunConfig] = dataclasses.field(default_factory=RunConfig)
     run_dir: str = ""
     """The run's folder; by default runs/<game>-<n>, the first free n."""
     from_: FromFlag = ""
@@ -71,7 +71,7 @@ def defaults(argv: list[str]) -> Args:
     """Returns what holds where no flag is given: the run's own settings, or its preset's."""
     run_dir, source = _run_dir(argv), flag_value(argv, "from")
     if run_dir and RunFolder(run_dir).exists():
-        return Args(config=RunFolder(run_dir).read_config())
+        return Args(RunFolder(run_dir).read_config())
     old = RunFolder(_split_source(source)[0]).read_config() if source else RunConfig()
     game = flag_value(argv, "game") or old.game
     preset = flag_value(argv, "preset") or old.preset
@@ -83,7 +83,7 @@ def defaults(argv: list[str]) -> Args:
     to_the_end = flag_words(argv, "until-fixed-point") is not None
     if (to_the_end or flag_value(argv, "iterations")) and not flag_value(argv, "minutes"):
         config = dataclasses.replace(config, minutes=0.0)
-    return Args(config=config)
+    return Args(config)
 
 
 def check(args: Args) -> None:

@@ -63,10 +63,22 @@ def say(line: str) -> None:
         print(printable(line), file=sys.stderr, flush=True)
 
 
-def say_starting(args: object) -> None:
-    """Says that something happens: the import of jax takes a second, or ten on a busy machine."""
-    if not getattr(args, "json", False):
-        say("starting: loading jax")
+@contextlib.contextmanager
+def starting() -> Iterator[None]:
+    """Shows on a terminal that something happens: to import jax takes a second, or ten if busy.
+
+    What is shown goes away again, for the first line of many commands is known to name the devices.
+    """
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield
+        return
+    with contextlib.suppress(OSError):
+        print("starting: loading jax", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def print_text(text: str) -> None:

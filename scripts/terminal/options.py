@@ -221,7 +221,6 @@ def _as_shown(
         list(kinds.items()),
         bases=(args,),
         frozen=True,
-        kw_only=True,
         namespace=about,
     )
     return cls, None if default is None else cls(**values)

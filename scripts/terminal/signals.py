@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 INTERRUPTED = 75  # the exit code where the same command goes on
+NOTHING_KEPT = 130  # and where it begins anew: a shell's code after Ctrl-C
 PATIENCE = 6.0  # seconds in which a command that was asked to conclude reaches a `check`
 YOUNG = 60.0  # seconds of a run whose loss is small: it is given no more patience than that
 ENDS = (signal.SIGINT, signal.SIGTERM)
@@ -179,11 +180,11 @@ def stop_on_signal(worth_saving: int = 0) -> Iterator[Callable[[], bool]]:
         if questions < worth_saving or (wished and number != signal.SIGHUP):
             _PROCESS.end()
         if not wished:
-            wished = True
+            _tell("stopping: finishing this iteration, then saving (again: stop at once, unsaved)")
+            wished = True  # only now: the main thread may end as soon as it knows
             # Watched, since an exception in a timer's thread would stop nothing.
             if _PROCESS.wakeup >= 0 and worth_saving and time.monotonic() - began < YOUNG:
                 _later(lambda: None if heard else _PROCESS.end())
-            _tell("stopping: finishing this iteration, then saving (again: stop at once, unsaved)")
 
     def stop() -> bool:
         nonlocal questions, heard

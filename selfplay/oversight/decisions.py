@@ -6,6 +6,7 @@ the overseer would do there, by action number, `value` what the position is wort
 play. The other keys say where the decision comes from; they are kept as they are.
 """
 
+import collections
 import dataclasses
 import json
 import os
@@ -120,6 +121,17 @@ def check(
             objection = ""
         objections.append(objection)
     return states, objections
+
+
+def by_of(decision: Decision) -> str:
+    """Returns who made a decision, as its line says."""
+    return str(decision.extra.get("by") or "unknown")
+
+
+def tally(decisions: Iterable[Decision]) -> str:
+    """Returns whose decisions there are, as in `9 by script a.txt, 3 by ann`, most first."""
+    counts = collections.Counter(by_of(decision) for decision in decisions)
+    return ", ".join(f"{number} by {who}" for who, number in counts.most_common())
 
 
 def weights_of(given: Any) -> dict[int, float]:

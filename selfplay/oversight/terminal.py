@@ -56,7 +56,9 @@ def follow_script(session: OverseerSession, path: str, write: Write) -> None:
                 raise ValueError("no position is left to decide")
             command(session, text, write)
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from None
+            made = session.summary()["decided"]
+            kept = f"; {made} decided before it, kept in {session.path}" if made else ""
+            raise ValueError(f"{path}, line {number}: {error}{kept}") from None
 
 
 def command(session: OverseerSession, text: str, write: Write) -> bool:

@@ -16,6 +16,7 @@ import optax
 import pytest
 
 import mcts.gumbel
+import mcts.simulation
 from selfplay import recorder, row, self_play
 from selfplay.amplify import slot
 from training import learner, replay, stages
@@ -198,6 +199,21 @@ def swapped_planes(original: Any, rows: Any, outcome: Any) -> Any:
     return original({**rows, "observation": seen}, outcome)
 
 
+def of_the_other_seat_at_times(original: Any, rows: Any, outcome: Any) -> Any:
+    chosen = np.random.default_rng(len(outcome)).random(len(outcome)) < 0.2
+    return original(rows, np.where(chosen, -outcome, outcome))
+
+
+def negated_at_odd_depths(original: Any, *args: Any) -> Any:
+    tree, new = original(*args)
+    return tree, new._replace(bounds=new.bounds * jnp.where(new.length % 2, -1, 1)[:, None])
+
+
+def twice(original: Any, *args: Any) -> Any:
+    rows, games = original(*args)
+    return row.take(rows, np.repeat(np.arange(len(rows.ply)), 2)), games
+
+
 FAULTS = {
     "sign": Fault(
         "value-sign",
@@ -287,5 +303,16 @@ FAULTS = {
         on_minibatch(lambda rows, rng: {n: 0 * rows[n] + 1 for n in ("outcome", "root_value")}),
     ),
     "other_seat": Fault("wrong-observations", on_minibatch(from_the_other_seat)),
+    "other_seat_at_times": Fault(
+        "value-sign", wrap(recorder, "_sample", of_the_other_seat_at_times)
+    ),
+    "negated_at_odd_depths": Fault(
+        "value-sign", wrap(mcts.simulation, "_expand", negated_at_odd_depths)
+    ),
+    "rows_twice": Fault("repeated-rows", wrap(recorder.Recorder, "add", twice)),
+    "rate_300th": Fault(
+        "learning-rate-too-low",
+        wrap(learner, "learning_rate", lambda original, *args: original(*args) / 300),
+    ),
     "one_simulation": Fault("search-too-small", config=part("search", simulations=1)),
 }

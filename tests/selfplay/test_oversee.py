@@ -16,14 +16,15 @@ import training
 from scripts import oversee
 from scripts.flags import train as train_flags
 from selfplay import positions, row
-from selfplay.oversight import decisions
+from selfplay.oversight import decisions, images
 from selfplay.oversight.program import Program, ProgramFault
 from selfplay.row import Sample
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
 from training.losses import minibatch
 from training.oversight import decision_rows
-from training.oversight.queries import from_file
+from training.oversight.queries import from_file, with_images
+from training.run import train
 from training.settings import OverseerConfig
 from training.storage.run_folder import RunFolder
 
@@ -59,6 +60,8 @@ def test_a_programs_decisions_are_stored_and_its_mistakes_cost_one_position_each
     shown = capsys.readouterr()
     said = json.loads(shown.out)
     assert (said["decided"], said["skipped"], said["faults"]) == (6, 4, 3), shown.err
+    assert said["by"] == f"program {PROGRAM}"
+    assert f"holds 6 by program {PROGRAM}" in shown.err
     for complaint in ("not JSON", "action 99 is illegal", "look must be a list", "a bad answer"):
         assert complaint in shown.err
     found = stored(run_path)
@@ -96,7 +99,8 @@ def test_a_script_decides_takes_back_and_stops_at_a_wrong_line(run_path, tmp_pat
     lines = ["# comment", "play b2", "undo", "candidates", "look a3 b2, c1"]
     lines += ["weights b2=0.5 a3=0.5 value=-0.5", '{"moves": [4, 0], "play": 8}', "play z9"]
     script.write_text("\n".join(lines) + "\n")
-    with pytest.raises(ValueError, match=r"script.txt, line 8: no legal move 'z9'"):
+    kept = rf"script.txt, line 8: no legal move 'z9'.*; 2 decided before it, kept in {run_path}"
+    with pytest.raises(ValueError, match=kept):
         do(run_path, script=str(script), play=True)
     first, second = stored(run_path)
     assert (first["moves"], first["value"]) == ([], -0.5)
@@ -104,6 +108,89 @@ def test_a_script_decides_takes_back_and_stops_at_a_wrong_line(run_path, tmp_pat
     assert [line.get("look") for line in first["asked"]] == [None, [0, 4], [8]]
     assert (second["moves"], second["weights"]) == ([4, 0], {"8": 1.0})
     assert "value for seat 0" in capsys.readouterr().out
+
+
+TURNED = [
+    6,
+    3,
+    0,
+    7,
+    4,
+    1,
+    8,
+    5,
+    2,
+]  # cell i of a board comes to lie on TURNED[i] at a quarter turn
+
+
+def by_lowest(moves, by="lowest", symmetric=False):
+    """A decision for the lowest free cell, or for all free cells alike."""
+    free = legal_after(moves)
+    weights = dict.fromkeys(free, 1 / len(free)) if symmetric else {free[0]: 1.0}
+    return decisions.Decision("tic_tac_toe", tuple(moves), weights, 0.0, {"by": by})
+
+
+def compared(made):
+    states = positions.replay(GAME, [decision.moves for decision in made]).states
+    return images.compare(GAME, made, states)
+
+
+def test_decisions_that_differ_in_turned_positions_are_named_and_others_are_not():
+    two = [[4, 1], [4, 7]]  # the lowest free cell is 0 in both; mirrored, it would be 6
+    likeness = compared([by_lowest(moves) for moves in two])
+    assert (likeness.pairs, likeness.otherwise) == (1, 1)
+    assert (likeness.example.one.moves, likeness.example.other.moves) == ((4, 7), (4, 1))
+    assert likeness.example.wanted in (6, 8)  # by mirroring, or by a half turn
+    told = images.in_words(GAME, likeness)
+    for part in ("1 of 1", "after b2 b1 it is", "--overseer.no-augment", "--learner.no-augment"):
+        assert part in told
+    turned = decisions.Decision("tic_tac_toe", (4, 7), {8: 1.0}, 0.0)
+    for alike in (
+        [by_lowest(moves, symmetric=True) for moves in two],
+        [by_lowest(two[0], by="unknown"), turned],  # turned as the position is
+        [by_lowest(two[0]), by_lowest(two[1], by="another")],  # nobody contradicts himself
+        [by_lowest([])],  # an empty board has many images, which are all itself
+        [by_lowest([4, 1, 0, 8]), by_lowest([0, 1, 4, 8])],  # the same position on two ways
+        [],
+    ):
+        likeness = compared(alike)
+        assert likeness.otherwise == 0, alike
+        assert images.in_words(GAME, likeness) == ""
+
+
+def test_a_tenth_of_what_a_program_decides_are_images_of_the_first_ones():
+    asked = [tuple(np.random.default_rng(i).permutation(9)[:3].tolist()) for i in range(40)]
+    asked = list(dict.fromkeys(asked))[:30]
+    shown = with_images(GAME, asked, ())
+    assert len(set(shown)) == len(asked)
+    assert shown[:27] == asked[:27]
+    likeness = compared([by_lowest(moves, symmetric=True) for moves in shown])
+    assert likeness.pairs >= 3
+    known = with_images(GAME, asked, set(shown))  # what is decided does not come again
+    assert not set(known[27:]) & set(shown[27:])
+
+
+def test_training_says_whose_decisions_it_learns_from_and_that_they_are_not_alike(
+    tiny_config, run_path, tmp_path
+):
+    file, notices = run_path / "decisions.jsonl", []
+    for decision in [by_lowest([4, 1]), by_lowest([4, 7]), by_lowest([4, 1], by="ann")]:
+        decisions.append(file, decision)
+    augmented = decision_rows.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    assert augmented.whose == "1 by lowest, 1 by ann"  # the last one of a position counts
+    decisions.append(file, by_lowest([4, 1]))
+    for augment in (True, False):
+        config = dataclasses.replace(
+            tiny_config, iterations=1, overseer=OverseerConfig(str(file), augment=augment)
+        )
+        folder = RunFolder(tmp_path / str(augment))
+        folder.create(config)
+        with folder.lock():
+            train(folder, config, notices.append, stop=lambda: True)
+        said = [line["text"] for line in notices if line["kind"] == "notice"]
+        assert any(f"of {file}: 2 by lowest" in text for text in said)
+        assert any("--overseer.no-augment" in text for text in said) == augment
+        notices.clear()
 
 
 def test_a_file_gives_all_positions_of_a_game_that_is_over_and_the_last_of_another(tmp_path):
@@ -299,13 +386,24 @@ def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
     going_on = train_flags.defaults(["--from", str(run_path)]).config.overseer
     file, _ = no_corners(run_path, 4)
     decided = decision_rows.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
-    assert decision_rows.games_policy(decision_rows.NOTHING, going_on) == 1.0  # nobody decides
-    assert decision_rows.games_policy(decided, fresh) == 1.0
-    assert decision_rows.games_policy(decided, going_on) == 0.0
-    games_rows = decided.rows._replace(game_id=np.arange(4))
+    weights = decision_rows.policy_of_games
+    assert weights(decision_rows.NOTHING, going_on) == (1.0, 1.0)  # nobody decides
+    assert weights(decided, fresh) == (1.0, 1.0)
+    assert weights(decided, going_on) == (0.0, 1.0)  # a win at once is not forgotten
+    old = training.config.from_dict({"overseer": {"games_policy": 0.0}}).overseer
+    assert weights(decided, old) == (0.0, 0.0)  # a run goes on as it began
+    q = np.zeros((4, 9), np.float16)
+    q[1, 3], q[2, 3], q[3, :] = 1.0, 0.99, 1.0  # the last one wins by illegal actions alone
+    legal = np.ones((4, 9), bool)
+    legal[3] = False
+    rows = decided.rows._replace(game_id=np.arange(4), q=q, legal_action_mask=legal)
     symmetry = np.zeros(4, np.int32)
-    for rows, wanted in ((decided.rows, [1.0] * 4), (games_rows, [0.0] * 4)):
-        assert minibatch(rows, symmetry, 0.0).policy_weight.tolist() == wanted
+    for taken, given, wanted in (
+        (decided.rows, (0.0, 0.0), [1.0] * 4),
+        (rows, (0.0, 0.5), [0.0, 0.5, 0.0, 0.0]),
+        (rows, (0.25, 0.0), [0.25] * 4),
+    ):
+        assert minibatch(taken, symmetry, *given).policy_weight.tolist() == wanted
 
 
 @pytest.mark.parametrize(

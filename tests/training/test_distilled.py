@@ -1,5 +1,6 @@
 """Losses of distillation: the sets are what they say, and the figures those of plain NumPy."""
 
+import functools
 import json
 import shutil
 
@@ -110,10 +111,13 @@ def test_figures_are_those_of_plain_numpy(audited):
     search = training.load_player(path, simulations=known.config.search.simulations)
     result = jax.device_get(search(known.far.states, jax.random.key(0)))
     regrets, changed, kl = [], [], []
+    after = functools.partial(_values_after, search, known.far.states)
+    masked = np.where(known.far.states.legal_action_mask, result.prior, -1)
+    searched, forced = after(result.action), after(masked.argmax(axis=1))
     for i in range(16):
         legal = np.flatnonzero(known.far.states.legal_action_mask[i])
         best = max(legal, key=lambda a, i=i: (result.prior[i][a], -a))
-        regrets.append(max(0.0, result.q[i][result.action[i]] - result.q[i][best]))
+        regrets.append(0.0 if best == result.action[i] else searched[i] - forced[i])
         changed.append(best != result.action[i])
         terms = [
             w * np.log(w / p)
@@ -134,6 +138,19 @@ def test_figures_are_those_of_plain_numpy(audited):
     prior = float(alone(opening, jax.random.key(0)).prior[0, 4])
     assert row["decided"]["follows"] == (action == 4)
     assert row["decided"]["kl"] == pytest.approx(-np.log(prior), abs=1e-4)
+
+
+def _values_after(search, states, actions):
+    """Returns what a search says of each move, from the position behind it, for who moves."""
+    after = jax.device_get(jax.vmap(GAME.step)(states, np.asarray(actions, np.int32)))
+    behind = jax.device_get(search(after, jax.random.key(0)))
+    values = []
+    for i, seat in enumerate(np.asarray(states.to_play).tolist()):
+        if after.terminated[i]:
+            values.append(float(GAME.returns(positions.take(after, i))[seat]))
+        else:
+            values.append(float(behind.value[i]) * (1 if after.to_play[i] == seat else -1))
+    return values
 
 
 def test_the_worst_positions_can_be_overseen(audited):

@@ -15,6 +15,7 @@ import pytest
 import training
 from mcts import SearchConfig, mask_illegal
 from scripts import cli
+from scripts.doctor import _text
 from selfplay import row
 from selfplay.config import SelfPlayConfig
 from selfplay.perfect import mistakes
@@ -24,6 +25,7 @@ from training.config import RunConfig
 from training.doctor import (
     CHECKS,
     ORDER,
+    Diagnosis,
     diagnose,
     evidence,
     lessons,
@@ -224,6 +226,87 @@ def test_faults_in_training_are_told_apart_by_what_they_leave(healthy):
         assert faults == [named], (check.__name__, named, faults)
 
 
+@pytest.mark.parametrize(
+    ("change", "named", "said"),
+    [
+        (lambda r: {"outcome": np.where(r.ply % 5 == 1, -r.outcome, r.outcome)}, "value-sign", ""),
+        (
+            lambda r: {"outcome": np.where(r.game_id % 3 == 0, -r.outcome, r.outcome)},
+            "value-sign",
+            "whole games",
+        ),
+        (lambda r: {"outcome": np.roll(r.outcome, 1)}, "shuffled-targets", ""),
+        (lambda r: {"outcome": np.where(r.outcome == 0, 1, r.outcome)}, "value-biased", "drawn"),
+        (
+            lambda r: {"legal_action_mask": np.roll(r.legal_action_mask, -1, axis=0)},
+            "wrong-observations",
+            "legal actions of another position",
+        ),
+        (
+            lambda r: {"policy_target": (0.9 * r.policy_target + 0.1 / 9).astype(np.float16)},
+            "shuffled-targets",
+            "not masked",
+        ),
+    ],
+)
+def test_rows_that_the_rules_contradict_are_told_apart(change, named, said, healthy):
+    known = gather(healthy)
+    result = rules(changed(known, rows=known.rows._replace(**change(known.rows))))
+    assert result.findings[0].fault == named, result.findings
+    assert said in result.findings[0].sentence
+
+
+def test_rows_that_are_there_twice_are_named_and_no_game_is_called_lost(healthy):
+    known = gather(healthy)
+    rows = row.take(known.rows, np.repeat(np.arange(len(known.rows.ply)), 2))
+    assert [finding.fault for finding in samples(changed(known, rows=rows)).findings] == [
+        "repeated-rows"
+    ]
+    assert not [f for f in rules(changed(known, rows=rows)).findings if f.fault == "lost-rows"]
+
+
+def test_a_run_of_which_no_game_can_be_played_again_is_too_early_for_the_rules(healthy):
+    known = gather(healthy)
+    nothing = jax.tree.map(lambda leaf: leaf[:0], known.replayed)
+    assert rules(changed(known, replayed=nothing)).verdict == "too early"
+
+
+def test_a_search_that_takes_a_win_for_a_loss_is_named_though_it_never_plays_it(healthy):
+    known = gather(healthy)
+    assert not values.value(known).findings
+    result = values.value(changed(known, rows=known.rows._replace(q=-known.rows.q)))
+    assert [finding.fault for finding in result.findings] == ["value-sign"], result
+    assert "moves that end a game" in result.findings[0].sentence
+
+
+def test_weights_that_play_for_long_or_past_the_gate_are_named(healthy):
+    known = gather(healthy)
+    steps = np.unique(known.rows.weights_step)
+    stayed = steps[np.searchsorted(steps, known.rows.weights_step) // 6 * 6]
+    rows = known.rows._replace(weights_step=stayed, raw_value=known.rows.raw_value)
+    assert "stale-weights" in [f.fault for f in samples(changed(known, rows=rows)).findings]
+    gated = dataclasses.replace(known.config, gate=0.55)
+    named = [f.fault for f in samples(changed(known, config=gated)).findings]
+    assert named == ["gate-open"]
+
+
+def test_a_rate_far_below_the_config_s_is_named(healthy):
+    known = gather(healthy)
+    slow = [dataclasses.replace(i, learning_rate=1e-5) for i in known.iterations]
+    assert not weights.weights(known).findings
+    result = weights.weights(changed(known, iterations=slow))
+    assert [finding.fault for finding in result.findings] == ["learning-rate-too-low"]
+
+
+def test_a_report_without_findings_says_what_could_not_be_judged():
+    judged = Result("rules", "", "", {})
+    early = Result("value", "", "", {}, unjudged="training has hardly begun")
+    wholly, partly = (Diagnosis(9, results, ()) for results in ((judged,), (judged, early)))
+    assert _text("runs/x", wholly).splitlines()[-1] == "no finding"
+    assert "1 of 2 checks could not be judged" in _text("runs/x", partly).splitlines()[-2]
+    assert [d.as_json()["healthy"] for d in (wholly, partly)] == [True, None]
+
+
 def test_rows_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
     found = gather(healthy)
     old = found.rows._replace(weights_step=np.zeros_like(found.rows.weights_step))
@@ -243,7 +326,7 @@ def test_rows_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
         (gated, False, []),
         (gated, True, ["stale-weights"]),
     ):
-        gates = [dataclasses.replace(gate, promoted=promoted)]
+        gates = [dataclasses.replace(gate, promoted=promoted, score=0.6 if promoted else 0.5)]
         result = samples(changed(found, rows=old, config=config, gates=gates))
         assert [finding.fault for finding in result.findings] == named, (config.gate, promoted)
 
@@ -280,6 +363,16 @@ def shuffle_policies(original, rows, *others):
     return original(rows._replace(policy_target=np.roll(rows.policy_target, 1, axis=0)), *others)
 
 
+def negate_outcomes(original, rows, *others):
+    return original(rows._replace(outcome=-rows.outcome), *others)
+
+
+def swap_the_second_seat(original, rows, *others):
+    seen, second = rows.observation.copy(), rows.ply % 2 == 1
+    seen[second] = seen[second][..., ::-1]
+    return original(rows._replace(observation=seen), *others)
+
+
 def older_half(original, buffer, rng, count, total=None):
     rows = original(buffer, rng, count, total)
     return row.take(rows, np.argsort(rows.game_id, kind="stable")[np.arange(count) // 2])
@@ -290,6 +383,8 @@ def older_half(original, buffer, rng, count, total=None):
     [
         (learner, "augment", board_unturned, "shuffled-targets"),
         (stages, "minibatch", shuffle_policies, "shuffled-targets"),
+        (stages, "minibatch", negate_outcomes, "value-sign"),
+        (stages, "minibatch", swap_the_second_seat, "wrong-observations"),
         (replay.ReplayBuffer, "sample", older_half, "tiny-replay"),
     ],
 )

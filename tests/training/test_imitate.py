@@ -12,9 +12,12 @@ import training
 from scripts import cli, imitate
 from selfplay.records.game_record import GameRecord, write_records
 from tests.support.runs import run_once
+from training import learner
 from training.imitation import inverse_rl
 from training.imitation.config import ImitationConfig
+from training.imitation.fit import fit
 from training.imitation.rows import rows_of, split
+from training.players import network_of
 from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")
@@ -40,7 +43,7 @@ def games_of_the_lowest_cell(count, seed=0):
 
 
 def command(path, config, folder, **imitation):
-    settings = ImitationConfig(**{"symmetries": False, "epochs": 12, **imitation})
+    settings = ImitationConfig(**{"augment": False, "epochs": 12, **imitation})
     return imitate.run(imitate.Args(config, settings, (str(path),), str(folder), json=True))
 
 
@@ -109,6 +112,46 @@ def test_rows_hold_what_the_mover_saw_did_and_got():
             board[action] = seat
             at += 1
     assert at == len(rows.ply)
+
+
+def test_the_rate_stays_up_until_patience_ends_and_falls_from_the_best_pass(
+    tiny_config, monkeypatch
+):
+    seen, lines = [], []
+
+    def step(state, batch, horizon):
+        """Learns nothing: the first pass stays the best one."""
+        seen.append((int(state.step), float(horizon)))
+        return state._replace(step=state.step + 1), {}
+
+    monkeypatch.setattr(learner, "make_train_step", lambda *args: step)
+    records = games_of_the_lowest_cell(20)
+    learnt, tested = rows_of(GAME, records[:18]), rows_of(GAME, records[18:])
+    config = dataclasses.replace(
+        tiny_config, learner=dataclasses.replace(tiny_config.learner, warmup_steps=0)
+    )
+    steps = -(-len(learnt.ply) // config.learner.batch)
+    network = network_of(config, GAME)
+    for epochs, full, falling in ((30, 4, 1), (3, 2, 1), (1, 1, 0)):  # patience is 3
+        seen.clear(), lines.clear()
+        settings = ImitationConfig(epochs=epochs)
+        fit(config, settings, GAME, network, learnt, tested, lines.append, lambda: False)
+        assert len(seen) == (full + falling) * steps
+        assert [line["epoch"] for line in lines] == list(range(1, full + falling + 1))
+        rates = [float(learner.learning_rate(config.learner, *at)) for at in seen]
+        assert rates[: full * steps] == pytest.approx([rates[0]] * full * steps)
+        assert [at for at, _ in seen[full * steps :]] == [steps + i for i in range(falling * steps)]
+        assert falling == 0 or rates[-1] < 0.5 * rates[0]
+
+
+def test_games_that_teach_nothing_are_said_to(tiny_config, tmp_path, capsys):
+    path = tmp_path / "few.jsonl"
+    write_records(path, games_of_the_lowest_cell(20))
+    config = dataclasses.replace(tiny_config, iterations=1)
+    assert command(path, config, tmp_path / "run", epochs=1) == 0
+    said = capsys.readouterr().err
+    assert "20 games are few: 1 passes over" in said
+    assert "20 games taught next to nothing" in said
 
 
 def test_inferred_values_prefer_what_the_expert_chose():

@@ -9,7 +9,7 @@ import pytest
 
 from mcts import Evaluation, mask_illegal
 from training import losses
-from training.losses import LOSSES, Minibatch
+from training.losses import LOSSES, Minibatch, reinforce_records
 
 # One row, three actions of which the second is illegal.
 LOGITS = [0.3, 5.0, -0.4]
@@ -80,6 +80,21 @@ def test_values_and_gradients_equal_finite_differences_of_the_formula(name):
         assert float(gradient[a]) == pytest.approx(slope, abs=1e-4), a
     by_value = [jax.grad(lambda v, i=i: losses_of(logits, v)[i])(value) for i in (0, 1)]
     assert [float(g) for g in by_value] == pytest.approx([0.0, 2 * (VALUE - TARGET)])
+
+
+@pytest.mark.parametrize("outcome", [1.0, -1.0])
+def test_an_experts_moves_are_learned_at_the_full_rate_where_it_did_better_than_expected(outcome):
+    played = jnp.array([[0.0, 0.0, 1.0]], jnp.float16)  # as records have it: the move alone
+    rows = batch()._replace(policy_target=played, outcome=jnp.array([outcome]))
+
+    def loss(logits):
+        masked = mask_illegal(logits[None], jnp.array([LEGAL]))
+        return reinforce_records(Evaluation(masked, jnp.array([VALUE])), rows, jnp.zeros(1))[0][0]
+
+    p = policy(LOGITS)
+    ratio = 1.0 if outcome > VALUE else p[PLAYED]
+    wanted = [-ratio * (outcome - VALUE) * ((a == PLAYED) - p[a]) * LEGAL[a] for a in range(3)]
+    np.testing.assert_allclose(jax.grad(loss)(jnp.array(LOGITS)), wanted, atol=1e-5)
 
 
 def test_each_loss_moves_the_policy_to_what_its_name_says():

@@ -31,12 +31,14 @@ ORDER = (
     "wrong-observations",
     "lost-outcomes",
     "lost-rows",
+    "repeated-rows",
     "learning-rate-too-high",
     "frozen-weights",
     "learning-rate-too-low",
     "weight-decay-too-high",
     "value-sign",
     "stale-weights",
+    "gate-open",
     "tiny-replay",
     "stale-replay",
     "stale-statistics",
@@ -67,11 +69,17 @@ class Diagnosis(NamedTuple):
     results: tuple[Result, ...]  # a check each
     findings: tuple[Finding, ...]  # of all checks, the likeliest cause first
 
+    @property
+    def too_early(self) -> tuple[str, ...]:
+        """The checks that could not be judged, or not wholly."""
+        return tuple(result.check for result in self.results if result.verdict == "too early")
+
     def as_json(self) -> dict[str, Any]:
-        """Returns all of it as JSON takes it."""
+        """Returns all of it as JSON takes it; `healthy` is null if it is too early to say."""
         return {
             "step": self.step,
-            "healthy": not self.findings,
+            "healthy": False if self.findings else None if self.too_early else True,
+            "too_early": self.too_early,
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
             "checks": [result.as_json() for result in self.results],
         }

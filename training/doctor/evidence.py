@@ -167,9 +167,14 @@ def last_part(rows: Sample, count: int) -> Sample:
     return take(rows, slice(max(0, len(rows.ply) - count), None))
 
 
+def row_names(rows: Sample) -> np.ndarray:
+    """Returns int64[N], a number for each game's each ply."""
+    return rows.game_id * (1 << 20) + rows.ply
+
+
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Returns the correlation of two columns, 0 where one of them is constant."""
-    varies = min(a.std(), b.std()) > 1e-6
+    """Returns the correlation of two columns, 0 where one of them is constant, or empty."""
+    varies = len(a) > 0 and min(a.std(), b.std()) > 1e-6
     return float(np.corrcoef(a, b)[0, 1]) if varies else 0.0
 
 

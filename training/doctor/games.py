@@ -141,7 +141,8 @@ def learning(evidence: Evidence) -> Result:
     if rated and not findings:
         findings += _fallen(rated[-1])
     findings += _diverging(evidence)
-    said = f"evaluation {losses[0]:.3f} -> {losses[-1]:.3f} (less is better)" if losses else ""
+    shown = " -> ".join(f"{loss:.3f}" for loss in (*losses[:1], *losses[1:][-1:]))
+    said = f"evaluation {shown} (less is better)" if losses else ""
     if rated and rated[-1].over_best is not None:
         measured |= {"over_best": rated[-1].over_best}
         said += f", {rated[-1].over_best:+.0f} Elo over its best before"

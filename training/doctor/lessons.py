@@ -13,6 +13,7 @@ from training import learner
 from training.doctor.evidence import Evidence, correlation, last_part, take
 from training.doctor.findings import Finding, Result
 from training.doctor.refit import BATCH, forward_batch, losses, teach
+from training.doctor.rows import FEW_ROWS
 from training.doctor.weights import FEW_STEPS, without_gradient
 from training.losses import Minibatch, minibatch
 from training.oversight import decision_rows
@@ -264,16 +265,23 @@ def _from_the_other_seat(evidence: Evidence) -> list[Finding]:
     seats = 1 - states.to_play
     states = states._replace(to_play=seats)  # type: ignore[attr-defined]
     seen = np.asarray(jax.jit(jax.vmap(evidence.game.observe))(states))
-    if not _is_better(
-        right := _costs(evidence, rows),
-        other := _costs(evidence, rows._replace(observation=seen)),
-    ):
+    right = _costs(evidence, rows)
+    other = _costs(evidence, rows._replace(observation=seen))
+    of_seats = {"": seats >= 0, " of seat 0": seats == 1, " of seat 1": seats == 0}
+    better = [
+        (whose, here)
+        for whose, here in of_seats.items()
+        if here.sum() >= FEW_ROWS and _is_better(right[here], other[here])
+    ]
+    if not better:
         return []
+    whose, here = better[0]
     return [
         Finding(
             "wrong-observations",
-            f"the network knows rows better from the side of the other seat ({other.mean():.2f} "
-            f"nats) than as they are stored ({right.mean():.2f}): so training showed them.",
+            f"the network knows rows{whose} better from the side of the other seat "
+            f"({other[here].mean():.2f} nats) than as they are stored ({right[here].mean():.2f}): "
+            "so training showed them.",
             "in a minibatch, an observation is `game.observe` for the seat to play, as in the "
             "replay",
         )

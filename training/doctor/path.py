@@ -15,7 +15,7 @@ from selfplay.recorder import Sample
 from selfplay.row import Kind
 from training import learner, losses, replay, stages
 from training.devices import learner_mesh, to_learner
-from training.doctor.evidence import Evidence, last_part, take
+from training.doctor.evidence import Evidence, last_part, row_names, take
 from training.doctor.findings import Finding, Result
 from training.doctor.refit import BATCH, NO_HORIZON, forward_batch, own_learner
 from training.losses import RowLosses
@@ -24,6 +24,7 @@ from training.oversight import decision_rows
 TRIED = 256  # rows that are sent along the way
 TURNED = 16  # games that are played again through each symmetry
 LEAST_DRAWN = 0.8  # of the window's rows, when four times as many are drawn
+LEAST_WRONG, SAME_SHIFT = 1e-3, 1e-5
 # By which a loss may miss its value, as a share: sums are rounded otherwise.
 SAME_LOSS = {"float32": 0.01, "bfloat16": 0.1}
 MADE_BY_LEARNER = ("symmetry", "policy_weight", "targets", "target_weights")
@@ -43,11 +44,14 @@ def path(evidence: Evidence) -> Result:
         return Result("path", _HEALTHY_PATH, "too few rows", {}, unjudged="too few rows")
     drawn, symmetry = _draw(evidence, rows)
     wrong = _not_stored(rows, drawn)
-    seen = len(np.unique(_names(drawn))) / len(rows.ply)
+    seen = len(np.unique(row_names(drawn))) / len(rows.ply)
     lost, value = _into_loss(evidence, rows)
     turned, games = _turned_by_rules(evidence)
     off = {} if lost else _wrong_losses(evidence, rows)
-    findings = _of_replay(wrong, seen) + _of_images(lost, value, turned) + _of_losses(off)
+    findings = _of_replay(wrong, seen) + _of_symmetries(turned)
+    if lost > LEAST_WRONG:
+        findings.append(_of_images(lost, *_changed(evidence, rows)))
+    findings += _of_value_targets(value) + _of_losses(off)
     measured = {
         "columns_not_as_stored": wrong,
         "rows_drawn": seen,
@@ -90,15 +94,11 @@ def _draw(evidence: Evidence, rows: Sample) -> tuple[Sample, np.ndarray]:
     return row.concatenate(drawn), np.concatenate(symmetry)
 
 
-def _names(rows: Sample) -> np.ndarray:
-    return rows.game_id * (1 << 20) + rows.ply
-
-
 def _not_stored(rows: Sample, drawn: Sample) -> list[str]:
     """Returns the columns in which drawn rows are not as they were stored."""
-    names = _names(rows)
+    names = row_names(rows)
     order = np.argsort(names)
-    place = order[np.minimum(np.searchsorted(names[order], _names(drawn)), len(names) - 1)]
+    place = order[np.minimum(np.searchsorted(names[order], row_names(drawn)), len(names) - 1)]
     there, here = row.flat(take(rows, place)), row.flat(drawn)
     return [name for name in there if not np.array_equal(there[name], here[name])]
 
@@ -130,6 +130,36 @@ def _into_loss(evidence: Evidence, rows: Sample) -> tuple[float, float]:
     state = to_learner(learner.init(evidence.network, config, jax.random.key(3)))
     _, seen = step(state, stages.minibatch(known, chosen), jnp.float32(NO_HORIZON))
     return float(seen["policy_loss"]), float(seen["value_loss"])
+
+
+def _changed(evidence: Evidence, rows: Sample) -> tuple[list[str], str]:
+    """Returns the columns that a minibatch shows otherwise than their images, and the fault's name.
+
+    Looked at one by one, before the loss: what is changed later has no column here.
+    """
+    symmetries = evidence.game.symmetries()[: None if evidence.config.learner.augment else 1]
+    known = take(rows, slice(BATCH))
+    chosen = np.arange(BATCH, dtype=np.int32) % len(symmetries)
+    batch = jax.device_get(learner.augment(stages.minibatch(known, chosen), symmetries))
+    images = [_image(known, symmetry) for symmetry in symmetries]
+    gaps = {}
+    for name in LEARNED:
+        stacked = np.stack([image[name] for image in images]).astype(np.float32)
+        gaps[name] = np.asarray(getattr(batch, name), np.float32), stacked[chosen, np.arange(BATCH)]
+    wrong = [name for name, (shown, right) in gaps.items() if not np.array_equal(shown, right)]
+    if "observation" in wrong and not set(wrong) - {"observation", "legal_action_mask"}:
+        shown, _ = gaps["observation"]
+        turned = np.any([(shown == i["observation"]).all(axis=(1, 2, 3)) for i in images], axis=0)
+        return wrong, "shuffled-targets" if turned.all() else "wrong-observations"
+    if not wrong or set(wrong) - {"outcome", "root_value"}:
+        return wrong, "shuffled-targets"
+    pairs = [gaps[name] for name in wrong]
+    if all((np.abs(shown) == np.abs(right)).all() for shown, right in pairs):
+        return wrong, "value-sign"
+    if all(np.ptp(shown) == 0 for shown, _ in pairs):
+        return wrong, "value-untrained"
+    shifted = all(np.ptp(shown - right) < SAME_SHIFT for shown, right in pairs)
+    return wrong, "value-biased" if shifted else "shuffled-targets"
 
 
 def _image(rows: Sample, symmetry: Symmetry) -> dict[str, np.ndarray]:
@@ -232,38 +262,46 @@ def _of_replay(wrong: list[str], seen: float) -> list[Finding]:
     ]
 
 
-def _of_images(lost: float, value: float, turned: list[int]) -> list[Finding]:
-    findings = []
-    if turned:
-        findings.append(
-            Finding(
-                "shuffled-targets",
-                f"turned moves do not lead to turned positions: the game's symmetries "
-                f"{', '.join(map(str, turned))} are wrong.",
-                "`selfplay check` the game; `game.symmetries` lists them, the identity first",
-            )
+def _of_symmetries(turned: list[int]) -> list[Finding]:
+    if not turned:
+        return []
+    return [
+        Finding(
+            "shuffled-targets",
+            f"turned moves do not lead to turned positions: the game's symmetries "
+            f"{', '.join(map(str, turned))} are wrong.",
+            "`selfplay check` the game; `game.symmetries` lists them, the identity first",
         )
-    if lost > 1e-3:
-        findings.append(
-            Finding(
-                "shuffled-targets",
-                f"this code shows {lost:.0%} of the rows to the loss as none of their images: "
-                "observation, legal actions, policy target and values are not turned alike, or of "
-                "one row.",
-                "in a minibatch, every column goes through the row's own symmetry "
-                "(`learner.augment`) or is left alone (`losses.minibatch`)",
-            )
+    ]
+
+
+def _of_images(lost: float, columns: list[str], fault: str) -> Finding:
+    what = {
+        "value-sign": "whose sign is flipped",
+        "value-untrained": "which are all alike",
+        "value-biased": "which are shifted",
+        "wrong-observations": "which show something else",
+    }.get(fault, "which are of other rows, or not turned as the others are")
+    told = f": {', '.join(columns)}, {what}." if columns else ", inside the training step."
+    return Finding(
+        fault,
+        f"this code shows {lost:.0%} of the rows to the loss as none of their images{told}",
+        "in a minibatch, every column goes through the row's own symmetry (`learner.augment`) or "
+        "is left alone (`losses.minibatch`)",
+    )
+
+
+def _of_value_targets(value: float) -> list[Finding]:
+    if value <= LEAST_WRONG:
+        return []
+    return [
+        Finding(
+            "value-biased",
+            f"this code's value targets are off by {value:.2f} from what outcomes, root values "
+            "and learner.root_value_weight make them.",
+            "look at the value target in the loss (`learner.make_train_step`)",
         )
-    if value > 1e-3:
-        findings.append(
-            Finding(
-                "value-biased",
-                f"this code's value targets are off by {value:.2f} from what outcomes, root values "
-                "and learner.root_value_weight make them.",
-                "look at the value target in the loss (`learner.make_train_step`)",
-            )
-        )
-    return findings
+    ]
 
 
 def _of_losses(off: dict[str, tuple[float, float]]) -> list[Finding]:

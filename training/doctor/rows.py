@@ -9,7 +9,15 @@ import numpy as np
 from mcts import SearchConfig, SearchResult, search
 from selfplay import positions
 from selfplay.recorder import Sample
-from training.doctor.evidence import HEAD_ROWS, MOST_ROWS, Evidence, last_part, take
+from training.doctor.evidence import (
+    HEAD_ROWS,
+    MOST_ROWS,
+    Evidence,
+    Replayed,
+    last_part,
+    row_names,
+    take,
+)
 from training.doctor.findings import Finding, Result
 from training.network import Folded, Network, Weights
 
@@ -17,6 +25,8 @@ from training.network import Folded, Network, Weights
 # out of step, targets miss the action in most rows.
 MOST_UNLIKELY = 0.25
 FLIPPED = 0.95  # of a seat's decided rows, where a sign is wrong
+# Of a seat's decided rows, where some signs are wrong, and rows that would be of draws otherwise.
+MOST_FLIPPED, LEAST_MET = 0.7, 3.0
 FEW_ROWS = 30  # below, shares of rows are too uncertain to judge
 # Of searches that are made again without noise, this share must come out otherwise.
 SAME_RESULT, LEAST_CHANGED = 0.004, 0.05
@@ -33,9 +43,9 @@ def rules(evidence: Evidence) -> Result:
     """
     rows, replayed = take(evidence.rows, evidence.replayed.rows), evidence.replayed
     wrong = np.abs(replayed.outcome - rows.outcome) > 1e-3
-    flipped = wrong & (np.abs(replayed.outcome + rows.outcome) < 1e-3)
-    differs = (rows.observation != replayed.observation).reshape(len(wrong), -1).any(axis=1)
-    differs |= (replayed.states.legal_action_mask != rows.legal_action_mask).any(axis=1)
+    seen = (rows.observation != replayed.observation).any(axis=(1, 2, 3))
+    allowed = (replayed.states.legal_action_mask != rows.legal_action_mask).any(axis=1)
+    differs = seen | allowed
     off_board, unlikely = _bad_targets(evidence.rows)
     lost, sampled = _lost_games(evidence)
     findings = []
@@ -50,28 +60,11 @@ def rules(evidence: Evidence) -> Result:
             )
         )
     if differs.any():
-        findings.append(
-            Finding(
-                "wrong-observations",
-                f"{differs.mean():.0%} of the rows do not show the positions that the moves lead "
-                "to (planes swapped between the seats, or rows out of step).",
-                "compare what self-play stores with `game.observe` of the same position",
-            )
-        )
+        findings.append(_wrong_positions(differs, seen, np.asarray(replayed.states.to_play)))
     if wrong.any():
-        seat = np.asarray(replayed.states.to_play)
-        findings.append(_wrong_outcomes(wrong, flipped, seat, rows.outcome))
+        findings.append(_wrong_outcomes(wrong, rows, replayed))
     if off_board > 0.01 or unlikely > MOST_UNLIKELY:
-        findings.append(
-            Finding(
-                "shuffled-targets",
-                f"{off_board:.0%} of the policy targets put weight on illegal actions, "
-                f"{unlikely:.0%} none on the action played: targets and positions are out of step "
-                "(shuffled).",
-                "follow one row from the search to the replay: target, action and legal actions "
-                "must come from the same position",
-            )
-        )
+        findings.append(_wrong_targets(off_board, unlikely, bool(allowed.any())))
     return Result(
         "rules",
         "Every row agrees with the rules of the game.",
@@ -98,10 +91,12 @@ def _lost_games(evidence: Evidence) -> tuple[int, int]:
     own; whatever is older than the rows, or newer than the last save, is left out.
     """
     rows = last_part(evidence.rows, MOST_ROWS - HEAD_ROWS)  # without a gap
-    numbers, first, counts = np.unique(rows.game_id, return_index=True, return_counts=True)
+    # A ply that is there twice is for the check `samples` to name.
+    once = take(rows, np.unique(row_names(rows), return_index=True)[1])
+    numbers, first, counts = np.unique(once.game_id, return_index=True, return_counts=True)
     ends = {
         int(number): (int(ply), int(count))
-        for number, ply, count in zip(numbers, rows.ply[first], counts, strict=True)
+        for number, ply, count in zip(numbers, once.ply[first], counts, strict=True)
     }
     sampled = list(evidence.recorded)
     there = [place for place, number in enumerate(sampled) if number in ends]
@@ -123,9 +118,44 @@ def _bad_targets(rows: Sample) -> tuple[float, float]:
     return float(illegal.mean()), float((played <= 0).mean())
 
 
-def _wrong_outcomes(
-    wrong: np.ndarray, flipped: np.ndarray, seat: np.ndarray, stored: np.ndarray
-) -> Finding:
+def _wrong_positions(differs: np.ndarray, seen: np.ndarray, seat: np.ndarray) -> Finding:
+    if not seen.any():
+        return Finding(
+            "wrong-observations",
+            f"{differs.mean():.0%} of the rows have the legal actions of another position than the "
+            "one that they show, such as the next one.",
+            "a row's legal_action_mask is that of the position before its move",
+        )
+    of_seats = [seen[seat == s].any() for s in (0, 1)]
+    whose = "" if all(of_seats) else f", all of them of seat {of_seats.index(True)},"
+    return Finding(
+        "wrong-observations",
+        f"{differs.mean():.0%} of the rows{whose} do not show the positions that the moves lead "
+        "to (planes swapped between the seats, or rows out of step).",
+        "compare what self-play stores with `game.observe` of the same position",
+    )
+
+
+def _wrong_targets(off_board: float, unlikely: float, wrong_masks: bool) -> Finding:
+    if unlikely <= MOST_UNLIKELY and not wrong_masks:
+        return Finding(
+            "shuffled-targets",
+            f"{off_board:.0%} of the policy targets put weight on illegal actions, beside what was "
+            "played: they are not masked.",
+            "a policy target is 0 where `legal_action_mask` is False, and sums to one without it",
+        )
+    return Finding(
+        "shuffled-targets",
+        f"{off_board:.0%} of the policy targets put weight on illegal actions, {unlikely:.0%} none "
+        "on the action played: targets and positions are out of step (shuffled).",
+        "follow one row from the search to the replay: target, action and legal actions must come "
+        "from the same position",
+    )
+
+
+def _wrong_outcomes(wrong: np.ndarray, rows: Sample, replayed: Replayed) -> Finding:
+    stored, right, seat = rows.outcome, replayed.outcome, np.asarray(replayed.states.to_play)
+    flipped = wrong & (np.abs(right + stored) < 1e-3)
     if not stored[wrong].any():
         return Finding(
             "lost-outcomes",
@@ -144,6 +174,28 @@ def _wrong_outcomes(
             "stored as won, so the value target is wrong for the seat to play.",
             "an outcome is for the seat that was to play at that row, not for the other one and "
             "not always for seat 0",
+        )
+    if not right[wrong].any():
+        return Finding(
+            "value-biased",
+            f"{wrong.mean():.0%} of the rows have an outcome other than 0 but are of drawn games.",
+            "look at `game.returns` of a draw, and at how it reaches the rows (`Recorder`)",
+        )
+    # Outcomes that come from other rows meet draws too, unless there are none.
+    from_others = max(shares) > MOST_FLIPPED or wrong.sum() * (right == 0).mean() < LEAST_MET
+    games = np.unique(rows.game_id[decided])
+    by_ply = bool((flipped == (decided & (seat != rows.ply % 2))).all())
+    if (wrong == flipped).all() and (by_ply or not from_others):
+        whole = all(len(set(flipped[decided & (rows.game_id == g)])) == 1 for g in games)
+        which = "single rows of both seats"
+        which = "whole games (given up, or scored for the wrong seat)" if whole else which
+        which = "rows of plies that are the other seat's if turns alternate" if by_ply else which
+        return Finding(
+            "value-sign",
+            f"the sign is flipped in {flipped.mean():.0%} of the stored outcomes, in {which}: what "
+            "is lost is stored as won.",
+            "an outcome is for the seat that was to play at that row, which the ply does not tell "
+            "where a turn is kept (`Recorder`, `game.returns`)",
         )
     return Finding(
         "shuffled-targets",

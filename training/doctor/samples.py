@@ -3,7 +3,7 @@
 import numpy as np
 
 from selfplay.recorder import Sample
-from training.doctor.evidence import Evidence, last_part, take
+from training.doctor.evidence import HEAD_ROWS, MOST_ROWS, Evidence, last_part, row_names, take
 from training.doctor.findings import Finding, Result
 from training.doctor.rows import FEW_ROWS
 from training.network import Weights
@@ -32,6 +32,7 @@ def samples(evidence: Evidence) -> Result:
     measured = {"lag_iterations": lag, "window": window, "reuse": reuse}
     made = sum(line.new_rows or 0 for line in lines)
     findings = _not_added(total, made) or (_stale(evidence, lag) if evidence.newest.step else [])
+    findings += _past_the_gate(evidence) + _there_twice(evidence.rows)
     findings += _untaught_targets(evidence)
     if window is not None and window < config.learner.batch and evidence.newest.step:
         findings.append(
@@ -69,6 +70,62 @@ def _lag(evidence: Evidence, label: int) -> int:
         # Iterations in which no game ended made no rows, and say nothing of their weights.
         lag += bool(line.new_rows) and label < newest and line.step <= evidence.newest.step
     return lag
+
+
+def _past_the_gate(evidence: Evidence) -> list[Finding]:
+    """Looks for weights that play though the gate has not let them through."""
+    config, change = evidence.config, "self-play gets what `gate.decide` returns, and no other"
+    if not config.gate:
+        return []
+    wrong = [gate for gate in evidence.gates if gate.promoted and gate.score < config.gate]
+    if wrong:
+        return [
+            Finding(
+                "gate-open",
+                f"the gate has let through {len(wrong)} weights that scored less than "
+                f"{config.gate:g}, such as those of step {wrong[-1].step} with "
+                f"{wrong[-1].score:.2f}.",
+                "new weights play only if their score is at least --gate (`gate.decide`)",
+            )
+        ]
+    let_through = {0, *(gate.step for gate in evidence.gates if gate.promoted)}
+    labels = set(evidence.rows.weights_step.tolist()) - let_through
+    if not labels:
+        return []
+    return [
+        Finding(
+            "gate-open",
+            f"weights play that the gate has not let through, such as those of step {max(labels)}: "
+            f"{len(labels)} of them made the newest rows.",
+            change,
+        )
+    ]
+
+
+def _there_twice(rows: Sample) -> list[Finding]:
+    count = len(rows.ply) - len(np.unique(row_names(rows)))
+    if not count:
+        return []
+    return [
+        Finding(
+            "repeated-rows",
+            f"{count / len(rows.ply):.0%} of the rows are there again: of one game, the same ply.",
+            "each ply of a finished game becomes one row (`Recorder.add`, `ReplayBuffer.add`)",
+        )
+    ]
+
+
+def _longest_stay(evidence: Evidence) -> int:
+    """Returns the most iterations for which one set of weights played, that training could replace.
+
+    Not with a gate, which keeps them on purpose.
+    """
+    rows = last_part(evidence.rows, MOST_ROWS - HEAD_ROWS)  # without a gap
+    labels = np.unique(rows.weights_step)
+    steps = np.unique([line.step for line in evidence.iterations if line.new_rows])
+    if evidence.config.gate or len(labels) < 2:
+        return 0
+    return int(np.diff(np.searchsorted(steps, labels)).max())
 
 
 def _not_added(total: int, made: int) -> list[Finding]:
@@ -156,7 +213,10 @@ def _stale(evidence: Evidence, lag: int) -> list[Finding]:
                     )
                 ]
     if lag <= MOST_LAG:
-        return []
+        stay = _longest_stay(evidence)
+        told = f"the same weights played for {stay} iterations, while training made newer ones."
+        stale = _stale_weights(f"self-play acts with stale weights: {told}")
+        return [stale] if stay > MOST_LAG else []
     than = "the weights that the gate let through" if evidence.config.gate else "training"
     return [
         _stale_weights(

@@ -2,15 +2,20 @@
 
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from games.game import State
+from selfplay import positions
 from selfplay.recorder import Sample
 from training.doctor.evidence import JUDGED_ROWS, Evidence, correlation, last_part, take
 from training.doctor.findings import Finding, Result
 from training.doctor.weights import FEW_STEPS
 
 FEW_GAMES = 100  # below, a mean is too uncertain to call it biased
-FEW_ENDS = 10  # games whose last moves are looked at
+FEW_ENDS = 10  # moves that end a game
+MOST_STEPPED, SURE = 256, 0.99  # positions whose moves are tried, and a value that is certain
 FOREKNOWN = 0.05  # of the results' variance: a value that explains less is too early to judge
 # By how much values may lie below and above the results on average. A search values its best moves,
 # so what it says is a little too high, the more the worse the network is.
@@ -132,10 +137,10 @@ def _wrong_moves(evidence: Evidence) -> list[Finding]:
     seat, looked = np.asarray(states.to_play), np.abs(q - rows.root_value) > 2e-3
     looked &= rows.weights_step >= FEW_STEPS
     last = np.append(np.diff(rows.game_id) != 0, True)
-    ends = last & looked & (rows.outcome != 0)
-    against = np.abs(q[ends] + rows.outcome[ends]) < 0.01
+    results, certain = _ends(evidence)
+    against = results == -certain
     what = ""
-    if ends.sum() >= FEW_ENDS and against.mean() > 0.5:
+    if len(certain) >= FEW_ENDS and against.mean() > 0.5:
         what = f"takes {against.mean():.0%} of the moves that end a game for the opposite"
     here = np.flatnonzero(looked & ~last)
     here = here[seat[here] != seat[here + 1]]
@@ -154,6 +159,33 @@ def _wrong_moves(evidence: Evidence) -> list[Finding]:
             "a value is for the seat to play at its node, and changes its sign with the turn",
         )
     ]
+
+
+def _ends(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the results, 1 or -1, of moves that end a game, and the search's values of them.
+
+    Of those that it takes for a sure win or loss, whether they were played or not.
+    """
+    game, replayed = evidence.game, evidence.replayed
+    chosen = np.resize(np.arange(len(replayed.rows)), MOST_STEPPED)
+    states = positions.take(replayed.states, chosen)
+
+    @jax.jit
+    def results(states: State) -> tuple[jax.Array, jax.Array]:
+        def after(action: jax.Array) -> tuple[jax.Array, jax.Array]:
+            final = jax.vmap(game.step, in_axes=(0, None))(states, action)
+            returns = jax.vmap(game.returns)(final)
+            mine = jnp.take_along_axis(returns, states.to_play[:, None].astype(int), axis=1)
+            return final.terminated, mine[:, 0]
+
+        return jax.lax.map(after, jnp.arange(game.num_actions))
+
+    ended, result = (np.asarray(x).T for x in jax.device_get(results(states)))
+    rows = take(evidence.rows, replayed.rows[chosen])
+    q, taught = rows.q.astype(np.float32), rows.weights_step >= FEW_STEPS
+    sure = ended & rows.legal_action_mask & taught[:, None] & (np.abs(result) == 1)
+    sure &= (np.abs(q) > SURE) & (np.arange(len(q)) < len(replayed.rows))[:, None]  # once each
+    return result[sure], np.sign(q[sure])
 
 
 class Bias(NamedTuple):

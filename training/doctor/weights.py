@@ -11,6 +11,7 @@ FEW_STEPS = 50  # below, weights have hardly moved
 # what many small steps come to is no fault.
 MOST_GROWTH, USUAL_RATE = 8.0, 2e-3
 LEAST_FOLLOWED = 0.5  # of the way from the start to the trained weights, by the averages
+LEAST_RATE = 0.05  # of the config's, by the highest rate; it may have been rolled back or fallen
 MOST_DEAD = 0.5  # of a layer's units
 MOST_SHRUNK = 0.5  # of its first size, by the kernel that shrank least
 # Radians by which every layer turns. Decay alone shrinks a kernel along itself, but for rounding,
@@ -82,6 +83,17 @@ def _bad_weights(
             Finding(
                 "learning-rate-too-high",
                 f"steps were taken at a learning rate of {rate:g}, the config says {planned:g}.",
+                "look at the schedule (`learner.learning_rate`)",
+            )
+        ]
+    learner = evidence.config.learner
+    warm = evidence.newest.step > 2 * max(learner.warmup_steps, FEW_STEPS)
+    if rate is not None and warm and 0 < rate < LEAST_RATE * planned:
+        return [
+            Finding(
+                "learning-rate-too-low",
+                f"no step was taken at a learning rate above {rate:.2g}, the config says "
+                f"{planned:g}.",
                 "look at the schedule (`learner.learning_rate`)",
             )
         ]

@@ -14,9 +14,10 @@ class ImitationConfig:
     """What is learned from a game: cloning (its moves and its result), reinforce (the moves of the
     side that won), inferred (a reward that explains the moves, fitted first) or module:function."""
     epochs: int = setting(30, at_least=1)
-    """Most passes over the games."""
+    """Most passes over the games; in the last third, or once patience ends, the rate falls."""
     patience: int = setting(3, at_least=1)
-    """Stop after so many passes that did not make the held-out games more likely."""
+    """Let the rate fall, and stop, after so many passes that did not make the held-out games more
+    likely."""
     held_out: float = setting(0.1, above=0, below=1)
     """Share of the games that is tested on and not learned from."""
     augment: bool = True

@@ -12,7 +12,7 @@ import numpy as np
 
 from games.game import Game
 from mcts import Evaluation
-from selfplay import row
+from selfplay import devices, row
 from selfplay.files import durable
 from selfplay.randomness import RunPurpose
 from selfplay.row import Sample
@@ -21,14 +21,15 @@ from training.config import RunConfig
 from training.context import make_context, open_store
 from training.imitation.config import ImitationConfig
 from training.learner import TrainState
-from training.losses import minibatch
+from training.losses import Loss, minibatch
 from training.metrics_log import MetricsLog, OnMetrics
 from training.network import Network, Weights
-from training.stages import save
+from training.stages import NO_HORIZON, save
 from training.start import begin
 from training.storage.run_folder import RunFolder
 
 CHUNK = 256  # held-out rows measured at once
+AT_FULL_RATE = 2 / 3  # of the passes, at most; the rate falls in half as many as led to the best
 
 
 class Imitation(NamedTuple):
@@ -36,6 +37,13 @@ class Imitation(NamedTuple):
 
     weights: Weights  # averaged
     held_out: dict[str, float]  # epoch, top1, top5, policy_loss (nats), value_error
+
+
+class _Pass(NamedTuple):
+    """A pass over the games: what it left, and what it measured."""
+
+    state: TrainState
+    held_out: dict[str, float]
 
 
 def fit(
@@ -50,21 +58,21 @@ def fit(
 ) -> Imitation:
     """Trains a fresh network on rows of an expert; returns the best epoch's.
 
+    The learning rate stays at its peak until patience runs out, or two thirds of the passes are
+    over; from the best pass so far it then falls, over half as many passes as had led there.
+
     Args:
       learnt: rows, as `rows.rows_of` makes them, perhaps with the values that
         `inverse_rl.infer_values` gives them.
-      tested: rows that are measured with, as `rows.rows_of` makes them.
+      tested: rows that are measured with, as `rows.rows_of` makes them; the best epoch is chosen by
+        them too.
       on_metrics: called after each epoch with its measurements, and `best`, whether they are the
       best. stop: asked between training steps; what is there by then is measured and returned.
     """
-    # Inferred rewards are values of actions: they come in with the rows.
-    spec = "action_values" if settings.loss == "inferred" else settings.loss
-    train_step = learner.make_train_step(network, game, config.learner, losses.load(spec))
+    train_step = learner.make_train_step(network, game, config.learner, _loss(settings.loss))
     key = jax.random.fold_in(jax.random.key(config.seed), RunPurpose.FIT_INIT)
-    state = learner.init(network, config.learner, key)
     batch, rows = config.learner.batch, len(learnt.ply)
-    steps = -(-rows // batch)
-    horizon = jnp.float32(settings.epochs * steps)
+    steps = steps_of_pass(config, rows)
     symmetries = len(game.symmetries()) if settings.augment else 1  # the first is the identity
     observations = _in_chunks(tested.observation)
 
@@ -73,8 +81,7 @@ def fit(
         folded = network.fold(weights)
         return jax.lax.map(lambda chunk: network.evaluate(folded, chunk), observations)
 
-    best: Imitation | None = None
-    for epoch in range(1, settings.epochs + 1):
+    def once(state: TrainState, epoch: int, horizon: float) -> _Pass:
         rng = np.random.default_rng([config.seed, RunPurpose.FIT_SHUFFLE, epoch])
         order = np.resize(rng.permutation(rows), steps * batch)  # the first rows fill it up
         for chosen in order.reshape(steps, batch):
@@ -82,16 +89,51 @@ def fit(
                 break
             symmetry = rng.integers(0, symmetries, batch, np.int32)
             part = minibatch(row.take(learnt, chosen), symmetry)
-            state, _ = train_step(state, part, horizon)
-        now = _measure(predict(_averages(state), observations), tested) | {"epoch": epoch}
-        is_best = best is None or _badness(now) < _badness(best.held_out)
-        on_metrics(now | {"best": is_best})
-        if best is None or is_best:
-            best = Imitation(_averages(state), now)
-        if stop() or epoch - best.held_out["epoch"] >= settings.patience:
-            break
-    assert best is not None  # epochs is at least 1
-    return best
+            state, _ = train_step(state, part, jnp.float32(horizon))
+        now = _measure(predict(_averages(state), observations), tested)
+        return _Pass(state, now | {"epoch": epoch})
+
+    def passes(
+        state: TrainState, epochs: range, horizon: float, patience: int, best: _Pass | None
+    ) -> tuple[_Pass, int]:
+        """Returns the best pass, and the number of the last one."""
+        for epoch in epochs:
+            state, measured = now = once(state, epoch, horizon)
+            is_best = best is None or _badness(measured) < _badness(best.held_out)
+            on_metrics(measured | {"best": is_best})
+            if best is None or is_best:
+                best = now._replace(state=devices.copy(state))  # a training step donates its own
+            if stop() or epoch - best.held_out["epoch"] >= patience:
+                break
+        assert best is not None  # there is a pass
+        return best, epoch
+
+    most = max(1, int(settings.epochs * AT_FULL_RATE))
+    state = learner.init(network, config.learner, key)
+    best, last = passes(state, range(1, most + 1), NO_HORIZON, settings.patience, None)
+    led = int(best.held_out["epoch"])
+    falling = min(-(-led // 2), settings.epochs - last)
+    if falling and not stop():
+        horizon, after = (led + falling) * steps, range(last + 1, last + falling + 1)
+        best, _ = passes(devices.copy(best.state), after, horizon, settings.epochs, best)
+    return Imitation(_averages(best.state), best.held_out)
+
+
+def steps_of_pass(config: RunConfig, rows: int) -> int:
+    """Returns the training steps that go over so many rows once."""
+    return -(-rows // config.learner.batch)
+
+
+def by_chance(rows: Sample) -> dict[str, float]:
+    """Returns the `top1` and `policy_loss` on these rows of moves drawn among the legal ones."""
+    legal = rows.legal_action_mask.sum(axis=1)
+    return {"top1": float((1 / legal).mean()), "policy_loss": float(np.log(legal).mean())}
+
+
+def _loss(spec: str) -> Loss:
+    if spec == "inferred":  # inferred rewards are values of actions: they come in with the rows
+        return losses.action_values
+    return losses.reinforce_records if spec == "reinforce" else losses.load(spec)
 
 
 def make_run(

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from games.game import Game
-from selfplay import row
-from selfplay.oversight import decisions
+from selfplay import positions, row
+from selfplay.oversight import decisions, images
 from selfplay.row import Sample
 from training.losses import NO_GAME
 from training.settings import OverseerConfig
@@ -22,6 +22,8 @@ class DecisionRows(NamedTuple):
     rows: Sample | None  # None if there are none
     digests: tuple[str, ...]  # of the decisions, in their order
     problems: list[str]  # of lines that are left out
+    whose: str = ""  # who made how many of them
+    unlike: str = ""  # a sentence, if they are not alike where positions are
 
 
 NOTHING = DecisionRows(None, (), [])
@@ -52,8 +54,13 @@ def load(config: OverseerConfig, spec: str, game: Game[Any]) -> DecisionRows:
         hashlib.sha256(repr((d.moves, sorted(d.weights.items()), d.value)).encode()).hexdigest()
         for d in kept
     ]
+    likeness = images.compare(game, kept, positions.take(scanned.states, chosen))
     return DecisionRows(
-        _rows(kept, observation[chosen], legal[chosen]), tuple(digests), scanned.problems
+        _rows(kept, observation[chosen], legal[chosen]),
+        tuple(digests),
+        scanned.problems,
+        decisions.tally(kept),
+        images.in_words(game, likeness) if config.augment else "",
     )
 
 
@@ -86,9 +93,14 @@ def mix(
     return row.nested(Sample, columns), symmetry
 
 
-def games_policy(decision_rows: DecisionRows, config: OverseerConfig) -> float:
-    """Returns the weight of the policy's loss on rows of games: 1 where nobody decides."""
-    return 1.0 if decision_rows.rows is None else config.games_policy
+def policy_of_games(decision_rows: DecisionRows, config: OverseerConfig) -> tuple[float, float]:
+    """Returns the weights of the policy's loss on rows of games, and on those of them that win.
+
+    They are 1 where nobody decides.
+    """
+    if decision_rows.rows is None:
+        return 1.0, 1.0
+    return config.games_policy, config.wins_policy
 
 
 def counters(decision_rows: DecisionRows) -> dict[str, Any]:

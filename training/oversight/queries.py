@@ -1,5 +1,6 @@
 """Queries to an overseer: positions of A's own games, or of a file, that want a decision."""
 
+from collections.abc import Container
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from selfplay.players import Player
 
 MOST = 1024  # positions from which the ones that search changes most are taken
 CHUNK = 128  # positions replayed at once
+IMAGES = 10  # one query in so many is an image of another one
 # Of all positions of a file: a game gives half the square of its length, 8 bytes each.
 MAX_MOVES = 1 << 25
 
@@ -32,6 +34,35 @@ def select_queries(raw: Player, searching: Player, seed: int, count: int) -> lis
     moves = positions.move_lists(reached.history)
     order = np.argsort(-moved.kl, kind="stable")
     return list(dict.fromkeys(moves[i] for i in order))[:count]
+
+
+def with_images(
+    game: Game[Any], queries: list[tuple[int, ...]], decided: Container[tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """Returns as many queries, a tenth of them, the last ones, images of the first ones.
+
+    Without such pairs it would not come out whether an overseer decides alike in positions that are
+    alike, which is what its decisions are taken for.
+
+    Args:
+      decided: queries that are not to come again.
+    """
+    number = len(queries) // IMAGES
+    if not number or len(game.symmetries()) == 1:
+        return queries
+    states = positions.replay(game, queries[:number]).states
+    seen = np.asarray(jax.device_get(jax.jit(jax.vmap(game.observe))(states)))
+    images: list[tuple[int, ...]] = []
+    for moves, observation in zip(queries, seen, strict=False):
+        for symmetry in game.symmetries()[1:]:
+            image = tuple(int(action) for action in symmetry.inverse().action[list(moves)])
+            fresh = image not in decided and image not in queries and image not in images
+            if fresh and (symmetry.on_observation(observation) != observation).any():
+                images.append(image)
+                break
+    replayed = positions.replay(game, images).legal_plies if images else ()
+    images = [i for i, plies in zip(images, replayed, strict=True) if plies == len(i)]
+    return queries[: len(queries) - len(images)] + images
 
 
 def from_file(path: str, spec: str, game: Game[Any]) -> tuple[list[tuple[int, ...]], list[str]]:
