@@ -68,7 +68,13 @@ class Args:
 
 
 def defaults(argv: list[str]) -> Args:
-    """Returns what holds where no flag is given: the run's own settings, or its preset's."""
+    """Returns what holds where no flag is given: the run's own settings, or its preset's.
+
+    Raises:
+      ValueError: a run's name is empty: a shell's variable without a value would start a new run.
+    """
+    if "" in argv or "--run-dir=" in argv or "--from=" in argv:
+        raise ValueError("an argument is empty; leave it out, or say what it should be")
     run_dir, source = _run_dir(argv), flag_value(argv, "from")
     if run_dir and RunFolder(run_dir).exists():
         return Args(RunFolder(run_dir).read_config())

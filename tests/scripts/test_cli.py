@@ -188,6 +188,14 @@ def test_a_finished_run_says_so_and_exits_0(tiny_run, capsys):
     assert json.loads(captured.out)["finished"] is True
 
 
+@pytest.mark.parametrize("argv", [[""], ["--run-dir", ""], ["--run-dir="], ["--from", ""]])
+def test_an_empty_name_starts_no_run(argv, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["train", *argv]) == 2
+    assert "an argument is empty" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_is_named_as_by_every_other_command(tiny_run, tmp_path, capsys):
     for argv in ([str(tiny_run), "--json"], ["--seed", "0", str(tiny_run), "--json"]):
         assert cli.run(["train", *argv]) == 0
