@@ -11,6 +11,7 @@ import pytest
 import games
 from games import registry
 from games.conformance import LAWS, check
+from games.othello import Othello
 from games.pgx_adapter import GAMES
 from games.tic_tac_toe import State, TicTacToe
 from tests.planted.mutants import MUTANTS, VARIANTS
@@ -235,15 +236,22 @@ WRONG = {
     "sowing, empty pits": (Sowing("empty pits"), "changed nothing but the turn or a clock"),
     "sowing, large numbers": (Sowing("raw numbers"), "divide by the largest"),
     "sowing, int8 ply": (Sowing("counter"), "a counter too narrow to hold it"),
+    "sowing, a short limit": (Sowing("short"), "cut off after exactly 10 plies"),
+    "sowing, cut games": (
+        Sowing("cut games to seat 1"),
+        "cut off after 10 plies were won by seat 1",
+    ),
     "kings, quiet plies unseen": (Kings("quiet not shown"), "hidden, random or forgotten"),
     "kings, int8 cell": (Kings("narrow cell", rows=6, cols=6), "wrong_rules.py:"),
     "kings, the edge": (Kings("wraps"), "wrap round the edge"),
     "kings, seat 1's opening": (Kings("opening of the other"), "moves at the opening take up"),
     "kings, moved pieces stay": (Kings("stays"), "two legal actions led to one position"),
+    "kings, cut games": (Kings("cut games to seat 1"), "after 20 plies were won by seat 1"),
     "pairs, a card unseen": (Pairs("hidden"), "hidden, random or forgotten"),
     "pairs, last stone unseen": (Pairs("last not shown"), "hidden, random or forgotten"),
     "pairs, the full board": (Pairs("draw to seat 1"), "a tie given to a seat"),
     "pairs, late": (Pairs("late"), "a ply late"),
+    "pairs, the next": (Pairs("to the next"), "the seat to play after the move"),
     "pairs, transposed": (Pairs("transposed"), "with rows and columns exchanged it would fit"),
 }
 
@@ -286,6 +294,35 @@ def test_what_a_game_says_to_leave_out_of_its_observation_is_printed_and_not_bro
     report = check(game("last not shown"), games=64, fresh_process=False)
     assert report.verdict("alike") == "holds"
     assert "not in the observation, as the game says: the last stone" in report.portrait
+
+
+def test_a_result_that_favours_a_seat_is_seen_though_pieces_are_on_the_board_at_the_start():
+    """The two seats of Othello look alike on a board that is turned."""
+
+    def returns(self, state):
+        counts = self.observe(state)[..., :2].sum(axis=(0, 1))
+        close = state.terminated & (abs(counts[0] - counts[1]) <= 4)
+        return jnp.where(close, jnp.array([-1.0, 1.0]), Othello.returns(self, state))
+
+    game = dataclasses.make_dataclass(
+        "Close", [], bases=(Othello,), namespace={"returns": returns}, frozen=True
+    )
+    report = check(game(4), games=64, fresh_process=False)
+    assert [violation.law for violation in report.violations] == ["seats"], told(report)
+    assert "is a tie given to a seat" in report.violations[0].found
+
+
+def test_a_cell_with_pieces_of_both_seats_gets_a_note():
+    def observe(self, state):
+        taken = jnp.zeros(9, bool).at[0].set((state.board[jnp.array([0, 8])] != -1).all())
+        planes = TicTacToe.observe(self, state).reshape(9, 2)
+        return (planes | taken[:, None]).reshape(self.observation_shape)
+
+    game = dataclasses.make_dataclass(
+        "Both", [], bases=(TicTacToe,), namespace={"observe": observe}, frozen=True
+    )
+    report = check(game(), games=64, fresh_process=False)
+    assert any("a cell holds pieces of both seats" in note for note in report.notes), told(report)
 
 
 class Thawed:
