@@ -332,6 +332,7 @@ class SeatViews:
     shared: int = 0  # positions with a cell that is in plane 0 of both seats
     positions: int = 0
     where: str = ""  # the first such position
+    theirs: np.ndarray | None = None  # bool[C], planes that were always the other's plane 0
 
     def watch(self, at: Batch) -> bool:
         """Tries one batch; returns whether the seat to play could be changed at all."""
@@ -362,6 +363,8 @@ class SeatViews:
         return True
 
     def _note_shared(self, at: Batch, other: Batch) -> None:
+        theirs = np.all(at.observation == other.observation[..., :1], axis=(0, 1, 2))
+        self.theirs = theirs if self.theirs is None else self.theirs & theirs
         both = (at.observation[..., 0] > 0) & (other.observation[..., 0] > 0)
         lanes = np.flatnonzero(both.any(axis=(1, 2)))
         self.shared, self.positions = self.shared + len(lanes), self.positions + len(both)
@@ -383,7 +386,9 @@ class SeatViews:
         return bool((owner[0][0] and owner[1].any()) or (owner[1][0] and owner[0].any()))
 
     def conclude(self, alternation: Alternation) -> None:
-        if 0 < self.shared < SELDOM * self.positions:
+        assert self.theirs is not None
+        # Seats that see the board in another frame have no cells in common.
+        if self.theirs[1:].any() and 0 < self.shared < SELDOM * self.positions:
             self.findings.notes.append(
                 f"mask: at {self.shared} of {self.positions} positions a cell holds pieces of both "
                 "seats (plane 0 of either shows one): right only if two may share a cell; else the "
