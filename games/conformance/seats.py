@@ -100,6 +100,8 @@ class SeatSwapLanes:
         ):
             self._check_skew(ply, main, twin)
         self.alike &= exchanged & same
+        if self.turn is not None and ply.number == WARM_UP and not self.alike.all():
+            self.alike = None  # the rules do not turn with the board
 
     def conclude(self, decided: np.ndarray, echoes: bool, reads_echo: bool) -> None:
         """Judges unequal twins.
@@ -109,6 +111,8 @@ class SeatSwapLanes:
           echoes: whether more than `to_play` tells whose turn it is, so that twins prove little.
           reads_echo: whether the rules go by that.
         """
+        if self.turn is not None and any(v.law == "symmetry" for v in self.findings.violations):
+            return  # twins that are turned are unlike for that reason
         wins, deciding = decided.sum(axis=0), decided.sum(axis=1)
         one_seat = (wins == 0).any() and wins.sum() >= 2 * ENOUGH
         if one_seat and self.unequal:
