@@ -47,7 +47,10 @@ def told(report):
     return "\n".join([*map(str, report.violations), *report.notes])
 
 
-@pytest.mark.parametrize("name", registry.BUILT_IN)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow if n == "go" else ()) for n in registry.BUILT_IN],
+)
 def test_every_registered_game_conforms(name):
     report = check(games.load(name), games=256 if name in FAST else 16)
     assert not report.violations, told(report)
