@@ -391,8 +391,9 @@ class SeatViews:
 
     def conclude(self, alternation: Alternation) -> None:
         assert self.theirs is not None
-        # Seats that see the board in another frame have no cells in common.
-        if self.theirs[1:].any() and 0 < self.shared < SELDOM * self.positions:
+        # Seats that see the board in another frame have no cells in common; a row may be a scale.
+        board = self.theirs[1:].any() and min(self.game.observation_shape[:2]) > 2
+        if board and 0 < self.shared < SELDOM * self.positions:
             self.findings.notes.append(
                 f"mask: at {self.shared} of {self.positions} positions a cell holds pieces of both "
                 "seats (plane 0 of either shows one): right only if two may share a cell; else the "
