@@ -29,6 +29,7 @@ from games.conformance.positions import (
     check_notation,
     check_past,
     check_transpositions,
+    ends_anyway,
 )
 from games.conformance.seats import Alternation, SeatSwapLanes, SeatViews, check_results
 from games.conformance.symmetry import Images, well_formed
@@ -87,7 +88,7 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     lanes = lanes_for(games, len(symmetries))
     rules = batched(game)
     course, sample = MoveLaws(findings, game, lanes), Sample(lanes, rng)
-    twins, alternation = SeatSwapLanes(findings, game, lanes), Alternation(lanes)
+    twins, alternation = SeatSwapLanes(findings, game, lanes, symmetries), Alternation(lanes)
     images = Images(findings, game, lanes, symmetries)
     portrait, effects = Portrait(findings, game, lanes), Effects(findings, game, lanes)
     alike, invariant = Alike(findings, game, rules, lanes, rng), Invariant(findings, game, lanes)
@@ -99,7 +100,7 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     for begun in (course, twins, images, alike, invariant):
         begun.start(openings)
     moved_by = [symmetry.inverse().action for symmetry in symmetries]
-    for ply in play(rules, lanes, openings, moved_by, game.max_plies, rng):
+    for ply in play(rules, lanes, openings, moved_by, twins.actions, game.max_plies, rng):
         for watcher in (
             course, sample, twins, alternation, images, portrait, effects, alike, invariant
         ):  # fmt: skip
@@ -107,13 +108,17 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     findings.portrait += portrait.lines()
     early = check_early_end(rules, sample.lasts(early=True), lanes.count)
     course.conclude(early, portrait.removed)
-    twins.conclude(course.decided, course.echoes)
-    portrait.conclude()
+    moves = _moves(rules, sample, lanes.count, rng)
+    with findings.trying("seats", doing="step with another count"):
+        reads_echo = course.echo.holds and course.echo.is_read(rules, moves)
+        twins.conclude(course.decided, course.echo.holds, reads_echo)
+    longest, latest = sample.latest()
+    portrait.conclude(longest if ends_anyway(rules, latest, lanes.count, rng) else 0)
     effects.conclude()
     with findings.trying("alike", doing="games played again"):
         alike.seek()
         alike.conclude()
-    _check_sample(findings, game, rules, sample, alternation, lanes.count, rng)
+    _check_sample(findings, game, rules, sample, moves, alternation, lanes.count, rng)
 
 
 def _check_sample(
@@ -121,6 +126,7 @@ def _check_sample(
     game: Game[Any],
     rules: Rules,
     sample: Sample,
+    moves: list[tuple[Batch, np.ndarray, Batch]],
     alternation: Alternation,
     count: int,
     rng: np.random.Generator,
@@ -142,7 +148,7 @@ def _check_sample(
     with findings.trying("seats", doing="returns"):
         check_results(findings, game, rules, finals, count)
     with findings.trying("overflow", doing="the methods with wider integers"):
-        check_overflow(findings, game, _moves(rules, sample, count, rng))
+        check_overflow(findings, game, moves)
     with findings.trying("mask", doing="step"):
         check_transpositions(findings, game, rules, positions, count, rng)
     with findings.trying("end", doing="step at the end"):

@@ -1,6 +1,7 @@
 """The laws that one move can break, watched over many games."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from games.conformance.playouts import (
     Batch,
     Lanes,
     Ply,
+    Rules,
     differs,
     join,
     one,
@@ -80,11 +82,6 @@ class MoveLaws:
         )
         self._count(before, after)
 
-    @property
-    def echoes(self) -> bool:
-        """Whether another field of the state tells whose turn it is."""
-        return self.echo.holds
-
     def conclude(self, early: tuple[str, float], removed: bool) -> None:
         """Checks what shows only over many games.
 
@@ -119,13 +116,13 @@ class MoveLaws:
         self._check_deciding_moves(early)
 
     def _why_endless(self, removed: bool) -> str:
-        if not removed:
-            return (
-                "; in none of them did a move leave fewer pieces on the board (planes 0 and 1): do "
-                "pieces that move, or are captured, stay where they were, or does the mask allow "
-                "what is taken already?"
-            )
-        return ": is a rule that ends games missing, or max_plies too small?"
+        return ": is a rule that ends games missing, or max_plies too small?" + (
+            ""
+            if removed
+            else " In none of them did a move leave fewer pieces on the board (planes 0 and 1): do "
+            "pieces that move, or are captured, stay where they were, or does the mask allow what "
+            "is taken already?"
+        )
 
     def _check_one_mask(self, endless: bool) -> None:
         observed = "one mask at all positions"
@@ -247,8 +244,35 @@ class SeatEcho:
     @property
     def holds(self) -> bool:
         """Whether some number's parity was to_play's, or its opposite, all along."""
+        return bool(self._echoes())
+
+    def is_read(self, rules: Rules, moves: Sequence[tuple[Batch, np.ndarray, Batch]]) -> bool:
+        """Whether anything depends on the parity of those numbers: tried with each one larger."""
+        echoes = self._echoes()
+
+        def one_more(at: Batch) -> Any:
+            paths, structure = jax.tree_util.tree_flatten_with_path(at.state)
+            leaves = [
+                leaf + leaf.dtype.type(1) if jax.tree_util.keystr(path) in echoes else leaf
+                for path, leaf in paths
+            ]
+            return jax.tree.unflatten(structure, leaves)
+
+        def rest(at: Batch) -> Any:
+            paths = jax.tree_util.tree_leaves_with_path(at.state)
+            fields = [leaf for path, leaf in paths if jax.tree_util.keystr(path) not in echoes]
+            return fields, at.mask, at.terminated, at.returns
+
+        for before, action, after in moves:
+            other = rules.step(one_more(before), action)
+            # A limit that is one ply nearer changes a few.
+            if differs(rest(after), rest(other)).mean() > 0.25:
+                return True
+        return False
+
+    def _echoes(self) -> set[str]:
         told = ({(0, 0), (1, 1)}, {(0, 1), (1, 0)})  # parity and seat
-        return any(pairs in told for pairs in self._kinds.values())
+        return {name for name, pairs in self._kinds.items() if pairs in told}
 
     def watch(self, at: Batch) -> None:
         """Notes live positions."""
@@ -351,6 +375,13 @@ class Sample:
         chosen = np.flatnonzero(plies < self._longest) if early else np.arange(len(plies))
         chosen = self.rng.permutation(chosen)[: self.lanes.count]
         return [take((before, action), chosen)] if len(chosen) else []
+
+    def latest(self) -> tuple[int, list[Batch]]:
+        """Returns the plies of the longest games, and their positions before the end, one batch."""
+        if not self._lasts:
+            return 0, []
+        before, _, plies = join(*self._lasts)
+        return self._longest, [take(before, np.flatnonzero(plies == self._longest))]
 
     def finals(self) -> list[Batch]:
         """Returns the positions in which games ended, in batches of any size."""

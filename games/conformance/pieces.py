@@ -48,11 +48,13 @@ class Pieces:
             name = action_name(self.game, at.state, 0, int(action[0]))
             self.opening = (rendered(self.game, at.state, 0), name)
         before, after = seen[0]
-        for lane in np.flatnonzero(took[0]):
+        for lane in range(len(action)):
             gone = np.argwhere(after[lane] < before[lane])
             come = np.argwhere(after[lane] > before[lane])
-            if len(gone) == len(come) == 1:
-                rows, cols = abs(come[0] - gone[0]).tolist()
+            pieces = len(np.unique(before[lane])) <= 2  # else they are counts, such as of seeds
+            changed = np.concatenate([gone, come])
+            if len(changed) == 2 and len(come) and pieces:  # a step, or two cells taken at once
+                rows, cols = abs(changed[1] - changed[0]).tolist()
                 self.strides.append((rows, cols))
 
     def conclude(self) -> None:
@@ -77,15 +79,22 @@ class Pieces:
             )
 
     def _judge_strides(self) -> None:
-        """Pieces that step to a neighbour, or else from one edge to the opposite, wrap round."""
+        """Pieces that step to a neighbour, or else from one edge to the opposite, wrap round.
+
+        Not so where they go along a track that is written in rows: there they never change rows
+        but at its ends.
+        """
         strides = np.array(self.strides)
         for axis, size in enumerate(self.game.observation_shape[:2]):
             far = strides[:, axis] == size - 1
             near = strides[~far, axis]
+            across = strides[~far, 1 - axis] > 0
             if size < 4 or far.sum() < 3 or not len(near) or near.max() > (1 if size < 6 else 2):
                 continue
+            if across.mean() < 0.2:
+                continue
             self.findings.notes.append(
-                f"mask: pieces move by at most {near.max()} {('rows', 'columns')[axis]}, but "
+                f"mask: moves reach over at most {near.max()} {('rows', 'columns')[axis]}, but "
                 f"{far.sum()} of {len(far)} times by {size - 1}, from one edge to the opposite: "
                 "does a move wrap round the edge of the board?"
             )

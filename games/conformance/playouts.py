@@ -5,7 +5,7 @@ there are lanes that try something on a game that a main lane plays:
 
 - *branching* lanes: eight at a time try eight moves from one position, and go on from one that does
   not end the game if there is any, so that long games occur; half of them like the last action;
-- *twins*: the same moves, but seat 1 began;
+- *twins*: the same moves, but seat 1 began, on a board that may be turned for that;
 - *images*: the mirrored, turned, ... moves, one group of lanes for each symmetry.
 """
 
@@ -172,6 +172,7 @@ def play(
     lanes: Lanes,
     openings: Batch,
     inverse_actions: list[np.ndarray],
+    twin_actions: np.ndarray | None,
     max_plies: int,
     rng: np.random.Generator,
 ) -> Iterator[Ply]:
@@ -180,19 +181,24 @@ def play(
     Args:
       openings: the first position of every lane.
       inverse_actions: for each symmetry, int32[A]: where it sends an action.
+      twin_actions: int32[A], the twins' action for each of a main lane's; None if it is the same.
     """
     before = openings
     for number in range(1, min(max_plies, LONGEST) + 1):
         if before.terminated[: lanes.real].all():
             return
-        action = _actions(lanes, before.mask, inverse_actions, rng)
+        action = _actions(lanes, before.mask, inverse_actions, twin_actions, rng)
         after = rules.step(before.state, action)
         yield Ply(number, before, action, after)
         before = take(after, _kept(lanes, after.terminated, before.terminated))
 
 
 def _actions(
-    lanes: Lanes, mask: np.ndarray, inverse_actions: list[np.ndarray], rng: np.random.Generator
+    lanes: Lanes,
+    mask: np.ndarray,
+    inverse_actions: list[np.ndarray],
+    twin_actions: np.ndarray | None,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     action = choose(mask, rng)
     # A quarter of the main lanes prefers low or high actions: passes, corners, one full column.
@@ -210,7 +216,8 @@ def _actions(
             if group % 2 and rng.random() < 0.5:  # the swap or the pass has the highest number
                 tried = np.concatenate([legal[-1:], tried])
             action[lane : lane + MOVES_TRIED] = np.resize(tried, MOVES_TRIED)
-    action[lanes.twin] = action[: lanes.twins]
+    same = action[: lanes.twins]
+    action[lanes.twin] = same if twin_actions is None else twin_actions[same]
     for symmetry, inverse in enumerate(inverse_actions):
         action[lanes.image(symmetry)] = inverse[action[: lanes.images]]
     return action

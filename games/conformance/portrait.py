@@ -16,7 +16,8 @@ from games.conformance.playouts import MOVES_TRIED, Batch, Lanes, Ply, differs, 
 from games.game import Game
 
 ENOUGH = 16  # games or moves, before anything is called odd
-OFTEN = 1 / 3  # of games that end at max_plies
+OFTEN = 1 / 3  # of games that are cut off at max_plies, which may be a rule
+SOMETIMES = 0.1  # of games that are cut off at a number that nobody named
 LARGE = 100.0  # a number in an observation that no network likes
 FEW_PLANES = 16  # of an observation, each of which random games should fill
 WRAPS = (2**8, 2**16)  # where narrow counters begin again
@@ -35,6 +36,7 @@ class Portrait:
     ended: np.ndarray = dataclasses.field(init=False)  # bool[G]
     last_mover: np.ndarray = dataclasses.field(init=False)  # int[G]
     last_legal: np.ndarray = dataclasses.field(init=False)  # int[G], actions at the last move
+    next_seat: np.ndarray = dataclasses.field(init=False)  # int[G], to play when the game had ended
     moves: int = 0
     legal: int = 0  # actions, summed over moves
     only: int = 0  # moves without a choice
@@ -49,7 +51,7 @@ class Portrait:
         every = np.arange(self.lanes.main)
         self.chosen = every[(every % 8 != 1) & (every % 8 != 2)]  # the others prefer some actions
         count = len(self.chosen)
-        self.plies, self.last_mover, self.last_legal = np.zeros((3, count), int)
+        self.plies, self.last_mover, self.last_legal, self.next_seat = np.zeros((4, count), int)
         self.ended, self.returns = np.zeros(count, bool), np.zeros((count, 2), np.float32)
         self.ever_legal = np.zeros(self.game.num_actions, bool)
         self.written = np.zeros(self.game.observation_shape[2], bool)
@@ -70,6 +72,7 @@ class Portrait:
         self.plies[live] = ply.number
         self.last_legal[live] = legal[live]
         self.last_mover[live] = before.to_play[live]
+        self.next_seat[live] = np.clip(after.to_play[live], 0, 1)
         self.ended |= now
         self.returns[now] = after.returns[now]
         self.moves += int(live.sum())
@@ -102,13 +105,18 @@ class Portrait:
             f"{self.kept / max(self.goes_on, 1):.0%} of moves",
         )
 
-    def conclude(self) -> None:
-        """Notes what is odd."""
+    def conclude(self, cut: int) -> None:
+        """Notes what is odd.
+
+        Args:
+          cut: the ply after which games end whatever is played, 0 if there is none.
+        """
         if len(self.plies) < ENOUGH or not self.moves:
             return
-        self._note_limit()
-        self._note_wrap()
+        if not self._note_wrap():
+            self._note_cut((self.plies == cut) & self.ended & (self.last_legal > 2), cut)
         self._note_one_seat()
+        self._note_next_seat()
         self._note_views()
 
     def _share(self, games: np.ndarray) -> str:
@@ -123,25 +131,54 @@ class Portrait:
     def _varied(self) -> bool:
         return bool(self.plies.min() < self.plies.max())
 
-    def _note_limit(self) -> None:
-        """A board that is full at max_plies leaves hardly a move; a game cut short leaves many."""
-        cut = self._limited() & (self.last_legal > 2)
-        if self._varied() and cut.mean() > OFTEN:
+    def _note_cut(self, late: np.ndarray, cut: int) -> None:
+        """Notes games that a count ends, with moves left: too many, too soon, or for one seat."""
+        share, limit = late.mean(), self.game.max_plies
+        if not self._varied():
+            return
+        if cut == limit and share > OFTEN:
             self.findings.notes.append(
-                f"length: {cut.mean():.0%} of random games end at max_plies = "
-                f"{self.game.max_plies}, with moves left: is max_plies too small, or an end by the "
-                "rules missing or out of reach?"
+                f"length: {share:.0%} of random games are cut off at max_plies = {limit}, with "
+                "moves left. If that is not how they should end: is max_plies too small, or an end "
+                "by the rules missing or out of reach?"
+            )
+        elif cut < limit and share > SOMETIMES:
+            self.findings.notes.append(
+                f"length: {share:.0%} of random games are cut off after exactly {cut} plies, "
+                f"whatever is played, and max_plies is {limit}: if that is a rule, max_plies = "
+                f"{cut} says so; else a count ends games too soon"
+            )
+        winners = self.returns[late].sum(axis=0), (self.returns[~late] > 0).any(axis=0)
+        if late.sum() >= ENOUGH and abs(winners[0]).max() == late.sum() and winners[1].all():
+            self.findings.notes.append(
+                f"seats: all {late.sum()} games that were cut off after {cut} plies were won by "
+                f"seat {winners[0].argmax()}, whatever the board: right only if the rules say so"
             )
 
-    def _note_wrap(self) -> None:
+    def _note_wrap(self) -> bool:
         longest, limit = int(self.plies.max()), self.game.max_plies
         share = (self.plies == longest).mean()
         wraps = [w for w in WRAPS if 0 <= longest - limit % w <= 1 and limit >= w // 2]
-        if wraps and longest + 1 < limit and share > 0.05 and self._varied():
+        if not wraps or longest + 1 >= limit or share <= 0.05 or not self._varied():
+            return False
+        self.findings.notes.append(
+            f"length: {share:.0%} of random games end after exactly {longest} plies, which is "
+            f"max_plies = {limit} less a multiple of {wraps[0]}: is {limit} compared with a "
+            "counter too narrow to hold it, such as int8?"
+        )
+        return True
+
+    def _note_next_seat(self) -> None:
+        """A winner who is always the seat to play next is seldom right where turns may be kept."""
+        decided = self.ended & (self.returns[:, 0] != 0)
+        by_mover = self._mover_won()[decided]
+        next_won = self.returns[np.arange(len(self.plies)), self.next_seat] > 0
+        enough = min(by_mover.sum(), (~by_mover).sum()) >= ENOUGH
+        if enough and next_won[decided].all() and not getattr(self.game, "misere", False):
             self.findings.notes.append(
-                f"length: {share:.0%} of random games end after exactly {longest} plies, which is "
-                f"max_plies = {limit} less a multiple of {wraps[0]}: is {limit} compared with a "
-                "counter too narrow to hold it, such as int8?"
+                f"seats: all {decided.sum()} decided games were won by the seat that was to play "
+                f"next, which made the last move in {by_mover.mean():.0%} of them only: is the "
+                "winner the seat to play after the move, instead of the one that made it?"
             )
 
     def _note_one_seat(self) -> None:

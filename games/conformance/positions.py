@@ -120,6 +120,17 @@ def check_early_end(
     return "", 0.0
 
 
+def ends_anyway(rules: Rules, latest: list[Batch], count: int, rng: np.random.Generator) -> bool:
+    """Returns whether games that lasted longest end there whatever is played: by a count."""
+    for at in latest:
+        at = take(at, at.mask.sum(axis=1) > 2)
+        if len(at.mask) < FINALS:
+            return False
+        at = fill(at, count)
+        return all(rules.step(at.state, choose(at.mask, rng)).terminated.all() for _ in range(3))
+    return False
+
+
 def check_transpositions(
     findings: Findings,
     game: Game[Any],

@@ -3,9 +3,9 @@
 No check knows the rules. The evidence is that seats are names: a game played with the seats
 exchanged must look the same to its movers and end with the results exchanged. So *twin* lanes play
 the moves of a main lane from an opening in which `to_play` alone was changed. Where that makes no
-difference to be seen, and the twins go on to look alike for two plies, they are the same game but
-for the names; where it doesn't (pieces on the board at the start, a plane that shows the seat, a
-seat kept in other fields too), nothing is concluded.
+difference to be seen but a turn of the board, and the twins go on to look alike for two plies, they
+are the same game but for the names; where it does (pieces on the board at the start, a plane that
+shows the seat, a seat kept in other fields too), nothing is concluded.
 """
 
 import dataclasses
@@ -15,12 +15,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from games.board import dihedral
 from games.conformance.form import action_name, rendered
 from games.conformance.laws import Findings
 from games.conformance.moves import ENOUGH
 from games.conformance.playouts import Batch, Lanes, Ply, Rules, choose, differs, fill, join, take
-from games.game import Game
+from games.game import Game, Symmetry
 
+SELDOM = 0.3  # of positions: what is there at more of them is how the game is shown
 WARM_UP = 2  # plies, one of each seat, after which twins that still look alike are the same game
 
 
@@ -49,8 +51,11 @@ class SeatSwapLanes:
     findings: Findings
     game: Game[Any]
     lanes: Lanes
+    symmetries: tuple[Symmetry, ...]
+    turn: Symmetry | None = None  # through which twins look like their main lanes, None for as is
     alike: np.ndarray | None = None  # bool[twins], None where twins prove nothing
-    unequal: str = ""  # the first pair of twins that ended unlike
+    unequal: str = ""  # how the first pair of unlike twins differed
+    causes: str = ""  # what that may come from
     case: tuple[str, str] = ("", "")  # its position and action
 
     def place(self, states: Any) -> Any:
@@ -62,9 +67,17 @@ class SeatSwapLanes:
         return placed
 
     def start(self, openings: Batch) -> None:
-        main, twin = self._pair(openings)
-        if self.alike is not None and differs(main.observation, twin.observation).any():
-            self.alike = None
+        for turn in (None, *self.symmetries, *_turns(self.game)):
+            self.turn = turn
+            main, twin = self._pair(openings)
+            if not differs(main.observation, twin.observation).any():
+                return
+        self.turn = self.alike = None
+
+    @property
+    def actions(self) -> np.ndarray | None:
+        """int32[A]: the twin's action for each of the main lane's, None where it is the same."""
+        return None if self.turn is None else self.turn.inverse().action
 
     def watch(self, ply: Ply) -> None:
         if self.alike is None:
@@ -76,21 +89,30 @@ class SeatSwapLanes:
             (main.mask, main.terminated, main.returns),
             (twin.mask, twin.terminated, twin.returns[:, ::-1]),
         )
-        odd = self.alike & exchanged & ~same
+        odd = self.alike & ~(exchanged & same)
         if ply.number > WARM_UP:
             if odd.any() and not self.unequal:
                 self._remember(ply, int(np.flatnonzero(odd)[0]))
-        elif self.alike.all() and (exchanged & ~same_view & _renamed(main, twin)).all():
+        elif (
+            self.turn is None
+            and self.alike.all()
+            and (exchanged & ~same_view & _renamed(main, twin)).all()
+        ):
             self._check_skew(ply, main, twin)
         self.alike &= exchanged & same
+        if self.turn is not None and ply.number == WARM_UP and not self.alike.all():
+            self.alike = None  # the rules do not turn with the board
 
-    def conclude(self, decided: np.ndarray, echoes: bool) -> None:
+    def conclude(self, decided: np.ndarray, echoes: bool, reads_echo: bool) -> None:
         """Judges unequal twins.
 
         Args:
           decided: int[mover, winner], who moved last in games that were won, and who won.
           echoes: whether more than `to_play` tells whose turn it is, so that twins prove little.
+          reads_echo: whether the rules go by that.
         """
+        if self.turn is not None and any(v.law == "symmetry" for v in self.findings.violations):
+            return  # twins that are turned are unlike for that reason
         wins, deciding = decided.sum(axis=0), decided.sum(axis=1)
         one_seat = (wins == 0).any() and wins.sum() >= 2 * ENOUGH
         if one_seat and self.unequal:
@@ -111,28 +133,51 @@ class SeatSwapLanes:
         elif self.unequal and not echoes:
             self.findings.add(
                 "seats",
-                "positions that look the same to seat 0 and to seat 1 to end with the results "
-                "exchanged",
-                f"{self.unequal}: are returns indexed by the mover rather than by seat, is a tie "
-                "given to a seat, or is there a rule that favours a seat, which a plane of the "
-                "observation must show?",
+                "positions that look the same to seat 0 and to seat 1 to go on and end alike, with "
+                "the results exchanged",
+                f"{self.unequal}: {self.causes}, which a plane of the observation must show?",
                 *self.case,
+            )
+        elif self.unequal and not reads_echo:
+            self.findings.notes.append(
+                "seats: two games that look alike but for the seats do not go on and end alike: "
+                f"{self.unequal}: {self.causes}? {self.case[1]}, at\n{self.case[0]}"
             )
 
     def _pair(self, batch: Batch) -> tuple[Batch, Batch]:
-        return take(batch, slice(self.lanes.twins)), take(batch, self.lanes.twin)
+        """Returns the main lanes, turned as the twins are, and the twins."""
+        main, twin = take(batch, slice(self.lanes.twins)), take(batch, self.lanes.twin)
+        if self.turn is not None:
+            main = main._replace(
+                observation=self.turn.on_observation(main.observation),
+                mask=self.turn.on_actions(main.mask),
+            )
+        return main, twin
 
     def _remember(self, ply: Ply, lane: int) -> None:
-        main, twin = self._pair(ply.after)
-        what = [
-            f"terminated {bool(at.terminated[lane])}, returns {at.returns[lane].tolist()}"
-            for at in (main, twin)
-        ]
-        self.unequal = f"{what[0]} where seat 0 began, {what[1]} where seat 1 began"
+        main, twin = (take(at, slice(lane, lane + 1)) for at in self._pair(ply.after))
+        told = [f"terminated {bool(at.terminated[0])}, returns {at.returns[0].tolist()}"
+                for at in (main, twin)]  # fmt: skip
+        self.causes = (
+            "are returns indexed by the mover rather than by seat, is a tie given to a seat, or is "
+            "there a rule that favours a seat"
+        )
+        if not differs((main.terminated, main.returns), (twin.terminated, twin.returns[:, ::-1])):
+            planes = (main.observation != twin.observation).any(axis=(0, 1, 2))
+            other = f"planes {np.flatnonzero(planes).tolist()} are otherwise"
+            if (main.mask != twin.mask).any():
+                other = f"{(main.mask != twin.mask).sum()} actions are legal in one of them only"
+            told = [f"seat {int(at.to_play[0])} is to play" for at in (main, twin)]
+            told[1] += f" and {other}" if main.to_play[0] != twin.to_play[0] else ""
+            self.causes = (
+                "does a rule or a mask treat the seats unlike, by the number of a seat or by what "
+                "was left over from the turn of the other, or does one favour a seat"
+            )
+        self.unequal = f"{told[0]} where seat 0 began, {told[1]} where seat 1 began"
         before = take(ply.before, slice(self.lanes.twins))
         action = int(ply.action[lane])
         self.case = (
-            rendered(self.game, main.state, lane),
+            rendered(self.game, ply.after.state, lane),
             action_name(self.game, before.state, lane, action) + ", which led here",
         )
 
@@ -150,6 +195,19 @@ class SeatSwapLanes:
             rendered(self.game, main.state, 0),
             action_name(self.game, ply.before.state, 0, int(ply.action[0])) + ", which led here",
         )
+
+
+def _turns(game: Game[Any]) -> tuple[Symmetry, ...]:
+    """Returns the turns of the board where each action is a cell, or a last one that is a pass.
+
+    A game whose opening they change may not call them symmetries; and yet they exchange the seats.
+    """
+    rows, cols = game.observation_shape[:2]
+    rest = np.arange(rows * cols, game.num_actions, dtype=np.int32)
+    if not 0 <= game.num_actions - rows * cols <= 1:
+        return ()
+    boards = [board.reshape(-1) for board in dihedral(rows, cols)]
+    return tuple(Symmetry(cells, np.concatenate([cells, rest])) for cells in boards)
 
 
 def _renamed(main: Batch, twin: Batch) -> np.ndarray:
@@ -275,6 +333,10 @@ class SeatViews:
     fixed: np.ndarray | None = None  # bool[C], planes in which no position looked different
     gains: np.ndarray | None = None  # bool[2, C], by the mover: some move added to the plane
     case: tuple[str, str] = ("", "")  # position and action of the first such move
+    shared: int = 0  # positions with a cell that is in plane 0 of both seats
+    positions: int = 0
+    where: str = ""  # the first such position
+    theirs: np.ndarray | None = None  # bool[C], planes that were always the other's plane 0
 
     def watch(self, at: Batch) -> bool:
         """Tries one batch; returns whether the seat to play could be changed at all."""
@@ -292,6 +354,7 @@ class SeatViews:
         self.ignores_seat &= not differs(other.observation, at.observation).any()
         self.stores_seat |= bool(differs(after.observation, by_other.observation).any())
         self._note_planes(at, other, back)
+        self._note_shared(at, other)
         live = ~at.terminated[:, None, None]
         own = (back.observation[..., 0] > at.observation[..., 0]) & live
         others = (across.observation[..., 0] > other.observation[..., 0]) & live
@@ -302,6 +365,15 @@ class SeatViews:
         self.own_gain |= bool(own.any())
         self.other_gain |= bool(others.any())
         return True
+
+    def _note_shared(self, at: Batch, other: Batch) -> None:
+        theirs = np.all(at.observation == other.observation[..., :1], axis=(0, 1, 2))
+        self.theirs = theirs if self.theirs is None else self.theirs & theirs
+        both = (at.observation[..., 0] > 0) & (other.observation[..., 0] > 0)
+        lanes = np.flatnonzero(both.any(axis=(1, 2)))
+        self.shared, self.positions = self.shared + len(lanes), self.positions + len(both)
+        if len(lanes) and not self.where:
+            self.where = rendered(self.game, at.state, int(lanes[0]))
 
     def _note_planes(self, at: Batch, other: Batch, after: Batch) -> None:
         fixed = np.all(at.observation == other.observation, axis=(0, 1, 2))
@@ -318,6 +390,16 @@ class SeatViews:
         return bool((owner[0][0] and owner[1].any()) or (owner[1][0] and owner[0].any()))
 
     def conclude(self, alternation: Alternation) -> None:
+        assert self.theirs is not None
+        # Seats that see the board in another frame have no cells in common; a row may be a scale.
+        board = self.theirs[1:].any() and min(self.game.observation_shape[:2]) > 2
+        if board and 0 < self.shared < SELDOM * self.positions:
+            self.findings.notes.append(
+                f"mask: at {self.shared} of {self.positions} positions a cell holds pieces of both "
+                "seats (plane 0 of either shows one): right only if two may share a cell; else the "
+                "mask allows a move onto the other's piece, or what is taken stays on the board: "
+                f"at\n{self.where}"
+            )
         if self.other_gain and not self.own_gain:
             self.findings.add(
                 "observation",

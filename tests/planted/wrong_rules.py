@@ -75,7 +75,7 @@ class Sowing:
         to_play = jnp.where(again, seat, 1 - seat).astype(jnp.int8)
         if self.bug == "no extra turn" and state.ply.dtype == jnp.int32:
             to_play = (1 - seat).astype(jnp.int8)
-        limit = 268 if self.bug == "counter" else self.max_plies
+        limit = {"counter": 268, "short": 10}.get(self.bug, self.max_plies)
         ply = state.ply + 1
         over = (pits.sum(axis=1) == 0).any() | (ply >= limit)
         if self.bug != "pits count for nobody":
@@ -164,7 +164,7 @@ class Kings:
 
     @property
     def max_plies(self) -> int:
-        return 100
+        return 20 if self.bug == "cut games to seat 1" else 100
 
     def init(self, key: jax.Array) -> KingState:
         del key
@@ -209,7 +209,7 @@ class Kings:
         ply = state.ply + 1
         lost = ~(board == 1 - seat).any()
         to_play = (1 - seat).astype(jnp.int8)
-        drawn = (quiet >= 30) | (ply >= 100)
+        drawn = (quiet >= 30) | (ply >= self.max_plies)
         if self.bug == "never a draw":
             drawn = ply >= 100
         mask = self._mask(board, to_play)
@@ -223,6 +223,8 @@ class Kings:
             winner = jnp.where(winner == 1, -1, winner)
         if self.bug == "draw is a win":
             winner = jnp.where(over & (winner == -1), 0, winner).astype(jnp.int8)
+        if self.bug == "cut games to seat 1":
+            winner = jnp.where(over & (winner == -1), 1, winner).astype(jnp.int8)
         after = KingState(board, to_play, mask & ~over, over, quiet, ply, winner)
         return at_the_end_stay(state, after)
 
@@ -337,6 +339,8 @@ class Pairs:
         seat = state.winner
         if self.bug == "by last mover":
             seat = jnp.where(state.winner == -1, -1, 1 - state.to_play)
+        if self.bug == "to the next":
+            seat = jnp.where(state.winner == -1, -1, state.to_play)
         if self.bug == "draw to seat 1":
             seat = jnp.where(state.terminated & (seat == -1), 1, seat)
         return jnp.where(seat == -1, 0.0, result_for(seat, jnp.float32(1.0)))
@@ -364,14 +368,15 @@ class Pairs:
 SOWING = (
     *("cut", "counter", "overflow", "chance", "lost", "pits count for nobody", "other mask"),
     *("empty pits", "stores not shown", "raw numbers", "tie is a win", "seat 1 never wins"),
-    *("by mover", "no extra turn"),
+    *("by mover", "no extra turn", "short"),
 )
 KINGS = (
     *("opening of the other", "wraps", "onto own", "flattened otherwise", "narrow cell", "stays"),
     *("counter never reset", "never a draw", "stale mask", "loser wins", "seat 1 gets a draw"),
     *("draw is a win", "seat 0's view", "quiet not shown", "by mover"),
+    "cut games to seat 1",
 )
 PAIRS = (
     *("hidden", "a diagonal missing", "late", "transposed", "last not shown", "by last mover"),
-    *("draw to seat 1", "symmetry"),
+    *("draw to seat 1", "symmetry", "to the next"),
 )
