@@ -335,7 +335,7 @@ def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration
     perfect = {"all": {"raw": 0.0, "search": 0.0}}
     counts = {"step": 1, "games": 1, "positions": 1, "loss": 0.0}
     evaluation = {"kind": "evaluation", **counts, "perfect": perfect}
-    with train._display(RunConfig(minutes=1.0, iterations=0)) as (show, _):
+    with train._display(RunConfig(minutes=1.0, iterations=0)) as show:
         show(iteration | {"iteration": 1, "seconds": 20.0})
         show(evaluation | {"iteration": 2, "seconds": 45.0})
         show(iteration | {"iteration": 2, "seconds": 22.0})
