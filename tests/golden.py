@@ -1,4 +1,4 @@
-"""Goes on with runs that commit 0a10bce made, and compares with what commit b2ad746 made of them.
+"""Goes on with runs that commit 0a10bce made, and compares with what commit 62720b1 made of them.
 
     python -m tests.golden                    # this checkout, some minutes
     python -m tests.golden --code OTHER --only a,b
