@@ -75,18 +75,19 @@ def _import(module_name: str, what: str) -> ModuleType:
 
 def _broken(module_name: str, what: str, error: Exception) -> str:
     """Returns where and why the import of a module that is there failed."""
-    if isinstance(error, SyntaxError):
-        place = f"{error.filename}, line {error.lineno}"
-    else:
-        place = line_of(error)
     return (
         f"{what}: module {module_name!r} cannot be imported: {type(error).__name__}: {error} "
-        f"({place})"
+        f"({line_of(error)})"
     )
 
 
 def line_of(error: Exception) -> str:
-    """Returns the innermost line that is not the standard library's, such as `dataclasses.py`."""
+    """Returns the innermost line that is not the standard library's, such as `dataclasses.py`.
+
+    Of a file that cannot be read as Python, the line that is wrong.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     standard = sysconfig.get_path("stdlib") + os.sep
     own = [

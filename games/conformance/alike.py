@@ -67,7 +67,6 @@ class Alike:
     courses: list[Course] = dataclasses.field(default_factory=list)
     rows: list[Rows] = dataclasses.field(default_factory=list)
     lengths: np.ndarray | None = None  # int[main], plies of the main lanes' games
-    pairs: int = 0  # of alike positions from which one action was played
     _seen: np.ndarray | None = None  # of the newest positions of the newest course
 
     def start(self, openings: Batch) -> None:
@@ -88,8 +87,6 @@ class Alike:
         assert self.lengths is not None
         first = self.courses[0]
         opened = self.rules.look(first.openings)
-        if opened.terminated.all():
-            return
         before = take(opened, np.arange(self.lanes.count) % self.lanes.main)
         self.start(before)
         plan = self._exchanged()
@@ -114,7 +111,6 @@ class Alike:
         unlike_masks = _unlike(rows.seen, rows.mask)
         moved = take(rows, ~rows.limited)
         from_alike = moved.seen * np.uint64(0x9E3779B97F4A7C15) + moved.action.astype(np.uint64)
-        self.pairs = len(from_alike) - len(np.unique(from_alike))
         unlike_results = _unlike(from_alike, moved.after)
         unobserved = getattr(self.game, "unobserved", "")
         if not isinstance(unobserved, str):

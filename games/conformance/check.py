@@ -96,9 +96,12 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     seeds = rng.integers(0, 2**32, lanes.count, dtype=np.uint32)
     openings = take(rules.init(seeds), lanes.source())
     openings = rules.look(images.place(rules.look(twins.place(openings.state))))
-    findings.tried.update(("turns", "mask", "end", "returns", "seats", "observation", "length"))
+    findings.tried.update(("turns", "mask", "returns", "observation"))
     for begun in (course, twins, images, alike, invariant):
         begun.start(openings)
+    if openings.terminated[: lanes.real].all():
+        return  # `course` has said so, and there is no move to try anything else on
+    findings.tried.update(("end", "seats", "length"))
     moved_by = [symmetry.inverse().action for symmetry in symmetries]
     for ply in play(rules, lanes, openings, moved_by, twins.actions, game.max_plies, rng):
         for watcher in (

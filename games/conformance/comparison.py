@@ -21,7 +21,7 @@ EARLY = 2  # plies in which a difference may come from moves that are matched wr
 class Difference(NamedTuple):
     """The first position on which a game and its reference disagree."""
 
-    about: str  # "legal moves", "to_play", "end" or "returns"
+    about: str  # "legal moves", "whose turn it is", "the end" or "returns"
     ours: str
     theirs: str
     moves: tuple[str, ...]  # that lead there, as the game names them

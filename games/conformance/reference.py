@@ -272,10 +272,9 @@ def _from_file(path: pathlib.Path, what: str) -> ModuleType:
         with on_path([str(path.absolute().parent)]):
             spec.loader.exec_module(module)
     except Exception as error:  # whatever a file may raise
-        place = f"{error.filename}, line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise ValueError(
             f"{what}: {path} cannot be imported: {type(error).__name__}: {error} "
-            f"({place or line_of(error)})"
+            f"({line_of(error)})"
         ) from error
     return module
 

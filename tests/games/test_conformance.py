@@ -287,6 +287,21 @@ def test_of_the_same_games_without_the_bug_there_is_nothing_to_say(game):
     assert len(report.portrait) == 2
 
 
+@dataclasses.dataclass(frozen=True)
+class Over(TicTacToe):
+    """It has ended before it begins."""
+
+    def init(self, key):
+        none = jnp.zeros(9, bool)
+        return super().init(key)._replace(terminated=jnp.bool_(True), legal_action_mask=none)
+
+
+def test_of_a_game_that_is_over_at_its_opening_nothing_else_is_said():
+    report = check(Over(), games=16, fresh_process=False)
+    assert [v.expected for v in report.violations] == ["a game to go on at its opening"]
+    assert report.verdict("end") == report.verdict("alike") == "not tried"
+
+
 def test_two_positions_that_only_seem_alike_are_shown_with_the_moves_to_them():
     report = check(Pairs("last not shown"), games=64, fresh_process=False)
     case = next(violation for violation in report.violations if violation.law == "alike")
