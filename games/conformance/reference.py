@@ -273,8 +273,7 @@ def _from_file(path: pathlib.Path, what: str) -> ModuleType:
             spec.loader.exec_module(module)
     except Exception as error:  # whatever a file may raise
         raise ValueError(
-            f"{what}: {path} cannot be imported: {type(error).__name__}: {error} "
-            f"({line_of(error)})"
+            f"{what}: {path} cannot be imported: {type(error).__name__}: {error} ({line_of(error)})"
         ) from error
     return module
 
