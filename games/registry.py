@@ -139,12 +139,12 @@ def _entry_point(name: str) -> str:
 
 def _meant(name: str) -> str:
     """Returns what may have been meant: `go9` is Go with an option."""
-    sized = re.fullmatch(r"([a-z_]+?)[-_]?(\d+)(x\d+)?", name.lower())
+    sized = re.fullmatch(r"([a-z_]+?)[-_]?(\d+)(?:x(\d+))?", name.lower())
     if sized and sized[1] in GAMES:
-        sides = [side for side in ("size", "rows", "cols") if side in GAMES[sized[1]].options]
-        if sides:
-            options = ",".join(f"{side}={sized[2]}" for side in sides)
-            return f" (did you mean {sized[1]}:{options}?)"
+        sides = {"size": sized[2], "rows": sized[2], "cols": sized[3] or sized[2]}
+        options = [f"{n}={side}" for n, side in sides.items() if n in GAMES[sized[1]].options]
+        if options:
+            return f" (did you mean {sized[1]}:{','.join(options)}?)"
     return spelling.did_you_mean(name, names(), OTHER_NAMES)
 
 

@@ -19,6 +19,7 @@ from games import registry
         ("go9", "go:size=9"),
         ("othello-6", "othello:size=6"),
         ("gomoku9x9", "gomoku:rows=9,cols=9"),
+        ("breakthrough6x5", "breakthrough:rows=6,cols=5"),
     ],
 )
 def test_a_game_by_nearly_its_name_is_named_and_that_name_is_known(name, meant):
