@@ -176,7 +176,8 @@ class Alike:
 
     def _blame(self, pair: Rows) -> bool:
         """Plays to both positions again and reports what differs; False if nothing does."""
-        before = [self._at(pair, i) for i in (0, 1)]
+        lines = [self._line(pair, i) for i in (0, 1)]
+        before = [line[-1] for line in lines]
         if differs(before[0].observation, before[1].observation).any():
             return False
         what = _unlike_masks(self.game, before)
@@ -189,8 +190,8 @@ class Alike:
         if not what:
             return False
         boards = [
-            f"{rendered(self.game, at.state, 0)}\n{self._moves(pair, i)}"
-            for i, at in enumerate(before)
+            f"{rendered(self.game, line[-1].state, 0)}\n{self._moves(pair, i, line)}"
+            for i, line in enumerate(lines)
         ]
         self.findings.add(
             "alike",
@@ -202,25 +203,25 @@ class Alike:
         )
         return True
 
-    def _at(self, pair: Rows, i: int) -> Batch:
-        """Returns the one position of row `i`, in a batch of one."""
-        course, lane = self.courses[pair.course[i]], int(pair.lane[i])
+    def _line(self, pair: Rows, i: int) -> list[Batch]:
+        """Returns the positions from the opening to that of row `i`, each in a batch of one."""
+        course, lane = self.courses[pair.course[i]], [int(pair.lane[i])]  # copies, no view of all
         now = self.rules.look(course.openings)
+        line = [take(now, lane)]
         for action in course.actions[: pair.ply[i]]:
             now = self.rules.step(now.state, action)
-        return take(now, slice(lane, lane + 1))
+            line.append(take(now, lane))
+        return line
 
-    def _moves(self, pair: Rows, i: int) -> str:
+    def _moves(self, pair: Rows, i: int, line: list[Batch]) -> str:
         course, lane, ply = self.courses[pair.course[i]], int(pair.lane[i]), int(pair.ply[i])
-        now, names = self.rules.look(course.openings), []
-        for action in course.actions[:ply]:
-            names.append(action_name(self.game, now.state, lane, int(action[lane])))
-            now = self.rules.step(now.state, action)
-        seat = f"seat {int(now.to_play[lane])} to play"
+        newest = range(max(ply - SHOWN, 0), ply)
+        names = [
+            action_name(self.game, line[p].state, 0, int(course.actions[p][lane])) for p in newest
+        ]
+        seat = f"seat {int(line[-1].to_play[0])} to play"
         left_out = f"... {ply - SHOWN} more, " if ply > SHOWN else ""
-        moves = (
-            f"after {ply} moves: {left_out}{', '.join(names[-SHOWN:])}" if ply else "the opening"
-        )
+        moves = f"after {ply} moves: {left_out}{', '.join(names)}" if ply else "the opening"
         return f"({seat}, {moves})"
 
 
