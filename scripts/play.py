@@ -81,7 +81,7 @@ class Session:
         own = [ply for ply in range(len(self.moves)) if int(self.states[ply].to_play) == seat]
         if not own:
             return False
-        self.resigned = None
+        self.resigned, self.fault = None, ""
         del self.states[own[-1] + 1 :], self.moves[own[-1] :]
         return True
 
@@ -325,7 +325,7 @@ def analysis_json(session: Session) -> dict[str, Any]:
         about |= {"returns": list(session.returns), "value": session.returns[about["to_play"]]}
         return about | {"move": None, "policy": {}, "principal_variation": []}
     analysis = session.analyse(variation_plies=8)
-    result = analysis.result
+    result, move = analysis.result, int(analysis.result.action)
 
     def by_move(numbers: jax.Array) -> dict[str, Any]:
         return {
@@ -334,7 +334,7 @@ def analysis_json(session: Session) -> dict[str, Any]:
         }
 
     return about | {
-        "move": game.action_to_string(state, int(result.action)),
+        "move": game.action_to_string(state, move) if move >= 0 else None,  # else it gives up
         "policy": by_move(result.action_weights),
         "value": float(result.value),
         "principal_variation": positions.notation(game, state, analysis.principal_variation),

@@ -19,7 +19,8 @@ class Analysis(NamedTuple):
     """What a player thinks of one position."""
 
     result: SearchResult  # in NumPy, without the batch axis
-    principal_variation: tuple[int, ...]  # actions, this position's best first
+    # Actions, this position's best first; up to where a player outside the device gives up.
+    principal_variation: tuple[int, ...]
 
 
 def analyse(
@@ -47,6 +48,8 @@ def analyse(
         answer = player(batch, jax.random.fold_in(key, len(variation)), history)
         result = SearchResult(*(np.asarray(field)[0] for field in answer))
         first = first or result
+        if result.action < 0:  # it gives up, which is no move
+            break
         variation.append(int(result.action))
         line.append(variation[-1])
         state = positions.step(player.game, state, np.int32(variation[-1]))

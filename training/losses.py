@@ -58,7 +58,9 @@ def minibatch(
       games_policy: weight of the policy's loss on rows of games; an overseer's decisions have 1.
       wins_policy: the same where an action wins at once, if that is more.
     """
-    weight = np.where(_wins_at_once(rows), max(games_policy, wins_policy), games_policy)
+    weight: np.ndarray | float = games_policy
+    if wins_policy > games_policy:  # else the values of all actions are looked at for nothing
+        weight = np.where(_wins_at_once(rows), wins_policy, games_policy)
     weight = np.where(rows.game_id == NO_GAME, 1.0, weight)
     made = {"symmetry": symmetry, "policy_weight": weight.astype(np.float32)}
     fields = {name: getattr(rows, name) for name in Minibatch._fields if name not in made}

@@ -94,5 +94,5 @@ def _notice_decisions(context: Context) -> None:
         context.metrics.notice(f"decisions that are learned from, of {file}: {decided.whose}")
     if decided.unlike and context.symmetries > 1:
         context.metrics.notice(decided.unlike)
-    for problem in context.decision_rows.problems[:SHOWN_PROBLEMS]:
+    for problem in decided.problems[:SHOWN_PROBLEMS]:
         context.metrics.notice(f"decision left out: {problem}")

@@ -266,6 +266,40 @@ def test_a_resigned_game_is_lost_kept_and_can_be_taken_back(tmp_path):
     assert session.moves == [4, 0, 3, 1]
 
 
+def giving_up(action, when):
+    """The lowest player, which answers `action` after so many moves, as an engine may."""
+    failing = players.Player("low", GAME, None, on_device=False)
+
+    def act(variables, states, key, history):
+        result = lowest(states, key)
+        if np.count_nonzero(history[0] >= 0) != when:
+            return result
+        failing.faults.extend(["it hung"] * (action == players.FORFEIT))
+        return result._replace(action=np.full(1, action, np.int32))
+
+    return dataclasses.replace(failing, act=act)
+
+
+def test_a_fault_that_was_taken_back_is_not_in_the_record_of_the_game():
+    failing = giving_up(players.FORFEIT, when=3)
+    session, shown = converse(["b2", "a2"], 0, failing)
+    assert "You win: it gave up." in shown
+    assert session.record("tic_tac_toe", 0).extra == {"ended_by": "forfeit", "fault": "it hung"}
+    session, shown = converse(["b2", "a2", "undo", "undo", "resign"], 0, failing)
+    assert session.record("tic_tac_toe", 0).extra == {"ended_by": "resignation"}
+
+
+def test_an_opponent_that_would_give_up_expects_no_more_moves():
+    session = play.Session(giving_up(players.RESIGN, when=2), seed=0)
+    assert session.analyse(8).principal_variation == (0, 1)
+    told = play.analysis_json(session)
+    assert (told["move"], told["principal_variation"]) == ("a3", ["a3", "b3"])
+    session.play(4)
+    session.play(0)
+    told = play.analysis_json(session)
+    assert (told["move"], told["principal_variation"]) == (None, [])
+
+
 def test_the_opponent_varies_among_nearly_equal_moves_only():
     uniform = players.uniform_player(GAME, SearchConfig(simulations=64))
     first = [play.Session(uniform, seed, temperature=1.0) for seed in range(12)]

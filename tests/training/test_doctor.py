@@ -206,7 +206,7 @@ def planted(found):
         yield values.value, changed(found, rows=shifted), "value-biased"
     shifted = rows._replace(raw_value=rows.raw_value - np.float32(0.4))
     yield values.value, changed(found, rows=shifted), "value-biased"
-    turned = rows._replace(q=-rows.q, root_value=rows.root_value)
+    turned = rows._replace(q=-rows.q)
     yield values.value, changed(found, rows=turned), "value-sign"
     turned = rows._replace(raw_value=-rows.raw_value)
     yield samples, changed(found, rows=turned), "value-sign"
@@ -282,9 +282,14 @@ def test_a_search_that_takes_a_win_for_a_loss_is_named_though_it_never_plays_it(
 def test_weights_that_play_for_long_or_past_the_gate_are_named(healthy):
     known = gather(healthy)
     steps = np.unique(known.rows.weights_step)
-    stayed = steps[np.searchsorted(steps, known.rows.weights_step) // 6 * 6]
-    rows = known.rows._replace(weights_step=stayed, raw_value=known.rows.raw_value)
-    assert "stale-weights" in [f.fault for f in samples(changed(known, rows=rows)).findings]
+    place = np.searchsorted(steps, known.rows.weights_step)
+    stayed = steps[np.where(place < len(steps) - 2, place // 6 * 6, place)]
+    rows = known.rows._replace(weights_step=stayed)
+    # No weights are left whose values rows could be compared with.
+    gone = {"initial": None, "others": (), "newest": known.newest._replace(behaviour_step=0)}
+    named = samples(changed(known, rows=rows, **gone)).findings
+    assert ["the same weights played for" in finding.sentence for finding in named] == [True]
+    assert not samples(changed(known, **gone)).findings
     gated = dataclasses.replace(known.config, gate=0.55)
     named = [f.fault for f in samples(changed(known, config=gated)).findings]
     assert named == ["gate-open"]

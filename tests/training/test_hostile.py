@@ -149,7 +149,7 @@ def test_a_run_of_the_first_format_plays_reports_and_goes_on(old_run, tmp_path):
     game = games.load("tic_tac_toe")
     states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 2))
     assert player(states, jax.random.key(1)).action.shape == (2,)
-    assert "step " in text_report([RunFolder(run)])
+    assert "step 14, " in text_report([RunFolder(run)])
     from scripts import cli
 
     assert cli.run(["train", "--run-dir", str(run)]) == 0

@@ -90,7 +90,7 @@ def test_the_best_is_by_rating_or_by_mistakes_and_of_equals_the_newest():
     assert not in_run.is_best(before, _evaluated(0.01))
     assert in_run.is_best(before, _evaluated(0.5, over_best=0.0)), "a tie by rating too"
     assert not in_run.is_best(before, _evaluated(0.0, over_best=-1.0))
-    rated = dataclasses.replace(before, rungs=[7])
+    rated = dataclasses.replace(before, rated=1)
     assert not in_run.is_best(rated, _evaluated(0.0)), "without games it cannot be told"
     for progress in (before, rated):
         assert in_run.is_best(progress, _evaluated(0.0, over_best=-1.0, oracle=True))

@@ -21,6 +21,7 @@ from training import metrics, replay
 from training.config import RunConfig
 from training.metrics import EvaluationLine, GateLine, IterationLine
 from training.network import Folded, Network, Weights
+from training.oversight import decision_rows
 from training.players import network_of
 from training.storage.checkpoint import CheckpointStore
 from training.storage.leaves import under, unflatten
@@ -74,6 +75,14 @@ class Evidence:
     def newest_folded(self) -> Folded:
         """The newest averages, as they play."""
         return self.fold(self.newest.average)
+
+    @functools.cached_property
+    def decided(self) -> Sample | None:
+        """The overseer's decisions that the run learns from; None without, or if they are gone."""
+        try:
+            return decision_rows.load(self.config.overseer, self.config.game, self.game).rows
+        except ValueError:  # the file is elsewhere by now
+            return None
 
     def turned(self, params: Any) -> dict[str, float]:
         """Returns by how much each kernel has turned since step 0, in radians; {} without step 0.

@@ -16,7 +16,6 @@ from training.doctor.refit import BATCH, forward_batch, losses, teach
 from training.doctor.rows import FEW_ROWS
 from training.doctor.weights import FEW_STEPS, without_gradient
 from training.losses import Minibatch, minibatch
-from training.oversight import decision_rows
 from training.settings import LearnerConfig
 
 FIT_STEPS = 300
@@ -108,13 +107,9 @@ def _taught_by_games(evidence: Evidence) -> tuple[str, ...]:
 
 def _of_decisions(evidence: Evidence) -> str:
     """Returns how much the network knows of the decisions that it is taught, if there are any."""
-    overseer = evidence.config.overseer
-    if not overseer.decisions:
+    rows = evidence.decided
+    if not evidence.config.overseer.decisions:
         return ""
-    try:
-        rows = decision_rows.load(overseer, evidence.config.game, evidence.game).rows
-    except ValueError:  # the file is elsewhere by now
-        rows = None
     if rows is None:
         return "the policy is taught by decisions, which are not there to look at"
     known = _explains(rows, *evidence.predict(evidence.newest_folded, rows))
@@ -303,14 +298,10 @@ def _turned(evidence: Evidence) -> list[Finding]:
     0.06.
     """
     symmetries = evidence.game.symmetries()
-    taught = evidence.config.learner.augment and "policy" in _taught_by_games(evidence)
+    augmented = evidence.config.learner.augment and len(symmetries) > 1
+    taught = "policy" in _taught_by_games(evidence) and evidence.newest.step >= FEW_STEPS
     rows = last_part(evidence.rows, 2_048)
-    if (
-        len(symmetries) == 1
-        or not taught
-        or len(rows.ply) < BATCH
-        or evidence.newest.step < FEW_STEPS
-    ):
+    if len(rows.ply) < BATCH or not (augmented and taught):
         return []
     backwards = [s._replace(action=s.inverse().action) for s in symmetries]
     drawn = np.random.default_rng(0).integers(0, len(symmetries), len(rows.ply))

@@ -15,7 +15,6 @@ from selfplay.recorder import Sample
 from training.doctor.evidence import Evidence
 from training.doctor.findings import Finding, Result
 from training.metrics import Match
-from training.oversight import decision_rows
 from training.players import load_amplifier, make_player, playable
 
 OURS = ("search", "policy", "committee")  # A with A: no overseer with a mind of its own
@@ -170,13 +169,8 @@ def _decided_otherwise(evidence: Evidence, measured: dict[str, Any]) -> list[Fin
     """Looks for decisions, in a file, that differ where positions are images of one another."""
     settings, symmetries = evidence.config.overseer, evidence.game.symmetries()
     augment = settings.augment and evidence.config.learner.augment
-    if not (settings.decisions and augment and len(symmetries) > 1):
-        return []
-    try:
-        rows = decision_rows.load(settings, evidence.config.game, evidence.game).rows
-    except ValueError:  # the file is elsewhere by now
-        rows = None
-    if rows is None:
+    rows = evidence.decided
+    if rows is None or not augment or len(symmetries) == 1:
         return []
     decided: list[bool] = []
     alone = 1.0

@@ -17,7 +17,7 @@ from training import learner, losses, replay, stages
 from training.devices import learner_mesh, to_learner
 from training.doctor.evidence import Evidence, last_part, row_names, take
 from training.doctor.findings import Finding, Result
-from training.doctor.refit import BATCH, NO_HORIZON, forward_batch, own_learner
+from training.doctor.refit import BATCH, forward, own_learner
 from training.losses import RowLosses
 from training.oversight import decision_rows
 
@@ -108,10 +108,9 @@ def _into_loss(evidence: Evidence, rows: Sample) -> tuple[float, float]:
 
     The latter is that of the value targets from what outcomes and root values make them.
     """
-    symmetries = evidence.game.symmetries() if evidence.config.learner.augment else ()
-    identity = evidence.game.symmetries()[:1]
+    symmetries = evidence.game.symmetries()[: None if evidence.config.learner.augment else 1]
     known = take(rows, slice(BATCH))
-    images = [_image(known, symmetry) for symmetry in symmetries or identity]
+    images = [_image(known, symmetry) for symmetry in symmetries]
     table = {name: np.concatenate([image[name] for image in images]) for name in LEARNED}
     share = evidence.config.learner.root_value_weight
 
@@ -126,9 +125,9 @@ def _into_loss(evidence: Evidence, rows: Sample) -> tuple[float, float]:
 
     config = dataclasses.replace(evidence.config.learner, batch=BATCH)
     step = learner.make_train_step(evidence.network, evidence.game, config, spy)
-    chosen = np.arange(BATCH, dtype=np.int32) % max(len(symmetries), 1)
+    chosen = np.arange(BATCH, dtype=np.int32) % len(symmetries)
     state = to_learner(learner.init(evidence.network, config, jax.random.key(3)))
-    _, seen = step(state, stages.minibatch(known, chosen), jnp.float32(NO_HORIZON))
+    _, seen = step(state, stages.minibatch(known, chosen), jnp.float32(stages.NO_HORIZON))
     return float(seen["policy_loss"]), float(seen["value_loss"])
 
 
@@ -221,8 +220,7 @@ def _wrong_losses(evidence: Evidence, rows: Sample) -> dict[str, tuple[float, fl
         return {}  # several devices norm by the statistics of their own shares
     config, rows = own_learner(evidence), take(rows, slice(BATCH))
     state = to_learner(learner.init(evidence.network, config, jax.random.key(3)))
-    given = rows.observation, rows.legal_action_mask
-    policy, value = jax.device_get(forward_batch(evidence.network, state.weights, *given))
+    policy, value = forward(evidence.network, state, rows)
     target = rows.policy_target.astype(np.float32)
     ours = {
         "policy_loss": float(cross_entropy(target, policy).mean()),
@@ -230,7 +228,7 @@ def _wrong_losses(evidence: Evidence, rows: Sample) -> dict[str, tuple[float, fl
     }
     step = learner.make_train_step(evidence.network, evidence.game, config)
     batch = stages.minibatch(rows, np.zeros(BATCH, np.int32))
-    _, measured = step(state, batch, jnp.float32(NO_HORIZON))
+    _, measured = step(state, batch, jnp.float32(stages.NO_HORIZON))
     near = SAME_LOSS[evidence.config.network.dtype]
     return {
         name: (float(measured[name]), loss)

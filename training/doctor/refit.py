@@ -20,10 +20,10 @@ from training.learner import TrainState
 from training.losses import Minibatch, minibatch
 from training.network import Network, Weights
 from training.settings import LearnerConfig
+from training.stages import NO_HORIZON
 
 BATCH = 128  # rows of a doctor's training step
 OVERFIT_STEPS = 150
-NO_HORIZON = 1e9
 OVERFIT_LEFT = 0.5  # of the loss that a batch learned by heart may keep
 
 DEFAULT = LearnerConfig(batch=BATCH, warmup_steps=0)

@@ -81,7 +81,7 @@ def is_best(progress: Progress, result: Evaluated) -> bool:
     by_mistakes = "perfect" in result.entries
     if result.rating is not None and not by_mistakes:
         return result.rating.is_best
-    if progress.rungs and not by_mistakes:
+    if progress.rated and not by_mistakes:
         return False  # it has been rated, but not now: there was no budget for games
     return progress.best_loss is None or bool(result.entries["loss"] <= progress.best_loss)
 

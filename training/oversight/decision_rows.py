@@ -54,13 +54,16 @@ def load(config: OverseerConfig, spec: str, game: Game[Any]) -> DecisionRows:
         hashlib.sha256(repr((d.moves, sorted(d.weights.items()), d.value)).encode()).hexdigest()
         for d in kept
     ]
-    likeness = images.compare(game, kept, positions.take(scanned.states, chosen))
+    unlike = ""
+    if config.augment:
+        likeness = images.compare(game, kept, positions.take(scanned.states, chosen))
+        unlike = images.in_words(game, likeness)
     return DecisionRows(
         _rows(kept, observation[chosen], legal[chosen]),
         tuple(digests),
         scanned.problems,
         decisions.tally(kept),
-        images.in_words(game, likeness) if config.augment else "",
+        unlike,
     )
 
 
