@@ -1,7 +1,6 @@
 """`selfplay games`."""
 
 import inspect
-import shutil
 import textwrap
 from typing import Any
 
@@ -9,9 +8,7 @@ import games
 from games import registry
 from games.catalogue import GAMES
 from scripts.flags.games import Args
-from scripts.terminal.console import print_json, print_text, say
-
-UNBOUNDED = 1000  # columns, where nobody says how many there are
+from scripts.terminal.console import columns, print_json, print_text, say
 
 
 def run(args: Args) -> int:
@@ -65,15 +62,15 @@ def _table(rows: list[dict[str, Any]]) -> str:
         lines.append((row["name"], board, str(row["actions"]), plies, options or "-"))
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     abouts = ["", *(row.get("about", "") for row in rows)]
-    margin, columns = sum(widths) + 2 * len(head), shutil.get_terminal_size((UNBOUNDED, 0)).columns
+    margin, room = sum(widths) + 2 * len(head), columns()
     text = []
     for line, about in zip(lines, abouts, strict=True):
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        if margin + max(map(len, abouts)) <= columns:
+        if margin + max(map(len, abouts)) <= room:
             text.append("  ".join([*cells, about]).rstrip())
             continue
         text.append("  ".join(cells).rstrip())
-        text += textwrap.wrap(about, columns, initial_indent="  ", subsequent_indent="  ")
+        text += textwrap.wrap(about, room, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(text)
 
 

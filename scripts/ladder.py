@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import math
-import os
 import pathlib
 import re
 import time
@@ -202,7 +201,7 @@ def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib
     ]
     conditions = _conditions(args)
     if args.csv:
-        _write_csv(args.csv, rows, entrants)
+        _write_csv(args.csv, rows, dict(zip(ladder.names, entrants, strict=True)))
     plots = plot_ladder(folder, points, anchor)
     if args.json:
         print_json(
@@ -229,16 +228,15 @@ def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib
 COLUMNS = ("player", "run", "step", "simulations", "elo", "low", "high", "games", "faults")
 
 
-def _write_csv(path: str, rows: list[dict[str, Any]], entrants: list[Entrant]) -> None:
-    """Writes the ratings, the best first."""
-    known = {os.path.normpath(e.run) + e.spec.removeprefix(e.run): e for e in entrants if e.run}
+def _write_csv(path: str, rows: list[dict[str, Any]], entrants: Mapping[str, Entrant]) -> None:
+    """Writes the ratings, the best first; `entrants` are by the names of their players."""
     lines = []
     for row in rows:
-        entrant = known.get(row["player"])
+        entrant = entrants[row["player"]]
         low, high = row["interval"] or (None, None)
         of_run = (
             {"run": entrant.run, "step": entrant.step, "simulations": entrant.simulations}
-            if entrant
+            if entrant.run
             else {}
         )
         faults = sum(row["faults"].values())

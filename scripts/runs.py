@@ -4,12 +4,11 @@ import dataclasses
 import fcntl
 import os
 import pathlib
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 from scripts.flags.runs import Args
-from scripts.terminal.console import print_json, print_text
+from scripts.terminal.console import columns, print_json, print_text
 from selfplay.files import durable
 from training import metrics
 from training.progress import Progress
@@ -19,7 +18,6 @@ from training.storage.run_folder import RunFolder
 TAIL = 1 << 20  # bytes of metrics.jsonl that are searched for the last evaluation
 MARKS = ("config.json", "checkpoints", "metrics.jsonl")  # one of them makes a folder a run's
 HEAD = ("run", "game", "state", "step", "iterations", "minutes", "last evaluation", "size")
-UNBOUNDED = 1000  # columns, where nobody says how many there are
 
 
 @dataclasses.dataclass
@@ -170,8 +168,7 @@ def _table(runs: list[Run]) -> str:
     """Returns the list as a table, or with two lines a run where that would be too wide."""
     rows = [HEAD, *map(_cells, runs)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    columns = shutil.get_terminal_size((UNBOUNDED, 0)).columns
-    if sum(widths) + 2 * len(HEAD) - 2 > columns:
+    if sum(widths) + 2 * len(HEAD) - 2 > columns():
         return "\n".join(line for one in runs for line in _lines(one))
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return "\n".join([*lines, *(f"{one.path}: {one.problem}" for one in runs if one.problem)])

@@ -3,7 +3,7 @@
 import dataclasses
 
 from scripts.flags import checks
-from scripts.terminal.console import Flat, flag_value, flag_words
+from scripts.terminal.console import Flat, flag_value, flag_words, say
 from training import presets
 from training.config import RunConfig
 from training.imitation.config import ImitationConfig
@@ -63,7 +63,6 @@ def _recorded_game(paths: list[str]) -> str:
         return ""
     # Here, since records are replayed, which takes jax; `--help` names none.
     from scripts.terminal import devices
-    from scripts.terminal.console import say
     from selfplay.records.game_record import scan_records
 
     say("starting: reading the records, for their game")

@@ -15,18 +15,8 @@ from training.config import RunConfig
 from training.storage.run_folder import RunFolder
 
 IN_SIGHT = {  # what `--help` shows
-    *(
-        "game",
-        "preset",
-        "seed",
-        "minutes",
-        "iterations",
-        "run",
-        "run_dir",
-        "from_",
-        "dry_run",
-        "json",
-    ),
+    *("game", "preset", "seed", "minutes", "iterations"),
+    *("run", "run_dir", "from_", "dry_run", "json"),
     *("amplify", "distil", "network.blocks", "network.channels", "network.dtype"),
     *("search.policy", "search.simulations", "self_play.batch", "learner.batch"),
     *("learner.learning_rate", "replay.capacity"),
@@ -73,7 +63,7 @@ def defaults(argv: list[str]) -> Args:
     Raises:
       ValueError: a run's name is empty: a shell's variable without a value would start a new run.
     """
-    if "" in argv or "--run-dir=" in argv or "--from=" in argv:
+    if "" in argv or any("" in (flag_words(argv, flag) or ()) for flag in ("run-dir", "from")):
         raise ValueError("an argument is empty; leave it out, or say what it should be")
     run_dir, source = _run_dir(argv), flag_value(argv, "from")
     if run_dir and RunFolder(run_dir).exists():

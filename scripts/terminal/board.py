@@ -43,8 +43,8 @@ def piece_names(game: Game[Any]) -> tuple[str, str] | None:
 
 def has_colours() -> bool:
     """Returns whether stdout shows colours: a terminal, and nobody said no (no-color.org)."""
-    dumb = os.environ.get("TERM", "dumb") == "dumb"
-    return sys.stdout is not None and sys.stdout.isatty() and not (dumb or "NO_COLOR" in os.environ)
+    refused = os.environ.get("TERM", "dumb") == "dumb" or os.environ.get("NO_COLOR")
+    return sys.stdout is not None and sys.stdout.isatty() and not refused
 
 
 def show(picture: str, before: str | None, names: tuple[str, str] | None, colours: bool) -> str:

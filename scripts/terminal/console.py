@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ __all__ = [
     "Positional",
     "announce_devices",
     "ask",
+    "columns",
     "flag_value",
     "flag_words",
     "parse",
@@ -38,6 +40,7 @@ __all__ = [
 UNPRINTABLE = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
+UNBOUNDED = 1000  # columns, where nobody says how many there are
 LOG_EVERY_SECONDS = 10.0  # without a terminal, progress is a plain line this often
 
 
@@ -79,6 +82,11 @@ def starting() -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def columns() -> int:
+    """Returns how wide a table may be: the terminal, or as it comes where there is none."""
+    return shutil.get_terminal_size((UNBOUNDED, 0)).columns
 
 
 def print_text(text: str) -> None:

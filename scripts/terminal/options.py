@@ -60,7 +60,7 @@ def parse(
     """
     argv = old_names.current_flags(argv)
     prog = f"selfplay {command}"
-    if "NO_COLOR" in os.environ:  # https://no-color.org, which tyro does not know
+    if os.environ.get("NO_COLOR"):  # https://no-color.org, which tyro does not know
         os.environ["TERM"] = "dumb"
     if any(word in (*HELP, HELP_ALL) for word in argv):
         narrow = bool(in_sight) and HELP_ALL not in argv

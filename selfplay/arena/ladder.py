@@ -83,9 +83,7 @@ class Ladder:
         self.anchor = names.index("random") if "random" in names else 0
         self.weights = [weights_sha256(player)[:16] for player in players]
         self.faults = [collections.Counter[str]() for _ in self.names]  # why games were forfeited
-        self.records: collections.Counter[int] = (
-            collections.Counter()
-        )  # by player, repeated ones too
+        self.records = collections.Counter[int]()  # games by player, repeated ones too
         self._seen: set[bytes] = set()  # digests of games: a store may hold very many
         self._counts: dict[tuple[int, int], np.ndarray] = {}
         # By pairing, of games that were won: those by a fault of the other, and all others.

@@ -45,5 +45,7 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert board.has_colours()
+    monkeypatch.setenv("NO_COLOR", "")
+    assert board.has_colours(), "empty says nothing, by no-color.org"
     monkeypatch.setenv("NO_COLOR", "1")
     assert not board.has_colours()

@@ -188,7 +188,9 @@ def test_a_finished_run_says_so_and_exits_0(tiny_run, capsys):
     assert json.loads(captured.out)["finished"] is True
 
 
-@pytest.mark.parametrize("argv", [[""], ["--run-dir", ""], ["--run-dir="], ["--from", ""]])
+@pytest.mark.parametrize(
+    "argv", [[""], ["--run-dir", ""], ["--run-dir="], ["--run_dir="], ["--from", ""]]
+)
 def test_an_empty_name_starts_no_run(argv, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.run(["train", *argv]) == 2

@@ -100,8 +100,7 @@ def test_a_game_of_ones_own_is_refused_once_with_the_flag_that_lets_it_run(
     append_records("own.jsonl", [own] * 20)
     append_records("mixed.jsonl", [own, WRONG, own])
     assert cli.run(["show", "mixed.jsonl"]) == 2
-    said = [line for line in capsys.readouterr().err.splitlines() if "starting" not in line]
-    assert len(said) == 3, "one fault hides another"
+    assert len(capsys.readouterr().err.splitlines()) == 3, "one fault hides another"
     assert cli.run(["show", "own.jsonl"]) == 2
     *_, first, last = capsys.readouterr().err.splitlines()
     assert first.startswith("own.jsonl, line 1: ")

@@ -1,5 +1,6 @@
 """Ladders: what counts, who plays next, and ratings of players of known strength."""
 
+import csv
 import dataclasses
 import json
 import os
@@ -224,7 +225,11 @@ def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, caps
         assert (tmp_path / "store" / f"elo-{axis}.png").stat().st_size > 5000
     lines = (tmp_path / "store" / "games.jsonl").read_text().splitlines()
     assert len(lines) == 168, "rounds of 32 and one cut short"
-    assert command.run(console.parse(command.Args, words, "ladder")) == 0
+    file = tmp_path / "ladder.csv"
+    assert command.run(console.parse(command.Args, [*words, "--csv", str(file)], "ladder")) == 0
+    for row in csv.DictReader(file.read_text().splitlines()):
+        of_run = f"{row['run']}@{row['step']}:simulations={row['simulations']}"
+        assert row["player"] == (of_run if row["run"] else "random")
     said = capsys.readouterr().out
     assert f"{found['games']} distinct games; Elo above random" in said
     assert all(name in said for name in rated), "without --simulations, all that the store holds"

@@ -110,19 +110,6 @@ def test_a_script_decides_takes_back_and_stops_at_a_wrong_line(run_path, tmp_pat
     assert "value for seat 0" in capsys.readouterr().out
 
 
-TURNED = [
-    6,
-    3,
-    0,
-    7,
-    4,
-    1,
-    8,
-    5,
-    2,
-]  # cell i of a board comes to lie on TURNED[i] at a quarter turn
-
-
 def by_lowest(moves, by="lowest", symmetric=False):
     """A decision for the lowest free cell, or for all free cells alike."""
     free = legal_after(moves)
