@@ -93,7 +93,7 @@ def evaluate(
 
     Args:
       monitor: of the way to the fixed point, if that is measured.
-      last: whether the run ends here.
+      last: whether all is measured, as where the run ends.
     """
     began = time.monotonic()
     config, progress = context.config, state.progress
