@@ -74,7 +74,7 @@ def _lag(evidence: Evidence, label: int) -> int:
 
 def _past_the_gate(evidence: Evidence) -> list[Finding]:
     """Looks for weights that play though the gate has not let them through."""
-    config, change = evidence.config, "self-play gets what `gate.decide` returns, and no other"
+    config = evidence.config
     if not config.gate:
         return []
     wrong = [gate for gate in evidence.gates if gate.promoted and gate.score < config.gate]
@@ -97,7 +97,7 @@ def _past_the_gate(evidence: Evidence) -> list[Finding]:
             "gate-open",
             f"weights play that the gate has not let through, such as those of step {max(labels)}: "
             f"{len(labels)} of them made the newest rows.",
-            change,
+            "self-play gets what `gate.decide` returns, and no other",
         )
     ]
 

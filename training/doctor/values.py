@@ -209,12 +209,11 @@ def _biases(evidence: Evidence) -> dict[str, Bias]:
     """
     least = max(2 * FEW_STEPS, int(evidence.rows.weights_step.max()) // 2)
     rows = take(evidence.rows, evidence.rows.weights_step >= least)
-    games = evidence.config.self_play
-    if evidence.config.overseer.decisions:  # whose values it learns too
-        return {}
-    if games.temperature > 1:
-        rows = take(rows, rows.ply >= games.temperature_plies)
-    if not len(rows.ply):
+    settings = evidence.config.self_play
+    if settings.temperature > 1:
+        rows = take(rows, rows.ply >= settings.temperature_plies)
+    # An overseer's decisions teach their own values too.
+    if evidence.config.overseer.decisions or not len(rows.ply):
         return {}
     weights = rows.policy_target.astype(np.float32)
     values = {"raw": rows.raw_value}

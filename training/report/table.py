@@ -11,7 +11,8 @@ from training.storage.run_folder import RunFolder
 
 # What every table begins with, whatever its runs measured: new entries come behind these.
 COLUMNS = (
-    *("run", "kind"),
+    "run",
+    "kind",
     *(
         field.name
         for field in dataclasses.fields(metrics.IterationLine)
