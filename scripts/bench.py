@@ -78,7 +78,7 @@ def run(args: Args) -> int:
 def check_memory(args: Args, game: Game[Any], batch: int) -> None:
     """Says what trees and network take. Raises ValueError if they do not fit."""
     config = _run_config(args, batch)
-    has = this_machine(pathlib.Path())
+    has = this_machine(pathlib.Path(), config.learner.batch)
     need = estimate.needs(config, game, has)
     say(
         f"memory: tree {in_words(need.tree)} on each of {has.players} devices, "

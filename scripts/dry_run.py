@@ -25,7 +25,7 @@ class Outlook(NamedTuple):
 
 def check(config: RunConfig, game: Game[Any], folder: RunFolder) -> None:
     """Says what the run asks for. Raises ValueError if it cannot work here."""
-    has = this_machine(folder.path)
+    has = this_machine(folder.path, config.learner.batch)
     say(estimate.summary(estimate.needs(config, game, has), has))
     _refuse(estimate.problems(config, game, has))
 
@@ -38,7 +38,7 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     """
     if config.amplify == "human":
         raise ValueError("--dry-run measures speed: leave out --amplify human")
-    has = this_machine(folder.path)
+    has = this_machine(folder.path, config.learner.batch)
     floor = estimate.needs(config, game, has)
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
     trial = run_trial(folder, config, SECONDS)

@@ -127,7 +127,7 @@ def _limits_reached(config: RunConfig, last: dict[str, Any]) -> list[str]:
 
 
 def _less_memory(config: RunConfig, game: Any, folder: RunFolder) -> str:
-    advice = estimate.advice(config, game, this_machine(folder.path))
+    advice = estimate.advice(config, game, this_machine(folder.path, config.learner.batch))
     if not checkpoint_steps(folder.path):
         return f"{advice}, with another --run-dir"
     return (

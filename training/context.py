@@ -77,11 +77,9 @@ def make_context(
     game = games.load(config.game)
     network = network_of(config, game)
     amplifier = load_amplifier(config, game, decisions=str(folder.decisions))
-    count = learner_mesh().size
-    if config.learner.batch % count:
-        raise ValueError(
-            f"learner.batch must be a multiple of the {count} devices, got {config.learner.batch}"
-        )
+    rows, count = config.learner.batch, learner_mesh(config.learner.batch).size
+    if rows % count:
+        raise ValueError(f"learner.batch must be a multiple of the {count} devices, got {rows}")
     wanted = row.parse_targets(config.targets)
     settings = config.learner
     rate = settings.learning_rate * settings.rollback_rate**rollbacks

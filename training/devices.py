@@ -1,5 +1,6 @@
 """The devices that train a network: all of them, each with its share of a batch."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,25 +10,42 @@ from jax.sharding import Mesh, NamedSharding
 
 from selfplay.devices import AXIS, BY_LANE, WHOLE
 
+# Batch norm's statistics are of a device's share of the rows: of few, they are mostly noise.
+LEAST_SHARE = 64
+MOST_IN_FLIGHT = 16  # training steps that are dispatched and not waited for
 
-def learner_mesh() -> Mesh:
-    """Returns the devices that train: all of them, but of a CPU's only the first.
 
-    A CPU's devices share one pool of threads. There an exchange between devices can wait for ever
-    for work that is queued behind it (seen with jax 0.10.2 on 2 cores, self-play under way).
+def learner_mesh(rows: int) -> Mesh:
+    """Returns the devices that train on batches of so many rows: all of them.
+
+    Of a CPU's, which are as many as its cores, as many as get equal shares that are large enough.
     """
     devices = jax.local_devices()
-    return Mesh(np.array(devices[:1] if devices[0].platform == "cpu" else devices), (AXIS,))
+    if devices[0].platform == "cpu":
+        most = max(1, min(len(devices), rows // LEAST_SHARE))
+        devices = devices[: max(count for count in range(1, most + 1) if rows % count == 0)]
+    return Mesh(np.array(devices), (AXIS,))
 
 
-def to_learner(tree: Any) -> Any:
-    """Puts a copy of every leaf on every device that trains."""
-    return jax.device_put(tree, NamedSharding(learner_mesh(), WHOLE))
+def to_learner(tree: Any, rows: int) -> Any:
+    """Puts a copy of every leaf on every device that trains on batches of so many rows."""
+    return jax.device_put(tree, NamedSharding(learner_mesh(rows), WHOLE))
 
 
 def split_rows(tree: Any) -> Any:
     """Splits every leaf of a training batch over the devices that train."""
-    return jax.device_put(tree, NamedSharding(learner_mesh(), BY_LANE))
+    rows = len(jax.tree.leaves(tree)[0])
+    return jax.device_put(tree, NamedSharding(learner_mesh(rows), BY_LANE))
+
+
+def wait_for_all_but_last(results: Sequence[Any]) -> None:
+    """Waits until at most `MOST_IN_FLIGHT` of these results are still to be computed.
+
+    A CPU's devices share one pool of threads. Where more than 32 computations are dispatched, an
+    exchange between devices can wait for ever for one that is queued behind it (jax 0.10.2).
+    """
+    if len(results) >= MOST_IN_FLIGHT:
+        jax.block_until_ready(results[-MOST_IN_FLIGHT])
 
 
 def sum_shares(tree: Any) -> Any:

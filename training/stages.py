@@ -14,6 +14,7 @@ from selfplay.row import Sample
 from selfplay.self_play import SelfPlayState
 from training import non_finite, targets
 from training.context import Context
+from training.devices import wait_for_all_but_last
 from training.evaluation import in_run
 from training.evaluation.fixed_point import FixedPointMonitor
 from training.evaluation.in_run import Evaluated
@@ -96,6 +97,7 @@ def distil(context: Context, state: State) -> list[dict[str, jax.Array]]:
         batch = minibatch(*draw(context, state, progress.step), *weights)
         state.train, measured = context.train_step(state.train, batch, horizon)
         losses.append(measured)
+        wait_for_all_but_last(losses)
         progress.step += 1
     return losses
 

@@ -29,7 +29,7 @@ def begin(context: Context, weights: Weights | None = None) -> State:
     train = learner.init(context.network, context.config.learner, context.key(RunPurpose.INIT, 0))
     if weights is not None:
         train = learner.with_weights(train, weights)
-    train = to_learner(train)
+    train = to_learner(train, context.config.learner.batch)
     games = context.open_games()
     return State(
         train=train,
@@ -71,7 +71,8 @@ def resume(context: Context, saved: Checkpoint, progress: Progress) -> State:
         lambda key: learner.init(context.network, context.config.learner, key),
         context.key(RunPurpose.INIT, 0),
     )
-    held = snapshot.unpack(saved, shapes, context.open_games())
+    rows = context.config.learner.batch
+    held = snapshot.unpack(saved, shapes, context.open_games(), rows)
     return State(
         train=held.train,
         in_flight=amplify(context, progress.iteration, held.behaviour, held.games),

@@ -1,5 +1,8 @@
 """One training step: its loss, its augmentation, its averages, its schedule."""
 
+import dataclasses
+import faulthandler
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 import games
 from training import learner
+from training.devices import learner_mesh, split_rows, to_learner, wait_for_all_but_last
 from training.losses import Minibatch
 from training.network import Network
 from training.settings import LearnerConfig, NetworkConfig
@@ -14,7 +18,7 @@ from training.settings import LearnerConfig, NetworkConfig
 GAME = games.load("connect_four")
 NETWORK = Network(NetworkConfig(blocks=1, channels=4), GAME.observation_shape, GAME.num_actions)
 ROWS = 16
-DEFAULTS = LearnerConfig()
+DEFAULTS = LearnerConfig(batch=ROWS)
 
 
 def random_batch(seed=0, symmetry=0):
@@ -38,7 +42,7 @@ def random_batch(seed=0, symmetry=0):
 
 @pytest.fixture(scope="module")
 def train_step():
-    return learner.make_train_step(NETWORK, GAME, LearnerConfig(root_value_weight=0.25))
+    return learner.make_train_step(NETWORK, GAME, LearnerConfig(batch=ROWS, root_value_weight=0.25))
 
 
 def start(config=DEFAULTS):
@@ -140,7 +144,9 @@ def test_the_rate_rises_stays_and_falls_to_its_last_share(step, share):
 
 @pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_weights_decay_but_biases_and_norms_do_not(optimizer):
-    config = LearnerConfig(optimizer=optimizer, weight_decay=0.5, learning_rate=0.1, warmup_steps=0)
+    config = LearnerConfig(
+        batch=ROWS, optimizer=optimizer, weight_decay=0.5, learning_rate=0.1, warmup_steps=0
+    )
     silent = random_batch()._replace(weight=jnp.zeros(ROWS))  # no gradient: decay alone acts
     state = start(config)
     before = jax.tree.map(np.copy, state.params)
@@ -161,3 +167,54 @@ def test_the_step_compiles_once_and_takes_its_state_with_it(train_step):
     assert used.is_deleted()
     # one entry for fresh arrays, one for those that the step itself placed on the devices
     assert train_step._cache_size() <= 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"), [(128, 2), (127, 1), (126, 1), (64, 1), (1, 1)], ids=lambda number: number
+)
+def test_shares_of_the_devices_that_train_are_equal_and_not_small(rows, count):
+    assert learner_mesh(rows).size == count  # of the two devices of these tests
+
+
+def test_a_step_on_two_devices_is_the_mean_of_two_on_its_halves():
+    config = LearnerConfig(batch=128, optimizer="sgd", momentum=0.0, weight_decay=0.0)
+    parts = [random_batch(seed) for seed in range(128 // ROWS)]
+    batch = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    batch = batch._replace(weight=jnp.ones(128))
+    step = learner.make_train_step(NETWORK, GAME, config)
+    whole, _ = step(to_learner(start(config), 128), batch, jnp.float32(1e9))
+    half = dataclasses.replace(config, batch=64)
+    step = learner.make_train_step(NETWORK, GAME, half)
+    halves = [
+        step(start(half), jax.tree.map(lambda leaf: leaf[part], batch), jnp.float32(1e9))[0]
+        for part in (slice(64), slice(64, None))
+    ]
+    mean = jax.tree.map(lambda a, b: (a + b) / 2, halves[0].params, halves[1].params)
+    for ours, theirs in zip(jax.tree.leaves(whole.params), jax.tree.leaves(mean), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-6)
+
+
+def test_a_hundred_dispatched_steps_on_two_devices_end():
+    config = LearnerConfig(batch=128)
+    step = learner.make_train_step(NETWORK, GAME, config)
+    parts = [random_batch(seed) for seed in range(128 // ROWS)]
+    batch = split_rows(jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts))
+    state, measured = to_learner(start(config), 128), []
+    faulthandler.dump_traceback_later(240, exit=True)  # a hang would last for ever
+    for _ in range(100):
+        state, losses = step(state, batch, jnp.float32(1e9))
+        measured.append(losses)
+        wait_for_all_but_last(measured)
+    assert int(state.step) == 100
+    faulthandler.cancel_dump_traceback_later()
+
+
+def test_no_more_than_sixteen_steps_are_in_flight(monkeypatch):
+    waited_for: list[int] = []
+    monkeypatch.setattr(jax, "block_until_ready", waited_for.append)
+    dispatched: list[int] = []
+    for number in range(40):
+        dispatched.append(number)
+        wait_for_all_but_last(dispatched)
+        done = max(waited_for, default=-1)
+        assert number - done <= 15

@@ -113,7 +113,7 @@ def test_a_disk_that_cannot_hold_the_checkpoints_is_a_problem(tiny_config):
 
 
 def test_this_machine_has_memory_and_disk(tmp_path):
-    has = this_machine(tmp_path / "runs" / "none")
+    has = this_machine(tmp_path / "runs" / "none", 128)
     assert has.on_host
     assert has.players == len(jax.local_devices())
     assert 10**7 < has.host_bytes < 10**14

@@ -126,7 +126,7 @@ def _into_loss(evidence: Evidence, rows: Sample) -> tuple[float, float]:
     config = dataclasses.replace(evidence.config.learner, batch=BATCH)
     step = learner.make_train_step(evidence.network, evidence.game, config, spy)
     chosen = np.arange(BATCH, dtype=np.int32) % len(symmetries)
-    state = to_learner(learner.init(evidence.network, config, jax.random.key(3)))
+    state = to_learner(learner.init(evidence.network, config, jax.random.key(3)), BATCH)
     _, seen = step(state, stages.minibatch(known, chosen), jnp.float32(stages.NO_HORIZON))
     return float(seen["policy_loss"]), float(seen["value_loss"])
 
@@ -216,11 +216,14 @@ def _turned_by_rules(evidence: Evidence) -> tuple[list[int], int]:
 
 def _wrong_losses(evidence: Evidence, rows: Sample) -> dict[str, tuple[float, float]]:
     """Returns the losses of a step that are not what the formula says: the step's, and ours."""
-    if evidence.config.distil != "imitation" or learner_mesh().size > 1:
-        return {}  # several devices norm by the statistics of their own shares
+    if evidence.config.distil != "imitation":
+        return {}
     config, rows = own_learner(evidence), take(rows, slice(BATCH))
-    state = to_learner(learner.init(evidence.network, config, jax.random.key(3)))
-    policy, value = forward(evidence.network, state, rows)
+    state = to_learner(learner.init(evidence.network, config, jax.random.key(3)), BATCH)
+    # Each device norms by the statistics of its own share.
+    shares = np.split(np.arange(BATCH), learner_mesh(BATCH).size)
+    parts = [forward(evidence.network, state, take(rows, share)) for share in shares]
+    policy, value = (np.concatenate(part) for part in zip(*parts, strict=True))
     target = rows.policy_target.astype(np.float32)
     ours = {
         "policy_loss": float(cross_entropy(target, policy).mean()),

@@ -13,7 +13,7 @@ import numpy as np
 from selfplay.information import kl_divergence
 from selfplay.recorder import Sample
 from training import learner
-from training.devices import to_learner
+from training.devices import MOST_IN_FLIGHT, to_learner
 from training.doctor.evidence import Evidence, correlation, take
 from training.doctor.findings import Finding, Result
 from training.learner import TrainState
@@ -170,10 +170,10 @@ def teach(
 ) -> tuple[TrainState, int]:
     """Trains for `steps`, or until the clock stops it; returns the state and the steps taken."""
     train_step = _train_step(evidence.network, evidence.game, config)  # type: ignore[arg-type]
-    state, began = to_learner(state), None
+    state, began = to_learner(state, config.batch), None
     for step in range(steps):
         state, _ = train_step(state, draw(step), jnp.float32(NO_HORIZON))
-        if step % 20 == 0:
+        if step % MOST_IN_FLIGHT == 0:
             jax.block_until_ready(state.step)
             began = began or time.monotonic()  # the first step compiles: not on the clock
             progress((step + 1) / steps)

@@ -19,6 +19,7 @@ from selfplay.row import Sample
 from training import learner, losses
 from training.config import RunConfig
 from training.context import make_context, open_store
+from training.devices import wait_for_all_but_last
 from training.imitation.config import ImitationConfig
 from training.learner import TrainState
 from training.losses import Loss, minibatch
@@ -84,12 +85,15 @@ def fit(
     def once(state: TrainState, epoch: int, horizon: float) -> _Pass:
         rng = np.random.default_rng([config.seed, RunPurpose.FIT_SHUFFLE, epoch])
         order = np.resize(rng.permutation(rows), steps * batch)  # the first rows fill it up
+        dispatched: list[dict[str, jax.Array]] = []
         for chosen in order.reshape(steps, batch):
             if stop():
                 break
             symmetry = rng.integers(0, symmetries, batch, np.int32)
             part = minibatch(row.take(learnt, chosen), symmetry)
-            state, _ = train_step(state, part, jnp.float32(horizon))
+            state, measured = train_step(state, part, jnp.float32(horizon))
+            dispatched.append(measured)
+            wait_for_all_but_last(dispatched)
         now = _measure(predict(_averages(state), observations), tested)
         return _Pass(state, now | {"epoch": epoch})
 

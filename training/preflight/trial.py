@@ -69,7 +69,7 @@ def run_trial(folder: RunFolder, config: RunConfig, seconds: float) -> Trial:
     """
     run = _prepared(folder, config)
     game, key = run.game, run.key(RunPurpose.INIT, 0)
-    state = to_learner(learner.init(run.network, config.learner, key))
+    state = to_learner(learner.init(run.network, config.learner, key), config.learner.batch)
     variables = playable(run.network, state.averages)
     began = time.perf_counter()
     play, play_bytes = run.play, 0
@@ -96,6 +96,7 @@ def run_trial(folder: RunFolder, config: RunConfig, seconds: float) -> Trial:
     compile_s += time.perf_counter() - began
     step = training if part is run else part.train_step
     rows = _blank_rows(run, trajectory, timed.learner.batch)
+    state = to_learner(state, timed.learner.batch)
 
     def train() -> None:
         nonlocal state
@@ -158,7 +159,7 @@ def _part(config: RunConfig, lane_seconds: float, seconds: float) -> RunConfig:
         return config
     plies = max(1, int(share * config.self_play.plies_per_call))
     lanes = share * _positions(config) / plies
-    players, learners = devices.mesh().size, learner_mesh().size
+    players, learners = devices.mesh().size, learner_mesh(config.learner.batch).size
     whole = config.self_play, config.learner
     return dataclasses.replace(
         config,

@@ -55,11 +55,14 @@ def pack(state: State, seals: dict[str, Any], notes: dict[str, Any]) -> Checkpoi
     )
 
 
-def unpack(saved: Checkpoint, train: TrainState, games: SelfPlayState) -> Unpacked:
+def unpack(
+    saved: Checkpoint, train: TrainState, games: SelfPlayState, learner_rows: int
+) -> Unpacked:
     """Returns what a checkpoint holds, on this process's devices.
 
     Args:
       train, games: of the structure to fill; arrays or shapes.
+      learner_rows: of a training step.
 
     Raises:
       CheckpointError: the checkpoint is of another structure.
@@ -72,8 +75,10 @@ def unpack(saved: Checkpoint, train: TrainState, games: SelfPlayState) -> Unpack
     averages = tuple(train.averages)
     weights = unflatten(averages, under(BEHAVIOUR, saved.train_state))
     return Unpacked(
-        train=to_learner(unflatten(train, under("state", saved.train_state))),
-        behaviour=Behaviour(Weights(*to_learner(weights)), saved.counters[BEHAVIOUR_STEP]),
+        train=to_learner(unflatten(train, under("state", saved.train_state)), learner_rows),
+        behaviour=Behaviour(
+            Weights(*to_learner(weights, learner_rows)), saved.counters[BEHAVIOUR_STEP]
+        ),
         games=devices.split_lanes(unflatten(games, under("games", saved.games))),
         recorder=Recorder(under("pending", saved.games) or None),
         line=line | {"losses": losses} if line else None,
