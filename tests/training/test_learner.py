@@ -2,6 +2,7 @@
 
 import dataclasses
 import faulthandler
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ GAME = games.load("connect_four")
 NETWORK = Network(NetworkConfig(blocks=1, channels=4), GAME.observation_shape, GAME.num_actions)
 ROWS = 16
 DEFAULTS = LearnerConfig(batch=ROWS)
+HALVES = slice(64), slice(64, None)
 
 
 def random_batch(seed=0, symmetry=0):
@@ -186,8 +188,8 @@ def test_a_step_on_two_devices_is_the_mean_of_two_on_its_halves():
     half = dataclasses.replace(config, batch=64)
     step = learner.make_train_step(NETWORK, GAME, half)
     halves = [
-        step(start(half), jax.tree.map(lambda leaf: leaf[part], batch), jnp.float32(1e9))[0]
-        for part in (slice(64), slice(64, None))
+        step(start(half), rows, jnp.float32(1e9))[0]
+        for rows in (jax.tree.map(operator.itemgetter(part), batch) for part in HALVES)
     ]
     mean = jax.tree.map(lambda a, b: (a + b) / 2, halves[0].params, halves[1].params)
     for ours, theirs in zip(jax.tree.leaves(whole.params), jax.tree.leaves(mean), strict=True):
