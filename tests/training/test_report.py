@@ -8,7 +8,8 @@ import pytest
 
 from scripts import cli
 from training import metrics
-from training.report import curves, drawing
+from training.config import RunConfig
+from training.report import curves, drawing, text
 from training.report.curves import Plot, Series
 from training.report.ladder_plot import Point, plot_ladder
 from training.report.page import write_report
@@ -84,6 +85,21 @@ def test_plots_do_not_depend_on_a_file_of_matplotlibs_settings():
         assert drawing.draw(plot) == usual
         assert matplotlib.rcParams["font.size"] == 90.0, "a caller's own settings are left"
     np.testing.assert_equal(usual[:4], b"\x89PNG")
+
+
+def test_what_a_run_computed_is_told_and_strength_drawn_over_it_where_it_was_counted():
+    random = {"games": 2, "score": 0.75, "interval": [0.5, 1.0]}
+    line = {"kind": "evaluation", "iteration": 1, "step": 9, "seconds": 60.0, "games": 1}
+    line |= {"positions": 9, "random": random, "loss": 0.25}
+    counted = line | {"flops": 41 * 10**12, "flops_measured": 12 * 10**11}
+    old, new = metrics.history([line]), metrics.history([line, counted])
+    said = text.summary(RunConfig(), new)
+    assert said.endswith("41 TFLOP of self-play and training, 1.2 of measuring")
+    assert "FLOP" not in text.summary(RunConfig(), old)
+    assert "evaluations-flops" not in {plot.name for plot in curves.plots({"a": old})}
+    [plot] = [p for p in curves.plots({"a": old, "b": new}) if p.name == "evaluations-flops"]
+    assert [(curve.x, curve.values) for curve in plot.series] == [([41.0], [0.75])]
+    assert "TFLOP" in plot.across
 
 
 def test_a_run_that_learns_targets_has_a_plot_of_their_losses_and_no_other_has():
