@@ -118,7 +118,9 @@ def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool
             f"{args.config.replay.min_rows}, a row a position"
         )
     if args.json:
-        counts = {name: last.get(name) for name in ("iteration", "step", "games", "seconds")}
+        counts = {
+            name: last.get(name) for name in ("iteration", "step", "games", "seconds", "flops")
+        }
         ends = {"finished": finished, "fixed_point": verdict}
         print_json({"run_dir": str(folder.path), **ends, **counts})
 
