@@ -9,8 +9,9 @@ from scripts.terminal.console import Positional
 class Args:
     """Lists runs: game, state, how far they are, their last evaluation, and their size.
 
-    A run is running, stopped (the same command goes on), at its limit (--minutes or --iterations),
-    done (it found its fixed point), new (nothing is saved yet) or damaged. The newest comes first.
+    A run is running, stopped (the same command goes on), at its limit (--minutes, --iterations
+    or --flops), done (it found its fixed point), new (nothing is saved yet) or damaged. The newest
+    comes first.
 
     Examples:
       selfplay runs

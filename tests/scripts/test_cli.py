@@ -179,6 +179,20 @@ def test_the_limit_that_is_named_is_the_one_that_was_reached():
     timed = dataclasses.replace(config, minutes=1.0)
     assert reached(timed, {"iteration": 3, "seconds": 58.0}) == ["--minutes"]
     assert reached(timed, {"iteration": 10, "seconds": 61.0}) == ["--iterations", "--minutes"]
+    counted = dataclasses.replace(timed, iterations=0, flops=1e13)
+    line = {"iteration": 10, "seconds": 58.0, "flops": 10**13}
+    assert reached(counted, line) == ["--flops"]
+    assert reached(counted, line | {"flops": 10**13 - 1}) == ["--minutes"]
+    assert reached(counted, {"iteration": 10, "seconds": 61.0}) == ["--minutes"]
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes"),
+    [("", 6.0), ("--flops 1e13", 0.0), ("--iterations 3", 0.0), ("--flops=1e13 --minutes 2", 6.0)],
+)
+def test_the_presets_minutes_hold_only_where_no_limit_is_given(words, minutes):
+    made = flags.defaults(["--game", "connect_four", *words.split()])
+    assert made.config.minutes == minutes  # before the flags themselves
 
 
 def test_a_finished_run_says_so_and_exits_0(tiny_run, capsys):
@@ -337,12 +351,17 @@ def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration
     perfect = {"all": {"raw": 0.0, "search": 0.0}}
     counts = {"step": 1, "games": 1, "positions": 1, "loss": 0.0}
     evaluation = {"kind": "evaluation", **counts, "perfect": perfect}
-    with train._display(RunConfig(minutes=1.0, iterations=0)) as show:
-        show(iteration | {"iteration": 1, "seconds": 20.0})
-        show(evaluation | {"iteration": 2, "seconds": 45.0})
-        show(iteration | {"iteration": 2, "seconds": 22.0})
-    shown = [float(done) for done in re.findall(r"train: (\S+) of 60", capsys.readouterr().err)]
-    assert shown == [20.0, 45.0, 45.0]
+    for limits, shown, share in (
+        ({"minutes": 1.0}, [("20", "60 s"), ("45", "60 s"), ("45", "60 s")], "75%"),
+        ({"flops": 2e13}, [("5", "20 TFLOP"), ("10", "20 TFLOP"), ("10", "20 TFLOP")], "50%"),
+    ):
+        with train._display(RunConfig(**limits)) as show:
+            show(iteration | {"iteration": 1, "seconds": 20.0, "flops": 5 * 10**12})
+            show(evaluation | {"iteration": 2, "seconds": 45.0, "flops": 10**13})
+            show(iteration | {"iteration": 2, "seconds": 22.0, "flops": 10**13})
+        said = capsys.readouterr().err
+        assert re.findall(r"train: (\S+) of (\S+ \w+)", said) == shown
+        assert re.search(rf"\({share}, \S+ left\)", said), said
 
 
 @pytest.mark.parametrize("words", ["train --help", "games", "bogus"])

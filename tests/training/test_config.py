@@ -40,7 +40,11 @@ def test_problems_of_all_parts_come_together():
 def test_differences_name_fields_that_change_what_is_computed_and_no_others():
     stored = RunConfig()
     free = dataclasses.replace(
-        stored, minutes=9.0, iterations=5, checkpoint=config.CheckpointConfig(every_seconds=5.0)
+        stored,
+        minutes=9.0,
+        iterations=5,
+        flops=1e13,
+        checkpoint=config.CheckpointConfig(every_seconds=5.0),
     )
     assert config.differences(stored, free) == []
     changed = dataclasses.replace(stored, seed=1, network=config.NetworkConfig(blocks=9))

@@ -1,5 +1,6 @@
 """Reports and plots: what a name, a link or a file of settings may not do to them."""
 
+import json
 import shutil
 
 import matplotlib
@@ -8,7 +9,8 @@ import pytest
 
 from scripts import cli
 from training import metrics
-from training.report import curves, drawing
+from training.config import RunConfig
+from training.report import curves, drawing, table, text
 from training.report.curves import Plot, Series
 from training.report.ladder_plot import Point, plot_ladder
 from training.report.page import write_report
@@ -45,7 +47,7 @@ def test_a_name_is_drawn_letter_by_letter_and_not_as_a_formula():
 
 
 def points(run):
-    return [Point(run, step, 8, float(step), step, float(step), 0.0, 2.0) for step in (1, 2)]
+    return [Point(run, step, 8, float(step), step, None, float(step), 0.0, 2.0) for step in (1, 2)]
 
 
 def test_plots_replace_a_link_and_leave_what_it_points_to(tiny_run, tmp_path):
@@ -84,6 +86,28 @@ def test_plots_do_not_depend_on_a_file_of_matplotlibs_settings():
         assert drawing.draw(plot) == usual
         assert matplotlib.rcParams["font.size"] == 90.0, "a caller's own settings are left"
     np.testing.assert_equal(usual[:4], b"\x89PNG")
+
+
+def test_what_a_run_computed_is_told_and_strength_drawn_over_it_where_it_was_counted(tmp_path):
+    random = {"games": 2, "score": 0.75, "interval": [0.5, 1.0]}
+    line = {"kind": "evaluation", "iteration": 1, "step": 9, "seconds": 60.0, "games": 1}
+    line |= {"positions": 9, "random": random, "loss": 0.25}
+    counted = line | {"flops": 41 * 10**12, "flops_measured": 12 * 10**11}
+    old, new = metrics.history([line]), metrics.history([line, counted])
+    said = text.summary(RunConfig(), new)
+    assert said.endswith("41 TFLOP of self-play and training, 1.2 of measuring")
+    assert "FLOP" not in text.summary(RunConfig(), old)
+    assert "evaluations-flops" not in {plot.name for plot in curves.plots({"a": old})}
+    [plot] = [p for p in curves.plots({"a": old, "b": new}) if p.name == "evaluations-flops"]
+    assert [(curve.x, curve.values) for curve in plot.series] == [([41.0], [0.75])]
+    assert "TFLOP" in plot.across
+
+    folder = RunFolder(tmp_path / "run")
+    folder.create(RunConfig(game="tic_tac_toe", iterations=1))
+    for lines, told in (([line], (None, None)), ([line, counted], (41 * 10**12, 12 * 10**11))):
+        folder.metrics_file.write_text("".join(json.dumps(one) + "\n" for one in lines))
+        summary = table.summary(folder)
+        assert (summary["flops"], summary["flops_measured"]) == told
 
 
 def test_a_run_that_learns_targets_has_a_plot_of_their_losses_and_no_other_has():

@@ -12,7 +12,7 @@ import games
 import training
 from selfplay.records.game_record import read_records
 from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
-from training import start
+from training import metrics, start
 from training.context import make_context, open_store
 from training.metrics_log import MetricsLog
 from training.storage import leaves
@@ -68,7 +68,11 @@ def test_a_run_killed_after_its_last_save_does_the_lost_work_again_bit_by_bit(
     tiny_config, tiny_run, tmp_path
 ):
     path = tmp_path / "killed"
-    config = dataclasses.replace(tiny_config, checkpoint=NEVER_SAVE_BETWEEN)
+    # Bounded by what the whole run computed, so that such a limit is seen to end it there too.
+    [*_, last] = metrics.history(RunFolder(tiny_run).read_metrics()).iterations
+    config = dataclasses.replace(
+        tiny_config, iterations=0, flops=float(last.flops), checkpoint=NEVER_SAVE_BETWEEN
+    )
     run_once(path, config, stop_after=2)
     kept = CheckpointStore(path).steps()[-1]
     # A kill between a save and the next: later lines, games and a chunk exist, no checkpoint does.
