@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from training import metrics
-from training.report import curves
+from training.evaluation import target_quality
+from training.report import curves, values
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 
@@ -49,7 +50,8 @@ def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def summary(folder: RunFolder) -> dict[str, Any]:
-    """Returns the state of a run: its game, checkpoints, and newest line of metrics of each kind.
+    """Returns the state of a run: its game, checkpoints, how its values agree with outcomes, and
+    its newest line of metrics of each kind.
 
     Raises:
       ValueError: the folder is no run, or has no metrics yet.
@@ -57,10 +59,12 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     curves.read_history(folder)  # says what is wrong
     config = folder.read_config()
     newest = {line["kind"]: line for line in folder.read_metrics()}
+    quality = values.read(folder)
     return {
         "run": str(folder.path),
         "game": config.game,
         "preset": config.preset,
         "checkpoints": CheckpointStore(folder.path).steps(),
+        "values": target_quality.as_json(quality) if quality else None,
         **{kind: newest.get(kind) for kind in metrics.KINDS},
     }
