@@ -52,17 +52,7 @@ def searching(evidence: Evidence, seconds: float) -> Result:
             measured["limit"] = limit._asdict()
             notes.append(limit.sentence)
         measured["limit_unjudged"] = unjudged
-        error = np.sqrt((measured["raw_mistakes"] + 1e-4) / quality.overall.positions)
-        if measured["search_mistakes"] - measured["raw_mistakes"] > max(0.05, 3 * error):
-            findings.append(
-                Finding(
-                    "search-hurts",
-                    f"search makes play worse: {measured['search_mistakes']:.1%} mistakes, the raw "
-                    f"policy {measured['raw_mistakes']:.1%}.",
-                    "a value or a turn has the wrong sign: `selfplay check` the game, and see "
-                    "`value`",
-                )
-            )
+        findings += _hurts(measured, quality.overall.positions)
     if simulations < 2 or (looked is not None and looked < 1.2):
         findings.append(
             Finding(
@@ -82,6 +72,19 @@ def searching(evidence: Evidence, seconds: float) -> Result:
         "" if solved or replayed is not None else "no position could be played again",
         tuple(notes),
     )
+
+
+def _hurts(measured: dict[str, Any], count: int) -> list[Finding]:
+    raw, search = measured["raw_mistakes"], measured["search_mistakes"]
+    if search - raw <= max(0.05, 3 * np.sqrt((raw + 1e-4) / count)):
+        return []
+    return [
+        Finding(
+            "search-hurts",
+            f"search makes play worse: {search:.1%} mistakes, the raw policy {raw:.1%}.",
+            "a value or a turn has the wrong sign: `selfplay check` the game, and see `value`",
+        )
+    ]
 
 
 def _search_summary(measured: dict[str, Any]) -> str:
