@@ -136,7 +136,7 @@ def test_each_value_of_rows_is_beside_their_outcomes():
     alike = columns | {"root_value": (0.75 * value - 0.25).astype(np.float32)}
     same = target_quality.of_rows(alike, searched=True)
     assert same.root_is_improved
-    assert len(target_quality.shown(same)) == 2
+    assert len(target_quality.shown(same.values, same.root_is_improved)) == 2
 
 
 def test_the_newest_rows_are_read_whatever_else_lies_there(tmp_path):
@@ -248,6 +248,7 @@ def test_values_and_policies_on_solved_positions_are_what_plain_python_counts(so
         weighed = sum(part.positions * part.mistakes[str(OWN)] for part in parts) / 256
         assert weighed == pytest.approx(quality.overall.mistakes[str(OWN)])
     own = quality.searched
+    assert quality.root_is_improved
     np.testing.assert_allclose((own.action_weights * own.q).sum(axis=1), own.value, atol=1e-5)
 
 
@@ -263,7 +264,7 @@ def counted(raw, own, misvalued, overruled, count=1000):
     part = SolvedPart(0, 9, count, rates, rates, {})
     searched = SearchResult(*[nothing] * 7)
     return SolvedQuality(
-        32, searched, part, [], [], {}, wrong, first(misvalued), first(overruled, misvalued)
+        32, True, searched, part, [], [], {}, wrong, first(misvalued), first(overruled, misvalued)
     )
 
 

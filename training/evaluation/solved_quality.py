@@ -19,8 +19,10 @@ from training.evaluation.target_quality import (
     Agreement,
     agreement,
     agreements,
+    are_same,
     plain,
     ply_groups,
+    shown,
 )
 
 BATCH = 256  # positions searched at once
@@ -50,6 +52,7 @@ class SolvedQuality(NamedTuple):
     """Networks and searches on N solved positions, each an observation."""
 
     simulations: int  # of the run's own search
+    root_is_improved: bool  # whether its value is that of the policy that it returns
     searched: SearchResult  # what that says of them, in NumPy
     overall: SolvedPart
     by_ply: list[SolvedPart]
@@ -134,6 +137,7 @@ def measure(
     misvalued, overruled = _causes(results[compared[-1]], solved.outcomes)
     return SolvedQuality(
         simulations=own,
+        root_is_improved=are_same(values["root"], values["improved"]),
         searched=searched,
         overall=part(*ends, np.ones(len(plies), bool)),
         by_ply=[part(a, b, (plies >= a) & (plies <= b)) for a, b in ply_groups(plies)],
@@ -218,14 +222,14 @@ def in_words(measured: SolvedQuality) -> str:
     """Returns values beside the truth, and mistakes by simulations, as sentences."""
     of, own = measured.overall, str(measured.simulations)
     rates = ", ".join(f"{n}: {rate:.1%} ({of.mass[n]:.1%})" for n, rate in of.mistakes.items())
+    said = agreements(shown(of.values, measured.root_is_improved))
     return (
         f"values beside the truth of {of.positions:,} solved positions, with {own} simulations: "
-        f"{agreements(of.values)}. Mistakes by simulations, and the weight of the policy on "
-        f"mistakes: {rates}"
+        f"{said}. Mistakes by simulations, and the weight of the policy on mistakes: {rates}"
     )
 
 
 def as_json(measured: SolvedQuality) -> dict[str, Any]:
     """Returns the rates and agreements, without what is of single positions."""
-    kept = ("simulations", "overall", "by_ply", "by_seat", "by_set")
+    kept = ("simulations", "root_is_improved", "overall", "by_ply", "by_seat", "by_set")
     return {name: plain(getattr(measured, name)) for name in kept}

@@ -8,7 +8,7 @@ perfect play. NumPy alone, so that a report needs no device.
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ PLY_GROUPS, BINS = 8, 10  # at most; of predicted values, from -1 to 1
 # The search's value and the improved policy's are one, but for what float16 loses of the latter.
 SAME, MOSTLY = 0.01, 0.99
 UNKNOWN = -1  # of a seat
+T = TypeVar("T")
 
 
 class Agreement(NamedTuple):
@@ -92,7 +93,7 @@ def of_rows(columns: Mapping[str, np.ndarray], searched: bool) -> RowQuality:
     same = False
     if searched:
         values["improved"] = improved_value(columns["policy_target"], columns["q"])
-        same = bool(np.mean(np.abs(values["improved"] - values["root"]) < SAME) >= MOSTLY)
+        same = are_same(values["root"], values["improved"])
     of_each = {
         name: _quality(value.astype(np.float64), outcome, game, ply, seat)
         for name, value in values.items()
@@ -113,17 +114,23 @@ def as_json(quality: RowQuality) -> dict[str, Any]:
 
 def in_words(quality: RowQuality) -> str:
     """Returns how the values agree with the outcomes as a sentence."""
-    said = agreements({name: value.overall for name, value in shown(quality).items()})
+    values = shown(quality.values, quality.root_is_improved)
+    said = agreements({name: value.overall for name, value in values.items()})
     return f"values beside the outcomes of {quality.rows:,} rows, {quality.games:,} games: {said}"
 
 
-def shown(quality: RowQuality) -> dict[str, ValueQuality]:
-    """Returns the values that differ, named for people."""
-    values = dict(quality.values)
-    if quality.root_is_improved:
-        del values["improved"]
-        values["root (the improved policy's)"] = values.pop("root")
-    return values
+def shown(values: Mapping[str, T], root_is_improved: bool) -> dict[str, T]:
+    """Returns what is known of each value, named for people; of two that are one, the root's."""
+    kept = dict(values)
+    if root_is_improved:
+        del kept["improved"]
+        kept["root (the improved policy's)"] = kept.pop("root")
+    return kept
+
+
+def are_same(root: np.ndarray, improved: np.ndarray) -> bool:
+    """Whether a search's values are those of the policies that it returned."""
+    return bool(np.mean(np.abs(improved - root) < SAME) >= MOSTLY)
 
 
 def agreements(of: Mapping[str, Agreement]) -> str:

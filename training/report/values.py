@@ -7,7 +7,7 @@ import numpy as np
 
 from selfplay.rating.elo import Z95
 from training.evaluation import target_quality
-from training.evaluation.target_quality import Agreement, RowQuality
+from training.evaluation.target_quality import Agreement, RowQuality, ValueQuality
 from training.report.curves import Plot, Series
 from training.storage.run_folder import RunFolder
 
@@ -69,7 +69,7 @@ def plots(runs: Mapping[str, RowQuality]) -> list[Plot]:
 def _calibration(runs: Mapping[str, RowQuality]) -> list[Series]:
     series = []
     for run, quality in runs.items():
-        for name, value in target_quality.shown(quality).items():
+        for name, value in _shown(quality).items():
             points = [a for a in value.by_value if a.groups > 1]
             if points:
                 actual = np.array([a.actual for a in points])
@@ -84,7 +84,7 @@ def _by_ply(runs: Mapping[str, RowQuality], entry: str, error: str) -> list[Seri
     """Returns curves of an entry of `Agreement` and of its standard error."""
     series = []
     for run, quality in runs.items():
-        for name, value in target_quality.shown(quality).items():
+        for name, value in _shown(quality).items():
             at = [(part.first + part.last) / 2 for part in value.by_ply]
             values, errors = (
                 np.array([getattr(part.agreement, field) for part in value.by_ply])
@@ -92,6 +92,10 @@ def _by_ply(runs: Mapping[str, RowQuality], entry: str, error: str) -> list[Seri
             )
             series.append(_band(f"{run} {name}", at, values, Z95 * errors))
     return series
+
+
+def _shown(quality: RowQuality) -> dict[str, ValueQuality]:
+    return target_quality.shown(quality.values, quality.root_is_improved)
 
 
 def _band(label: str, x: list[float], values: np.ndarray, spread: np.ndarray) -> Series:
@@ -102,7 +106,7 @@ def _band(label: str, x: list[float], values: np.ndarray, spread: np.ndarray) ->
 def table(quality: RowQuality) -> str:
     """Returns each value beside the outcomes, all told and by seat, as HTML."""
     rows = []
-    for name, value in target_quality.shown(quality).items():
+    for name, value in _shown(quality).items():
         rows.append(_row(name, value.overall))
         seats = ("first seat", "second seat")
         rows += [_row(f"{name}, {seats[p.first]}", p.agreement) for p in value.by_seat]
