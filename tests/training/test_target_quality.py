@@ -1,5 +1,6 @@
 """Values beside outcomes and the truth, and what is said to limit a run, by plain counting."""
 
+import json
 import math
 import random
 import statistics
@@ -247,6 +248,7 @@ def test_values_and_policies_on_solved_positions_are_what_plain_python_counts(so
         assert sum(part.positions for part in parts) == 256
         weighed = sum(part.positions * part.mistakes[str(OWN)] for part in parts) / 256
         assert weighed == pytest.approx(quality.overall.mistakes[str(OWN)])
+    assert json.loads(json.dumps(solved_quality.as_json(quality)))["simulations"] == OWN
     own = quality.searched
     assert quality.root_is_improved
     np.testing.assert_allclose((own.action_weights * own.q).sum(axis=1), own.value, atol=1e-5)
