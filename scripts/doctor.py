@@ -1,5 +1,6 @@
 """`selfplay doctor`."""
 
+import itertools
 import textwrap
 
 from scripts.flags.doctor import Args
@@ -31,6 +32,8 @@ def _text(name: str, diagnosis: Diagnosis) -> str:
         if result.unjudged and result.unjudged != result.summary:
             line += f" ({result.unjudged})"
         lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * 26)
+    for note in itertools.chain(*(result.notes for result in diagnosis.results)):
+        lines += textwrap.wrap(note, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     healthy = {
         finding: result.healthy for result in diagnosis.results for finding in result.findings
     }

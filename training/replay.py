@@ -8,7 +8,7 @@ written at each save: the durable record from which a resumed run fills its ring
 import pathlib
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import IO
 
 import numpy as np
@@ -129,6 +129,32 @@ def chunks(folder: pathlib.Path) -> list[tuple[int, int, pathlib.Path]]:
     return sorted((int(name[:12]), int(name[13:25]), folder / name) for name in names)
 
 
+def newest(
+    folder: pathlib.Path, names: Collection[str], count: int, run_id: str = ""
+) -> dict[str, np.ndarray]:
+    """Returns columns of the newest rows that can be read, oldest first: `count` at most.
+
+    For onlookers. Chunks that are damaged, another run's, or were erased since they were listed
+    are passed over. {} where there is no row.
+    """
+    parts: list[dict[str, np.ndarray]] = []
+    left = count
+    for first, last, path in reversed(chunks(folder)):
+        rows = min(left, last + 1 - first)
+        try:
+            part = npz.read_tail(path, names, rows)
+            known = _run_of(path)
+        except (ValueError, OSError):
+            continue
+        whole = len(part) == len(names) and all(len(column) == rows for column in part.values())
+        if whole and not (run_id and known and known != run_id):
+            parts.insert(0, part)
+            left -= rows
+        if not left:
+            break
+    return {name: np.concatenate([part[name] for part in parts]) for name in names if parts}
+
+
 def write_chunk(folder: pathlib.Path, first: int, rows: Sample, run_id: str = "") -> pathlib.Path:
     """Writes one chunk of a run whole or not at all; returns its path."""
     last = first + len(rows.ply) - 1
@@ -157,8 +183,7 @@ def read_chunk(
       ValueError: it is damaged, not of the rows in its name, or another run's.
     """
     columns = npz.read(path)
-    with zipfile.ZipFile(path) as archive:
-        known = archive.comment.decode(errors="replace")  # the first chunks had none
+    known = _run_of(path)
     if run_id and known and known != run_id:
         raise ValueError(f"{path} is another run's: put this run's own replay/ there")
     first, _, last = path.stem.partition("-")
@@ -170,3 +195,8 @@ def read_chunk(
         raise ValueError(f"{path} is damaged: it does not hold {count} replay rows")
     absent = {name: form.zeros(count) for name, form in targets.items() if name not in columns}
     return row.nested(Sample, {n: (columns | absent)[n] for n in (*row.COLUMNS, *targets)})
+
+
+def _run_of(path: pathlib.Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        return archive.comment.decode(errors="replace")  # the first chunks had none

@@ -24,7 +24,8 @@ class Args:
     run: Positional[str]
     """A run folder."""
     seconds: float = 20.0
-    """The most that each of the two checks that train a fresh network may take."""
+    """The most that each of the two checks that train a fresh network may take, and about the most
+    that searches of solved positions may take on two CPU cores."""
     json: bool = False
     """Print one JSON object on stdout."""
 

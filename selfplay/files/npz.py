@@ -9,13 +9,15 @@ import math
 import os
 import pathlib
 import zipfile
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection
+from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.lib import format as npy
 
 from selfplay.files import durable
 
+Arrays: TypeAlias = dict[str, np.ndarray]  # by name
 HEADERS: dict[tuple[int, int], Any] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
@@ -48,17 +50,49 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
       Exception: what this machine lacks just now, such as memory or a thread, as it came: the file
         may be right.
     """
+
+    def load(raw: IO[bytes]) -> dict[str, np.ndarray]:
+        with np.load(raw, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+    return _read(path, load)
+
+
+def read_tail(path: pathlib.Path, names: Collection[str], count: int) -> dict[str, np.ndarray]:
+    """Returns the last `count` rows of those arrays that the file has; no more is held in memory.
+
+    Raises: as `read`.
+    """
+
+    def load(raw: IO[bytes]) -> dict[str, np.ndarray]:
+        with zipfile.ZipFile(raw) as archive:
+            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            return {name: _tail(archive, members[name], count) for name in names if name in members}
+
+    return _read(path, load)
+
+
+def _read(path: pathlib.Path, load: Callable[[IO[bytes]], Arrays]) -> Arrays:
     durable.check_file(path)
     with path.open("rb") as raw:
         try:
             _check(raw)
             raw.seek(0)
-            with np.load(raw, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+            return load(raw)
         except Exception as error:  # a damaged zip raises many kinds
             if not _is_damage(error):
                 raise
             raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _tail(archive: zipfile.ZipFile, member: str, count: int) -> np.ndarray:
+    with archive.open(member) as file:
+        shape, by_columns, dtype = HEADERS[npy.read_magic(file)](file)
+        if not shape or (by_columns and len(shape) > 1):
+            raise ValueError(f"{member} does not hold rows one behind the other")
+        kept = min(count, shape[0])
+        file.seek((shape[0] - kept) * math.prod(shape[1:]) * dtype.itemsize, os.SEEK_CUR)
+        return np.frombuffer(file.read(), dtype).reshape(kept, *shape[1:])
 
 
 def largest() -> int:

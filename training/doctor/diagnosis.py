@@ -91,7 +91,8 @@ def diagnose(
     """Checks a run, finished or in progress.
 
     Args:
-      seconds: the most that each of the two checks that train a network may train.
+      seconds: the most that each of the two checks that train a network may train, and about the
+        most that searches of solved positions may take on two cores.
       progress: called with the number of checks done, and what is under way.
 
     Raises:
@@ -108,7 +109,7 @@ def diagnose(
         functools.partial(rows.exploration, evidence),
         functools.partial(weights.weights, evidence),
         functools.partial(values.value, evidence),
-        functools.partial(searching.searching, evidence),
+        functools.partial(searching.searching, evidence, seconds),
         functools.partial(overseer.overseer, evidence),
     )
     results = []

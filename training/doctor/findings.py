@@ -25,6 +25,7 @@ class Result:
     measured: dict[str, Any]  # for --json
     findings: tuple[Finding, ...] = ()
     unjudged: str = ""  # why the check, or a part of it, could not be judged
+    notes: tuple[str, ...] = ()  # sentences worth telling that name no fault
 
     @property
     def verdict(self) -> Verdict:

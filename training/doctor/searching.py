@@ -1,47 +1,58 @@
 """A check of a run's search: does it help, and does it look at enough?"""
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from games.game import State
+from mcts import SearchResult
 from selfplay import positions
 from selfplay.information import cross_entropy, kl_divergence
 from selfplay.perfect import mistakes
+from selfplay.perfect.solver import SolvedSet
 from selfplay.players import Player
 from selfplay.recorder import Sample
 from training.doctor.evidence import JUDGED_ROWS, Evidence, last_part
 from training.doctor.findings import Finding, Result
+from training.doctor.weights import FEW_STEPS
+from training.evaluation import solved_quality
+from training.evaluation.solved_quality import SolvedQuality
 from training.players import make_player
 
+# Solved positions, at most and at least; what two cores of a CPU compute in a second.
+MOST_SOLVED, LEAST_SOLVED, MULTIPLY_ADDS = 1024, 128, 20e9
 
-def searching(evidence: Evidence) -> Result:
+
+def searching(evidence: Evidence, seconds: float) -> Result:
     """Compares the network with its search: entropies, KL, changed choices, and which are right.
 
     Thresholds: a search that makes 5% more mistakes than the raw policy and 3 standard errors (it
     must help: Danihelka et al. 2022 prove it for exact values); fewer than 1.2 actions valued where
     values differ (one: nothing is compared).
+
+    Args:
+      seconds: about the most that solved positions may take on two cores.
     """
     looked, simulations = _actions_valued(evidence.rows), evidence.config.search.simulations
-    states, solved = _positions(evidence)
+    solved = _solved(evidence, seconds)
+    replayed = None if solved else _replayed(evidence)
     measured: dict[str, Any] = {"actions_valued": looked}
-    findings = []
-    if states is not None:
-        measured |= _policies(_player(evidence, simulations), states)
+    findings, notes = [], []
+    if replayed is not None:
+        measured |= _policies(_player(evidence, simulations)(replayed, jax.random.key(0)))
     if solved is not None:
-        measured |= _mistakes(evidence, solved)
-        error = np.sqrt((measured["raw_mistakes"] + 1e-4) / len(solved.plies))
-        if measured["search_mistakes"] - measured["raw_mistakes"] > max(0.05, 3 * error):
-            findings.append(
-                Finding(
-                    "search-hurts",
-                    f"search makes play worse: {measured['search_mistakes']:.1%} mistakes, the raw "
-                    f"policy {measured['raw_mistakes']:.1%}.",
-                    "a value or a turn has the wrong sign: `selfplay check` the game, and see "
-                    "`value`",
-                )
-            )
+        quality = solved_quality.measure(functools.partial(_player, evidence), simulations, *solved)
+        measured |= _policies(quality.searched) | _mistakes(quality)
+        notes = [solved_quality.in_words(quality)]
+        measured["solved"] = solved_quality.as_json(quality)
+        if not (unjudged := _limit_unjudged(evidence, quality)):
+            limit = solved_quality.limit(quality)
+            measured["limit"] = limit._asdict()
+            notes.append(limit.sentence)
+        measured["limit_unjudged"] = unjudged
+        findings += _hurts(measured, quality.overall.positions)
     if simulations < 2 or (looked is not None and looked < 1.2):
         findings.append(
             Finding(
@@ -58,8 +69,22 @@ def searching(evidence: Evidence) -> Result:
         _search_summary(measured),
         measured,
         tuple(findings),
-        "" if states is not None else "no position could be played again",
+        "" if solved or replayed is not None else "no position could be played again",
+        tuple(notes),
     )
+
+
+def _hurts(measured: dict[str, Any], count: int) -> list[Finding]:
+    raw, search = measured["raw_mistakes"], measured["search_mistakes"]
+    if search - raw <= max(0.05, 3 * np.sqrt((raw + 1e-4) / count)):
+        return []
+    return [
+        Finding(
+            "search-hurts",
+            f"search makes play worse: {search:.1%} mistakes, the raw policy {raw:.1%}.",
+            "a value or a turn has the wrong sign: `selfplay check` the game, and see `value`",
+        )
+    ]
 
 
 def _search_summary(measured: dict[str, Any]) -> str:
@@ -78,9 +103,9 @@ def _search_summary(measured: dict[str, Any]) -> str:
     return said
 
 
-def _policies(player: Player, states: State) -> dict[str, float]:
+def _policies(result: SearchResult) -> dict[str, float]:
     """Returns how the search's policy differs from the network's, in nats and in choices."""
-    result = jax.device_get(player(states, jax.random.key(0)))
+    result = jax.device_get(result)
     return {
         "kl": float(kl_divergence(result.action_weights, result.prior).mean()),
         "network_entropy": float(cross_entropy(result.prior, result.prior).mean()),
@@ -89,12 +114,9 @@ def _policies(player: Player, states: State) -> dict[str, float]:
     }
 
 
-def _mistakes(evidence: Evidence, solved: mistakes.SolvedSet) -> dict[str, float]:
+def _mistakes(quality: SolvedQuality) -> dict[str, Any]:
     """Returns the mistakes before and after search, and what search mended and spoilt."""
-    raw, search = (
-        mistakes.mistakes(_player(evidence, n), solved.states, solved.outcomes, jax.random.key(0))
-        for n in (0, evidence.config.search.simulations)
-    )
+    raw, search = quality.wrong[0], quality.wrong[quality.simulations]
     return {
         "raw_mistakes": float(raw.mean()),
         "search_mistakes": float(search.mean()),
@@ -103,22 +125,60 @@ def _mistakes(evidence: Evidence, solved: mistakes.SolvedSet) -> dict[str, float
     }
 
 
+def _limit_unjudged(evidence: Evidence, quality: SolvedQuality) -> str:
+    """Returns why it cannot be said what limits the run, "" if it can."""
+    if evidence.config.amplify != "search":
+        return f"the network is taught by {evidence.config.amplify}, not by its search"
+    if evidence.newest.step < FEW_STEPS:
+        return "training has hardly begun"
+    if max(quality.wrong) < max(solved_quality.budgets(quality.simulations)):
+        return "larger searches would take longer than --seconds"
+    return ""
+
+
 def _player(evidence: Evidence, simulations: int) -> Player:
     game, network, config = evidence.game, evidence.network, evidence.config.search
     return make_player("run", game, network, evidence.newest_folded, config, simulations)
 
 
-def _positions(evidence: Evidence) -> tuple[State | None, mistakes.SolvedSet | None]:
-    """Returns positions to search from, and the same with what is right, where that is known."""
-    if mistakes.has_oracle(evidence.config.game):
-        sets = mistakes.load_positions(evidence.config.game)
-        solved = mistakes.first(next(iter(sets.values())), 512)
-        return solved.states, solved
+class _Solved(NamedTuple):
+    """Solved positions, and with how many simulations they are to be searched."""
+
+    positions: SolvedSet
+    names: np.ndarray
+    budgets: tuple[int, ...]
+
+
+def _solved(evidence: Evidence, seconds: float) -> _Solved | None:
+    """Returns solved positions, if the game has any: as many as can be searched in the time.
+
+    Counted, not timed, so that the same run has the same result on any machine.
+    """
+    if not mistakes.has_oracle(evidence.config.game):
+        return None
+    sets = mistakes.load_positions(evidence.config.game)
+    own = evidence.config.search.simulations
+    compared = solved_quality.budgets(own)
+    each = sum(compared) * _multiply_adds(evidence)
+    count = min(MOST_SOLVED, int(seconds * MULTIPLY_ADDS / each))
+    if count < LEAST_SOLVED:  # those that were always searched, by the run's own search alone
+        count, compared = MOST_SOLVED // 2, tuple(sorted({0, own}))
+    return _Solved(*solved_quality.first_of(sets, count), compared)
+
+
+def _multiply_adds(evidence: Evidence) -> int:
+    """Returns those of one evaluation by the network: of each cell in convolutions."""
+    height, width, _ = evidence.game.observation_shape
+    kernels = (leaf for leaf in jax.tree.leaves(evidence.newest_folded) if leaf.ndim > 1)
+    return sum(leaf.size * (height * width if leaf.ndim > 2 else 1) for leaf in kernels)
+
+
+def _replayed(evidence: Evidence) -> State | None:
+    """Returns positions of the run's games to search from."""
     count = len(evidence.replayed.rows)
     if count == 0:
-        return None, None
-    chosen = np.resize(np.arange(count), 256)
-    return positions.take(evidence.replayed.states, chosen), None
+        return None
+    return positions.take(evidence.replayed.states, np.resize(np.arange(count), 256))
 
 
 def _actions_valued(rows: Sample) -> float | None:

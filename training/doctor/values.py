@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import State
-from selfplay import positions
+from selfplay import positions, row
 from selfplay.recorder import Sample
 from training.doctor.evidence import JUDGED_ROWS, Evidence, correlation, last_part, take
 from training.doctor.findings import Finding, Result
 from training.doctor.weights import FEW_STEPS
+from training.evaluation import target_quality
 
 FEW_GAMES = 100  # below, a mean is too uncertain to call it biased
 FEW_ENDS = 10  # moves that end a game
@@ -50,6 +51,8 @@ def value(evidence: Evidence) -> Result:
         "by_ply": _calibration(rows, predicted),
     }
     findings = _wrong_signs(evidence, sign, by_seat, games)
+    quality = target_quality.of_rows(row.flat(evidence.rows), evidence.config.amplify == "search")
+    measured["quality"] = target_quality.as_json(quality)
     biases = _biases(evidence)
     measured["bias"] = {name: bias._asdict() for name, bias in biases.items()}
     replayed = evidence.replayed
@@ -72,6 +75,7 @@ def value(evidence: Evidence) -> Result:
         measured,
         tuple(findings),
         "" if findings else too_early,
+        (target_quality.in_words(quality),),
     )
 
 
@@ -215,19 +219,12 @@ def _biases(evidence: Evidence) -> dict[str, Bias]:
     # An overseer's decisions teach their own values too.
     if evidence.config.overseer.decisions or not len(rows.ply):
         return {}
-    weights = rows.policy_target.astype(np.float32)
-    values = {"raw": rows.raw_value}
-    if evidence.config.amplify == "search":
-        of_moves = (weights * rows.q.astype(np.float32)).sum(axis=1)
-        values |= {"root": rows.root_value, "moves": of_moves}
-    _, game = np.unique(rows.game_id, return_inverse=True)
-    biases = {}
-    for name, value in values.items():
-        gap = value - rows.outcome
-        by_game = np.bincount(game, gap - gap.mean())
-        error = float(np.sqrt(np.square(by_game).sum()) / len(gap))
-        biases[name] = Bias(float(gap.mean()), error, len(by_game))
-    return biases
+    quality = target_quality.of_rows(row.flat(rows), evidence.config.amplify == "search")
+    return {
+        name: Bias(value.overall.bias, value.overall.bias_error, value.overall.groups)
+        for name, value in quality.values.items()
+        if name != "root" or evidence.config.amplify == "search"
+    }
 
 
 def _biased(evidence: Evidence, biases: dict[str, Bias]) -> list[Finding]:
@@ -239,11 +236,11 @@ def _biased(evidence: Evidence, biases: dict[str, Bias]) -> list[Finding]:
     Source of the remedy: Danihelka et al. 2022, appendix D: a value of the root that the policy
     backs up, not its visits, which sequential halving hands out by a schedule.
     """
-    root, raw, moves = (biases.get(name) for name in ("root", "raw", "moves"))
+    root, raw, improved = (biases.get(name) for name in ("root", "raw", "improved"))
     of_visits = evidence.config.search.policy == "puct"
     least = LEAST_BIAS_OF_VISITS if of_visits else LEAST_ROOT_BIAS
-    if root and moves and root.is_outside(least, MOST_ROOT_BIAS):
-        own = abs(root.mean - moves.mean) > abs(root.mean) / 2
+    if root and improved and root.is_outside(least, MOST_ROOT_BIAS):
+        own = abs(root.mean - improved.mean) > abs(root.mean) / 2
         why = (
             "the search reports another value than that of the policy it returns"
             if own
@@ -253,7 +250,7 @@ def _biased(evidence: Evidence, biases: dict[str, Bias]) -> list[Finding]:
             Finding(
                 "value-biased",
                 f"the search's values are {_off(root)} than the results; those of its moves, "
-                f"weighed by its policy, are off by {moves.mean:+.2f}, the network's own by "
+                f"weighed by its policy, are off by {improved.mean:+.2f}, the network's own by "
                 f"{raw.mean if raw else 0:+.2f}: {why}.",
                 "follow `SearchResult.value` to the rows' root_value; learner.root_value_weight 0 "
                 "keeps it out of the value target meanwhile",
@@ -294,18 +291,16 @@ def _by_seat(rows: Sample, predicted: np.ndarray) -> tuple[float, float]:
 
 def _calibration(rows: Sample, predicted: np.ndarray) -> list[dict[str, float]]:
     """Returns predicted and actual results by ply, in at most eight groups of plies."""
-    edges = np.unique(np.quantile(rows.ply, np.linspace(0, 1, 9)).astype(int))
     table = []
-    for low, high in zip(edges, [*edges[1:], edges[-1] + 1], strict=True):
-        chosen = (rows.ply >= low) & (rows.ply < high)
-        if chosen.any():
-            table.append(
-                {
-                    "ply": int(low),
-                    "rows": int(chosen.sum()),
-                    "predicted": float(predicted[chosen].mean()),
-                    "actual": float(rows.outcome[chosen].mean()),
-                    "correlation": correlation(predicted[chosen], rows.outcome[chosen]),
-                }
-            )
+    for first, last in target_quality.ply_groups(rows.ply):
+        chosen = (rows.ply >= first) & (rows.ply <= last)
+        table.append(
+            {
+                "ply": first,
+                "rows": int(chosen.sum()),
+                "predicted": float(predicted[chosen].mean()),
+                "actual": float(rows.outcome[chosen].mean()),
+                "correlation": correlation(predicted[chosen], rows.outcome[chosen]),
+            }
+        )
     return table

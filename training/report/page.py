@@ -6,8 +6,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from selfplay.files import durable
+from training.evaluation.target_quality import RowQuality
 from training.metrics import History
-from training.report import curves
+from training.report import curves, values
 from training.report.curves import Plot
 from training.report.drawing import draw
 from training.report.text import figures, sentences, summary
@@ -26,10 +27,13 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
       ValueError: a folder is no run, or has no metrics yet.
     """
     runs = {str(folder.path): curves.read_history(folder) for folder in folders}
+    read = {str(folder.path): values.read(folder) for folder in folders}
+    qualities = {run: quality for run, quality in read.items() if quality}
     out.mkdir(parents=True, exist_ok=True)
-    sections = [_section(out, plot) for plot in curves.plots(runs)]
+    drawn = [*curves.plots(runs), *values.plots(qualities)]
+    sections = [_section(out, plot) for plot in drawn]
     page = out / "index.html"
-    content = _page(folders, runs, [*sections, distilled_section(out, folders)])
+    content = _page(folders, runs, qualities, [*sections, distilled_section(out, folders)])
     durable.write_whole(page, content.encode(errors="replace"))
     return page
 
@@ -53,9 +57,12 @@ def _section(out: pathlib.Path, plot: Plot) -> str:
 
 
 def _page(
-    folders: Sequence[RunFolder], runs: Mapping[str, History], sections: Sequence[str]
+    folders: Sequence[RunFolder],
+    runs: Mapping[str, History],
+    qualities: Mapping[str, RowQuality],
+    sections: Sequence[str],
 ) -> str:
-    heads = map(_head, folders, runs.values())
+    heads = map(_head, folders, runs.values(), map(qualities.get, runs))
     title = html.escape("Report: " + ", ".join(runs))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
@@ -63,8 +70,8 @@ def _page(
     )
 
 
-def _head(folder: RunFolder, history: History) -> str:
-    """Returns what a run is, its last evaluation, and its settings."""
+def _head(folder: RunFolder, history: History, quality: RowQuality | None) -> str:
+    """Returns what a run is, its last evaluation, its values beside outcomes, and its settings."""
     config = folder.read_config()
     last = history.evaluations[-1] if history.evaluations else None
     results = (figures(last) if last else {}).items()
@@ -78,6 +85,6 @@ def _head(folder: RunFolder, history: History) -> str:
         f"<h2>{html.escape(str(folder.path))}</h2>"
         f"<p>{html.escape(summary(config, history))}</p>"
         f"<p>Last evaluation: {when}</p>"
-        f"<table>{cells}</table>{words}"
+        f"<table>{cells}</table>{words}{values.table(quality) if quality else ''}"
         f"<details><summary>config.json</summary><pre>{content}</pre></details>"
     )

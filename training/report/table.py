@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from training import metrics
-from training.report import curves
+from training.evaluation import target_quality
+from training.report import curves, values
 from training.report.text import operations_so_far
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
@@ -50,7 +51,8 @@ def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def summary(folder: RunFolder) -> dict[str, Any]:
-    """Returns the state of a run: what it is, its operations, newest line of metrics of each kind.
+    """Returns the state of a run: game, operations, checkpoints, how its values agree with results,
+    and its newest line of metrics of each kind.
 
     Raises:
       ValueError: the folder is no run, or has no metrics yet.
@@ -59,6 +61,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     computed = operations_so_far(history)
     config = folder.read_config()
     newest = {line["kind"]: line for line in folder.read_metrics()}
+    quality = values.read(folder)
     return {
         "run": str(folder.path),
         "game": config.game,
@@ -66,5 +69,6 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         "flops": computed and computed.learning,
         "flops_measured": computed and computed.measuring,
         "checkpoints": CheckpointStore(folder.path).steps(),
+        "values": target_quality.as_json(quality) if quality else None,
         **{kind: newest.get(kind) for kind in metrics.KINDS},
     }

@@ -8,8 +8,9 @@ import numpy as np
 
 from training import metrics
 from training.config import RunConfig
+from training.evaluation import target_quality
 from training.metrics import EvaluationLine, GateLine, History, IterationLine
-from training.report import curves
+from training.report import curves, values
 from training.storage.run_folder import RunFolder
 
 CURVES = ("policy_loss", "value_loss", "kl", "entropy")
@@ -36,6 +37,8 @@ def _run_in_words(folder: RunFolder) -> str:
         results = ", ".join(f"{name} {value}" for name, value in figures(line).items())
         rows.append(f"  step {line.step}: {results}")
     rows += [f"  {sentence}" for sentence in sentences(history.evaluations, config.amplify)]
+    if quality := values.read(folder):
+        rows.append(f"  {target_quality.in_words(quality)}")
     return "\n".join(rows)
 
 

@@ -1,0 +1,235 @@
+"""What a run's network and search make of solved positions, and which of the two limits them.
+
+Of the same weights, without noise: mistakes of the bare network and of searches with more and more
+simulations; values beside the truth; how much of the policies lies on moves that lose value. From
+these, one sentence: is it the value, the policy or the search that limits the run?
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import jax
+import numpy as np
+
+from mcts import SearchResult
+from selfplay import positions
+from selfplay.perfect.solver import ILLEGAL, SolvedSet
+from selfplay.players import Player
+from training.evaluation.target_quality import (
+    Agreement,
+    agreement,
+    agreements,
+    are_same,
+    plain,
+    ply_groups,
+    shown,
+)
+
+BATCH = 256  # positions searched at once
+BUDGETS = (0, 8, 32, 128)  # simulations; 0: the bare network
+MORE = 4  # times the run's own simulations that the largest search has at least
+# A network whose search mends three of four of its mistakes, or more, has yet to learn from it.
+# Connect Four runs of 2 to 6 minutes: half.
+LAGGING = 4.0
+FEW_MISTAKES = 10  # positions, below which there is nothing to compare
+SURE = 2.0  # standard errors by which the largest part leads the next
+
+Name: TypeAlias = Literal["value", "policy", "search"]
+
+
+class SolvedPart(NamedTuple):
+    """Some of the positions, or all of them."""
+
+    first: int  # ply, or the seat
+    last: int
+    positions: int
+    mistakes: dict[str, float]  # rate, by simulations
+    mass: dict[str, float]  # mean weight of the policy on moves that are mistakes, likewise
+    values: dict[str, Agreement]  # with the truth: raw, and of the run's own search root, improved
+
+
+class SolvedQuality(NamedTuple):
+    """Networks and searches on N solved positions, each an observation."""
+
+    simulations: int  # of the run's own search
+    root_is_improved: bool  # whether its value is that of the policy that it returns
+    searched: SearchResult  # what that says of them, in NumPy
+    overall: SolvedPart
+    by_ply: list[SolvedPart]
+    by_seat: list[SolvedPart]
+    by_set: dict[str, SolvedPart]
+    wrong: dict[int, np.ndarray]  # bool[N] by simulations: whether the move is a mistake
+    misvalued: np.ndarray  # bool[N], mistakes of the largest search that its values prefer
+    overruled: np.ndarray  # bool[N], its other ones: the policy outweighed or hid a right move
+
+
+class Limit(NamedTuple):
+    """What limits a run."""
+
+    parts: tuple[Name, ...]  # one; two that cannot be told apart; none without mistakes
+    shares: dict[str, float]  # of the positions, by part: of the mistakes of the run's own search
+    sentence: str
+
+
+def budgets(own: int) -> tuple[int, ...]:
+    """Returns the numbers of simulations that are compared, in order, for a run with its own."""
+    return tuple(sorted({*BUDGETS, own, max(*BUDGETS, MORE * own)}))
+
+
+def first_of(sets: Mapping[str, SolvedSet], count: int) -> tuple[SolvedSet, np.ndarray]:
+    """Returns `count` positions in all, equally many of each set, and str[N], which set each is of.
+
+    They are drawn once and for all.
+    """
+    share, parts = count // len(sets), []
+    for solved in sets.values():
+        rows = np.random.default_rng(0).permutation(len(solved.plies))[:share]
+        states = positions.take(solved.states, rows)
+        parts.append(SolvedSet(states, solved.outcomes[rows], solved.plies[rows]))
+    joined: SolvedSet = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    return joined, np.repeat(list(sets), [len(part.plies) for part in parts])
+
+
+def measure(
+    player: Callable[[int], Player],
+    own: int,
+    solved: SolvedSet,
+    names: np.ndarray,
+    compared: tuple[int, ...],
+) -> SolvedQuality:
+    """Lets one network, with searches of several sizes, judge N solved positions.
+
+    Args:
+      player: makes the player of so many simulations, without noise.
+      own: the run's own simulations, one of `compared`.
+      names: str[N], the set that each position is of.
+      compared: numbers of simulations, 0 first.
+    """
+    truth = solved.outcomes.max(axis=1).astype(np.float64)  # for the mover
+    worse = (solved.outcomes < truth[:, None]) & (solved.outcomes != ILLEGAL)
+    results = {n: _results(player(n), solved) for n in compared}
+    rows = np.arange(len(truth))
+    wrong = {n: worse[rows, result.action] for n, result in results.items()}
+    mass = {n: (result.action_weights * worse).sum(axis=1) for n, result in results.items()}
+    searched = results[own]
+    values = {
+        name: np.asarray(value, np.float64)
+        for name, value in {
+            "raw": results[0].value,
+            "root": searched.value,
+            "improved": (searched.action_weights * searched.q).sum(axis=1),
+        }.items()
+    }
+
+    def part(first: int, last: int, chosen: np.ndarray) -> SolvedPart:
+        numbers = np.arange(int(chosen.sum()))
+        return SolvedPart(
+            first,
+            last,
+            len(numbers),
+            {str(n): float(column[chosen].mean()) for n, column in wrong.items()},
+            {str(n): float(column[chosen].mean()) for n, column in mass.items()},
+            {name: agreement(v[chosen], truth[chosen], numbers) for name, v in values.items()},
+        )
+
+    plies, seat = solved.plies, np.asarray(solved.states.to_play)
+    ends = int(plies.min()), int(plies.max())
+    misvalued, overruled = _causes(results[compared[-1]], solved.outcomes)
+    return SolvedQuality(
+        simulations=own,
+        root_is_improved=are_same(values["root"], values["improved"]),
+        searched=searched,
+        overall=part(*ends, np.ones(len(plies), bool)),
+        by_ply=[part(a, b, (plies >= a) & (plies <= b)) for a, b in ply_groups(plies)],
+        by_seat=[part(number, number, seat == number) for number in np.unique(seat).tolist()],
+        by_set={name: part(*ends, names == name) for name in np.unique(names).tolist()},
+        wrong=wrong,
+        misvalued=misvalued,
+        overruled=overruled,
+    )
+
+
+def _results(player: Player, solved: SolvedSet) -> SearchResult:
+    """Returns a player's answers in NumPy; the last batch is filled up with the last position."""
+    count = len(solved.plies)
+    batch = min(BATCH, count)
+    answers = []
+    for start in range(0, count, batch):
+        rows = np.minimum(np.arange(start, start + batch), count - 1)
+        answers.append(
+            jax.device_get(player(positions.take(solved.states, rows), jax.random.key(0)))
+        )
+    joined: SearchResult = jax.tree.map(lambda *x: np.concatenate(x)[:count], *answers)
+    return joined
+
+
+def _causes(result: SearchResult, outcomes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tells a search's mistakes apart by what its values of moves say: bool[N] of either kind.
+
+    Misvalued: no right move that it looked at has a higher value than the move it chose. Else it
+    was overruled by the policy: a right move has a higher value, or none was looked at.
+    """
+    right = outcomes == outcomes.max(axis=1, keepdims=True)
+    q, chosen = np.asarray(result.q), (np.arange(len(right)), np.asarray(result.action))
+    mistake, looked = ~right[chosen], right & (np.asarray(result.visit_counts) > 0)
+    preferred = np.where(looked, q, -np.inf).max(axis=1) > q[chosen]
+    overruled = mistake & (preferred | ~looked.any(axis=1))
+    return mistake & ~overruled, overruled
+
+
+def limit(measured: SolvedQuality) -> Limit:
+    """Returns what limits a run, from its mistakes on solved positions.
+
+    A run plays and teaches by its search of n simulations. Of the mistakes that this makes, a
+    larger search mends some: these are the search's share. Those that are left are the value's
+    where the larger search's own values of moves prefer the wrong one, and the policy's where they
+    do not, or where it never looked at a right move. The largest share names the limit. But if
+    search mends three of four of the bare network's mistakes, or more, the policy is the limit,
+    because it has not learned what the search already knows.
+    """
+    raw, own, most = (measured.wrong[n] for n in (0, measured.simulations, max(measured.wrong)))
+    columns: dict[Name, np.ndarray] = {
+        "value": measured.misvalued.astype(float),
+        "policy": measured.overruled.astype(float),
+        "search": own.astype(float) - most,
+    }
+    shares: dict[str, float] = {name: float(column.mean()) for name, column in columns.items()}
+    if max(raw.sum(), own.sum()) < FEW_MISTAKES:
+        return Limit((), shares, _sentence("nothing that these positions show", measured, ""))
+    if raw.sum() >= LAGGING * own.sum():
+        why = ": the network has yet to learn what its search knows"
+        return Limit(("policy",), shares, _sentence("policy", measured, why))
+    (first, _), (second, next_share), _ = sorted(shares.items(), key=lambda pair: -pair[1])
+    lead = columns[first] - columns[second]  # type: ignore[index]
+    is_sure = lead.mean() > SURE * lead.std() / np.sqrt(len(lead))
+    parts = (first,) if is_sure or next_share <= 0 else (first, second)
+    said = parts[0] if len(parts) == 1 else f"{first} or {second}, which cannot be told apart yet"
+    return Limit(parts, shares, _sentence(said, measured, ""))  # type: ignore[arg-type]
+
+
+def _sentence(limited_by: str, measured: SolvedQuality, why: str) -> str:
+    rates, own, most = measured.overall.mistakes, measured.simulations, max(measured.wrong)
+    return (
+        f"limited by: {limited_by}. On {measured.overall.positions:,} solved positions the network "
+        f"alone errs in {rates['0']:.1%}, its search of {own} simulations in {rates[str(own)]:.1%} "
+        f"and one of {most} in {rates[str(most)]:.1%}, of which {measured.misvalued.mean():.1%} "
+        "where the search's values prefer the wrong move and "
+        f"{measured.overruled.mean():.1%} where they do not but the policy does{why}."
+    )
+
+
+def in_words(measured: SolvedQuality) -> str:
+    """Returns values beside the truth, and mistakes by simulations, as sentences."""
+    of, own = measured.overall, str(measured.simulations)
+    rates = ", ".join(f"{n}: {rate:.1%} ({of.mass[n]:.1%})" for n, rate in of.mistakes.items())
+    said = agreements(shown(of.values, measured.root_is_improved))
+    return (
+        f"values beside the truth of {of.positions:,} solved positions, with {own} simulations: "
+        f"{said}. Mistakes by simulations, and the weight of the policy on mistakes: {rates}"
+    )
+
+
+def as_json(measured: SolvedQuality) -> dict[str, Any]:
+    """Returns the rates and agreements, without what is of single positions."""
+    kept = ("simulations", "root_is_improved", "overall", "by_ply", "by_seat", "by_set")
+    return {name: plain(getattr(measured, name)) for name in kept}

@@ -1,0 +1,129 @@
+"""How values agree with outcomes, in a report: plots, and a table."""
+
+import html
+from collections.abc import Mapping
+
+import numpy as np
+
+from selfplay.rating.elo import Z95
+from training.evaluation import target_quality
+from training.evaluation.target_quality import Agreement, RowQuality, ValueQuality
+from training.report.curves import Plot, Series
+from training.storage.run_folder import RunFolder
+
+HEAD = (
+    "<th>value</th><th>rows</th><th>bias</th><th>squared error</th><th>of</th><th>correlation</th>"
+)
+# Plots by ply: name, title, axis, meaning, and what they draw.
+BY_PLY = (
+    (
+        "bias",
+        "Bias of values by ply",
+        "mean value less outcome",
+        "0 is right on average. A search values its best moves, so a little above 0 is normal.",
+        "bias",
+        "bias_error",
+    ),
+    (
+        "squared_error",
+        "Squared error of values by ply",
+        "mean (value - outcome)^2",
+        "Falls towards the end of games. Part of it is chance: outcomes are of games with noise.",
+        "squared_error",
+        "squared_error_error",
+    ),
+    (
+        "correlation",
+        "Correlation of values with outcomes by ply",
+        "correlation",
+        "Near 0 the values of these plies say nothing about the result.",
+        "correlation",
+        "correlation_error",
+    ),
+)
+
+
+def read(folder: RunFolder) -> RowQuality | None:
+    """Returns the quality of the values in a run's newest rows, None where none can be read."""
+    searched = folder.read_config().amplify == "search"
+    return target_quality.read(folder.path / "replay", folder.run_id(), searched)
+
+
+def plots(runs: Mapping[str, RowQuality]) -> list[Plot]:
+    """Returns how right values are by what they say, and by ply; none without rows."""
+    if not runs:
+        return []
+    calibration = Plot(
+        "calibration",
+        "Values beside outcomes",
+        "mean outcome",
+        "Of the newest rows' games, as they were played. On the diagonal a value means what it "
+        "says; a flatter line is overconfident. raw: the network's own; root: the search's; "
+        "improved: that of the policy which the search returns. With 95% intervals.",
+        [*_calibration(runs), Series("calibrated", [-1.0, 1.0], [-1.0, 1.0])],
+        "value",
+    )
+    return [calibration, *(Plot(*panel[:4], _by_ply(runs, *panel[4:]), "ply") for panel in BY_PLY)]
+
+
+def _calibration(runs: Mapping[str, RowQuality]) -> list[Series]:
+    series = []
+    for run, quality in runs.items():
+        for name, value in _shown(quality).items():
+            points = [a for a in value.by_value if a.groups > 1]
+            if points:
+                actual = np.array([a.actual for a in points])
+                # In a narrow bin what varies is the outcome: its error is that of the bias.
+                spread = Z95 * np.array([a.bias_error for a in points])
+                x = [a.predicted for a in points]
+                series.append(_band(f"{run} {name}", x, actual, spread))
+    return series
+
+
+def _by_ply(runs: Mapping[str, RowQuality], entry: str, error: str) -> list[Series]:
+    """Returns curves of an entry of `Agreement` and of its standard error."""
+    series = []
+    for run, quality in runs.items():
+        for name, value in _shown(quality).items():
+            at = [(part.first + part.last) / 2 for part in value.by_ply]
+            values, errors = (
+                np.array([getattr(part.agreement, field) for part in value.by_ply])
+                for field in (entry, error)
+            )
+            series.append(_band(f"{run} {name}", at, values, Z95 * errors))
+    return series
+
+
+def _shown(quality: RowQuality) -> dict[str, ValueQuality]:
+    return target_quality.shown(quality.values, quality.root_is_improved)
+
+
+def _band(label: str, x: list[float], values: np.ndarray, spread: np.ndarray) -> Series:
+    low, high = (values - spread).tolist(), (values + spread).tolist()
+    return Series(label, x, values.tolist(), low, high)
+
+
+def table(quality: RowQuality) -> str:
+    """Returns each value beside the outcomes, all told and by seat, as HTML."""
+    rows = []
+    for name, value in _shown(quality).items():
+        rows.append(_row(name, value.overall))
+        seats = ("first seat", "second seat")
+        rows += [_row(f"{name}, {seats[p.first]}", p.agreement) for p in value.by_seat]
+    return (
+        f"<p>Values beside the outcomes of the newest {quality.rows:,} rows of {quality.games:,} "
+        "games, with standard errors, a game counted as one observation.</p>"
+        f"<table><tr>{HEAD}</tr>{''.join(rows)}</table>"
+    )
+
+
+def _row(label: str, of: Agreement) -> str:
+    cells = (
+        html.escape(label),
+        f"{of.rows:,}",
+        f"{of.bias:+.3f} ± {of.bias_error:.3f}",
+        f"{of.squared_error:.3f} ± {of.squared_error_error:.3f}",
+        f"{of.variance:.3f}",
+        f"{of.correlation:+.3f} ± {of.correlation_error:.3f}",
+    )
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
