@@ -1,5 +1,6 @@
 """`selfplay train --dry-run`, and the short check at the start of every `train`."""
 
+import math
 from typing import Any, NamedTuple
 
 from games.game import Game
@@ -9,6 +10,7 @@ from training.preflight import estimate
 from training.preflight.estimate import Needs, in_words
 from training.preflight.machine import Machine, this_machine
 from training.preflight.trial import Trial, run_trial
+from training.report.text import unit_of
 from training.storage.run_folder import RunFolder
 
 SECONDS = 5.0  # of measurement
@@ -20,6 +22,7 @@ class Outlook(NamedTuple):
 
     hours: float | None
     iterations: float | None
+    flops: float | None
     disk_bytes: int
 
 
@@ -74,8 +77,10 @@ def foresee(config: RunConfig, need: Needs, trial: Trial) -> Outlook:
     disk = estimate.checkpoints_kept(config, steps) * need.checkpoint
     row_bytes = need.replay // config.replay.capacity
     disk += int(rows * row_bytes * trial.compressed)
-    hours = None if iterations is None else iterations * trial.iteration_s / 3600
-    return Outlook(hours, iterations, disk)
+    if iterations is None:
+        return Outlook(None, None, None, disk)
+    hours = iterations * trial.iteration_s / 3600
+    return Outlook(hours, iterations, iterations * trial.iteration_flops, disk)
 
 
 def describe(config: RunConfig, need: Needs, has: Machine, trial: Trial, outlook: Outlook) -> str:
@@ -95,6 +100,9 @@ def describe(config: RunConfig, need: Needs, has: Machine, trial: Trial, outlook
         f"compilation     {trial.compile_s:.1f} s here; it comes from a cache the next time",
         f"an iteration    {trial.iteration_s:.2f} s: self-play {trial.call_s:.2f} s, "
         f"{steps:.3g} training steps of {1000 * trial.step_s:.3g} ms",
+        f"operations      {_operations(trial.iteration_flops)} an iteration: self-play "
+        f"{_operations(trial.call_flops)}, each training step {_operations(trial.step_flops)}; "
+        f"{_operations(trial.iteration_flops / trial.iteration_s)}/s",
         f"speed           {trial.positions_per_s:,.0f} positions/s, {trial.games_per_s:,.1f} "
         f"games/s of {trial.game_plies:.0f} plies (a random game's), without evaluation",
     ]
@@ -104,17 +112,20 @@ def describe(config: RunConfig, need: Needs, has: Machine, trial: Trial, outlook
         )
     hours = [f"{games:,}: {_hours(trial, games):.3g}" for games in GOALS]
     lines.append(f"hours to games  {'; '.join(hours)}")
-    if outlook.iterations is not None and outlook.hours is not None:
+    if outlook.iterations is not None and outlook.flops is not None:
         played = outlook.iterations * positions
         lines.append(
             f"at its limit    {outlook.hours:.3g} hours, {outlook.iterations:,.0f} iterations, "
-            f"{played / trial.game_plies:,.0f} games, {played:,.0f} positions"
+            f"{played / trial.game_plies:,.0f} games, {played:,.0f} positions, "
+            f"{_operations(outlook.flops)}"
         )
     return "\n".join(lines)
 
 
 def _iterations(config: RunConfig, trial: Trial) -> float | None:
     limits = [float(config.iterations)] if config.iterations else []
+    if config.flops:
+        limits.append(float(math.ceil(config.flops / trial.iteration_flops)))
     if config.minutes:
         limits.append(max(60 * config.minutes - trial.compile_s, 0.0) / trial.iteration_s)
     return min(limits, default=None)
@@ -126,6 +137,11 @@ def _hours(trial: Trial, games: int) -> float:
 
 def _hours_to_games(trial: Trial) -> dict[str, float]:
     return {str(games): _hours(trial, games) for games in GOALS}
+
+
+def _operations(count: float) -> str:
+    size, unit = unit_of(count)
+    return f"{count / size:.3g} {unit}"
 
 
 def _or_unknown(count: int | None) -> str:

@@ -285,12 +285,14 @@ def _point(entrant: Entrant, elo: float, low: float, high: float) -> Point:
     iterations = metrics.history(RunFolder(entrant.run).read_metrics()).iterations
     before = [line for line in iterations if line.step <= entrant.step]
     seconds, positions = (before[-1].seconds, before[-1].positions) if before else (0.0, 0)
+    flops = before[-1].flops if before else None
     return Point(
         run=entrant.run,
         step=entrant.step,
         simulations=entrant.simulations,
         minutes=seconds / 60,
         positions=positions,
+        tflop=None if flops is None else flops / 1e12,
         elo=elo,
         low=low,
         high=high,

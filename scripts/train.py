@@ -4,7 +4,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import games
 from games.conformance import require_form
@@ -29,7 +29,12 @@ from training.oversight import decision_rows
 from training.players import load_amplifier, load_weights, network_of
 from training.preflight import estimate
 from training.preflight.machine import this_machine
-from training.report.text import describe_evaluation, describe_gate, describe_iteration
+from training.report.text import (
+    describe_evaluation,
+    describe_gate,
+    describe_iteration,
+    unit_of,
+)
 from training.run import train
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder, next_free, reserve
@@ -122,7 +127,9 @@ def _limits_reached(config: RunConfig, last: dict[str, Any]) -> list[str]:
     """Returns the flags of the limits at which a run ended: its time, where no other is reached."""
     iterations = bool(config.iterations and last.get("iteration", 0) >= config.iterations)
     minutes = bool(config.minutes and last.get("seconds", 0.0) >= 60 * config.minutes)
-    reached = {"--iterations": iterations, "--minutes": minutes or not iterations}
+    flops = bool(config.flops and last.get("flops", 0) >= config.flops)
+    rest = not (iterations or flops)
+    reached = {"--iterations": iterations, "--flops": flops, "--minutes": minutes or rest}
     return [flag for flag, is_reached in reached.items() if is_reached]
 
 
@@ -177,18 +184,34 @@ def _check_source(
 @contextlib.contextmanager
 def _display(config: RunConfig) -> Iterator["_Display"]:
     """Shows the run live."""
-    by_time = not config.iterations
-    total = config.minutes * 60 if by_time else config.iterations
-    unit = "s" if by_time else "iterations"
-    with progress("train", total or None, unit, bar=config.amplify != "human") as update:
-        yield _Display(config, by_time, update)
+    scale = _scale(config)
+    with progress("train", scale.total or None, scale.unit, config.amplify != "human") as update:
+        yield _Display(config, scale, update)
+
+
+class _Scale(NamedTuple):
+    """How far a run has come, on the scale of its limit: of several, one that tells exactly."""
+
+    total: float
+    unit: str
+    entry: str  # of a line of metrics
+    size: float = 1.0  # of the unit, in those of the entry
+
+
+def _scale(config: RunConfig) -> _Scale:
+    if config.iterations:
+        return _Scale(config.iterations, "iterations", "iteration")
+    if config.flops:
+        size, unit = unit_of(config.flops)
+        return _Scale(config.flops / size, unit, "flops", size)
+    return _Scale(config.minutes * 60, "s", "seconds")
 
 
 class _Display:
     """Shows the lines of a run, as it is called with them, and what it does between them."""
 
-    def __init__(self, config: RunConfig, by_time: bool, update: Update) -> None:
-        self._config, self._by_time, self._update = config, by_time, update
+    def __init__(self, config: RunConfig, scale: _Scale, update: Update) -> None:
+        self._config, self._scale, self._update = config, scale, update
         self._previous: IterationLine | None = None
         self._done, self._note, self._told = 0.0, "", set[str]()
 
@@ -203,7 +226,7 @@ class _Display:
             self._note = describe_iteration(iteration, self._previous, config.search.simulations)
             self._previous = iteration
         # An iteration's line waits for its losses: the evaluation after it may come before it.
-        self._done = max(self._done, line["seconds"] if self._by_time else line["iteration"])
+        self._done = max(self._done, line.get(self._scale.entry, 0) / self._scale.size)
         self._update(self._done, self._note)
 
     def activity(self, text: str) -> None:

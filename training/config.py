@@ -1,6 +1,7 @@
 """The whole configuration of a run, as JSON and back, and which changes a resumed run refuses."""
 
 import dataclasses
+import math
 import typing
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ from training.settings import (
 Preset = Literal["quick", "gpu"]
 MAX_WHOLE = 1 << 53  # whole numbers up to here are floats too
 # Fields that a resumed run may change: they do not change what is computed.
-FREE = ("minutes", "iterations", "checkpoint", "tensorboard")
+FREE = ("minutes", "iterations", "flops", "checkpoint", "tensorboard")
 FREE_FIELDS = (
     "learner.on_nan",  # these two matter from the next NaN on
     "learner.rollback_rate",
@@ -46,9 +47,13 @@ class RunConfig:
     """The seed of all randomness in the run."""
     minutes: float = setting(0.0, at_least=0)
     """Stop after this much self-play, training, compilation and evaluation, over all processes of
-    the run; 0: no limit. The preset's own limit holds if neither this nor iterations is given."""
+    the run; 0: no limit. The preset's own limit holds if none of this, iterations and flops is
+    given."""
     iterations: int = setting(0, at_least=0)
     """Stop after this many self-play calls; 0: no limit."""
+    flops: float = setting(0.0, at_least=0, below=math.inf)
+    """Stop after the iteration that reaches this many operations of self-play and training, as 1e13
+    (docs/training.md says what counts); 0: no limit."""
     gate: float = 0.0
     """Self-play takes new weights only if they score at least this much against those that play,
     tried every evaluation.every iterations; 0: it always takes the newest. AlphaGo Zero: 0.55;

@@ -12,9 +12,10 @@ from selfplay import row, self_play
 from selfplay.amplify.slot import Amplifier
 from selfplay.randomness import RunPurpose
 from selfplay.self_play import Play, SelfPlayState
-from training import learner, losses, targets
+from training import flops, learner, losses, targets
 from training.config import RunConfig
 from training.devices import learner_mesh
+from training.flops import Work
 from training.learner import TrainStep
 from training.metrics_log import MetricsLog
 from training.network import Network
@@ -35,6 +36,7 @@ class Context:
     store: CheckpointStore
     game: Game[Any]
     network: Network
+    work: Work  # in operations
     amplifier: Amplifier
     decision_rows: DecisionRows
     targets: Mapping[str, float]  # what is learned beside policy and value, and how much it counts
@@ -93,6 +95,7 @@ def make_context(
         store=store,
         game=game,
         network=network,
+        work=flops.work_of(config, game, network),
         amplifier=amplifier,
         decision_rows=decision_rows.load(config.overseer, config.game, game),
         targets=wanted,

@@ -13,6 +13,7 @@ LEGACY: dict[str, Any] = {
     "seed": 0,
     "minutes": 0.0,
     "iterations": 0,
+    "flops": 0.0,
     "gate": 0.0,
     "until_fixed_point": False,
     "tensorboard": False,

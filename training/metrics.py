@@ -37,6 +37,8 @@ class IterationLine:
     learning_rate: float | None = None  # of the optimizer
     policy_loss: float | None = None  # nats, or what the loss slot counts in
     value_loss: float | None = None  # squared error of the value
+    flops: int | None = None  # operations of self-play and training so far
+    flops_measured: int | None = None  # of measuring so far, which are not among these
     target_losses: dict[str, float] = dataclasses.field(default_factory=dict)  # by target
 
 
@@ -183,6 +185,8 @@ class EvaluationLine:
     fixed_point: FixedPoint | None = None  # how near the run is to it
     share: float | None = None  # fraction of network evaluations so far that measuring took
     seconds_per_move: dict[str, float] | None = None  # that `amplified` and `policy` take
+    flops: int | None = None  # operations of self-play and training so far
+    flops_measured: int | None = None  # of measuring so far, this included
 
     def __post_init__(self) -> None:
         if self.perfect is None and self.random is None:

@@ -1,10 +1,14 @@
 """The counters of a run, its end, and the horizon of its learning-rate schedule."""
 
 import dataclasses
+import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training.config import RunConfig
+
+if TYPE_CHECKING:
+    from training.flops import Work  # which imports jax, and who only reads counters does not
 
 # A run bounded by minutes fixes its schedule's horizon once this share of them has passed.
 HORIZON_FIXED_AT = 0.3
@@ -18,6 +22,8 @@ class Progress:
     step: int = 0  # training steps dispatched
     games: int = 0
     positions: int = 0  # plies played
+    flops: int = 0  # operations of self-play and training; this and the next follow from the other
+    flops_measured: int = 0  # counters, and are kept for who reads them without the network
     seconds: float = 0.0  # up to the last save, over all processes
     horizon: float = 0.0  # steps; 0 until it is fixed
     trained_from: tuple[float, int] | None = None  # (seconds, step) from which speed is measured
@@ -60,12 +66,22 @@ class Progress:
         self.seconds, self._seconds_told = self.elapsed(), time.monotonic()
         return dataclasses.asdict(self)
 
+    def count(self, work: "Work", batch: int) -> None:
+        """Counts the operations so far.
+
+        Args:
+          work: what the run's units cost; `batch`: rows of its training steps.
+        """
+        self.flops = work.so_far(self.positions, self.step * batch)
+        self.flops_measured = self.measured * work.evaluation
+
     def finished(self, limits: RunConfig) -> bool:
         """Whether the run has reached its limits, or has no time left for another iteration."""
         by_iterations = limits.iterations and self.iteration >= limits.iterations
+        by_flops = limits.flops and self.flops >= limits.flops
         needed = self.iteration_seconds + self.evaluation_seconds
         by_time = limits.minutes and self.elapsed() + needed >= 60 * limits.minutes
-        return bool(by_iterations or by_time or self.fixed_point)
+        return bool(by_iterations or by_flops or by_time or self.fixed_point)
 
     def where(self) -> dict[str, Any]:
         """Returns how far the run has come, as the lines of its metrics say it."""
@@ -75,6 +91,8 @@ class Progress:
             "seconds": round(self.elapsed(), 3),
             "games": self.games,
             "positions": self.positions,
+            "flops": self.flops,
+            "flops_measured": self.flops_measured,
         }
 
     def fix_horizon(self, limit: float) -> None:
@@ -94,9 +112,16 @@ class Progress:
             self.horizon = self.step + rate * max(limit - seconds, 0.0)
 
 
-def first_horizon(config: RunConfig) -> float:
-    """Returns the steps after which a new run's rate has fallen; 0 if its speed will tell."""
-    if config.learner.horizon_steps or config.until_fixed_point or not config.iterations:
+def first_horizon(config: RunConfig, work: "Work") -> float:
+    """Returns the steps after which a new run's rate has fallen; 0 if its speed will tell.
+
+    A limit of operations allows as many iterations as take these on average. Rows wait in games
+    that have not ended: a run plays somewhat more until that limit, and trains somewhat less.
+    """
+    allowed = [config.iterations] if config.iterations else []
+    if config.flops:
+        allowed.append(math.ceil(config.flops / work.of_iteration(config)))
+    if config.learner.horizon_steps or config.until_fixed_point or not allowed:
         return config.learner.horizon_steps
-    rows = config.iterations * config.self_play.batch * config.self_play.plies_per_call
+    rows = min(allowed) * config.self_play.batch * config.self_play.plies_per_call
     return rows * config.replay.samples_per_row / config.learner.batch

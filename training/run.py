@@ -41,7 +41,7 @@ def train_run(
     Args:
       path: the run's folder; it may be absent or empty, or hold a run of the same settings.
       config: `training.preset("quick", "connect_four")`, changed by `dataclasses.replace`; of a run
-        that goes on, `iterations`, `minutes` and `checkpoint` may differ from before.
+        that goes on, `iterations`, `minutes`, `flops` and `checkpoint` may differ from before.
       on_metrics: called with each line of metrics.jsonl, and with
         `{"kind": "notice", "text": ...}`.
       stop: asked between iterations; true: save and return.
@@ -125,6 +125,7 @@ def _loop(context: Context, state: State, stop: Callable[[], bool]) -> bool:
     while not ended and not stop():
         began = time.monotonic()
         chosen = gate.decide(context, state, _candidate(state))
+        progress.measured += chosen.evaluations
         if chosen.line is not None:
             context.metrics.write(chosen.line)
         following = amplify(
@@ -134,6 +135,7 @@ def _loop(context: Context, state: State, stop: Callable[[], bool]) -> bool:
         losses = distil(context, state)
         state.in_flight = following
         progress.iteration += 1
+        progress.count(context.work, config.learner.batch)
         if not config.until_fixed_point:  # which lowers the rate itself
             progress.fix_horizon(60 * config.minutes)
         report(context, state, monitors, losses)
@@ -176,9 +178,11 @@ def _apply(context: Context, state: State, result: Evaluated) -> bool:
     if decided.strength_step is not None:
         progress.strength_step = decided.strength_step
     progress.fixed_point = decided.fixed_point or progress.fixed_point
-    progress.evaluation_seconds = in_run.next_seconds(context.config, progress, result)
+    config, work = context.config, context.work
+    progress.evaluation_seconds = in_run.next_seconds(config, work, progress, result)
     progress.measured += result.evaluations
     progress.rated += result.rated
+    progress.count(work, config.learner.batch)
     context.metrics.write({"kind": "evaluation", **progress.where(), **result.entries})
     if is_best:
         progress.best_loss, progress.best_step = result.entries["loss"], progress.step

@@ -25,7 +25,8 @@ SHOWN_PROBLEMS = 20
 def begin(context: Context, weights: Weights | None = None) -> State:
     """Returns the state of a new run, with the given weights or fresh ones, at its first call."""
     # First, for its clock counts the compilation that follows.
-    progress = Progress(horizon=first_horizon(context.config), rollbacks=context.rollbacks)
+    horizon = first_horizon(context.config, context.work)
+    progress = Progress(horizon=horizon, rollbacks=context.rollbacks)
     train = learner.init(context.network, context.config.learner, context.key(RunPurpose.INIT, 0))
     if weights is not None:
         train = learner.with_weights(train, weights)
@@ -58,6 +59,7 @@ def resume(context: Context, saved: Checkpoint, progress: Progress) -> State:
     """
     _notice_decisions(context)
     progress.rollbacks = context.rollbacks
+    progress.count(context.work, context.config.learner.batch)  # old versions did not
     if changed := decision_rows.changes(context.decision_rows, saved.counters):
         context.metrics.notice(changed)
     oldest = saved.counters["replay_oldest_kept"]

@@ -15,7 +15,7 @@ from training.config import RunConfig
 from training.storage.run_folder import RunFolder
 
 IN_SIGHT = {  # what `--help` shows
-    *("game", "preset", "seed", "minutes", "iterations"),
+    *("game", "preset", "seed", "minutes", "iterations", "flops"),
     *("run", "run_dir", "from_", "dry_run", "json"),
     *("amplify", "distil", "network.blocks", "network.channels", "network.dtype"),
     *("search.policy", "search.simulations", "self_play.batch", "learner.batch"),
@@ -77,7 +77,8 @@ def defaults(argv: list[str]) -> Args:
         overseer = dataclasses.replace(config.overseer, games_policy=0.0)
         config = dataclasses.replace(config, network=old.network, overseer=overseer)
     to_the_end = flag_words(argv, "until-fixed-point") is not None
-    if (to_the_end or flag_value(argv, "iterations")) and not flag_value(argv, "minutes"):
+    counted = flag_value(argv, "iterations") or flag_value(argv, "flops")
+    if (to_the_end or counted) and not flag_value(argv, "minutes"):
         config = dataclasses.replace(config, minutes=0.0)
     return Args(config)
 

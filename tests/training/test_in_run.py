@@ -12,6 +12,7 @@ from training.doctor import games as doctor_games
 from training.evaluation import budget, in_run, ladder
 from training.evaluation.fixed_point import Decided
 from training.evaluation.in_run import Evaluated, Played
+from training.flops import Work
 from training.metrics import AgainstRandom, EvaluationLine, Rating
 from training.presets import preset
 from training.progress import Progress
@@ -20,11 +21,12 @@ from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 
 GO = preset("quick", "go:size=5")
+WORK = Work(decision=33, evaluation=1, row=3)  # in network evaluations
 
 
 def _asked(config, progress, spent=0, plies=30):
     match = SimpleNamespace(moves=((0,) * plies, (0,) * 5))
-    context = SimpleNamespace(config=config, game=games.load(config.game))
+    context = SimpleNamespace(config=config, game=games.load(config.game), work=WORK)
     return in_run._ladder_games(context, progress, Played({}, 0, match), spent)
 
 
@@ -69,13 +71,6 @@ def test_an_explicit_number_stays_and_with_perfect_play_known_there_is_no_rating
     assert _asked(GO, much)[0] == in_run.MOST_GAMES
     assert _asked(preset("quick", "connect_four"), much)[0] == 0
     assert _asked(GO, dataclasses.replace(much, step=0))[0] == 0, "nothing has been learned yet"
-
-
-def test_a_search_costs_its_simulations_and_a_committee_as_much_as_it_has_members():
-    config = dataclasses.replace(GO, amplify="committee:members=3")
-    assert budget.of_amplifier(GO) == 33
-    assert budget.of_amplifier(config) == 99
-    assert budget.of_amplifier(dataclasses.replace(GO, amplify="policy")) == 1
 
 
 def _evaluated(loss, over_best=None, oracle=False):
@@ -182,10 +177,10 @@ def test_a_run_by_minutes_measures_itself_before_half_its_time_is_over():
 
 def test_the_time_of_the_next_measurement_leaves_out_what_the_first_one_compiled():
     """24 s of the run were 2,000 network evaluations in 20 s and a measurement of 4 s."""
-    config = dataclasses.replace(GO, search=dataclasses.replace(GO.search, simulations=19))
+    work = WORK._replace(decision=20)
     progress = Progress(seconds=24.0, positions=100, evaluations=1)
-    seconds = in_run.next_seconds(config, progress, _measured(4.0, 100))
+    seconds = in_run.next_seconds(GO, work, progress, _measured(4.0, 100))
     assert seconds == pytest.approx(1.0, rel=0.02)
-    assert in_run.next_seconds(config, progress, _measured(4.0, 10**6)) == 4.0
+    assert in_run.next_seconds(GO, work, progress, _measured(4.0, 10**6)) == 4.0
     progress.evaluations = 2
-    assert in_run.next_seconds(config, progress, _measured(4.0, 100)) == 4.0
+    assert in_run.next_seconds(GO, work, progress, _measured(4.0, 100)) == 4.0

@@ -45,7 +45,7 @@ def test_a_name_is_drawn_letter_by_letter_and_not_as_a_formula():
 
 
 def points(run):
-    return [Point(run, step, 8, float(step), step, float(step), 0.0, 2.0) for step in (1, 2)]
+    return [Point(run, step, 8, float(step), step, None, float(step), 0.0, 2.0) for step in (1, 2)]
 
 
 def test_plots_replace_a_link_and_leave_what_it_points_to(tiny_run, tmp_path):

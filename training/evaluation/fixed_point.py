@@ -25,7 +25,7 @@ from selfplay.arena import MatchResult, play_match
 from selfplay.files import json_objects
 from selfplay.players import Player, policy_player, random_player
 from selfplay.randomness import RunPurpose
-from training import metrics
+from training import flops, metrics
 from training.context import Context
 from training.evaluation import budget, strength
 from training.metrics import FixedPoint
@@ -143,7 +143,7 @@ class FixedPointMonitor:
             moved, seconds["amplified"] = gap.measure(amplified, where, key)
             _, seconds["policy"] = gap.measure(network_only, where, key)
             gaps[name] = gap.summary(moved, where.ply)
-            spent += moved.asked * budget.of_amplifier(config) + count
+            spent += moved.asked * self.context.work.decision + count
         return gaps, {name: time / count for name, time in seconds.items()}, spent
 
     @property
@@ -202,9 +202,13 @@ class FixedPointMonitor:
             spent += budget.of_match(result, evaluations, 1)
             return result
 
-        each = budget.of_amplifier(config)
+        def each(name: int | str) -> int:
+            if isinstance(name, str):
+                return context.work.decision
+            return flops.evaluations_of_search(config.search, context.game, name)
+
         matches = {
-            str(name): strength.of(match(player, name + 1 if isinstance(name, int) else each))
+            str(name): strength.of(match(player, each(name)))
             for name, player in self._budgets(network_only.variables, amplified).items()
         }
         result: dict[str, Any] = {"strength": matches}
@@ -215,7 +219,7 @@ class FixedPointMonitor:
             weights = load_weights(context.folder, before, context.network)
             old = playable(context.network, weights)
             teacher = self.amplifier.as_player(context.game, old)
-            against = match(teacher, each, swapped=True)
+            against = match(teacher, context.work.decision, swapped=True)
             result["distilled"] = {"amplified_step": before, **strength.of(against)}
         return result, spent
 

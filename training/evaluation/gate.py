@@ -12,7 +12,9 @@ from selfplay.arena import play_match
 from selfplay.arena.openings import default_plies
 from selfplay.players import Player
 from selfplay.randomness import RunPurpose
+from training import flops
 from training.context import Context
+from training.evaluation import budget
 from training.players import make_player, playable
 from training.state import Behaviour, State
 
@@ -22,6 +24,7 @@ class Decision(NamedTuple):
 
     behaviour: Behaviour
     line: dict[str, Any] | None = None
+    evaluations: int = 0  # of networks, that the match took
 
 
 def decide(context: Context, state: State, candidate: Behaviour) -> Decision:
@@ -69,4 +72,6 @@ def decide(context: Context, state: State, candidate: Behaviour) -> Decision:
         "interval": list(result.interval),
         "promoted": promoted,
     }
-    return Decision(candidate if promoted else incumbent, line)
+    each = flops.evaluations_of_search(config.search, context.game, settings.simulations)
+    evaluations = budget.of_match(result, each, each)
+    return Decision(candidate if promoted else incumbent, line, evaluations)

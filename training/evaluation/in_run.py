@@ -9,11 +9,13 @@ from selfplay.arena.ladder import ROUND
 from selfplay.arena.openings import default_plies
 from selfplay.perfect import mistakes
 from selfplay.players import random_player
+from training import flops
 from training.config import RunConfig
 from training.context import Context
 from training.evaluation import budget, ladder
 from training.evaluation.fixed_point import Decided, FixedPointMonitor
 from training.evaluation.ladder import Rated
+from training.flops import Work
 from training.network import Network
 from training.players import make_player, playable
 from training.progress import Progress
@@ -60,14 +62,14 @@ def is_early(config: RunConfig, progress: Progress) -> bool:
     return bool(config.evaluation.every and config.minutes and not progress.evaluations and by_now)
 
 
-def next_seconds(config: RunConfig, progress: Progress, last: Evaluated) -> float:
+def next_seconds(config: RunConfig, work: Work, progress: Progress, last: Evaluated) -> float:
     """Returns how long the next evaluation may take: as the last one, but that the first compiles.
 
     Of the first one, the network evaluations are counted, at the speed of the run so far.
     """
     if progress.evaluations > 1:
         return last.seconds
-    computed = max(budget.of_learning(config, progress), 1)
+    computed = max(budget.of_learning(config, work, progress), 1)
     seconds = max(progress.elapsed() - last.seconds, 0.0)
     return min(last.seconds, last.evaluations * seconds / computed)
 
@@ -117,7 +119,7 @@ def evaluate(
     if rating or played.match or "strength" in entries.get("fixed_point", {}):
         entries["opening_plies"] = default_plies(context.game)
     counted = progress.measured + spent + games * each
-    entries["share"] = counted / (counted + budget.of_learning(config, progress))
+    entries["share"] = counted / (counted + budget.of_learning(config, context.work, progress))
     seconds = time.monotonic() - began
     return Evaluated(entries, decided, seconds, spent + games * each, games * each, rating)
 
@@ -140,12 +142,13 @@ def _ladder_games(
     plies = context.game.max_plies
     if played.match is not None:
         plies = max(map(len, played.match.moves))
-    each = plies * (settings.simulations + 1)
+    each = plies * flops.evaluations_of_search(config.search, context.game, settings.simulations)
     if settings.ladder_games != BY_BUDGET:
         return settings.ladder_games, each
     if not is_rated_by_budget(config) or not progress.step:
         return 0, each
-    left = int(min(budget.left(config, progress, progress.measured + spent) // each, MOST_GAMES))
+    measured = progress.measured + spent
+    left = int(min(budget.left(config, context.work, progress, measured) // each, MOST_GAMES))
     if left >= ROUND:
         return left // ROUND * ROUND, each
     return (LEAST_GAMES if left >= LEAST_GAMES else 0), each
@@ -160,7 +163,7 @@ def evaluate_run(
     search's mean mistake rate, or 1 - its score.
     """
     settings = config.evaluation
-    each = settings.simulations + 1
+    each = flops.evaluations_of_search(config.search, game, settings.simulations)
 
     def player(simulations: int) -> Any:
         return make_player("run", game, network, variables, config.search, simulations)

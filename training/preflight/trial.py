@@ -25,6 +25,7 @@ from training import learner, targets
 from training.config import RunConfig
 from training.context import Context, make_context, open_store
 from training.devices import learner_mesh, to_learner
+from training.flops import PASSES
 from training.losses import Minibatch, minibatch
 from training.metrics_log import MetricsLog
 from training.players import playable
@@ -35,7 +36,6 @@ from training.storage.run_folder import RunFolder
 RANDOM_GAMES = 64
 LEAST_CALLS = 2  # of each kind that is timed
 LANES = 8  # positions a device that the network is timed on
-BACKWARD = 3  # evaluations that a training step costs for each of its rows
 PATIENCE = 4  # times the seconds that are to be spent; what would take longer is timed in part
 
 
@@ -49,6 +49,9 @@ class Trial(NamedTuple):
     call_s: float  # a self-play call
     step_s: float  # a training step
     iteration_s: float  # a call, and the training steps that its plies allow
+    call_flops: int  # operations of each of these
+    step_flops: int
+    iteration_flops: float
     positions_per_s: float  # of the whole loop, without evaluation and saving
     games_per_s: float  # likewise, were games as long as at random
     game_plies: float  # of a game at random
@@ -111,6 +114,9 @@ def run_trial(folder: RunFolder, config: RunConfig, seconds: float) -> Trial:
         call_s=call_s,
         step_s=step_s,
         iteration_s=iteration_s,
+        call_flops=run.work.so_far(positions, 0),
+        step_flops=run.work.so_far(0, config.learner.batch),
+        iteration_flops=run.work.of_iteration(config),
         positions_per_s=positions / iteration_s,
         games_per_s=positions / iteration_s / game_plies,
         game_plies=game_plies,
@@ -152,7 +158,7 @@ def _part(config: RunConfig, lane_seconds: float, seconds: float) -> RunConfig:
     needs minutes for the whole.
     """
     simulations = config.search.simulations + 1
-    evaluations = simulations * _positions(config) + BACKWARD * config.learner.batch
+    evaluations = simulations * _positions(config) + PASSES * config.learner.batch
     share = seconds / (lane_seconds * evaluations)
     if share > 1 / PATIENCE:
         return config

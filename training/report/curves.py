@@ -14,6 +14,7 @@ from training.storage.run_folder import RunFolder
 
 SMOOTHING = 40  # a curve shows means over this share of a run: 1 / 40
 Interval: TypeAlias = tuple[float, float, float]  # value, low, high
+MINUTES, OPERATIONS = "minutes", "TFLOP of self-play and training"  # of x axes
 
 
 class Series(NamedTuple):
@@ -34,7 +35,7 @@ class Plot(NamedTuple):
     axis: str  # what the y axis shows
     meaning: str
     series: list[Series]
-    across: str = "minutes"  # what the x axis counts
+    across: str = MINUTES  # what the x axis counts
 
 
 class Panel(NamedTuple):
@@ -108,8 +109,9 @@ def read_history(folder: RunFolder) -> History:
 def plots(runs: Mapping[str, History]) -> list[Plot]:
     """Returns the plots of runs by their names; one of mistakes only where they are known."""
     return [
-        _evaluations(runs),
-        *_ratings(runs),
+        _evaluations(runs, MINUTES),
+        *_ratings(runs, MINUTES),
+        *_by_operations(runs),
         *_mistakes(runs),
         *_fixed_point(runs),
         *(_panel(panel, runs) for panel in PANELS),
@@ -176,13 +178,33 @@ def distilled_plot(folders: Sequence[RunFolder]) -> Plot | None:
     return plot if series else None
 
 
-def _evaluations(runs: Mapping[str, History]) -> Plot:
+def _by_operations(runs: Mapping[str, History]) -> list[Plot]:
+    """Returns the plots of strength once more over what was computed, where that was counted."""
+    drawn = [_evaluations(runs, OPERATIONS), *_ratings(runs, OPERATIONS)]
+    return [
+        plot._replace(name=f"{plot.name}-flops", title=f"{plot.title} by operations")
+        for plot in drawn
+        if plot.series
+    ]
+
+
+def _place(line: EvaluationLine, across: str) -> float | None:
+    """Returns where a line lies on an x axis; None if it does not say."""
+    if across == MINUTES:
+        return line.seconds / 60
+    return None if line.flops is None else line.flops / 1e12
+
+
+def _evaluations(runs: Mapping[str, History], across: str) -> Plot:
     series = []
     for run, history in runs.items():
         points: dict[str, list[tuple[float, Interval]]] = {}
         for line in history.evaluations:
+            place = _place(line, across)
+            if place is None:
+                continue
             for name, result in results(line).items():
-                points.setdefault(name, []).append((line.seconds / 60, result))
+                points.setdefault(name, []).append((place, result))
         series += [_with_intervals(f"{run} {name}", curve) for name, curve in points.items()]
     return Plot(
         "evaluations",
@@ -190,26 +212,29 @@ def _evaluations(runs: Mapping[str, History]) -> Plot:
         "mistake rate, or score against random",
         "What a run is for: mistakes against perfect play fall, or the score rises.",
         series,
+        across,
     )
 
 
-def _ratings(runs: Mapping[str, History]) -> list[Plot]:
+def _ratings(runs: Mapping[str, History], across: str) -> list[Plot]:
     """Returns the plot of what runs gained in their own ladders, if any was rated."""
     series = []
     for run, history in runs.items():
-        if points := gained(history.evaluations):
+        if points := gained(history.evaluations, across):
             series.append(_with_intervals(f"{run} rating", points))
     meaning = (
         "Against the run's own past, each by a search: every gain over the best weights before, "
         "added up, with the 95% interval of the last gain. It goes on rising when random moves "
         "have long been beaten; over many steps it is somewhat too high."
     )
-    plot = Plot("rating", "Rating", "Elo gained", meaning, series)
+    plot = Plot("rating", "Rating", "Elo gained", meaning, series, across)
     return [plot] if series else []
 
 
-def gained(evaluations: Sequence[EvaluationLine]) -> list[tuple[float, Interval]]:
-    """Returns minutes and Elo above the first weights that were rated against, gain upon gain.
+def gained(
+    evaluations: Sequence[EvaluationLine], across: str = MINUTES
+) -> list[tuple[float, Interval]]:
+    """Returns places and Elo above the first weights that were rated against, gain upon gain.
 
     The Elo above random of one evaluation and of the next are of different fits: where random is
     never beaten any more they differ by hundreds, while the gain between the two is well known.
@@ -223,7 +248,9 @@ def gained(evaluations: Sequence[EvaluationLine]) -> list[tuple[float, Interval]
         level = levels.get(rating.best_step, 0.0) + rating.over_best
         levels[line.step] = level
         spread = Z95 * (rating.over_best_error or 0.0)
-        points.append((line.seconds / 60, (level, level - spread, level + spread)))
+        place = _place(line, across)
+        if place is not None:
+            points.append((place, (level, level - spread, level + spread)))
     return points
 
 

@@ -1,4 +1,4 @@
-"""Plots of ratings: Elo over training time, positions, and simulations a move."""
+"""Plots of ratings: Elo over training time, positions, operations, and simulations a move."""
 
 import functools
 import pathlib
@@ -11,6 +11,7 @@ from training.report.drawing import plain, render
 AXES = {
     "minutes": "minutes of training",
     "positions": "self-play positions",
+    "tflop": "TFLOP of self-play and training",
     "simulations": "simulations a move",
 }
 
@@ -23,6 +24,7 @@ class Point(NamedTuple):
     simulations: int
     minutes: float
     positions: int
+    tflop: float | None  # None where an older version trained it
     elo: float
     low: float
     high: float
@@ -60,7 +62,8 @@ def _draw(
 def _curves(points: Sequence[Point], axis: str) -> dict[str, list[Point]]:
     """Returns the curves of an axis by name, those of at least two points."""
     curves: dict[str, list[Point]] = {}
-    for point in sorted(points, key=lambda point: (point.run, getattr(point, axis))):
+    known = [point for point in points if getattr(point, axis) is not None]
+    for point in sorted(known, key=lambda point: (point.run, getattr(point, axis))):
         name = (
             f"{point.run}@{point.step}"
             if axis == "simulations"

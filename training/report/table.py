@@ -6,6 +6,7 @@ from typing import Any
 
 from training import metrics
 from training.report import curves
+from training.report.text import operations_so_far
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 
@@ -49,18 +50,21 @@ def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def summary(folder: RunFolder) -> dict[str, Any]:
-    """Returns the state of a run: its game, checkpoints, and newest line of metrics of each kind.
+    """Returns the state of a run: what it is, its operations, newest line of metrics of each kind.
 
     Raises:
       ValueError: the folder is no run, or has no metrics yet.
     """
-    curves.read_history(folder)  # says what is wrong
+    history = curves.read_history(folder)  # says what is wrong
+    computed = operations_so_far(history)
     config = folder.read_config()
     newest = {line["kind"]: line for line in folder.read_metrics()}
     return {
         "run": str(folder.path),
         "game": config.game,
         "preset": config.preset,
+        "flops": computed and computed.learning,
+        "flops_measured": computed and computed.measuring,
         "checkpoints": CheckpointStore(folder.path).steps(),
         **{kind: newest.get(kind) for kind in metrics.KINDS},
     }

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from training.report import curves
 from training.storage.run_folder import RunFolder
 
 CURVES = ("policy_loss", "value_loss", "kl", "entropy")
+UNITS = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"))
 
 
 def text_report(folders: Sequence[RunFolder]) -> str:
@@ -48,7 +49,42 @@ def summary(config: RunConfig, history: History) -> str:
     ]
     for last in learnt:
         parts += [f"step {last.step:,}", f"{last.games:,} games", f"{last.seconds / 60:.1f} min"]
+    computed = operations_so_far(history)
+    if computed is not None:
+        size, unit = unit_of(computed.learning)
+        parts.append(
+            f"{computed.learning / size:.3g} {unit} of self-play and training, "
+            f"{computed.measuring / size:.3g} of measuring"
+        )
     return ", ".join(parts)
+
+
+class Computed(NamedTuple):
+    """Operations of a run."""
+
+    learning: int  # self-play and training
+    measuring: int
+
+
+def operations_so_far(history: History) -> Computed | None:
+    """Returns the operations of a run so far; None if an older version wrote all of its lines."""
+    newest: list[IterationLine | EvaluationLine] = [
+        *history.iterations[-1:],
+        *history.evaluations[-1:],
+    ]
+    counted = [line for line in newest if line.flops is not None]
+    if not counted:
+        return None
+    return Computed(
+        max(line.flops or 0 for line in counted),
+        max(line.flops_measured or 0 for line in counted),
+    )
+
+
+def unit_of(operations: float) -> tuple[float, str]:
+    """Returns the size and name of the unit in which people say so many operations."""
+    fitting = (unit for unit in UNITS if operations >= unit[0])
+    return next(fitting, UNITS[-1])
 
 
 def figures(line: EvaluationLine) -> dict[str, str]:
