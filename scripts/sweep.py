@@ -16,7 +16,7 @@ from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay.files import durable
 from training.sweep import job as job_module
 from training.sweep import plan as plan_module
-from training.sweep import processes, summary, table
+from training.sweep import plots, processes, summary, table
 from training.sweep.plan import Job, Limit, Plan
 from training.sweep.processes import Ended
 
@@ -207,14 +207,16 @@ def _tell(plan: Plan, out: pathlib.Path, args: Args) -> None:
     notes += _strangers(plan, out)
     whole = {**summed, "notes": notes, "runs": {job.place: results[job] for job in results}}
     durable.write_whole(out / SUMMARY, (json.dumps(whole, indent=1) + "\n").encode())
+    text = table.table(summed, notes)
+    page = plots.write_page(out, plan.jobs(), f"Sweep: {args.file}", text)
     if args.json:
         print_json(whole)
         return
     if not results:
         say(f"no run is finished yet: {out}")
         return
-    print_text(table.markdown(summed) if args.markdown else table.table(summed, notes))
-    say(f"all figures: {out / SUMMARY}")
+    print_text(table.markdown(summed) if args.markdown else text)
+    say(f"curves: {page}; all figures: {out / SUMMARY}")
 
 
 def _strangers(plan: Plan, out: pathlib.Path) -> list[str]:

@@ -114,7 +114,7 @@ def check_same(plan: Plan, job: Job, folder: RunFolder) -> None:
 
 
 def _other_limits(stored: RunConfig, wanted: RunConfig) -> list[str]:
-    pairs = [(name, getattr(stored, name, 0.0), getattr(wanted, name, 0.0)) for name in LIMITS]
+    pairs = [(name, getattr(stored, name), getattr(wanted, name)) for name in LIMITS]
     return [
         f"{name}: {old!r} in the run, {new!r} asked for" for name, old, new in pairs if old != new
     ]

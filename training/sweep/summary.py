@@ -9,6 +9,7 @@ from training.sweep.plan import Job, Plan
 
 COUNTS = ("flops", "seconds", "positions", "games", "step", "iteration")
 VERDICTS = {-1: "worse", 0: "no difference", 1: "better", None: ""}
+UNEQUAL = 0.02  # of the baseline's operations; a run ends with an iteration, so a little is usual
 MISTAKES = "mistakes"  # begins the names of measures of which less is better
 
 
@@ -111,10 +112,20 @@ def notes(plan: Plan, results: Mapping[Job, Mapping[str, Any]]) -> list[str]:
         made = {str(result["run"].get(name)) for result in results.values()}
         if len(made) > 1:
             said.append(f"the runs were made by {len(made)} {name.rstrip('s')}s, not by one")
-    own = [name for name, variant in plan.variants.items() if variant.limit != plan.limit]
-    if own:
-        said.append(f"{', '.join(own)}: a limit of its own, so that its compute is not equal")
-    return said
+    return said + _unequal(plan, results)
+
+
+def _unequal(plan: Plan, results: Mapping[Job, Mapping[str, Any]]) -> list[str]:
+    """Returns a note on variants that have not computed as much as the baseline."""
+    means = {name: _mean(_of(name, results), "flops") for name in plan.variants}
+    base = means[plan.baseline]
+    ratios = {name: mean / base for name, mean in means.items() if mean and base}
+    unlike = [
+        f"{name} {ratio:.2f} times" for name, ratio in ratios.items() if abs(ratio - 1) > UNEQUAL
+    ]
+    return [f"compute is not equal, in operations of {plan.baseline}: {', '.join(unlike)}"] * bool(
+        unlike
+    )
 
 
 def _some(names: Sequence[str]) -> str:
