@@ -125,6 +125,11 @@ def _is_module(name: str) -> bool:
     return attribute.isidentifier() and all(part.isidentifier() for part in path.split("."))
 
 
+def allowed() -> list[str]:
+    """Returns what may run, as `--allow` takes it: for a process that does a part of our work."""
+    return sorted({str(code) for code in _allowed})
+
+
 def reset() -> None:
     """Forgets what is allowed, as at the start of a program."""
     global _closed

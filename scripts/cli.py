@@ -31,6 +31,7 @@ GROUPS = {
         "evaluate": "measure a run against random, its past, or perfect play",
         "arena": "play matches between players",
         "ladder": "rate checkpoints and other players by games between all of them",
+        "sweep": "compare settings: variants, from several seeds, at equal compute",
     },
     "play": {
         "play": "play against a run, or analyse a position",
@@ -58,7 +59,7 @@ OF_ANY = {
     "--version": "print the version; without a command",
 }
 WITHOUT_DEVICES = ("games", "new-game", "runs", "completion")  # nor do they import jax
-GO_ON = ("train", "oversee", "ladder")  # the same command goes on where it was interrupted
+GO_ON = ("train", "oversee", "ladder", "sweep")  # the same command goes on where it was interrupted
 MAX_SENTENCE = 4000  # characters of an error
 ALLOW = "--allow"
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"

@@ -113,7 +113,7 @@ class RunConfig:
             )
         faults += [
             f"{name} must be below 2 ** 31, got {value}"
-            for name, value in _leaves(to_dict(self)).items()
+            for name, value in leaves_of(to_dict(self)).items()
             if type(value) is int and value >= 1 << 31 and name not in ("seed", "iterations")
         ]
         for field in dataclasses.fields(self):
@@ -157,7 +157,7 @@ def code_in(config: RunConfig) -> dict[str, consent.Code]:
 
 def differences(stored: RunConfig, wanted: RunConfig) -> list[str]:
     """Returns `field: stored, wanted` for each difference that changes what is computed."""
-    old, new = _leaves(to_dict(stored)), _leaves(to_dict(wanted))
+    old, new = leaves_of(to_dict(stored)), leaves_of(to_dict(wanted))
     return [
         f"{name}: {old[name]!r} in the run, {new[name]!r} asked for"
         for name in old
@@ -165,11 +165,12 @@ def differences(stored: RunConfig, wanted: RunConfig) -> list[str]:
     ]
 
 
-def _leaves(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def leaves_of(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the settings of `to_dict` by their dotted names, as in `learner.batch`."""
     leaves: dict[str, Any] = {}
     for name, value in data.items():
         leaves |= (
-            _leaves(value, f"{prefix}{name}.")
+            leaves_of(value, f"{prefix}{name}.")
             if isinstance(value, dict)
             else {prefix + name: value}
         )

@@ -66,12 +66,12 @@ def test_a_file_with_fields_missing_takes_defaults_and_with_unknown_ones_is_refu
 
 
 def test_a_setting_that_a_file_lacks_means_what_the_code_did_before_there_was_one(monkeypatch):
-    leaves = config._leaves(config.to_dict(config.RunConfig()))
+    leaves = config.leaves_of(config.to_dict(config.RunConfig()))
     assert leaves.keys() == config.LEGACY.keys()  # a new setting needs an entry
-    assert config._leaves(config.to_dict(config.from_dict({}))) == config.LEGACY
+    assert config.leaves_of(config.to_dict(config.from_dict({}))) == config.LEGACY
     for name, value in config.LEGACY.items():
         assert type(value) is type(leaves[name]), name
         other = not value if isinstance(value, bool) else value + type(value)(1)
         monkeypatch.setitem(config.LEGACY, name, other)
     # And not the default, whatever that is.
-    assert config._leaves(config.to_dict(config.from_dict({}))) == config.LEGACY
+    assert config.leaves_of(config.to_dict(config.from_dict({}))) == config.LEGACY

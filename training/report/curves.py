@@ -157,7 +157,7 @@ def smoothed(
     if not pairs:
         return []
     minutes, values = zip(*pairs, strict=True)
-    return [Series(label, list(minutes), _smooth(list(values)))]
+    return [Series(label, list(minutes), smooth(list(values)))]
 
 
 def distilled_plot(folders: Sequence[RunFolder]) -> Plot | None:
@@ -383,7 +383,8 @@ def _with_intervals(label: str, points: Sequence[tuple[float, Interval]]) -> Ser
     return Series(label, [x for x, _ in points], values, low, high)
 
 
-def _smooth(values: list[float]) -> list[float]:
+def smooth(values: list[float]) -> list[float]:
+    """Returns means over the last `1 / SMOOTHING` of a curve's points, at each of them."""
     width = max(1, len(values) // SMOOTHING)
     padded = np.concatenate([np.full(width - 1, values[0]), values])
     means: list[float] = np.convolve(padded, np.ones(width) / width, mode="valid").tolist()

@@ -31,20 +31,21 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
     qualities = {run: quality for run, quality in read.items() if quality}
     out.mkdir(parents=True, exist_ok=True)
     drawn = [*curves.plots(runs), *values.plots(qualities)]
-    sections = [_section(out, plot) for plot in drawn]
-    page = out / "index.html"
+    sections = [section(out, plot) for plot in drawn]
+    file = out / "index.html"
     content = _page(folders, runs, qualities, [*sections, distilled_section(out, folders)])
-    durable.write_whole(page, content.encode(errors="replace"))
-    return page
+    durable.write_whole(file, content.encode(errors="replace"))
+    return file
 
 
 def distilled_section(out: pathlib.Path, folders: Sequence[RunFolder]) -> str:
     """Writes the plot of what `selfplay distilled` has measured; returns its part of the page."""
     plot = curves.distilled_plot(folders)
-    return _section(out, plot) if plot else ""
+    return section(out, plot) if plot else ""
 
 
-def _section(out: pathlib.Path, plot: Plot) -> str:
+def section(out: pathlib.Path, plot: Plot) -> str:
+    """Writes a plot as a PNG; returns its part of a page, with the picture in it."""
     if not plot.series:
         return f"<h2>{plot.title}</h2><p>Nothing measured yet.</p>"
     picture = draw(plot)
@@ -63,10 +64,15 @@ def _page(
     sections: Sequence[str],
 ) -> str:
     heads = map(_head, folders, runs.values(), map(qualities.get, runs))
-    title = html.escape("Report: " + ", ".join(runs))
+    return page(f"Report: {', '.join(runs)}", [*heads, *sections])
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """Returns a page of parts in HTML."""
+    title = html.escape(title)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style><h1>{title}</h1>{''.join(heads)}{''.join(sections)}</html>"
+        f"<style>{STYLE}</style><h1>{title}</h1>{''.join(parts)}</html>"
     )
 
 

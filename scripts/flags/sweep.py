@@ -1,0 +1,47 @@
+"""The flags of `selfplay sweep`."""
+
+import dataclasses
+
+from scripts.terminal.console import Positional
+from training.sweep import plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Trains variants of a run, each from several seeds, at equal compute, and compares them.
+
+    FILE is TOML: a game, a limit, seeds, and the settings of each variant (docs/sweeps.md). What
+    cannot work is named before the first run. Ctrl-C (or SIGTERM) saves and exits with code 75; the
+    same command goes on, also after a kill, and with variants or seeds that FILE has got meanwhile.
+    A run that fails is named, the others go on, and the exit code is 1.
+
+    Examples:
+      selfplay sweep value.toml --dry-run
+      selfplay sweep value.toml --jobs 2
+      selfplay sweep value.toml --markdown
+      selfplay sweep value.toml --only today/seed-1      # on one of several machines
+    """
+
+    file: Positional[str]
+    """The plan of the sweep, in TOML."""
+    out: str = ""
+    """The sweep's folder; by default sweeps/<name of FILE>."""
+    jobs: int = 1
+    """Runs at once, each on its own share of the cores; on an accelerator, 1."""
+    only: str = ""
+    """VARIANT/seed-N: make this one run, in this process, and no table."""
+    dry_run: bool = False
+    """Check all variants, say what there is to do, and write nothing."""
+    markdown: bool = False
+    """Print a row of Markdown for each variant, not the table."""
+    json: bool = False
+    """Print one JSON object on stdout: the summary, and every run's result."""
+
+
+def check(args: Args) -> None:
+    """Raises ValueError for what is wrong at first sight: in FILE, all of it at once."""
+    if args.jobs < 1:
+        raise ValueError(f"--jobs must be at least 1, got {args.jobs}")
+    if args.markdown and args.json:
+        raise ValueError("--markdown and --json both print the result: choose one")
+    plan.read(args.file)
