@@ -18,13 +18,15 @@ from tests.oracles import last_boards
 from tests.support.runs import assert_same, everything, run_once
 from training import learner, losses, replay, targets
 from training.config import OverseerConfig
+from training.doctor import evidence, path
 from training.learner import LearnerConfig
 from training.losses import minibatch
 from training.oversight import decision_rows
 from training.players import network_of
 from training.preflight import estimate
+from training.storage.run_folder import RunFolder
 
-SPEC = "dots_and_boxes:rows=2,cols=2"  # where who closes a box moves again
+SPEC = "dots_and_boxes:rows=2,cols=3"  # where who closes a box moves again
 GAME = games.load(SPEC)
 NAMES = tuple(row.TARGETS)
 SETTING = ",".join(f"{name}=0.{number + 1}" for number, name in enumerate(NAMES))
@@ -62,9 +64,9 @@ def records(run):
     played = {}
     for text in (run / "games" / "self_play.jsonl").read_text().splitlines():
         record = json.loads(text)
-        owner, margin = last_boards.dots_and_boxes(2, 2, record["moves"])
+        owner, margin = last_boards.dots_and_boxes(2, 3, record["moves"])
         boxes = [
-            len(last_boards.dots_and_boxes(2, 2, record["moves"][:ply])[0])
+            len(last_boards.dots_and_boxes(2, 3, record["moves"][:ply])[0])
             for ply in range(len(record["moves"]))
         ]
         seats = [0]
@@ -97,9 +99,9 @@ def test_each_row_has_what_plain_python_makes_of_its_game(run, rows):
             seat = seats[ply]
             mine = 1 if seat == 0 else -1
             assert rows.targets["final_board"][number].tolist() == last_boards.as_plane(
-                owner, (5, 5), seat
+                owner, (5, 7), seat
             )
-            assert rows.targets["margin"][number] == mine * margin / 4
+            assert rows.targets["margin"][number] == pytest.approx(mine * margin / 6)
             following = numbers[place + 1 :]
             assert rows.target_weights["reply"][number] == bool(following)
             if following:
@@ -118,6 +120,8 @@ def test_each_row_has_what_plain_python_makes_of_its_game(run, rows):
             checked += 1
     assert checked > 30
     assert moved_again > 5
+    boards = rows.targets["final_board"]
+    assert (boards != boards[:, ::-1]).any(), "a board that every symmetry leaves as it is"
     for name in NAMES:
         wanted = np.ones(len(rows.ply)) if name != "reply" else None
         if wanted is not None:
@@ -170,7 +174,7 @@ def plain_loss(name, predicted, batch, m):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_loss_is_what_plain_python_makes_of_a_turned_row(name, batch):
     kind = row.TARGETS[name].column.kind
-    shape = {row.Kind.SCALAR: (16,), row.Kind.PER_CELL: (16, 5, 5)}.get(
+    shape = {row.Kind.SCALAR: (16,), row.Kind.PER_CELL: (16, 5, 7)}.get(
         kind, (16, GAME.num_actions)
     )
     predicted = np.random.default_rng(5).normal(size=shape).astype(np.float32)
@@ -249,6 +253,18 @@ def test_a_method_of_another_form_is_refused_before_a_run_begins():
         def margin(self, state):
             return float(state.boxes.sum())
 
-    for name, said in (("final_board", r"shape \(2, 5, 5\).*got \(2, 2\)"), ("margin", "'margin'")):
+    for name, said in (("final_board", r"shape \(2, 5, 7\).*got \(2, 3\)"), ("margin", "'margin'")):
         with pytest.raises(ValueError, match=said):
-            targets.check([name], Wrong(2, 2), "own:Wrong")
+            targets.check([name], Wrong(2, 3), "own:Wrong")
+
+
+def test_the_doctor_sees_whether_they_are_turned_as_the_rest_of_a_row_is(
+    config, run, rows, monkeypatch
+):
+    known = evidence._newest_rows(RunFolder(run), row.target_forms(NAMES, GAME))
+    assert known.targets.keys() == rows.targets.keys()
+    known = row.take(known, np.arange(path.BATCH) % len(known.ply))
+    seen = types.SimpleNamespace(config=config, game=GAME)
+    assert not path._changed(seen, known)[0]
+    monkeypatch.setitem(learner.ACTS, row.Kind.PER_CELL, None)
+    assert path._changed(seen, known) == (["targets/final_board"], "shuffled-targets")
