@@ -104,9 +104,25 @@ class DotsAndBoxes:
         return jnp.stack([*boxes, *edges], axis=-1)
 
     def returns(self, state: State) -> jax.Array:
-        lead = (state.boxes == 0).sum() - (state.boxes == 1).sum()
+        lead = self._lead(state)
         result = jnp.sign(jnp.stack([lead, -lead])).astype(jnp.float32)
         return jnp.where(state.terminated, result, 0.0)
+
+    def _lead(self, state: State) -> jax.Array:
+        return (state.boxes == 0).sum() - (state.boxes == 1).sum()
+
+    @property
+    def largest_margin(self) -> float:
+        return float(self.rows * self.cols)
+
+    def margin(self, state: State) -> jax.Array:
+        """Returns float32[]: seat 0's boxes less seat 1's."""
+        return self._lead(state).astype(jnp.float32)
+
+    def final_planes(self, state: State) -> jax.Array:
+        """Returns int8[2, 2 * rows + 1, 2 * cols + 1]: whose each box is; 0 on edges and dots."""
+        own, other = (_spread(state.boxes == seat, 1, 1).astype(jnp.int8) for seat in range(2))
+        return jnp.stack([own - other, other - own])
 
     def symmetries(self) -> tuple[Symmetry, ...]:
         height, width, _ = self.observation_shape

@@ -17,6 +17,7 @@ Laws, checked by `games.conformance` (command `selfplay check`):
 - a symmetry maps observation, legal actions and next positions consistently;
 - every game has ended after `max_plies` plies;
 - a game that can forget and recall its past (`Remembering`) plays on as if it had not forgotten;
+- what a game says of its ends (`Territorial`, `Scoring`) fits results, seats and symmetries;
 - nothing touches a device when a game's module is imported or a game is constructed.
 
 A game in which the deciding move never wins says so by a class attribute `misere = True`; without
@@ -167,12 +168,59 @@ class Remembering(Game[S], Protocol[S]):
 
 
 @runtime_checkable
+class Territorial(Game[S], Protocol[S]):
+    """A game that says whose each cell is at its end; optional, the network may learn it.
+
+    For Go the area that each side has, KataGo's ownership (Wu 2019, section 4.1,
+    https://arxiv.org/abs/1902.10565); for a game of pieces, those that are left.
+    """
+
+    def final_planes(self, state: S) -> jax.Array:
+        """Returns int8[2, H, W], the last position as seat 0 sees it, and as seat 1 does.
+
+        Cells are those of `observe`. In plane s, a cell of seat s has 1, one of the other seat -1,
+        any other 0: where both see the board the same way round, one plane is minus the other. Only
+        asked of terminated states.
+        """
+        ...
+
+
+@runtime_checkable
+class Scoring(Game[S], Protocol[S]):
+    """A game that is won by a margin; optional, the network may learn it.
+
+    It learns the share of `largest_margin: float`, a bound in the same units, where a game has it,
+    else of the number of cells.
+    """
+
+    def margin(self, state: S) -> jax.Array:
+        """Returns float32[], by how much seat 0 has won; below 0 where seat 1 has, 0 at a draw.
+
+        In the game's own units: points, discs, boxes. Only asked of terminated states.
+        """
+        ...
+
+
+@runtime_checkable
 class Invariable(Game[S], Protocol[S]):
     """A game that knows what is true of all its positions; optional, for `selfplay check`."""
 
     def invariant(self, state: S) -> jax.Array:
         """Returns bool[]: whether the position can be, for example whether all stones are there."""
         ...
+
+
+def largest_margin(game: Game[Any]) -> float:
+    """Returns what counts as the largest margin of a `Scoring` game.
+
+    Raises:
+      ValueError: the game's own `largest_margin` is no number above 0.
+    """
+    height, width = game.observation_shape[:2]
+    bound = getattr(game, "largest_margin", height * width)
+    if not isinstance(bound, int | float | np.number) or not 0 < bound < np.inf:
+        raise ValueError(f"largest_margin must be a number above 0, got {bound!r}")
+    return float(bound)
 
 
 def identity(observation_shape: tuple[int, ...], num_actions: int) -> Symmetry:

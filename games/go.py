@@ -145,7 +145,7 @@ class Go:
         return jnp.stack(planes, axis=-1).reshape(self.observation_shape)
 
     def returns(self, state: State) -> jax.Array:
-        result = jnp.sign(self.lead(state)) * jnp.array([1.0, -1.0])
+        result = jnp.sign(self.margin(state)) * jnp.array([1.0, -1.0])
         return jnp.where(state.terminated, result, 0.0)
 
     def forget(self, state: State) -> State:
@@ -155,10 +155,21 @@ class Go:
         boards = [root.history, line.hash.T, state.hash[:, None]]
         return state._replace(history=jnp.concatenate(boards, axis=1))
 
-    def lead(self, state: State) -> jax.Array:
+    @property
+    def largest_margin(self) -> float:
+        return self.size**2 + abs(self.komi)
+
+    def margin(self, state: State) -> jax.Array:
         """Returns float32[]: seat 0's area less seat 1's and the komi, the board as it stands."""
         area = _area(state.chain, self.size)
         return (area[0] - area[1]).astype(jnp.float32) - self.komi
+
+    def final_planes(self, state: State) -> jax.Array:
+        """Returns int8[2, n, n]: whose area each point is."""
+        bit = jnp.arange(self.size, dtype=jnp.uint32)
+        rows = _area_rows(state.chain, self.size)
+        own = ((rows[:, :, None] >> bit[None, None, :]) & 1).astype(jnp.int8)
+        return own - own[::-1]
 
     def symmetries(self) -> tuple[Symmetry, ...]:
         images = [image.reshape(-1) for image in dihedral(self.size, self.size)]
@@ -299,7 +310,12 @@ def _rows(table: jax.Array, index: jax.Array) -> jax.Array:
 
 
 def _area(chain: jax.Array, size: int) -> jax.Array:
-    """Returns int32[2]: each seat's stones and the empty points that reach only them.
+    """Returns int32[2]: each seat's stones and the empty points that reach only them."""
+    return jax.lax.population_count(_area_rows(chain, size)).sum(axis=1, dtype=jnp.int32)
+
+
+def _area_rows(chain: jax.Array, size: int) -> jax.Array:
+    """Returns uint32[2, n]: the points of each seat's area, a word a row, bit i for column i.
 
     Words hold a row of the board, and where they are wide enough the rows of both seats.
     """
@@ -315,7 +331,7 @@ def _area(chain: jax.Array, size: int) -> jax.Array:
     reach = jax.lax.platform_dependent(stones, empty, cpu=on_cpu, default=elsewhere)
     if size < 16:
         reach = jnp.concatenate([reach & 0xFFFF, reach >> 16])
-    return jax.lax.population_count(reach & ~reach[::-1]).sum(axis=1, dtype=jnp.int32)
+    return reach & ~reach[::-1]
 
 
 def _longest_path(size: int) -> int:

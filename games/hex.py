@@ -103,6 +103,11 @@ class Hex:
         result = jnp.where(jnp.arange(2) == state.to_play, -1.0, 1.0)
         return jnp.where(state.terminated, result, 0.0)
 
+    def final_planes(self, state: State) -> jax.Array:
+        """Returns int8[2, n, n]: whose stone lies on each cell, of the winning chain or not."""
+        board = jnp.sign(state.groups).astype(jnp.int8).reshape(self.size, self.size)
+        return jnp.stack([board, -board])
+
     def symmetries(self) -> tuple[Symmetry, ...]:
         cells = np.arange(self.size**2, dtype=np.int32)
         actions = np.arange(self.num_actions, dtype=np.int32)

@@ -99,8 +99,26 @@ class Othello:
         return planes.reshape(self.observation_shape)
 
     def returns(self, state: State) -> jax.Array:
-        count = jax.lax.population_count(state.discs).sum(axis=1).astype(jnp.float32)
+        count = self._counts(state)
         return jnp.where(state.terminated, jnp.sign(count - count[::-1]), 0.0)
+
+    def _counts(self, state: State) -> jax.Array:
+        """Returns float32[2]: the discs of each seat."""
+        return jax.lax.population_count(state.discs).sum(axis=1).astype(jnp.float32)
+
+    @property
+    def largest_margin(self) -> float:
+        return float(self.size**2)
+
+    def margin(self, state: State) -> jax.Array:
+        """Returns float32[]: seat 0's discs less seat 1's."""
+        count = self._counts(state)
+        return count[0] - count[1]
+
+    def final_planes(self, state: State) -> jax.Array:
+        """Returns int8[2, n, n]: whose disc lies on each cell."""
+        own, other = (_unpack(state.discs[seat], self.size).astype(jnp.int8) for seat in range(2))
+        return jnp.stack([own - other, other - own]).reshape(2, self.size, self.size)
 
     def symmetries(self) -> tuple[Symmetry, ...]:
         opening = _opening(self.size)

@@ -104,6 +104,9 @@ class CLASS:
         result = jnp.where(jnp.arange(2) == state.winner, 1.0, -1.0)
         return jnp.where(state.winner == EMPTY, 0.0, result)
 
+    # Optional, and left out here: `final_planes`, whose each cell is at the end, and `margin`, by
+    # how much a game is won, for a network that learns them too (docs/targets.md).
+
     # Ways to turn or mirror the board that change nothing; the identity first. More samples for
     # training. Index arrays: the image's cell i is the cell `observation[i]`, and so with actions.
     def symmetries(self) -> tuple[Symmetry, ...]:

@@ -21,7 +21,8 @@ from scripts.terminal.console import (
 )
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay.files import json_objects
-from training import checkpoint_steps, losses
+from selfplay.row import parse_targets
+from training import checkpoint_steps, losses, targets
 from training.config import RunConfig
 from training.metrics import EvaluationLine, GateLine, IterationLine
 from training.metrics_log import OnMetrics
@@ -49,6 +50,7 @@ def run(args: Args) -> int:
     require_form(game, config.game)
     load_amplifier(config, game)
     losses.check_form(losses.load(config.distil), game, config.learner.batch)
+    targets.check(parse_targets(config.targets), game, config.game)
     decision_rows.load(config.overseer, config.game, game)
     run_dir = folder_of(args)
     folder = RunFolder(run_dir) if run_dir else next_free(config.game)

@@ -23,6 +23,7 @@ class FinishedGame(NamedTuple):
     game_id: int
     moves: list[int]
     returns: tuple[float, float]
+    to_play: tuple[int, ...] = ()  # of its rows, one a ply after the opening: the seat that decided
 
 
 class Recorder:
@@ -138,6 +139,7 @@ def _finished_games(rows: dict[str, Any]) -> list[FinishedGame]:
         opening = rows["opening"][first]
         moves = [*opening[opening >= 0].tolist(), *rows["action"][first : last + 1].tolist()]
         r0, r1 = rows["returns"][last].tolist()
-        games.append(FinishedGame(int(rows["game_id"][first]), moves, (r0, r1)))
+        seats = tuple(rows["to_play"][first : last + 1].tolist())
+        games.append(FinishedGame(int(rows["game_id"][first]), moves, (r0, r1), seats))
         first = last + 1
     return games

@@ -60,12 +60,20 @@ class Target(NamedTuple):
     """A target that a run may learn beside policy and value."""
 
     column: Column
-    # When it is known: as a ply is played; from the last position of its game; or from all plies
-    # of the game, such as how many are left, or what the other side answers.
-    at: Literal["ply", "end", "game"]
+    # When it is known: as a ply is played; from the last position of its game; from all plies of
+    # the game, such as how many are left; or from the row itself, which then stores a weight alone.
+    at: Literal["ply", "end", "game", "row"]
 
 
-TARGETS: dict[str, Target] = {}
+# docs/targets.md says what each is; `training/targets.py` how.
+TARGETS: dict[str, Target] = {
+    "final_board": Target(Column(Kind.PER_CELL, "int8"), at="end"),
+    "margin": Target(Column(Kind.SCALAR, "float32"), at="end"),
+    "reply": Target(Column(Kind.PER_ACTION, "float16"), at="game"),
+    "short_value": Target(Column(Kind.SCALAR, "float32"), at="game"),
+    "action_values": Target(Column(Kind.PER_ACTION, "float32"), at="row"),
+    "soft_policy": Target(Column(Kind.PER_ACTION, "float32"), at="row"),
+}
 
 
 class Form(NamedTuple):
@@ -114,7 +122,8 @@ def form(column: Column, game: Any) -> Form:
 
 def target_forms(targets: Collection[str], game: Any) -> dict[str, Form]:
     """Returns the forms of the columns that a run has for its targets, by flat name."""
-    values = {f"targets/{name}": form(TARGETS[name].column, game) for name in targets}
+    stored = [name for name in targets if TARGETS[name].at != "row"]
+    values = {f"targets/{name}": form(TARGETS[name].column, game) for name in stored}
     return values | {f"target_weights/{name}": form(_WEIGHT, game) for name in targets}
 
 
@@ -125,7 +134,7 @@ def forms(game: Any, targets: Collection[str] = ()) -> dict[str, Form]:
 
 
 def parse_targets(text: str) -> dict[str, float]:
-    """Returns the weight in the loss of each target, from text such as `ownership=0.15,score=0.1`.
+    """Returns the weight in the loss of each target, from text such as `margin=0.1,reply=0.15`.
 
     Raises:
       ValueError: no such target, or no weight above 0.
@@ -134,7 +143,7 @@ def parse_targets(text: str) -> dict[str, float]:
     for part in filter(None, text.split(",")):
         name, _, weight = part.partition("=")
         if name not in TARGETS:
-            known = ", ".join(TARGETS) or "none (docs/targets.md says how to add one)"
+            known = ", ".join(TARGETS)
             raise ValueError(f"targets: there is no target {name!r}; there are {known}")
         if name in weights:
             raise ValueError(f"targets: {name!r} is named twice")

@@ -83,6 +83,7 @@ def make_context(
     if rows % count:
         raise ValueError(f"learner.batch must be a multiple of the {count} devices, got {rows}")
     wanted = row.parse_targets(config.targets)
+    targets.check(wanted, game, config.game)
     settings = config.learner
     rate = settings.learning_rate * settings.rollback_rate**rollbacks
     settings = dataclasses.replace(settings, learning_rate=rate)

@@ -19,7 +19,7 @@ from training.devices import learner_mesh, sum_shares
 from training.losses import Loss, Minibatch, imitation
 from training.network import Network, Weights
 from training.settings import LearnerConfig
-from training.targets import LEARNED
+from training.targets import LEARNED, of_batch
 
 NO_TARGETS: Mapping[str, float] = {}
 # How a symmetry acts on a column.
@@ -130,7 +130,7 @@ def make_train_step(
         sums = {"policy_loss": policy, "value_loss": value}
         total = policy + config.value_weight * value
         for name, target_weight in targets.items():
-            losses = LEARNED[name].loss(of_targets[name], batch.targets[name], batch)
+            losses = LEARNED[name].loss(of_targets[name], of_batch(name, batch), batch)
             sums[f"loss_{name}"] = (losses * batch.weight * batch.target_weights[name]).sum()
             total += target_weight * sums[f"loss_{name}"]
         return total, (batch_stats, sums)

@@ -57,7 +57,7 @@ def record(context: Context, state: State) -> dict[str, Any]:
         write_pending(context, state)  # knows the step at which it began
         raise
     samples, finished = state.recorder.add(trajectory, state.in_flight.behaviour.step)
-    samples = targets.with_targets_of_games(samples, context.targets, context.game)
+    samples = targets.of_games(samples, finished, context.targets, context.game)
     state.replay.add(samples)
     progress.games += len(finished)
     progress.positions += trajectory.ply.size

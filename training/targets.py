@@ -1,20 +1,24 @@
 """The targets that a run may also learn: how each of `selfplay/row.py` is computed, its loss.
 
-docs/targets.md says how to add one. The head follows from what the target holds of a row
-(`training/network.py`).
+docs/targets.md says what they are and how to add one. The head follows from what the target holds
+of a row (`training/network.py`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from games.game import Game
+from games.game import Game, largest_margin
+from games.plug_in import described
+from mcts import mask_illegal
 from selfplay import row
+from selfplay.recorder import FinishedGame
 from selfplay.row import Form, Kind, Sample
 from selfplay.self_play import Compute
-from training.losses import Minibatch
+from training.losses import Minibatch, cross_entropy
 
 # `(predicted, target, batch) -> float32[M]`, a row's own loss. `predicted` is float32[M], [M, A] or
 # [M, H, W]; `target` has its shape and the column's dtype. Both are of `batch`, whose rows are
@@ -22,51 +26,234 @@ from training.losses import Minibatch
 TargetLoss = Callable[[jax.Array, jax.Array, Minibatch], jax.Array]
 
 
-# `(game, rows) -> (values, weights)`, in NumPy: of one finished game, T rows in their order, the
-# values [T, ...] for the seats that decided, and float32[T], 0 where a row has none.
-GameCompute = Callable[[Game[Any], Sample], tuple[np.ndarray, np.ndarray]]
+# `(game, rows, to_play) -> (values, weights)`, in NumPy: of one finished game, T rows in their
+# order, int[T] the seats that decided; the values [T, ...] for those seats, and float32[T], 0 where
+# a row has none.
+GameCompute = Callable[[Game[Any], Sample, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class Learned(NamedTuple):
     """How a target is computed, and learned."""
 
-    compute: Callable[..., Any]  # a `Compute` of self-play, or a `GameCompute`
+    # A `Compute` of self-play; a `GameCompute`; or, of what is known from the row, `(batch)`, which
+    # gives the target of a `Minibatch` on the device.
+    compute: Callable[..., Any]
     loss: TargetLoss
+    needs: tuple[str, ...] = ()  # methods that not every game has
 
 
-LEARNED: dict[str, Learned] = {}
+# ---- what is computed ---------------------------------------------------------------------------
+
+HORIZON = 5  # plies that `short_value` looks ahead on average
+SOFTNESS = 4  # the temperature of `soft_policy`, KataGo's
+
+
+def final_board(game: Any, final: Any) -> jax.Array:
+    """Returns int8[2, H, W], the last position as each seat sees it."""
+    planes: jax.Array = game.final_planes(final)
+    return planes
+
+
+def margin(game: Any, final: Any) -> jax.Array:
+    """Returns float32[2], each seat's margin as a share of the largest."""
+    share = game.margin(final) / largest_margin(game)
+    return jnp.stack([share, -share])
+
+
+def reply(game: Any, rows: Sample, to_play: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns float16[T, A], the policy target of the next ply, whoever decides it; none at the
+    last.
+
+    KataGo's opponent's reply (Wu 2019, https://arxiv.org/abs/1902.10565, section 3.4), which is of
+    the other side where turns alternate.
+    """
+    del game, to_play
+    weights = np.ones(len(rows.ply), np.float32)
+    weights[-1] = 0
+    following: np.ndarray = np.roll(rows.policy_target, -1, axis=0)
+    following[-1] = 0
+    return following, weights
+
+
+def short_value(game: Any, rows: Sample, to_play: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns float32[T], what the next plies make of the position: the lambda-return.
+
+    (1 - l) (v[1] + l v[2] + l^2 v[3] + ...) + l^n z, with v[k] the root value k plies later, of
+    which there are n until the outcome z, and 1 / (1 - l) plies the `HORIZON` (Sutton and Barto
+    2018, section 12.1; KataGo's short-term values).
+    """
+    del game
+    sign = np.where(to_play == 0, 1.0, -1.0)  # all in the view of seat 0, whoever moves twice
+    values, kept = rows.root_value * sign, 1 - 1 / HORIZON
+    returned = np.empty(len(sign))
+    ahead = rows.outcome[-1] * sign[-1]
+    for ply in reversed(range(len(sign))):
+        returned[ply] = ahead
+        ahead = (1 - kept) * values[ply] + kept * ahead
+    return (returned * sign).astype(np.float32), np.ones(len(sign), np.float32)
+
+
+def action_values(batch: Minibatch) -> jax.Array:
+    """Returns float32[M, A], the search's value of each action.
+
+    Where there was no visit, what the search took for it: a row does not say where.
+    """
+    return batch.q.astype(jnp.float32)
+
+
+def soft_policy(batch: Minibatch) -> jax.Array:
+    """Returns float32[M, A], the policy target to the power 1 / `SOFTNESS`, normalised.
+
+    It tells good moves from bad ones that are both hardly ever played (KataGo's soft policy,
+    https://github.com/lightvector/KataGo/blob/master/docs/KataGoMethods.md).
+    """
+    softened = jnp.power(batch.policy_target.astype(jnp.float32), 1 / SOFTNESS)
+    return softened / jnp.maximum(softened.sum(axis=-1, keepdims=True), 1e-6)
+
+
+# ---- how it is learned --------------------------------------------------------------------------
+
+
+def owner_loss(predicted: jax.Array, target: jax.Array, batch: Minibatch) -> jax.Array:
+    """Returns float32[M], the divergence of who owns a cell from the prediction, a cell.
+
+    tanh(predicted) is the expected owner, so that one's own has the odds exp(2 predicted). What
+    nobody owns counts as half of each; its own entropy is left out, so that 0 is the best loss.
+    """
+    del batch
+    owner = target.astype(jnp.float32)
+    surprise = jax.nn.softplus(2 * predicted) - (1 + owner) * predicted
+    return (surprise - jnp.log(2.0) * (1 - jnp.abs(owner))).mean(axis=(1, 2))
+
+
+def squared(predicted: jax.Array, target: jax.Array, batch: Minibatch) -> jax.Array:
+    """Returns float32[M], (predicted - target)^2."""
+    del batch
+    return jnp.square(predicted - target)
+
+
+def bounded_squared(predicted: jax.Array, target: jax.Array, batch: Minibatch) -> jax.Array:
+    """Returns float32[M], (tanh(predicted) - target)^2, as of the value."""
+    return squared(jnp.tanh(predicted), target, batch)
+
+
+def of_legal_actions(predicted: jax.Array, target: jax.Array, batch: Minibatch) -> jax.Array:
+    """Returns float32[M], the mean over legal actions of (tanh(predicted) - target)^2."""
+    legal = batch.legal_action_mask
+    error = jnp.where(legal, bounded_squared(predicted, target, batch), 0.0)
+    return error.sum(axis=-1) / jnp.maximum(legal.sum(axis=-1), 1)
+
+
+def policy_loss(predicted: jax.Array, target: jax.Array, batch: Minibatch) -> jax.Array:
+    """Returns float32[M], -target . log softmax(predicted) over legal actions."""
+    return cross_entropy(mask_illegal(predicted, batch.legal_action_mask), target)
+
+
+def reply_loss(predicted: jax.Array, target: jax.Array, batch: Minibatch) -> jax.Array:
+    """Returns float32[M], the same over all actions: a row knows nothing of the next one's mask."""
+    del batch
+    return cross_entropy(predicted, target.astype(jnp.float32))
+
+
+LEARNED: dict[str, Learned] = {
+    "final_board": Learned(final_board, owner_loss, ("final_planes",)),
+    "margin": Learned(margin, squared, ("margin",)),
+    "reply": Learned(reply, reply_loss),
+    "short_value": Learned(short_value, bounded_squared),
+    "action_values": Learned(action_values, of_legal_actions),
+    "soft_policy": Learned(soft_policy, policy_loss),
+}
+
+
+# ---- what a run does with them ------------------------------------------------------------------
+
+
+def check(names: Iterable[str], game: Game[Any], spec: str) -> None:
+    """Raises ValueError where a game cannot give a target: it lacks a method, or has another form.
+
+    Args:
+      spec: of the game, for the message.
+    """
+    for name in names:
+        lacking = [f"{need}(state)" for need in LEARNED[name].needs if not _has(game, need)]
+        if lacking:
+            raise ValueError(
+                f"target {name!r} needs {' and '.join(lacking)}, which the game {spec} does not "
+                "have: leave it out, or add it to the game (docs/targets.md)"
+            )
+        if row.TARGETS[name].at == "end":
+            _check_end(name, game, spec)
+
+
+def _check_end(name: str, game: Game[Any], spec: str) -> None:
+    wanted = (2, *row.form(row.TARGETS[name].column, game).shape)
+    try:
+        state = jax.eval_shape(game.init, jax.random.key(0))
+        given = jax.eval_shape(lambda final: LEARNED[name].compute(game, final), state)
+    except Exception as error:  # whatever a game of a user's own raises
+        raise ValueError(f"target {name!r} of {spec}: {described(error)}") from error
+    if given.shape != wanted:
+        raise ValueError(
+            f"target {name!r} of {spec} must be computed with the shape {wanted}, a value for each "
+            f"seat, got {given.shape}"
+        )
+
+
+def _has(game: Game[Any], name: str) -> bool:
+    """Returns whether a game has a method; an option may have its name."""
+    return callable(getattr(game, name, None))
 
 
 def computes(names: Iterable[str]) -> dict[str, Compute]:
     """Returns how self-play computes those of these targets that it knows, on the device."""
-    return {name: LEARNED[name].compute for name in names if row.TARGETS[name].at != "game"}
+    known = [name for name in names if row.TARGETS[name].at in ("ply", "end")]
+    return {name: LEARNED[name].compute for name in known}
 
 
-def with_targets_of_games(samples: Sample, names: Iterable[str], game: Game[Any]) -> Sample:
-    """Returns the samples of finished games with those targets that only whole games tell.
+def of_batch(name: str, batch: Minibatch) -> jax.Array:
+    """Returns a target of M rows, [M, ...]: as they hold it, or as it is known from them."""
+    if row.TARGETS[name].at != "row":
+        return batch.targets[name]
+    target: jax.Array = LEARNED[name].compute(batch)
+    return target
+
+
+def of_games(
+    samples: Sample, finished: Sequence[FinishedGame], names: Iterable[str], game: Game[Any]
+) -> Sample:
+    """Returns the samples of finished games with those targets that self-play does not know.
 
     Args:
       samples: game after game and ply after ply, as the recorder gives them.
+      finished: these games, in the same order.
 
     Raises:
       ValueError: a target has another shape than its form says, or holds NaN or infinity.
     """
-    wanted = [name for name in names if row.TARGETS[name].at == "game"]
-    if not wanted:
-        return samples  # unsliced: a run without such targets pays nothing
-    starts = np.flatnonzero(np.diff(samples.game_id, prepend=-2))
-    games = [row.take(samples, part) for part in np.split(np.arange(len(samples.ply)), starts[1:])]
     values, weights = dict(samples.targets), dict(samples.target_weights)
-    for name in wanted:
-        form = row.form(row.TARGETS[name].column, game)
-        parts = [_of_game(name, form, game, rows) for rows in games if len(rows.ply)]
+    seats = [np.array(ended.to_play, np.int8) for ended in finished]
+    ends = np.cumsum([len(of_game) for of_game in seats], dtype=np.int64)
+    games = [
+        (row.take(samples, slice(end - len(of_game), end)), of_game)
+        for end, of_game in zip(ends.tolist(), seats, strict=True)
+    ]
+    for name in names:
+        target = row.TARGETS[name]
+        if target.at == "row":
+            weights[name] = np.ones(len(samples.ply), np.float32)
+        if target.at != "game":
+            continue
+        form = row.form(target.column, game)
+        parts = [_of_game(name, form, game, *played) for played in games]
         values[name] = np.concatenate([form.zeros(0), *(value for value, _ in parts)])
         weights[name] = np.concatenate([np.zeros(0, np.float32), *(weight for _, weight in parts)])
     return samples._replace(targets=values, target_weights=weights)
 
 
-def _of_game(name: str, form: Form, game: Game[Any], rows: Sample) -> tuple[np.ndarray, np.ndarray]:
-    result = LEARNED[name].compute(game, rows)
+def _of_game(
+    name: str, form: Form, game: Game[Any], rows: Sample, to_play: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    result = LEARNED[name].compute(game, rows, to_play)
     values, weights = np.asarray(result[0]), np.asarray(result[1], np.float32)
     shapes = values.shape, weights.shape
     if shapes != ((len(rows.ply), *form.shape), (len(rows.ply),)):

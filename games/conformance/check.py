@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from games.conformance.alike import Alike
+from games.conformance.final import LastBoards
 from games.conformance.form import check_construction, check_form, check_import, check_purity
 from games.conformance.laws import Findings, Report
 from games.conformance.moves import Invariant, MoveLaws, Sample
@@ -92,12 +93,13 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     images = Images(findings, game, lanes, symmetries)
     portrait, effects = Portrait(findings, game, lanes), Effects(findings, game, lanes)
     alike, invariant = Alike(findings, game, rules, lanes, rng), Invariant(findings, game, lanes)
+    last_boards = LastBoards(findings, game, lanes, twins, images)
 
     seeds = rng.integers(0, 2**32, lanes.count, dtype=np.uint32)
     openings = take(rules.init(seeds), lanes.source())
     openings = rules.look(images.place(rules.look(twins.place(openings.state))))
     findings.tried.update(("turns", "mask", "returns", "observation"))
-    for begun in (course, twins, images, alike, invariant):
+    for begun in (course, twins, images, alike, invariant, last_boards):
         begun.start(openings)
     if openings.terminated[: lanes.real].all():
         return  # `course` has said so, and there is no move to try anything else on
@@ -105,7 +107,8 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     moved_by = [symmetry.inverse().action for symmetry in symmetries]
     for ply in play(rules, lanes, openings, moved_by, twins.actions, game.max_plies, rng):
         for watcher in (
-            course, sample, twins, alternation, images, portrait, effects, alike, invariant
+            course, sample, twins, alternation, images, portrait, effects, alike, invariant,
+            last_boards,
         ):  # fmt: skip
             watcher.watch(ply)
     findings.portrait += portrait.lines()
@@ -115,6 +118,7 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     with findings.trying("seats", doing="step with another count"):
         reads_echo = course.echo.holds and course.echo.is_read(rules, moves)
         twins.conclude(course.decided, course.echo.holds, reads_echo)
+    last_boards.conclude(course.echo.holds)
     longest, latest = sample.latest()
     portrait.conclude(longest if ends_anyway(rules, latest, lanes.count, rng) else 0)
     effects.conclude()

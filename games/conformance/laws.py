@@ -25,6 +25,7 @@ LAWS = {
     "length": "every game has ended after max_plies plies",
     "overflow": "int8, int16 and the like hold every number that is kept in them",
     "invariant": "what a game says of every position, invariant(state), is true of every position",
+    "last board": "what a game says of its ends, final_planes and margin, fits seats and results",
     "notation": "every legal action has a name of its own, which is read back; positions render",
     "past": "a game that can forget its past and recall it plays on as if it had not forgotten",
     "illegal actions": "an illegal action may lead anywhere, but never to NaN or infinity",

@@ -142,7 +142,7 @@ class GtpGame:
     def final_score(self) -> str:
         """Returns who wins the board as it stands, in Go; in other games the result at the end."""
         if isinstance(self.game, Go):
-            lead = float(self.game.lead(self.state))  # type: ignore[arg-type]
+            lead = float(self.game.margin(self.state))  # type: ignore[arg-type]
         elif self.over:
             lead = float(self.game.returns(self.state)[0])
         else:

@@ -376,4 +376,4 @@ def _ends(game: Game[Any], moves: Sequence[Sequence[int]]) -> Iterator[_End]:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _lead(game: Go, states: Any) -> jax.Array:
-    return jax.vmap(game.lead)(states)
+    return jax.vmap(game.margin)(states)

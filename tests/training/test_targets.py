@@ -319,7 +319,7 @@ def test_an_overseers_decisions_have_weight_0():
 
 def test_a_wrong_setting_is_told_with_the_names_that_there_are(tiny_config):
     for text, sentence in (
-        ("ownershp=1", "no target 'ownershp'; there are advance, margin"),
+        ("ownershp=1", "no target 'ownershp'; there are final_board, margin, reply"),
         ("board", "a weight above 0, got 'board'"),
         ("board=0", "a weight above 0, got 'board=0'"),
         ("board=nan", "a weight above 0, got 'board=nan'"),

@@ -5,7 +5,7 @@ Works on a run in progress: files that its retention erases meanwhile are left o
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ from games.game import Game, State
 from mcts import Evaluation, mask_illegal
 from selfplay import positions, row
 from selfplay.files import json_lines
-from selfplay.row import Sample
+from selfplay.row import Form, Sample
 from training import metrics, replay
 from training.config import RunConfig
 from training.metrics import EvaluationLine, GateLine, IterationLine
@@ -131,7 +131,8 @@ def gather(folder: RunFolder) -> Evidence:
     network = network_of(config, game)
     history = metrics.history(folder.read_metrics())
     weights = _all_weights(folder, network)
-    rows, recorded = _newest_rows(folder), _recorded_moves(folder)
+    columns = row.target_forms(row.parse_targets(config.targets), game)
+    rows, recorded = _newest_rows(folder, columns), _recorded_moves(folder)
     return Evidence(
         config=config,
         game=game,
@@ -223,11 +224,11 @@ def _all_weights(folder: RunFolder, network: Network) -> list[SavedWeights]:
     return weights
 
 
-def _newest_rows(folder: RunFolder) -> Sample:
+def _newest_rows(folder: RunFolder, columns: Mapping[str, Form]) -> Sample:
     parts: list[Sample] = []
     for _, _, path in reversed(replay.chunks(folder.path / "replay")):
         try:
-            parts.insert(0, replay.read_chunk(path, folder.run_id()))
+            parts.insert(0, replay.read_chunk(path, folder.run_id(), columns))
         except ValueError:
             continue  # erased by retention since it was listed, or damaged: `train` says so
         if sum(len(part.ply) for part in parts) >= MOST_ROWS:

@@ -27,8 +27,7 @@ LEAST_DRAWN = 0.8  # of the window's rows, when four times as many are drawn
 LEAST_WRONG, SAME_SHIFT = 1e-3, 1e-5
 # By which a loss may miss its value, as a share: sums are rounded otherwise.
 SAME_LOSS = {"float32": 0.01, "bfloat16": 0.1}
-MADE_BY_LEARNER = ("symmetry", "policy_weight", "targets", "target_weights")
-LEARNED = tuple(name for name in losses.Minibatch._fields if name not in MADE_BY_LEARNER)
+MADE_BY_LEARNER = ("symmetry", "policy_weight")
 _HEALTHY_PATH = "Every row comes to the loss as it was stored, all of it turned alike."
 
 
@@ -111,14 +110,15 @@ def _into_loss(evidence: Evidence, rows: Sample) -> tuple[float, float]:
     symmetries = evidence.game.symmetries()[: None if evidence.config.learner.augment else 1]
     known = take(rows, slice(BATCH))
     images = [_image(known, symmetry) for symmetry in symmetries]
-    table = {name: np.concatenate([image[name] for image in images]) for name in LEARNED}
+    table = {name: np.concatenate([image[name] for image in images]) for name in images[0]}
     share = evidence.config.learner.root_value_weight
 
     def spy(predicted: Any, batch: losses.Minibatch, value_target: jax.Array) -> RowLosses:
         del predicted
+        shown = row.flat(batch)
         same = jnp.ones((len(batch.outcome), len(table["outcome"])), bool)
         for name, expected in table.items():
-            seen = getattr(batch, name).reshape(len(batch.outcome), 1, -1)
+            seen = shown[name].reshape(len(batch.outcome), 1, -1)
             same &= (seen == expected.reshape(1, len(expected), -1)).all(axis=2)
         wanted = (1 - share) * batch.outcome + share * batch.root_value
         return 1.0 - same.any(axis=1), jnp.abs(value_target - wanted)
@@ -141,10 +141,10 @@ def _changed(evidence: Evidence, rows: Sample) -> tuple[list[str], str]:
     chosen = np.arange(BATCH, dtype=np.int32) % len(symmetries)
     batch = jax.device_get(learner.augment(stages.minibatch(known, chosen), symmetries))
     images = [_image(known, symmetry) for symmetry in symmetries]
-    gaps = {}
-    for name in LEARNED:
+    gaps, all_shown = {}, row.flat(batch)
+    for name in images[0]:
         stacked = np.stack([image[name] for image in images]).astype(np.float32)
-        gaps[name] = np.asarray(getattr(batch, name), np.float32), stacked[chosen, np.arange(BATCH)]
+        gaps[name] = np.asarray(all_shown[name], np.float32), stacked[chosen, np.arange(BATCH)]
     wrong = [name for name, (shown, right) in gaps.items() if not np.array_equal(shown, right)]
     if "observation" in wrong and not set(wrong) - {"observation", "legal_action_mask"}:
         shown, _ = gaps["observation"]
@@ -162,14 +162,18 @@ def _changed(evidence: Evidence, rows: Sample) -> tuple[list[str], str]:
 
 
 def _image(rows: Sample, symmetry: Symmetry) -> dict[str, np.ndarray]:
-    """Returns the columns of rows through a symmetry, by its arrays alone."""
-    columns = {name: getattr(rows, name) for name in LEARNED}
+    """Returns what training needs of rows through a symmetry, by flat name, by its arrays alone."""
+    needed = [name for name in losses.Minibatch._fields if name not in MADE_BY_LEARNER]
+    columns = {n: c for n, c in row.flat(rows).items() if n.partition("/")[0] in needed}
     back = np.argsort(symmetry.action)
     for name, values in columns.items():
         column = row.column(name)
         kind = column.kind if column else Kind.SCALAR
         if kind is Kind.OBSERVATION:
             cells = values.reshape(len(values), -1, values.shape[-1])
+            columns[name] = cells[:, symmetry.observation].reshape(values.shape)
+        elif kind is Kind.PER_CELL:
+            cells = values.reshape(len(values), -1)
             columns[name] = cells[:, symmetry.observation].reshape(values.shape)
         elif kind is Kind.PER_ACTION:
             columns[name] = values[:, symmetry.action]

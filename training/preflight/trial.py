@@ -198,8 +198,9 @@ def random_game_plies(game: Game[Any], key: jax.Array) -> float:
 
 def _blank_rows(run: Context, trajectory: Trajectory, count: int) -> Minibatch:
     """Returns training rows of the kind that such a trajectory becomes."""
-    kind, _ = Recorder().add(trajectory, 0)  # perhaps no row at all, but of the right types
-    kind = targets.with_targets_of_games(kind, run.targets, run.game)
+    # Perhaps no row at all, but of the right types.
+    kind, finished = Recorder().add(trajectory, 0)
+    kind = targets.of_games(kind, finished, run.targets, run.game)
 
     def blank(name: str, column: np.ndarray) -> np.ndarray:
         ones = name in ("weight", "legal_action_mask") or name.startswith("target_weights/")
