@@ -34,10 +34,12 @@ def problems(plan: Plan, out: str | os.PathLike[str], jobs: int = 1) -> list[str
         require_form(game, plan.game)
     except ValueError as error:
         return [str(error)]
-    has = _share(this_machine(pathlib.Path(out)), len(plan.jobs()), jobs)
     faults = _of_measuring(plan, game)
     for name, variant in plan.variants.items():
-        faults += [f"variant {name!r}: {fault}" for fault in _of_variant(variant.config, game, has)]
+        config = variant.config
+        has = this_machine(pathlib.Path(out), config.learner.batch)
+        has = _share(has, len(plan.jobs()), jobs)
+        faults += [f"variant {name!r}: {fault}" for fault in _of_variant(config, game, has)]
     return faults + _of_runs(plan, out)
 
 
@@ -73,7 +75,7 @@ def _of_variant(config: RunConfig, game: Game[Any], has: Machine) -> list[str]:
     """Returns what a run of these settings would refuse, found without compiling anything."""
     faults = []
     for count, name, batch in (
-        (learner_mesh().size, "learner.batch", config.learner.batch),
+        (learner_mesh(config.learner.batch).size, "learner.batch", config.learner.batch),
         (devices.mesh().size, "self_play.batch", config.self_play.batch),
     ):
         if batch % count:
