@@ -15,9 +15,9 @@ nothing else here depends on, in an environment of its own:
     PYTHONPATH=. /tmp/solver/bin/python scripts/developer/make_solved_positions.py connect_four
 
 Its positions come from uniformly random play and are spread evenly over plies 0 to 34, as far as
-there are enough; all in the file are distinct. Set `random` takes any of them, set `quiet` those where
-neither side could win in one. Before it is written, the solver's word is checked without it: wins
-in one, late positions by searching to the end, parents against children, mirrored boards.
+there are enough; all in the file are distinct. Set `random` takes any of them, set `quiet` those
+where neither side could win in one. Before it is written, the solver's word is checked without it:
+wins in one, late positions by searching to the end, parents against children, mirrored boards.
 """
 
 import functools
@@ -39,7 +39,7 @@ SEARCHED_FROM = 31  # plies after which a position is searched to the end
 SAMPLE = 300  # positions checked against their children and mirror image
 FOLDER = pathlib.Path(__file__).parents[2] / "selfplay" / "perfect" / "data"
 # Of the other files: positions of each ply of Hex, of each number of empty cells of Othello.
-HEX_SIZE, HEX_LAST_PLY, HEX_EACH = 5, 19, 60
+HEX_SIZE, HEX_PLIES, HEX_EACH = 5, range(7, 20), 50
 OTHELLO_SIZE, OTHELLO_EMPTY, OTHELLO_EACH = 6, 10, 150
 
 Moves = tuple[int, ...]  # columns
@@ -66,10 +66,10 @@ def hex_5x5() -> list[Record]:
     """Returns set `random` of Hex 5x5 without the swap."""
     from selfplay.perfect.hex import Solver
 
-    solver, rng = Solver(HEX_SIZE), np.random.default_rng(SEED)
-    cells = HEX_SIZE**2
+    solver, cells = Solver(HEX_SIZE), HEX_SIZE**2
     records: list[Record] = []
-    for ply in range(HEX_LAST_PLY, -1, -1):  # late ones first: they are quick, and are reused
+    for ply in reversed(HEX_PLIES):  # late ones first: they are quick, and their proofs help
+        rng = np.random.default_rng([SEED, ply])
         seen: set[tuple[int, int]] = set()
         for _ in range(40 * HEX_EACH):
             if len(seen) == HEX_EACH:

@@ -11,8 +11,9 @@ import games
 from selfplay import positions
 from selfplay.arena import play_match
 from selfplay.perfect import hex as perfect_hex
-from selfplay.perfect import solver
+from selfplay.perfect import mistakes, solver
 from selfplay.perfect.player import perfect_player
+from selfplay.player_spec import parse_player
 from selfplay.players import random_player
 
 ROUND = ((-1, 0), (-1, 1), (0, 1), (1, 0), (1, -1), (0, -1))
@@ -110,7 +111,8 @@ def test_a_winner_needs_no_more_than_the_proof_says():
 
 
 def test_the_first_player_wins_from_the_empty_board_and_with_the_published_openings():
-    # https://www.hexwiki.net/index.php/Small_boards; seat 0 joins top and bottom.
+    # https://github.com/cgao3/benzene-vanilla-cmake, share/swap-moves.txt, which is mirrored: its
+    # 3x3 has b1 c1 b2 a3 b3.
     winning = {2: "b1 a2", 3: "c1 a2 b2 c2 a3", 4: "d1 c2 b3 a4"}
     for size, names in winning.items():
         game = games.load(f"hex:size={size}")
@@ -140,4 +142,19 @@ def test_the_perfect_player_never_loses_a_won_game_or_a_drawn_one():
         assert result.by_seat[0][2] == 0
         assert spec != "tic_tac_toe" or result.losses == 0
     with pytest.raises(ValueError, match="known for tic_tac_toe and hex up to size=5, not for go"):
-        perfect_player(games.load("go"))
+        parse_player("perfect", games.load("go"), 1, None)
+    named = parse_player("perfect", games.load("hex:size=3"), 1, None)
+    assert (named.name, named.on_device) == ("perfect", False)
+
+
+def test_the_shipped_positions_are_distinct_and_the_late_ones_have_the_outcomes_of_plain_search():
+    states, outcomes, plies = mistakes.load_positions("hex:size=5")["random"]
+    assert len(np.unique(positions.fingerprints(states))) == len(outcomes) == 50 * len(set(plies))
+    late = np.flatnonzero(plies >= 17)
+    for row in late[:60]:
+        owners = np.select([states.groups[row] > 0, states.groups[row] < 0], [0, 1], -1)
+        board, seat = tuple(owners.tolist()), int(states.to_play[row])
+        for cell in np.flatnonzero(outcomes[row] != solver.ILLEGAL).tolist():
+            after = (*board[:cell], seat, *board[cell + 1 :])
+            won = winner(after, 5, 1 - seat) == seat
+            assert outcomes[row, cell] == 2 * won - 1, (board, cell)
