@@ -10,7 +10,7 @@ from scripts.terminal.console import print_text
 from scripts.terminal.options import Option, options
 
 FLAGS_OF_ALL = ("--help", "--debug", "--allow")
-PLAYERS = ("random", "uniform")
+PLAYERS = ("random", "uniform", "perfect")
 # What bash and zsh share: CASES sets `kind`, what is completed, or `list`, the words themselves.
 CHOOSE = """\
   local kind= list=

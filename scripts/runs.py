@@ -143,7 +143,7 @@ def _last_lines(file: pathlib.Path) -> list[dict[str, Any]]:
 
 def _in_words(line: dict[str, Any]) -> str:
     """Returns an evaluation's main result."""
-    if line.get("perfect"):
+    if line.get("perfect") and not line.get("random"):
         rates = next(iter(line["perfect"].values()))
         return f"{rates['search']:.1%} mistakes"
     if line.get("ladder"):

@@ -13,6 +13,7 @@ from games.spelling import did_you_mean, near
 from mcts.config import SearchConfig
 from selfplay import old_names
 
+NAMED = ("random", "uniform", "perfect")  # players that a word names
 BOOLS = {"true": True, "false": False}
 
 
@@ -93,10 +94,10 @@ def check(spec: str) -> None:
         return
     if own.text and (bare != "uniform" or own.temperature):
         raise ValueError(f"player {spec!r}: only runs, and uniform without temperature, have these")
-    if bare not in ("random", "uniform") and ":" not in spec:
+    if bare not in NAMED and ":" not in spec:
         raise ValueError(
             f"player {spec!r}: there is no such run folder{_meant(bare)}; a player is a run folder "
-            "R, R@STEP, random, uniform, gtp:COMMAND, or module:function"
+            "R, R@STEP, random, uniform, perfect, gtp:COMMAND, or module:function"
         )
 
 
@@ -106,7 +107,7 @@ def no_such_run(path: str) -> ValueError:
 
 
 def _meant(spec: str) -> str:
-    return did_you_mean(spec, ["random", "uniform"]) or _folder_meant(spec)
+    return did_you_mean(spec, NAMED) or _folder_meant(spec)
 
 
 def _folder_meant(path: str) -> str:

@@ -12,6 +12,7 @@ from games.game import Game, State
 from mcts import SearchConfig, SearchResult, Variables
 from selfplay import player_name
 from selfplay.gtp.engine_player import engine_player
+from selfplay.perfect.player import perfect_player
 from selfplay.player_name import run_of, split_settings
 from selfplay.players import Act, Player, check_form, random_player, uniform_player
 
@@ -34,7 +35,8 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
     """Returns the player that `spec` names on a command line.
 
     Args:
-      spec: a run folder `R`, `R@STEP`, `random`, `uniform`, `gtp:COMMAND`, or `module:function`;
+      spec: a run folder `R`, `R@STEP`, `random`, `uniform`, `perfect`,
+        `gtp:COMMAND`, or `module:function`;
         players that search may have settings of their own, see `player_name.py`.
       game: what players that are not a run play; None if no game is known.
       simulations: of each search; 0 for a run's raw policy.
@@ -66,6 +68,8 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
             raise ValueError("player 'uniform' searches: it needs at least 1 simulation, got 0")
         config = SearchConfig(**{**own.search, "simulations": simulations})
         return dataclasses.replace(uniform_player(game, config), name=bare + own.text)
+    if bare == "perfect":
+        return perfect_player(game)
     if spec.startswith("gtp:"):
         return engine_player(spec, game)
     return _plug_in(spec, game)

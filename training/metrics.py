@@ -168,7 +168,7 @@ class FixedPoint:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationLine:
-    """What a run measured of itself; it has `perfect` or `random`."""
+    """What a run measured of itself; it has `perfect` or `random`, or of endings both."""
 
     kind: ClassVar[str] = "evaluation"
     iteration: int  # as in an iteration's line
@@ -177,7 +177,7 @@ class EvaluationLine:
     games: int  # finished so far
     positions: int  # plies played so far
     perfect: dict[str, MistakeRates] | None = None  # by set of positions
-    random: AgainstRandom | None = None  # where perfect play is not known
+    random: AgainstRandom | None = None  # where perfect play of whole games is not known
     loss: float  # fraction: the search's mean mistake rate, or 1 - its score
     simulations: int | None = None  # of a move by search
     opening_plies: int | None = None  # random ones, with which the games of its matches begin

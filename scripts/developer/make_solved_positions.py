@@ -1,15 +1,23 @@
-"""The maker of `selfplay/perfect/data/connect_four.jsonl.gz`, for `evaluate --against perfect`.
+"""The maker of the files in `selfplay/perfect/data`, for `evaluate --against perfect`.
 
-A script for developers, not a command. It needs BitBully (PyPI `bitbully`, AGPL-3.0), a perfect
-Connect Four solver, which nothing else here depends on, in an environment of its own:
+A script for developers, not a command; it takes the names of files to make. Those of Hex 5x5
+(`hex_5x5`) and of endings of Othello 6x6 (`othello_6x6`) come from our own solvers:
+
+    python -m scripts.developer.make_solved_positions hex_5x5 othello_6x6
+
+Their positions come from uniformly random play, as many of each ply (Hex) or number of empty cells
+(Othello) as there are, up to a limit, all distinct.
+
+`connect_four` needs BitBully (PyPI `bitbully`, AGPL-3.0), a perfect Connect Four solver, which
+nothing else here depends on, in an environment of its own:
 
     python3 -m venv /tmp/solver && /tmp/solver/bin/pip install bitbully numpy
-    PYTHONPATH=. /tmp/solver/bin/python scripts/developer/make_solved_positions.py
+    PYTHONPATH=. /tmp/solver/bin/python scripts/developer/make_solved_positions.py connect_four
 
-Positions come from uniformly random play and are spread evenly over plies 0 to 34, as far as there
-are enough; all in the file are distinct. Set `random` takes any of them, set `quiet` those where
-neither side could win in one. Before it is written, the solver's word is checked without it: wins
-in one, late positions by searching to the end, parents against children, mirrored boards.
+Its positions come from uniformly random play and are spread evenly over plies 0 to 34, as far as
+there are enough; all in the file are distinct. Set `random` takes any of them, set `quiet` those
+where neither side could win in one. Before it is written, the solver's word is checked without it:
+wins in one, late positions by searching to the end, parents against children, mirrored boards.
 """
 
 import functools
@@ -29,15 +37,87 @@ LAST_PLY = 34
 TRIES = 200_000  # random games for the positions of one set at one ply
 SEARCHED_FROM = 31  # plies after which a position is searched to the end
 SAMPLE = 300  # positions checked against their children and mirror image
-FILE = pathlib.Path(__file__).parents[2] / "selfplay" / "perfect" / "data" / "connect_four.jsonl.gz"
+FOLDER = pathlib.Path(__file__).parents[2] / "selfplay" / "perfect" / "data"
+# Of the other files: positions of each ply of Hex, of each number of empty cells of Othello.
+HEX_SIZE, HEX_PLIES, HEX_EACH = 5, range(7, 20), 50
+OTHELLO_SIZE, OTHELLO_EMPTY, OTHELLO_EACH = 6, 10, 150
 
 Moves = tuple[int, ...]  # columns
 Board = tuple[Moves, ...]  # the seats of each column's stones, from below
-Outcomes = list[int | None]  # by column, for the mover; None where it is full
+Record = dict[str, Any]
+Outcomes = list[int | None]  # by action, for the mover; None where it is illegal
 
 
 def main() -> None:
-    """Draws, solves, checks and writes the positions."""
+    """Draws, solves, checks and writes the positions of the files named on the command line."""
+    makers = {"connect_four": connect_four, "hex_5x5": hex_5x5, "othello_6x6": othello_6x6}
+    if not sys.argv[1:] or set(sys.argv[1:]) - set(makers):
+        raise SystemExit(f"name the files to make, of {', '.join(makers)}; got {sys.argv[1:]}")
+    for name in sys.argv[1:]:
+        records = makers[name]()
+        lines = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
+        file = FOLDER / f"{name}.jsonl.gz"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(gzip.compress(lines.encode(), 9, mtime=0))  # the same bytes at any time
+        print(f"{file}: {len(records)} positions, {file.stat().st_size} bytes", file=sys.stderr)
+
+
+def hex_5x5() -> list[Record]:
+    """Returns set `random` of Hex 5x5 without the swap."""
+    from selfplay.perfect.hex import Solver
+
+    solver, cells = Solver(HEX_SIZE), HEX_SIZE**2
+    records: list[Record] = []
+    for ply in reversed(HEX_PLIES):  # late ones first: they are quick, and their proofs help
+        rng = np.random.default_rng([SEED, ply])
+        seen: set[tuple[int, int]] = set()
+        for _ in range(40 * HEX_EACH):
+            if len(seen) == HEX_EACH:
+                break
+            moves = rng.permutation(cells)[:ply].tolist()
+            first, second = (sum(1 << cell for cell in moves[seat::2]) for seat in range(2))
+            if (first, second) in seen or solver.is_over((first, second)):
+                continue
+            seen.add((first, second))
+            values: Outcomes = list(solver.outcomes((first, second), ply % 2))
+            for cell in moves:
+                values[cell] = None
+            records.append({"set": "random", "moves": moves, "outcomes": values})
+        print(f"ply {ply}: {len(seen)} positions", file=sys.stderr)
+    return records[::-1]
+
+
+def othello_6x6() -> list[Record]:
+    """Returns set `endings` of Othello 6x6: positions with few empty cells."""
+    from selfplay.perfect import othello
+
+    size, rng = OTHELLO_SIZE, np.random.default_rng(SEED)
+    seen: dict[int, set[tuple[int, int]]] = {n: set() for n in range(1, OTHELLO_EMPTY + 1)}
+    records: list[Record] = []
+    while sum(map(len, seen.values())) < OTHELLO_EACH * OTHELLO_EMPTY:
+        own, other = othello.opening(size)
+        moves: list[int] = []
+        while legal := othello.legal(own, other, size):
+            empty = size**2 - (own | other).bit_count()
+            fresh = seen.get(empty, set())
+            # One position of a game, so that they are as unlike as they can be.
+            if empty in seen and len(fresh) < OTHELLO_EACH and rng.random() < 1 / empty:
+                if (own, other) not in fresh and len(legal) > 1:
+                    fresh.add((own, other))
+                    values = othello.outcomes(own, other, size)
+                    listed = [values.get(action) for action in range(size**2 + 1)]
+                    records.append({"set": "endings", "moves": moves, "outcomes": listed})
+                break
+            action = int(rng.choice(legal))
+            own, other = othello.play(own, other, action, size)
+            moves = [*moves, action]
+        if all(len(fresh) == OTHELLO_EACH for n, fresh in seen.items() if n > 1):
+            break  # with one empty cell there is nothing to choose
+    return sorted(records, key=lambda record: len(record["moves"]))
+
+
+def connect_four() -> list[Record]:
+    """Returns sets `random` and `quiet`."""
     solve = make_solver()
     records = []
     for name, games in draw().items():
@@ -46,10 +126,7 @@ def main() -> None:
                 print(f"{name}: {i} of {len(games)} solved", file=sys.stderr)
             records.append({"set": name, "moves": list(moves), "outcomes": solve(moves)})
     check(records, solve)
-    lines = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_bytes(gzip.compress(lines.encode(), 9, mtime=0))  # the same bytes at any time
-    print(f"{FILE}: {len(records)} positions, {FILE.stat().st_size} bytes", file=sys.stderr)
+    return records
 
 
 def draw() -> dict[str, list[Moves]]:

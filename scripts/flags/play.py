@@ -28,8 +28,8 @@ class Args:
     """
 
     player: Positional[str] = ""
-    """Your opponent: a run folder R, R@STEP, random, uniform, gtp:COMMAND, or module:function; by
-    default the newest run in runs/."""
+    """Your opponent: a run folder R, R@STEP, random, uniform, perfect, gtp:COMMAND, or
+    module:function; by default the newest run in runs/."""
     game: str = ""
     """The game; needed only if the player is not a run."""
     simulations: int = 200

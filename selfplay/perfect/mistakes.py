@@ -24,7 +24,14 @@ from selfplay.players import Player
 
 BATCH = 1024  # positions that a player is asked at once, at most
 SHUFFLE_SEED = 0
-CONNECT_FOUR_FILE = pathlib.Path(__file__).parent / "data" / "connect_four.jsonl.gz"
+DATA = pathlib.Path(__file__).parent / "data"
+# Games whose sets were solved beforehand, by `scripts/developer/make_solved_positions.py`.
+FILES = {
+    "connect_four": DATA / "connect_four.jsonl.gz",
+    "hex:size=5": DATA / "hex_5x5.jsonl.gz",
+    "othello:size=6": DATA / "othello_6x6.jsonl.gz",
+}
+ENDINGS = ("othello:size=6",)  # of those: games of which late positions alone are solved
 # So many positions of each ply at most, of games that are solved here: all of tic_tac_toe, and
 # rates by ply to about 1%.
 KEPT_PER_PLY = 1_500
@@ -104,13 +111,27 @@ def first(solved: SolvedSet, count: int) -> SolvedSet:
 
 
 def has_oracle(spec: str) -> bool:
-    """Whether `load_positions` has or makes sets for a game within seconds."""
+    """Whether `load_positions` has or makes sets of a whole game within seconds."""
     game = games.load(spec)
-    if isinstance(game, Hex):
+    if has_endings(spec):
+        return False
+    if isinstance(game, Hex) and _file_of(game) is None:
         return game.size <= SMALL_HEX
     if isinstance(game, Breakthrough):
         return game.rows * game.cols <= SMALL_BREAKTHROUGH
-    return game in (games.load("tic_tac_toe"), games.load("connect_four"))
+    return game == games.load("tic_tac_toe") or _file_of(game) is not None
+
+
+def has_endings(spec: str) -> bool:
+    """Whether `load_positions` has a game's endings and nothing else of it.
+
+    They tell how well a player ends its games, not how strong it is.
+    """
+    return games.load(spec) in map(games.load, ENDINGS)
+
+
+def _file_of(game: Game[Any]) -> pathlib.Path | None:
+    return next((file for known, file in FILES.items() if games.load(known) == game), None)
 
 
 def load_positions(
@@ -120,7 +141,8 @@ def load_positions(
 ) -> dict[str, SolvedSet]:
     """Returns solved sets of a game by name: those that we have, those of a file, or by solving it.
 
-    connect_four has `random` and `quiet` (no side could win in one), made by
+    connect_four has `random` and `quiet` (no side could win in one), Hex 5x5 without the swap has
+    `random`, Othello 6x6 has `endings` (2 to 10 empty cells), made by
     `scripts/developer/make_solved_positions.py`. Any other game is solved here and now, if it is
     small enough: its set is `all` where it has every live position that can be reached
     (tic_tac_toe: 4,520), else `spread`, up to `KEPT_PER_PLY` positions of each ply.
@@ -141,11 +163,8 @@ def load_positions(
 
 def _own_sets(game: Game[Any], progress: Progress) -> dict[str, SolvedSet]:
     if game not in _solved:
-        _solved[game] = (
-            _read(game, CONNECT_FOUR_FILE)
-            if game == games.load("connect_four")
-            else _solve(game, progress)
-        )
+        file = _file_of(game)
+        _solved[game] = _read(game, file) if file else _solve(game, progress)
     return _solved[game]
 
 

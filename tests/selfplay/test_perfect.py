@@ -187,7 +187,7 @@ def test_a_game_that_is_too_big_to_solve_says_what_was_found_and_what_to_do(tmp_
     with pytest.raises(
         ValueError, match=r"more than 2000 live positions; a smaller .* --positions"
     ):
-        mistakes.load_positions("hex:size=5")
+        mistakes.load_positions("hex:size=6")
     monkeypatch.setattr(mistakes, "SECONDS_LIMIT", 0.0)
     with pytest.raises(ValueError, match=r"after 0 seconds, \d+ live .* too big"):
         mistakes.load_positions("breakthrough:rows=3,cols=4")
@@ -220,8 +220,12 @@ def test_rates_by_ply_and_budget_add_up_to_the_rates_of_the_set(solved):
 
 
 def test_small_games_have_an_oracle_and_big_ones_do_not():
-    known = ("tic_tac_toe", "connect_four", "hex:size=3", "hex:size=3,swap=true")
+    known = ("tic_tac_toe", "connect_four", "hex:size=3", "hex:size=3,swap=true", "hex:size=5")
     assert all(mistakes.has_oracle(spec) for spec in (*known, "breakthrough:rows=4,cols=4"))
     assert not any(
-        mistakes.has_oracle(spec) for spec in ("hex", "hex:size=4", "breakthrough", "go")
+        mistakes.has_oracle(spec)
+        for spec in ("hex", "hex:size=4", "hex:size=5,swap=true", "breakthrough", "go")
     )
+    assert mistakes.has_endings("othello:size=6")
+    assert not mistakes.has_oracle("othello:size=6")
+    assert not any(map(mistakes.has_endings, ("othello", "hex:size=5", "connect_four")))

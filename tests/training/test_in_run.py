@@ -70,12 +70,14 @@ def test_an_explicit_number_stays_and_with_perfect_play_known_there_is_no_rating
     assert _asked(_with(GO, ladder_games=0), much)[0] == 0
     assert _asked(GO, much)[0] == in_run.MOST_GAMES
     assert _asked(preset("quick", "connect_four"), much)[0] == 0
+    assert _asked(preset("quick", "othello:size=6"), much)[0] > 0, "endings alone are no strength"
     assert _asked(GO, dataclasses.replace(much, step=0))[0] == 0, "nothing has been learned yet"
 
 
-def _evaluated(loss, over_best=None, oracle=False):
+def _evaluated(loss, over_best=None, oracle=False, endings=False):
     rating = None if over_best is None else ladder.Rated({}, over_best >= 0, False)
     entries = {"loss": loss, "perfect" if oracle else "random": {}}
+    entries |= {"perfect": {}} if endings else {}
     return Evaluated(entries, Decided(), 0.0, 0, 0, rating)
 
 
@@ -85,6 +87,7 @@ def test_the_best_is_by_rating_or_by_mistakes_and_of_equals_the_newest():
     assert not in_run.is_best(before, _evaluated(0.01))
     assert in_run.is_best(before, _evaluated(0.5, over_best=0.0)), "a tie by rating too"
     assert not in_run.is_best(before, _evaluated(0.0, over_best=-1.0))
+    assert not in_run.is_best(before, _evaluated(0.0, over_best=-1.0, endings=True))
     rated = dataclasses.replace(before, rated=1)
     assert not in_run.is_best(rated, _evaluated(0.0)), "without games it cannot be told"
     for progress in (before, rated):

@@ -202,8 +202,9 @@ def _diverging(evidence: Evidence) -> list[Finding]:
 def _error(evidence: Evidence) -> float:
     """Returns the standard error of the difference between the first and the last evaluation."""
     last = evidence.evaluations[-1]
-    count = sum(rates.positions or 0 for rates in (last.perfect or {}).values())
-    if last.random is not None and not count:
+    if last.random is not None:  # what `loss` is made of, also where endings are known
         count = last.random.games or 0
+    else:
+        count = sum(rates.positions or 0 for rates in (last.perfect or {}).values())
     mean = float(np.clip((last.loss + evidence.evaluations[0].loss) / 2, 0.01, 0.99))
     return float(np.sqrt(2 * mean * (1 - mean) / max(count, 1)))

@@ -77,10 +77,10 @@ def next_seconds(config: RunConfig, work: Work, progress: Progress, last: Evalua
 def is_best(progress: Progress, result: Evaluated) -> bool:
     """Whether the weights just measured are the run's best; of equals, the newest are.
 
-    By mistakes where perfect play is known. Elsewhere by rating; in a run that has none yet, by the
-    score against random.
+    By mistakes where perfect play is known, of whole games. Elsewhere by rating; in a run that has
+    none yet, by the score against random.
     """
-    by_mistakes = "perfect" in result.entries
+    by_mistakes = "random" not in result.entries
     if result.rating is not None and not by_mistakes:
         return result.rating.is_best
     if progress.rated and not by_mistakes:
@@ -159,8 +159,9 @@ def evaluate_run(
 ) -> Played:
     """Measures folded weights: mistakes against perfect play, else a match against random.
 
-    `loss` among the entries is what the best checkpoint has least of, unless the run is rated: the
-    search's mean mistake rate, or 1 - its score.
+    Of a game whose endings alone are solved, it takes both. `loss` among the entries is what the
+    best checkpoint has least of, unless the run is rated: the search's mean mistake rate, of whole
+    games, or 1 - its score.
     """
     settings = config.evaluation
     each = flops.evaluations_of_search(config.search, game, settings.simulations)
@@ -168,22 +169,28 @@ def evaluate_run(
     def player(simulations: int) -> Any:
         return make_player("run", game, network, variables, config.search, simulations)
 
-    if mistakes.has_oracle(config.game):
-        sets = mistakes.load_positions(config.game)
+    def measured() -> tuple[dict[str, Any], int]:
+        """Returns the mistake rates of every set, and the network evaluations that they took."""
         rates = {
             name: mistakes.measure(
                 player(0),
                 {settings.simulations: player(settings.simulations)},
                 mistakes.first(chosen, settings.positions),
             )
-            for name, chosen in sets.items()
+            for name, chosen in mistakes.load_positions(config.game).items()
         }
+        return rates, sum(rate["positions"] for rate in rates.values()) * (each + 1)
+
+    if mistakes.has_oracle(config.game):
+        rates, spent = measured()
         searched = [rate["search"] for rate in rates.values()]
-        asked = sum(rate["positions"] for rate in rates.values())
-        entries = {"perfect": rates, "loss": sum(searched) / len(searched)}
-        return Played(entries, asked * (each + 1))
+        return Played({"perfect": rates, "loss": sum(searched) / len(searched)}, spent)
     games = min(settings.games, LEAST_GAMES) if is_rated_by_budget(config) else settings.games
     result = play_match(player(settings.simulations), random_player(game), game, games, seed)
     against = {"games": result.games, "score": result.score, "interval": list(result.interval)}
-    entries = {"random": against, "loss": 1 - result.score}
-    return Played(entries, budget.of_match(result, each, 0), result)
+    entries: dict[str, Any] = {"random": against, "loss": 1 - result.score}
+    spent = budget.of_match(result, each, 0)
+    if mistakes.has_endings(config.game):  # told beside: endings alone are not strength
+        entries["perfect"], of_endings = measured()
+        spent += of_endings
+    return Played(entries, spent, result)

@@ -139,14 +139,13 @@ def _target_losses(runs: Mapping[str, History]) -> list[Plot]:
 
 def results(line: EvaluationLine) -> dict[str, Interval]:
     """Returns what an evaluation measured, by what a curve of it is called."""
-    if line.perfect is not None:
-        return {
-            f"mistakes, {name}, {kind}": (rate, rate, rate)
-            for name, rates in line.perfect.items()
-            for kind, rate in (("raw", rates.raw), ("search", rates.search))
-        }
-    assert line.random is not None  # an evaluation has one of the two
-    return {"score against random": (line.random.score, *line.random.interval)}
+    measured: dict[str, Interval] = {}
+    if line.random is not None:
+        measured["score against random"] = (line.random.score, *line.random.interval)
+    for name, rates in (line.perfect or {}).items():
+        for kind, rate in (("raw", rates.raw), ("search", rates.search)):
+            measured[f"mistakes, {name}, {kind}"] = (rate, rate, rate)
+    return measured
 
 
 def smoothed(

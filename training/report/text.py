@@ -139,14 +139,17 @@ def describe_evaluation(line: EvaluationLine, amplify: str) -> str:
     """
     head = f"step {line.step}, {line.seconds:.0f} s:"
     tail = _rating(line) + _gap(line, amplify) + _conditions(line)
+    said = []
+    if line.random is not None:
+        low, high = line.random.interval
+        said.append(f"score against random {line.random.score:.1%} [{low:.1%}, {high:.1%}]")
     if line.perfect is not None:
         rates = [
             f"{rates.raw:.1%} and {rates.search:.1%} ({name} positions)"
             for name, rates in line.perfect.items()
         ]
-        return f"{head} mistakes of the bare network and with search {', '.join(rates)}{tail}"
-    ((score, low, high),) = curves.results(line).values()
-    return f"{head} score against random {score:.1%} [{low:.1%}, {high:.1%}]{tail}"
+        said.append(f"mistakes of the bare network and with search {', '.join(rates)}")
+    return f"{head} {'; '.join(said)}{tail}"
 
 
 def describe_gate(line: GateLine) -> str:
