@@ -76,7 +76,7 @@ def read_all(folder):
     lines = folder.read_metrics()
     history = metrics.history(lines)
     curves.plots({"run": history, "other": history})
-    page._page([folder], {"run": history}, [])
+    page._page([folder], {"run": history}, {}, [])
     for entry in ("kl", "entropy", "value_error", "policy_loss", "value_loss", "learning_rate"):
         recent_mean(getattr(line, entry) for line in history.iterations)
     for line, previous in zip(history.iterations[1:], history.iterations, strict=False):

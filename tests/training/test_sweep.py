@@ -161,8 +161,8 @@ def test_what_this_machine_or_the_files_refuse_is_named_for_each_variant(write, 
     ]
     assert [sum(text in fault for fault in faults) for text in named] == [1, 1, 1, 1]
     assert len(faults) == 4
-    unknown = plan.read(write(TINY, tic_tac_toe="hex:size=5", **{'against = "random"': ""}))
-    assert "perfect play of hex:size=5 is not known" in check.problems(unknown, tmp_path / "x")[0]
+    unknown = plan.read(write(TINY, tic_tac_toe="hex:size=7", **{'against = "random"': ""}))
+    assert "perfect play of hex:size=7 is not known" in check.problems(unknown, tmp_path / "x")[0]
 
 
 def test_code_that_the_file_names_needs_consent_all_of_it(write, tmp_path, capsys):
