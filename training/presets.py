@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from mcts.config import SearchConfig
 from selfplay.config import SelfPlayConfig
 from training.config import Preset, RunConfig
 from training.settings import EvaluationConfig, LearnerConfig, NetworkConfig, ReplayConfig
@@ -44,10 +45,14 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
             replay=ReplayConfig(samples_per_row=8.0),
             evaluation=EvaluationConfig(every=15, positions=5_000),
         ),
+        # docs/strength.md: many games by short searches, each row seen twice, in many small steps.
         "connect_four": dataclasses.replace(
             _QUICK,
             minutes=6.0,
-            self_play=SelfPlayConfig(random_opening_plies=12),
+            search=SearchConfig(simulations=8),
+            self_play=SelfPlayConfig(random_opening_plies=20),
+            replay=ReplayConfig(samples_per_row=2.0),
+            learner=LearnerConfig(batch=128, learning_rate=1.6e-2, root_value_weight=0.5),
         ),
     },
     "gpu": {
