@@ -17,11 +17,14 @@ def preset(name: Preset, game: str) -> RunConfig:
     return dataclasses.replace(base, game=game, preset=name)
 
 
+# Many games by short searches, each row seen twice, in many small steps: docs/strength.md.
 _QUICK = RunConfig(
     preset="quick",
     minutes=10.0,
+    search=SearchConfig(simulations=8),
     self_play=SelfPlayConfig(random_opening_plies=8),
-    learner=LearnerConfig(root_value_weight=0.5),
+    replay=ReplayConfig(samples_per_row=2.0),
+    learner=LearnerConfig(batch=128, learning_rate=1.6e-2, root_value_weight=0.5),
 )
 
 
@@ -45,14 +48,10 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
             replay=ReplayConfig(samples_per_row=8.0),
             evaluation=EvaluationConfig(every=15, positions=5_000),
         ),
-        # docs/strength.md: many games by short searches, each row seen twice, in many small steps.
         "connect_four": dataclasses.replace(
             _QUICK,
             minutes=6.0,
-            search=SearchConfig(simulations=8),
             self_play=SelfPlayConfig(random_opening_plies=20),
-            replay=ReplayConfig(samples_per_row=2.0),
-            learner=LearnerConfig(batch=128, learning_rate=1.6e-2, root_value_weight=0.5),
         ),
     },
     "gpu": {

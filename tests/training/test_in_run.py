@@ -21,6 +21,7 @@ from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 
 GO = preset("quick", "go:size=5")
+GO = dataclasses.replace(GO, learner=dataclasses.replace(GO.learner, batch=512))
 WORK = Work(decision=33, evaluation=1, row=3)  # in network evaluations
 
 

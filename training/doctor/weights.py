@@ -68,7 +68,7 @@ def _bad_weights(
     evidence: Evidence, moved: float, growth: float, followed: float, rate: float | None
 ) -> list[Finding]:
     planned = evidence.config.learner.learning_rate
-    lower = f"lower learner.learning_rate ({planned:g}); the default is 2e-3 with adamw"
+    lower = f"lower learner.learning_rate ({planned:g}); our presets have 2e-3 to 1.6e-2 with adamw"
     if not np.isfinite(growth) or growth > MOST_GROWTH:
         return [
             Finding(
