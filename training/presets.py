@@ -25,6 +25,7 @@ _QUICK = RunConfig(
     self_play=SelfPlayConfig(random_opening_plies=8),
     replay=ReplayConfig(samples_per_row=2.0),
     learner=LearnerConfig(batch=128, learning_rate=1.6e-2, root_value_weight=0.5),
+    evaluation=EvaluationConfig(every=100),
 )
 
 
@@ -46,7 +47,7 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
             _QUICK,
             minutes=1.5,
             replay=ReplayConfig(samples_per_row=8.0),
-            evaluation=EvaluationConfig(every=15, positions=5_000),
+            evaluation=EvaluationConfig(every=30, positions=5_000),
         ),
         "connect_four": dataclasses.replace(
             _QUICK,
