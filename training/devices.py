@@ -12,7 +12,7 @@ from selfplay.devices import AXIS, BY_LANE, WHOLE
 
 # Batch norm's statistics are of a device's share of the rows: of few, they are mostly noise.
 LEAST_SHARE = 64
-MOST_IN_FLIGHT = 16  # training steps that are dispatched and not waited for
+MOST_IN_FLIGHT = 16  # training steps of a CPU that are dispatched and not waited for
 
 
 def learner_mesh(rows: int) -> Mesh:
@@ -39,12 +39,15 @@ def split_rows(tree: Any) -> Any:
 
 
 def wait_for_all_but_last(results: Sequence[Any]) -> None:
-    """Waits until at most `MOST_IN_FLIGHT` of these results are still to be computed.
+    """On several devices of a CPU: waits until at most `MOST_IN_FLIGHT` results are to be computed.
 
-    A CPU's devices share one pool of threads. Where more than 32 computations are dispatched, an
-    exchange between devices can wait for ever for one that is queued behind it (jax 0.10.2).
+    These devices share one pool of threads. Where more than 32 computations are dispatched, an
+    exchange between them can wait for ever for one that is queued behind it (jax 0.10.2).
+    Accelerators have no such pool: there the host goes on preparing batches while they play.
     """
-    if len(results) >= MOST_IN_FLIGHT:
+    devices = jax.local_devices()
+    share_a_pool = devices[0].platform == "cpu" and len(devices) > 1
+    if share_a_pool and len(results) >= MOST_IN_FLIGHT:
         jax.block_until_ready(results[-MOST_IN_FLIGHT])
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import faulthandler
 import operator
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -220,3 +221,10 @@ def test_no_more_than_sixteen_steps_are_in_flight(monkeypatch):
         wait_for_all_but_last(dispatched)
         done = max(waited_for, default=-1)
         assert number - done <= 15
+
+
+def test_an_accelerator_is_never_waited_for(monkeypatch):
+    monkeypatch.setattr(jax, "local_devices", lambda: [SimpleNamespace(platform="gpu")] * 2)
+    monkeypatch.setattr(jax, "block_until_ready", lambda result: pytest.fail("the host waits"))
+    for count in range(40):
+        wait_for_all_but_last(range(count))
