@@ -1,6 +1,7 @@
 """The parts of a run's configuration: every setting, the paper's value and ours."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from games import consent
@@ -46,7 +47,7 @@ class LearnerConfig:
     """M, rows a training step. AlphaGo Zero: 2,048."""
     optimizer: Literal["adamw", "sgd"] = setting("adamw", choices=("adamw", "sgd"))
     """adamw, or sgd with momentum, as AlphaGo Zero."""
-    learning_rate: float = setting(2e-3, above=0)
+    learning_rate: float = setting(2e-3, above=0, below=math.inf)
     """The peak of its schedule. AlphaGo Zero, by sgd: 0.01, 0.001 and 0.0001 in turn."""
     final_rate_fraction: float = setting(0.05, at_least=0, at_most=1)
     """Share of the peak rate that is left at the schedule's horizon."""

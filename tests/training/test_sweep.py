@@ -136,6 +136,29 @@ own_limit = { hours = 3 }
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[base]", 'baseline = ["today"]\n[base]', "baseline \"['today']\" is no variant"),
+        ("[variants.today]", "[variants.today]\nsearch = 3", "search must be a table of settings"),
+        ("[variants.today]", "[variants.today.serach]", "unknown setting 'serach'"),
+        ("[variants.today]", "[variants.lock]", "'lock': beside its folder"),
+        ("[variants.today]", '[variants."sweep.json"]', "'sweep.json': beside its folder"),
+        ("4e-3", "inf", "learner.learning_rate must be above 0 and below inf, got inf"),
+    ],
+)
+def test_what_would_fail_late_is_a_sentence_at_once(old, new, said, write):
+    with pytest.raises(ValueError, match="cannot work") as error:
+        plan.read(write(TINY, **{old: new}))
+    assert said in str(error.value)
+    assert plan.read(write(TINY + "[variants.empty.search]\n")).variants["empty"].settings == {}
+
+
+def test_no_variant_can_have_the_name_of_a_file_that_the_sweep_writes():
+    for name in (command.SUMMARY, "check.log", "lock", "index.html", "policy-loss.png"):
+        assert plan.FILES.fullmatch(name), name
+
+
 def test_what_this_machine_or_the_files_refuse_is_named_for_each_variant(write, tmp_path):
     text = (
         TINY
@@ -146,6 +169,8 @@ def test_what_this_machine_or_the_files_refuse_is_named_for_each_variant(write, 
 "overseer.decisions" = "/nowhere"
 [variants.huge]
 "replay.capacity" = 2_000_000_000
+[variants.owning]
+targets = "reply=0.15,final_board=1.5"
 """
     )
     planned = plan.read(write(text))
@@ -157,10 +182,11 @@ def test_what_this_machine_or_the_files_refuse_is_named_for_each_variant(write, 
         "variant 'odd': self_play.batch must be a multiple of the 2 devices, got 15",
         "variant 'overseen': overseer.decisions: there is no file",
         "variant 'huge': the run needs",
+        "variant 'owning': target 'final_board' needs final_planes(state)",
         "is not empty and holds no run",
     ]
-    assert [sum(text in fault for fault in faults) for text in named] == [1, 1, 1, 1]
-    assert len(faults) == 4
+    assert [sum(text in fault for fault in faults) for text in named] == [1] * 5
+    assert len(faults) == 5
     unknown = plan.read(write(TINY, tic_tac_toe="hex:size=7", **{'against = "random"': ""}))
     assert "perfect play of hex:size=7 is not known" in check.problems(unknown, tmp_path / "x")[0]
 

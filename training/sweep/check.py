@@ -9,7 +9,8 @@ from games.conformance import require_form
 from games.game import Game
 from selfplay import devices
 from selfplay.player_spec import parse_player
-from training import losses
+from selfplay.row import parse_targets
+from training import losses, targets
 from training.config import RunConfig
 from training.devices import learner_mesh
 from training.oversight import decision_rows
@@ -83,6 +84,7 @@ def _of_variant(config: RunConfig, game: Game[Any], has: Machine) -> list[str]:
     tries = (
         lambda: load_amplifier(config, game),
         lambda: network_of(config, game),
+        lambda: targets.check(parse_targets(config.targets), game, config.game),
         lambda: losses.check_form(losses.load(config.distil), game, config.learner.batch),
         lambda: decision_rows.load(config.overseer, config.game, game),
     )

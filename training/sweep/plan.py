@@ -23,6 +23,7 @@ from training.config import RunConfig
 MAX_FILE = 1 << 20  # bytes
 MAX_RUNS = 10_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # of a variant, which names a folder
+FILES = re.compile(r"lock|.*\.(html|json|log|png)", re.IGNORECASE)  # of the sweep, beside these
 LIMITS = ("flops", "iterations", "minutes")
 OWN_LIMIT = "own_limit"
 # What no variant sets, and why.
@@ -181,14 +182,14 @@ def _plan(data: dict[str, Any], faults: list[str]) -> Plan | None:
     variants = {
         name: _variant(name, start, base, table, limit, faults) for name, table in tables.items()
     }
-    baseline = data.get("baseline", next(iter(tables), ""))
+    baseline = str(data.get("baseline", next(iter(tables), "")))
     if tables and baseline not in tables:
-        near = spelling.did_you_mean(str(baseline), tables)
+        near = spelling.did_you_mean(baseline, tables)
         faults.append(f"baseline {baseline!r} is no variant{near}; there are {', '.join(tables)}")
     runs = len(seeds) * len(tables)
     if runs > MAX_RUNS:
         faults.append(f"{runs:,} runs are too many, at most {MAX_RUNS:,}")
-    return Plan(game, preset, seeds, limit, str(baseline), measuring, base, variants)
+    return Plan(game, preset, seeds, limit, baseline, measuring, base, variants)
 
 
 def _first(game: str, preset: str, faults: list[str]) -> RunConfig | None:
@@ -268,6 +269,8 @@ def _tables(data: dict[str, Any], faults: list[str]) -> dict[str, dict[str, Any]
                 f"variant {name!r}: its name is that of a folder: letters, digits, . _ and -, and "
                 "a letter or digit first"
             )
+        if FILES.fullmatch(name):
+            faults.append(f"variant {name!r}: beside its folder the sweep has files of such names")
         if not isinstance(table, dict):
             faults.append(f"variant {name!r} must be a table of settings, got {table!r}")
     return {name: table for name, table in tables.items() if isinstance(table, dict)}
@@ -309,6 +312,9 @@ def _flat(table: Any, whose: str, faults: list[str]) -> dict[str, Any]:
         name = old_names.current(written.replace("-", "_"))
         if name in OF_THE_SWEEP:
             faults.append(f"{whose}: {written}: {OF_THE_SWEEP[name]}")
+        elif any(one.startswith(f"{name}.") for one in known):
+            if value != {}:
+                faults.append(f"{whose}: {written} must be a table of settings, got {value!r}")
         elif name not in known:
             near = _meant(name, list(known)) or "; docs/settings.md lists them"
             faults.append(f"{whose}: unknown setting {written!r}{near}")
@@ -332,7 +338,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
 
 def _entries(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:  # an empty one may have a wrong name, too
             yield from _entries(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
