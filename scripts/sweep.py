@@ -136,7 +136,7 @@ def _make(
             wishes += 1
         else:
             failed.append(one)
-            say(f"failed: {one.name} ({_how(one)}); its log: {out / one.name}.log")
+            say(f"failed: {one.name} ({one.how}); its log: {out / one.name}.log")
 
     total = len(plan.jobs())
     signals.say_at_end("selfplay sweep: interrupted; the same command goes on")
@@ -188,13 +188,9 @@ def _check(out: pathlib.Path, args: Args, cores: frozenset[int], stop: Callable[
     if stop() or end.code == INTERRUPTED:
         return False
     if end.code:
-        raise ValueError(_how(end).removeprefix("selfplay sweep: "))
+        raise ValueError(end.how.removeprefix("selfplay sweep: "))
     log.unlink()
     return True
-
-
-def _how(one: Ended) -> str:
-    return one.said or (f"killed by signal {-one.code}" if one.code < 0 else f"exit {one.code}")
 
 
 # ---- what came out ------------------------------------------------------------------------------

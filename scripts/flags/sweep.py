@@ -44,4 +44,6 @@ def check(args: Args) -> None:
         raise ValueError(f"--jobs must be at least 1, got {args.jobs}")
     if args.markdown and args.json:
         raise ValueError("--markdown and --json both print the result: choose one")
+    if args.only and (args.dry_run or args.markdown or args.json):
+        raise ValueError("--only makes one run: leave out --dry-run, --markdown and --json")
     plan.read(args.file)

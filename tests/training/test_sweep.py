@@ -315,6 +315,14 @@ def test_a_failed_run_ends_no_other_and_the_same_command_makes_what_is_left(
     assert started == []
 
 
+@pytest.mark.parametrize("flag", ["--dry-run", "--markdown", "--json"])
+def test_one_run_alone_is_neither_tried_first_nor_printed(flag, write, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "_make_one", lambda *_: 0)
+    argv = ["sweep", str(write()), "--out", str(tmp_path / "out"), "--only", "today/seed-1"]
+    assert cli.run(argv) == 0
+    assert cli.run([*argv, flag]) == 2
+
+
 def test_an_interrupted_sweep_says_so_by_its_exit_code(write, fake_runs, tmp_path):
     started, codes, started_with = fake_runs
     started_with.append(write())
@@ -350,6 +358,22 @@ def test_processes_have_their_own_cores_and_one_that_crashes_ends_no_other(tmp_p
     assert os.sched_getaffinity(0) == before
     with pytest.raises(ValueError, match="each run needs its own"):
         processes.shares(10_000)
+
+
+def test_a_process_that_was_killed_is_told_from_one_that_gave_up(tmp_path):
+    say = "import os, sys; print('devices: 2', file=sys.stderr, flush=True); "
+    work = [
+        ("killed", words(say + "os.kill(os.getpid(), 9)"), tmp_path / "killed.log"),
+        ("silent", words("import os; os.kill(os.getpid(), 9)"), tmp_path / "silent.log"),
+        ("ended", words(say + "sys.exit('selfplay sweep: no')"), tmp_path / "ended.log"),
+    ]
+    ends = []
+    processes.run_all(work, [frozenset()], lambda: False, lambda running: None, ends.append)
+    assert [end.how for end in ends] == [
+        "killed by signal 9; it last said: devices: 2",
+        "killed by signal 9",
+        "selfplay sweep: no",
+    ]
 
 
 def test_a_wish_to_stop_ends_what_runs_by_sigterm_and_starts_nothing_more(tmp_path):

@@ -29,6 +29,14 @@ class Ended(NamedTuple):
     code: int  # its exit code; below 0: minus the signal that killed it
     said: str  # its last line on stderr
 
+    @property
+    def how(self) -> str:
+        """Why it failed: in its own words, unless it was killed, which nobody foretells."""
+        if self.code >= 0:
+            return self.said or f"exit {self.code}"
+        said = f"; it last said: {self.said}" if self.said else ""
+        return f"killed by signal {-self.code}{said}"
+
 
 class _Running(NamedTuple):
     name: str
