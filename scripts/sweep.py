@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,8 @@ from scripts.terminal.console import announce_devices, print_json, print_text, p
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay.files import durable
 from training.sweep import job as job_module
+from training.sweep import outlook, plots, processes, summary, table
 from training.sweep import plan as plan_module
-from training.sweep import plots, processes, summary, table
 from training.sweep.plan import Job, Limit, Plan
 from training.sweep.processes import Ended
 
@@ -24,7 +23,6 @@ ROOT = pathlib.Path(__file__).parents[1]  # of this code
 CLI = "import sys; sys.path.insert(0, sys.argv.pop(1)); from scripts.cli import main; main()"
 SUMMARY = "sweep.json"
 MEASURING = 0.02  # of a run's share, for its measuring at the end
-UNITS = {"flops": "operations", "iterations": "iterations", "minutes": "minutes"}
 
 
 def run(args: Args) -> int:
@@ -38,7 +36,7 @@ def run(args: Args) -> int:
         return _dry_run(plan, out, args)
     durable.make_folder(out)
     with durable.lock(out / "lock"):
-        left = _left(plan, out)
+        left = outlook.left(plan, out)
         failed, interrupted = _make(plan, left, out, args) if left else ([], False)
         _tell(plan, out, args)
     if interrupted:
@@ -57,15 +55,6 @@ def _require_consent(plan: Plan, file: str) -> None:
             faults.append(str(error))
     if faults:
         raise ValueError("; ".join(faults))
-
-
-def _left(plan: Plan, out: pathlib.Path) -> list[Job]:
-    """Returns the runs that are not finished and measured; raises ValueError for other settings."""
-    from training.storage.run_folder import RunFolder
-
-    for job in plan.jobs():
-        job_module.check_same(plan, job, RunFolder(out / job.place))
-    return [job for job in plan.jobs() if not job_module.result(plan, job, out)]
 
 
 def _job_of(plan: Plan, text: str) -> Job:
@@ -236,57 +225,9 @@ def _dry_run(plan: Plan, out: pathlib.Path, args: Args) -> int:
         faults.append(f"--jobs {args.jobs}: runs share cores, not an accelerator: leave it at 1")
     if faults:
         raise ValueError(f"{args.file} cannot work here: {'; '.join(faults)}")
-    left = _left(plan, out)
-    outlook = {
-        "out": str(out),
-        "variants": {name: variant.settings for name, variant in plan.variants.items()},
-        "runs": len(plan.jobs()),
-        "left": [job.place for job in left],
-        "limits": {name: variant.limit._asdict() for name, variant in plan.variants.items()},
-        "hours": _hours(plan, left, out, args.jobs),
-    }
+    found = outlook.outlook(plan, out, args.jobs)
     if args.json:
-        print_json(outlook)
+        print_json(found)
     else:
-        print_text(_in_words(plan, outlook))
+        print_text(outlook.in_words(plan, found))
     return 0
-
-
-def _hours(plan: Plan, left: Sequence[Job], out: pathlib.Path, jobs: int) -> float | None:
-    """Returns how long what is left will take; None if nothing tells."""
-    taken: dict[str, list[float]] = {}
-    for job in plan.jobs():
-        if result := job_module.result(plan, job, out):
-            taken.setdefault(job.variant, []).append(result["run"]["seconds"])
-    every = [seconds for of_one in taken.values() for seconds in of_one]
-    total = 0.0
-    for job in left:
-        limit, known = plan.variants[job.variant].limit, taken.get(job.variant, every)
-        if limit.name == "minutes":
-            total += 60 * limit.value
-        elif known:
-            total += sum(known) / len(known)
-        else:
-            return None
-    return total / jobs / 3600
-
-
-def _in_words(plan: Plan, outlook: Mapping[str, Any]) -> str:
-    lines = [f"{plan.game}, preset {plan.preset}, seeds {' '.join(map(str, plan.seeds))}"]
-    if plan.base:
-        lines.append(f"  all: {_listed(plan.base)}")
-    width = max(map(len, plan.variants))
-    for name, variant in plan.variants.items():
-        mark = " (the baseline)" if name == plan.baseline else ""
-        limit = f"{variant.limit.value:g} {UNITS[variant.limit.name]}"
-        own = _listed(variant.settings) or "nothing else"
-        lines.append(f"  {name:{width}}  {limit}; {own}{mark}")
-    hours = outlook["hours"]
-    time = "how long is not known before the first run" if hours is None else f"{hours:.2g} hours"
-    lines.append(f"{len(outlook['left'])} of {outlook['runs']} runs are left: {time}")
-    lines.append(f"folder: {shlex.quote(outlook['out'])}; nothing was written")
-    return "\n".join(lines)
-
-
-def _listed(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
