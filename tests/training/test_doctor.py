@@ -20,7 +20,7 @@ from selfplay import row
 from selfplay.config import SelfPlayConfig
 from selfplay.perfect import mistakes
 from tests.planted.faults import FAULTS, board_unturned, wrap
-from training import learner, losses, replay, stages
+from training import learner, losses, presets, replay, stages
 from training.config import RunConfig
 from training.doctor import (
     CHECKS,
@@ -301,6 +301,25 @@ def test_a_rate_far_below_the_config_s_is_named(healthy):
     assert not weights.weights(known).findings
     result = weights.weights(changed(known, iterations=slow))
     assert [finding.fault for finding in result.findings] == ["learning-rate-too-low"]
+
+
+def test_advice_on_a_learning_rate_names_the_preset_s_and_the_one_that_was_tried():
+    config = presets.preset("quick", "connect_four")
+    fast = dataclasses.replace(config.learner, learning_rate=16.0)
+    run = types.SimpleNamespace(
+        config=dataclasses.replace(config, learner=fast),
+        newest=types.SimpleNamespace(step=100),
+        usual=config,
+    )
+    assert evidence.Evidence.usual.fget(run) == config
+    [grown] = weights._bad_weights(run, 1.0, 99.0, 1.0, 16.0)
+    usual = f"{config.learner.learning_rate:g} with {config.learner.optimizer}"
+    assert grown.change == f"lower learner.learning_rate (16); the run's preset has {usual}"
+    own, plain = (refit.ByHeart(150, True, left, left, 0.0) for left in (0.9, 0.1))
+    found = refit._cannot_overfit(run, own, plain)
+    assert found.fault == "learning-rate-too-high"
+    tried = f"{refit.DEFAULT.optimizer} and {refit.DEFAULT.learning_rate:g} it can"
+    assert tried in found.sentence
 
 
 def test_a_report_without_findings_says_what_could_not_be_judged():

@@ -17,7 +17,7 @@ from mcts import Evaluation, mask_illegal
 from selfplay import positions, row
 from selfplay.files import json_lines
 from selfplay.row import Form, Sample
-from training import metrics, replay
+from training import metrics, presets, replay
 from training.config import RunConfig
 from training.metrics import EvaluationLine, GateLine, IterationLine
 from training.network import Folded, Network, Weights
@@ -70,6 +70,11 @@ class Evidence:
     others: tuple[SavedWeights, ...]  # of other checkpoints, oldest first
     recorded: dict[int, list[int]]  # the moves, openings too, of sampled games by number, in order
     replayed: Replayed
+
+    @property
+    def usual(self) -> RunConfig:
+        """The run's preset with nothing changed: what advice on a setting may name."""
+        return presets.preset(self.config.preset, self.config.game)
 
     @functools.cached_property
     def newest_folded(self) -> Folded:

@@ -112,14 +112,17 @@ def _by_heart(
 def _cannot_overfit(evidence: Evidence, own: ByHeart, plain: ByHeart) -> Finding:
     lefts = (("policy", own.policy_left), ("value", own.value_left))
     bad = [name for name, left in lefts if left > OVERFIT_LEFT]
-    rate = evidence.config.learner.learning_rate
+    given = evidence.config.learner
     told = f"{own.policy_left:.0%} of the policy loss, {own.value_left:.0%} of the value loss left"
     if max(plain.policy_left, plain.value_left) <= OVERFIT_LEFT and len(bad) == 2:
         return Finding(
-            "learning-rate-too-high" if rate > DEFAULT.learning_rate else "learning-rate-too-low",
-            f"with the run's learner (learning rate {rate:g}) one batch cannot be learned ({told}),"
-            " with the default one it can.",
-            "go back to the defaults: learner.optimizer adamw, learner.learning_rate 2e-3",
+            "learning-rate-too-high"
+            if given.learning_rate > DEFAULT.learning_rate
+            else "learning-rate-too-low",
+            f"with the run's learner ({given.optimizer}, learning rate {given.learning_rate:g}) "
+            f"one batch cannot be learned ({told}), with {DEFAULT.optimizer} and "
+            f"{DEFAULT.learning_rate:g} it can.",
+            "move learner.optimizer and learner.learning_rate towards those with which it can",
         )
     return Finding(
         "shuffled-targets" if len(bad) == 2 else f"{bad[0]}-untrained",

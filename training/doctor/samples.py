@@ -34,14 +34,15 @@ def samples(evidence: Evidence) -> Result:
     findings = _not_added(total, made) or (_stale(evidence, lag) if evidence.newest.step else [])
     findings += _past_the_gate(evidence) + _there_twice(evidence.rows)
     findings += _untaught_targets(evidence)
+    usual = evidence.usual.replay
     if window is not None and window < config.learner.batch and evidence.newest.step:
         findings.append(
             Finding(
                 "tiny-replay",
                 f"the replay offers {window} rows to minibatches of {config.learner.batch}: the "
                 "network learns a few positions by heart.",
-                "raise replay.capacity and replay.min_rows to many minibatches (our presets: "
-                "200,000 and 2,000 rows)",
+                "raise replay.capacity and replay.min_rows to many minibatches (the run's preset: "
+                f"{usual.capacity:,} and {usual.min_rows:,} rows)",
             )
         )
     return Result(

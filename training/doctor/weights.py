@@ -67,8 +67,11 @@ _HEALTHY_WEIGHTS = "Weights move without growing many times, averages follow, fe
 def _bad_weights(
     evidence: Evidence, moved: float, growth: float, followed: float, rate: float | None
 ) -> list[Finding]:
-    planned = evidence.config.learner.learning_rate
-    lower = f"lower learner.learning_rate ({planned:g}); our presets have 2e-3 to 1.6e-2 with adamw"
+    planned, usual = evidence.config.learner.learning_rate, evidence.usual.learner
+    lower = (
+        f"lower learner.learning_rate ({planned:g}); the run's preset has "
+        f"{usual.learning_rate:g} with {usual.optimizer}"
+    )
     if not np.isfinite(growth) or growth > MOST_GROWTH:
         return [
             Finding(
