@@ -23,6 +23,7 @@ from training.losses import minibatch
 from training.oversight import decision_rows
 from training.players import network_of
 from training.preflight import estimate
+from training.settings import ReplayConfig
 from training.storage.run_folder import RunFolder
 
 SPEC = "dots_and_boxes:rows=2,cols=3"  # where who closes a box moves again
@@ -123,6 +124,32 @@ def test_each_row_has_what_plain_python_makes_of_its_game(rows):
 def test_what_a_row_takes_is_what_the_estimate_says(config, run, rows):
     real = sum(column.nbytes for column in row.flat(rows).values())
     assert estimate.row_bytes(GAME, NAMES) * len(rows.ply) == real
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_resumed_replay_of_one_target_alone_draws_what_an_uninterrupted_one_does(name, tmp_path):
+    rng = np.random.default_rng(3)
+    columns = {
+        column: rng.integers(0, 2, (60, *form.shape)).astype(form.dtype)
+        for column, form in row.forms(GAME, [name]).items()
+    }
+    stored = row.nested(row.Sample, columns)
+    settings = ReplayConfig(capacity=40, min_rows=40)  # it has wrapped round
+    resumed, straight = (
+        replay.ReplayBuffer(settings, row.target_forms([name], GAME)) for _ in range(2)
+    )
+    for first, last in ((0, 25), (25, 60)):
+        part = row.take(stored, slice(first, last))
+        replay.write_chunk(tmp_path, first, part)
+        straight.add(part)
+    resumed.restore(tmp_path, 60)
+    drawn, other = (
+        row.flat(buffer.sample(np.random.default_rng(5), 500)) for buffer in (resumed, straight)
+    )
+    assert {*drawn} == {*other} == {*columns}
+    for column, values in drawn.items():
+        np.testing.assert_array_equal(values, other[column], err_msg=column)
+    assert len(np.unique(drawn[f"target_weights/{name}"])) == 2
 
 
 @pytest.fixture(scope="module")
