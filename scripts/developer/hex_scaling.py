@@ -133,3 +133,7 @@ def cost(path: str, step: int) -> dict[str, float]:
         "search": work.so_far(positions_by_then, 0) / OPERATIONS,
         "training": work.so_far(0, rows) / OPERATIONS,
     }
+
+
+if __name__ == "__main__":
+    main()
