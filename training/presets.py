@@ -55,6 +55,7 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
             self_play=SelfPlayConfig(random_opening_plies=20),
         ),
         "go": dataclasses.replace(_QUICK, targets="final_board=1.5"),
+        "othello": dataclasses.replace(_QUICK, targets="final_board=1.5"),
     },
     "gpu": {
         "": _GPU,
