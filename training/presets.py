@@ -46,8 +46,11 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
         "tic_tac_toe": dataclasses.replace(
             _QUICK,
             minutes=1.5,
+            network=NetworkConfig(blocks=1),
+            search=SearchConfig(simulations=16),
             replay=ReplayConfig(samples_per_row=8.0),
-            evaluation=EvaluationConfig(every=30, positions=5_000),
+            learner=LearnerConfig(batch=256, learning_rate=2.2e-2, root_value_weight=0.5),
+            evaluation=EvaluationConfig(every=16, positions=5_000),
         ),
         "connect_four": dataclasses.replace(
             _QUICK,
