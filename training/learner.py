@@ -164,7 +164,12 @@ def make_train_step(
         gradients, batch_stats, metrics = share_out(state.params, state.batch_stats, batch)
         rate = learning_rate(config, state.step, horizon)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
+        params = jax.tree.map(
+            lambda p, u, share: p - rate * share * u,
+            state.params,
+            updates,
+            _rates(state.params, config.dense_rate),
+        )
         decay = _average_decay(config, state.step)
 
         def average(old: Any, new: Any) -> Any:
@@ -207,6 +212,16 @@ def augment(batch: Minibatch, symmetries: Sequence[Symmetry]) -> Minibatch:
 
     columns = row.flat(batch)
     return row.nested(Minibatch, {name: image(name, columns[name]) for name in columns})
+
+
+def _rates(params: dict[Any, Any], dense: float) -> dict[Any, Any]:
+    """Returns each parameter's learning rate, as a share: `dense` in dense layers, elsewhere 1."""
+    kernel = params.get("kernel")
+    share = dense if kernel is not None and kernel.ndim == 2 else 1.0
+    return {
+        name: _rates(value, dense) if isinstance(value, dict) else share
+        for name, value in params.items()
+    }
 
 
 def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:

@@ -61,6 +61,7 @@ LEGACY: dict[str, Any] = {
     "learner.batch": 512,
     "learner.optimizer": "adamw",
     "learner.learning_rate": 0.002,
+    "learner.dense_rate": 1.0,
     "learner.final_rate_fraction": 0.05,
     "learner.decay_start_fraction": 0.4,
     "learner.warmup_steps": 100,

@@ -17,17 +17,20 @@ def preset(name: Preset, game: str) -> RunConfig:
     return dataclasses.replace(base, game=game, preset=name)
 
 
-# Many games by short searches, each row seen twice, in many small steps: docs/strength.md.
+# Many games by short searches, each row seen twice, in many small steps: docs/strength.md. Dense
+# layers at the usual rate of 2e-3, or most units of the value's would die.
 _QUICK = RunConfig(
     preset="quick",
     minutes=10.0,
     search=SearchConfig(simulations=8),
     self_play=SelfPlayConfig(random_opening_plies=8),
     replay=ReplayConfig(samples_per_row=2.0),
-    learner=LearnerConfig(batch=128, learning_rate=1.6e-2, root_value_weight=0.5),
+    learner=LearnerConfig(batch=128, learning_rate=1.6e-2, dense_rate=0.125, root_value_weight=0.5),
     evaluation=EvaluationConfig(every=100),
 )
 
+# Whose each point is in the end is learned too.
+_OWNERS = dataclasses.replace(_QUICK, targets="final_board=1.5")
 
 _GPU = RunConfig(
     preset="gpu",
@@ -49,7 +52,9 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
             network=NetworkConfig(blocks=1),
             search=SearchConfig(simulations=16),
             replay=ReplayConfig(samples_per_row=8.0),
-            learner=LearnerConfig(batch=256, learning_rate=2.2e-2, root_value_weight=0.5),
+            learner=LearnerConfig(
+                batch=256, learning_rate=2.2e-2, dense_rate=0.125, root_value_weight=0.5
+            ),
             evaluation=EvaluationConfig(every=16, positions=5_000),
         ),
         "connect_four": dataclasses.replace(
@@ -57,8 +62,8 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
             minutes=6.0,
             self_play=SelfPlayConfig(random_opening_plies=20),
         ),
-        "go": dataclasses.replace(_QUICK, targets="final_board=1.5"),
-        "othello": dataclasses.replace(_QUICK, targets="final_board=1.5"),
+        "go": _OWNERS,
+        "othello": _OWNERS,
     },
     "gpu": {
         "": _GPU,

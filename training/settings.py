@@ -49,6 +49,9 @@ class LearnerConfig:
     """adamw, or sgd with momentum, as AlphaGo Zero."""
     learning_rate: float = setting(2e-3, above=0, below=math.inf)
     """The peak of its schedule. AlphaGo Zero, by sgd: 0.01, 0.001 and 0.0001 in turn."""
+    dense_rate: float = setting(1.0, above=0, at_most=1)
+    """Rate of dense layers, as a share of that of the convolutions, which batch norm lets grow
+    without harm: at a high rate units of dense layers die. AlphaGo Zero: 1."""
     final_rate_fraction: float = setting(0.05, at_least=0, at_most=1)
     """Share of the peak rate that is left at the schedule's horizon."""
     decay_start_fraction: float = setting(0.4, at_least=0, below=1)

@@ -37,10 +37,12 @@ from training.doctor import (
     weights,
 )
 from training.doctor import games as games_module
+from training.doctor import rows as rows_module
+from training.doctor import samples as samples_module
 from training.doctor.diagnosis import _ordered
 from training.doctor.evidence import gather
 from training.doctor.findings import Finding, Result
-from training.doctor.rows import exploration, rules
+from training.doctor.rows import Again, exploration, rules
 from training.doctor.samples import samples
 from training.metrics import GateLine
 from training.run import train
@@ -256,6 +258,28 @@ def test_rows_that_the_rules_contradict_are_told_apart(change, named, said, heal
     assert said in result.findings[0].sentence
 
 
+@pytest.mark.parametrize(
+    ("noisy", "moved", "taught"), [(0.0, 0.0, True), (0.3, 0.6, False), (0.0, 0.6, False)]
+)
+def test_nothing_to_learn_from_search_is_a_fault_unless_search_moves_nothing(
+    noisy, moved, taught, healthy, monkeypatch
+):
+    """As rows were made without noise, and their policies are the network's own."""
+    found = gather(healthy)
+    rows = found.rows
+    for known in (*found.others, found.newest):
+        policy, _ = found.predict(found.fold(known.behaviour), rows)
+        named = (rows.weights_step == known.behaviour_step)[:, None]
+        own = np.where(named, policy, rows.policy_target).astype(np.float16)
+        rows = rows._replace(policy_target=own)
+    again = Again(searched=128, changed=0.0, noisy=noisy, moved=moved)
+    for module in (rows_module, samples_module):
+        monkeypatch.setattr(module, "searched_again", lambda found: again)
+    own = changed(found, rows=rows)
+    faults = [finding.fault for check in (exploration, samples) for finding in check(own).findings]
+    assert faults == ([] if taught else ["no-exploration", "policy-untrained"])
+
+
 def test_rows_that_are_there_twice_are_named_and_no_game_is_called_lost(healthy):
     known = gather(healthy)
     rows = row.take(known.rows, np.repeat(np.arange(len(known.rows.ply)), 2))
@@ -277,6 +301,17 @@ def test_a_search_that_takes_a_win_for_a_loss_is_named_though_it_never_plays_it(
     result = values.value(changed(known, rows=known.rows._replace(q=-known.rows.q)))
     assert [finding.fault for finding in result.findings] == ["value-sign"], result
     assert "moves that end a game" in result.findings[0].sentence
+
+
+def test_few_games_that_are_played_again_and_again_say_nothing_of_a_value_s_bias(healthy):
+    found = gather(healthy)
+    off = found.rows._replace(root_value=found.rows.root_value + np.float32(0.4))
+    assert [f.fault for f in values.value(changed(found, rows=off)).findings] == ["value-biased"]
+    few = evidence.take(off, off.game_id < off.game_id[0] + 3)
+    names = np.arange(500).repeat(len(few.ply))
+    again = evidence.take(few, np.tile(np.arange(len(few.ply)), 500))
+    again = again._replace(game_id=again.game_id + 1000 * names)
+    assert values.value(changed(found, rows=again)).findings == ()
 
 
 def test_weights_that_play_for_long_or_past_the_gate_are_named(healthy):

@@ -162,6 +162,20 @@ def test_weights_decay_but_biases_and_norms_do_not(optimizer):
     )
 
 
+def test_dense_layers_step_by_their_share_of_the_rate_and_the_rest_by_all_of_it(train_step):
+    slow = LearnerConfig(batch=ROWS, root_value_weight=0.25, dense_rate=0.25)
+    moved = []
+    for step in (train_step, learner.make_train_step(NETWORK, GAME, slow)):
+        state = start()
+        before = jax.tree.map(np.copy, state.params)
+        after, _ = step(state, random_batch(), jnp.float32(1e9))
+        moved.append(jax.tree.map(lambda new, old: np.asarray(new) - old, after.params, before))
+    for name, layer in moved[0].items():
+        share = 0.25 if name in ("policy", "value_hidden", "value") else 1.0
+        for one, other in zip(jax.tree.leaves(layer), jax.tree.leaves(moved[1][name]), strict=True):
+            np.testing.assert_allclose(other, share * one, rtol=1e-3, atol=1e-7, err_msg=name)
+
+
 def test_the_step_compiles_once_and_takes_its_state_with_it(train_step):
     state = start()
     used = state.params["policy"]["kernel"]

@@ -80,6 +80,12 @@ def _repeated(measured: dict[str, Any]) -> list[Finding]:
     ]
 
 
+def repeats(rows: Sample) -> bool:
+    """Returns whether the rows are of few games, again and again: what those lack is no average."""
+    played = _by_game(rows)
+    return len(played) >= FEW_GAMES and bool(_repeated(_measure(played, rows)))
+
+
 def _one_result(played: list[_Game]) -> list[Finding]:
     results = {game.result for game in played}
     if len(results) > 1:

@@ -5,7 +5,7 @@ import numpy as np
 from selfplay.recorder import Sample
 from training.doctor.evidence import HEAD_ROWS, MOST_ROWS, Evidence, last_part, row_names, take
 from training.doctor.findings import Finding, Result
-from training.doctor.rows import FEW_ROWS
+from training.doctor.rows import FEW_ROWS, LEAST_MOVED, searched_again
 from training.network import Weights
 
 # Self-play is one iteration behind by design; evaluation and saving add to it.
@@ -167,6 +167,9 @@ def _untaught_targets(evidence: Evidence) -> list[Finding]:
         if len(named.ply) >= FEW_ROWS and not what:
             policy, _ = evidence.predict(evidence.fold(known.behaviour), named)
             what = "are the network's own policy" if is_near(policy, named) else ""
+            again = searched_again(evidence) if what else None
+            if again and again.moved < LEAST_MOVED:
+                return []  # as they should be: at the fixed point search moves no policy
     if not what:
         return []
     return [

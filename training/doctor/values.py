@@ -11,6 +11,7 @@ from selfplay import positions, row
 from selfplay.recorder import Sample
 from training.doctor.evidence import JUDGED_ROWS, Evidence, correlation, last_part, take
 from training.doctor.findings import Finding, Result
+from training.doctor.games import repeats
 from training.doctor.weights import FEW_STEPS
 from training.evaluation import target_quality
 
@@ -217,7 +218,7 @@ def _biases(evidence: Evidence) -> dict[str, Bias]:
     if settings.temperature > 1:
         rows = take(rows, rows.ply >= settings.temperature_plies)
     # An overseer's decisions teach their own values too.
-    if evidence.config.overseer.decisions or not len(rows.ply):
+    if evidence.config.overseer.decisions or not len(rows.ply) or repeats(rows):
         return {}
     quality = target_quality.of_rows(row.flat(rows), evidence.config.amplify == "search")
     return {
