@@ -52,9 +52,7 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
             network=NetworkConfig(blocks=1),
             search=SearchConfig(simulations=16),
             replay=ReplayConfig(samples_per_row=8.0),
-            learner=LearnerConfig(
-                batch=256, learning_rate=2.2e-2, dense_rate=0.125, root_value_weight=0.5
-            ),
+            learner=dataclasses.replace(_QUICK.learner, batch=256, learning_rate=2.2e-2),
             evaluation=EvaluationConfig(every=16, positions=5_000),
         ),
         "connect_four": dataclasses.replace(

@@ -29,9 +29,9 @@ FLIPPED = 0.95  # of a seat's decided rows, where a sign is wrong
 MOST_FLIPPED, LEAST_MET = 0.7, 3.0
 FEW_ROWS = 30  # below, shares of rows are too uncertain to judge
 SAME_RESULT = 0.004  # how far weights and values of two like searches may be apart
-# Of searches that are made again without noise, at least this share must come out otherwise of what
-# noise changes now, or of an eighth of those by which search moves the network's policy: so many
-# did in a run of Hex that was sure of most moves, where noise changes the fewest.
+# At least this share of what noise is expected to change must have changed. That is what it changes
+# now, or an eighth of the searches that move the network's policy: a run of Hex that was sure of
+# most moves, where noise matters least, had 5% to 9% and 62%.
 LEAST_CHANGED, CHANGED_OF_MOVED = 0.25, 0.125
 LEAST_MOVED = 0.05  # of the searches; below, the run is at its fixed point
 SEARCHED = 128  # positions that are searched again

@@ -166,10 +166,10 @@ def _untaught_targets(evidence: Evidence) -> list[Finding]:
         named = last_part(take(rows, rows.weights_step == known.behaviour_step), 512)
         if len(named.ply) >= FEW_ROWS and not what:
             policy, _ = evidence.predict(evidence.fold(known.behaviour), named)
-            what = "are the network's own policy" if is_near(policy, named) else ""
-            again = searched_again(evidence) if what else None
-            if again and again.moved < LEAST_MOVED:
-                return []  # as they should be: at the fixed point search moves no policy
+            if is_near(policy, named):
+                if _at_fixed_point(evidence):
+                    return []  # as they should be: search moves no policy
+                what = "are the network's own policy"
     if not what:
         return []
     return [
@@ -180,6 +180,11 @@ def _untaught_targets(evidence: Evidence) -> list[Finding]:
             "a row's policy target is the search's `action_weights`",
         )
     ]
+
+
+def _at_fixed_point(evidence: Evidence) -> bool:
+    again = searched_again(evidence)
+    return again is not None and again.moved < LEAST_MOVED
 
 
 def _stale(evidence: Evidence, lag: int) -> list[Finding]:
