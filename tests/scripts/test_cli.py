@@ -268,6 +268,7 @@ def test_the_first_signal_asks_to_stop_and_the_second_stops():
 
 
 def test_a_closed_terminal_asks_to_stop_however_often_but_not_under_nohup():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     with stop_on_signal() as stop:
         for _ in range(3):
             signal.raise_signal(signal.SIGHUP)
