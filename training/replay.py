@@ -9,7 +9,6 @@ import pathlib
 import re
 import zipfile
 from collections.abc import Collection, Mapping
-from typing import IO
 
 import numpy as np
 
@@ -160,12 +159,7 @@ def write_chunk(folder: pathlib.Path, first: int, rows: Sample, run_id: str = ""
     last = first + len(rows.ply) - 1
     path = folder / f"{first:012d}-{last:012d}.npz"
 
-    def write(file: IO[bytes]) -> None:
-        np.savez_compressed(file, allow_pickle=False, **row.flat(rows))
-        with zipfile.ZipFile(file, "a") as archive:
-            archive.comment = run_id.encode()
-
-    durable.write_whole(path, write)
+    durable.write_whole(path, lambda file: npz.write(file, row.flat(rows), run_id))
     return path
 
 

@@ -1,15 +1,20 @@
-"""Reading .npz files that may be damaged, or made by somebody else.
+"""Array files of rows, written fast; and reading .npz files that may be damaged, or a stranger's.
 
 Nothing in them is executed (no pickles), and nothing is loaded before its declared size is known to
 fit: a small file may unpack to a thousand times its size, or declare an array that is not there.
+
+Booleans are written eight to a byte, which is faster to compress than one a byte: the column
+`observation` of shape [N, 6, 7, 2] as `observation.bits.6x7x2`, uint8[N, 11], which
+`numpy.unpackbits` reads. `read` and `read_tail` give it back as it was.
 """
 
 import errno
 import math
 import os
 import pathlib
+import re
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,6 +23,9 @@ from numpy.lib import format as npy
 from selfplay.files import durable
 
 Arrays: TypeAlias = dict[str, np.ndarray]  # by name
+BITS = re.compile(r"(?P<name>.+)\.bits\.(?P<shape>[0-9]+(x[0-9]+)*)")
+# Of zlib. The default, 6, makes files a tenth smaller at best, and takes several times as long.
+LEVEL = 1
 HEADERS: dict[tuple[int, int], Any] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
@@ -41,6 +49,20 @@ class Container(NamedTuple):
     left: int  # file caches, which give way, count as free
 
 
+def write(file: IO[bytes], columns: Mapping[str, np.ndarray], comment: str = "") -> None:
+    """Writes arrays of rows, axis 0, compressed; equal arrays give equal bytes.
+
+    Args:
+      comment: of the archive.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
+        for name, column in columns.items():
+            member, held = _pack(name, column)
+            with archive.open(f"{member}.npy", "w", force_zip64=True) as opened:
+                npy.write_array(opened, held, allow_pickle=False)
+        archive.comment = comment.encode()
+
+
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns the arrays of a file by name.
 
@@ -53,7 +75,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
 
     def load(raw: IO[bytes]) -> dict[str, np.ndarray]:
         with np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            return dict(_unpack(name, file[name]) for name in file.files)
 
     return _read(path, load)
 
@@ -66,8 +88,12 @@ def read_tail(path: pathlib.Path, names: Collection[str], count: int) -> dict[st
 
     def load(raw: IO[bytes]) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(raw) as archive:
-            members = {name.removesuffix(".npy"): name for name in archive.namelist()}
-            return {name: _tail(archive, members[name], count) for name in names if name in members}
+            members = [name.removesuffix(".npy") for name in archive.namelist()]
+            return dict(
+                _unpack(member, _tail(archive, f"{member}.npy", count))
+                for member in members
+                if _name_of(member) in names
+            )
 
     return _read(path, load)
 
@@ -83,6 +109,42 @@ def _read(path: pathlib.Path, load: Callable[[IO[bytes]], Arrays]) -> Arrays:
             if not _is_damage(error):
                 raise
             raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _pack(name: str, column: np.ndarray) -> tuple[str, np.ndarray]:
+    """Returns the name and the array that a column is written as."""
+    if column.dtype != bool or column.ndim < 2 or 0 in column.shape[1:]:
+        return name, column
+    rows = column.reshape(len(column), math.prod(column.shape[1:]))
+    shape = "x".join(map(str, column.shape[1:]))
+    return f"{name}.bits.{shape}", np.packbits(rows, axis=1)
+
+
+def _name_of(member: str) -> str:
+    packed = BITS.fullmatch(member)
+    return packed["name"] if packed else member
+
+
+def _bytes_of_each(file: str) -> int:
+    """Returns how many bytes each byte of a member becomes."""
+    return 8 if BITS.fullmatch(file.removesuffix(".npy")) else 1
+
+
+def _unpack(member: str, held: np.ndarray) -> tuple[str, np.ndarray]:
+    """Returns the name and the array of a column from what it was written as.
+
+    Raises:
+      ValueError: it holds more or less than the shape in its name says.
+    """
+    packed = BITS.fullmatch(member)
+    if not packed:
+        return member, held
+    shape = tuple(map(int, packed["shape"].split("x")))
+    bits = math.prod(shape)
+    if held.dtype != np.uint8 or held.ndim != 2 or held.shape[1] != -(-bits // 8):
+        raise ValueError(f"{member} does not hold rows of {bits} bits")
+    column = np.unpackbits(held, axis=1, count=bits).view(bool)
+    return packed["name"], column.reshape(len(held), *shape)
 
 
 def _tail(archive: zipfile.ZipFile, member: str, count: int) -> np.ndarray:
@@ -134,7 +196,7 @@ def _text(path: str) -> str:
 def _check(raw: Any) -> None:
     with zipfile.ZipFile(raw) as archive:
         members = archive.infolist()
-        total = sum(member.file_size for member in members)
+        total = sum(member.file_size * _bytes_of_each(member.filename) for member in members)
         if total > largest():
             raise ValueError(f"it would unpack to {total:,} bytes, more than fit in memory")
         for member in members:

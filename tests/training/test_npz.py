@@ -33,6 +33,50 @@ def test_no_array_file_executes_what_it_holds(tmp_path, monkeypatch):
     assert not (tmp_path / "executed").exists()
 
 
+def columns(count):
+    rng = np.random.default_rng(0)
+    return {
+        "observation": rng.random((count, 3, 5, 2)) < 0.5,
+        "legal_action_mask": rng.random((count, 8)) < 0.5,
+        "policy_target": rng.random((count, 7)).astype(np.float16),
+        "ply": np.arange(count, dtype=np.int32),
+        "flag": rng.random(count) < 0.5,
+        "empty": np.zeros((count, 0, 4), bool),
+    }
+
+
+@pytest.mark.parametrize("count", [0, 1, 13])
+def test_rows_are_read_as_they_were_written_and_so_are_the_last_of_them(tmp_path, count):
+    path, written = tmp_path / "x.npz", columns(count)
+    with path.open("wb") as file:
+        npz.write(file, written, "a comment")
+    assert zipfile.ZipFile(path).comment == b"a comment"
+    tail = npz.read_tail(path, [*written, "absent"], 5)
+    for given, expected in ((npz.read(path), written), (tail, columns(count))):
+        assert given.keys() == expected.keys()
+        for name, column in given.items():
+            wanted = expected[name] if given is not tail else expected[name][-5:]
+            np.testing.assert_array_equal(column, wanted, err_msg=name, strict=True)
+
+
+def test_equal_rows_make_equal_files_and_booleans_take_a_bit_each():
+    one, two = io.BytesIO(), io.BytesIO()
+    for file in (one, two):
+        npz.write(file, columns(1000))
+    assert one.getvalue() == two.getvalue()
+    plain = io.BytesIO()
+    np.savez(plain, **columns(1000))
+    assert len(one.getvalue()) < len(plain.getvalue()) - 1000 * (30 + 8) * 0.8
+
+
+@pytest.mark.parametrize("held", [np.zeros((4, 3), np.uint8), np.zeros((4, 2), np.int8)])
+def test_bits_that_are_not_as_many_as_their_name_says_are_damage(tmp_path, held):
+    path = tmp_path / "x.npz"
+    np.savez(path, **{"observation.bits.3x5": held})
+    with pytest.raises(ValueError, match="does not hold rows of 15 bits"):
+        npz.read(path)
+
+
 def bomb(path, declared, size):
     """Writes an array file whose header declares a shape, over `size` zeros packed small."""
     header = io.BytesIO()
@@ -53,6 +97,9 @@ def test_no_array_file_exhausts_memory(tmp_path, monkeypatch):
     assert npz.read(path)["x"].shape == (10**6,)
     monkeypatch.setattr(npz, "largest", lambda: 10**5)
     with pytest.raises(ValueError, match=r"unpack to 1,000,\d+ bytes, more than fit"):
+        npz.read(path)
+    np.savez(path, **{"observation.bits.8": np.zeros((20_000, 1), np.uint8)})
+    with pytest.raises(ValueError, match=r"unpack to 161,\d+ bytes, more than fit"):
         npz.read(path)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from games.game import Game
 from selfplay import devices, positions, row
+from selfplay.files import npz
 from selfplay.randomness import RunPurpose
 from selfplay.recorder import Recorder
 from selfplay.row import Sample
@@ -231,6 +232,6 @@ def _planned(compiled: Any) -> int:
 def _compressed(trajectory: Trajectory) -> float:
     file = io.BytesIO()
     columns = row.flat(trajectory)
-    np.savez_compressed(file, allow_pickle=False, **columns)
+    npz.write(file, columns)
     share: float = file.tell() / sum(column.nbytes for column in columns.values())
     return min(share, 1.0)  # above 1 where the file's own headers outweigh a few rows
