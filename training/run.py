@@ -20,7 +20,8 @@ from training.evaluation import gate, in_run
 from training.evaluation.fixed_point import FixedPointMonitor
 from training.evaluation.in_run import Evaluated
 from training.metrics_log import MetricsLog, OnMetrics
-from training.stages import amplify, distil, evaluate, record, report, save, write_pending
+from training.source import LOCAL, Source
+from training.stages import distil, evaluate, report, save, write_pending
 from training.start import begin_and_save, resume
 from training.state import Behaviour, State
 from training.storage import recovery, snapshot
@@ -74,8 +75,9 @@ def train(
     config: RunConfig,
     on_metrics: OnMetrics,
     stop: Callable[[], bool],
-    source: tuple[RunFolder, int] | None = None,
+    first_weights: tuple[RunFolder, int] | None = None,
     on_activity: Callable[[str], None] = lambda text: None,
+    source: Source = LOCAL,
 ) -> bool:
     """Trains until the run's limits, or until `stop()`; saves either way.
 
@@ -83,8 +85,9 @@ def train(
       folder: a run folder that exists and whose lock is held; one without a checkpoint begins,
         another goes on.
       on_metrics: as for `train_run`.
-      source: a run and step whose weights a new run begins with.
+      first_weights: a run and step whose weights a new run begins with.
       on_activity: called with what begins and takes a while: compiling, evaluating.
+      source: of the rows that are learned from.
 
     Returns:
       Whether the run reached its limits.
@@ -105,10 +108,10 @@ def train(
             metrics.activity("compiling")
             context = make_context(folder, config, metrics, store, rollbacks)
             if saved is None:
-                state = begin_and_save(context, source)
+                state = begin_and_save(context, source, first_weights)
             else:
-                state = resume(context, saved, progress)
-            return _loop(context, state, stop)
+                state = resume(context, source, saved, progress)
+            return _loop(context, state, source, stop)
         except NonFiniteError as error:
             rollbacks += 1
             metrics.notice(non_finite.roll_back(error, config, store, rollbacks))
@@ -116,7 +119,7 @@ def train(
             store.close()  # what is being saved is saved, whatever happened
 
 
-def _loop(context: Context, state: State, stop: Callable[[], bool]) -> bool:
+def _loop(context: Context, state: State, source: Source, stop: Callable[[], bool]) -> bool:
     """Goes round until the limits, `stop()`, or a number that is not finite; see `train`."""
     config, progress = context.config, state.progress
     monitor = FixedPointMonitor(context) if config.evaluation.gap_positions else None
@@ -128,12 +131,8 @@ def _loop(context: Context, state: State, stop: Callable[[], bool]) -> bool:
         progress.measured += chosen.evaluations
         if chosen.line is not None:
             context.metrics.write(chosen.line)
-        following = amplify(
-            context, progress.iteration + 1, chosen.behaviour, state.in_flight.after
-        )
-        monitors = record(context, state)
+        monitors = source.next(context, state, chosen.behaviour)
         losses = distil(context, state)
-        state.in_flight = following
         progress.iteration += 1
         progress.count(context.work, config.learner.batch)
         if not config.until_fixed_point:  # which lowers the rate itself

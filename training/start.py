@@ -13,7 +13,8 @@ from training.oversight import decision_rows
 from training.players import load_weights
 from training.progress import Progress, first_horizon
 from training.replay import ReplayBuffer
-from training.stages import amplify, save
+from training.source import LOCAL, Source
+from training.stages import save
 from training.state import Behaviour, State
 from training.storage import snapshot
 from training.storage.checkpoint import Checkpoint
@@ -22,7 +23,7 @@ from training.storage.run_folder import RunFolder
 SHOWN_PROBLEMS = 20
 
 
-def begin(context: Context, weights: Weights | None = None) -> State:
+def begin(context: Context, source: Source = LOCAL, weights: Weights | None = None) -> State:
     """Returns the state of a new run, with the given weights or fresh ones, at its first call."""
     # First, for its clock counts the compilation that follows.
     horizon = first_horizon(context.config, context.work)
@@ -34,25 +35,28 @@ def begin(context: Context, weights: Weights | None = None) -> State:
     games = context.open_games()
     return State(
         train=train,
-        in_flight=amplify(context, 0, Behaviour(devices.copy(train.averages), 0), games),
+        in_flight=source.start(context, 0, Behaviour(devices.copy(train.averages), 0), games),
         replay=empty_replay(context),
         recorder=Recorder(),
         progress=progress,
     )
 
 
-def begin_and_save(context: Context, source: tuple[RunFolder, int] | None) -> State:
+def begin_and_save(
+    context: Context, source: Source, first_weights: tuple[RunFolder, int] | None
+) -> State:
     """Returns the state of a new run, whose first save comes before all else that it writes."""
     _notice_decisions(context)
     context.folder.check_unbegun()
-    state = begin(context, load_weights(*source, context.network) if source else None)
+    weights = load_weights(*first_weights, context.network) if first_weights else None
+    state = begin(context, source, weights)
     save(context, state)
     context.store.wait()  # what comes later is told from what was there before the run
     return state
 
 
-def resume(context: Context, saved: Checkpoint, progress: Progress) -> State:
-    """Returns the state of a checkpoint, and repeats the call that was in flight.
+def resume(context: Context, source: Source, saved: Checkpoint, progress: Progress) -> State:
+    """Returns the state of a checkpoint; its source repeats the call that was in flight.
 
     Args:
       progress: of the checkpoint; its clock has counted since it was read.
@@ -77,7 +81,7 @@ def resume(context: Context, saved: Checkpoint, progress: Progress) -> State:
     held = snapshot.unpack(saved, shapes, context.open_games(), rows)
     return State(
         train=held.train,
-        in_flight=amplify(context, progress.iteration, held.behaviour, held.games),
+        in_flight=source.start(context, progress.iteration, held.behaviour, held.games),
         replay=replay,
         recorder=held.recorder,
         progress=progress,

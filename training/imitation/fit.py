@@ -160,7 +160,7 @@ def make_run(
         store, metrics = open_store(partial, config), MetricsLog(partial, lambda line: None)
         try:
             context = make_context(partial, config, metrics, store)
-            save(context, begin(context, weights))
+            save(context, begin(context, weights=weights))
         finally:
             store.close()
     # A run is there with its weights or not at all: `train` would begin without them.
