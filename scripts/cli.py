@@ -20,10 +20,12 @@ GROUPS = {
     "train": {
         "train": "train a network by self-play, or go on with a run",
         "imitate": "start a run by imitating an expert's recorded games",
+        "worker": "play games for a run that trains elsewhere",
     },
     "look": {
         "runs": "list runs: state, step, last evaluation, size",
         "report": "plots and a page for one or more runs",
+        "fleet": "the workers of a run: who plays, how fast, who was refused",
         "doctor": "is a run learning, and if not, why?",
         "show": "show recorded games",
     },
@@ -58,7 +60,7 @@ OF_ANY = {
     "module:NAME or a command; repeatable",
     "--version": "print the version; without a command",
 }
-WITHOUT_DEVICES = ("games", "new-game", "runs", "completion")  # nor do they import jax
+WITHOUT_DEVICES = ("games", "new-game", "runs", "fleet", "completion")  # nor do they import jax
 GO_ON = ("train", "oversee", "ladder", "sweep")  # the same command goes on where it was interrupted
 MAX_SENTENCE = 4000  # characters of an error
 ALLOW = "--allow"

@@ -1,16 +1,19 @@
 """`selfplay train`."""
 
 import contextlib
+import os
+import pathlib
 import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import games
+from games import consent
 from games.conformance import require_form
 from games.game import Game
 from scripts import dry_run
-from scripts.flags.train import Args, _split_source, folder_of
+from scripts.flags.train import Args, _split_source, folder_of, number_of_workers, resources
 from scripts.terminal import out_of_memory, signals
 from scripts.terminal.console import (
     Update,
@@ -24,7 +27,8 @@ from selfplay.files import json_objects
 from selfplay.row import parse_targets
 from training import checkpoint_steps, losses, targets
 from training.config import RunConfig
-from training.metrics import EvaluationLine, GateLine, IterationLine
+from training.context import Context
+from training.metrics import EvaluationLine, FleetLine, GateLine, IterationLine
 from training.metrics_log import OnMetrics
 from training.oversight import decision_rows
 from training.players import load_amplifier, load_weights, network_of
@@ -37,14 +41,21 @@ from training.report.text import (
     unit_of,
 )
 from training.run import train
+from training.source import LOCAL, Source
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder, next_free, reserve
+from training.workers import in_words, ray_pool
+from training.workers.again import AgainSource
+from training.workers.fleet import FleetSource
+from training.workers.folder import FolderTransport, invite
+from training.workers.transport import Own
 
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
     config = args.config
     config.check()
+    rows_from = LOCAL if args.dry_run else _rows_from(args)
     # A wrong name must not leave a folder behind.
     game = games.load(config.game)
     require_form(game, config.game)
@@ -94,10 +105,49 @@ def run(args: Args) -> int:
                 write(line)
 
             with out_of_memory.advise(lambda: _less_memory(config, game, folder)):
-                finished = train(folder, config, watch, stop, source, show.activity)
+                finished = train(folder, config, watch, stop, source, show.activity, rows_from)
     last = last or (folder.read_metrics(lambda problem: None) or [{}])[-1]
     _say_end(args, folder, last, finished)
+    if isinstance(rows_from, AgainSource) and finished:
+        return 0 if _say_again(args, rows_from) else 1
     return 0 if finished else INTERRUPTED
+
+
+def _say_again(args: Args, source: AgainSource) -> bool:
+    """Says whether a run has come to the weights of the one that it repeats; returns that."""
+    steps = ", ".join(map(str, source.equal or source.different))
+    if source.different:
+        say(f"differs from {args.replay_of}: other weights at step {source.different[0]}")
+    elif source.equal:
+        say(f"equal to {args.replay_of}, bit by bit, at step {steps} ({source.batches} batches)")
+    else:
+        say(f"not compared: {args.replay_of} has no checkpoint between its batches")
+    return bool(source.equal) and not source.different
+
+
+def _rows_from(args: Args) -> Source:
+    """Returns where the run's rows come from."""
+    if args.replay_of:
+        return AgainSource(RunFolder(args.replay_of))
+    if args.workers:
+        return _from_ray(args)
+    if not args.fleet:
+        return LOCAL
+    fleet = pathlib.Path(args.fleet)
+
+    def open_transport(context: Context, ours: Own) -> FolderTransport:
+        return FolderTransport(fleet, invite(context.config, ours))
+
+    return FleetSource(open_transport, args.config.fleet.max_lag)
+
+
+def _from_ray(args: Args) -> Source:
+    """Returns rows from workers on Ray."""
+    least, most = number_of_workers(args.workers)
+    needs = resources(args.worker_resources)
+    cpus = needs.pop("CPU", max(1, (os.cpu_count() or 1) // most))
+    open_transport = ray_pool.start(ray_pool.Wanted(most, needs, cpus), consent.allowed())
+    return FleetSource(open_transport, args.config.fleet.max_lag, least)
 
 
 def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool) -> None:
@@ -217,17 +267,22 @@ class _Display:
     def __init__(self, config: RunConfig, scale: _Scale, update: Update) -> None:
         self._config, self._scale, self._update = config, scale, update
         self._previous: IterationLine | None = None
+        self._fleet = ""
         self._done, self._note, self._told = 0.0, "", set[str]()
 
     def __call__(self, line: dict[str, Any]) -> None:
         config = self._config
         if line["kind"] == "evaluation":
             say(describe_evaluation(json_objects.read(EvaluationLine, line), config.amplify))
+        elif line["kind"] == "fleet":
+            self._fleet = f" | {in_words.fleet(json_objects.read(FleetLine, line))}"
+            return
         elif line["kind"] == "gate":
             say(describe_gate(json_objects.read(GateLine, line)))
         else:
             iteration = json_objects.read(IterationLine, line)
             self._note = describe_iteration(iteration, self._previous, config.search.simulations)
+            self._note += self._fleet
             self._previous = iteration
         # An iteration's line waits for its losses: the evaluation after it may come before it.
         self._done = max(self._done, line.get(self._scale.entry, 0) / self._scale.size)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _Process = subprocess.Popen[bytes]
 CLOSING_SECONDS = 10.0  # for the watcher to end after its owner is done
@@ -22,14 +22,16 @@ _WATCH = """
 import os, signal, sys
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
-groups = set()
+groups, processes = set(), set()
 for line in sys.stdin:
-    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
-for group in groups:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except OSError:
-        pass
+    change = {"+": groups.add, "-": groups.discard, "*": processes.add}
+    change[line[0]](int(line[1:]))
+for end, numbers in ((os.killpg, groups), (os.kill, processes)):
+    for number in numbers:
+        try:
+            end(number, signal.SIGKILL)
+        except OSError:
+            pass
 """
 
 
@@ -60,6 +62,13 @@ def start(words: Sequence[str], stderr: int | None = None) -> _Process:
     return process
 
 
+def end_with_us(processes: Iterable[int]) -> None:
+    """Has processes that somebody else started for us, in our group, ended when we are gone."""
+    _WATCHER.begin()
+    for number in processes:
+        _WATCHER.add_process(number)
+
+
 def end(process: _Process) -> None:
     """Ends a process of `start` with all that it started; a second call does nothing."""
     _WATCHER.end(process.pid)
@@ -76,6 +85,7 @@ class Watcher:
     def __init__(self) -> None:
         self.process: _Process | None = None
         self._groups: set[int] = set()
+        self._processes: set[int] = set()
         # A finalizer may end a process while its thread is in here.
         self._lock = threading.RLock()
         self._hooked = False
@@ -93,6 +103,15 @@ class Watcher:
             try:
                 self._tell(f"+{group}\n")
             except BrokenPipeError:  # somebody has killed it
+                self._start()
+
+    def add_process(self, number: int) -> None:
+        """Has one process ended when this one is gone."""
+        with self._lock:
+            self._processes.add(number)
+            try:
+                self._tell(f"*{number}\n")
+            except BrokenPipeError:
                 self._start()
 
     def end(self, group: int) -> None:
@@ -136,7 +155,8 @@ class Watcher:
             cwd="/",
             start_new_session=True,  # Ctrl-C is not for it
         )
-        self._tell("".join(f"+{group}\n" for group in self._groups))
+        told = [f"+{group}\n" for group in self._groups]
+        self._tell("".join(told + [f"*{number}\n" for number in self._processes]))
 
     def _tell(self, lines: str) -> None:
         # So short a write is whole or not at all.
@@ -149,6 +169,7 @@ class Watcher:
             self.process.stdin.close()  # type: ignore[union-attr]
             self.process.returncode = 0  # not our child: nothing to wait for
         self.process, self._groups, self._lock = None, set(), threading.RLock()
+        self._processes = set()
 
 
 _WATCHER = Watcher()

@@ -18,6 +18,7 @@ OWNERS = {
     "pyspiel": {"games/conformance/reference.py"},
     "matplotlib": {"training/report/drawing.py"},
     "scipy": {"selfplay/rating/bradley_terry.py"},
+    "ray": {"training/workers/"},
     "tyro": {"scripts/terminal/options.py"},
     "rich": {"scripts/terminal/console.py"},
 }

@@ -92,4 +92,5 @@ LEGACY: dict[str, Any] = {
     "checkpoint.every_seconds": 60.0,
     "checkpoint.keep_newest": 2,
     "checkpoint.keep_every": 0,
+    "fleet.max_lag": 2,
 }

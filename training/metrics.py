@@ -229,9 +229,49 @@ class ImitationLine:
     value_error: float | None = None  # mean squared error of the value
 
 
-Line: TypeAlias = IterationLine | EvaluationLine | GateLine | ImitationLine
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkerFigures:
+    """What one worker did since the line before."""
+
+    slot: int  # its place among the workers
+    incarnation: int  # how many had joined the run before it
+    worker: str  # its name
+    host: str  # where it runs
+    device: str  # number and kind of its devices
+    batches: int  # taken from it so far
+    rows: int  # in these
+    rate: float  # rows a second since the line before
+    best_rate: float  # its best so far
+    silent: float  # seconds since its last batch
+    lag: int  # training steps that the weights of its batches were behind, at most
+    call_seconds: float  # that a call took it, mean
+    games: int  # since the line before
+    game_plies: float | None = None  # rows of these games, mean
+    value_bias: float | None = None  # mean of A's value minus the outcome, at these rows
+    value_error: float | None = None  # mean squared error of A's value, at these rows
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FleetLine:
+    """What the workers of a run did, every 10 seconds (docs/fleet.md)."""
+
+    kind: ClassVar[str] = "fleet"
+    iteration: int  # as in an iteration's line
+    step: int  # training steps so far
+    seconds: float  # of the run so far
+    rate: float  # rows a second, of all workers
+    reuse: float | None = None  # times that a new row is trained on, since the line before
+    wanted_reuse: float  # the setting replay.samples_per_row
+    is_learner_bound: bool  # whether batches wait for the learner, and reuse is below that
+    duplicates: int  # batches that came again, so far
+    refused: int  # batches and workers that were refused, so far
+    workers: tuple[WorkerFigures, ...] = ()  # by slot
+    refusals: tuple[str, ...] = ()  # the newest, in words
+
+
+Line: TypeAlias = IterationLine | EvaluationLine | GateLine | ImitationLine | FleetLine
 KINDS: dict[str, type[Line]] = {
-    line.kind: line for line in (IterationLine, EvaluationLine, GateLine, ImitationLine)
+    line.kind: line for line in (IterationLine, EvaluationLine, GateLine, ImitationLine, FleetLine)
 }
 
 
@@ -242,6 +282,7 @@ class History(NamedTuple):
     evaluations: list[EvaluationLine]
     gates: list[GateLine]
     imitations: list[ImitationLine]
+    fleets: list[FleetLine]
 
 
 def history(lines: Iterable[Mapping[str, Any]]) -> History:

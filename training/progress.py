@@ -20,6 +20,8 @@ class Progress:
 
     iteration: int = 0  # self-play calls recorded
     step: int = 0  # training steps dispatched
+    passed: int = 0  # steps that the rows allowed, and that a learner could not keep up with
+    batches: int = 0  # taken from workers
     games: int = 0
     positions: int = 0  # plies played
     flops: int = 0  # operations of self-play and training; this and the next follow from the other

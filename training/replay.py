@@ -18,6 +18,7 @@ from selfplay.row import Form, Sample
 from training.settings import ReplayConfig
 
 NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
+HEADER = "header"  # one more array of a chunk that a worker made, see training/workers/batch.py
 NO_TARGETS: Mapping[str, Form] = {}
 LEFT = re.compile(rf"{NAME.pattern}({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
 
@@ -34,12 +35,16 @@ class ReplayBuffer:
         self._columns: Sample | None = None
         self._unsaved: list[Sample] = []
 
-    def add(self, rows: Sample) -> None:
-        """Appends rows; the oldest make room."""
-        count = len(rows.ply)
-        if count == 0:
+    def add(self, rows: Sample, is_saved: bool = False) -> None:
+        """Appends rows; the oldest make room.
+
+        Args:
+          is_saved: a chunk holds them already.
+        """
+        if len(rows.ply) == 0:
             return
-        self._unsaved.append(rows)
+        if not is_saved:
+            self._unsaved.append(rows)
         self._append(rows)
 
     def window(self, total: int | None = None) -> int:
@@ -177,6 +182,7 @@ def read_chunk(
       ValueError: it is damaged, not of the rows in its name, or another run's.
     """
     columns = npz.read(path)
+    columns.pop(HEADER, None)
     known = _run_of(path)
     if run_id and known and known != run_id:
         raise ValueError(f"{path} is another run's: put this run's own replay/ there")

@@ -27,6 +27,8 @@ from training.state import Behaviour, State
 from training.storage import recovery, snapshot
 from training.storage.checkpoint import NonFiniteError
 from training.storage.run_folder import RunFolder
+from training.workers import ledger
+from training.workers.recorded import RecordedSource
 
 
 def train_run(
@@ -97,7 +99,7 @@ def train(
     """
     metrics, rollbacks = MetricsLog(folder, on_metrics, on_activity), 0
     while True:
-        store = open_store(folder, config)
+        store, rows_from, ended = open_store(folder, config), source, False
         try:
             saved = recovery.last_good(folder, store, metrics.notice)
             if saved is not None:
@@ -110,12 +112,17 @@ def train(
             if saved is None:
                 state = begin_and_save(context, source, first_weights)
             else:
-                state = resume(context, source, saved, progress)
-            return _loop(context, state, source, stop)
+                taken = ledger.taken_since(store.replay_folder, progress.batches)
+                rows_from = RecordedSource(store.replay_folder, taken, source)
+                chunks = frozenset(line.chunk for line in taken if line.rows)
+                state = resume(context, rows_from, saved, progress, chunks)
+            ended = _loop(context, state, rows_from, stop)
+            return ended
         except NonFiniteError as error:
             rollbacks += 1
             metrics.notice(non_finite.roll_back(error, config, store, rollbacks))
         finally:
+            rows_from.close(ended)
             store.close()  # what is being saved is saved, whatever happened
 
 
@@ -125,14 +132,21 @@ def _loop(context: Context, state: State, source: Source, stop: Callable[[], boo
     monitor = FixedPointMonitor(context) if config.evaluation.gap_positions else None
     ended, saved_at = progress.finished(config), time.monotonic()
     first = progress.iteration + 1
+
+    def halt() -> bool:
+        return stop() or progress.finished(config)
+
     while not ended and not stop():
         began = time.monotonic()
         chosen = gate.decide(context, state, _candidate(state))
         progress.measured += chosen.evaluations
         if chosen.line is not None:
             context.metrics.write(chosen.line)
-        monitors = source.next(context, state, chosen.behaviour)
-        losses = distil(context, state)
+        monitors = source.next(context, state, chosen.behaviour, halt)
+        if monitors is None:
+            ended = not stop()  # else there are no more rows
+            break
+        losses = distil(context, state, source.is_enough)
         progress.iteration += 1
         progress.count(context.work, config.learner.batch)
         if not config.until_fixed_point:  # which lowers the rate itself

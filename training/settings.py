@@ -167,6 +167,19 @@ class CheckpointConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class FleetConfig:
+    """How workers play for a run (docs/fleet.md); a run that goes on may change it."""
+
+    max_lag: int = setting(2, at_least=0)
+    """A worker begins no call with weights that are so many published versions older than the
+    newest."""
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with these settings, a sentence each."""
+        return problems(self, "fleet")
+
+
+@dataclasses.dataclass(frozen=True)
 class OverseerConfig:
     """What the network learns from an overseer's decisions."""
 

@@ -1,5 +1,6 @@
 """Where the rows of an iteration come from: the seam between self-play and what is learned."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from selfplay.self_play import SelfPlayState
@@ -16,15 +17,24 @@ class Source(Protocol):
     ) -> InFlight:
         """Returns what a process with the run begins with: call `index`, perhaps running."""
 
-    def next(self, context: Context, state: State, behaviour: Behaviour) -> dict[str, Any]:
+    def next(
+        self, context: Context, state: State, behaviour: Behaviour, stop: Callable[[], bool]
+    ) -> dict[str, Any] | None:
         """Puts the rows of the next call into the replay of `state`, and counts them.
 
         Args:
           behaviour: the weights that are to play from now on.
+          stop: asked while it waits for others; true: return without rows.
 
         Returns:
-          Entries for metrics.jsonl.
+          Entries for metrics.jsonl; None without rows.
         """
+
+    def is_enough(self, state: State) -> bool:
+        """Whether the training steps that are still due should wait for the next rows."""
+
+    def close(self, finished: bool) -> None:
+        """The loop ends; `finished`: the run has reached its limits."""
 
 
 class LocalSource:
@@ -36,13 +46,23 @@ class LocalSource:
         """Dispatches call `index`."""
         return amplify(context, index, behaviour, games)
 
-    def next(self, context: Context, state: State, behaviour: Behaviour) -> dict[str, Any]:
+    def next(
+        self, context: Context, state: State, behaviour: Behaviour, stop: Callable[[], bool]
+    ) -> dict[str, Any] | None:
         """Dispatches the call after the one in flight, then takes the rows of that one."""
+        del stop  # a call takes seconds
         index, games = state.progress.iteration + 1, state.in_flight.after
         following = amplify(context, index, behaviour, games)
         monitors = record(context, state)
         state.in_flight = following
         return monitors
+
+    def is_enough(self, state: State) -> bool:
+        """No: this source's next rows wait for the steps."""
+        return False
+
+    def close(self, finished: bool) -> None:
+        """Does nothing."""
 
 
 LOCAL = LocalSource()

@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from selfplay import recorder
 from selfplay.randomness import RunPurpose
-from selfplay.recorder import FinishedGame
 from selfplay.row import Sample
 from selfplay.self_play import SelfPlayState
-from training import non_finite, targets
+from training import calls, non_finite
+from training.calls import PlayedCall
 from training.context import Context
 from training.devices import wait_for_all_but_last
 from training.evaluation import in_run
@@ -49,51 +48,57 @@ def record(context: Context, state: State) -> dict[str, Any]:
     Returns:
       Entries for metrics.jsonl.
     """
-    config, progress = context.config, state.progress
-    trajectory = jax.device_get(state.in_flight.trajectory)
+    config, flight = context.config, state.in_flight
+    assert flight.trajectory is not None
+    rng = np.random.default_rng([config.seed, RunPurpose.RECORD, state.progress.iteration + 1])
+    learned = context.game, context.targets
     try:
-        non_finite.check_plies(config.game, config.amplify, trajectory)
+        call = calls.unpack(
+            config, *learned, state.recorder, flight.trajectory, flight.behaviour.step, rng
+        )
     except NonFiniteError:
         write_pending(context, state)  # knows the step at which it began
         raise
-    samples, finished = state.recorder.add(trajectory, state.in_flight.behaviour.step)
-    samples = targets.of_games(samples, finished, context.targets, context.game)
-    state.replay.add(samples)
-    progress.games += len(finished)
-    progress.positions += trajectory.ply.size
-    for game in _sample(context, finished, progress.iteration + 1):
-        context.metrics.write_game(game, config.game, progress.iteration + 1)
-    return {
-        "kl": float(trajectory.kl.mean()),
-        "entropy": float(trajectory.entropy.mean()),
-        "new_games": len(finished),
-        "new_rows": len(samples.ply),
-        "game_plies": float(np.mean([len(game.moves) for game in finished] or [0])),
-        "value_error": float(np.square(samples.raw_value - samples.outcome).mean())
-        if len(samples.ply)
-        else None,
-    }
+    return take(context, state, call)
 
 
-def _sample(context: Context, finished: list[FinishedGame], iteration: int) -> list[FinishedGame]:
-    """Returns the games of an iteration that are kept as records."""
-    settings = context.config.self_play
-    watched = recorder.lanes_to_watch(
-        context.game.max_plies, settings.batch, settings.plies_per_call
-    )
-    rng = np.random.default_rng([context.config.seed, RunPurpose.RECORD, iteration])
-    return recorder.draw_games(finished, settings.batch, watched, rng)
+def take(
+    context: Context, state: State, call: PlayedCall, is_saved: bool = False
+) -> dict[str, Any]:
+    """Gives the replay the rows of a call, and counts it; some of its games go to disk.
+
+    Args:
+      is_saved: a chunk holds the rows already.
+
+    Returns:
+      Entries for metrics.jsonl.
+    """
+    progress = state.progress
+    state.replay.add(call.rows, is_saved)
+    progress.games += call.games
+    progress.positions += call.plies
+    for game in call.watched:
+        context.metrics.write_game(game, context.config.game, progress.iteration + 1)
+    return call.monitors
 
 
 @_stage
-def distil(context: Context, state: State) -> list[dict[str, jax.Array]]:
-    """Dispatches the training steps that the replay allows; returns the losses of each."""
+def distil(
+    context: Context, state: State, is_enough: Callable[[State], bool]
+) -> list[dict[str, jax.Array]]:
+    """Dispatches the training steps that the replay allows; returns the losses of each.
+
+    Args:
+      is_enough: asked before each step: whether to leave it and those after it for later.
+    """
     progress = state.progress
-    due = state.replay.steps_allowed(context.config.learner.batch) - progress.step
+    due = state.replay.steps_allowed(context.config.learner.batch) - progress.passed - progress.step
     horizon = jnp.float32(progress.horizon or NO_HORIZON)
     weights = decision_rows.policy_of_games(context.decision_rows, context.config.overseer)
     losses = []
     for _ in range(due):
+        if is_enough(state):
+            break
         batch = minibatch(*draw(context, state, progress.step), *weights)
         state.train, measured = context.train_step(state.train, batch, horizon)
         losses.append(measured)

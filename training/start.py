@@ -55,11 +55,18 @@ def begin_and_save(
     return state
 
 
-def resume(context: Context, source: Source, saved: Checkpoint, progress: Progress) -> State:
+def resume(
+    context: Context,
+    source: Source,
+    saved: Checkpoint,
+    progress: Progress,
+    chunks: frozenset[str] = frozenset(),
+) -> State:
     """Returns the state of a checkpoint; its source repeats the call that was in flight.
 
     Args:
       progress: of the checkpoint; its clock has counted since it was read.
+      chunks: names of those that were taken from workers after it, and are kept.
     """
     _notice_decisions(context)
     progress.rollbacks = context.rollbacks
@@ -68,7 +75,7 @@ def resume(context: Context, source: Source, saved: Checkpoint, progress: Progre
         context.metrics.notice(changed)
     oldest = saved.counters["replay_oldest_kept"]
     for notice in context.folder.discard_after(
-        progress.iteration, oldest, saved.logs, saved.chunks
+        progress.iteration, oldest, saved.logs, saved.chunks | chunks
     ):
         context.metrics.notice(notice)
     replay = empty_replay(context)

@@ -19,12 +19,12 @@ class Behaviour(NamedTuple):
 
 
 class InFlight(NamedTuple):
-    """One self-play call, perhaps still running on the device."""
+    """One self-play call of our own, perhaps still running on the device."""
 
     behaviour: Behaviour
     before: SelfPlayState
     after: SelfPlayState
-    trajectory: Trajectory
+    trajectory: Trajectory | None  # None where workers play: these games wait
 
 
 @dataclasses.dataclass

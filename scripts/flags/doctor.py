@@ -10,10 +10,11 @@ from scripts.terminal.console import Positional
 class Args:
     """Says whether a run is learning, and if not, why.
 
-    Twelve checks of what the run has left on disk: its rows against the rules, the age of its rows,
-    its games, exploration, weights, values, search, overseer, and whether a fresh network can learn
-    from them. Each finding says what is wrong, what a healthy run looks like, and what to change;
-    the likeliest cause comes first. Works on a run in progress and writes nothing.
+    Thirteen checks of what the run has left on disk: its rows against the rules, the age of its
+    rows, its games, exploration, weights, values, search, overseer, workers, and whether a fresh
+    network can learn from them. Each finding says what is wrong, what a healthy run looks like,
+    and what to change; the likeliest cause comes first. Works on a run in progress and writes
+    nothing.
 
     Examples:
       selfplay doctor runs/c4

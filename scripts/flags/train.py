@@ -53,6 +53,18 @@ class Args:
     deterministic: bool = False
     """On a GPU, use only operations that give the same bits each time, as a CPU's do. Slower, by
     how much we have not measured; give it again when the run goes on."""
+    workers: str = ""
+    """N or LEAST-MOST: so many workers play for this run, on this machine or, with RAY_ADDRESS,
+    on a cluster; this process only learns (pip install 'selfplay-zero[ray]', docs/fleet.md)."""
+    worker_resources: str = ""
+    """What each of these workers needs, as in GPU=1 or CPU=4,TPU=1; by default its share of this
+    machine's cores."""
+    fleet: str = ""
+    """A folder through which workers play for this run, `selfplay worker FOLDER` on any machine
+    that sees it; this process then only learns (docs/fleet.md)."""
+    replay_of: str = ""
+    """Learn again, in a new run, what run R has learned from its workers, in the same order, and
+    say whether the weights are equal bit by bit."""
     json: bool = False
     """Print one JSON object about the run on stdout when it stops."""
 
@@ -65,6 +77,8 @@ def defaults(argv: list[str]) -> Args:
     """
     if "" in argv or any("" in (flag_words(argv, flag) or ()) for flag in ("run-dir", "from")):
         raise ValueError("an argument is empty; leave it out, or say what it should be")
+    if other := flag_value(argv, "replay-of"):
+        return Args(_to_learn_again(RunFolder(other)), from_=f"{other}@0")
     run_dir, source = _run_dir(argv), flag_value(argv, "from")
     if run_dir and RunFolder(run_dir).exists():
         return Args(RunFolder(run_dir).read_config())
@@ -83,14 +97,65 @@ def defaults(argv: list[str]) -> Args:
     return Args(config)
 
 
+def _to_learn_again(run: RunFolder) -> RunConfig:
+    """Returns the settings with which a run is learned again: its own, without measurements."""
+    config = run.read_config()
+    return dataclasses.replace(
+        config,
+        minutes=0.0,
+        iterations=0,
+        flops=0.0,
+        gate=0.0,
+        until_fixed_point=False,
+        evaluation=dataclasses.replace(config.evaluation, every=0),
+    )
+
+
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     if args.run and args.run_dir:
         raise ValueError(f"{args.run} and --run-dir {args.run_dir}: name one folder")
+    if sum(map(bool, (args.replay_of, args.fleet, args.workers))) > 1:
+        raise ValueError("--replay-of, --fleet and --workers each say where rows come from: one")
+    number_of_workers(args.workers)
+    resources(args.worker_resources)
+    if args.worker_resources and not args.workers:
+        raise ValueError("--worker-resources needs --workers")
     checks.game(args.config.game)
     folder = RunFolder(folder_of(args))
     if folder_of(args) and folder.exists():
         folder.check_same(args.config)
+
+
+def number_of_workers(text: str) -> tuple[int, int]:
+    """Returns the least and the most of `N` or `LEAST-MOST`; (0, 0) of an empty text.
+
+    Raises:
+      ValueError: it is something else.
+    """
+    first, dash, last = text.partition("-")
+    if not text:
+        return 0, 0
+    if not first.isdigit() or (dash and not last.isdigit()) or int(first) < 1:
+        raise ValueError(f"--workers must be N or LEAST-MOST, as in 8 or 4-32, got {text!r}")
+    least, most = (int(first), int(last)) if dash else (1, int(first))
+    if least > most:
+        raise ValueError(f"--workers: the least, {least}, is above the most, {most}")
+    return least, most
+
+
+def resources(text: str) -> dict[str, float]:
+    """Returns the amounts of `NAME=AMOUNT,...`. Raises ValueError if it is something else."""
+    amounts = {}
+    for part in filter(None, text.split(",")):
+        name, _, amount = part.partition("=")
+        try:
+            amounts[name] = float(amount)
+        except ValueError:
+            amounts[name] = 0.0
+        if not name or not 0 < amounts[name] < float("inf"):
+            raise ValueError(f"--worker-resources must be NAME=AMOUNT,..., got {part!r}")
+    return amounts
 
 
 def folder_of(args: Args) -> str:

@@ -9,6 +9,7 @@ Booleans are written eight to a byte, which is faster to compress than one a byt
 """
 
 import errno
+import io
 import math
 import os
 import pathlib
@@ -73,11 +74,28 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         may be right.
     """
 
-    def load(raw: IO[bytes]) -> dict[str, np.ndarray]:
-        with np.load(raw, allow_pickle=False) as file:
-            return dict(_unpack(name, file[name]) for name in file.files)
+    return _read(path, _load)
 
-    return _read(path, load)
+
+def parse(content: bytes, most: int) -> dict[str, np.ndarray]:
+    """Returns the arrays of a file's bytes by name.
+
+    Args:
+      most: bytes that they may take.
+
+    Raises:
+      ValueError: it is damaged, holds something else than arrays, or more.
+      Exception: as of `read`.
+    """
+    try:
+        raw = io.BytesIO(content)
+        _check(raw, most)
+        raw.seek(0)
+        return _load(raw)
+    except Exception as error:
+        if not _is_damage(error):
+            raise
+        raise ValueError(str(error)) from error
 
 
 def read_tail(path: pathlib.Path, names: Collection[str], count: int) -> dict[str, np.ndarray]:
@@ -102,7 +120,7 @@ def _read(path: pathlib.Path, load: Callable[[IO[bytes]], Arrays]) -> Arrays:
     durable.check_file(path)
     with path.open("rb") as raw:
         try:
-            _check(raw)
+            _check(raw, largest())
             raw.seek(0)
             return load(raw)
         except Exception as error:  # a damaged zip raises many kinds
@@ -145,6 +163,11 @@ def _unpack(member: str, held: np.ndarray) -> tuple[str, np.ndarray]:
         raise ValueError(f"{member} does not hold rows of {bits} bits")
     column = np.unpackbits(held, axis=1, count=bits).view(bool)
     return packed["name"], column.reshape(len(held), *shape)
+
+
+def _load(raw: IO[bytes]) -> Arrays:
+    with np.load(raw, allow_pickle=False) as file:
+        return dict(_unpack(name, file[name]) for name in file.files)
 
 
 def _tail(archive: zipfile.ZipFile, member: str, count: int) -> np.ndarray:
@@ -193,12 +216,12 @@ def _text(path: str) -> str:
         return ""
 
 
-def _check(raw: Any) -> None:
+def _check(raw: Any, most: int) -> None:
     with zipfile.ZipFile(raw) as archive:
         members = archive.infolist()
         total = sum(member.file_size * _bytes_of_each(member.filename) for member in members)
-        if total > largest():
-            raise ValueError(f"it would unpack to {total:,} bytes, more than fit in memory")
+        if total > most:
+            raise ValueError(f"it would unpack to {total:,} bytes, more than there is room for")
         for member in members:
             with archive.open(member) as file:
                 version = npy.read_magic(file)

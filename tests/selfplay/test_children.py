@@ -229,3 +229,42 @@ process = children.start([sys.executable, "-c", "import time; time.sleep(600)"])
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == f"-{signal.SIGKILL:d} None\n", done.stderr
+
+
+ADOPTER = """
+import subprocess, sys
+from selfplay import children
+others = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) for _ in "123"]
+children.end_with_us([others[0].pid])
+children.end_with_us([others[1].pid])
+if sys.argv[1] == "restart":
+    children._WATCHER.process.kill()
+    children._WATCHER.process.wait()
+    children.end_with_us([others[1].pid])
+print(*(other.pid for other in others), flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("way", ["plain", "restart"])
+def test_processes_that_others_started_for_us_end_with_us_and_no_more_than_these(way):
+    process = subprocess.Popen(
+        [sys.executable, "-c", ADOPTER, way],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    *ours, other = map(int, process.stdout.readline().split())
+    process.kill()
+    process.wait()
+    try:
+        until = time.monotonic() + 10
+        while any(map(is_running, ours)):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert is_running(other)
+    finally:
+        os.kill(other, signal.SIGKILL)
+        process.stdin.close()
+        process.stdout.close()

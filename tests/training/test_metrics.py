@@ -29,6 +29,7 @@ TYPES = (
     *metrics.KINDS.values(),
     *(metrics.MistakeRates, metrics.MistakesAtPly, metrics.AgainstRandom, metrics.Rating),
     *(metrics.FixedPoint, metrics.Gap, metrics.GapAtPlies, metrics.Match),
+    metrics.WorkerFigures,
 )
 FLIPS = 600
 WHERE = {"step": 40, "seconds": 31.5, "games": 90, "positions": 700}

@@ -12,7 +12,7 @@ import games
 import training
 from selfplay.records.game_record import read_records
 from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
-from training import metrics, start
+from training import metrics, source, start
 from training.context import make_context, open_store
 from training.metrics_log import MetricsLog
 from training.storage import leaves
@@ -50,13 +50,13 @@ def test_a_run_made_from_python_equals_one_of_the_command_and_refuses_other_sett
 
 
 def test_the_clock_counts_the_compilation_of_the_first_call(tiny_config, tmp_path, monkeypatch):
-    dispatch = start.amplify
+    dispatch = source.amplify
 
     def slowly(*given):
         time.sleep(0.3)
         return dispatch(*given)
 
-    monkeypatch.setattr(start, "amplify", slowly)
+    monkeypatch.setattr(source, "amplify", slowly)
     folder = RunFolder(tmp_path / "run")
     store, log = open_store(folder, tiny_config), MetricsLog(folder, lambda line: None)
     state = start.begin(make_context(folder, tiny_config, log, store))

@@ -1,4 +1,4 @@
-"""The diagnosis of a run, whether it is learning and why not: twelve checks of what is on disk.
+"""The diagnosis of a run, whether it is learning and why not: thirteen checks of what is on disk.
 
 Each check measures something that a healthy run has in common with every other, whatever the game,
 and names the fault where it is missing. A check that cannot be judged yet says so. Nothing is
@@ -21,6 +21,7 @@ from training.doctor import (
     searching,
     values,
     weights,
+    workers,
 )
 from training.doctor.evidence import gather
 from training.doctor.findings import Finding, Result
@@ -29,6 +30,7 @@ from training.storage.run_folder import RunFolder
 # Causes before their consequences: the first finding is the one to act on.
 ORDER = (
     "wrong-observations",
+    "worker-odd",
     "lost-outcomes",
     "lost-rows",
     "repeated-rows",
@@ -57,7 +59,7 @@ ORDER = (
     "getting-worse",
 )
 PROVE = ("rules", "path")
-CHECKS = 12
+CHECKS = 13
 NOTE = "training a fresh network"
 Progress = Callable[[float, str], None]
 
@@ -111,6 +113,7 @@ def diagnose(
         functools.partial(values.value, evidence),
         functools.partial(searching.searching, evidence, seconds),
         functools.partial(overseer.overseer, evidence),
+        functools.partial(workers.workers, evidence),
     )
     results = []
     for check in checks:

@@ -19,7 +19,7 @@ from selfplay.files import json_lines
 from selfplay.row import Form, Sample
 from training import metrics, presets, replay
 from training.config import RunConfig
-from training.metrics import EvaluationLine, GateLine, IterationLine
+from training.metrics import EvaluationLine, FleetLine, GateLine, IterationLine
 from training.network import Folded, Network, Weights
 from training.oversight import decision_rows
 from training.players import network_of
@@ -64,6 +64,7 @@ class Evidence:
     iterations: list[IterationLine]
     evaluations: list[EvaluationLine]
     gates: list[GateLine]
+    fleets: list[FleetLine]
     rows: Sample  # the newest, oldest first
     initial: SavedWeights | None  # of step 0
     newest: SavedWeights
@@ -145,6 +146,7 @@ def gather(folder: RunFolder) -> Evidence:
         iterations=history.iterations,
         evaluations=history.evaluations,
         gates=history.gates,
+        fleets=history.fleets,
         rows=rows,
         initial=weights[0] if weights[0].step == 0 else None,
         newest=weights[-1],

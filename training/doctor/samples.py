@@ -1,5 +1,7 @@
 """Checks of how rows come to training: made by which weights, how fresh, and how often seen."""
 
+import math
+
 import numpy as np
 
 from selfplay.recorder import Sample
@@ -10,6 +12,7 @@ from training.network import Weights
 
 # Self-play is one iteration behind by design; evaluation and saving add to it.
 MOST_LAG = 4  # iterations
+PUBLISHED = 2.0  # seconds in which workers have newer weights
 # How far a value may move between two runs of the same weights: another batch size rounds
 # otherwise. bfloat16 has 8 bits of mantissa.
 SAME_VALUE = {"float32": 0.01, "bfloat16": 0.05}
@@ -47,7 +50,7 @@ def samples(evidence: Evidence) -> Result:
         )
     return Result(
         "samples",
-        f"Self-play is at most {MOST_LAG} iterations behind, and the window holds many "
+        f"Self-play is at most {_most_lag(evidence)} iterations behind, and the window holds many "
         "minibatches.",
         f"newest rows {lag} iterations behind, window {window or 0} rows, each row trained on "
         f"{reuse:.1f} times",
@@ -55,6 +58,22 @@ def samples(evidence: Evidence) -> Result:
         tuple(findings),
         "" if evidence.newest.step else "training has not begun",
     )
+
+
+def _most_lag(evidence: Evidence) -> int:
+    """Returns how many iterations behind self-play may be.
+
+    With workers an iteration is a batch: as many go by while each of them plays one.
+    """
+    if not evidence.fleets:
+        return MOST_LAG
+    newest, lines = evidence.fleets[-1], evidence.iterations
+    rate = newest.iteration / max(newest.seconds, 1.0)
+    if len(lines) > 1:
+        first, last = lines[-min(len(lines), 50)], lines[-1]
+        passed = last.seconds - first.seconds
+        rate = (last.iteration - first.iteration) / max(passed, 1e-3)
+    return MOST_LAG * (1 + len(newest.workers)) + math.ceil(PUBLISHED * rate)
 
 
 def _lag(evidence: Evidence, label: int) -> int:
@@ -189,7 +208,7 @@ def _at_fixed_point(evidence: Evidence) -> bool:
 
 def _stale(evidence: Evidence, lag: int) -> list[Finding]:
     """Looks for rows that were not made by the weights that they name, or by very old ones."""
-    near = SAME_VALUE[evidence.config.network.dtype]
+    near, most = SAME_VALUE[evidence.config.network.dtype], _most_lag(evidence)
     newest = last_part(evidence.rows, 512)
 
     def distance(rows: Sample, weights: Weights, sign: int = 1) -> float:
@@ -214,18 +233,18 @@ def _stale(evidence: Evidence, lag: int) -> list[Finding]:
             gap = distance(rows, known.behaviour)
             if gap > near > distance(rows, known.behaviour, sign=-1):
                 return [_negated(known.behaviour_step)]
-            if gap > near and lag <= MOST_LAG:
+            if gap > near and lag <= most:
                 return [
                     _stale_weights(
                         "self-play does not act with the weights that it names: the values of rows "
                         f"of step {known.behaviour_step} are off by {gap:.2f} (they may be stale)."
                     )
                 ]
-    if lag <= MOST_LAG:
+    if lag <= most:
         stay = _longest_stay(evidence)
         told = f"the same weights played for {stay} iterations, while training made newer ones."
         stale = _stale_weights(f"self-play acts with stale weights: {told}")
-        return [stale] if stay > MOST_LAG else []
+        return [stale] if stay > most else []
     than = "the weights that the gate let through" if evidence.config.gate else "training"
     return [
         _stale_weights(

@@ -160,6 +160,10 @@ class CheckpointStore:
         """Ends the saving thread, after the save that it is at."""
         self._thread.shutdown()
 
+    def add_chunk(self, name: str, sha256: str) -> None:
+        """Notes a chunk that somebody else has written, for the saves from now on."""
+        self._chunk_hashes[name] = sha256
+
     def set_aside(self, step: int, folder: pathlib.Path) -> None:
         """Moves a checkpoint that cannot be loaded to `folder`."""
         durable.move(self.folder / str(step), folder / f"checkpoint-{step}")
@@ -205,7 +209,9 @@ class CheckpointStore:
             "format_version": FORMAT_VERSION,
             "run_id": self._run_id,
             "files": {str(path.relative_to(partial)): sha256(path) for path in files},
-            "replay": self._chunks_since(checkpoint.counters["replay_oldest_kept"]),
+            "replay": self._chunks(
+                checkpoint.counters["replay_oldest_kept"], checkpoint.counters["rows"]
+            ),
         }
         write_json(partial / "manifest.json", manifest)
         durable.sync_tree(partial)
@@ -220,10 +226,16 @@ class CheckpointStore:
             return False
         return True
 
-    def _chunks_since(self, row: int) -> dict[str, str]:
-        """Returns the hashes of the chunks that hold row `row` or a later one."""
-        names = {path.name for _, last, path in replay.chunks(self.replay_folder) if last >= row}
-        return {name: sha for name, sha in self._chunk_hashes.items() if name in names}
+    def _chunks(self, oldest: int, end: int) -> dict[str, str]:
+        """Returns the hashes of the chunks with rows from `oldest` on, those from `end` on left
+        out: workers' rows go on coming while a save is written."""
+        names = {
+            path.name
+            for first, last, path in replay.chunks(self.replay_folder)
+            if last >= oldest and first < end
+        }
+        known = dict(self._chunk_hashes)
+        return {name: sha for name, sha in known.items() if name in names}
 
     def _apply_retention(self) -> None:
         steps = self.steps()

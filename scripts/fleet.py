@@ -1,0 +1,53 @@
+"""`selfplay fleet`."""
+
+import dataclasses
+
+from scripts.flags.fleet import Args
+from scripts.terminal.console import print_json, print_text
+from training import metrics
+from training.metrics import FleetLine, WorkerFigures
+from training.storage.run_folder import RunFolder
+from training.workers import in_words
+
+HEAD = ("slot", "worker", "device", "batches", "rows", "rows/s", "best", "silent", "lag")
+
+
+def run(args: Args) -> int:
+    """Prints the newest line of the fleet."""
+    folder = RunFolder(args.run)
+    folder.read_config()  # its message says what is wrong with the folder
+    lines = metrics.history(folder.read_metrics(lambda problem: None)).fleets
+    if not lines:
+        raise ValueError(
+            f"{args.run} has no line about workers: train it with --fleet FOLDER, and wait 10 "
+            "seconds after the first batch"
+        )
+    newest = lines[-1]
+    if args.json:
+        print_json(dataclasses.asdict(newest))
+        return 0
+    print_text(_table(newest))
+    for refusal in newest.refusals:
+        print_text(refusal)
+    return 0
+
+
+def _table(line: FleetLine) -> str:
+    rows = [HEAD, *map(_cells, line.workers)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    text = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([f"step {line.step:,}: {in_words.fleet(line)}", *text])
+
+
+def _cells(worker: WorkerFigures) -> tuple[str, ...]:
+    return (
+        str(worker.slot),
+        worker.worker,
+        worker.device,
+        f"{worker.batches:,}",
+        f"{worker.rows:,}",
+        f"{worker.rate:,.0f}",
+        f"{worker.best_rate:,.0f}",
+        f"{worker.silent:.1f} s",
+        f"{worker.lag:,} steps",
+    )

@@ -1,0 +1,61 @@
+"""Processes that a test starts, found wherever they end up."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+from tests.support import ROOT
+
+MARK = "SELFPLAY_TEST_MARK"  # a variable that all descendants of a process inherit
+
+
+def tiny_flags(iterations: int) -> list[str]:
+    """Returns settings of a run that takes seconds."""
+    return [
+        *("--game", "tic_tac_toe", "--iterations", str(iterations), "--seed", "3"),
+        *("--network.blocks", "0", "--network.channels", "8", "--network.value-hidden", "8"),
+        *("--search.simulations", "4", "--self-play.batch", "16"),
+        *("--self-play.plies-per-call", "6", "--learner.batch", "32"),
+        *("--replay.capacity", "4000", "--replay.min-rows", "40"),
+        *("--evaluation.every", "0", "--checkpoint.every-seconds", "1"),
+    ]
+
+
+def start(words: list[str], mark: str, log: pathlib.Path) -> subprocess.Popen[bytes]:
+    """Starts a command of ours, whose descendants bear `mark`; what it says goes to a file."""
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "scripts.cli", *words],
+            stdout=file,
+            stderr=file,
+            stdin=subprocess.DEVNULL,
+            cwd=ROOT,
+            env={**os.environ, MARK: mark},
+        )
+
+
+def alive(mark: str) -> list[str]:
+    """Returns the command lines of all processes that bear the mark and have not ended."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for folder in pathlib.Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if line.strip():  # one that has ended and was not waited for has none
+                    found.append(f"{folder.name}: {line[:200]}")
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(what: str, holds, seconds: float) -> None:
+    """Waits until something holds; raises AssertionError after so many seconds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"after {seconds} seconds: {what}"
+        time.sleep(0.05)

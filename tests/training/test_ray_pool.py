@@ -1,0 +1,67 @@
+"""Workers on Ray: the real command, on this machine and on a cluster that loses nodes."""
+
+import importlib.util
+import signal
+import uuid
+
+import pytest
+
+from tests.support import processes
+from training.storage.run_folder import RunFolder
+from training.workers import ledger
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="ray is not installed: pip install '.[ray]'"
+)
+SECONDS = 240.0  # more is a hang
+
+
+def train(tmp_path, iterations, workers):
+    """Starts a run with workers; returns its process, its mark and what it says."""
+    mark, log = uuid.uuid4().hex, tmp_path / "log"
+    words = ["train", *processes.tiny_flags(iterations), "--run-dir", str(tmp_path / "run")]
+    return processes.start([*words, "--workers", workers], mark, log), mark, log
+
+
+def check_taken(path, batches=None):
+    """Checks that each batch was taken once, in order, with all of its rows."""
+    known = ledger.read(path / "replay")
+    ledger.check_order(known.taken)
+    keys = [line.key for line in known.taken]
+    assert len(set(keys)) == len(keys)
+    for incarnation in {key.incarnation for key in keys}:
+        seqs = [key.seq for key in keys if key.incarnation == incarnation]
+        assert seqs == list(range(len(seqs)))
+    assert batches is None or len(keys) == batches
+    return known
+
+
+def test_a_worker_on_ray_plays_for_a_run_and_no_process_is_left(tmp_path):
+    process, mark, log = train(tmp_path, 6, "1")
+    assert process.wait(SECONDS) == 0, log.read_text()
+    assert "RuntimeWarning" not in log.read_text()
+    check_taken(tmp_path / "run", batches=6)
+    processes.wait_until("processes are left", lambda: not processes.alive(mark), 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_a_learner_that_is_stopped_or_killed(tmp_path, number):
+    process, mark, log = train(tmp_path, 100_000, "2")
+
+    def has_begun():
+        assert process.poll() is None, log.read_text()
+        return len(ledger.read(tmp_path / "run" / "replay").taken) > 3
+
+    processes.wait_until(log, has_begun, SECONDS)
+    process.send_signal(number)
+    assert process.wait(60) == (75 if number == signal.SIGTERM else -number), log.read_text()
+    processes.wait_until("processes are left", lambda: not processes.alive(mark), 60)
+    before = check_taken(tmp_path / "run")
+    more = [str(len(before.taken) + 10)]
+    words = ["train", str(tmp_path / "run"), "--workers", "2", "--iterations", *more]
+    process = processes.start(words, mark, log)
+    assert process.wait(SECONDS) == 0, log.read_text()
+    after = check_taken(tmp_path / "run", batches=int(more[0]))
+    assert after.taken[: len(before.taken)] == before.taken
+    assert RunFolder(tmp_path / "run").read_metrics()[-1]["iteration"] == int(more[0])

@@ -1,0 +1,70 @@
+"""What one self-play call gives to learn from: the rows of the games that ended in it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from games.game import Game
+from selfplay import recorder
+from selfplay.recorder import FinishedGame, Recorder
+from selfplay.row import Sample
+from selfplay.self_play import Trajectory
+from training import non_finite, targets
+from training.config import RunConfig
+
+
+class PlayedCall(NamedTuple):
+    """One call, after its plies were unpacked."""
+
+    rows: Sample  # of the games that ended, game after game and ply after ply
+    plies: int  # played, of all games
+    games: int  # ended
+    watched: list[FinishedGame]  # a sample of these, to keep as records
+    monitors: dict[str, Any]  # entries of a line of metrics
+
+
+def unpack(
+    config: RunConfig,
+    game: Game[Any],
+    wanted: Mapping[str, float],
+    pending: Recorder,
+    trajectory: Trajectory,
+    weights_step: int,
+    rng: np.random.Generator,
+) -> PlayedCall:
+    """Waits for the plies of a call, and returns what they give.
+
+    Args:
+      wanted: the run's targets.
+      pending: holds the plies of games that have not ended, and is given these.
+      weights_step: the training step of the weights that played.
+      rng: draws the games that are kept as records.
+
+    Raises:
+      ValueError, NonFiniteError: the plies hold a number that is none, or an illegal action.
+    """
+    trajectory = jax.device_get(trajectory)
+    non_finite.check_plies(config.game, config.amplify, trajectory)
+    rows, finished = pending.add(trajectory, weights_step)
+    rows = targets.of_games(rows, finished, wanted, game)
+    lanes, plies = config.self_play.batch, config.self_play.plies_per_call
+    watched = recorder.lanes_to_watch(game.max_plies, lanes, plies)
+    monitors = {
+        "kl": float(trajectory.kl.mean()),
+        "entropy": float(trajectory.entropy.mean()),
+        "new_games": len(finished),
+        "new_rows": len(rows.ply),
+        "game_plies": float(np.mean([len(ended.moves) for ended in finished] or [0])),
+        "value_error": float(np.square(rows.raw_value - rows.outcome).mean())
+        if len(rows.ply)
+        else None,
+    }
+    return PlayedCall(
+        rows=rows,
+        plies=trajectory.ply.size,
+        games=len(finished),
+        watched=recorder.draw_games(finished, lanes, watched, rng),
+        monitors=monitors,
+    )

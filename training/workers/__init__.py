@@ -1,0 +1,1 @@
+"""Self-play on other processes and machines: weights in, finished games out."""
