@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train test test-all soak lint format clean
+.PHONY: train test test-all soak soak-workers lint format clean
 
 train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; goes on if it is there
 	$(BIN)/selfplay train --game connect_four --run-dir runs/make-train
@@ -19,6 +19,9 @@ test-all: $(READY)  ## all tests, the slow ones too, on programs compiled as use
 
 soak: $(READY)  ## kill a tiny run 200 times at random moments: it must end as if it had not been
 	$(BIN)/python -m tests.soak --kills 200
+
+soak-workers: $(READY)  ## workers join, leave and are killed 100 times each, and nothing is lost
+	$(BIN)/python -m tests.soak_workers
 
 lint: $(READY)  ## lint, format, types
 	$(BIN)/ruff check .

@@ -102,9 +102,6 @@ class Actor:
         """Returns a batch whose result was lost on its way, None if it is acknowledged."""
         return self._unacknowledged.get(seq)
 
-    def beat(self) -> None:
-        """Answers, in a thread of its own, while the process is alive."""
-
 
 class _Asked(NamedTuple):
     """A call of an actor that has not returned."""
@@ -278,7 +275,7 @@ class RayTransport:
 
 
 def _actor_class() -> type[Actor]:
-    """Returns the class with its method `beat` in a thread of its own."""
+    """Returns the class with a method `beat`, which runs in a thread of its own."""
     import ray
 
     class Worker(Actor):
