@@ -138,7 +138,7 @@ def _rows_from(args: Args) -> Source:
     def open_transport(context: Context, ours: Own) -> FolderTransport:
         return FolderTransport(fleet, invite(context.config, ours))
 
-    return FleetSource(open_transport, args.config.fleet.max_lag)
+    return FleetSource(open_transport)
 
 
 def _from_ray(args: Args) -> Source:
@@ -147,7 +147,7 @@ def _from_ray(args: Args) -> Source:
     needs = resources(args.worker_resources)
     cpus = needs.pop("CPU", max(1, (os.cpu_count() or 1) // most))
     open_transport = ray_pool.start(ray_pool.Wanted(most, needs, cpus), consent.allowed())
-    return FleetSource(open_transport, args.config.fleet.max_lag, least)
+    return FleetSource(open_transport, least)
 
 
 def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool) -> None:

@@ -93,4 +93,5 @@ LEGACY: dict[str, Any] = {
     "checkpoint.keep_newest": 2,
     "checkpoint.keep_every": 0,
     "fleet.max_lag": 2,
+    "fleet.surplus": "take",
 }

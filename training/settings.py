@@ -173,6 +173,9 @@ class FleetConfig:
     max_lag: int = setting(2, at_least=0)
     """A worker begins no call with weights that are so many published versions older than the
     newest."""
+    surplus: Literal["take", "wait"] = setting("take", choices=("take", "wait"))
+    """When workers play more than the learner can train on: take all of it and train less often on
+    each row, or let them wait. wait: replay.samples_per_row holds, as in a run without workers."""
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""

@@ -89,7 +89,7 @@ def parse(content: bytes, most: int) -> dict[str, np.ndarray]:
     """
     try:
         raw = io.BytesIO(content)
-        _check(raw, most)
+        _check(raw, most, f"the {most:,} that it may")
         raw.seek(0)
         return _load(raw)
     except Exception as error:
@@ -120,7 +120,7 @@ def _read(path: pathlib.Path, load: Callable[[IO[bytes]], Arrays]) -> Arrays:
     durable.check_file(path)
     with path.open("rb") as raw:
         try:
-            _check(raw, largest())
+            _check(raw, largest(), "fit in memory")
             raw.seek(0)
             return load(raw)
         except Exception as error:  # a damaged zip raises many kinds
@@ -216,12 +216,12 @@ def _text(path: str) -> str:
         return ""
 
 
-def _check(raw: Any, most: int) -> None:
+def _check(raw: Any, most: int, what: str) -> None:
     with zipfile.ZipFile(raw) as archive:
         members = archive.infolist()
         total = sum(member.file_size * _bytes_of_each(member.filename) for member in members)
         if total > most:
-            raise ValueError(f"it would unpack to {total:,} bytes, more than there is room for")
+            raise ValueError(f"it would unpack to {total:,} bytes, more than {what}")
         for member in members:
             with archive.open(member) as file:
                 version = npy.read_magic(file)

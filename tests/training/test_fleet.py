@@ -83,7 +83,7 @@ class Learner:
             assert self.transport.ended is False
         self.transport = transport
         transport.on_acknowledge = self.check_saved
-        self.source = FleetSource(lambda context, ours: transport, max_lag=2)
+        self.source = FleetSource(lambda context, ours: transport)
         behaviour, games = self.state.in_flight.behaviour, self.state.in_flight.before
         self.state.in_flight = self.source.start(self.context, 0, behaviour, games)
 
@@ -271,6 +271,23 @@ def test_training_goes_on_until_a_batch_waits(learner):
         answers.append(learner.source.is_enough(learner.state))
     assert answers[-1]
     assert not answers[0], "it has not joined yet"
+
+
+def test_batches_that_are_to_wait_do_so_until_all_training_is_done(learner):
+    worker = learner.worker("worker", 9)
+    learner.begin(MemoryTransport([worker]))
+    context = learner.source._context
+    fleet_config = dataclasses.replace(context.config.fleet, surplus="wait")
+    config = dataclasses.replace(context.config, fleet=fleet_config)
+    learner.source._context = dataclasses.replace(context, config=config)
+    for _ in range(9):
+        learner.clock.sleep(1.0)
+        assert not learner.source.is_enough(learner.state)
+    learner.source._context = context
+    answers = [
+        learner.source.is_enough(learner.state) for _ in range(5) if not learner.clock.sleep(1)
+    ]
+    assert answers[-1]
 
 
 def test_training_gets_as_much_time_as_taking_the_last_batch_took(learner, monkeypatch):

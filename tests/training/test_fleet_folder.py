@@ -364,7 +364,7 @@ def learner(context, weights, tmp_path, monkeypatch):
 
     monkeypatch.setattr(context.store, "replay_folder", tmp_path / "replay")
     monkeypatch.setattr(fleet, "POLL_SECONDS", 0.0)
-    source = FleetSource(open_transport, max_lag=2)
+    source = FleetSource(open_transport)
     source.folder = tmp_path / "fleet"
     source.start(context, 0, Behaviour(weights[0], 0), None)
     source.look = lambda: source.is_enough(None)
@@ -455,7 +455,7 @@ class Fleet:
             return FolderTransport(self.fleet, invite(context.config, ours))
 
         config = dataclasses.replace(self.config, iterations=iterations)
-        source = FleetSource(open_transport, max_lag=2)
+        source = FleetSource(open_transport)
         with self.folder.lock():
             return train(self.folder, config, watch, stop, source=source)
 

@@ -97,10 +97,12 @@ def test_no_array_file_exhausts_memory(tmp_path, monkeypatch):
     assert path.stat().st_size < 3000
     assert npz.read(path)["x"].shape == (10**6,)
     monkeypatch.setattr(npz, "largest", lambda: 10**5)
-    with pytest.raises(ValueError, match=r"unpack to 1,000,\d+ bytes, more than there"):
+    with pytest.raises(ValueError, match=r"unpack to 1,000,\d+ bytes, more than fit"):
         npz.read(path)
+    with pytest.raises(ValueError, match=r"bytes, more than the 5,000 that it may"):
+        npz.parse(path.read_bytes(), 5000)
     np.savez(path, **{"observation.bits.8": np.zeros((20_000, 1), np.uint8)})
-    with pytest.raises(ValueError, match=r"unpack to 161,\d+ bytes, more than there"):
+    with pytest.raises(ValueError, match=r"unpack to 161,\d+ bytes, more than fit"):
         npz.read(path)
 
 

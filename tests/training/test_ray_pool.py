@@ -2,11 +2,13 @@
 
 import importlib.util
 import signal
+import subprocess
+import sys
 import uuid
 
 import pytest
 
-from tests.support import processes
+from tests.support import ROOT, processes
 from training.storage.run_folder import RunFolder
 from training.workers import ledger
 
@@ -65,3 +67,60 @@ def test_no_process_outlives_a_learner_that_is_stopped_or_killed(tmp_path, numbe
     after = check_taken(tmp_path / "run", batches=int(more[0]))
     assert after.taken[: len(before.taken)] == before.taken
     assert RunFolder(tmp_path / "run").read_metrics()[-1]["iteration"] == int(more[0])
+
+
+@pytest.fixture
+def cluster():
+    """Asks a cluster on this machine: `ask("add")`, `ask("kill 0")`; its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.ray_cluster"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+    def ask(line=""):
+        if line:
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+        return process.stdout.readline().strip()
+
+    yield ask, ask()
+    process.stdin.close()
+    process.wait(60)
+    process.stdout.close()
+
+
+@pytest.mark.slow
+def test_nodes_of_a_cluster_come_and_are_lost_and_the_run_goes_on(tmp_path, cluster, monkeypatch):
+    ask, address = cluster
+    assert ask("add") == "0"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    process, mark, log = train(tmp_path, 100_000, "1-2")
+    replay = tmp_path / "run" / "replay"
+
+    def taken(of):
+        return [line for line in ledger.read(replay).taken if line.incarnation in of]
+
+    def wait_for(what, holds):
+        def look():
+            assert process.poll() is None, log.read_text()
+            return holds()
+
+        processes.wait_until(f"{what}: {log.read_text()}", look, SECONDS)
+
+    wait_for("no batch of the first node", lambda: len(taken({0})) > 3)
+    assert ask("add") == "1"
+    wait_for("no batch of the second node", lambda: len(taken({1})) > 3)
+    assert ask("kill 0") == "killed"
+    before = len(taken({1}))
+    wait_for("the other node does not go on", lambda: len(taken({1})) > before + 20)
+    assert ask("add") == "2"
+    wait_for("nobody takes the place of the lost one", lambda: len(taken({2})) > 3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75, log.read_text()
+    check_taken(tmp_path / "run")
+    ours = [line for line in processes.alive(mark) if "scripts.cli" in line or "Worker" in line]
+    assert not ours

@@ -58,16 +58,13 @@ def own(context: Context) -> Own:
 class FleetSource:
     """Rows from the workers of a transport."""
 
-    def __init__(
-        self, open_transport: Callable[[Context, Own], Transport], max_lag: int, least: int = 1
-    ) -> None:
+    def __init__(self, open_transport: Callable[[Context, Own], Transport], least: int = 1) -> None:
         """Opens nothing yet.
 
         Args:
-          max_lag: see `FleetConfig`.
           least: workers without which no batch is taken.
         """
-        self._open, self._max_lag, self._least = open_transport, max_lag, least
+        self._open, self._least = open_transport, least
         self._transport: Transport | None = None
         self._published = self._heard = self._took = 0.0  # when that was done last
         self._taking = 0.0  # seconds that the last batch took
@@ -122,6 +119,8 @@ class FleetSource:
 
     def is_enough(self, state: State) -> bool:
         """Whether batches wait, and training has had its time since the last one was taken."""
+        if self._context.config.fleet.surplus == "wait":
+            return False
         now = time.monotonic()
         if now - self._took < self._taking or now - self._heard < POLL_SECONDS:
             return False
@@ -140,7 +139,7 @@ class FleetSource:
         assert self._transport is not None
         began = time.monotonic()
         version = Version(self._number, behaviour.step, behaviour.weights)
-        self._transport.publish(version, self._max_lag)
+        self._transport.publish(version, self._context.config.fleet.max_lag)
         self._versions[version.number] = version.step
         for old in list(self._versions)[:-MOST_KNOWN]:
             del self._versions[old]
