@@ -108,6 +108,8 @@ class Watcher:
     def add_process(self, number: int) -> None:
         """Has one process ended when this one is gone."""
         with self._lock:
+            if number in self._processes:
+                return
             self._processes.add(number)
             try:
                 self._tell(f"*{number}\n")

@@ -4,6 +4,7 @@ import importlib.util
 import signal
 import subprocess
 import sys
+import time
 import uuid
 
 import pytest
@@ -67,6 +68,16 @@ def test_no_process_outlives_a_learner_that_is_stopped_or_killed(tmp_path, numbe
     after = check_taken(tmp_path / "run", batches=int(more[0]))
     assert after.taken[: len(before.taken)] == before.taken
     assert RunFolder(tmp_path / "run").read_metrics()[-1]["iteration"] == int(more[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [2.0, 5.0, 8.0, 11.0, 14.0])
+def test_ctrl_c_while_all_is_starting_leaves_no_process(tmp_path, seconds):
+    process, mark, log = train(tmp_path, 100_000, "2")
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) in (75, 130), log.read_text()
+    processes.wait_until("processes are left", lambda: not processes.alive(mark), 30)
 
 
 @pytest.fixture

@@ -138,7 +138,6 @@ class RayTransport:
         """Asks `ray`, which was started, for workers."""
         self._ray = ray
         self._version: Version | None = None
-        self._watched: set[int] = set()
         self._weights: dict[int, Any] = {}
         devices = max(1, int(wanted.cpus))
         remote = self._ray.remote(max_restarts=-1, concurrency_groups={"beat": 1})(_actor_class())
@@ -181,10 +180,7 @@ class RayTransport:
             if all(other.is_gone for other in self._places):
                 raise WorkersError(f"no worker is left; the last one: {answer.refused}")
             return
-        # Where we are killed, Ray's own processes take a minute to notice.
-        new = _descendants() - self._watched
-        children.end_with_us(new)
-        self._watched |= new
+        _end_with_us()  # some of Ray's processes start late
         place.is_in, place.seq, place.acknowledged = True, 0, -1
         self._ask(place, "begin", answer.slot, answer.incarnation)
 
@@ -286,6 +282,11 @@ def _actor_class() -> type[Actor]:
     return Worker
 
 
+def _end_with_us() -> None:
+    """Has Ray's processes end with us: where we are killed, some take a minute to notice."""
+    children.end_with_us(_descendants())
+
+
 def _descendants() -> set[int]:
     """Returns the processes of Ray that this one has started, and those that they have."""
     children_of: dict[int, list[int]] = {}
@@ -325,8 +326,8 @@ def _import_ray() -> Any:
     return ray
 
 
-def _start(ray: Any, wanted: Wanted) -> None:
-    """Starts Ray on this machine, or joins a cluster. Raises ValueError if that cannot be."""
+def _address() -> str:
+    """Returns the address of the cluster to join, if any. Raises ValueError for one of a client."""
     address = os.environ.get(ADDRESS, "")
     if address.startswith(CLIENT):
         raise ValueError(
@@ -334,6 +335,11 @@ def _start(ray: Any, wanted: Wanted) -> None:
             f"hours. On a node of the cluster, use {ADDRESS}=HOST:6379, or from elsewhere `ray job "
             "submit -- selfplay train ...`"
         )
+    return address
+
+
+def _start(ray: Any, address: str, wanted: Wanted) -> None:
+    """Starts Ray on this machine, or joins the cluster of an address."""
     with _handlers_kept():
         if address:
             ray.init(address=address, log_to_driver=False, logging_level="error")
@@ -369,8 +375,9 @@ def start(wanted: Wanted, allowed: list[str]) -> Callable[[Context, Own], RayTra
     Raises:
       ValueError: ray is not installed, or the address cannot be used.
     """
-    ray = _import_ray()
-    _start(ray, wanted)
+    address, ray = _address(), _import_ray()
+    _start(ray, address, wanted)
+    _end_with_us()
 
     def open_transport(context: Context, ours: Own) -> RayTransport:
         return RayTransport(ray, context.config, ours.run_id, wanted, allowed)
