@@ -274,6 +274,17 @@ def test_a_greeting_that_is_a_folder_does_not_stop_the_learner(opened):
     assert greeted == [good.name]
 
 
+def test_a_worker_that_comes_after_the_end_ends_and_one_before_a_new_begin_waits(opened, weights):
+    transport = opened()
+    transport.publish(Version(0, 0, weights[0]), max_lag=2)
+    transport.end(finished=True)
+    shown = Shown(lambda batches, text: None, lambda text: None)
+    assert serve(lambda: FolderWorker(transport.folder), lambda: False, shown)
+    opened()  # another process with the run, which has published nothing yet
+    looks = iter([False] * 3 + [True] * 9)
+    assert not serve(lambda: FolderWorker(transport.folder), lambda: next(looks), shown)
+
+
 def test_a_worker_that_was_silent_joins_anew_and_one_that_is_refused_says_why_and_ends(opened):
     transport, names, told = opened(), [], []
     answers = iter([Answer(refused="it was silent", again=True), Answer(refused="other code")])

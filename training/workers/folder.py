@@ -118,6 +118,9 @@ class FolderTransport:
         self._lock = durable.lock(self.folder / "lock")
         self._lock.__enter__()
         _write(known, invitation)
+        before = self.folder / CURRENT
+        if before.exists():  # of an earlier process, perhaps one that had reached its limits
+            _write(before, dataclasses.replace(_read(before, Current), state=WAITING))
         self._current: Current | None = None
         self._published: list[str] = []  # sums of weights, oldest first
         self._greeted: set[str] = set()  # workers whose hello was passed on

@@ -106,6 +106,9 @@ def _live(link: FolderWorker, stop: Callable[[], bool], shown: Shown) -> bool | 
         shown.activity("waiting to be let in")
         answer = link.answer()
         while answer is None:
+            current = link.current()
+            if current is not None and current.state == ENDED:
+                return True
             if stop():
                 return False
             time.sleep(POLL_SECONDS)
