@@ -18,7 +18,7 @@ import numpy as np
 from games import registry
 from games.game import Game, State
 from selfplay import devices, positions
-from selfplay.arena import openings
+from selfplay.arena import blocks, openings
 from selfplay.arena.result import BY_FORFEIT, BY_RESIGNATION, MatchResult, PlayedGame, result_of
 from selfplay.players import FORFEIT, RESIGN, Player
 from selfplay.randomness import BlockPurpose, MatchPurpose
@@ -54,6 +54,7 @@ def play_match(
     opening_plies: int | None = None,
     batch: int = MAX_BATCH,
     progress: Callable[[int], None] | None = None,
+    elsewhere: blocks.Elsewhere | None = None,
 ) -> MatchResult:
     """Plays `games` games between two players, from random openings.
 
@@ -63,6 +64,7 @@ def play_match(
         `openings.default_plies`.
       batch: positions that a player evaluates at once, at most.
       progress: called with the number of finished games, now and then.
+      elsewhere: finds who plays the blocks; without it, this process does.
 
     Raises:
       ValueError: an odd or non-positive number of games, a player of another game, or a player
@@ -73,7 +75,9 @@ def play_match(
         game, games // 2, openings.purpose_key(seed, MatchPurpose.OPENINGS), opening_plies
     )
     played: list[PlayedGame] = []
-    for block in play_blocks(first, second, game, opened, seed, batch=batch, progress=progress):
+    for block in play_blocks(
+        *(first, second, game, opened, seed), batch=batch, progress=progress, elsewhere=elsewhere
+    ):
         played += block
     return result_of((first.name, second.name), played, opened.distinct)
 
@@ -88,11 +92,12 @@ def play_blocks(
     batch: int = MAX_BATCH,
     progress: Callable[[int], None] | None = None,
     done: int = 0,
+    elsewhere: blocks.Elsewhere | None = None,
 ) -> Iterator[list[PlayedGame]]:
     """Plays two games from each opening, `block` games at a time; yields the games of each block.
 
     A block's games depend on the openings, the seed and the block's number only, so that a match
-    may go on after any block.
+    may go on after any block, and others may play it (`elsewhere`, see `play_match`).
 
     Args:
       block: even.
@@ -100,21 +105,51 @@ def play_blocks(
 
     Raises:
       ValueError: as `play_match` says.
+      BlockError: others could not play a block.
     """
     games = 2 * len(opened.moves)
     check(first, second, game, games, block, batch)
-    lanes = min(block, games)  # of every block, the last one too: one compilation
-    blocks_key = openings.purpose_key(seed, MatchPurpose.GAMES)
-    for start in range(done, games, block):
+    order = blocks.Order(opened.moves, seed, block, batch)
+    begin, end = -(-done // block), -(-games // block)
 
-        def report(over: int, start: int = start) -> None:
-            if progress:
-                progress(start + over)
+    def report(number: int, over: int = 0) -> None:
+        if progress:
+            progress(min(number * block + over, games))
 
-        chosen = slice(start // 2, min(start + block, games) // 2)
-        began = _start(game, opened, chosen, lanes, min(lanes // 2, batch))
-        block_key = jax.random.fold_in(blocks_key, start // block)
-        yield _play_block((first, second), game, began, block_key, report)
+    if elsewhere is None:
+        for number in range(begin, end):
+            over = functools.partial(report, number)
+            yield play_block(first, second, game, opened, order, number, over)
+        return
+    theirs = blocks.in_order(elsewhere(first, second, order), begin, end, report)
+    for number, played in enumerate(theirs, start=begin):
+        report(number, len(played))
+        yield played
+
+
+def play_block(
+    first: Player,
+    second: Player,
+    game: Game[Any],
+    opened: openings.Openings,
+    order: blocks.Order,
+    number: int,
+    progress: Callable[[int], None] = lambda over: None,
+) -> list[PlayedGame]:
+    """Returns the games of one block.
+
+    Args:
+      opened: the positions after the moves of `order`.
+      progress: called with the number of the block's games that are over, now and then.
+    """
+    games = 2 * len(opened.moves)
+    lanes = min(order.block, games)  # of every block, the last one too: one compilation
+    start = number * order.block
+    chosen = slice(start // 2, min(start + order.block, games) // 2)
+    began = _start(game, opened, chosen, lanes, min(lanes // 2, order.batch))
+    blocks_key = openings.purpose_key(order.seed, MatchPurpose.GAMES)
+    block_key = jax.random.fold_in(blocks_key, number)
+    return _play_block((first, second), game, began, block_key, progress)
 
 
 def check(
