@@ -1,4 +1,4 @@
-"""A fleet on Ray: its actors are the workers. The only file that knows ray.
+"""A fleet on Ray: its actors are the workers.
 
 Ray places the actors, starts them again where they die, and moves arrays. What a batch is, and that
 it is taken once, is decided in `fleet.py` as for any transport. The learner pulls: an actor has at
@@ -8,18 +8,16 @@ most two calls in flight, and keeps what it has sent until that is acknowledged.
 import contextlib
 import dataclasses
 import os
-import pathlib
-import signal
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from selfplay import children
 from training import config as config_module
 from training.config import RunConfig
 from training.context import Context
+from training.workers import ray_node
+from training.workers.ray_node import WorkersError
 from training.workers.transport import (
     Answer,
     Arrived,
@@ -32,18 +30,12 @@ from training.workers.transport import (
 )
 from training.workers.worker import Parcel, Version, Worker, weights_as_arrays, weights_of
 
-ADDRESS = "RAY_ADDRESS"
 PING_SECONDS = 5.0
 MOST_IN_FLIGHT = 2  # calls of a worker
 QUICK_SECONDS = 0.5  # calls below it are asked for ahead
 KEPT_WEIGHTS = 4  # versions, beyond those that may be played with
 RETRY_SECONDS = 2.0  # after a process of a worker has died
 MOST_FAILURES = 3  # of a worker, one after the other
-CLIENT = "ray://"
-
-
-class WorkersError(RuntimeError):
-    """There is no worker left; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +172,7 @@ class RayTransport:
             if all(other.is_gone for other in self._places):
                 raise WorkersError(f"no worker is left; the last one: {answer.refused}")
             return
-        _end_with_us()  # some of Ray's processes start late
+        ray_node.end_with_us()
         place.is_in, place.seq, place.acknowledged = True, 0, -1
         self._ask(place, "begin", answer.slot, answer.incarnation)
 
@@ -245,9 +237,11 @@ class RayTransport:
         except (errors.RayActorError, errors.RayTaskError) as error:
             place.failures += 1
             gone = isinstance(error, errors.ActorDiedError) or place.failures >= MOST_FAILURES
-            events = self._lose(place, _why(error), None if gone else RETRY_SECONDS)
+            events = self._lose(place, ray_node.why(error), None if gone else RETRY_SECONDS)
             if all(other.is_gone for other in self._places):
-                raise WorkersError(f"no worker is left; the last one: {_why(error)}") from None
+                raise WorkersError(
+                    f"no worker is left; the last one: {ray_node.why(error)}"
+                ) from None
             return events
         if asked.what == "hello":
             place.name, hello = result
@@ -282,91 +276,6 @@ def _actor_class() -> type[Actor]:
     return Worker
 
 
-def _end_with_us() -> None:
-    """Has Ray's processes end with us: where we are killed, some take a minute to notice."""
-    children.end_with_us(_descendants())
-
-
-def _descendants() -> set[int]:
-    """Returns the processes of Ray that this one has started, and those that they have."""
-    children_of: dict[int, list[int]] = {}
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError):
-            number, _, rest = stat.read_text().partition(" (")
-            parent = int(rest.rpartition(")")[2].split()[1])
-            children_of.setdefault(parent, []).append(int(number))
-    found, left = set[int](), [os.getpid()]
-    while left:
-        new = [child for child in children_of.get(left.pop(), []) if child not in found]
-        found.update(new)
-        left += new
-    return {number for number in found if _is_of_ray(number)}
-
-
-def _is_of_ray(number: int) -> bool:
-    with contextlib.suppress(OSError):
-        return b"ray" in pathlib.Path(f"/proc/{number}/cmdline").read_bytes()
-    return False
-
-
-def _why(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
-def _import_ray() -> Any:
-    # Before the import: ray reads it there.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise ValueError(
-            "--workers needs ray: pip install 'selfplay-zero[ray]'; or use --fleet FOLDER, which "
-            "needs nothing"
-        ) from None
-    return ray
-
-
-def _address() -> str:
-    """Returns the address of the cluster to join, if any. Raises ValueError for one of a client."""
-    address = os.environ.get(ADDRESS, "")
-    if address.startswith(CLIENT):
-        raise ValueError(
-            f"{ADDRESS}={address}: a client of Ray ({CLIENT}) is not made for jobs that run for "
-            f"hours. On a node of the cluster, use {ADDRESS}=HOST:6379, or from elsewhere `ray job "
-            "submit -- selfplay train ...`"
-        )
-    return address
-
-
-def _start(ray: Any, address: str, wanted: Wanted) -> None:
-    """Starts Ray on this machine, or joins the cluster of an address."""
-    with _handlers_kept():
-        if address:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
-        else:
-            ray.init(
-                address="local",
-                num_cpus=max(os.cpu_count() or 1, int(wanted.cpus * wanted.number + 0.999)),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="error",
-                _node_ip_address="127.0.0.1",
-                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
-            )
-
-
-@contextlib.contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """Puts back the signal handlers that Ray replaces."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def start(wanted: Wanted, allowed: list[str]) -> Callable[[Context, Own], RayTransport]:
     """Starts Ray, or joins the cluster of RAY_ADDRESS; returns what opens a run's transport.
 
@@ -375,9 +284,8 @@ def start(wanted: Wanted, allowed: list[str]) -> Callable[[Context, Own], RayTra
     Raises:
       ValueError: ray is not installed, or the address cannot be used.
     """
-    address, ray = _address(), _import_ray()
-    _start(ray, address, wanted)
-    _end_with_us()
+    instead = "use --fleet FOLDER, which needs nothing"
+    ray = ray_node.start(wanted.number, wanted.cpus, "train", instead)
 
     def open_transport(context: Context, ours: Own) -> RayTransport:
         return RayTransport(ray, context.config, ours.run_id, wanted, allowed)

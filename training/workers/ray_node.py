@@ -1,0 +1,116 @@
+"""Ray itself: found, started or joined, and ended with us, however we end."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from selfplay import children
+
+ADDRESS = "RAY_ADDRESS"
+CLIENT = "ray://"
+
+
+class WorkersError(RuntimeError):
+    """There is no worker left; the message says why."""
+
+
+def start(number: int, cpus: float, command: str, instead: str) -> Any:
+    """Starts Ray on this machine, or joins the cluster of RAY_ADDRESS; returns the module.
+
+    To be called before jax has started its devices: Ray forks.
+
+    Args:
+      number: of the workers that are to come.
+      cpus: of each.
+      command: of ours, as in `train`.
+      instead: what to do without ray.
+
+    Raises:
+      ValueError: ray is not installed, or the address cannot be used.
+    """
+    address = os.environ.get(ADDRESS, "")
+    if address.startswith(CLIENT):
+        raise ValueError(
+            f"{ADDRESS}={address}: a client of Ray ({CLIENT}) is not made for jobs that run for "
+            f"hours. On a node of the cluster, use {ADDRESS}=HOST:6379, or from elsewhere `ray job "
+            f"submit -- selfplay {command} ...`"
+        )
+    ray = _import_ray(instead)
+    with _handlers_kept():
+        if address:
+            ray.init(address=address, log_to_driver=False, logging_level="error")
+        else:
+            ray.init(
+                address="local",
+                num_cpus=max(os.cpu_count() or 1, int(cpus * number + 0.999)),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="error",
+                _node_ip_address="127.0.0.1",
+                runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
+            )
+    end_with_us()
+    return ray
+
+
+def end_with_us() -> None:
+    """Has what Ray has started for us so far ended with us; to be called when there is more.
+
+    Where we are killed, Ray's own processes take a minute to notice.
+    """
+    children.end_with_us(_descendants())
+
+
+def why(error: Exception) -> str:
+    """Returns an error of Ray's in a line."""
+    return " ".join(str(error).split())[:200]
+
+
+def _import_ray(instead: str) -> Any:
+    # Before the import: ray reads it there.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise ValueError(
+            f"--workers needs ray: pip install 'selfplay-zero[ray]'; or {instead}"
+        ) from None
+    return ray
+
+
+def _descendants() -> set[int]:
+    """Returns the processes of Ray that this one has started, and those that they have."""
+    children_of: dict[int, list[int]] = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError):
+            number, _, rest = stat.read_text().partition(" (")
+            parent = int(rest.rpartition(")")[2].split()[1])
+            children_of.setdefault(parent, []).append(int(number))
+    found, left = set[int](), [os.getpid()]
+    while left:
+        new = [child for child in children_of.get(left.pop(), []) if child not in found]
+        found.update(new)
+        left += new
+    return {number for number in found if _is_of_ray(number)}
+
+
+def _is_of_ray(number: int) -> bool:
+    with contextlib.suppress(OSError):
+        return b"ray" in pathlib.Path(f"/proc/{number}/cmdline").read_bytes()
+    return False
+
+
+@contextlib.contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Puts back the signal handlers that Ray replaces."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
