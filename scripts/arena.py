@@ -10,11 +10,12 @@ import games as games_package
 import training
 from games.game import Game
 from scripts.flags.arena import Args
-from scripts.terminal import csv_file
+from scripts.terminal import csv_file, signals
 from scripts.terminal.console import announce_devices, progress, say
 from scripts.terminal.match_report import Conditions, describe, report_all, write_csv
 from scripts.terminal.signals import INTERRUPTED, NOTHING_KEPT, concluding
 from selfplay.arena import match
+from selfplay.arena.blocks import Elsewhere
 from selfplay.arena.folder import MatchFolder, match_settings, plies_of
 from selfplay.arena.opening_file import file_openings
 from selfplay.arena.openings import (
@@ -32,6 +33,7 @@ from selfplay.randomness import MatchPurpose
 from selfplay.rating.sprt import Sprt
 from selfplay.records.game_record import check_path, write_records
 from training.players import find_game
+from training.workers import ray_blocks
 
 ENGINE_BLOCK = 32  # games side by side where a player is outside the device, and slow
 
@@ -52,8 +54,17 @@ def run(args: Args) -> int:
         check_path(args.records, spec)
     if args.csv:
         csv_file.check(args.csv)
+    with ray_blocks.start(args.workers, "arena") as team:
+        code = _run(args, spec, test, team)
+        if team:  # to end Ray takes a moment, when all is said
+            signals.conclude(code)
+        return code
+
+
+def _run(args: Args, spec: str, test: Sprt | None, team: ray_blocks.Team | None) -> int:
     game = games_package.load(spec)
     announce_devices()
+    elsewhere = team.players_of(spec, args.simulations, say) if team else None
     players = [
         parse_player(name, game, args.simulations, training.load_player) for name in args.players
     ]
@@ -61,7 +72,7 @@ def run(args: Args) -> int:
     opened = _openings(args, game, conditions.opening_plies)
     try:
         with concluding():
-            results = _play_all(args, players, game, spec, opened, conditions, test)
+            results = _play_all(args, players, game, spec, opened, conditions, test, elsewhere)
     except Stopped as stopped:
         return _say_stopped(args, stopped.result, conditions)
     report_all(results, conditions, args.json, test)
@@ -83,6 +94,7 @@ def _play_all(
     opened: Openings,
     conditions: Conditions,
     test: Sprt | None,
+    elsewhere: Elsewhere | None,
 ) -> list[MatchResult]:
     """Plays all against all; raises `Stopped` on Ctrl-C."""
     results: list[MatchResult] = []
@@ -98,7 +110,8 @@ def _play_all(
             def show(over: int, before: int = before) -> None:
                 update(before + over)
 
-            results.append(_play(args, pair, game, spec, opened, conditions, folder, test, show))
+            given = (args, pair, game, spec, opened, conditions, folder, test, show, elsewhere)
+            results.append(_play(*given))
     return results
 
 
@@ -166,6 +179,7 @@ def _play(
     path: pathlib.Path | None,
     test: Sprt | None,
     show: Callable[[int], None],
+    elsewhere: Elsewhere | None,
 ) -> MatchResult:
     """Plays a match, or the rest of one; raises `Stopped` on Ctrl-C."""
     usual = match.BLOCK if all(player.on_device for player in pair) else ENGINE_BLOCK
@@ -182,7 +196,10 @@ def _play(
             return result
         try:
             for games in match.play_blocks(
-                *pair, game, opened, args.seed, block, progress=show, done=len(played)
+                *(*pair, game, opened, args.seed, block),
+                progress=show,
+                done=len(played),
+                elsewhere=elsewhere,
             ):
                 if folder:
                     folder.append(names, games)

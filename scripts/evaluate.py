@@ -5,6 +5,7 @@ from typing import Any
 
 import training
 from scripts.flags.evaluate import Args
+from scripts.terminal import signals
 from scripts.terminal.console import (
     announce_devices,
     print_json,
@@ -22,6 +23,7 @@ from selfplay.player_name import run_of
 from selfplay.players import Player, random_player
 from selfplay.records.game_record import append_records
 from training.storage.run_folder import RunFolder
+from training.workers import ray_blocks
 
 
 def run(args: Args) -> int:
@@ -30,16 +32,29 @@ def run(args: Args) -> int:
         raise ValueError("--positions is for --against perfect")
     path, step = run_of(args.run) or (args.run, None)
     spec = RunFolder(path).read_config().game
-    announce_devices()
     if args.against == "perfect":
+        announce_devices()
         _measure(args, path, step, spec)
         return 0
+    with ray_blocks.start(args.workers, "evaluate") as team:
+        code = _play(args, path, step, spec, team)
+        if team:  # to end Ray takes a moment, when all is said
+            signals.conclude(code)
+        return code
+
+
+def _play(args: Args, path: str, step: int | None, spec: str, team: ray_blocks.Team | None) -> int:
+    """Plays a match, keeps its games and prints its result."""
+    announce_devices()
+    elsewhere = team.players_of(spec, _one_budget(args), say) if team else None
     player = training.load_player(path, simulations=_one_budget(args), checkpoint=step)
     opponent = _opponent(args, path, step, player)
     plies = default_plies(player.game) if args.opening_plies is None else args.opening_plies
     with progress(f"evaluate against {args.against}", args.games, "games") as update:
         result = play_match(
-            player, opponent, player.game, args.games, args.seed, plies, progress=update
+            *(player, opponent, player.game, args.games, args.seed, plies),
+            progress=update,
+            elsewhere=elsewhere,
         )
     _keep(result, args, path, spec)
     report_all([result], Conditions("random", plies, tuple(args.simulations)), args.json)

@@ -25,6 +25,7 @@ class Args:
       selfplay arena runs/c4 runs/c4@0 --games 512 --simulations 32 --out matches/c4-first-last
       selfplay arena runs/c4:simulations=64 runs/c4:simulations=64,policy=puct --openings balanced
       selfplay arena runs/c4 runs/c4@1200 --games 4000 --sprt 0 50
+      selfplay arena runs/c4 runs/c4@0 --games 1024 --block 64 --workers 8
       selfplay arena uniform random --game tic_tac_toe --json
       selfplay arena runs/c4 my_module:my_player --records games.jsonl
     """
@@ -58,6 +59,10 @@ class Args:
     block: int = 0
     """Games that are played side by side, then saved and judged by --sprt; 0: 256, or 32 where a
     player is outside the device."""
+    workers: int = 0
+    """So many processes play, a block at a time, on this machine or, with RAY_ADDRESS, on a
+    cluster (pip install 'selfplay-zero[ray]'); the games are those that this process would play
+    alone. 0: it does. Not with engines (docs/arena.md)."""
     records: str = ""
     """Also write the games to this file: one JSON line each, or SGF (Go) if it ends in .sgf."""
     csv: str = ""
@@ -72,3 +77,10 @@ def check(args: Args) -> None:
     if len(args.players) < 2:
         raise ValueError(f"arena needs two players or more, got {' '.join(args.players) or 'none'}")
     checks.players(args.players, args.game)
+    checks.workers(args.workers)
+    engines = [spec for spec in args.players if spec.startswith("gtp:")]
+    if args.workers and engines:
+        raise ValueError(
+            f"--workers is not for engines, got {engines[0]}: an engine may draw lots or remember "
+            "earlier games, so that blocks played apart would be another match"
+        )

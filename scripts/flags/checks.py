@@ -25,3 +25,9 @@ def run(path: str) -> None:
     """Raises ValueError if there is no run folder R, nor that of R@STEP."""
     if not os.path.exists(path) and not os.path.isdir(path.rpartition("@")[0]):
         raise player_name.no_such_run(path)
+
+
+def workers(number: int) -> None:
+    """Raises ValueError for a number of processes that cannot be."""
+    if number < 0:
+        raise ValueError(f"--workers must be at least 0, got {number}")

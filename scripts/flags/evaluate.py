@@ -21,6 +21,7 @@ class Args:
     Examples:
       selfplay evaluate runs/c4 --against perfect --simulations 16 64 256
       selfplay evaluate runs/c4@1200 --against initial --games 512
+      selfplay evaluate runs/c4 --against previous --games 2048 --workers 8
       selfplay evaluate runs/c4 --against perfect --positions my_positions.jsonl.gz --json
     """
 
@@ -40,6 +41,9 @@ class Args:
     """Against perfect: solved positions to use instead of ours, JSON lines, gzipped or not."""
     seed: int = 0
     """Draws the openings."""
+    workers: int = 0
+    """So many processes play a match, 256 games at a time, as those of `selfplay arena` do
+    (docs/arena.md); 0: this one plays alone. Not against perfect."""
     json: bool = False
     """Print one JSON object on stdout."""
 
@@ -47,3 +51,6 @@ class Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.run(args.run)
+    checks.workers(args.workers)
+    if args.workers and args.against == "perfect":
+        raise ValueError("--workers is for matches: --against perfect plays no games")
