@@ -103,10 +103,10 @@ def test_a_whole_match_elsewhere_has_the_same_result_and_records(opened):
 
 
 def crew_of(ending, size=2):
-    """Returns a crew each of whose looks gives the next of some events, and what was begun."""
+    """Returns a crew each of whose looks gives the next of some lists of events."""
     crew = Scripted(None, size=size)
     looks = iter(ending)
-    crew.ended = lambda: [next(looks)]
+    crew.ended = lambda: next(looks)
     crew.free = lambda: size
     return crew
 
@@ -134,7 +134,15 @@ def test_a_lost_block_is_played_three_times_again_and_then_named():
     assert taken == []
     assert said == "block 0 was lost 4 times; the last time: out of memory"
     assert crew.begun.count(0) == 4
-    assert take(crew_of([died, died, died, Played(0, GAME)], 1), count=1) == ([GAME], "")
+    assert take(crew_of([[died], [died], [died], [Played(0, GAME)]], 1), count=1) == ([GAME], "")
+
+
+def test_a_block_that_is_there_is_not_played_again_whoever_is_lost():
+    lost, first = Lost(0, "no route to host"), Played(0, GAME)
+    for looks in ([[lost, first]], [[first], [lost], []], [[first, lost], []]):
+        crew = crew_of([*looks, [Played(1, GAME)]], size=1)
+        assert take(crew, end=2) == ([GAME, GAME], "")
+        assert crew.begun.count(0) == 1, looks
 
 
 def test_what_fails_counts_when_its_turn_comes_and_not_where_the_match_stops_before():
@@ -150,7 +158,7 @@ def test_what_fails_counts_when_its_turn_comes_and_not_where_the_match_stops_bef
 
 
 def test_no_more_is_begun_ahead_than_a_stop_may_throw_away():
-    crew = crew_of([Played(block, GAME) for block in (1, 2, 3, 0)], size=2)
+    crew = crew_of([[Played(block, GAME)] for block in (1, 2, 3, 0)], size=2)
     take(crew, count=1, end=100)
     assert max(crew.begun) < blocks.AHEAD * 2
 
