@@ -9,6 +9,7 @@ from training.metrics import FleetLine, WorkerFigures
 from training.storage.run_folder import RunFolder
 from training.workers import in_words
 
+MOST_REFUSALS = 20  # the newest
 HEAD = ("slot", "worker", "device", "batches", "rows", "rows/s", "best", "silent", "lag")
 
 
@@ -19,10 +20,12 @@ def run(args: Args) -> int:
     lines = metrics.history(folder.read_metrics(lambda problem: None)).fleets
     if not lines:
         raise ValueError(
-            f"{args.run} has no line about workers: train it with --fleet FOLDER, and wait 10 "
-            "seconds after the first batch"
+            f"{args.run} has no line about workers: train it with --fleet FOLDER or --workers N; "
+            "it writes the first two seconds after a batch"
         )
-    newest = lines[-1]
+    # Another process with the run begins its lines anew.
+    refusals = dict.fromkeys(refusal for line in lines for refusal in line.refusals)
+    newest = dataclasses.replace(lines[-1], refusals=tuple(refusals)[-MOST_REFUSALS:])
     if args.json:
         print_json(dataclasses.asdict(newest))
         return 0

@@ -23,7 +23,7 @@ from scripts.terminal.console import (
     say,
 )
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
-from selfplay.files import json_objects
+from selfplay.files import durable, json_objects
 from selfplay.row import parse_targets
 from training import checkpoint_steps, losses, targets
 from training.config import RunConfig
@@ -47,7 +47,7 @@ from training.storage.run_folder import RunFolder, next_free, reserve
 from training.workers import in_words, ray_pool
 from training.workers.again import AgainSource
 from training.workers.fleet import FleetSource
-from training.workers.folder import FolderTransport, invite
+from training.workers.folder import FolderTransport, check_fleet, invite
 from training.workers.transport import Own
 
 
@@ -88,7 +88,7 @@ def run(args: Args) -> int:
                 folder.write_config(config)  # limits may have changed, and what may run
             else:
                 folder.create(config, f"{source[0].path}@{source[1]}" if source else "")
-            goes_on = f"selfplay train {shlex.quote(str(folder.path))} goes on"
+            goes_on = f"{_again(args, folder)} goes on"
             signals.say_at_end(f"selfplay train: interrupted; {goes_on}")
         say(f"run: {folder.path}")
         # It is asked at the start of an iteration: the first one compiles, and may be done again.
@@ -133,7 +133,9 @@ def _rows_from(args: Args) -> Source:
         return _from_ray(args)
     if not args.fleet:
         return LOCAL
-    fleet = pathlib.Path(args.fleet)
+    fleet, run_dir = pathlib.Path(args.fleet), folder_of(args)
+    check_fleet(fleet, RunFolder(run_dir).run_id() if run_dir else "")
+    durable.make_folder(fleet)  # workers may come from now on
 
     def open_transport(context: Context, ours: Own) -> FolderTransport:
         return FolderTransport(fleet, invite(context.config, ours))
@@ -155,10 +157,9 @@ def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool
     step = checkpoint_steps(folder.path)[-1]
     verdict = last.get("fixed_point", {}).get("verdict")
     if not finished:
-        say(
-            f"interrupted: {folder.path} is saved at step {step}; "
-            f"selfplay train {shlex.quote(str(folder.path))} goes on"
-        )
+        say(f"interrupted: {folder.path} is saved at step {step}; {_again(args, folder)} goes on")
+    elif args.replay_of:
+        say(f"done: {folder.path} at step {step}")
     elif verdict:
         say(f"done: {folder.path} at step {step}: {verdict}")
     else:
@@ -175,6 +176,18 @@ def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool
         }
         ends = {"finished": finished, "fixed_point": verdict}
         print_json({"run_dir": str(folder.path), **ends, **counts})
+
+
+def _again(args: Args, folder: RunFolder) -> str:
+    """Returns the command that goes on with a run as it was."""
+    words = ["selfplay", "train", str(folder.path)]
+    for flag, value in (
+        ("--fleet", args.fleet),
+        ("--workers", args.workers),
+        ("--worker-resources", args.worker_resources),
+    ):
+        words += [flag, value] if value else []
+    return shlex.join(words)
 
 
 def _limits_reached(config: RunConfig, last: dict[str, Any]) -> list[str]:

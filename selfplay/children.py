@@ -93,7 +93,7 @@ class Watcher:
     def begin(self) -> None:
         """Starts the watcher, unless it runs."""
         with self._lock:
-            if self.process is None:
+            if self.process is None or self.process.poll() is not None:
                 self._start()
 
     def add(self, group: int) -> None:

@@ -112,6 +112,11 @@ def train(
             if saved is None:
                 state = begin_and_save(context, source, first_weights)
             else:
+                if source is LOCAL and progress.batches:
+                    metrics.notice(
+                        f"workers have played {progress.batches} batches of this run, and now it "
+                        "plays by itself; with --fleet or --workers they go on"
+                    )
                 taken = ledger.taken_since(store.replay_folder, progress.batches)
                 rows_from = RecordedSource(store.replay_folder, taken, source)
                 chunks = frozenset(line.chunk for line in taken if line.rows)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
 import threading
@@ -191,7 +192,7 @@ def test_a_batch_that_was_not_acknowledged_is_delivered_to_the_next_learner(open
     assert arrived(events) == [1]
 
 
-def test_files_that_are_no_batches_and_links_are_left_alone(opened, tmp_path):
+def test_what_is_not_named_as_a_batch_is_left_alone_and_no_link_is_followed(opened, tmp_path):
     transport = opened()
     worker = joined(transport)
     own = transport.folder / "workers" / worker.name
@@ -201,7 +202,8 @@ def test_files_that_are_no_batches_and_links_are_left_alone(opened, tmp_path):
     (own / f"{1:012d}-{'0' * 64}.npz.1-abcdef01.partial").write_bytes(b"half")
     (own / f"1-{'0' * 64}.npz").write_bytes(b"other name")
     (transport.folder / "workers" / "a-file").write_bytes(b"")
-    assert arrived(transport.poll()) == []
+    (link,) = [event for event in transport.poll() if isinstance(event, Arrived)]
+    assert link.parcel.content == b""
     assert secret.exists()
 
 
@@ -541,3 +543,53 @@ def test_a_run_of_workers_resumed_from_an_older_save_comes_to_the_same_weights_b
     assert [line["iteration"] for line in lines] == list(range(1, 17))
     assert sum(line.games for line in known.taken) == lines[-1]["games"]
     assert not list((path / "discarded").rglob("*.npz")), "rows of workers were thrown away"
+
+
+# ---- what strangers leave in the folder ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link"])
+def test_what_is_no_file_but_named_as_a_batch_is_a_damaged_batch(opened, kind, tmp_path):
+    transport = opened()
+    worker = joined(transport)
+    path = transport.folder / "workers" / worker.name / f"{0:012d}-{'0' * 64}.npz"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path)
+    arrived = [event for event in transport.poll() if isinstance(event, Arrived)]
+    assert [event.parcel.content for event in arrived] == [b""]
+    transport.acknowledge(worker.name, 0)  # and nothing is raised
+
+
+def test_a_pipe_as_a_beat_is_no_sign_of_life_and_holds_up_nobody(opened):
+    transport = opened()
+    worker = joined(transport)
+    beat = transport.folder / "workers" / worker.name / "beat"
+    beat.unlink()
+    os.mkfifo(beat)
+    transport.poll()
+    assert transport.poll() == []
+
+
+def test_what_others_put_among_the_weights_stays_and_stops_nobody(opened, weights):
+    transport = opened()
+    (transport.folder / "weights" / "sub").mkdir()
+    (transport.folder / "weights" / "notes.txt").write_text("mine")
+    (transport.folder / "weights" / f"{'0' * 64}.npz").mkdir()
+    transport.publish(Version(0, 0, weights[0]), max_lag=0)
+    names = {path.name for path in (transport.folder / "weights").iterdir()}
+    assert {"sub", "notes.txt"} < names
+
+
+def test_a_damaged_greeting_is_told_once(opened):
+    transport = opened()
+    folder = transport.folder / "workers" / "bad"
+    folder.mkdir()
+    (folder / "hello.json").write_text('{"a":')
+    (told,) = [event for event in transport.poll() if isinstance(event, Left)]
+    assert told.worker == "bad"
+    assert "its hello is damaged" in told.why
+    assert not [event for event in transport.poll() if isinstance(event, Left)]

@@ -31,6 +31,7 @@ from training.workers.worker import Version
 PUBLISH_SECONDS = 0.5  # between versions, at least; and ten times what publishing takes
 POLL_SECONDS = 0.02
 LINE_SECONDS = 10.0  # between lines of metrics
+FIRST_SECONDS = 2.0  # before the first
 MOST_TOLD = 10  # refusals that a line names
 BEHIND = 0.95  # of the samples a row that are wanted: with fewer the learner cannot keep up
 VERSIONS = 1 << 20  # of one process with the run: those of the next begin after them
@@ -89,7 +90,7 @@ class FleetSource:
         self._number = self._oldest = start * VERSIONS
         self._versions: dict[int, int] = {}  # the step of each, newest last
         self._publish(behaviour)
-        self._told = None
+        self._told, self._has_told = None, False
         return InFlight(behaviour, games, games, None)
 
     def next(
@@ -215,8 +216,9 @@ class FleetSource:
         now = _Told(time.monotonic(), rows, progress.step)
         told = self._told = self._told or now
         seconds = now.when - told.when
-        if seconds < LINE_SECONDS:
+        if seconds < (LINE_SECONDS if self._has_told else FIRST_SECONDS):
             return
+        self._has_told = True
         settings, new, members = self._context.config, rows - told.rows, self.members.all()
         trained = (progress.step - told.step) * settings.learner.batch
         reuse = trained / new if new else None

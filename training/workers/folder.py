@@ -14,6 +14,7 @@ Each file is written whole, under another name first. No clock is compared, and 
 read: machines may disagree about the time.
 """
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -23,6 +24,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 from typing import Any, TypeVar
 
 import jax
@@ -47,6 +49,7 @@ from training.workers.transport import (
 )
 from training.workers.worker import Parcel, Version, weights_as_arrays, weights_of
 
+WEIGHTS_FILE = re.compile(r"[0-9a-f]{64}\.npz")
 BATCH = re.compile(r"(?P<seq>[0-9]{12})-(?P<sha256>[0-9a-f]{64})\.npz")
 RUN, CURRENT, WEIGHTS, WORKERS = "run.json", "current.json", "weights", "workers"
 HELLO, ANSWER, BEAT, BYE = "hello.json", "answer.json", "beat", "bye"
@@ -92,6 +95,21 @@ def invite(config: RunConfig, ours: Own) -> Invitation:
     )
 
 
+def check_fleet(folder: pathlib.Path, run_id: str) -> None:
+    """Raises ValueError if a folder cannot be the fleet's of a run, which need not be there yet."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; --fleet needs a folder")
+    if (folder / RUN).exists():
+        other = _read(folder / RUN, Invitation)
+        if other.run_id != run_id:
+            raise ValueError(
+                f"{folder} is the fleet of another run (of {other.game}, with the id "
+                f"{other.run_id}): name another folder with --fleet"
+            )
+    elif any(name != "lock" for name in durable.names_in(folder)):
+        raise ValueError(f"{folder} is not empty and no fleet's: name another with --fleet")
+
+
 class FolderTransport:
     """The learner's end; holds the folder while it is open."""
 
@@ -104,15 +122,7 @@ class FolderTransport:
         """
         self.folder = folder.absolute()
         known = self.folder / RUN
-        if known.exists():
-            other = _read(known, Invitation)
-            if other.run_id != invitation.run_id:
-                raise ValueError(
-                    f"{folder} is the fleet of another run (of {other.game}, with the id "
-                    f"{other.run_id}): name another folder with --fleet"
-                )
-        elif self.folder.exists() and any(name != "lock" for name in durable.names_in(self.folder)):
-            raise ValueError(f"{folder} is not empty and no fleet's: name another with --fleet")
+        check_fleet(folder, invitation.run_id)
         for part in (WEIGHTS, WORKERS):
             durable.make_folder(self.folder / part)
         self._lock = durable.lock(self.folder / "lock")
@@ -137,9 +147,10 @@ class FolderTransport:
         self._say(Current(PLAYING, version.number, version.step, sha256, max_lag))
         self._published = [*(sha for sha in self._published if sha != sha256), sha256]
         kept = self._published[-max_lag - KEPT_WEIGHTS :]
-        for name in durable.names_in(self.folder / WEIGHTS):
+        for name in filter(WEIGHTS_FILE.fullmatch, durable.names_in(self.folder / WEIGHTS)):
             if name.removesuffix(".npz") not in kept:
-                (self.folder / WEIGHTS / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    (self.folder / WEIGHTS / name).unlink()
         self._published = kept
 
     def poll(self) -> list[Event]:
@@ -161,7 +172,8 @@ class FolderTransport:
         for name in durable.names_in(folder):
             found = BATCH.fullmatch(name)
             if found and int(found["seq"]) <= seq:
-                (folder / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it is gone, or no file
+                    (folder / name).unlink()
 
     def end(self, finished: bool) -> None:
         """Tells workers to wait, or to end; and lets go of the folder."""
@@ -189,7 +201,7 @@ class FolderTransport:
             except (ValueError, OSError) as error:
                 self._greeted.add(worker)
                 self.answer(worker, Answer(refused=f"its hello is damaged: {error}"))
-                return []
+                return [Left(worker, f"it was refused, for its hello is damaged: {error}")]
             self._greeted.add(worker)
             events.append(Joined(worker, hello))
         batches = list(filter(None, map(BATCH.fullmatch, sorted(names))))
@@ -212,6 +224,22 @@ class FolderTransport:
         return events
 
 
+def is_there(folder: pathlib.Path) -> bool:
+    """Returns whether a learner has made a folder its fleet's; an empty one may become that.
+
+    Raises:
+      ValueError: other things lie there.
+    """
+    if (folder / RUN).exists():
+        return True
+    if not set(durable.names_in(folder)) <= {"lock", WEIGHTS, WORKERS}:
+        raise ValueError(
+            f"{folder} is no fleet's folder: `selfplay train --fleet {folder}` makes one, of a "
+            "folder that is empty or not there"
+        )
+    return False
+
+
 class FolderWorker:
     """A worker's end."""
 
@@ -222,10 +250,8 @@ class FolderWorker:
           ValueError: it is none.
         """
         self.folder = folder.absolute()
-        if not (self.folder / RUN).exists():
-            raise ValueError(
-                f"{folder} is no fleet's folder: `selfplay train --fleet {folder}` makes it one"
-            )
+        if not is_there(folder):
+            raise ValueError(f"{folder} is no fleet's folder: no learner has opened it")
         self.invitation = _read(self.folder / RUN, Invitation)
         if self.invitation.format_version != FORMAT_VERSION:
             raise ValueError(
@@ -315,9 +341,21 @@ def _read(path: pathlib.Path, kind: type[T]) -> T:
 
 
 def _content(path: pathlib.Path) -> bytes | None:
-    """Returns what a file holds, None if it is gone, or is none of ours."""
+    """Returns what a file holds: nothing if it is no file, None if it is gone."""
     try:
-        with open(path, "rb", opener=durable.no_link) as file:
-            return file.read(MAX_BATCH)
-    except OSError:
+        # A pipe would wait for ever for somebody who writes into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
         return None
+    except OSError:
+        return b""
+    with open(descriptor, "rb", closefd=True) if _is_file(descriptor) else io.BytesIO() as file:
+        return file.read(MAX_BATCH)
+
+
+def _is_file(descriptor: int) -> bool:
+    """Returns whether an open file is a plain one; closes it if it is not."""
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return True
+    os.close(descriptor)
+    return False

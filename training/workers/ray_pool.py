@@ -261,6 +261,8 @@ class RayTransport:
         name, place.name, place.is_in, place.asked = place.name, "", False, []
         place.is_gone = retry is None
         place.retry_at = time.monotonic() + (retry or 0.0)
+        if not name and retry is not None:
+            return []  # it was said when it died, or will be if it does not come back
         return [Left(name or f"of place {self._places.index(place)}", why)]
 
 
