@@ -1,6 +1,6 @@
 """What one self-play call gives to learn from: the rows of the games that ended in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +23,18 @@ class PlayedCall(NamedTuple):
     games: int  # ended
     watched: list[FinishedGame]  # a sample of these, to keep as records
     monitors: dict[str, Any]  # entries of a line of metrics
+
+
+def of_games(rows: Sample, plies: Sequence[int] | np.ndarray) -> dict[str, Any]:
+    """Returns the entries of a line of metrics about games that ended, from the plies of each."""
+    return {
+        "new_games": len(plies),
+        "new_rows": len(rows.ply),
+        "game_plies": float(np.mean(plies)) if len(plies) else 0.0,
+        "value_error": float(np.square(rows.raw_value - rows.outcome).mean())
+        if len(rows.ply)
+        else None,
+    }
 
 
 def unpack(
@@ -54,12 +66,7 @@ def unpack(
     monitors = {
         "kl": float(trajectory.kl.mean()),
         "entropy": float(trajectory.entropy.mean()),
-        "new_games": len(finished),
-        "new_rows": len(rows.ply),
-        "game_plies": float(np.mean([len(ended.moves) for ended in finished] or [0])),
-        "value_error": float(np.square(rows.raw_value - rows.outcome).mean())
-        if len(rows.ply)
-        else None,
+        **of_games(rows, [len(ended.moves) for ended in finished]),
     }
     return PlayedCall(
         rows=rows,

@@ -25,7 +25,7 @@ from selfplay.files import durable
 
 Arrays: TypeAlias = dict[str, np.ndarray]  # by name
 BITS = re.compile(r"(?P<name>.+)\.bits\.(?P<shape>[0-9]+(x[0-9]+)*)")
-# Of zlib. The default, 6, makes files a tenth smaller at best, and takes several times as long.
+# Of zlib. The default, 6, made rows of Breakthrough 5x5 a fifth smaller in three times the time.
 LEVEL = 1
 HEADERS: dict[tuple[int, int], Any] = {
     (1, 0): npy.read_array_header_1_0,

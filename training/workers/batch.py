@@ -20,6 +20,7 @@ from selfplay import row
 from selfplay.files import json_lines, json_objects, npz
 from selfplay.recorder import FinishedGame
 from selfplay.row import Form, Sample
+from training import calls
 from training.calls import PlayedCall
 from training.replay import HEADER
 
@@ -170,8 +171,8 @@ def forms(game: Game[Any], wanted: Collection[str]) -> dict[str, Form]:
 def without_rows(game: Game[Any], wanted: Collection[str], plies: int) -> PlayedCall:
     """Returns a call in which no game ended."""
     empty = {name: form.zeros(0) for name, form in forms(game, wanted).items()}
-    monitors = {"new_games": 0, "new_rows": 0, "game_plies": 0.0, "value_error": None}
-    return PlayedCall(row.nested(Sample, empty), plies, 0, [], monitors)
+    rows = row.nested(Sample, empty)
+    return PlayedCall(rows, plies, 0, [], calls.of_games(rows, []))
 
 
 def played(rows: Sample, header: Header) -> PlayedCall:
@@ -179,12 +180,7 @@ def played(rows: Sample, header: Header) -> PlayedCall:
     monitors = {
         "kl": header.kl,
         "entropy": header.entropy,
-        "new_games": header.games,
-        "new_rows": header.rows,
-        "game_plies": float(np.mean(rows.ply[_ends(rows)] + 1)) if header.rows else 0.0,
-        "value_error": float(np.square(rows.raw_value - rows.outcome).mean())
-        if header.rows
-        else None,
+        **calls.of_games(rows, rows.ply[_ends(rows)] + 1),
     }
     games = [FinishedGame(g.game_id, list(g.moves), g.returns) for g in header.watched]
     return PlayedCall(rows, header.plies, header.games, games, monitors)
@@ -260,7 +256,7 @@ def _check_rows(rows: Sample, header: Header, expected: Expected) -> None:
 
 def _ends(rows: Sample) -> np.ndarray:
     """Returns the places of the last rows of games."""
-    return np.flatnonzero(np.diff(rows.game_id, append=rows.game_id[-1] - 1))
+    return np.flatnonzero(np.diff(rows.game_id, append=-1))  # which no game has
 
 
 def _check_watched(rows: Sample, header: Header, expected: Expected) -> None:

@@ -27,7 +27,6 @@ import socket
 import stat
 from typing import Any, TypeVar
 
-import jax
 import numpy as np
 
 from selfplay.files import durable, json_lines, json_objects, npz
@@ -291,8 +290,7 @@ class FolderWorker:
             return None
         if batch.digest(content) != current.sha256:
             raise ValueError(f"{self.folder}: weights {current.sha256} are damaged")
-        template = jax.eval_shape(network.init, jax.random.key(0))
-        weights = weights_of(template, npz.parse(content, npz.largest()))
+        weights = weights_of(network, npz.parse(content, npz.largest()))
         return Version(current.number, current.step, weights)
 
     def send(self, parcel: Parcel) -> None:

@@ -13,11 +13,15 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
+
+from games import consent
 from training import config as config_module
 from training.config import RunConfig
 from training.context import Context
 from training.workers import ray_node
 from training.workers.ray_node import WorkersError
+from training.workers.serve import hello_of
 from training.workers.transport import (
     Answer,
     Arrived,
@@ -54,21 +58,16 @@ class Actor:
         self, config: dict[str, Any], run_id: str, devices: int, allowed: list[str]
     ) -> None:
         """Prepares a worker that is not yet let in."""
-        import jax
-
-        from games import consent
-
         with contextlib.suppress(RuntimeError):  # devices have started, in a process used again
             jax.config.update("jax_num_cpu_devices", devices)
         consent.close([], allowed)
         self._config, self._run_id = config_module.from_dict(config), run_id
         self._worker: Worker | None = None
+        self._version: Version | None = None
         self._unacknowledged: dict[int, Parcel] = {}
 
     def hello(self) -> tuple[str, Hello]:
         """Returns a new name, and what this process says of itself."""
-        from training.workers.serve import hello_of
-
         name = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         return name, hello_of(self._config, self._run_id)
 
@@ -79,14 +78,12 @@ class Actor:
 
     def play(self, number: int, step: int, weights: Mapping[str, Any], acknowledged: int) -> Parcel:
         """Plays a call; forgets batches up to `acknowledged`."""
-        import jax
-
         assert self._worker is not None
         for seq in [seq for seq in self._unacknowledged if seq <= acknowledged]:
             del self._unacknowledged[seq]
-        template = jax.eval_shape(self._worker.network.init, jax.random.key(0))
-        version = Version(number, step, weights_of(template, weights))
-        parcel = self._worker.play(version)
+        if self._version is None or self._version.number != number:
+            self._version = Version(number, step, weights_of(self._worker.network, weights))
+        parcel = self._worker.play(self._version)
         self._unacknowledged[parcel.seq] = parcel
         return parcel
 

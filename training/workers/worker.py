@@ -14,7 +14,7 @@ from selfplay.recorder import Recorder
 from selfplay.self_play import SelfPlayState
 from training import calls, targets
 from training.config import RunConfig
-from training.network import Weights
+from training.network import Network, Weights
 from training.players import load_amplifier, network_of, playable
 from training.storage.leaves import flatten, under, unflatten
 from training.workers import batch, identity
@@ -135,7 +135,8 @@ def weights_as_arrays(weights: Weights) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf) for name, leaf in flatten(tuple(weights)).items()}
 
 
-def weights_of(template: Weights, arrays: Mapping[str, Any]) -> Weights:
-    """Returns the weights of named arrays. Raises CheckpointError if they do not fit `template`."""
+def weights_of(network: Network, arrays: Mapping[str, Any]) -> Weights:
+    """Returns the weights of named arrays. Raises CheckpointError if the network has others."""
+    template = jax.eval_shape(network.init, jax.random.key(0))
     parts = (under(str(place), dict(arrays)) for place in range(len(template)))
     return Weights(*map(unflatten, template, parts))
