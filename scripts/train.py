@@ -1,6 +1,7 @@
 """`selfplay train`."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import shlex
@@ -44,18 +45,27 @@ from training.run import train
 from training.source import LOCAL, Source
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder, next_free, reserve
-from training.workers import in_words, ray_pool
+from training.workers import in_words, ray_node, ray_pool
 from training.workers.again import AgainSource
 from training.workers.fleet import FleetSource
 from training.workers.folder import FolderTransport, check_fleet, invite
+from training.workers.lockstep import LockstepSource, OnRay
+from training.workers.ray_team import Team
 from training.workers.transport import Own
 
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
+    args.config.check()
+    with contextlib.ExitStack() as held:
+        code = _run(args, LOCAL if args.dry_run else _rows_from(args, held))
+        if args.workers:  # to end Ray takes a moment, when all is said
+            signals.conclude(code)
+        return code
+
+
+def _run(args: Args, rows_from: Source) -> int:
     config = args.config
-    config.check()
-    rows_from = LOCAL if args.dry_run else _rows_from(args)
     # A wrong name must not leave a folder behind.
     game = games.load(config.game)
     require_form(game, config.game)
@@ -125,12 +135,12 @@ def _say_again(args: Args, source: AgainSource) -> bool:
     return bool(source.equal) and not source.different
 
 
-def _rows_from(args: Args) -> Source:
-    """Returns where the run's rows come from."""
+def _rows_from(args: Args, held: contextlib.ExitStack) -> Source:
+    """Returns where the run's rows come from; what was started for it ends with `held`."""
     if args.replay_of:
         return AgainSource(RunFolder(args.replay_of))
     if args.workers:
-        return _from_ray(args)
+        return _from_ray(args, held)
     if not args.fleet:
         return LOCAL
     fleet, run_dir = pathlib.Path(args.fleet), folder_of(args)
@@ -143,13 +153,15 @@ def _rows_from(args: Args) -> Source:
     return FleetSource(open_transport)
 
 
-def _from_ray(args: Args) -> Source:
-    """Returns rows from workers on Ray."""
+def _from_ray(args: Args, held: contextlib.ExitStack) -> Source:
+    """Returns rows from workers on Ray, which this starts or joins."""
     least, most = number_of_workers(args.workers)
-    needs = resources(args.worker_resources)
-    cpus = needs.pop("CPU", max(1, (os.cpu_count() or 1) // most))
-    open_transport = ray_pool.start(ray_pool.Wanted(most, needs, cpus), consent.allowed())
-    return FleetSource(open_transport, least)
+    needs = {"CPU": max(1.0, (os.cpu_count() or 1) // most)} | resources(args.worker_resources)
+    instead = "use --fleet FOLDER, which needs nothing"
+    ray = held.enter_context(ray_node.running(most, needs["CPU"], "train", instead))
+    if args.lockstep:
+        return LockstepSource(functools.partial(OnRay, Team(ray, most, needs)))
+    return FleetSource(ray_pool.opener(ray, ray_pool.Wanted(most, needs), consent.allowed()), least)
 
 
 def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool) -> None:
@@ -187,6 +199,7 @@ def _again(args: Args, folder: RunFolder) -> str:
         ("--worker-resources", args.worker_resources),
     ):
         words += [flag, value] if value else []
+    words += ["--lockstep"] if args.lockstep else []
     return shlex.join(words)
 
 

@@ -4,7 +4,11 @@ Games do not see each other, so each device runs its own share of lanes without 
 (`jax.shard_map`), and no search waits for the deepest tree of another device.
 """
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+import pathlib
+import platform
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -15,11 +19,36 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 AXIS = "data"
 BY_LANE = PartitionSpec(AXIS)
 WHOLE = PartitionSpec()
+_most: contextvars.ContextVar[int | None] = contextvars.ContextVar("_most", default=None)
 
 
 def mesh() -> Mesh:
-    """Returns all devices of this process in a row."""
-    return Mesh(np.array(jax.local_devices()), (AXIS,))
+    """Returns all devices of this process in a row, or as many as `only` leaves."""
+    return Mesh(np.array(jax.local_devices()[: _most.get()]), (AXIS,))
+
+
+@contextlib.contextmanager
+def only(count: int) -> Iterator[None]:
+    """What is built inside, and then called there, sees the first `count` devices alone."""
+    token = _most.set(count)
+    try:
+        yield
+    finally:
+        _most.reset(token)
+
+
+def kind() -> str:
+    """Returns the kind of our devices; of CPUs, whose last bits differ, the processor's name."""
+    name = jax.local_devices()[0].device_kind
+    return _processor() if name == "cpu" else name
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "cpu"
 
 
 def replicated() -> NamedSharding:
@@ -58,14 +87,25 @@ def shard(
 
 def data_parallel(
     function: Callable[[Any, Any, jax.Array], Any], out_specs: Any = BY_LANE
-) -> Callable[[Any, Any, jax.Array], Any]:
+) -> Callable[..., Any]:
     """Returns `function(variables, batch, key)` run on every device's share of the batch.
 
     `variables` is on every device, each leaf of `batch` splits along axis 0, and each device gets
     a key of its own. The batch must divide by the number of devices.
+
+    What is returned takes one more argument, `first`, 0 unless it is given: the number of our
+    first device among those of several processes that share a larger batch. So each of these
+    computes what it would compute as a part of one process with all devices.
     """
 
-    def on_one_device(variables: Any, batch: Any, key: jax.Array) -> Any:
-        return function(variables, batch, jax.random.fold_in(key, jax.lax.axis_index(AXIS)))
+    def on_one_device(variables: Any, batch: Any, key: jax.Array, first: Any) -> Any:
+        own = jax.random.fold_in(key, first + jax.lax.axis_index(AXIS))
+        return function(variables, batch, own)
 
-    return shard(on_one_device, mesh(), in_specs=(WHOLE, BY_LANE, WHOLE), out_specs=out_specs)
+    specs = (WHOLE, BY_LANE, WHOLE, WHOLE)
+    on_all = shard(on_one_device, mesh(), in_specs=specs, out_specs=out_specs)
+
+    def on_share(variables: Any, batch: Any, key: jax.Array, first: Any = 0) -> Any:
+        return on_all(variables, batch, key, jnp.int32(first))
+
+    return on_share

@@ -58,7 +58,7 @@ class Trajectory(NamedTuple):
     end_targets: Mapping[str, jax.Array] = {}
 
 
-Play = Callable[[Variables, SelfPlayState, jax.Array], tuple[SelfPlayState, Trajectory]]
+Play = Callable[..., tuple[SelfPlayState, Trajectory]]  # of variables, state, and key
 Finish = Callable[[SelfPlayState, SearchResult, jax.Array], tuple[SelfPlayState, Trajectory]]
 
 
@@ -72,9 +72,16 @@ NO_TARGETS: Computes = {}
 
 
 def start(
-    game: Game[Any], config: SelfPlayConfig, key: jax.Array, history: bool = False
+    game: Game[Any],
+    config: SelfPlayConfig,
+    key: jax.Array,
+    history: bool = False,
+    first: int = 0,
 ) -> SelfPlayState:
     """Returns B games at their openings; with their `history` for an amplifier outside the device.
+
+    Args:
+      first: of our devices, among those of several processes (`devices.data_parallel`).
 
     Raises:
       ValueError: the batch does not divide by the number of devices.
@@ -87,7 +94,8 @@ def start(
     open_games = devices.data_parallel(
         lambda _, lanes, key: _open(game, config, lanes.shape[0], key, history)
     )
-    return jax.jit(open_games)((), devices.split_lanes(jnp.zeros(config.batch)), key)
+    lanes = devices.split_lanes(jnp.zeros(config.batch))
+    return jax.jit(open_games)((), lanes, key, jnp.int32(first))
 
 
 def make_play(
@@ -101,6 +109,8 @@ def make_amplified_play(
     game: Game[Any], amplifier: Amplifier, config: SelfPlayConfig, targets: Computes = NO_TARGETS
 ) -> Play:
     """Returns `play(variables, state, key) -> (state, Trajectory)`, jitted if it can be.
+
+    One that is jitted takes `first`, too, as `devices.data_parallel` says.
 
     Args:
       targets: what each ply also notes, by name of `row.TARGETS`.

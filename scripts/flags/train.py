@@ -56,6 +56,10 @@ class Args:
     workers: str = ""
     """N or LEAST-MOST: so many workers play for this run, on this machine or, with RAY_ADDRESS,
     on a cluster; this process only learns (pip install 'selfplay-zero[ray]', docs/fleet.md)."""
+    lockstep: bool = False
+    """With --workers N: each call of self-play is shared among these N, and the run is, bit by
+    bit, the one that a process with as many devices as they have together would be, also after a
+    kill. Slower: each call waits for the last worker."""
     worker_resources: str = ""
     """What each of these workers needs, as in GPU=1 or CPU=4,TPU=1; by default its share of this
     machine's cores."""
@@ -121,6 +125,8 @@ def check(args: Args) -> None:
     resources(args.worker_resources)
     if args.worker_resources and not args.workers:
         raise ValueError("--worker-resources needs --workers")
+    if args.lockstep and not args.workers.isdigit():
+        raise ValueError(f"--lockstep needs a fixed number, --workers N, got {args.workers!r}")
     checks.game(args.config.game)
     folder = RunFolder(folder_of(args))
     if folder_of(args) and folder.exists():

@@ -59,6 +59,11 @@ def ask(prompt: str) -> str | None:
     return text
 
 
+def note(text: str) -> None:
+    """Says what a person should know, and need not act on."""
+    say(f"note: {text}")
+
+
 def say(line: str) -> None:
     """Prints a line for people, on stderr: stdout belongs to results and `--json`."""
     # A run of days must not end because its terminal is gone, or the disk of its log is full.

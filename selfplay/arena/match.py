@@ -22,6 +22,7 @@ from selfplay.arena import blocks, openings
 from selfplay.arena.result import BY_FORFEIT, BY_RESIGNATION, MatchResult, PlayedGame, result_of
 from selfplay.players import FORFEIT, RESIGN, Player
 from selfplay.randomness import BlockPurpose, MatchPurpose
+from selfplay.tasks import InOrder
 
 MAX_BATCH = 512  # C at most: lanes that a player evaluates at once
 BLOCK = 256  # games that are played side by side
@@ -105,7 +106,7 @@ def play_blocks(
 
     Raises:
       ValueError: as `play_match` says.
-      BlockError: others could not play a block.
+      TaskError: others could not play a block.
     """
     games = 2 * len(opened.moves)
     check(first, second, game, games, block, batch)
@@ -121,8 +122,8 @@ def play_blocks(
             over = functools.partial(report, number)
             yield play_block(first, second, game, opened, order, number, over)
         return
-    theirs = blocks.in_order(elsewhere(first, second, order), begin, end, report)
-    for number, played in enumerate(theirs, start=begin):
+    theirs = InOrder(elsewhere(first, second, order), begin, end, "block")
+    for number, played in enumerate(theirs.results(report), start=begin):
         report(number, len(played))
         yield played
 

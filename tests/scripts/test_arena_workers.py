@@ -9,7 +9,7 @@ import pytest
 
 from scripts.flags import arena, evaluate
 from tests.support import processes
-from training.workers import ray_blocks
+from training.workers import identity
 
 SECONDS = 240.0  # more is a hang
 GAME = ("--game", "tic_tac_toe", "--opening-plies", "2", "--block", "16", "--seed", "2")
@@ -38,9 +38,9 @@ def test_no_worker_measures_against_perfect_play(tmp_path):
 
 
 def test_a_worker_that_differs_is_told_in_what():
-    ours = ray_blocks.alike("tic_tac_toe")
-    assert ray_blocks.difference(ours, ours) == ""
-    said = ray_blocks.difference(ours._replace(devices=7, jax="0.1"), ours)
+    ours = identity.alike("tic_tac_toe")
+    assert identity.difference(ours, ours) == ""
+    said = identity.difference(ours._replace(devices=7, jax="0.1"), ours)
     assert f"devices 7 there, {ours.devices} here" in said
     assert "jax 0.1 there" in said
     assert "code" not in said

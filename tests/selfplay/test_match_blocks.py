@@ -7,10 +7,11 @@ import pytest
 
 from scripts import arena as command
 from scripts.terminal import console
-from selfplay.arena import blocks, match, openings
-from selfplay.arena.blocks import BlockError, Failed, Lost, Played
+from selfplay import tasks
+from selfplay.arena import match, openings
 from selfplay.arena.result import PlayedGame, match_records
 from selfplay.players import random_player
+from selfplay.tasks import Done, Failed, InOrder, Lost, TaskError
 from tests.support.pile_players import PILE, SECOND
 
 RANDOM = random_player(PILE)
@@ -41,11 +42,11 @@ class Scripted:
         if self._under_way and self._draw.random() < 0.7:
             block = self._under_way.pop(self._draw.randrange(len(self._under_way)))
             events.append(self._end(block))
-            if isinstance(events[0], Played):
+            if isinstance(events[0], Done):
                 self._brought.append(events[0])
         if self._brought and self._draw.random() < self._repeats:
             events.append(self._draw.choice(self._brought))
-        self.delivered += [event.block for event in events if isinstance(event, Played)]
+        self.delivered += [event.task for event in events if isinstance(event, Done)]
         return events
 
     def _end(self, block):
@@ -53,7 +54,7 @@ class Scripted:
             return Failed(block, ValueError(f"block {block} has an illegal action"))
         if self._draw.random() < self._losses:
             return Lost(block, "out of memory")
-        return Played(block, self._play(block))
+        return Done(block, self._play(block))
 
 
 def elsewhere(crews, game=PILE, **options):
@@ -118,11 +119,11 @@ def take(crew, count=9, end=9):
     """Returns the blocks that come, and the error that ends them."""
     taken = []
     try:
-        for games in blocks.in_order(crew, 0, end, lambda turn: None):
+        for games in InOrder(crew, 0, end, "block").results(lambda turn: None):
             taken.append(games)
             if len(taken) == count:
                 break
-    except (BlockError, ValueError) as error:
+    except (TaskError, ValueError) as error:
         return taken, str(error)
     return taken, ""
 
@@ -134,13 +135,13 @@ def test_a_lost_block_is_played_three_times_again_and_then_named():
     assert taken == []
     assert said == "block 0 was lost 4 times; the last time: out of memory"
     assert crew.begun.count(0) == 4
-    assert take(crew_of([[died], [died], [died], [Played(0, GAME)]], 1), count=1) == ([GAME], "")
+    assert take(crew_of([[died], [died], [died], [Done(0, GAME)]], 1), count=1) == ([GAME], "")
 
 
 def test_a_block_that_is_there_is_not_played_again_whoever_is_lost():
-    lost, first = Lost(0, "no route to host"), Played(0, GAME)
+    lost, first = Lost(0, "no route to host"), Done(0, GAME)
     for looks in ([[lost, first]], [[first], [lost], []], [[first, lost], []]):
-        crew = crew_of([*looks, [Played(1, GAME)]], size=1)
+        crew = crew_of([*looks, [Done(1, GAME)]], size=1)
         assert take(crew, end=2) == ([GAME, GAME], "")
         assert crew.begun.count(0) == 1, looks
 
@@ -158,9 +159,9 @@ def test_what_fails_counts_when_its_turn_comes_and_not_where_the_match_stops_bef
 
 
 def test_no_more_is_begun_ahead_than_a_stop_may_throw_away():
-    crew = crew_of([[Played(block, GAME)] for block in (1, 2, 3, 0)], size=2)
+    crew = crew_of([[Done(block, GAME)] for block in (1, 2, 3, 0)], size=2)
     take(crew, count=1, end=100)
-    assert max(crew.begun) < blocks.AHEAD * 2
+    assert max(crew.begun) < tasks.AHEAD * 2
 
 
 def run(capsys, *words):

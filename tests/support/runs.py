@@ -4,13 +4,14 @@ import numpy as np
 
 from training.run import train
 from training.settings import CheckpointConfig
+from training.source import LOCAL
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 
 NEVER_SAVE_BETWEEN = CheckpointConfig(every_seconds=1e9)
 
 
-def run_once(path, config, stop_after=None, source=None):
+def run_once(path, config, stop_after=None, source=None, rows_from=LOCAL):
     """Trains in a folder; stops when `stop_after` iterations have been reported."""
     folder = RunFolder(path)
     if not folder.exists():
@@ -26,7 +27,7 @@ def run_once(path, config, stop_after=None, source=None):
         return stop_after is not None and len(lines) + 1 >= stop_after
 
     with folder.lock():
-        return train(folder, config, watch, stop, source)
+        return train(folder, config, watch, stop, source, source=rows_from)
 
 
 def everything(path):

@@ -6,15 +6,17 @@ A worker whose code differs may play by other rules, or search otherwise, and no
 import hashlib
 import inspect
 import json
+import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+import games
 from games.game import Game
-from selfplay import positions
+from selfplay import devices, positions
 from training import config as config_module
 from training.config import FREE, RunConfig
 
@@ -76,3 +78,29 @@ def _digest(parts: Any) -> str:
         total.update(len(part).to_bytes(8, "big"))
         total.update(part)
     return total.hexdigest()
+
+
+class Alike(NamedTuple):
+    """What must be equal where games are to be, bit by bit."""
+
+    code: str  # digest
+    jax: str  # version
+    device: str  # kind
+    devices: int  # with whose numbers keys are folded
+    cores: int  # on which the last bits of a CPU's results may depend
+
+
+def alike(game: str) -> Alike:
+    """Returns what this process is, as far as games depend on it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    code = of_code(games.load(game))
+    return Alike(code, jax.__version__, devices.kind(), devices.mesh().size, cores)
+
+
+def difference(theirs: Alike, ours: Alike) -> str:
+    """Returns in which way a worker is not as we are; empty if it is."""
+    pairs = zip(Alike._fields, theirs, ours, strict=True)
+    different = [
+        f"{name} {there} there, {here} here" for name, there, here in pairs if there != here
+    ]
+    return "; ".join(different)

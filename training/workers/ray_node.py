@@ -5,7 +5,7 @@ import os
 import pathlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from selfplay import children
@@ -18,8 +18,9 @@ class WorkersError(RuntimeError):
     """There is no worker left; the message says why."""
 
 
-def start(number: int, cpus: float, command: str, instead: str) -> Any:
-    """Starts Ray on this machine, or joins the cluster of RAY_ADDRESS; returns the module.
+@contextlib.contextmanager
+def running(number: int, cpus: float, command: str, instead: str) -> Iterator[Any]:
+    """Starts Ray on this machine, or joins the cluster of RAY_ADDRESS; yields the module.
 
     To be called before jax has started its devices: Ray forks.
 
@@ -54,7 +55,10 @@ def start(number: int, cpus: float, command: str, instead: str) -> Any:
                 runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
             )
     end_with_us()
-    return ray
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
 
 
 def end_with_us() -> None:
@@ -63,6 +67,16 @@ def end_with_us() -> None:
     Where we are killed, Ray's own processes take a minute to notice.
     """
     children.end_with_us(_descendants())
+
+
+def needs(resources: Mapping[str, float]) -> dict[str, Any]:
+    """Returns what an actor needs, as Ray's options; of CPU, GPU, and a cluster's own resources."""
+    others = {name: count for name, count in resources.items() if name not in ("CPU", "GPU")}
+    return {
+        "num_cpus": resources["CPU"],
+        "num_gpus": resources.get("GPU", 0),
+        "resources": others,
+    }
 
 
 def why(error: Exception) -> str:

@@ -47,8 +47,7 @@ class Wanted:
     """The workers that a user asks for."""
 
     number: int
-    resources: Mapping[str, float]  # of each, beside CPUs: GPU, or one of the cluster's own
-    cpus: float  # of each
+    resources: Mapping[str, float]  # of each: CPU, GPU, or one of the cluster's own
 
 
 class Actor:
@@ -128,12 +127,9 @@ class RayTransport:
         self._ray = ray
         self._version: Version | None = None
         self._weights: dict[int, Any] = {}
-        devices = max(1, int(wanted.cpus))
+        devices = max(1, int(wanted.resources["CPU"]))
         remote = self._ray.remote(max_restarts=-1, concurrency_groups={"beat": 1})(_actor_class())
-        others = {name: count for name, count in wanted.resources.items() if name != "GPU"}
-        placed = remote.options(
-            num_cpus=wanted.cpus, num_gpus=wanted.resources.get("GPU", 0), resources=others
-        )
+        placed = remote.options(**ray_node.needs(wanted.resources))
         given = (config_module.to_dict(config), run_id, devices, allowed)
         self._places = [_Place(placed.remote(*given)) for _ in range(wanted.number)]
 
@@ -180,11 +176,10 @@ class RayTransport:
             place.acknowledged = max(place.acknowledged, seq)
 
     def end(self, finished: bool) -> None:
-        """Ends the workers, and Ray if it is ours."""
+        """Ends the workers."""
         for place in self._places:
             with contextlib.suppress(Exception):
                 self._ray.kill(place.actor)
-        self._ray.shutdown()
 
     def _place(self, worker: str) -> _Place | None:
         return next((place for place in self._places if worker and place.name == worker), None)
@@ -275,16 +270,8 @@ def _actor_class() -> type[Actor]:
     return Worker
 
 
-def start(wanted: Wanted, allowed: list[str]) -> Callable[[Context, Own], RayTransport]:
-    """Starts Ray, or joins the cluster of RAY_ADDRESS; returns what opens a run's transport.
-
-    To be called before jax has started its devices: Ray forks.
-
-    Raises:
-      ValueError: ray is not installed, or the address cannot be used.
-    """
-    instead = "use --fleet FOLDER, which needs nothing"
-    ray = ray_node.start(wanted.number, wanted.cpus, "train", instead)
+def opener(ray: Any, wanted: Wanted, allowed: list[str]) -> Callable[[Context, Own], RayTransport]:
+    """Returns what opens a run's transport on `ray`, which is running."""
 
     def open_transport(context: Context, ours: Own) -> RayTransport:
         return RayTransport(ray, context.config, ours.run_id, wanted, allowed)

@@ -88,7 +88,7 @@ def hello_of(config: RunConfig, run_id: str) -> Hello:
         rules=identity.of_rules(game),
         host=socket.gethostname(),
         pid=os.getpid(),
-        device=jax.local_devices()[0].device_kind,
+        device=devices.kind(),
         devices=devices.mesh().size,
         jax=jax.__version__,
     )

@@ -65,7 +65,7 @@ class Worker:
         self._play = self_play.make_amplified_play(
             self.game, amplifier, config.self_play, targets.computes(self._targets)
         )
-        self._names = {
+        self._names: dict[str, Any] = {
             "format_version": batch.FORMAT_VERSION,
             "run_id": run_id,
             "digest": identity.of_settings(config),
@@ -74,7 +74,7 @@ class Worker:
             "slot": slot,
             "incarnation": incarnation,
             "devices": devices.mesh().size,
-            "device_kind": jax.local_devices()[0].device_kind,
+            "device_kind": devices.kind(),
         }
         self.incarnation, self.seq = incarnation, 0
         self._version, self._variables = -1, None
