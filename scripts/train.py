@@ -126,6 +126,8 @@ def _run(args: Args, rows_from: Source) -> int:
 def _say_again(args: Args, source: AgainSource) -> bool:
     """Says whether a run has come to the weights of the one that it repeats; returns that."""
     steps = ", ".join(map(str, source.equal or source.different))
+    if source.played:
+        say(f"played again: {source.played} of {source.batches} batches, all with the same rows")
     if source.different:
         say(f"differs from {args.replay_of}: other weights at step {source.different[0]}")
     elif source.equal:
@@ -138,7 +140,7 @@ def _say_again(args: Args, source: AgainSource) -> bool:
 def _rows_from(args: Args, held: contextlib.ExitStack) -> Source:
     """Returns where the run's rows come from; what was started for it ends with `held`."""
     if args.replay_of:
-        return AgainSource(RunFolder(args.replay_of))
+        return AgainSource(RunFolder(args.replay_of), args.play_again)
     if args.workers:
         return _from_ray(args, held)
     if not args.fleet:

@@ -57,11 +57,11 @@ class Crew(Protocol):
 
 
 class InOrder:
-    """Tasks `first` to `end` - 1 and what has become of them."""
+    """Tasks `first` to `end` - 1 and what has become of them; `end` may rise at any time."""
 
     def __init__(self, crew: Crew, first: int, end: int, noun: str = "task") -> None:
         """Begins nothing yet; `noun` is what errors call a task."""
-        self._crew, self._turn, self._end, self._noun = crew, first, end, noun
+        self._crew, self._turn, self.end, self._noun = crew, first, end, noun
         self._new = first  # the first that was never begun
         self._again: list[int] = []  # lost ones, to be begun before new ones
         self._losses = collections.Counter[int]()
@@ -69,7 +69,7 @@ class InOrder:
 
     def begin(self) -> None:
         """Begins as many tasks as can be; returns at once."""
-        most = min(self._end, self._turn + AHEAD * self._crew.size)
+        most = min(self.end, self._turn + AHEAD * self._crew.size)
         while self._crew.free() and (self._again or self._new < most):
             if self._again:
                 self._crew.begin(self._again.pop(0))
@@ -89,7 +89,7 @@ class InOrder:
         Raises:
           TaskError: a task was lost, and `MOST_AGAIN` times again.
         """
-        while self._turn < self._end:
+        while self._turn < self.end:
             while self._turn not in self._ends:
                 self.begin()
                 for event in self._crew.ended():

@@ -94,4 +94,5 @@ LEGACY: dict[str, Any] = {
     "checkpoint.keep_every": 0,
     "fleet.max_lag": 2,
     "fleet.surplus": "take",
+    "fleet.audit": 1000,
 }

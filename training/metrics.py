@@ -265,6 +265,7 @@ class FleetLine:
     is_learner_bound: bool  # whether batches wait for the learner, and reuse is below that
     duplicates: int  # batches that came again, so far
     refused: int  # batches and workers that were refused, so far
+    audited: int = 0  # batches that the learner played again with the same result, so far
     workers: tuple[WorkerFigures, ...] = ()  # by slot
     refusals: tuple[str, ...] = ()  # the newest, in words
 

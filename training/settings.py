@@ -176,6 +176,9 @@ class FleetConfig:
     surplus: Literal["take", "wait"] = setting("take", choices=("take", "wait"))
     """When workers play more than the learner can train on: take all of it and train less often on
     each row, or let them wait. wait: replay.samples_per_row holds, as in a run without workers."""
+    audit: int = setting(1000, at_least=0)
+    """One in so many batches of each worker, the first among them, is played again by the learner,
+    which refuses a worker whose games come out otherwise. 0: none."""
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""

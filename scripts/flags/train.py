@@ -69,6 +69,9 @@ class Args:
     replay_of: str = ""
     """Learn again, in a new run, what run R has learned from its workers, in the same order, and
     say whether the weights are equal bit by bit."""
+    play_again: bool = False
+    """With --replay-of R: play all batches of R's workers again, too, with the weights that they
+    had, and stop at one whose rows are others. Takes as long as the workers took together."""
     json: bool = False
     """Print one JSON object about the run on stdout when it stops."""
 
@@ -125,6 +128,8 @@ def check(args: Args) -> None:
     resources(args.worker_resources)
     if args.worker_resources and not args.workers:
         raise ValueError("--worker-resources needs --workers")
+    if args.play_again and not args.replay_of:
+        raise ValueError("--play-again needs --replay-of R")
     if args.lockstep and not args.workers.isdigit():
         raise ValueError(f"--lockstep needs a fixed number, --workers N, got {args.workers!r}")
     checks.game(args.config.game)

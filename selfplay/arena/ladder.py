@@ -19,7 +19,7 @@ import pathlib
 import re
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,15 @@ ROUND = 32  # games that two players play before the ratings are fitted again
 OWN = "."  # what a run's own store calls the run
 _CHECKPOINT = re.compile(r"(.+)@(\d+(?::[^:]*=[^:]*)?)")  # a path; a step, perhaps with settings
 _SHOWN = 60  # characters of a damaged line
+
+
+class Round(NamedTuple):
+    """Games that two players of a ladder are to play."""
+
+    first: int
+    second: int
+    games: int
+    seed: int
 
 
 class Ladder:
@@ -90,6 +99,8 @@ class Ladder:
         self._won: dict[frozenset[int], list[int]] = {}
         self._read_to = self._lines = 0  # bytes and lines of the store
         self._exhausted: set[tuple[int, int]] = set()  # pairings whose games tell nothing
+        self.under_way: list[Round] = []
+        self._drawn = collections.Counter[frozenset[int]]()  # the next free number of a round
         self.refresh()
 
     @property
@@ -126,13 +137,16 @@ class Ladder:
     def next_pairing(self, player: int | None = None) -> tuple[int, int] | None:
         """Returns the two players whose games would tell most; None if no games tell any more.
 
-        They tell nothing of two players that repeat their games, or that only faults decide.
+        They tell nothing of two players that repeat their games, or that only faults decide. Rounds
+        under way count as if they had been played, but for their results.
 
         Args:
           player: one of the two must be this one.
         """
-        count = len(self.players)
-        gain = np.triu(bradley_terry.information_gain(self.ratings(), ROUND)[:count, :count], 1)
+        count, ratings = len(self.players), self.ratings()
+        for one in self.under_way:
+            ratings = bradley_terry.expecting(ratings, one.first, one.second, one.games)
+        gain = np.triu(bradley_terry.information_gain(ratings, ROUND)[:count, :count], 1)
         if player is not None:
             others = np.arange(count) != player
             gain[np.ix_(others, others)] = 0.0
@@ -143,15 +157,35 @@ class Ladder:
 
     def play(self, first: int, second: int, games: int = ROUND) -> int:
         """Plays and stores games of two players; returns how many of them are new."""
-        before = self.games
-        result = play_match(
-            self.players[first],
-            self.players[second],
+        one = self.begin(first, second, games)
+        return self.end(one, self.result_of(one))
+
+    def begin(self, first: int, second: int, games: int = ROUND) -> Round:
+        """Returns a round of two players, which is under way from now on; no other has its seed."""
+        pairing = frozenset((first, second))
+        known = sum(int(self._counts.get(p, np.zeros(3)).sum()) for p in _seatings(first, second))
+        known += sum(one.games for one in self.under_way if pairing == {one.first, one.second})
+        number = max(known, self._drawn[pairing])
+        self._drawn[pairing] = number + 1
+        one = Round(first, second, games, self._round_seed(first, second, number))
+        self.under_way.append(one)
+        return one
+
+    def result_of(self, one: Round) -> MatchResult:
+        """Plays a round."""
+        return play_match(
+            self.players[one.first],
+            self.players[one.second],
             self.game,
-            games,
-            self._round_seed(first, second),
+            one.games,
+            one.seed,
             self.opening_plies,
         )
+
+    def end(self, one: Round, result: MatchResult) -> int:
+        """Stores the games of a round that was under way; returns how many of them are new."""
+        before, first, second = self.games, one.first, one.second
+        self.under_way.remove(one)
         self.add(result, first, second)
         if self.games == before or self.decided_by_faults(first, second):
             self._exhausted.add((min(first, second), max(first, second)))
@@ -223,14 +257,13 @@ class Ladder:
             self._indices[name] = self._stored.index(known) if known in self._stored else None
         return self._indices[name]
 
-    def _round_seed(self, first: int, second: int) -> int:
-        """Returns a seed that differs by pairing, and by how far it has come.
+    def _round_seed(self, first: int, second: int, number: int) -> int:
+        """Returns a seed that differs by pairing, and by a number that says how far it has come.
 
         It is the same wherever the runs lie, for the same command to play the same games.
         """
         names = [zlib.crc32(os.path.basename(self._stored[i]).encode()) for i in (first, second)]
-        played = sum(int(self._counts.get(p, np.zeros(3)).sum()) for p in _seatings(first, second))
-        sequence = np.random.SeedSequence([self.seed, *names, played])
+        sequence = np.random.SeedSequence([self.seed, *names, number])
         return int(sequence.generate_state(1)[0])
 
 

@@ -134,10 +134,7 @@ def information_gain(ratings: Ratings, games: int) -> np.ndarray:
     """
     players = len(ratings.elo)
     covariance = ratings.covariance[:players, :players]
-    gap = (ratings.elo[:, None] - ratings.elo[None, :]) / ELO
-    draw = np.full_like(gap, np.log(2 * ratings.draws / max(1 - ratings.draws, 1e-9) + 1e-12))
-    p = special.softmax(np.stack([gap / 2, draw, -gap / 2]), axis=0)
-    game = (p[0] + p[2]) / 4 - ((p[0] - p[2]) / 2) ** 2
+    game = _information_of_a_game(ratings)
     columns = _differences(players, ratings.anchor)[:, :players] @ covariance
     moved = ((columns[:, :, None] - columns[:, None, :]) ** 2).sum(
         axis=0
@@ -146,6 +143,31 @@ def information_gain(ratings: Ratings, games: int) -> np.ndarray:
     spread = own[:, None] + own[None, :] - 2 * covariance
     gain: np.ndarray = ELO**2 * games * game * moved / (1 + games * game * spread)
     return gain
+
+
+def expecting(ratings: Ratings, first: int, second: int, games: int) -> Ratings:
+    """Returns the ratings with the covariance that they would have after some games of two players.
+
+    To first order, as `information_gain` counts it; how the games end is not guessed.
+    """
+    of = ratings.covariance
+    weight = games * _information_of_a_game(ratings)[first, second]
+    column = of[:, first] - of[:, second]
+    spread = column[first] - column[second]
+    known = np.outer(column, column) * weight / (1 + weight * spread)
+    return ratings._replace(covariance=of - known)
+
+
+def _information_of_a_game(ratings: Ratings) -> np.ndarray:
+    """Returns float[P, P]: what a game of two players tells about the difference of their ratings.
+
+    Half of the games are from each seat, so the advantage drops out.
+    """
+    gap = (ratings.elo[:, None] - ratings.elo[None, :]) / ELO
+    draw = np.full_like(gap, np.log(2 * ratings.draws / max(1 - ratings.draws, 1e-9) + 1e-12))
+    p = special.softmax(np.stack([gap / 2, draw, -gap / 2]), axis=0)
+    game: np.ndarray = (p[0] + p[2]) / 4 - ((p[0] - p[2]) / 2) ** 2
+    return game
 
 
 def _prior(players: int) -> np.ndarray:

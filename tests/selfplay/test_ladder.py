@@ -327,11 +327,12 @@ def test_the_games_that_are_drawn_do_not_depend_on_where_a_run_lies(run_folders,
     seeds = []
     for typed, home in [(RUN, None), ("link", None), ("old/c4", None), (RUN, RUN)]:
         found = ladder.Ladder("new.jsonl", "pile", PILE, checkpoints(typed), home=home)
-        seeds.append(found._round_seed(0, 1))
+        seeds.append(found.begin(0, 1).seed)
     assert len(set(seeds[:3])) == 1
     own = ladder.Ladder("new.jsonl", "pile", PILE, checkpoints("old/c4"), home="old/c4")
-    assert own._round_seed(0, 1) == seeds[3]
-    assert own._round_seed(1, 0) != seeds[3]
+    assert own.begin(0, 1).seed == seeds[3]
+    own = ladder.Ladder("new.jsonl", "pile", PILE, checkpoints("old/c4"), home="old/c4")
+    assert own.begin(1, 0).seed != seeds[3]
 
 
 def test_players_that_play_no_more_still_tie_the_others_together(tmp_path, simulated):

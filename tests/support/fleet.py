@@ -209,4 +209,4 @@ class MemoryTransport:
 
 def hello_to(run_id: str, digest: str, code: str, rules: str) -> Hello:
     """Returns what a worker says that has in common with the learner what it must."""
-    return Hello(FORMAT_VERSION, run_id, digest, code, rules, "a host", 1, "cpu", 1, "any")
+    return Hello(FORMAT_VERSION, run_id, digest, code, rules, "a host", 1, "cpu", 1, "any", 1)

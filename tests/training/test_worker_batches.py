@@ -33,9 +33,9 @@ class Made:
         self.parcels, self.calls = [], []
         pack = batch.pack
 
-        def watched_pack(call, header):
+        def watched_pack(call, header, lanes):
             self.calls.append((call, header))
-            return pack(call, header)
+            return pack(call, header, lanes)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(batch, "pack", watched_pack)
@@ -101,7 +101,8 @@ def with_first(column, value):
 
 def test_a_batch_that_is_read_equals_the_call_that_was_packed(made):
     for parcel, (call, header) in zip(made.parcels, made.calls, strict=True):
-        read_header, read = made.read(parcel)
+        read_header, read, lanes = made.read(parcel)
+        assert not lanes
         assert read_header == header
         columns, others = row.flat(read.rows), row.flat(call.rows)
         assert columns.keys() == others.keys()
@@ -153,7 +154,7 @@ def test_a_worker_that_goes_on_from_lanes_repeats_its_next_call(made):
     seq = CALLS - 1
     worker = made.worker
     after = worker.lanes()
-    worker.go_on(made.lanes, seq)
+    worker.become(0, 0, seq, made.lanes)
     header, columns = columns_of(worker.play(made.version))
     was, held = columns_of(made.parcels[seq])
     assert dataclasses.replace(header, seconds=was.seconds) == was
@@ -377,7 +378,7 @@ def test_a_game_whose_rows_lie_apart_is_refused(made, rows):
 
 def test_a_batch_in_which_no_game_ended_is_taken(made):
     held = made.changed(header={"games": 0, "watched": ()}, rows=slice(0))
-    header, call = made.read(held)
+    header, call, _ = made.read(held)
     assert (header.rows, call.games, len(call.rows.ply)) == (0, 0, 0)
 
 

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -28,6 +28,8 @@ FORMAT_VERSION = 1
 MAX_HEADER = 1 << 20  # bytes
 VALUE_SLACK = 1e-3  # beyond -1 and 1, for a value of float16
 WEIGHT_SLACK = 0.01  # of the sum of a policy target, which is float16
+LANES = "lanes/"  # begins the names of arrays of games before a batch
+MOST_PARTS = 3  # times the rows of a batch that it may be: games before it have rows, too
 GAME_BITS = 40  # of a game's number; those above them tell incarnations apart
 
 
@@ -86,6 +88,14 @@ class Header:
         return Key(self.slot, self.incarnation, self.seq)
 
 
+class Batch(NamedTuple):
+    """A batch that was read."""
+
+    header: Header
+    call: PlayedCall
+    lanes: dict[str, np.ndarray]  # the worker's games before it, of those that are audited
+
+
 @dataclasses.dataclass(frozen=True)
 class Expected:
     """What a learner takes from one incarnation of a worker."""
@@ -104,11 +114,12 @@ class Expected:
     first: int  # of the run; of those between, earlier processes knew the steps
 
 
-def pack(call: PlayedCall, header: Header) -> bytes:
-    """Returns a call as a batch."""
+def pack(call: PlayedCall, header: Header, lanes: Mapping[str, np.ndarray] = {}) -> bytes:
+    """Returns a call as a batch; `lanes`: the games before it, where it may be played again."""
     text = json.dumps(dataclasses.asdict(header), allow_nan=False).encode()
     file = io.BytesIO()
     columns = row.flat(call.rows) | {HEADER: np.frombuffer(text, np.uint8)}
+    columns |= {f"{LANES}{name}": leaf for name, leaf in lanes.items()}
     npz.write(file, columns, header.run_id)
     return file.getvalue()
 
@@ -131,7 +142,7 @@ def number_games(call: PlayedCall, incarnation: int) -> PlayedCall:
     return call._replace(rows=rows, watched=games)
 
 
-def read(content: bytes, sha256: str, expected: Expected) -> tuple[Header, PlayedCall]:
+def read(content: bytes, sha256: str, expected: Expected) -> Batch:
     """Returns a batch that is whole, and what it says is possible.
 
     Raises:
@@ -141,15 +152,18 @@ def read(content: bytes, sha256: str, expected: Expected) -> tuple[Header, Playe
         raise BatchError("it is damaged: its SHA-256 is not the one that was sent with it")
     row_bytes = sum(form.bytes() for form in expected.forms.values())
     try:
-        columns = npz.parse(content, expected.max_rows * row_bytes + MAX_HEADER + 100_000)
+        most = MOST_PARTS * expected.max_rows * row_bytes + MAX_HEADER + 100_000
+        columns = npz.parse(content, most)
     except ValueError as error:
         raise BatchError(f"it is damaged: {error}") from None
     header = parse_header(columns.pop(HEADER, None))
     _check_header(header, expected)
+    lanes = {name: columns.pop(name) for name in list(columns) if name.startswith(LANES)}
     _check_forms(columns, header.rows, expected.forms)
     rows = row.nested(Sample, {name: columns[name] for name in expected.forms})
     _check_rows(rows, header, expected)
-    return header, played(rows, header)
+    before = {name.removeprefix(LANES): leaf for name, leaf in lanes.items()}
+    return Batch(header, played(rows, header), before)
 
 
 def parse_header(held: np.ndarray | None) -> Header:

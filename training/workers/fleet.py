@@ -21,6 +21,7 @@ from training.context import Context
 from training.stages import take
 from training.state import Behaviour, InFlight, State
 from training.workers import batch, identity, ledger
+from training.workers.audit import Auditor
 from training.workers.batch import BatchError, Expected
 from training.workers.ledger import Taken
 from training.workers.members import Member, Members
@@ -87,6 +88,7 @@ class FleetSource:
         self._transport = self._open(context, self._own)
         notice = context.metrics.notice
         self.members = Members(self._folder, self._transport, self._own, notice)
+        self._auditor = Auditor(context.config, self._own.run_id, notice)
         self._number = self._oldest = start * VERSIONS
         self._versions: dict[int, int] = {}  # the step of each, newest last
         self._publish(behaviour)
@@ -141,6 +143,7 @@ class FleetSource:
         began = time.monotonic()
         version = Version(self._number, behaviour.step, behaviour.weights)
         self._transport.publish(version, self._context.config.fleet.max_lag)
+        self._auditor.published(version)
         self._versions[version.number] = version.step
         for old in list(self._versions)[:-MOST_KNOWN]:
             del self._versions[old]
@@ -162,17 +165,19 @@ class FleetSource:
         context, parcel = self._context, member.waiting.pop(member.seq)
         try:
             expected = self._expected(member)
-            header, call = batch.read(parcel.content, parcel.sha256, expected)
+            read = batch.read(parcel.content, parcel.sha256, expected)
+            self._auditor.check(member, read, parcel.content)
         except BatchError as error:
             self.members.refused += 1
             self.members.give_up(member, f"its batch {member.seq} was refused: {error}")
             return None
-        progress = state.progress
+        progress, header, call = state.progress, read.header, read.call
         line = Taken(
             slot=member.slot,
             incarnation=member.incarnation,
             seq=header.seq,
             version=header.version,
+            weights_step=header.weights_step,
             first=state.replay.total,
             rows=header.rows,
             plies=header.plies,
@@ -236,6 +241,7 @@ class FleetSource:
                 "is_learner_bound": is_behind and any(member.is_ready for member in members),
                 "duplicates": self.members.duplicates,
                 "refused": self.members.refused,
+                "audited": self._auditor.done,
                 "workers": [member.figures.line(seconds) for member in members],
                 "refusals": self.members.refusals[-MOST_TOLD:],
             }

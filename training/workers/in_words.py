@@ -15,6 +15,8 @@ def fleet(line: FleetLine) -> str:
         parts.append(f"refused {line.refused}")
     if line.duplicates:
         parts.append(f"duplicates {line.duplicates}")
+    if line.audited:
+        parts.append(f"audited {line.audited}")
     if line.is_learner_bound:
         parts.append(f"learner-bound: reuse {line.reuse:.1f} of {line.wanted_reuse:g}")
     return ", ".join(parts)

@@ -54,6 +54,7 @@ class Taken:
     incarnation: int
     seq: int
     version: int  # of the weights that played it
+    weights_step: int = -1  # the training step of these; -1: an early version did not note it
     first: int  # its rows in the replay are numbered from here
     rows: int
     plies: int

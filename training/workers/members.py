@@ -35,6 +35,7 @@ class Member:
 
     def __init__(self, join: Join, hello: Hello, seq: int) -> None:
         self.name, self.slot, self.incarnation = join.name, join.slot, join.incarnation
+        self.hello = hello
         self.seq = seq  # of the batch that is to be taken next
         self.heard = self.arrived = time.monotonic()
         self.left = ""  # why it is gone

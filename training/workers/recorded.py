@@ -19,6 +19,7 @@ from training.stages import take
 from training.state import Behaviour, InFlight, State
 from training.storage.manifest import DamagedError, sha256
 from training.workers import batch
+from training.workers.batch import Header
 from training.workers.ledger import Taken
 from training.workers.pace import pass_over
 
@@ -104,3 +105,10 @@ def _read(folder: pathlib.Path, context: Context, line: Taken) -> PlayedCall:
     header = batch.parse_header(columns.pop(batch.HEADER, None))
     names = batch.forms(context.game, context.targets)
     return batch.played(row.nested(row.Sample, {n: columns[n] for n in names}), header)
+
+
+def header_of(path: pathlib.Path) -> Header:
+    """Returns the header of a batch on the disk. Raises DamagedError or BatchError: it has none."""
+    if not path.exists():
+        raise DamagedError(f"{path} is missing: put it back from a copy")
+    return batch.parse_header(npz.read(path).pop(batch.HEADER, None))

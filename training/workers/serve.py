@@ -6,11 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-import jax
-
 import games
 from games import consent
-from selfplay import devices
 from selfplay.files import json_lines
 from training import config as config_module
 from training.config import RunConfig
@@ -79,18 +76,19 @@ def config_of(link: FolderWorker) -> RunConfig:
 
 def hello_of(config: RunConfig, run_id: str) -> Hello:
     """Returns what this process says of itself."""
-    game = games.load(config.game)
+    game, own = games.load(config.game), identity.alike(config.game)
     return Hello(
         format_version=FORMAT_VERSION,
         run_id=run_id,
         digest=identity.of_settings(config),
-        code=identity.of_code(game),
+        code=own.code,
         rules=identity.of_rules(game),
         host=socket.gethostname(),
         pid=os.getpid(),
-        device=devices.kind(),
-        devices=devices.mesh().size,
-        jax=jax.__version__,
+        device=own.device,
+        devices=own.devices,
+        jax=own.jax,
+        cores=own.cores,
     )
 
 

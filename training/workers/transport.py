@@ -36,6 +36,7 @@ class Hello:
     device: str  # kind
     devices: int
     jax: str  # version
+    cores: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -71,17 +71,21 @@ class Worker:
             "digest": identity.of_settings(config),
             "code": identity.of_code(self.game),
             "game": config.game,
-            "slot": slot,
-            "incarnation": incarnation,
             "devices": devices.mesh().size,
             "device_kind": devices.kind(),
         }
-        self.incarnation, self.seq = incarnation, 0
         self._version, self._variables = -1, None
-        self._games = self_play.start(
-            self.game, config.self_play, self._key(RunPurpose.WORKER_OPEN, 0), self._history
-        )
-        self._recorder = Recorder()
+        self.become(slot, incarnation)
+
+    def become(self, slot: int, incarnation: int, seq: int = 0, lanes: Lanes | None = None) -> None:
+        """Is this worker from now on, before its first call, or before call `seq` with `lanes`."""
+        self.slot, self.incarnation, self.seq = slot, incarnation, seq
+        if lanes is None:
+            self._games = self._open(self._key(RunPurpose.WORKER_OPEN, 0))
+            self._recorder = Recorder()
+        else:
+            self._games = devices.split_lanes(lanes.games)
+            self._recorder = Recorder(lanes.pending or None)
 
     def play(self, version: Version) -> Parcel:
         """Plays one call with these weights; returns the games that ended in it."""
@@ -89,6 +93,9 @@ class Worker:
         if version.number != self._version:
             self._variables = playable(self.network, version.weights)
             self._version = version.number
+        every = self.config.fleet.audit
+        is_audited = bool(every and self.seq and not self.seq % every)  # of its first call all know
+        before = self.lanes() if is_audited else None
         key = self._key(RunPurpose.WORKER_PLAY, self.seq)
         self._games, trajectory = self._play(self._variables, self._games, key)
         rng = np.random.default_rng(
@@ -100,6 +107,8 @@ class Worker:
         call = batch.number_games(call, self.incarnation)
         header = Header(
             **self._names,
+            slot=self.slot,
+            incarnation=self.incarnation,
             seq=self.seq,
             version=version.number,
             weights_step=version.step,
@@ -111,7 +120,7 @@ class Worker:
             entropy=call.monitors["entropy"],
             watched=batch.watched(call.watched),
         )
-        content = batch.pack(call, header)
+        content = batch.pack(call, header, {} if before is None else lanes_as_arrays(before))
         self.seq += 1
         return Parcel(header.seq, batch.digest(content), content)
 
@@ -119,15 +128,24 @@ class Worker:
         """Returns the games as they stand, on the host."""
         return Lanes(jax.device_get(self._games), dict(self._recorder.pending or {}))
 
-    def go_on(self, lanes: Lanes, seq: int) -> None:
-        """Goes on from games that stood so before call `seq`."""
-        self._games = devices.split_lanes(lanes.games)
-        self._recorder = Recorder(lanes.pending or None)
-        self.seq = seq
+    def lanes_of(self, arrays: Mapping[str, np.ndarray]) -> Lanes:
+        """Returns the games of named arrays. Raises CheckpointError if they are other ones."""
+        template = jax.eval_shape(self._open, jax.random.key(0))
+        games = unflatten(template, under("games", dict(arrays)))
+        return Lanes(games, under("pending", dict(arrays)))
+
+    def _open(self, key: jax.Array) -> SelfPlayState:
+        return self_play.start(self.game, self.config.self_play, key, self._history)
 
     def _key(self, purpose: RunPurpose, index: int) -> jax.Array:
         key = jax.random.fold_in(jax.random.key(self.config.seed), purpose)
         return jax.random.fold_in(jax.random.fold_in(key, self.incarnation), index)
+
+
+def lanes_as_arrays(lanes: Lanes) -> dict[str, np.ndarray]:
+    """Returns the games that a worker has begun as named arrays, to go with a batch."""
+    arrays = flatten(lanes._asdict())
+    return {name: np.asarray(leaf) for name, leaf in arrays.items()}
 
 
 def weights_as_arrays(weights: Weights) -> dict[str, np.ndarray]:
