@@ -14,7 +14,8 @@ def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
     folder = pathlib.Path(args.folder)
     announce_devices()
-    with stop_on_signal() as stop, progress("worker", None, "batches") as update:
+    told = "finishing this call and sending it (again: stop at once)"
+    with stop_on_signal(told=told) as stop, progress("worker", None, "batches") as update:
         shown = Shown(update, lambda text: say(f"note: {text}"))
         while not is_there(folder):
             if stop():

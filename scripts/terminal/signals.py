@@ -158,7 +158,10 @@ def asking() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stop_on_signal(worth_saving: int = 0) -> Iterator[Callable[[], bool]]:
+def stop_on_signal(
+    worth_saving: int = 0,
+    told: str = "finishing this iteration, then saving (again: stop at once, unsaved)",
+) -> Iterator[Callable[[], bool]]:
     """Turns SIGINT, SIGTERM and SIGHUP into a wish to stop; a second one stops at once.
 
     A terminal that is closed sends SIGHUP, perhaps twice, so that it never stops at once; under
@@ -168,6 +171,7 @@ def stop_on_signal(worth_saving: int = 0) -> Iterator[Callable[[], bool]]:
       worth_saving: how often the wish must have been asked for until there is something to save;
         before that, while programs are compiled for instance, the first signal ends at once. And
         in the first minute, one that is not heard for PATIENCE seconds does.
+      told: what is said to happen, once it is wished.
     """
     wished = heard = False
     questions, began = 0, time.monotonic()
@@ -180,7 +184,7 @@ def stop_on_signal(worth_saving: int = 0) -> Iterator[Callable[[], bool]]:
         if questions < worth_saving or (wished and number != signal.SIGHUP):
             _PROCESS.end()
         if not wished:
-            _tell("stopping: finishing this iteration, then saving (again: stop at once, unsaved)")
+            _tell(f"stopping: {told}")
             wished = True  # only now: the main thread may end as soon as it knows
             # Watched, since an exception in a timer's thread would stop nothing.
             if _PROCESS.wakeup >= 0 and worth_saving and time.monotonic() - began < YOUNG:

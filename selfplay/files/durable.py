@@ -16,7 +16,7 @@ from typing import IO
 MAX_HOLDER = 200  # characters of a lock file
 UNIQUE = r"\.[0-9]+-[0-9a-f]{8}"  # before it, what `partial_of` adds to a name
 PARTIAL = ".partial"  # ends the name of a file or folder that is still being written
-NO_SPACE = "free some space there (nothing reads a run's folder discarded/ again)"
+NO_SPACE = "free some space there (of a run, nothing reads the folder discarded/ again)"
 ADVICE = {
     errno.ENOSPC: NO_SPACE,
     errno.EDQUOT: NO_SPACE,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 
 import pytest
 
@@ -113,6 +114,10 @@ def test_resources_are_read_and_others_refused():
         ["--workers", "2", "--fleet", "f"],
         ["--workers", "2", "--replay-of", "RUN"],
         ["--worker-resources", "GPU=1"],
+        ["--lockstep"],
+        ["--lockstep", "--workers", "2-4"],
+        ["--lockstep", "--fleet", "f"],
+        ["--play-again"],
     ],
 )
 def test_flags_that_exclude_each_other_are_refused(words, tiny_run, tmp_path, capsys):
@@ -127,6 +132,16 @@ def test_a_clients_address_of_ray_is_refused_with_the_reason(tmp_path, capsys, m
     words = ["train", "--game", "tic_tac_toe", "--run-dir", str(tmp_path / "run")]
     assert cli.run([*words, "--workers", "2"]) == 2
     assert "not made for jobs that run for hours" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_address_at_which_nobody_answers_is_told_at_once(tmp_path, capsys, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)  # closed by now
+    words = ["train", "--game", "tic_tac_toe", "--run-dir", str(tmp_path / "run")]
+    assert cli.run([*words, "--workers", "2"]) == 2
+    assert f"RAY_ADDRESS={address}: nobody answers there" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 from tests.support import ROOT
 
@@ -23,11 +24,29 @@ def tiny_flags(iterations: int) -> list[str]:
     ]
 
 
-def start(words: list[str], mark: str, log: pathlib.Path) -> subprocess.Popen[bytes]:
-    """Starts a command of ours, whose descendants bear `mark`; what it says goes to a file."""
+# Runs a command where there is no network but this machine's own.
+ALONE = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+
+
+def can_be_alone() -> bool:
+    """Returns whether `ALONE` works here."""
+    try:
+        return subprocess.run([*ALONE, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def start(
+    words: list[str], mark: str, log: pathlib.Path, before: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Starts a command of ours, whose descendants bear `mark`; what it says goes to a file.
+
+    Args:
+      before: the words of a command that becomes ours, such as `ALONE`.
+    """
     with log.open("ab") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "scripts.cli", *words],
+            [*before, sys.executable, "-m", "scripts.cli", *words],
             stdout=file,
             stderr=file,
             stdin=subprocess.DEVNULL,

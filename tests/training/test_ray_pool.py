@@ -1,6 +1,7 @@
 """Workers on Ray: the real command, on this machine and on a cluster that loses nodes."""
 
 import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -19,11 +20,12 @@ pytestmark = pytest.mark.skipif(
 SECONDS = 240.0  # more is a hang
 
 
-def train(tmp_path, iterations, workers):
+def train(tmp_path, iterations, workers, name="run", before=(), more=()):
     """Starts a run with workers; returns its process, its mark and what it says."""
-    mark, log = uuid.uuid4().hex, tmp_path / "log"
-    words = ["train", *processes.tiny_flags(iterations), "--run-dir", str(tmp_path / "run")]
-    return processes.start([*words, "--workers", workers], mark, log), mark, log
+    mark, log = uuid.uuid4().hex, tmp_path / f"{name}.log"
+    words = ["train", *processes.tiny_flags(iterations), "--run-dir", str(tmp_path / name)]
+    words += ["--workers", workers, *more]
+    return processes.start(words, mark, log, before), mark, log
 
 
 def check_taken(path, batches=None):
@@ -78,6 +80,43 @@ def test_ctrl_c_while_all_is_starting_leaves_no_process(tmp_path, seconds):
     process.send_signal(signal.SIGINT)
     assert process.wait(60) in (75, 130), log.read_text()
     processes.wait_until("processes are left", lambda: not processes.alive(mark), 30)
+
+
+def players_of(mark):
+    """Returns the numbers of the processes that play."""
+    lines = processes.alive(mark)
+    return [int(line.partition(":")[0]) for line in lines if "ray::Worker" in line]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not processes.can_be_alone(), reason="no network namespace can be made here")
+def test_a_worker_that_freezes_is_replaced_and_needs_no_network_for_it(tmp_path):
+    process, mark, log = train(tmp_path, 100_000, "2", before=processes.ALONE)
+    replay = tmp_path / "run" / "replay"
+
+    def wait_for(what, holds):
+        def look():
+            assert process.poll() is None, log.read_text()
+            return holds()
+
+        processes.wait_until(f"{what}: {log.read_text()}", look, SECONDS)
+
+    def batches_of(incarnation):
+        return sum(line.incarnation == incarnation for line in ledger.read(replay).taken)
+
+    wait_for("both play", lambda: min(batches_of(0), batches_of(1)) > 3)
+    frozen = players_of(mark)[0]
+    os.kill(frozen, signal.SIGSTOP)
+    wait_for("nobody follows it", lambda: batches_of(2) > 3)
+    assert "silent for" in log.read_text()
+    gone = ledger.read(replay).gone
+    assert len(gone) == 1
+    before = batches_of(1 - gone[0])
+    wait_for("the other does not go on", lambda: batches_of(1 - gone[0]) > before + 20)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75, log.read_text()
+    processes.wait_until("processes are left", lambda: not processes.alive(mark), 60)
+    check_taken(tmp_path / "run")
 
 
 @pytest.fixture
@@ -135,3 +174,23 @@ def test_nodes_of_a_cluster_come_and_are_lost_and_the_run_goes_on(tmp_path, clus
     check_taken(tmp_path / "run")
     ours = [line for line in processes.alive(mark) if "scripts.cli" in line or "Worker" in line]
     assert not ours
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75, log.read_text()
+    processes.wait_until("processes are left", lambda: not processes.alive(mark), 60)
+
+
+@pytest.mark.slow
+def test_two_runs_on_one_cluster_take_each_their_own(tmp_path, cluster, monkeypatch):
+    ask, address = cluster
+    assert [ask("add"), ask("add")] == ["0", "1"]
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    more = ("--worker-resources", "CPU=1")
+    begun = [train(tmp_path, 300, "1", name, more=more) for name in ("one", "two")]
+    for process, mark, log in begun:
+        assert process.wait(SECONDS) == 0, log.read_text()
+        processes.wait_until("processes are left", lambda: not processes.alive(mark), 60)  # noqa: B023
+    ids = [RunFolder(tmp_path / name).run_id() for name in ("one", "two")]
+    assert ids[0] != ids[1]
+    for name in ("one", "two"):
+        known = check_taken(tmp_path / name, batches=300)
+        assert [join.incarnation for join in known.joins] == [0]

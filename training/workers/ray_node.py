@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from selfplay import children
 
 ADDRESS = "RAY_ADDRESS"
 CLIENT = "ray://"
+ANSWER_SECONDS = 10.0  # in which a cluster must take a connection
 
 
 class WorkersError(RuntimeError):
@@ -40,6 +42,7 @@ def running(number: int, cpus: float, command: str, instead: str) -> Iterator[An
             f"hours. On a node of the cluster, use {ADDRESS}=HOST:6379, or from elsewhere `ray job "
             f"submit -- selfplay {command} ...`"
         )
+    _check_answers(address)
     ray = _import_ray(instead)
     with _handlers_kept():
         if address:
@@ -82,6 +85,20 @@ def needs(resources: Mapping[str, float]) -> dict[str, Any]:
 def why(error: Exception) -> str:
     """Returns an error of Ray's in a line."""
     return " ".join(str(error).split())[:200]
+
+
+def _check_answers(address: str) -> None:
+    """Raises ValueError if nobody listens at HOST:PORT: Ray would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdigit()):
+        return  # `auto` and the like, which Ray resolves
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"{ADDRESS}={address}: nobody answers there ({error}); `ray status` on the head node "
+            "of the cluster names its address, or unset it to use this machine alone"
+        ) from None
 
 
 def _import_ray(instead: str) -> Any:

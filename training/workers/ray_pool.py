@@ -7,6 +7,7 @@ most two calls in flight, and keeps what it has sent until that is acknowledged.
 
 import contextlib
 import dataclasses
+import math
 import os
 import time
 import uuid
@@ -35,6 +36,7 @@ from training.workers.transport import (
 from training.workers.worker import Parcel, Version, Worker, weights_as_arrays, weights_of
 
 PING_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0  # after which it is said who has not been given a process
 MOST_IN_FLIGHT = 2  # calls of a worker
 QUICK_SECONDS = 0.5  # calls below it are asked for ahead
 KEPT_WEIGHTS = 4  # versions, beyond those that may be played with
@@ -121,12 +123,20 @@ class RayTransport:
     """The learner's end."""
 
     def __init__(
-        self, ray: Any, config: RunConfig, run_id: str, wanted: Wanted, allowed: list[str]
+        self,
+        ray: Any,
+        config: RunConfig,
+        run_id: str,
+        wanted: Wanted,
+        allowed: list[str],
+        notice: Callable[[str], None],
     ) -> None:
-        """Asks `ray`, which was started, for workers."""
+        """Asks `ray`, which was started, for workers; `notice` takes what people should know."""
         self._ray = ray
         self._version: Version | None = None
         self._weights: dict[int, Any] = {}
+        self._needs, self._notice = wanted.resources, notice
+        self._tell_at = time.monotonic() + PATIENCE_SECONDS
         devices = max(1, int(wanted.resources["CPU"]))
         remote = self._ray.remote(max_restarts=-1, concurrency_groups={"beat": 1})(_actor_class())
         placed = remote.options(**ray_node.needs(wanted.resources))
@@ -151,7 +161,20 @@ class RayTransport:
                 events += self._settle(*by_reference[reference])
         for place in self._places:
             self._keep_busy(place)
+        self._tell_who_waits()
         return events
+
+    def _tell_who_waits(self) -> None:
+        """Says it once if the cluster has had no room for a worker for a while."""
+        if time.monotonic() < self._tell_at:
+            return
+        self._tell_at = math.inf
+        if waiting := sum(not (place.name or place.is_gone) for place in self._places):
+            needs = ", ".join(f"{name}={count:g}" for name, count in self._needs.items())
+            self._notice(
+                f"{waiting} of {len(self._places)} workers wait for room on the cluster: each "
+                f"needs {needs} (--worker-resources); `ray status` says what there is"
+            )
 
     def answer(self, worker: str, answer: Answer) -> None:
         """Lets a worker in; or ends its process, after which Ray starts another."""
@@ -274,6 +297,7 @@ def opener(ray: Any, wanted: Wanted, allowed: list[str]) -> Callable[[Context, O
     """Returns what opens a run's transport on `ray`, which is running."""
 
     def open_transport(context: Context, ours: Own) -> RayTransport:
-        return RayTransport(ray, context.config, ours.run_id, wanted, allowed)
+        notice = context.metrics.notice
+        return RayTransport(ray, context.config, ours.run_id, wanted, allowed, notice)
 
     return open_transport
