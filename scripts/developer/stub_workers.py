@@ -146,7 +146,14 @@ def _hello(link: FolderWorker) -> Hello:
     ours = link.invitation
     same = {name: getattr(ours, name) for name in ("run_id", "digest", "code", "rules")}
     return Hello(
-        FORMAT_VERSION, **same, host="stub", pid=os.getpid(), device="stub", devices=1, jax=""
+        *(FORMAT_VERSION,),
+        **same,
+        host="stub",
+        pid=os.getpid(),
+        device="stub",
+        devices=1,
+        jax="",
+        cores=1,
     )
 
 

@@ -79,7 +79,7 @@ def test_stub_batches_are_whole_games_that_a_learner_takes(tiny_config):
         first=0,
     )
     parcel = packed.parcel(7, version=3, step=30)
-    read, call = batch.read(parcel.content, parcel.sha256, expected)
+    read, call, _ = batch.read(parcel.content, parcel.sha256, expected)
     assert read == dataclasses.replace(header, seq=7, version=3, weights_step=30)
     np.testing.assert_array_equal(call.rows.policy_target, columns["policy_target"])
     parcel = packed.parcel(8, version=3, step=30)

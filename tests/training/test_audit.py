@@ -31,7 +31,7 @@ def config(tiny_config):
         iterations=BATCHES,
         evaluation=EvaluationConfig(every=0),
         checkpoint=NEVER_SAVE_BETWEEN,
-        fleet=FleetConfig(audit=EVERY),
+        fleet=FleetConfig(audit=EVERY, surplus="wait"),
         replay=dataclasses.replace(tiny_config.replay, keep="all"),
     )
 

@@ -291,13 +291,13 @@ def test_batches_that_are_to_wait_do_so_until_all_training_is_done(learner):
 
 
 def test_training_gets_as_much_time_as_taking_the_last_batch_took(learner, monkeypatch):
-    read = batch.read
+    take = fleet.take
 
-    def read_slowly(*given):
+    def take_slowly(*given, **named):
         learner.clock.sleep(4.0)
-        return read(*given)
+        return take(*given, **named)
 
-    monkeypatch.setattr(batch, "read", read_slowly)
+    monkeypatch.setattr(fleet, "take", take_slowly)
     learner.begin(MemoryTransport([learner.worker("worker", 9)]))
     learner.take(2)
     looks, answers = learner.transport.looks, []
@@ -310,6 +310,25 @@ def test_training_gets_as_much_time_as_taking_the_last_batch_took(learner, monke
     for _ in range(50):
         learner.source.is_enough(learner.state)
     assert learner.transport.looks <= looks + 1, "it looked at each training step"
+
+
+def test_after_a_long_step_several_batches_are_taken_before_the_next(learner, monkeypatch):
+    take = fleet.take
+
+    def take_slowly(*given, **named):
+        learner.clock.sleep(0.1)
+        return take(*given, **named)
+
+    monkeypatch.setattr(fleet, "take", take_slowly)
+    learner.begin(MemoryTransport([learner.worker("worker", 40, window=8)]))
+    learner.take(2)
+    learner.clock.sleep(5.0)  # a step
+    taken = 0
+    while learner.source.is_enough(learner.state):
+        learner.take(1)
+        taken += 1
+        learner.clock.sleep(1e-6)
+    assert taken in (10, 11)  # a second's worth, and no more
 
 
 def test_weights_are_published_when_they_are_new_and_some_time_has_passed(learner):

@@ -26,11 +26,14 @@ from training.workers.batch import BatchError, Expected
 from training.workers.ledger import Taken
 from training.workers.members import Member, Members
 from training.workers.pace import pass_over
+from training.workers.reader import Reader
 from training.workers.transport import Own, Transport
 from training.workers.worker import Version
 
 PUBLISH_SECONDS = 0.5  # between versions, at least; and ten times what publishing takes
 POLL_SECONDS = 0.02
+AHEAD = 4  # batches that are read at the same time: they may be large in memory
+MOST_CREDIT = 1.0  # seconds
 LINE_SECONDS = 10.0  # between lines of metrics
 FIRST_SECONDS = 2.0  # before the first
 MOST_TOLD = 10  # refusals that a line names
@@ -69,7 +72,7 @@ class FleetSource:
         self._open, self._least = open_transport, least
         self._transport: Transport | None = None
         self._published = self._heard = self._took = 0.0  # when that was done last
-        self._taking = 0.0  # seconds that the last batch took
+        self._credit = 0.0  # seconds that training had more than batches took, up to a bound
         self._pause = PUBLISH_SECONDS
         self._told: _Told | None = None
 
@@ -85,7 +88,7 @@ class FleetSource:
         ledger.append(self._folder, ledger.Start(number=start))
         self._own = own(context)
         self._forms = batch.forms(context.game, context.targets)
-        self._transport = self._open(context, self._own)
+        self._transport, self._reader = self._open(context, self._own), Reader(AHEAD)
         notice = context.metrics.notice
         self.members = Members(self._folder, self._transport, self._own, notice)
         self._auditor = Auditor(context.config, self._own.run_id, notice)
@@ -111,9 +114,10 @@ class FleetSource:
                 time.sleep(POLL_SECONDS)
                 continue
             began = time.monotonic()
+            self._credit = min(self._credit + began - self._took, MOST_CREDIT)
             monitors = self._take(state, member)
             self._took = time.monotonic()
-            self._taking = self._took - began
+            self._credit = max(self._credit, 0.0) - (self._took - began)
             if monitors is not None:
                 pass_over(context, state)
                 self._report(state)
@@ -121,19 +125,21 @@ class FleetSource:
         return None
 
     def is_enough(self, state: State) -> bool:
-        """Whether batches wait, and training has had its time since the last one was taken."""
+        """Whether batches wait, and training has had at least as much time as they took."""
         if self._context.config.fleet.surplus == "wait":
             return False
         now = time.monotonic()
-        if now - self._took < self._taking or now - self._heard < POLL_SECONDS:
+        if self._credit + now - self._took <= 0:
             return False
-        self._hear()
+        if now - self._heard >= POLL_SECONDS:
+            self._hear()
         return self._ready() is not None
 
     def close(self, finished: bool) -> None:
         """Tells the workers to end, or to wait for the next process with the run."""
         if self._transport is not None:
             transport, self._transport = self._transport, None
+            self._reader.close()
             transport.end(finished)
 
     # ---- weights --------------------------------------------------------------------------------
@@ -158,14 +164,20 @@ class FleetSource:
         self._heard = time.monotonic()
 
     def _ready(self) -> Member | None:
-        return self.members.ready() if len(self.members.all()) >= self._least else None
+        """Returns whose batch is next, and begins to read it and those after it."""
+        if len(self.members.all()) < self._least:
+            return None
+        ready = self.members.ready()
+        for member in ready[:AHEAD]:
+            parcel = member.waiting[member.seq]
+            self._reader.begin(parcel.content, parcel.sha256, self._expected(member))
+        return ready[0] if ready else None
 
     def _take(self, state: State, member: Member) -> dict[str, Any] | None:
         """Takes a worker's next batch; None if that was refused, and the worker with it."""
         context, parcel = self._context, member.waiting.pop(member.seq)
         try:
-            expected = self._expected(member)
-            read = batch.read(parcel.content, parcel.sha256, expected)
+            read = self._reader.result(member.key)
             self._auditor.check(member, read, parcel.content)
         except BatchError as error:
             self.members.refused += 1

@@ -111,10 +111,10 @@ class Members:
         """Returns the members, by slot."""
         return sorted(self._by_name.values(), key=lambda member: member.slot)
 
-    def ready(self) -> Member | None:
-        """Returns a worker whose next batch has come: of several, whose rows are fewest."""
+    def ready(self) -> list[Member]:
+        """Returns the workers whose next batch has come, first whose rows are fewest."""
         ready = filter(lambda member: member.is_ready, self.all())
-        return min(ready, key=lambda member: (member.figures.rows, member.slot), default=None)
+        return sorted(ready, key=lambda member: (member.figures.rows, member.slot))
 
     def took(self, member: Member) -> None:
         """A worker's next batch is on the disk: acknowledges it."""
