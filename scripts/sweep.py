@@ -10,7 +10,14 @@ from typing import Any
 from games import consent
 from scripts.flags.sweep import Args
 from scripts.terminal import signals
-from scripts.terminal.console import announce_devices, print_json, print_text, progress, say
+from scripts.terminal.console import (
+    announce_devices,
+    note,
+    print_json,
+    print_text,
+    progress,
+    say,
+)
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay.files import durable
 from training.sweep import job as job_module
@@ -32,6 +39,7 @@ def run(args: Args) -> int:
     out = pathlib.Path(args.out or pathlib.Path("sweeps", pathlib.Path(args.file).stem))
     if args.only:
         return _make_one(plan, _job_of(plan, args.only), out)
+    _warn(plan, args.workers)
     if args.dry_run:
         return _dry_run(plan, out, args)
     durable.make_folder(out)
@@ -55,6 +63,16 @@ def _require_consent(plan: Plan, file: str) -> None:
             faults.append(str(error))
     if faults:
         raise ValueError("; ".join(faults))
+
+
+def _warn(plan: Plan, workers: int) -> None:
+    """Says it where runs at once make the comparison unfair."""
+    timed = any(variant.limit.name == "minutes" for variant in plan.variants.values())
+    if workers > 1 and timed:
+        note(
+            f"{workers} runs at once share this machine, and how much one computes in its minutes "
+            "depends on the others: only flops or iterations compare fairly"
+        )
 
 
 def _job_of(plan: Plan, text: str) -> Job:
@@ -112,7 +130,7 @@ def _make(
     plan: Plan, left: Sequence[Job], out: pathlib.Path, args: Args
 ) -> tuple[list[Ended], bool]:
     """Makes the runs that are left; returns those that failed, and whether it was interrupted."""
-    cores = processes.shares(args.jobs)
+    cores = processes.shares(args.workers)
     failed: list[Ended] = []
     done = len(plan.jobs()) - len(left)
     wishes = 0
@@ -170,7 +188,7 @@ def _check(out: pathlib.Path, args: Args, cores: frozenset[int], stop: Callable[
     """
     log = out / "check.log"
     log.unlink(missing_ok=True)
-    words = _command(args, out, "--dry-run", "--jobs", str(args.jobs))
+    words = _command(args, out, "--dry-run", "--workers", str(args.workers))
     codes: list[Ended] = []
     processes.run_all([("check", words, log)], [cores], stop, lambda running: None, codes.append)
     [end] = codes
@@ -220,12 +238,14 @@ def _dry_run(plan: Plan, out: pathlib.Path, args: Args) -> int:
 
     from training.sweep.check import problems
 
-    faults = problems(plan, out, args.jobs)
-    if args.jobs > 1 and jax.devices()[0].platform != "cpu":
-        faults.append(f"--jobs {args.jobs}: runs share cores, not an accelerator: leave it at 1")
+    faults = problems(plan, out, args.workers)
+    if args.workers > 1 and jax.devices()[0].platform != "cpu":
+        faults.append(
+            f"--workers {args.workers}: runs share cores, not an accelerator: leave it at 1"
+        )
     if faults:
         raise ValueError(f"{args.file} cannot work here: {'; '.join(faults)}")
-    found = outlook.outlook(plan, out, args.jobs)
+    found = outlook.outlook(plan, out, args.workers)
     if args.json:
         print_json(found)
     else:

@@ -6,6 +6,7 @@ Games do not see each other, so each device runs its own share of lanes without 
 
 import contextlib
 import contextvars
+import os
 import pathlib
 import platform
 from collections.abc import Callable, Iterator
@@ -41,6 +42,16 @@ def kind() -> str:
     """Returns the kind of our devices; of CPUs, whose last bits differ, the processor's name."""
     name = jax.local_devices()[0].device_kind
     return _processor() if name == "cpu" else name
+
+
+def cores() -> int:
+    """Returns on how many cores we are: of a CPU's results, the last bits may depend on it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+def described() -> str:
+    """Returns, in a line, all of our devices that results may depend on."""
+    return f"{mesh().size} x {kind()}, cores: {cores()}"
 
 
 def _processor() -> str:

@@ -18,6 +18,7 @@ SETTINGS = {
     "learner.symmetries": "learner.augment",
     "overseer.symmetries": "overseer.augment",
     "symmetries": "augment",  # of `selfplay imitate`
+    "jobs": "workers",  # of `selfplay sweep`
 }
 
 

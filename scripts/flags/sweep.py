@@ -1,9 +1,11 @@
 """The flags of `selfplay sweep`."""
 
 import dataclasses
+import os
 
 from scripts.terminal.console import Positional
 from training.sweep import plan
+from training.workers.ray_node import ADDRESS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Args:
 
     Examples:
       selfplay sweep value.toml --dry-run
-      selfplay sweep value.toml --jobs 2
+      selfplay sweep value.toml --workers 2
       selfplay sweep value.toml --markdown
       selfplay sweep value.toml --only today/seed-1      # on one of several machines
     """
@@ -26,8 +28,9 @@ class Args:
     """The plan of the sweep, in TOML."""
     out: str = ""
     """The sweep's folder; by default sweeps/<name of FILE>."""
-    jobs: int = 1
-    """Runs at once, each on its own share of the cores; on an accelerator, 1."""
+    workers: int = 1
+    """Runs at once, each a process with its own share of this machine's cores, so that results are
+    statistically equal to those on all cores; on an accelerator, 1."""
     only: str = ""
     """VARIANT/seed-N: make this one run, in this process, and no table."""
     dry_run: bool = False
@@ -40,8 +43,13 @@ class Args:
 
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight: in FILE, all of it at once."""
-    if args.jobs < 1:
-        raise ValueError(f"--jobs must be at least 1, got {args.jobs}")
+    if args.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {args.workers}")
+    if args.workers > 1 and (address := os.environ.get(ADDRESS)):
+        raise ValueError(
+            f"--workers {args.workers} are processes of this machine, and {ADDRESS}={address} "
+            "names a cluster: unset it, or make single runs there by --only VARIANT/seed-N"
+        )
     if args.markdown and args.json:
         raise ValueError("--markdown and --json both print the result: choose one")
     if args.only and (args.dry_run or args.markdown or args.json):

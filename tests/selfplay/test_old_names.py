@@ -8,6 +8,7 @@ import pytest
 import games
 from mcts import SearchConfig
 from scripts.flags import imitate as imitate_flags
+from scripts.flags import sweep as sweep_flags
 from scripts.flags import train as train_flags
 from scripts.terminal import console
 from selfplay import old_names, player_spec
@@ -29,6 +30,7 @@ OLD = {
     "learner.symmetries": False,
     "overseer.symmetries": False,
 }
+OF_COMMANDS = {"symmetries": ImitationConfig(), "jobs": sweep_flags.Args("FILE")}
 
 
 def get(config, path):
@@ -49,10 +51,10 @@ def parsed(words):
 
 
 def test_every_old_name_is_tried_and_means_a_setting_that_is_there():
-    assert {*OLD, "symmetries"} == set(old_names.SETTINGS)
+    assert {*OLD, *OF_COMMANDS} == set(old_names.SETTINGS)
     for old, new in old_names.SETTINGS.items():
         assert new not in old_names.SETTINGS, old  # one step, however often a setting was renamed
-        get(ImitationConfig() if old == "symmetries" else RunConfig(), new)
+        get(OF_COMMANDS.get(old, RunConfig()), new)
 
 
 @pytest.mark.parametrize("old", OLD)
@@ -86,6 +88,11 @@ def test_the_old_flag_of_an_imitation_is_taken():
     for words in (["--no-symmetries"], ["--no-augment"]):
         args = console.parse(imitate_flags.Args, words, "imitate", imitate_flags.Args(RunConfig()))
         assert not args.imitation.augment
+
+
+def test_the_old_flag_of_a_sweep_is_taken():
+    for words in (["FILE", "--jobs", "3"], ["FILE", "--workers", "3"]):
+        assert console.parse(sweep_flags.Args, words, "sweep").workers == 3
 
 
 def test_an_old_name_in_a_file_of_settings_means_the_new_one_and_both_are_refused():

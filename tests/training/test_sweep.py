@@ -4,18 +4,24 @@ import json
 import math
 import os
 import pathlib
+import signal
 import sys
 import threading
+import uuid
 
 import pytest
 
 from scripts import cli
 from scripts import sweep as command
+from selfplay import devices
+from tests.support import processes as of_tests
 from tests.support.runs import assert_same
 from training.sweep import check, intervals, job, plan, plots, processes, summary, table
+from training.sweep.measure import Measured
 from training.sweep.plan import Job
 from training.sweep.processes import Ended
 
+SECONDS = 240.0  # more is a hang
 TINY = """
 game = "tic_tac_toe"
 iterations = 4
@@ -233,6 +239,8 @@ def test_a_run_stopped_killed_and_resumed_gives_the_result_of_one_that_was_not(
     assert resumed["measures"] == straight["measures"]
     assert resumed["details"]["match"]["wins"] == straight["details"]["match"]["wins"]
     assert resumed["run"]["flops"] == straight["run"]["flops"] > 0
+    assert resumed["run"]["devices"] == devices.described()
+    assert resumed["run"]["devices"].startswith("2 x ")
 
 
 def test_a_result_holds_while_the_measuring_is_the_same_and_a_changed_run_is_refused(
@@ -249,6 +257,17 @@ def test_a_result_holds_while_the_measuring_is_the_same_and_a_changed_run_is_ref
         with pytest.raises(ValueError, match=named):
             job.train(planned, one, whole)
         assert any(named in fault for fault in check.problems(planned, whole))
+
+
+def test_a_run_that_had_no_time_for_an_iteration_is_no_result_and_a_sentence_says_so(
+    write, tmp_path, monkeypatch
+):
+    planned = plan.read(write(**{"iterations = 4": "minutes = 1e-9"}))
+    monkeypatch.setattr("training.sweep.measure.measure", lambda *_: Measured({}, {}))
+    assert job.train(planned, Job("today", 1), tmp_path)
+    with pytest.raises(ValueError, match="its limit before the end of its first iteration"):
+        job.measure(planned, Job("today", 1), tmp_path)
+    assert job.result(planned, Job("today", 1), tmp_path) is None
 
 
 @pytest.fixture
@@ -335,6 +354,42 @@ def test_an_interrupted_sweep_says_so_by_its_exit_code(write, fake_runs, tmp_pat
     assert started == ["check"]
 
 
+def test_runs_at_once_are_refused_where_they_cannot_be(write, monkeypatch, capsys, tmp_path):
+    argv = ["sweep", str(write()), "--out", str(tmp_path / "out"), "--workers"]
+    assert cli.run([*argv, "-1"]) == 2
+    assert "--workers must be at least 1, got -1" in capsys.readouterr().err
+    assert cli.run([*argv, "10000"]) == 2
+    assert "--workers 10000: there are" in capsys.readouterr().err
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert cli.run([*argv, "2"]) == 2
+    said = capsys.readouterr().err
+    assert "--workers 2 are processes of this machine, and RAY_ADDRESS=head:6379 names" in said
+    assert "\n" not in said.strip()
+    assert not list(tmp_path.glob("out/*/"))
+
+
+@pytest.mark.parametrize("limit", ["minutes", "iterations"])
+def test_runs_at_once_that_end_by_the_clock_compare_badly(limit, write, fake_runs, capsys):
+    *_, started_with = fake_runs
+    file = write(**{"iterations = 4": f"{limit} = 4"})
+    started_with.append(file)
+    for workers in (1, 2):
+        argv = ["sweep", str(file), "--out", str(file.parent / f"{workers}"), "--workers"]
+        assert cli.run([*argv, str(workers)]) == 0
+        told = "only flops or iterations compare fairly" in capsys.readouterr().err
+        assert told == (limit == "minutes" and workers > 1), (limit, workers)
+
+
+def test_runs_of_other_devices_are_named_in_a_note_and_results_that_name_none_are_not(write):
+    planned = plan.read(write())
+    found = results_of({("today", 1): (1e9, {"x": 0.2}), ("fast", 1): (1e9, {"x": 0.1})})
+    one, other = (result["run"] for result in found.values())
+    one["devices"] = "2 x cpu, cores: 2"
+    assert not any("devices" in note for note in summary.notes(planned, found))
+    other["devices"] = "1 x cpu, cores: 1"
+    assert "the runs were made by 2 sets of devices, not by one" in summary.notes(planned, found)
+
+
 # ---- processes ----------------------------------------------------------------------------------
 
 
@@ -392,6 +447,37 @@ time.sleep(60)
     work = [(name, words(wait), tmp_path / f"{name}.log") for name in ("first", "second")]
     processes.run_all(work, [frozenset()], wish.is_set, show, ends.append)
     assert [(end.name, end.code) for end in ends] == [("first", 75)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="each run needs a core of its own")
+def test_runs_at_once_are_saved_killed_and_go_on_and_each_has_its_log(write, tmp_path):
+    file, out, mark = write(**{"iterations = 4": "iterations = 40"}), tmp_path / "out", uuid.uuid4()
+    words = ["sweep", str(file), "--out", str(out), "--workers", "2", "--json"]
+    log, jobs = tmp_path / "log", [job.place for job in plan.read(file).jobs()]
+
+    def begun(name):
+        metrics = out / name / "metrics.jsonl"
+        return metrics.exists() and metrics.read_text().count('"iteration"') > 0
+
+    for number, code in ((signal.SIGINT, 75), (signal.SIGKILL, -signal.SIGKILL), (None, 0)):
+        log.unlink(missing_ok=True)
+        process = of_tests.start(words, mark.hex, log)
+        if number:
+            of_tests.wait_until(log, lambda: all(map(begun, jobs[:2])), SECONDS)
+            process.send_signal(number)
+        assert process.wait(SECONDS) == code, log.read_text()
+        of_tests.wait_until("processes are left", lambda: not of_tests.alive(mark.hex), 30)
+    runs = json.loads((out / command.SUMMARY).read_text())["runs"]
+    assert list(runs) == jobs
+    assert {run["run"]["iteration"] for run in runs.values()} == {40}
+    assert {run["run"]["devices"].partition(", ")[2] for run in runs.values()} == {cores_of_half()}
+    for name in jobs:
+        assert "devices: " in (out / f"{name}.log").read_text()
+
+
+def cores_of_half():
+    return f"cores: {len(os.sched_getaffinity(0)) // 2}"
 
 
 # ---- what it shows ------------------------------------------------------------------------------

@@ -23,12 +23,12 @@ from training.sweep.measure import solved_sets
 from training.sweep.plan import Plan
 
 
-def problems(plan: Plan, out: str | os.PathLike[str], jobs: int = 1) -> list[str]:
+def problems(plan: Plan, out: str | os.PathLike[str], workers: int = 1) -> list[str]:
     """Returns why the sweep cannot work here, a sentence each, by the variant's name.
 
     Args:
       out: the sweep's folder, which need not exist.
-      jobs: runs at once; each process sees its own share of the cores.
+      workers: runs at once; each process sees its own share of the cores.
     """
     try:
         game = games.load(plan.game)
@@ -39,14 +39,14 @@ def problems(plan: Plan, out: str | os.PathLike[str], jobs: int = 1) -> list[str
     for name, variant in plan.variants.items():
         config = variant.config
         has = this_machine(pathlib.Path(out), config.learner.batch)
-        has = _share(has, len(plan.jobs()), jobs)
+        has = _share(has, len(plan.jobs()), workers)
         faults += [f"variant {name!r}: {fault}" for fault in _of_variant(config, game, has)]
     return faults + _of_runs(plan, out)
 
 
-def _share(has: Machine, runs: int, jobs: int) -> Machine:
+def _share(has: Machine, runs: int, workers: int) -> Machine:
     """Returns what each run has of the machine."""
-    host = None if has.host_bytes is None else has.host_bytes // jobs
+    host = None if has.host_bytes is None else has.host_bytes // workers
     disk = None if has.disk_bytes is None else has.disk_bytes // max(runs, 1)
     return has._replace(host_bytes=host, disk_bytes=disk)
 

@@ -121,13 +121,22 @@ def _other_limits(stored: RunConfig, wanted: RunConfig) -> list[str]:
 
 
 def _end(folder: RunFolder) -> dict[str, Any]:
-    """Returns where a run ended, and what made it."""
-    last = metrics.history(folder.read_metrics()).iterations[-1]
+    """Returns where a run ended, and what made it; the devices are ours, who made its end."""
+    from selfplay import devices
+
+    iterations = metrics.history(folder.read_metrics()).iterations
+    if not iterations:
+        raise ValueError(
+            f"{folder.path} has reached its limit before the end of its first iteration: "
+            "raise the limit, and name another --out"
+        )
+    last = iterations[-1]
     made = json_lines.parse(folder.config_file.read_text(), str(folder.config_file))
     counts = ("iteration", "step", "games", "positions", "seconds", "flops")
     return {
         "run_id": folder.run_id(),
         "commit": made.get("commit"),
         "versions": made.get("versions"),
+        "devices": devices.described(),
         **{name: getattr(last, name, None) for name in counts},
     }

@@ -26,11 +26,11 @@ def left(plan: Plan, out: pathlib.Path) -> list[Job]:
     return [job for job in plan.jobs() if not job_module.result(plan, job, out)]
 
 
-def outlook(plan: Plan, out: pathlib.Path, jobs: int) -> dict[str, Any]:
+def outlook(plan: Plan, out: pathlib.Path, workers: int) -> dict[str, Any]:
     """Returns what there is to do, as JSON takes it.
 
     Args:
-      jobs: runs at once.
+      workers: runs at once.
 
     Raises:
       ValueError: as `left`.
@@ -42,7 +42,7 @@ def outlook(plan: Plan, out: pathlib.Path, jobs: int) -> dict[str, Any]:
         "runs": len(plan.jobs()),
         "left": [job.place for job in runs],
         "limits": {name: variant.limit._asdict() for name, variant in plan.variants.items()},
-        "hours": _hours(plan, runs, out, jobs),
+        "hours": _hours(plan, runs, out, workers),
     }
 
 
@@ -64,7 +64,7 @@ def in_words(plan: Plan, whole: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _hours(plan: Plan, runs: Sequence[Job], out: pathlib.Path, jobs: int) -> float | None:
+def _hours(plan: Plan, runs: Sequence[Job], out: pathlib.Path, workers: int) -> float | None:
     """Returns how long these runs will take; None if nothing tells."""
     taken: dict[str, list[float]] = {}
     for job in plan.jobs():
@@ -80,7 +80,7 @@ def _hours(plan: Plan, runs: Sequence[Job], out: pathlib.Path, jobs: int) -> flo
             total += sum(known) / len(known)
         else:
             return None
-    return total / jobs / 3600
+    return total / workers / 3600
 
 
 def _listed(settings: Mapping[str, Any]) -> str:

@@ -47,19 +47,21 @@ class _Running(NamedTuple):
     reader: threading.Thread
 
 
-def shares(jobs: int) -> list[frozenset[int]]:
+def shares(count: int) -> list[frozenset[int]]:
     """Returns the cores of each of so many processes at once; empty sets where none can be chosen.
 
     Raises:
       ValueError: there are fewer cores.
     """
     if not hasattr(os, "sched_setaffinity"):
-        return [frozenset()] * jobs
+        return [frozenset()] * count
     cores = sorted(os.sched_getaffinity(0))
-    if jobs > len(cores):
-        raise ValueError(f"--jobs {jobs}: there are {len(cores)} cores, and each run needs its own")
-    size = len(cores) // jobs  # alike for all: results may change with the number of cores
-    return [frozenset(cores[place * size : (place + 1) * size]) for place in range(jobs)]
+    if count > len(cores):
+        raise ValueError(
+            f"--workers {count}: there are {len(cores)} cores, and each run needs its own"
+        )
+    size = len(cores) // count  # alike for all: results may change with the number of cores
+    return [frozenset(cores[place * size : (place + 1) * size]) for place in range(count)]
 
 
 def run_all(

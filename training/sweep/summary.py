@@ -8,6 +8,8 @@ from training.sweep.intervals import Estimate
 from training.sweep.plan import Job, Plan
 
 COUNTS = ("flops", "seconds", "positions", "games", "step", "iteration")
+# What made a run, and how several of these are called; early results do not name their devices.
+MAKERS = {"commit": "commits", "versions": "versions", "devices": "sets of devices"}
 VERDICTS = {-1: "worse", 0: "no difference", 1: "better", None: ""}
 UNEQUAL = 0.02  # of the baseline's operations; a run ends with an iteration, so a little is usual
 MISTAKES = "mistakes"  # begins the names of measures of which less is better
@@ -108,10 +110,10 @@ def notes(plan: Plan, results: Mapping[Job, Mapping[str, Any]]) -> list[str]:
     missing = [job.place for job in plan.jobs() if job not in results]
     if missing:
         said.append(f"{len(missing)} of {len(plan.jobs())} runs are left out: {_some(missing)}")
-    for name in ("commit", "versions"):
-        made = {str(result["run"].get(name)) for result in results.values()}
+    for name, many in MAKERS.items():
+        made = {str(run[name]) for result in results.values() if name in (run := result["run"])}
         if len(made) > 1:
-            said.append(f"the runs were made by {len(made)} {name.rstrip('s')}s, not by one")
+            said.append(f"the runs were made by {len(made)} {many}, not by one")
     return said + _unequal(plan, results)
 
 

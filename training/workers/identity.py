@@ -6,7 +6,6 @@ A worker whose code differs may play by other rules, or search otherwise, and no
 import hashlib
 import inspect
 import json
-import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -92,9 +91,8 @@ class Alike(NamedTuple):
 
 def alike(game: str) -> Alike:
     """Returns what this process is, as far as games depend on it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     code = of_code(games.load(game))
-    return Alike(code, jax.__version__, devices.kind(), devices.mesh().size, cores)
+    return Alike(code, jax.__version__, devices.kind(), devices.mesh().size, devices.cores())
 
 
 def difference(theirs: Alike, ours: Alike) -> str:
