@@ -13,9 +13,10 @@ import games as games_package
 import training
 from games.game import Game
 from scripts.flags.ladder import Args
-from scripts.terminal import csv_file
+from scripts.terminal import csv_file, signals
 from scripts.terminal.console import (
     announce_devices,
+    note,
     print_json,
     print_text,
     progress,
@@ -23,8 +24,9 @@ from scripts.terminal.console import (
 )
 from scripts.terminal.match_report import BY_FAULTS, Conditions
 from scripts.terminal.signals import INTERRUPTED, concluding
-from selfplay.arena.ladder import ROUND, Ladder, stored_players
+from selfplay.arena.ladder import ROUND, Ladder, Round, stored_players
 from selfplay.arena.openings import default_plies
+from selfplay.arena.rounds import Elsewhere, play_rounds
 from selfplay.files import durable
 from selfplay.player_name import run_of, split_settings
 from selfplay.player_spec import parse_player
@@ -36,6 +38,7 @@ from training.evaluation.ladder import FOLDER
 from training.players import find_game
 from training.report.ladder_plot import Point, plot_ladder
 from training.storage.run_folder import RunFolder
+from training.workers import ray_blocks, ray_team
 
 BUDGET = 32  # simulations, where nobody says how many
 SHOWN_PLAYERS = 8  # of a store, where none of those asked for has a game in it
@@ -63,6 +66,14 @@ def run(args: Args) -> int:
     if args.csv:
         csv_file.check(args.csv)
     spec = find_game(args.players, args.game)
+    with ray_team.start(args.workers if _plays(args) else 0, "ladder") as team:
+        code = _run(args, spec, team)
+        if team:  # to end Ray takes a moment, when all is said
+            signals.conclude(code)
+        return code
+
+
+def _run(args: Args, spec: str, team: ray_team.Team | None) -> int:
     game: Game[Any] = games_package.load(spec)
     announce_devices()
     folder = pathlib.Path(args.store or f"ladders/{spec.replace('/', '-').replace(':', '-')}")
@@ -92,7 +103,7 @@ def run(args: Args) -> int:
     code = 0
     try:
         with concluding():
-            _play(args, ladder)
+            _play(args, ladder, ray_blocks.rounds_of(team, ladder, note) if team else None)
     except KeyboardInterrupt:
         say("selfplay ladder: interrupted; the games are kept, the same command goes on")
         code = INTERRUPTED
@@ -155,27 +166,33 @@ def _load(entrant: Entrant, game: Game[Any]) -> Player:
     return parse_player(entrant.spec, game, entrant.simulations, training.load_player)
 
 
-def _play(args: Args, ladder: Ladder) -> None:
+def _play(args: Args, ladder: Ladder, elsewhere: Elsewhere | None) -> None:
     """Plays until the budget is spent."""
     if not _plays(args):
         return
-    began, played = time.monotonic(), 0
-    total = args.games or 60 * args.minutes
-    unit = "games" if args.games else "s"
-    with progress("ladder", total, unit) as update:
-        while True:
-            seconds = time.monotonic() - began
-            update(played if args.games else seconds, f"{played} games")
-            out_of_time = args.minutes and seconds >= 60 * args.minutes
-            if out_of_time or (args.games and played >= args.games):
-                return
-            pairing = ladder.next_pairing()
-            if pairing is None:
-                say("all pairings repeat their games, or only faults decide them: no more is told")
-                return
-            round_games = min(ROUND, args.games - played) if args.games else ROUND
-            ladder.play(*pairing, round_games)
-            played += round_games
+    began, begun, played, over = time.monotonic(), 0, 0, False
+    most, limit = args.games or math.inf, 60 * args.minutes or math.inf
+
+    def begin() -> Round | None:
+        nonlocal begun, over
+        show()
+        over = over or begun >= most or time.monotonic() - began >= limit
+        pairing = None if over else ladder.next_pairing()
+        if pairing is None:
+            return None
+        one = ladder.begin(*pairing, int(min(ROUND, most - begun)))
+        begun += one.games
+        return one
+
+    def show() -> None:
+        update(played if args.games else time.monotonic() - began, f"{played} games")
+
+    with progress("ladder", args.games or limit, "games" if args.games else "s") as update:
+        for one in play_rounds(ladder, begin, show, elsewhere):
+            played += one.games
+        show()
+    if not over:
+        say("all pairings repeat their games, or only faults decide them: no more is told")
 
 
 def _report(args: Args, ladder: Ladder, entrants: list[Entrant], folder: pathlib.Path) -> None:

@@ -77,10 +77,4 @@ def check(args: Args) -> None:
     if len(args.players) < 2:
         raise ValueError(f"arena needs two players or more, got {' '.join(args.players) or 'none'}")
     checks.players(args.players, args.game)
-    checks.workers(args.workers)
-    engines = [spec for spec in args.players if spec.startswith("gtp:")]
-    if args.workers and engines:
-        raise ValueError(
-            f"--workers is not for engines, got {engines[0]}: an engine may draw lots or remember "
-            "earlier games, so that blocks played apart would be another match"
-        )
+    checks.workers(args.workers, args.players)

@@ -27,7 +27,13 @@ def run(path: str) -> None:
         raise player_name.no_such_run(path)
 
 
-def workers(number: int) -> None:
-    """Raises ValueError for a number of processes that cannot be."""
+def workers(number: int, players: Sequence[str] = ()) -> None:
+    """Raises ValueError for a number of processes that cannot be, and for engines."""
     if number < 0:
         raise ValueError(f"--workers must be at least 0, got {number}")
+    engines = [spec for spec in players if spec.startswith("gtp:")]
+    if number and engines:
+        raise ValueError(
+            f"--workers is not for engines, got {engines[0]}: an engine may draw lots or remember "
+            "earlier games, so that games played apart would be others"
+        )

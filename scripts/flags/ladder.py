@@ -21,6 +21,7 @@ class Args:
       selfplay ladder runs/c4 random --minutes 5
       selfplay ladder runs/c4 runs/c4b random --simulations 8 32 --store ladders/c4
       selfplay ladder runs/c4@1200:simulations=64,policy=puct runs/c4 uniform random --json
+      selfplay ladder runs/c4 random --games 2048 --workers 8
       selfplay ladder runs/c4 random --minutes 0     # only fit, print and plot what is there
     """
 
@@ -44,6 +45,10 @@ class Args:
     opening_plies: int | None = None
     """Random plies before the players take over; by default 4, but 1 where at least half of random
     games are over in less than 12."""
+    workers: int = 0
+    """So many processes play, a round of 32 games of two players each, on this machine or, with
+    RAY_ADDRESS, on a cluster (pip install 'selfplay-zero[ray]'); the ratings are statistically
+    equal to those of this process alone. 0: it plays. Not with engines (docs/arena.md)."""
     csv: str = ""
     """Also write the ratings, a line each player, to this file (its columns: docs/arena.md)."""
     json: bool = False
@@ -56,3 +61,4 @@ def check(args: Args) -> None:
     if not args.players:
         raise ValueError("ladder needs players: runs, checkpoints, or anchors such as random")
     checks.players(args.players, args.game)
+    checks.workers(args.workers, args.players)

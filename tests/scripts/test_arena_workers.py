@@ -1,13 +1,14 @@
-"""`arena --workers`: the games of one process, by processes that are killed, and none left."""
+"""`arena --workers` and `ladder --workers`: processes that are killed, and the games are right."""
 
 import importlib.util
+import json
 import os
 import signal
 import uuid
 
 import pytest
 
-from scripts.flags import arena, evaluate
+from scripts.flags import arena, evaluate, ladder
 from tests.support import processes
 from training.workers import identity
 
@@ -27,9 +28,10 @@ with_ray = pytest.mark.skipif(
 )
 def test_workers_that_cannot_be_are_refused_with_one_sentence(args, wanted):
     specs, number = args[:2], args[3]
-    with pytest.raises(ValueError, match=wanted) as caught:
-        arena.check(arena.Args(specs, game="tic_tac_toe", workers=number))
-    assert "\n" not in str(caught.value)
+    for command in (arena, ladder):
+        with pytest.raises(ValueError, match=wanted) as caught:
+            command.check(command.Args(specs, game="tic_tac_toe", workers=number))
+        assert "\n" not in str(caught.value)
 
 
 def test_no_worker_measures_against_perfect_play(tmp_path):
@@ -46,10 +48,10 @@ def test_a_worker_that_differs_is_told_in_what():
     assert "code" not in said
 
 
-def start(tmp_path, name, *words):
-    """Starts a match; returns its process, its mark and what it says."""
+def start(tmp_path, name, *words, command="arena"):
+    """Starts a match or a ladder; returns its process, its mark and what it says."""
     mark, log = uuid.uuid4().hex, tmp_path / f"{name}.log"
-    return processes.start(["arena", *map(str, words)], mark, log), mark, log
+    return processes.start([command, *map(str, words)], mark, log), mark, log
 
 
 def finish(started):
@@ -108,3 +110,41 @@ def test_a_match_survives_its_workers_and_leaves_no_process_when_it_is_stopped(t
     os.kill(players_of(mark)[0], signal.SIGKILL)
     assert "a worker died" in finish(began)
     assert file.read_bytes() == (tmp_path / "whole" / "games.jsonl").read_bytes()
+
+
+@with_ray
+@pytest.mark.slow
+def test_a_ladder_on_ray_loses_no_stored_game_and_is_the_same_where_a_worker_dies(tmp_path):
+    players = ("uniform:simulations=96", "uniform:simulations=8", "random")
+    words = (*players, "--game", "tic_tac_toe", "--workers", 2, "--games")
+
+    def begin(name, games):
+        store = tmp_path / name / "games.jsonl"
+        given = (*words, games, "--store", store.parent)
+        return start(tmp_path, name, *given, command="ladder"), store
+
+    def stored(store):
+        return store.read_bytes().split(b"\n") if store.exists() else [b""]
+
+    def wait_for(games, store, log):
+        processes.wait_until(log, lambda: len(stored(store)) > games, SECONDS)
+
+    whole, store = begin("whole", 320)
+    finish(whole)
+    wanted = store.read_bytes()
+    (process, mark, log), store = killed = begin("killed", 320)
+    wait_for(32, store, log)
+    os.kill(players_of(mark)[0], signal.SIGKILL)
+    assert "a worker died" in finish(killed[0])
+    assert store.read_bytes() == wanted
+    for number, code in ((signal.SIGINT, 75), (signal.SIGKILL, -signal.SIGKILL)):
+        before = len(stored(store))
+        (process, mark, log), store = begin("killed", 100_000)
+        wait_for(before + 64, store, log)
+        process.send_signal(number)
+        assert process.wait(60) == code, log.read_text()
+        processes.wait_until("processes are left", lambda: not processes.alive(mark), 60)  # noqa: B023
+    assert "the games are kept, the same command goes on" in log.read_text()
+    held = [line for line in stored(store) if line]
+    assert wanted.splitlines() == held[:320]
+    assert all(json.loads(line)["game"] == "tic_tac_toe" for line in held[:-1])
