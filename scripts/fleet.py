@@ -10,7 +10,10 @@ from training.storage.run_folder import RunFolder
 from training.workers import in_words
 
 MOST_REFUSALS = 20  # the newest
-HEAD = ("slot", "worker", "device", "batches", "rows", "rows/s", "best", "silent", "lag")
+HEAD = (
+    *("slot", "worker", "device", "restarts", "batches", "rows"),
+    *("rows/s", "best", "silent", "lag"),
+)
 
 
 def run(args: Args) -> int:
@@ -47,6 +50,7 @@ def _cells(worker: WorkerFigures) -> tuple[str, ...]:
         str(worker.slot),
         worker.worker,
         worker.device,
+        str(worker.restarts),
         f"{worker.batches:,}",
         f"{worker.rows:,}",
         f"{worker.rate:,.0f}",

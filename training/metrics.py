@@ -238,6 +238,7 @@ class WorkerFigures:
     worker: str  # its name
     host: str  # where it runs
     device: str  # number and kind of its devices
+    restarts: int = 0  # workers that had its place before it
     batches: int  # taken from it so far
     rows: int  # in these
     rate: float  # rows a second since the line before

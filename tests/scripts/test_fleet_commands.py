@@ -16,6 +16,7 @@ WORKER = {
     "worker": "host-12-ab",
     "host": "host",
     "device": "2 x cpu",
+    "restarts": 3,
     "batches": 1234,
     "rows": 56789,
     "rate": 321.0,
@@ -57,7 +58,8 @@ def test_fleet_shows_each_worker_what_was_refused_and_who_is_behind(run, capsys)
         "learner-bound: reuse 1.9 of 4"
     )
     assert head.split() == [
-        *("slot", "worker", "device", "batches", "rows", "rows/s", "best", "silent", "lag")
+        *("slot", "worker", "device", "restarts", "batches"),
+        *("rows", "rows/s", "best", "silent", "lag"),
     ]
     assert row.split("  ")[0] == "1"
     for figure in ("host-12-ab", "2 x cpu", "1,234", "56,789", "321", "400", "0.2 s", "17 steps"):

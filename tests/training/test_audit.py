@@ -111,6 +111,15 @@ def honest(config, tmp_path_factory):
     return run
 
 
+def test_calls_in_which_no_game_ended_come_out_the_same(tmp_path, config, monkeypatch):
+    short = dataclasses.replace(config.self_play, plies_per_call=1, random_opening_plies=0)
+    run = Run(tmp_path / "run", dataclasses.replace(config, self_play=short))
+    run.add("honest")
+    run.train(monkeypatch)
+    assert not run.taken[0].rows, "games end in the first ply"
+    assert run.auditors[0].done == 3
+
+
 def test_an_honest_worker_s_first_batch_and_one_in_three_come_out_the_same(honest):
     [auditor] = honest.auditors
     assert len(honest.taken) == BATCHES

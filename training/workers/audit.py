@@ -63,7 +63,7 @@ def difference(theirs: bytes, ours: bytes) -> str:
     unlike = np.zeros(rows, bool)
     for name in names:
         same = one[name] == other[name]
-        unlike |= ~same.reshape(rows, -1).all(axis=1)
+        unlike |= ~same.all(axis=tuple(range(1, same.ndim)))
     return f"{unlike.sum()} of {rows} rows are others" if unlike.any() else ""
 
 

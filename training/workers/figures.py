@@ -5,19 +5,21 @@ from typing import Any
 
 from training.calls import PlayedCall
 from training.workers.batch import Header
+from training.workers.ledger import Join
 from training.workers.transport import Hello
 
 
 class WorkerFigures:
     """Of one worker: since it joined, and since its last line."""
 
-    def __init__(self, slot: int, incarnation: int, name: str, hello: Hello) -> None:
+    def __init__(self, join: Join, hello: Hello, restarts: int) -> None:
         self._fixed = {
-            "slot": slot,
-            "incarnation": incarnation,
-            "worker": name,
+            "slot": join.slot,
+            "incarnation": join.incarnation,
+            "worker": join.name,
             "host": hello.host,
             "device": f"{hello.devices} x {hello.device}",
+            "restarts": restarts,
         }
         self.rows = self.batches = 0
         self._best = 0.0  # rows a second

@@ -33,7 +33,7 @@ MOST_CALLS = 10  # whose seconds are kept
 class Member:
     """A worker that has joined."""
 
-    def __init__(self, join: Join, hello: Hello, seq: int) -> None:
+    def __init__(self, join: Join, hello: Hello, seq: int, restarts: int) -> None:
         self.name, self.slot, self.incarnation = join.name, join.slot, join.incarnation
         self.hello = hello
         self.seq = seq  # of the batch that is to be taken next
@@ -41,7 +41,7 @@ class Member:
         self.left = ""  # why it is gone
         self.waiting: dict[int, Parcel] = {}  # batches that have come, by number
         self.calls: list[float] = []  # seconds between batches, of the newest
-        self.figures = WorkerFigures(join.slot, join.incarnation, join.name, hello)
+        self.figures = WorkerFigures(join, hello, restarts)
 
     @property
     def key(self) -> Key:
@@ -174,7 +174,8 @@ class Members:
             self._joins[join.name], self._seqs[join.incarnation] = join, 0
         seq = self._seqs[join.incarnation]
         if event.worker not in self._by_name:
-            self._by_name[event.worker] = Member(join, hello, seq)
+            restarts = sum(known.slot == join.slot for known in self._joins.values()) - 1
+            self._by_name[event.worker] = Member(join, hello, seq, restarts)
             self._notice(
                 f"worker {event.worker} joined in slot {join.slot}: {hello.devices} x "
                 f"{hello.device} on {hello.host}"
