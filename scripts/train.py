@@ -49,7 +49,7 @@ from training.workers import in_words, ray_node, ray_pool
 from training.workers.again import AgainSource
 from training.workers.fleet import FleetSource
 from training.workers.folder import FolderTransport, check_fleet, invite
-from training.workers.lockstep import LockstepSource, OnRay
+from training.workers.lockstep import LockstepSource, OnRay, check_shares, devices_of
 from training.workers.ray_team import Team
 from training.workers.transport import Own
 
@@ -125,16 +125,23 @@ def _run(args: Args, rows_from: Source) -> int:
 
 def _say_again(args: Args, source: AgainSource) -> bool:
     """Says whether a run has come to the weights of the one that it repeats; returns that."""
-    steps = ", ".join(map(str, source.equal or source.different))
+    steps = ", ".join(map(str, source.equal))
+    of_all = f"{source.learned} of {source.batches} batches"
+    is_whole = source.newest in source.equal and source.learned == source.batches
     if source.played:
         say(f"played again: {source.played} of {source.batches} batches, all with the same rows")
     if source.different:
         say(f"differs from {args.replay_of}: other weights at step {source.different[0]}")
-    elif source.equal:
-        say(f"equal to {args.replay_of}, bit by bit, at step {steps} ({source.batches} batches)")
+    elif is_whole:
+        say(f"equal to {args.replay_of}, bit by bit, at step {steps} ({of_all})")
     else:
-        say(f"not compared: {args.replay_of} has no checkpoint between its batches")
-    return bool(source.equal) and not source.different
+        say(
+            f"not compared to the end: after {of_all} this run did not stand where "
+            f"{args.replay_of} saved step {source.newest}, its newest; equal at step "
+            f"{steps or 'none'}. Its replay/order.jsonl may have lost lines, or a limit ended "
+            "this run"
+        )
+    return is_whole and not source.different
 
 
 def _rows_from(args: Args, held: contextlib.ExitStack) -> Source:
@@ -160,7 +167,10 @@ def _from_ray(args: Args, held: contextlib.ExitStack) -> Source:
     least, most = number_of_workers(args.workers)
     needs = {"CPU": max(1.0, (os.cpu_count() or 1) // most)} | resources(args.worker_resources)
     instead = "use --fleet FOLDER, which needs nothing"
+    if args.lockstep:
+        check_shares(args.config, most, devices_of(needs))
     ray = held.enter_context(ray_node.running(most, needs["CPU"], "train", instead))
+    ray_node.check_room(ray, needs)
     if args.lockstep:
         return LockstepSource(functools.partial(OnRay, Team(ray, most, needs)))
     return FleetSource(ray_pool.opener(ray, ray_pool.Wanted(most, needs), consent.allowed()), least)

@@ -18,7 +18,9 @@ from selfplay.row import Form, Sample
 from training.settings import ReplayConfig
 
 NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
-HEADER = "header"  # one more array of a chunk that a worker made, see training/workers/batch.py
+# More arrays of a chunk that a worker made, see training/workers/batch.py: one, and the names of
+# games before it begin so.
+HEADER, LANES = "header", "lanes/"
 NO_TARGETS: Mapping[str, Form] = {}
 LEFT = re.compile(rf"{NAME.pattern}({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
 
@@ -181,8 +183,8 @@ def read_chunk(
     Raises:
       ValueError: it is damaged, not of the rows in its name, or another run's.
     """
-    columns = npz.read(path)
-    columns.pop(HEADER, None)
+    held = npz.read(path).items()
+    columns = {n: c for n, c in held if n != HEADER and not n.startswith(LANES)}
     known = _run_of(path)
     if run_id and known and known != run_id:
         raise ValueError(f"{path} is another run's: put this run's own replay/ there")

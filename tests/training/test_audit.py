@@ -3,13 +3,18 @@
 import dataclasses
 import functools
 import re
+import shutil
 
 import jax
 import pytest
 
+from scripts import train as command
+from scripts.flags.train import Args
 from selfplay import devices
+from selfplay.files import npz
 from tests.support.fleet import MemoryTransport, ScriptedWorker
-from tests.support.runs import NEVER_SAVE_BETWEEN
+from tests.support.runs import NEVER_SAVE_BETWEEN, run_once
+from training.replay import LANES
 from training.run import train
 from training.settings import EvaluationConfig, FleetConfig
 from training.storage.manifest import DamagedError
@@ -177,6 +182,26 @@ def learned_again(honest, path):
         first = (honest.folder, 0)
         assert train(folder, config, lambda line: None, lambda: False, first, source=source)
     return source
+
+
+def test_a_run_whose_batches_brought_games_with_them_goes_on(tmp_path, honest):
+    chunk = honest.folder.path / "replay" / honest.taken[EVERY].chunk
+    assert any(name.startswith(LANES) for name in npz.read(chunk))
+    shutil.copytree(honest.folder.path, tmp_path / "run")
+    assert run_once(tmp_path / "run", dataclasses.replace(honest.config, iterations=BATCHES + 2))
+
+
+def test_what_was_learned_again_is_equal_only_if_it_is_all_that_was_learned(
+    tmp_path, honest, monkeypatch, capsys
+):
+    args = Args(honest.config, replay_of="R")
+    whole = learned_again(honest, tmp_path / "whole")
+    assert command._say_again(args, whole)
+    read = ledger.read
+    cut = lambda folder: read(folder)._replace(taken=read(folder).taken[:-1])  # noqa: E731
+    monkeypatch.setattr(ledger, "read", cut)
+    assert not command._say_again(args, learned_again(honest, tmp_path / "cut"))
+    assert "not compared to the end" in capsys.readouterr().err
 
 
 def test_all_batches_of_a_run_can_be_played_again(tmp_path, honest):

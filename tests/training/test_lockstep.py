@@ -156,7 +156,7 @@ def iterations_of(path):
 
 def workers_of(mark):
     """Returns the numbers of the processes that play."""
-    return [int(line.partition(":")[0]) for line in processes.alive(mark) if "ray::Actor" in line]
+    return [int(line.partition(":")[0]) for line in processes.alive(mark) if "ray::Beating" in line]
 
 
 @with_ray
@@ -186,3 +186,15 @@ def test_a_run_in_lockstep_is_the_same_after_twenty_kills_of_workers_and_learner
     assert process.wait(SECONDS) == 0, log.read_text()
     assert "a worker died" in log.read_text()
     assert_same(path, tmp_path / "whole")
+
+
+@with_ray
+@pytest.mark.slow
+def test_a_share_of_a_worker_that_freezes_is_played_by_another(tmp_path):
+    process, mark, log = start(tmp_path, "run", "--workers", "2", "--lockstep")
+    path = tmp_path / "run"
+    processes.wait_until(log.read_text, lambda: iterations_of(path) > 10, SECONDS)
+    os.kill(workers_of(mark)[0], signal.SIGSTOP)
+    processes.wait_until(log.read_text, lambda: "was given up" in log.read_text(), SECONDS)
+    assert process.wait(SECONDS) == 0, log.read_text()
+    processes.wait_until("processes are left", lambda: not processes.alive(mark), 60)

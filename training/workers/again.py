@@ -50,6 +50,16 @@ class AgainSource:
         self.different: list[int] = []
 
     @property
+    def learned(self) -> int:
+        """How many batches were taken again."""
+        return self.batches - len(self._left)
+
+    @property
+    def newest(self) -> int:
+        """The step of the other run's newest checkpoint: what it has come to."""
+        return max(self._saves.values(), default=0)
+
+    @property
     def played(self) -> int:
         """How many batches were played again, all with the same rows."""
         return self._player.played if self._player else 0
@@ -69,17 +79,18 @@ class AgainSource:
             return None
         state.in_flight = state.in_flight._replace(behaviour=behaviour)
         line, folder = self._left.pop(), self._store.replay_folder
+        monitors = take_again(folder, line, context, state, is_saved=False)
         if self._player:
             context.metrics.activity("playing batches again")
             self._player.play(line, behaviour)
-        return take_again(folder, line, context, state, is_saved=False)
+        return monitors
 
     def is_enough(self, state: State) -> bool:
         """Whether the other run took its next batch at this step, or ended here."""
         step = state.progress.step
         if self._left:
             return step >= self._left[-1].step
-        return step >= max(self._saves.values(), default=0)
+        return step >= self.newest
 
     def close(self, finished: bool) -> None:
         """Lets go of the other run."""

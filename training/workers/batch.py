@@ -22,13 +22,12 @@ from selfplay.recorder import FinishedGame
 from selfplay.row import Form, Sample
 from training import calls
 from training.calls import PlayedCall
-from training.replay import HEADER
+from training.replay import HEADER, LANES
 
 FORMAT_VERSION = 1
 MAX_HEADER = 1 << 20  # bytes
 VALUE_SLACK = 1e-3  # beyond -1 and 1, for a value of float16
 WEIGHT_SLACK = 0.01  # of the sum of a policy target, which is float16
-LANES = "lanes/"  # begins the names of arrays of games before a batch
 MOST_PARTS = 3  # times the rows of a batch that it may be: games before it have rows, too
 GAME_BITS = 40  # of a game's number; those above them tell incarnations apart
 

@@ -24,6 +24,7 @@ from selfplay.self_play import SelfPlayState, Trajectory
 from selfplay.tasks import Crew, InOrder
 from training import config as config_module
 from training import targets
+from training.config import RunConfig
 from training.context import Context
 from training.players import load_amplifier, network_of, playable
 from training.stages import record
@@ -100,17 +101,12 @@ class LockstepSource:
           ValueError: the settings cannot be shared among these workers.
         """
         self._crews = crews = self._find(context)
-        count, lanes = crews.workers * crews.devices, context.config.self_play.batch
         if not context.amplifier.on_device:
             raise ValueError(
                 f"--lockstep needs a search on the workers' devices, and {context.config.amplify} "
                 "is none"
             )
-        if lanes % count:
-            raise ValueError(
-                f"self_play.batch must be a multiple of the {count} devices of {crews.workers} "
-                f"workers, got {lanes}"
-            )
+        check_shares(context.config, crews.workers, crews.devices)
         self._context = context
         if index == 0:  # else the games are those of a save
             key = context.key(RunPurpose.OPEN, 0)
@@ -168,9 +164,7 @@ class OnRay:
 
     def __init__(self, team: Team, context: Context) -> None:
         """Starts the workers."""
-        needs = team.resources
-        self.workers = team.number
-        self.devices = int(needs.get("GPU") or needs.get("TPU") or needs["CPU"])
+        self.workers, self.devices = team.number, devices_of(team.resources)
         team.begin(self.devices)
         config = context.config
         job = SelfPlay(config_module.to_dict(config), team.number)
@@ -186,6 +180,21 @@ class OnRay:
 
         config, notice = self._context.config, self._context.metrics.notice
         return ray_team.Crew(self._team, self._job, given, config.game, self._wanted, notice)
+
+
+def devices_of(resources: Mapping[str, float]) -> int:
+    """Returns how many devices a worker has that is given these resources."""
+    return max(1, int(resources.get("GPU") or resources.get("TPU") or resources["CPU"]))
+
+
+def check_shares(config: RunConfig, workers: int, count: int) -> None:
+    """Raises ValueError unless a run's games can be shared among workers of `count` devices."""
+    total, lanes = workers * count, config.self_play.batch
+    if lanes % total:
+        raise ValueError(
+            f"self_play.batch must be a multiple of the {total} devices of {workers} workers, "
+            f"got {lanes}"
+        )
 
 
 def pack(games: SelfPlayState, trajectory: Trajectory | None = None) -> bytes:

@@ -64,6 +64,19 @@ def running(number: int, cpus: float, command: str, instead: str) -> Iterator[An
         ray.shutdown()
 
 
+def check_room(ray: Any, resources: Mapping[str, float]) -> None:
+    """Raises ValueError if this machine lacks what each worker needs; a cluster may grow."""
+    there = ray.cluster_resources()
+    lacking = [n for n, count in resources.items() if n != "CPU" and there.get(n, 0) < count]
+    if lacking and not os.environ.get(ADDRESS):
+        name = lacking[0]
+        raise ValueError(
+            f"--worker-resources {name}={resources[name]:g}: this machine has "
+            f"{there.get(name, 0):g} {name}, as Ray sees it; leave it out, or name a cluster "
+            f"by {ADDRESS}"
+        )
+
+
 def end_with_us() -> None:
     """Has what Ray has started for us so far ended with us; to be called when there is more.
 

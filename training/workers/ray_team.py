@@ -22,6 +22,8 @@ LOOK_SECONDS = 0.1
 RETRY_SECONDS = 1.0  # after a process of a worker has died
 MOST_FAILURES = 60  # of a worker, one after the other: a process takes seconds to start
 START_SECONDS = 600.0  # in which one worker must have started
+PING_SECONDS = 5.0
+SILENT_SECONDS = 30.0  # a worker that answers nothing for so long is taken for frozen
 FORCED = "xla_force_host_platform_device_count"
 CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 
@@ -57,6 +59,18 @@ class Actor:
         return self._do(*given)
 
 
+def _actor_class() -> type[Actor]:
+    """Returns the class with a method `beat`, which runs in a thread of its own."""
+    import ray
+
+    class Beating(Actor):
+        @ray.method(concurrency_group="beat")
+        def beat(self) -> None:
+            """Answers while the process is alive."""
+
+    return Beating
+
+
 class _Asked(NamedTuple):
     """A call of an actor that has not returned."""
 
@@ -75,6 +89,8 @@ class _Place:
         self.is_gone = False  # it does not come back
         self.retry_at = 0.0
         self.failures = 0  # since its last task
+        self.beat: Any = None  # the reference of a question whether it is alive, if one is open
+        self.beat_at = 0.0  # when it was asked last
 
 
 class Team:
@@ -110,7 +126,7 @@ class Team:
             settings["jax_num_cpu_devices"] = count
         if not os.environ.get(ray_node.ADDRESS):
             settings |= {name: getattr(jax.config, name) for name in CACHE}
-        remote = self.ray.remote(max_restarts=-1)(Actor)
+        remote = self.ray.remote(max_restarts=-1, concurrency_groups={"beat": 1})(_actor_class())
         spread = {"scheduling_strategy": "SPREAD"}
         placed = remote.options(**ray_node.needs(self.resources), **spread)
         given = (settings, os.getcwd(), consent.allowed())
@@ -181,12 +197,37 @@ class Crew:
         if ready:
             ready, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
         self._check_started(ready)
-        return [
+        settled = [
             event
             for place in self._places
             if place.asked and place.asked.reference in ready
             for event in self._settle(place, place.asked)
         ]
+        return settled + [event for place in self._places for event in self._listen(place)]
+
+    def _listen(self, place: _Place) -> list[Event]:
+        """Asks a worker at a task, now and then, whether it is alive; ends it if it is frozen."""
+        asked, now = place.asked, time.monotonic()
+        if not place.is_in or asked is None:
+            place.beat = None
+            return []
+        if place.beat is None:
+            if now - place.beat_at > PING_SECONDS:
+                place.beat, place.beat_at = place.actor.beat.remote(), now
+            return []
+        if self._ray.wait([place.beat], timeout=0)[0]:
+            place.beat = None  # or it died, which its task tells
+            return []
+        if now - place.beat_at < SILENT_SECONDS:
+            return []
+        why = f"it was silent for {now - place.beat_at:.0f} seconds"
+        self._ray.kill(place.actor, no_restart=False)
+        place.asked = place.beat = None
+        self._lose(place, why, for_ever=False)
+        if asked.crew != self._number:
+            return []
+        self._notice(f"a worker was given up: task {asked.task} is done again ({why})")
+        return [Lost(asked.task, why)]
 
     def _waiting(self) -> list[_Place]:
         return [place for place in self._places if place.is_in and not place.asked]
