@@ -3,9 +3,10 @@
 The rates of an H100 are computed from speeds of its network and search, not measured with workers.
 """
 
-import pathlib
 import statistics
 from typing import Any, NamedTuple
+
+from selfplay import devices
 
 FORWARD_PASSES = 3  # that a training row costs
 ALL_IT_CAN = 0  # as a number of workers
@@ -38,16 +39,9 @@ BUDGETS = (
 )
 
 
-def cpu_name() -> str:
-    """Returns what this machine computes with."""
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} cores of {names[0] if names else 'an unknown CPU'}"
-
-
 def tables(held: list[dict[str, Any]]) -> str:
     """Returns all tables as Markdown: medians of what was measured, and what follows for H100s."""
-    text = [f"Measured on {cpu_name()}."]
+    text = [f"Measured on {devices.described()}."]
     for part in dict.fromkeys(line["part"] for line in held):
         text.append(_measured(part, [line for line in held if line["part"] == part]))
     return "\n\n".join([*text, _fed_table(held)])

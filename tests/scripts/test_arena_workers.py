@@ -65,7 +65,7 @@ def finish(started):
 def players_of(mark):
     """Returns the numbers of the processes that play blocks."""
     lines = processes.alive(mark)
-    return [int(line.partition(":")[0]) for line in lines if "ray::Beating" in line]
+    return [int(line.partition(":")[0]) for line in lines if "ray::Actor" in line]
 
 
 @with_ray

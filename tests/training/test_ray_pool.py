@@ -85,7 +85,7 @@ def test_ctrl_c_while_all_is_starting_leaves_no_process(tmp_path, seconds):
 def players_of(mark):
     """Returns the numbers of the processes that play."""
     lines = processes.alive(mark)
-    return [int(line.partition(":")[0]) for line in lines if "ray::Worker" in line]
+    return [int(line.partition(":")[0]) for line in lines if "ray::Actor" in line]
 
 
 @pytest.mark.slow
@@ -172,7 +172,7 @@ def test_nodes_of_a_cluster_come_and_are_lost_and_the_run_goes_on(tmp_path, clus
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75, log.read_text()
     check_taken(tmp_path / "run")
-    ours = [line for line in processes.alive(mark) if "scripts.cli" in line or "Worker" in line]
+    ours = [line for line in processes.alive(mark) if "scripts.cli" in line or "ray::Actor" in line]
     assert not ours
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75, log.read_text()

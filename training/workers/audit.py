@@ -80,12 +80,11 @@ class Auditor:
         self.done = 0  # batches that came out the same
 
     def published(self, version: Version) -> None:
-        """Keeps weights that may play what is to be played again."""
+        """Keeps weights, which are on the host, that may play what is to be played again."""
         if not self._every:
             return
-        held = version._replace(weights=jax.device_get(version.weights))
-        size = sum(leaf.nbytes for leaf in jax.tree.leaves(held.weights))
-        self._versions[held.number] = held
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(version.weights))
+        self._versions[version.number] = version
         for old in list(self._versions)[: -min(MOST_KEPT, max(2, MOST_BYTES // max(size, 1)))]:
             del self._versions[old]
 

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+
 from selfplay.files import durable
 from selfplay.self_play import SelfPlayState
 from training.context import Context
@@ -147,7 +149,8 @@ class FleetSource:
     def _publish(self, behaviour: Behaviour) -> None:
         assert self._transport is not None
         began = time.monotonic()
-        version = Version(self._number, behaviour.step, behaviour.weights)
+        weights = jax.device_get(behaviour.weights)  # once, for the transport and for audits
+        version = Version(self._number, behaviour.step, weights)
         self._transport.publish(version, self._context.config.fleet.max_lag)
         self._auditor.published(version)
         self._versions[version.number] = version.step

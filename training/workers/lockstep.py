@@ -27,6 +27,7 @@ from training import targets
 from training.config import RunConfig
 from training.context import Context
 from training.players import load_amplifier, network_of, playable
+from training.source import LocalSource
 from training.stages import record
 from training.state import Behaviour, InFlight, State
 from training.storage.leaves import flatten, under, unflatten
@@ -85,7 +86,7 @@ class SelfPlay(NamedTuple):
         return do
 
 
-class LockstepSource:
+class LockstepSource(LocalSource):
     """The run's own self-play, each call shared among workers; one call is always under way."""
 
     def __init__(self, find: Callable[[Context], Crews]) -> None:
@@ -135,13 +136,6 @@ class LockstepSource:
         monitors = record(context, state)
         state.in_flight = following
         return monitors
-
-    def is_enough(self, state: State) -> bool:
-        """No: this source's next rows wait for the steps."""
-        return False
-
-    def close(self, finished: bool) -> None:
-        """Does nothing: a call under way is played again by who goes on."""
 
     def _begin(self, index: int, behaviour: Behaviour, games: SelfPlayState) -> InFlight:
         key = self._context.key(RunPurpose.PLAY, index)

@@ -85,6 +85,20 @@ def end_with_us() -> None:
     children.end_with_us(_descendants())
 
 
+def beating(kind: type[Any]) -> type[Any]:
+    """Returns a class of actors that have a method `beat`, too, which runs in a thread of its own.
+
+    It answers while the process is alive. To be made remote with a concurrency group `beat`.
+    """
+    import ray
+
+    @ray.method(concurrency_group="beat")
+    def beat(self: Any) -> None:
+        pass
+
+    return type(kind.__name__, (kind,), {"beat": beat})
+
+
 def needs(resources: Mapping[str, float]) -> dict[str, Any]:
     """Returns what an actor needs, as Ray's options; of CPU, GPU, and a cluster's own resources."""
     others = {name: count for name, count in resources.items() if name not in ("CPU", "GPU")}

@@ -138,7 +138,9 @@ class RayTransport:
         self._needs, self._notice = wanted.resources, notice
         self._tell_at = time.monotonic() + PATIENCE_SECONDS
         devices = max(1, int(wanted.resources["CPU"]))
-        remote = self._ray.remote(max_restarts=-1, concurrency_groups={"beat": 1})(_actor_class())
+        remote = self._ray.remote(max_restarts=-1, concurrency_groups={"beat": 1})(
+            ray_node.beating(Actor)
+        )
         placed = remote.options(**ray_node.needs(wanted.resources))
         given = (config_module.to_dict(config), run_id, devices, allowed)
         self._places = [_Place(placed.remote(*given)) for _ in range(wanted.number)]
@@ -279,18 +281,6 @@ class RayTransport:
         if not name and retry is not None:
             return []  # it was said when it died, or will be if it does not come back
         return [Left(name or f"of place {self._places.index(place)}", why)]
-
-
-def _actor_class() -> type[Actor]:
-    """Returns the class with a method `beat`, which runs in a thread of its own."""
-    import ray
-
-    class Worker(Actor):
-        @ray.method(concurrency_group="beat")
-        def beat(self) -> None:
-            """Answers while the process is alive."""
-
-    return Worker
 
 
 def opener(ray: Any, wanted: Wanted, allowed: list[str]) -> Callable[[Context, Own], RayTransport]:

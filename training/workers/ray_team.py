@@ -59,18 +59,6 @@ class Actor:
         return self._do(*given)
 
 
-def _actor_class() -> type[Actor]:
-    """Returns the class with a method `beat`, which runs in a thread of its own."""
-    import ray
-
-    class Beating(Actor):
-        @ray.method(concurrency_group="beat")
-        def beat(self) -> None:
-            """Answers while the process is alive."""
-
-    return Beating
-
-
 class _Asked(NamedTuple):
     """A call of an actor that has not returned."""
 
@@ -126,7 +114,9 @@ class Team:
             settings["jax_num_cpu_devices"] = count
         if not os.environ.get(ray_node.ADDRESS):
             settings |= {name: getattr(jax.config, name) for name in CACHE}
-        remote = self.ray.remote(max_restarts=-1, concurrency_groups={"beat": 1})(_actor_class())
+        remote = self.ray.remote(max_restarts=-1, concurrency_groups={"beat": 1})(
+            ray_node.beating(Actor)
+        )
         spread = {"scheduling_strategy": "SPREAD"}
         placed = remote.options(**ray_node.needs(self.resources), **spread)
         given = (settings, os.getcwd(), consent.allowed())
