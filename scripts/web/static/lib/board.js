@@ -34,6 +34,7 @@ export class Board {
     this.enabled = Boolean(onMove);
     this.position = null;
     this.chosen = [];
+    this.hovered = null;
     this.layers = { heat: null, marks: null, line: null };
     this.picture = h("div", { class: "board-picture" });
     this.choices = h("div", { class: "board-choices", role: "group", "aria-label": "Moves" });
@@ -43,6 +44,8 @@ export class Board {
     this.picture.addEventListener("click", (event) => this.clicked(event));
     this.picture.addEventListener("pointerdown", (event) => { this.pressed = spotAt(event.target); });
     this.picture.addEventListener("pointerup", (event) => this.dropped(event));
+    this.picture.addEventListener("pointerover", (event) => this.hover(spotAt(event.target)));
+    this.picture.addEventListener("pointerleave", () => this.hover(null));
     this.picture.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.overlay()).observe(this.picture);
   }
@@ -51,6 +54,7 @@ export class Board {
     const focused = this.picture.contains(document.activeElement) ? spotAt(document.activeElement) : null;
     this.position = position;
     this.chosen = [];
+    this.hovered = null;
     this.layers = { heat: null, marks: null, line: null };
     if (!position) {
       clear(this.picture);
@@ -171,6 +175,14 @@ export class Board {
     this.choose(to);
   }
 
+  // Shows where a move is played whose spot has several parts, such as a column.
+  hover(key) {
+    const shown = key !== null && this.live().has(key) && this.elements.get(key).length > 1 ? key : null;
+    if (shown === this.hovered) return;
+    this.hovered = shown;
+    this.overlay();
+  }
+
   forget() {
     if (!this.chosen.length) return false;
     this.chosen = [];
@@ -207,6 +219,7 @@ export class Board {
       const open = live.has(key) || (this.enabled && this.chosen.includes(key));
       for (const element of elements) {
         element.classList.toggle("live", live.has(key));
+        element.classList.toggle("part", elements.length > 1);
         element.classList.toggle("chosen", this.chosen.includes(key));
         if (open) {
           element.setAttribute("role", "button");
@@ -255,6 +268,7 @@ export class Board {
     clear(this.over,
       heat && !steps.length ? this.heated(heat, scale) : [],
       marks ? marks.flatMap(({ action, kind }) => ringed(placesOf(this.position, action), kind)) : [],
+      this.hovered !== null && !steps.length ? ringed([this.position.spots[this.hovered]], "hover") : [],
       numbered(steps, this.position.ordered));
   }
 

@@ -11,7 +11,7 @@ const MOST = 60 << 20; // bytes; the server takes few more
 //   record()         what to save: {game, moves, players, returns}
 export class GameFiles {
   constructor(root, drop, { onLoad, game, record, onError, signal }) {
-    Object.assign(this, { onLoad, game, record, onError, signal });
+    Object.assign(this, { root, onLoad, game, record, onError, signal });
     this.input = h("input", { type: "file", accept: ".sgf,.jsonl,.json,.txt", "aria-label": "File of games", onchange: () => this.read(this.input.files[0]) });
     this.input.hidden = true;
     this.found = h("div", { class: "found-games", "aria-live": "polite" });

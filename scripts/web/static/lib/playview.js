@@ -61,10 +61,10 @@ export class PlayView {
     const button = (text, label, action) =>
       h("button", { type: "button", class: "walk", title: label, "aria-label": label, onclick: action }, text);
     this.walking = {
-      first: button("⏮", "First position (Home)", () => play.first()),
+      first: button("|◀", "First position (Home)", () => play.first()),
       back: button("◀", "Back (Left, wheel)", () => play.back()),
       forward: button("▶", "Forward (Right, wheel)", () => play.forward()),
-      last: button("⏭", "Last position (End)", () => play.last()),
+      last: button("▶|", "Last position (End)", () => play.last()),
     };
     return h("div", { class: "walks", role: "group", "aria-label": "Walk through the game" }, Object.values(this.walking));
   }
@@ -142,7 +142,7 @@ export class PlayView {
   }
 
   enable() {
-    if (this.play.isOver() || this.play.running.move) this.board.disable();
+    if (this.play.isOver() || this.play.awaited) this.board.disable();
     else this.board.enable();
   }
 
@@ -156,7 +156,7 @@ export class PlayView {
     const turn = play.isOver() ? null : play.position.to_play;
     clear(this.sides, [0, 1].map((seat) => {
       const dot = h("span", { class: "dot", "aria-hidden": "true" });
-      dot.style.background = play.position.seats?.[seat]?.fill || `var(--seat${seat})`;
+      dot.style.background = this.seatColour(seat);
       return h("span", { class: "side", "aria-current": seat === turn ? "true" : null },
         dot, h("strong", {}, this.seatName(seat)), who(seat) && h("span", { class: "who" }, who(seat)),
         seat === turn && h("span", { class: "turn" }, "to play"));
@@ -191,14 +191,17 @@ export class PlayView {
     }
     const first = seat === 0 ? analysis.value : -analysis.value;
     const filled = h("span", { class: "filled" });
+    const bar = h("div", { class: "value-bar", role: "img", "aria-label": `${this.seatName(0)} ${signed(first)}` }, filled);
     filled.style.width = `${50 * (first + 1)}%`;
+    filled.style.background = this.seatColour(0);
+    bar.style.background = this.seatColour(1);
     const raw = analysis.raw_value == null ? "" : ` · network alone ${signed(analysis.raw_value)}`;
     const searched = analysis.simulations ?? this.setup.simulations;
     clear(this.value,
       h("p", {}, "Value for ", h("strong", {}, this.seatName(seat)), " (to play) ",
         h("strong", { class: "figure", title: "from −1, a sure loss, to +1, a sure win" }, signed(analysis.value)),
         h("span", { class: "quiet" }, ` · ${searched} simulations by ${playerName(this.setup.analysing)}${raw}`)),
-      h("div", { class: "value-bar", role: "img", "aria-label": `${this.seatName(0)} ${signed(first)}` }, filled));
+      bar);
   }
 
   drawHeat(analysis) {
@@ -313,10 +316,14 @@ export class PlayView {
     return name ? name[0].toUpperCase() + name.slice(1) : `Seat ${seat}`;
   }
 
+  seatColour(seat) {
+    return this.play.position?.seats?.[seat]?.fill || `var(--seat${seat})`;
+  }
+
   // Says whose turn it is, what is under way, how the game ended.
   tell() {
     const { play } = this;
-    if (this.actions) this.actions.reply.hidden = !play.isOpponents() || Boolean(play.running.move);
+    if (this.actions) this.actions.reply.hidden = !play.isOpponents() || play.awaited;
     clear(this.status, this.sentence());
   }
 
@@ -325,9 +332,9 @@ export class PlayView {
     const { current } = play.tree;
     const note = play.note && ` (${play.note})`;
     if (!play.position || play.running.names) return `Loading …${note}`;
-    const returns = current.ended?.returns || (current.position === play.position && play.position.returns);
+    const returns = current.ended?.returns || (play.isSettled() && play.position.returns);
     if (returns) return this.result(returns, current);
-    if (play.running.move) return `${playerName(setup.player)} thinks …${note}`;
+    if (play.awaited) return `${playerName(setup.player)} thinks …${note}`;
     if (play.running.analyse) return `Searching …${note}`;
     if (note) return `Working …${note}`;
     const turn = this.seatName(play.position.to_play);
