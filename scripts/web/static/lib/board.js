@@ -24,6 +24,7 @@ const LEAST_NUMBER = 9; // pixels of a number that can be read
 // Light to dark blue, and orange to blue through white: told apart with any colour vision.
 const SHARE_STOPS = [[222, 235, 247], [107, 174, 214], [8, 69, 148]];
 const VALUE_STOPS = [[179, 88, 6], [247, 247, 247], [33, 102, 172]];
+const STEP_COLOURS = ["#14507f", "#a34700"]; // of seats that the board shows in no colour
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Board {
@@ -269,7 +270,7 @@ export class Board {
       heat && !steps.length ? this.heated(heat, scale) : [],
       marks ? marks.flatMap(({ action, kind }) => ringed(placesOf(this.position, action), kind)) : [],
       this.hovered !== null && !steps.length ? ringed([this.position.spots[this.hovered]], "hover") : [],
-      numbered(steps, this.position.ordered));
+      numbered(steps, this.position));
   }
 
   heated({ entries, kind }, scale) {
@@ -300,7 +301,7 @@ export function heatColour(value, kind) {
   const place = at * (stops.length - 1);
   const low = Math.min(Math.floor(place), stops.length - 2);
   const mixed = stops[low].map((from, k) => Math.round(from + (place - low) * (stops[low + 1][k] - from)));
-  return { fill: `rgb(${mixed.join(" ")})`, ink: luminance(mixed) > 0.3 ? "#111" : "#fff" };
+  return { fill: `rgb(${mixed.join(" ")})`, ink: inkOn(mixed) };
 }
 
 // Returns the scale of a heat map, to stand under a board.
@@ -345,19 +346,19 @@ function ringed(places, kind) {
 }
 
 // Discs with the numbers of a variation; the later of two in one place stands beside the earlier.
-function numbered(steps, ordered) {
+function numbered(steps, { ordered, seats }) {
   const taken = new Map();
   return steps.flatMap(({ places, seat, number }) => {
     if (!places.length) return [];
+    const fill = seats?.[seat]?.fill || STEP_COLOURS[seat];
     const [x, y, r] = ordered ? places[places.length - 1] : middle(places);
     const before = taken.get(`${x},${y}`) || 0;
     taken.set(`${x},${y}`, before + 1);
     const [cx, cy, size] = before ? [x + 0.62 * r, y - 0.62 * r, 0.42 * r] : [x, y, 0.78 * r];
-    const path = places.length > 1 && !before
-      ? [s("polyline", { points: places.map(([px, py]) => `${px},${py}`).join(" "), class: `step-path step-seat${seat}` })]
-      : [];
-    return [...path, s("g", { class: `step step-seat${seat}` },
-      s("circle", { cx, cy, r: size }), label(cx, cy, 1.1 * size, String(number)))];
+    const path = places.length > 1 && !before && s("polyline", {
+      points: places.map(([px, py]) => `${px},${py}`).join(" "), class: "step-path", stroke: fill });
+    return [path || [], s("circle", { class: "step", cx, cy, r: size, fill }),
+      label(cx, cy, 1.1 * size, String(number), inkOn(rgbOf(fill)))].flat();
   });
 }
 
@@ -371,9 +372,14 @@ function label(x, y, size, text, fill) {
   return s("text", { x, y: y + 0.35 * size, "font-size": size, "text-anchor": "middle", fill, class: "over-text" }, text);
 }
 
-function luminance(rgb) {
+// Returns black or white, whichever can be read on a colour.
+function inkOn(rgb) {
   const [r, g, b] = rgb.map((part) => (part / 255) ** 2.2);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.25 ? "#111" : "#fff";
+}
+
+function rgbOf(hex) {
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 }
 
 function spotAt(element) {

@@ -6,7 +6,7 @@ import { clear, h, signed } from "./dom.js";
 import { GameFiles } from "./gamefiles.js";
 import { playerName } from "./players.js";
 import { PlaySetup } from "./playsetup.js";
-import { lossOf, mistakesOf } from "./review.js";
+import { lossOf, lossText, mistakesOf } from "./review.js";
 import { ValueGraph } from "./valuegraph.js";
 import { VariationView } from "./variations.js";
 
@@ -20,7 +20,7 @@ export class PlayView {
     Object.assign(this, { play, turned: 0, previewed: false });
     const setup = h("div", {});
     const board = h("div", {});
-    const graph = h("div", {});
+    const graph = h("div", { class: "graph-box" });
     this.setup = new PlaySetup(setup, { ...begun, begun, signal: play.page.signal,
       onGame: () => play.newGame(),
       onPlayer: () => play.changed(),
@@ -32,6 +32,7 @@ export class PlayView {
     this.board = new Board(board, { onMove: (move) => play.moved(move), label: "Board" });
     board.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.graph = new ValueGraph(graph, { onGo: (ply) => play.toPly(ply) });
+    this.here = h("div", {});
     this.value = h("div", { class: "value" });
     this.table = new Candidates(h("div", {}), {
       onPreview: (line, walked) => play.preview(line, walked), onPlay: (line, names) => play.take(line, names) });
@@ -47,11 +48,11 @@ export class PlayView {
       setup,
       h("div", { class: "play-columns" },
         h("section", { class: "card board-card", "aria-label": "Board" },
-          this.sides, board, this.status, this.walkButtons(), this.gameButtons()),
+          this.sides, board, this.status, this.walkButtons(), this.gameButtons(), graph),
         h("div", {},
-          h("section", { class: "card", "aria-label": "Analysis" }, this.analysisBar(), this.value, this.table.root),
+          h("section", { class: "card", "aria-label": "Analysis" }, this.analysisBar(), this.here, this.value, this.table.root),
           h("section", { class: "card", "aria-label": "Game" },
-            h("h2", {}, "Game"), graph, this.mistakes, this.moves.root, h("div", { class: "row" }, this.remover())),
+            h("h2", {}, "Game"), this.mistakes, this.moves.root, h("div", { class: "row" }, this.remover())),
           h("section", { class: "card", "aria-label": "Files" }, h("h2", {}, "Files"), this.files.root))));
     bindPlayKeys(play, this);
   }
@@ -215,6 +216,10 @@ export class PlayView {
   drawMarks(node, analysis) {
     const { review } = node;
     const marks = [];
+    clear(this.here, review?.mistake && h("p", { class: "mistake-here" },
+      h("strong", {}, review.mistake === "blunder" ? "Blunder: " : "Mistake: "),
+      `${this.seatName(review.to_play)} played ${review.played_name} here, which ${lossText(review)}`,
+      review.best_name && `; better is ${review.best_name}`));
     if (review?.mistake) marks.push({ action: review.best, kind: "best" }, { action: review.played, kind: "played" });
     else if (node.hinted && analysis) marks.push({ action: analysis.best, kind: "hint" });
     this.board.marks(marks.length ? marks : null);
@@ -236,11 +241,18 @@ export class PlayView {
     const point = (value, visits, how) =>
       ({ ply, value, visits, text: `after ${ply} moves: value for ${this.seatName(0)} ${signed(value)}, ${how}` });
     if (position?.over) return point(position.returns[0], Infinity, "the result");
-    if (review) return point(review.value, review.exact ? Infinity : review.visits, review.exact ? "exact" : `${review.visits} visits`);
+    if (review?.value != null) return point(review.value, review.visits, `${review.visits} visits${this.certain(review)}`);
     const analysis = position && play.isOpen(node) ? play.analysisOf(node) : null;
     if (analysis?.value == null) return null;
     const visits = analysis.candidates.reduce((sum, one) => sum + one.visits, 0);
     return point(position.to_play === 0 ? analysis.value : -analysis.value, visits, `${visits} visits`);
+  }
+
+  // What perfect play makes of a position, where that is known.
+  certain({ exact, to_play: seat }) {
+    if (!exact) return "";
+    const winner = this.seatName(exact.best > 0 ? seat : 1 - seat);
+    return `; with perfect play ${exact.best ? `${winner} wins` : "a draw"}`;
   }
 
   setHeat(key) {
@@ -280,12 +292,11 @@ export class PlayView {
     const { review } = play;
     const { line } = play.tree;
     const found = mistakesOf(line);
-    const positions = line.length - 1;
-    if (!positions) {
+    if (line.length === 1) {
       clear(this.mistakes);
       return;
     }
-    const worst = found.slice().sort((a, b) => Math.abs(b.review.regret) - Math.abs(a.review.regret));
+    const worst = found.slice().sort((a, b) => lossOf(b.review) - lossOf(a.review));
     const button = (text, title, action, attributes) => h("button", { type: "button", title, onclick: action, ...attributes }, text);
     clear(this.mistakes,
       h("div", { class: "row" },
@@ -294,7 +305,7 @@ export class PlayView {
           : button("Find the mistakes", "Searches every position of this game and compares it with the move made", () => play.findMistakes(), { class: "primary" }),
         button("◀ Previous", "Previous mistake (Shift+N)", () => play.nextMistake(-1), { disabled: !found.length }),
         button("Next ▶", "Next mistake (n)", () => play.nextMistake(1), { disabled: !found.length })),
-      review.running && h("p", { class: "quiet", role: "status" }, review.note || `searching: ${review.done} of ${positions} positions`),
+      review.running && h("p", { class: "quiet", role: "status" }, review.note || `searching: ${review.done} of ${line.length} positions`),
       found.length > 0 && h("ol", { class: "mistake-list", "aria-label": "Mistakes, the worst first" },
         worst.map((node) => this.mistakeItem(node, line[node.ply + 1]))),
       !found.length && !review.running && review.done > 0 && h("p", { class: "good" }, "No mistakes found."));
@@ -308,7 +319,7 @@ export class PlayView {
       h("button", { type: "button", class: "link", onclick: () => play.go(node) },
         `Move ${played.ply}: ${this.seatName(played.seat)}${who && ` (${who})`} played ${played.name}`),
       review.best_name && `, better ${review.best_name}`,
-      h("span", { class: "quiet" }, ` · loses ${lossOf(review)}`));
+      h("span", { class: "quiet" }, ` · ${lossText(review)}`));
   }
 
   seatName(seat) {
@@ -368,7 +379,7 @@ function heatOf({ candidates, best }, heat) {
 function aboutMove(node) {
   const { review } = node.parent;
   if (!review?.mistake || review.played !== node.action) return {};
-  return { classes: "mistake-move", title: `loses ${lossOf(review)}${review.best_name ? `; better ${review.best_name}` : ""}` };
+  return { classes: "mistake-move", title: `${review.mistake}: ${lossText(review)}${review.best_name ? `; better ${review.best_name}` : ""}` };
 }
 
 function bindPlayKeys(play, view) {

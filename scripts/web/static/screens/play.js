@@ -395,7 +395,8 @@ class Play {
       return;
     }
     const at = this.tree.current.ply;
-    const next = by > 0 ? found.find((ply) => ply > at) : found.reverse().find((ply) => ply < at);
+    const onward = by > 0 ? found : found.slice().reverse();
+    const next = onward.find((ply) => by * (ply - at) > 0) ?? onward[0]; // and round again
     if (next !== undefined) this.toPly(next);
   }
 
