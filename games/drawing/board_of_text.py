@@ -30,7 +30,7 @@ def drawing(
     beside = _beside(frame, picture)
     board = _board(frame, beside, seen)
     box = _box(board, beside, picture)
-    marked = text.changed_places(shown, before_text)
+    marked = text.changed_places(shown, before_text, seen.empty)
     places = [Point(place) for at in marked if (place := grid.place(*at)) is not None]
     parts = [
         *shapes.background(board, box),
