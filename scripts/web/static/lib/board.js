@@ -21,6 +21,7 @@ import { clear, h, s, svgFrom } from "./dom.js";
 
 const MOST_ARROWS = 12; // more of them hide the board
 const LEAST_NUMBER = 9; // pixels of a number that can be read
+const MOST_NUMBER = 26; // and of one that does not shout
 // Light to dark blue, and orange to blue through white: told apart with any colour vision.
 const SHARE_STOPS = [[222, 235, 247], [107, 174, 214], [8, 69, 148]];
 const VALUE_STOPS = [[179, 88, 6], [247, 247, 247], [33, 102, 172]];
@@ -316,11 +317,11 @@ export function heatLegend(kind, [low, high] = kind === "value" ? ["−1 loses",
 function dot({ places: [[x, y, r]], value, weight, text, best }, kind, scale) {
   const { fill, ink } = heatColour(value, kind);
   const size = 0.92 * r;
-  const opacity = 0.35 + 0.6 * Math.min(1, weight);
+  const opacity = 0.25 + 0.7 * Math.min(1, weight);
   const shapes = [s("circle", { cx: x, cy: y, r: size, fill, "fill-opacity": opacity, class: "heat-dot" })];
   if (best) shapes.push(s("circle", { cx: x, cy: y, r: size, class: "heat-best" }));
   if (text) {
-    const font = Math.min(0.95 * r, (2.9 * r) / text.length);
+    const font = Math.min(0.95 * r, (2.3 * r) / text.length, MOST_NUMBER / scale);
     const shown = font * scale >= LEAST_NUMBER;
     if (shown) shapes.push(label(x, y, font, text, ink));
   }

@@ -17,7 +17,7 @@ const HINT = "Hidden while you play: ask for a hint, or tick the box above.";
 export class PlayView {
   // play: the screen's state and what can be done to it.
   constructor(root, play, begun) {
-    Object.assign(this, { play, turned: 0, previewed: false });
+    Object.assign(this, { root, play, turned: 0, previewed: false });
     const setup = h("div", {});
     const board = h("div", {});
     const graph = h("div", { class: "graph-box" });
@@ -335,6 +335,8 @@ export class PlayView {
   tell() {
     const { play } = this;
     if (this.actions) this.actions.reply.hidden = !play.isOpponents() || play.awaited;
+    const { running, awaited } = play;
+    this.root.setAttribute("aria-busy", String(Boolean(awaited || running.position || running.names || running.analyse)));
     clear(this.status, this.sentence());
   }
 
@@ -342,7 +344,7 @@ export class PlayView {
     const { play, setup } = this;
     const { current } = play.tree;
     const note = play.note && ` (${play.note})`;
-    if (!play.position || play.running.names) return `Loading …${note}`;
+    if (!play.position || play.running.names || play.slow) return `Loading …${note}`;
     const returns = current.ended?.returns || (play.isSettled() && play.position.returns);
     if (returns) return this.result(returns, current);
     if (play.awaited) return `${playerName(setup.player)} thinks …${note}`;
@@ -362,17 +364,25 @@ export class PlayView {
   }
 }
 
-// Returns the entries of a heat map.
+// Returns the entries of a heat map; what is next to nothing stays away.
 function heatOf({ candidates, best }, heat) {
   const visits = candidates.map((one) => one.visits);
   const [sum, most] = [visits.reduce((a, b) => a + b, 0) || 1, Math.max(1, ...visits)];
-  const entry = {
-    prior: ({ prior }) => ({ value: prior, weight: Math.min(1, 0.15 + 2 * prior), text: prior >= 0.005 ? `${Math.round(100 * prior)}` : "" }),
-    visits: (one) => ({ value: one.visits / sum, weight: Math.min(1, 0.15 + one.visits / most), text: one.visits ? String(one.visits) : "" }),
-    q: (one) => ({ value: one.q, weight: Math.max(0.1, Math.sqrt(one.visits / most)), text: signed(one.q).replace("0.", ".") }),
+  const { entry, has } = {
+    prior: {
+      has: ({ prior }) => prior >= 0.002,
+      entry: ({ prior }) => ({ value: prior, weight: 0.2 + 2 * prior, text: prior >= 0.005 ? String(Math.round(100 * prior)) : "" }),
+    },
+    visits: {
+      has: (one) => one.visits > 0,
+      entry: (one) => ({ value: one.visits / sum, weight: 0.2 + one.visits / most, text: String(one.visits) }),
+    },
+    q: {
+      has: (one) => one.q != null,
+      entry: (one) => ({ value: one.q, weight: Math.sqrt(one.visits / most), text: signed(one.q).replace("0.", ".") }),
+    },
   }[heat];
-  const shown = heat === "q" ? candidates.filter((one) => one.q != null) : candidates;
-  return shown.map((one) => ({ action: one.action, best: one.action === best, ...entry(one) }));
+  return candidates.filter(has).map((one) => ({ action: one.action, best: one.action === best, ...entry(one) }));
 }
 
 // What the list of moves says of a move.

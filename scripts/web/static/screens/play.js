@@ -13,6 +13,7 @@ const PERSON = "person"; // in records, as `selfplay play` writes it
 const NOBODY = "none"; // in the address: the person moves for both seats
 const PLIES = 8; // of an expected line
 const PAUSE = 120; // ms that one stays in a position before it is searched
+const SLOW = 300; // ms after which a board that has not come is said to be loading
 const SEEDS = 2 ** 31;
 
 export async function show(root, params, page) {
@@ -53,7 +54,7 @@ function withGames(runs, signal) {
 
 class Play {
   constructor(root, page, begun) {
-    Object.assign(this, { page, running: {}, note: "", heat: "visits", turn: null, position: null, source: begun.source });
+    Object.assign(this, { page, running: {}, note: "", heat: "visits", turn: null, slow: false, position: null, source: begun.source });
     this.review = new Review(() => this.view.reviewed());
     this.tree = new Variations();
     this.view = new PlayView(root, this, begun);
@@ -131,7 +132,10 @@ class Play {
     this.stop("position", "analyse", "preview", "names");
     this.tree.go(node);
     this.view.moves.mark(this.tree);
+    const timer = setTimeout(() => { this.slow = true; this.view.tell(); }, SLOW);
     const position = await this.asking("position", (options) => this.positions.at(node.moves, options));
+    clearTimeout(timer);
+    this.slow = false;
     if (!position || this.tree.current !== node) return;
     this.position = node.position = position;
     this.view.draw();
