@@ -304,7 +304,7 @@ class Play {
     if (!run || current.kept || this.players) return;
     current.kept = "being kept";
     const answer = await this.asking("keep", ({ signal }) => ask("keep", { run, ...this.record(current) }, { signal }));
-    current.kept = answer ? `kept in ${run}/games/played.jsonl` : "";
+    current.kept = answer ? `kept in ${answer.file}` : "";
     this.view.tell();
   }
 
