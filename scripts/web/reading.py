@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import games
 from games.catalogue import GAMES
+from scripts.web import reading_games
 from scripts.web.shelf import Shelf
 from selfplay.files import durable
 from training.storage.run_folder import RunFolder
@@ -37,4 +38,9 @@ def checkpoints(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     return {"game": folder.read_config().game, "steps": steps}
 
 
-READERS: dict[str, Reader] = {"runs": runs, "catalogue": catalogue, "checkpoints": checkpoints}
+READERS: dict[str, Reader] = {
+    "runs": runs,
+    "catalogue": catalogue,
+    "checkpoints": checkpoints,
+    **reading_games.READERS,
+}
