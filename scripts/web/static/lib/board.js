@@ -49,6 +49,7 @@ export class Board {
     this.picture.addEventListener("pointerover", (event) => this.hover(spotAt(event.target)));
     this.picture.addEventListener("pointerleave", () => this.hover(null));
     this.picture.addEventListener("keydown", (event) => this.key(event));
+    this.forgetElsewhere();
     new ResizeObserver(() => this.overlay()).observe(this.picture);
   }
 
@@ -190,6 +191,18 @@ export class Board {
     this.chosen = [];
     this.refresh();
     return true;
+  }
+
+  // A click beside the board, and Escape wherever the focus is, take clicks back.
+  forgetElsewhere() {
+    const leaving = new AbortController();
+    let wasShown = false;
+    const forget = (event) => {
+      wasShown ||= this.root.isConnected;
+      if (wasShown && !this.root.isConnected) leaving.abort();
+      else if (event.type === "keydown" ? event.key === "Escape" : !this.root.contains(event.target)) this.forget();
+    };
+    for (const type of ["keydown", "pointerdown"]) document.addEventListener(type, forget, { signal: leaving.signal });
   }
 
   key(event) {

@@ -96,7 +96,7 @@ export class PlaySetup {
 
 // Returns the newest run that plays a game, else what plays any game.
 export function strongest(runs, game) {
-  return runs.find((run) => run.game === game)?.name || "uniform";
+  return runs.find((run) => run.game === game && run.step !== null)?.name || "uniform";
 }
 
 function whole(label, otherwise) {

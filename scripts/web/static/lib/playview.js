@@ -241,6 +241,7 @@ export class PlayView {
     const point = (value, visits, how) =>
       ({ ply, value, visits, text: `after ${ply} moves: value for ${this.seatName(0)} ${signed(value)}, ${how}` });
     if (position?.over) return point(position.returns[0], Infinity, "the result");
+    if (review?.visits === 0 && review.best === null) return point(review.value, Infinity, "the result");
     if (review?.value != null) return point(review.value, review.visits, `${review.visits} visits${this.certain(review)}`);
     const analysis = position && play.isOpen(node) ? play.analysisOf(node) : null;
     if (analysis?.value == null) return null;
