@@ -39,6 +39,8 @@ export class PlaySetup {
 
   get analysing() { return this.analyst.value; }
 
+  get hasNetwork() { return this.analyst.isRun(splitPlayer(this.analysing).run); }
+
   get seat() { return Number(this.seatSelect.value); }
 
   set seat(seat) {
