@@ -42,8 +42,9 @@ def page_of(browser, client, size=(1000, 900), dark=False):
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.on(
         "console",
-        lambda message: message.type in ("error", "warning")
-        and page.complaints.append(message.text),
+        lambda message: (
+            message.type in ("error", "warning") and page.complaints.append(message.text)
+        ),
     )
     try:
         page.goto(client.url)

@@ -49,9 +49,11 @@ class Client:
     def lines(self, op, **args):
         """Returns the lines of the worker's answer."""
         status, _, body = self.send("POST", f"/api/ask/{op}", json.dumps(args))
-        return [json.loads(line) for line in body.splitlines()] if status == 200 else [
-            {**json.loads(body), "status": status}
-        ]
+        return (
+            [json.loads(line) for line in body.splitlines()]
+            if status == 200
+            else [{**json.loads(body), "status": status}]
+        )
 
     def ask(self, op, **args):
         """Returns the worker's result. Fails the test if there is none."""

@@ -25,7 +25,7 @@ MAX_SIMULATIONS = 100_000
 Args: TypeAlias = Mapping[str, Any]
 
 
-class Cancelled(Exception):  # noqa: N818  # no error: nobody waits for the answer any more
+class Cancelled(Exception):  # no error: nobody waits for the answer any more
     """The page that asked has gone."""
 
 
