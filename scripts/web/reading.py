@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import games
+from games.catalogue import GAMES
 from scripts.web.shelf import Shelf
 from training.report import described, history, listing
 from training.storage.run_folder import RunFolder
@@ -46,4 +48,27 @@ def whole_number(args: Mapping[str, str], name: str, default: int = 0) -> int:
     return int(text)
 
 
-READERS: dict[str, Reader] = {"runs": runs, "run": run, "curves": curves, "metrics": metrics}
+def catalogue(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+    """Returns all games by name; of those that an installed package brings, no more than that."""
+    listed = {
+        name: {"about": game.about, "board": list(game.board), "options": game.options}
+        for name, game in GAMES.items()
+    }
+    return {"games": [{"name": name, **listed.get(name, {})} for name in games.names()]}
+
+
+def checkpoints(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the game of a run and the steps of its checkpoints, oldest first."""
+    folder = _folder(shelf, args)
+    steps = described.checkpoints(folder.path)
+    return {"game": folder.read_config().game, "steps": steps}
+
+
+READERS: dict[str, Reader] = {
+    "runs": runs,
+    "run": run,
+    "curves": curves,
+    "metrics": metrics,
+    "catalogue": catalogue,
+    "checkpoints": checkpoints,
+}
