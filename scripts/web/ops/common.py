@@ -1,0 +1,192 @@
+"""What all questions to the worker share: their arguments, games, players, and how they tell."""
+
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import jax
+import numpy as np
+
+import games
+from games import consent, registry
+from games.game import Game, State
+from selfplay import positions
+from selfplay.player_name import run_of
+from selfplay.player_spec import parse_player
+from selfplay.players import Player
+from training import config as config_module
+from training.players import load_player
+from training.storage.manifest import CheckpointError
+from training.storage.run_folder import RunFolder
+
+MAX_SIMULATIONS = 100_000
+Args: TypeAlias = Mapping[str, Any]
+
+
+class Cancelled(Exception):  # no error: nobody waits for the answer any more
+    """The page that asked has gone."""
+
+
+class ConsentError(ValueError):
+    """Code that a run, a record or a page names, and that may not run yet."""
+
+    def __init__(self, code: consent.Code, what: str) -> None:
+        super().__init__(f"{what} would run {code.name!r}, which is no part of selfplay")
+        self.code = code
+
+
+class Tell:
+    """How a question under way talks to the page; each call raises Cancelled if it has gone."""
+
+    def __init__(
+        self, say: Callable[[dict[str, Any]], None], is_cancelled: Callable[[], bool]
+    ) -> None:
+        self._say, self._is_cancelled = say, is_cancelled
+
+    def check(self) -> None:
+        """Raises Cancelled if nobody waits any more."""
+        if self._is_cancelled():
+            raise Cancelled
+
+    def note(self, text: str) -> None:
+        """Says what is under way."""
+        self.check()
+        self._say({"note": text})
+
+    def part(self, result: dict[str, Any]) -> None:
+        """Hands over an intermediate result."""
+        self.check()
+        self._say({"part": result})
+
+
+@dataclasses.dataclass(frozen=True)
+class Op:
+    """One kind of question: `run(args, tell)` returns what JSON takes."""
+
+    run: Callable[[Args, Tell], dict[str, Any]]
+    lane: Literal["quick", "search", "long"]
+
+
+def refusal(error: Exception) -> dict[str, Any] | None:
+    """Returns what to answer to an error that a page, a file or a game may cause; else None."""
+    if isinstance(error, ConsentError):
+        return {"error": str(error), "consent": str(error.code)}
+    if isinstance(error, ValueError | OSError | CheckpointError):
+        return {"error": str(error)}
+    return None
+
+
+def game_of(args: Args) -> tuple[str, Game[Any]]:
+    """Returns the spec and the game of a question.
+
+    Raises:
+      ConsentError: it would import a module that nobody has allowed.
+      ValueError: there is no such game.
+    """
+    spec = text(args, "game")
+    if registry.names_a_module(spec):
+        require(consent.module(spec), f"the game {spec!r}")
+    return spec, _game(spec)
+
+
+@functools.lru_cache(maxsize=32)
+def _game(spec: str) -> Game[Any]:
+    return games.load(spec)
+
+
+def require(code: consent.Code, what: str) -> None:
+    """Raises ConsentError unless a person has allowed code to run."""
+    if str(code) not in consent.allowed():
+        raise ConsentError(code, what)
+
+
+def state_of(game: Game[Any], args: Args) -> tuple[list[int], list[State]]:
+    """Returns the moves of a question, and all positions on their way.
+
+    Raises:
+      ValueError: a move is illegal; says which.
+    """
+    moves = args.get("moves", [])
+    if not (isinstance(moves, list) and all(type(action) is int for action in moves)):
+        raise ValueError("'moves' must be a list of action numbers")
+    return moves, list(LINES.walk(game, tuple(moves)))
+
+
+class Lines:
+    """Positions along lines of moves, of which the newest are kept: the next click adds one."""
+
+    def __init__(self, kept: int) -> None:
+        self.kept = kept
+        self._lines: dict[tuple[Game[Any], tuple[int, ...]], tuple[State, ...]] = {}
+        self._lock = threading.Lock()
+
+    def walk(self, game: Game[Any], moves: tuple[int, ...]) -> tuple[State, ...]:
+        """Returns the `len(moves) + 1` positions from the opening on, in NumPy.
+
+        Raises:
+          ValueError: a move is illegal; says which.
+        """
+        line = self._known(game, moves)
+        for ply in range(len(line) - 1, len(moves)):
+            legal = line[-1].legal_action_mask
+            if not (0 <= moves[ply] < len(legal) and legal[moves[ply]]):
+                raise ValueError(f"move {ply + 1}, action {moves[ply]}, is illegal")
+            line += (_on_host(positions.step(game, line[-1], np.int32(moves[ply]))),)
+        with self._lock:
+            self._lines[game, moves] = self._lines.pop((game, moves), line)
+            if len(self._lines) > self.kept:
+                del self._lines[next(iter(self._lines))]
+        return line
+
+    def _known(self, game: Game[Any], moves: tuple[int, ...]) -> tuple[State, ...]:
+        for length in range(len(moves), 0, -1):
+            if (line := self._lines.get((game, moves[:length]))) is not None:
+                return line
+        return (_on_host(positions.opening_position(game)),)
+
+
+def _on_host(state: State) -> State:
+    moved: State = jax.tree.map(np.asarray, state)
+    return moved
+
+
+LINES = Lines(kept=64)
+
+
+def player_of(args: Args, game: Game[Any], name: str = "player") -> Player:
+    """Returns the player that a question names, with its simulations.
+
+    Raises:
+      ConsentError: it would run code that nobody has allowed.
+      ValueError: no such player, or it plays another game.
+    """
+    spec, simulations = text(args, name), number(args, "simulations", 200, 0, MAX_SIMULATIONS)
+    run = run_of(spec)
+    if run:
+        for field, code in config_module.code_in(RunFolder(run[0]).read_config()).items():
+            require(code, f"{run[0]}, its {field},")
+    elif (named := consent.code_of_player(spec)) is not None:
+        require(named, f"the player {spec!r}")
+    load = functools.partial(load_player, search={"reuse_nodes": 0})
+    player = parse_player(spec, game, simulations, load)
+    if player.game != game:
+        raise ValueError(f"{spec} plays another game: {registry.spec_of(player.game)}")
+    return player
+
+
+def text(args: Args, name: str) -> str:
+    """Returns an argument that must be a text."""
+    value = args.get(name)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name!r} must be a text, got {str(value)[:40]!r}")
+    return value
+
+
+def number(args: Args, name: str, default: int, low: int, high: int) -> int:
+    """Returns an argument that must be a whole number within bounds."""
+    value = args.get(name, default)
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{name!r} must be a whole number from {low} to {high}, got {value!r}")
+    return value

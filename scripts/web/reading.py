@@ -1,0 +1,49 @@
+"""What the server reads for a page: run folders, records, matches. Nothing here needs jax."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from scripts.web.shelf import Shelf
+from training.report import described, history, listing
+from training.storage.run_folder import RunFolder
+
+Reader: TypeAlias = Callable[[Shelf, Mapping[str, str]], dict[str, Any]]
+
+
+def runs(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+    """Returns all runs, the newest first, and all matches by name."""
+    return {
+        "folders": list(map(str, shelf.roots)),
+        "runs": [{"name": str(path), **listing.as_json(path)} for path in shelf.runs()],
+        "matches": [{"name": str(path)} for path in shelf.matches()],
+    }
+
+
+def run(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what a run is."""
+    return {"name": args.get("run", "")} | described.describe(_folder(shelf, args))
+
+
+def curves(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+    """Returns all curves of a run."""
+    return history.curves(_folder(shelf, args))
+
+
+def metrics(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what came to a run's curves since an offset."""
+    return history.since(_folder(shelf, args), whole_number(args, "offset"))
+
+
+def _folder(shelf: Shelf, args: Mapping[str, str]) -> RunFolder:
+    return RunFolder(shelf.run(args.get("run", "")))
+
+
+def whole_number(args: Mapping[str, str], name: str, default: int = 0) -> int:
+    """Returns an argument that must be a whole number, 0 or more."""
+    text = args.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"{name!r} must be a whole number, got {text[:40]!r}")
+    return int(text)
+
+
+READERS: dict[str, Reader] = {"runs": runs, "run": run, "curves": curves, "metrics": metrics}
