@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from scripts.web.shelf import Shelf
 from training.report import described, history, listing
+from training.report import measured as beside
 from training.storage.run_folder import RunFolder
 
 Reader: TypeAlias = Callable[[Shelf, Mapping[str, str]], dict[str, Any]]
@@ -34,6 +35,11 @@ def metrics(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     return history.since(_folder(shelf, args), whole_number(args, "offset"))
 
 
+def measured(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what a run measured beside its curves, from its newest rows and last evaluation."""
+    return beside.measured(_folder(shelf, args))
+
+
 def _folder(shelf: Shelf, args: Mapping[str, str]) -> RunFolder:
     return RunFolder(shelf.run(args.get("run", "")))
 
@@ -46,4 +52,10 @@ def whole_number(args: Mapping[str, str], name: str, default: int = 0) -> int:
     return int(text)
 
 
-READERS: dict[str, Reader] = {"runs": runs, "run": run, "curves": curves, "metrics": metrics}
+READERS: dict[str, Reader] = {
+    "runs": runs,
+    "run": run,
+    "curves": curves,
+    "metrics": metrics,
+    "measured": measured,
+}
