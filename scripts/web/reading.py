@@ -7,6 +7,7 @@ import games
 from games.catalogue import GAMES
 from scripts.web.shelf import Shelf
 from training.report import described, history, listing
+from training.report import measured as beside
 from training.storage.run_folder import RunFolder
 
 Reader: TypeAlias = Callable[[Shelf, Mapping[str, str]], dict[str, Any]]
@@ -34,6 +35,11 @@ def curves(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
 def metrics(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     """Returns what came to a run's curves since an offset."""
     return history.since(_folder(shelf, args), whole_number(args, "offset"))
+
+
+def measured(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what a run measured beside its curves, from its newest rows and last evaluation."""
+    return beside.measured(_folder(shelf, args))
 
 
 def _folder(shelf: Shelf, args: Mapping[str, str]) -> RunFolder:
@@ -71,4 +77,5 @@ READERS: dict[str, Reader] = {
     "metrics": metrics,
     "catalogue": catalogue,
     "checkpoints": checkpoints,
+    "measured": measured,
 }

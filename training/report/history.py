@@ -33,8 +33,8 @@ MOST_POINTS = 1_600  # of a curve
 MOST_EVALUATIONS = 250
 MOST_EVENTS = 400  # newest ones of the metrics
 MOST_TOLD = 20  # damaged lines
-MOST_RECENT = 2_048  # newest lines that `since` can give one by one
-MOST_RUNS = 12  # whose curves are kept
+MOST_RECENT = 512  # newest lines that `since` can give one by one
+MOST_RUNS = 24  # whose curves are kept
 # Columns by what a point of them is: the last value of its lines, or their mean.
 COUNTERS = (
     *("iteration", "step", "minutes", "games", "positions", "tflop", "tflop_measured"),
@@ -148,7 +148,7 @@ class _Reader:
 
     def update(self) -> None:
         """Reads what came since, or all of it anew if what was read has changed."""
-        if self._tail.is_changed():
+        if is_anew := self._tail.offset == 0 or self._tail.is_changed():
             self._forget()
         for line in self._tail.lines():
             try:
@@ -158,6 +158,8 @@ class _Reader:
                 self._damaged_count += 1
                 if len(self._damaged) < MOST_TOLD:
                     self._damaged.append(str(error))
+        if is_anew:  # an offset from before may lie anywhere in it
+            self._recent_from = self._tail.offset
 
     def all(self) -> dict[str, Any]:
         columns = _with_speeds(self._lines.columns())

@@ -21,7 +21,8 @@ def keep(folder: RunFolder, diagnosis: dict[str, Any]) -> str:
         durable.make_folder(folder.report)
         durable.write_whole(file, (json.dumps(_finite(diagnosis)) + "\n").encode())
     except OSError as error:
-        return f"the diagnosis is not kept for reports and the list of runs: {error}"
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        return f"reports and the list of runs will not show this: {file}: {cause.strerror}"
     return ""
 
 

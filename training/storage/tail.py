@@ -9,7 +9,7 @@ from selfplay.files import json_lines
 from training.storage.log import Log
 
 CHUNK = 4 << 20  # bytes that are read at once
-MARK = 256  # bytes before the offset that are compared: a log may be cut and grow again
+MARK = 1 << 16  # bytes of a line that are compared at most
 MAX_BYTES = 1 << 30  # of a log, all parts together
 
 
@@ -34,7 +34,8 @@ class Tail:
         self._log = log
         self._known: list[tuple[int, int]] = []  # the parts that were read, oldest first
         self._number = 0  # lines read of the newest of these
-        self._mark = b""  # the last bytes that were read
+        # The last line: a log may be cut and grow again, by lines of other seconds but alike else.
+        self._mark = b""
         self.offset = 0  # bytes of all parts that were read
 
     def is_changed(self) -> bool:
@@ -84,7 +85,7 @@ class Tail:
     def _line(self, path: pathlib.Path, raw: bytes) -> Line:
         self._number += 1
         self.offset += len(raw)
-        self._mark = (self._mark + raw[-MARK:])[-MARK:]
+        self._mark = raw[-MARK:]
         return Line(self.offset, f"{path}, line {self._number}", raw)
 
     def _before(self, parts: list[_Part]) -> bytes:
