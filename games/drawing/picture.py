@@ -31,7 +31,7 @@ def draw(
     seen_grid: Frame | None = frame(hashable)
     if seen_grid is None or not fits(seen_grid, characters.aligned([shown])[0]):
         found = spotting.spotted(game, state, shown, seen)
-        return text.drawing(found, shown, old, seen.marks)
+        return text.drawing(found, shown, old, seen)
     found = spotting.spotted(game, state, shown, seen, apart=seen_grid.grid.block)
     return board_of_text.drawing(seen_grid, found, shown, old, seen)
 

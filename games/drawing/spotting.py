@@ -1,5 +1,6 @@
 """Which characters of a picture stand for which moves: those that the moves change."""
 
+import collections
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,15 +47,16 @@ def spotted(
     pictures = characters.aligned(texts)
     changed = _telling(pictures, sight)
     spans = _spans(changed, range(apart.start, apart.stop))
-    moves = tuple(
-        Move(
-            action,
-            game.action_to_string(state, action),
-            tuple(span.key for span in spans if at[span.row, span.first]),
-        )
-        for action, at in zip(actions.tolist(), changed, strict=True)
-    )
-    return Spotted(pictures[0], spans, moves)
+    rows, columns = [span.row for span in spans], [span.first for span in spans]
+    moves = []
+    for action, at, after in zip(actions.tolist(), changed, pictures[1:], strict=True):
+        spots = tuple(spans[i] for i in np.flatnonzero(at[rows, columns]))
+        put = " ".join(chr(after[span.row, span.first]) for span in spots)
+        name = game.action_to_string(state, action)
+        moves.append(Move(action, name, tuple(span.key for span in spots), f"{name}: {put}"))
+    shared = collections.Counter(move.spots for move in moves)
+    labelled = (m if m.spots and shared[m.spots] > 1 else m._replace(label="") for m in moves)
+    return Spotted(pictures[0], spans, tuple(labelled))
 
 
 def _telling(pictures: np.ndarray, sight: Sight) -> np.ndarray:
