@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import games
 from games.catalogue import GAMES
+from scripts.web import reading_games
 from scripts.web.shelf import Shelf
 from training.report import described, history, listing
 from training.report import measured as beside
@@ -78,4 +79,5 @@ READERS: dict[str, Reader] = {
     "catalogue": catalogue,
     "checkpoints": checkpoints,
     "measured": measured,
+    **reading_games.READERS,
 }

@@ -5,7 +5,8 @@
     metrics.jsonl    one line an iteration or evaluation; older parts in metrics-<n>.jsonl
     checkpoints/     <step>/, see training/storage/checkpoint.py
     replay/          <first>-<last>.npz, see training/replay.py
-    games/           records of a sample of self-play, and of evaluation games
+    games/           records of a sample of self-play, of evaluation games, and of those that
+                     people play, see training/storage/played.py
     oversight/       an overseer's decisions, see selfplay/oversight/decisions.py
     ladder/          games of the ratings that the run takes of itself
     report/          index.html, and doctor.json, see training/report/verdict.py
