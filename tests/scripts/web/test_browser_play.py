@@ -84,7 +84,9 @@ def test_a_whole_game_is_played_by_clicks_and_follows_the_rules(browser, server,
                 button.click()
         page.wait_for_selector(LIVE)
         moves = play_by_clicks(page, game, rng)
-        page.wait_for_function("() => /win|won|draw/i.test(document.querySelector('.status').textContent)")
+        page.wait_for_function(
+            "() => /win|won|draw/i.test(document.querySelector('.status').textContent)"
+        )
         first, _ = np.asarray(game.returns(after(game, moves))).tolist()
         said = page.text_content(".status").lower()
         assert ("draw" in said) == (first == 0), said
