@@ -25,6 +25,7 @@ HEAVY = ("jax", "flax", "optax", "scipy", "matplotlib", "mctx", "pgx")
         "training.replay",
         "training.storage.run_folder",
         "scripts.cli",
+        "scripts.web.serve",
         "scripts.web.reading",
     ],
 )

@@ -248,17 +248,11 @@ export class Board {
   offer() {
     const off = this.position.moves.filter((move) => !move.spots.length);
     const left = this.chosen.length ? this.left() : [];
-    const alike = left.filter((move) => left.some((other) => other !== move && this.covers(other, move)));
+    const alike = left.filter((move) => move.spots.every((key) => this.chosen.includes(key)));
     const shown = this.enabled ? [...alike, ...off] : [];
     clear(this.choices, shown.map((move) =>
       h("button", { type: "button", class: "board-choice", title: move.name, onclick: () => this.play(move) }, move.label || move.name)));
     this.choices.hidden = !shown.length;
-  }
-
-  // Whether all clicks that fit one move fit the other too.
-  covers(other, move) {
-    if (this.position.ordered) return move.spots.every((key, k) => other.spots[k] === key);
-    return move.spots.every((key) => other.spots.includes(key));
   }
 
   overlay() {
