@@ -232,7 +232,7 @@ def _fault_of_piece(piece: Any, board: Board) -> str:
 
 
 def _is_place(number: Any, board: Board) -> bool:
-    return isinstance(number, int | np.integer) and 0 <= number < len(board.centres)
+    return isinstance(number, int | np.integer) and 0 <= int(number) < len(board.centres)
 
 
 def _is_near(number: Any) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from games.drawing import shapes, svg, text
 from games.drawing.grid import BORDERS, Frame, column_names
-from games.drawing.result import Drawing, names_at
+from games.drawing.result import Drawing, names_of_spots
 from games.drawing.sight import CAPITALS, SMALL, Sight, whose
 from games.drawing.spotting import Spotted
 from games.layout import Board, Piece, Point, squares
@@ -30,7 +30,7 @@ def drawing(
     beside = _beside(frame, picture)
     board = _board(frame, beside, seen)
     box = _box(board, beside, picture)
-    marked = text.changed_places(shown, before_text, seen.empty)
+    marked = text.changed_places(shown, before_text, seen)
     places = [Point(place) for at in marked if (place := grid.place(*at)) is not None]
     parts = [
         *shapes.background(board, box),
@@ -40,9 +40,9 @@ def drawing(
     ]
     for row, (x, y) in beside.lines.items():
         parts += text.letters(picture[row], x, y, seen.marks)
-    spots = {}
+    spots, names = {}, names_of_spots(found.moves)
     for span in found.spans:
-        place, name = grid.place(span.row, span.first), names_at(span.key, found.moves)
+        place, name = grid.place(span.row, span.first), names[span.key]
         if place is not None:
             spots[span.key] = shapes.circle(board, place)
             parts.append(shapes.place_spot(board, place, span.key, name))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from games.drawing import shapes, svg
-from games.drawing.result import Drawing, Move, names_at
+from games.drawing.result import Drawing, Move, names_of_spots
 from games.game import Drawn
 from games.layout import Area, Arrow, Board, Edge, Line, Piece, Place, Point
 
@@ -90,10 +90,11 @@ def _own_circle(board: Board, place: Place) -> dict[str, tuple[float, float, flo
 def _spots(board: Board, placed: Iterable[Place], moves: tuple[Move, ...]) -> list[str]:
     """Returns the elements that are clicked, each once."""
     found: dict[str, str] = {}
+    names = names_of_spots(moves)
     for place in placed:
         keys = clicks(place)
         for key in keys:
-            name = names_at(key, moves) if len(keys) == 1 else ""
+            name = names[key] if len(keys) == 1 else ""
             match place:
                 case Line():
                     found[key] = shapes.edge_spot(board, place.start, place.end, key, name)

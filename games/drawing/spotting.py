@@ -47,9 +47,10 @@ def spotted(
     pictures = characters.aligned(texts)
     changed = _telling(pictures, sight)
     spans = _spans(changed, range(apart.start, apart.stop))
+    rows, columns = [span.row for span in spans], [span.first for span in spans]
     moves = []
     for action, at, after in zip(actions.tolist(), changed, pictures[1:], strict=True):
-        spots = tuple(span for span in spans if at[span.row, span.first])
+        spots = tuple(spans[i] for i in np.flatnonzero(at[rows, columns]))
         put = " ".join(chr(after[span.row, span.first]) for span in spots)
         name = game.action_to_string(state, action)
         moves.append(Move(action, name, tuple(span.key for span in spots), f"{name}: {put}"))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from games.drawing import characters, svg
-from games.drawing.result import Drawing, names_at
+from games.drawing.result import Drawing, names_of_spots
 from games.drawing.sight import CAPITALS, SMALL, Sight, whose
 from games.drawing.spotting import Span, Spotted
 
@@ -24,11 +24,12 @@ def svg_of_text(text: str, before_text: str | None = None) -> str:
 
 def drawing(found: Spotted, text: str, before_text: str | None, seen: Sight) -> Drawing:
     """Returns the drawing of a picture and its spots; what differs from `before_text` is marked."""
+    names = names_of_spots(found.moves)
     shapes = [
-        spot(span, found.picture[span.row], names_at(span.key, found.moves), 0, _middle(span.row))
+        spot(span, found.picture[span.row], names[span.key], 0, _middle(span.row))
         for span in found.spans
     ]
-    marked = changed_places(text, before_text, seen.empty)
+    marked = changed_places(text, before_text, seen)
     return Drawing(
         svg=_document(found.picture, marked, seen.marks, shapes),
         spots={span.key: circle(span, 0, _middle(span.row)) for span in found.spans},
@@ -38,16 +39,15 @@ def drawing(found: Spotted, text: str, before_text: str | None, seen: Sight) -> 
     )
 
 
-def changed_places(
-    text: str, before_text: str | None, empty: frozenset[int]
-) -> set[tuple[int, int]]:
+def changed_places(text: str, before_text: str | None, seen: Sight) -> set[tuple[int, int]]:
     """Returns line and column of what a move has put where nothing was; else of all it changed."""
     if before_text is None:
         return set()
     now, before = characters.aligned([text, before_text])
-    nothing = list(empty)
-    put = np.isin(before, nothing) & ~np.isin(now, nothing)
-    return _places(put) or _places((now != before) & ~np.isin(now, nothing))
+    changed, nothing = now != before, list(seen.empty)
+    changed[[row for row in seen.status if row < len(changed)]] = False
+    put = changed & ~np.isin(now, nothing)
+    return _places(put & np.isin(before, nothing)) or _places(put)
 
 
 def letters(row: np.ndarray, x: float, y: float, marks: tuple[str, str] | None) -> Iterator[str]:
