@@ -108,7 +108,7 @@ export class Board {
   // Focuses a spot, or the nearest one to it that can be clicked, or the first.
   focus(key) {
     const live = this.live();
-    const target = live.has(key) ? key : nearest(this.position, live, key) ?? [...live][0];
+    const target = live.has(key) ? key : nearestSpot(this.position, live, key) ?? [...live][0];
     if (target === undefined) return;
     this.rove(target);
     this.elements.get(target)?.[0].focus();
@@ -405,7 +405,7 @@ function spoken(names) {
 }
 
 // Returns the key of `keys` whose spot is nearest to that of `key`, undefined without one.
-function nearest(position, keys, key) {
+function nearestSpot(position, keys, key) {
   const from = position.spots[key];
   if (!from) return undefined;
   return least(keys, (one) => {
