@@ -11,12 +11,8 @@ from scripts.web.crew import Crew
 GAME = "tic_tac_toe"
 FAST = {"game": GAME, "player": "uniform", "simulations": 8, "moves": [], "plies": 1}
 # Minutes of work, if nobody stops it: each of its parts takes a while, none takes long.
-LONG = {
-    "game": GAME,
-    "player": "uniform",
-    "simulations": 3000,
-    "moves": [4, 0, 8, 2, 1, 7, 6, 3, 5],
-}
+DRAWN = [4, 0, 8, 2, 1, 7, 6, 3, 5]
+LONG = {"game": GAME, "player": "uniform", "simulations": 3000, "moves": DRAWN}
 
 
 def with_crew(work):
@@ -40,9 +36,8 @@ async def last(crew, op, args):
 def test_a_click_is_answered_while_a_long_question_is_under_way_and_a_queue_is_forgotten():
     async def work(crew):
         reviewing = asyncio.create_task(last(crew, "review", LONG))
-        analyses = [
-            asyncio.create_task(last(crew, "analyse", LONG | {"moves": []})) for _ in range(50)
-        ]
+        search = LONG | {"moves": []}
+        analyses = [asyncio.create_task(last(crew, "analyse", search)) for _ in range(50)]
         position = await last(crew, "position", {"game": GAME, "moves": [4]})
         was_open = not reviewing.done()
         for task in (reviewing, *analyses):
