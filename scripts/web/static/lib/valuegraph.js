@@ -70,7 +70,7 @@ export class ValueGraph {
       text(PAD.left + 4, PAD.top + 13, "start", top),
       text(PAD.left + 4, HEIGHT - PAD.bottom - 5, "start", bottom),
       text(PAD.left, HEIGHT - 5, "start", "0"),
-      text(this.width - PAD.right, HEIGHT - 5, "end", `${plies} moves`),
+      text(this.width - PAD.right, HEIGHT - 5, "end", plural(plies)),
     ];
   }
 
@@ -80,7 +80,7 @@ export class ValueGraph {
     this.cursor.setAttribute("x1", this.x(at));
     this.cursor.setAttribute("x2", this.x(at));
     this.cursor.setAttribute("visibility", ply === null ? "hidden" : "visible");
-    this.caption.textContent = known ? known.text : `after ${at} moves: not searched yet`;
+    this.caption.textContent = known ? known.text : `after ${plural(at)}: not searched yet`;
   }
 
   plyAt(event) {
@@ -97,6 +97,10 @@ export class ValueGraph {
   y(value) {
     return PAD.top + ((1 - value) / 2) * (HEIGHT - PAD.top - PAD.bottom);
   }
+}
+
+export function plural(moves) {
+  return moves === 1 ? "1 move" : `${moves} moves`;
 }
 
 function trust(visits) {
