@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from scripts.web import reading_match
 from scripts.web.shelf import Shelf
 
 Reader: TypeAlias = Callable[[Shelf, Mapping[str, str]], dict[str, Any]]
@@ -16,4 +17,4 @@ def runs(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-READERS: dict[str, Reader] = {"runs": runs}
+READERS: dict[str, Reader] = {"runs": runs, **reading_match.READERS}

@@ -1,0 +1,237 @@
+"""Questions that compare players: of one position, of many, and of a run as it learned."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from games.game import Game, State
+from mcts import SearchResult
+from scripts.web.ops.common import (
+    Args,
+    Op,
+    Tell,
+    game_of,
+    number,
+    player_of,
+    state_of,
+    text,
+)
+from selfplay import disagreement, positions
+from selfplay.analysis import ranked
+from selfplay.files import durable, json_lines
+from selfplay.players import Player
+from training.players import checkpoint_steps
+from training.storage.manifest import CheckpointError
+from training.storage.run_folder import RunFolder
+
+SEED = 0
+MOST_POSITIONS, USUAL_POSITIONS = 20_000, 1_000  # that are looked through for disagreement
+MOST_LISTED = 100
+MOST_CHECKPOINTS = 60  # that a curve of how a run learned shows
+TAIL = 16 << 20  # bytes at the end of a file of records that are read
+MEASURES = ("both", "policy", "value")
+
+
+def compare(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns what two players think of the position after `moves`."""
+    _, game = game_of(args)
+    moves, states = state_of(game, args)
+    _check_goes_on(states[-1])
+    views = []
+    for player in _two_players(args, game):
+        tell.note(f"{player.name} searches (its first search compiles)")
+        views.append(_view(player, states[-1], moves))
+        tell.part({"player": views[-1]})
+    return {"players": views, "apart": _apart(game, views)}
+
+
+def through(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns what the checkpoints of a run think of the position after `moves`, oldest first."""
+    folder = RunFolder(text(args, "run"))
+    spec, game = game_of({"game": folder.read_config().game})
+    moves, states = state_of(game, args)
+    _check_goes_on(states[-1])
+    steps = checkpoint_steps(folder.path)
+    chosen = [steps[i] for i in _spread(len(steps), MOST_CHECKPOINTS)]
+    views: list[dict[str, Any]] = []
+    missing: list[dict[str, Any]] = []
+    for step in chosen:
+        tell.note(f"step {step}: {len(views) + len(missing) + 1} of {len(chosen)} checkpoints")
+        try:
+            player = player_of({**args, "player": f"{folder.path}@{step}"}, game)
+            view = _view(player, states[-1], moves) | {"step": step}
+        except (CheckpointError, FileNotFoundError) as error:  # erased meanwhile, or damaged
+            missing.append({"step": step, "problem": str(error)})
+            continue
+        views.append(view)
+        tell.part({"checkpoint": view})
+    if not views:
+        reason = missing[0]["problem"] if missing else "it has no checkpoint yet"
+        raise ValueError(f"{folder.path}: {reason}")
+    return {
+        "game": spec,
+        "checkpoints": views,
+        "missing": missing,
+        "left_out": len(steps) - len(chosen),
+    }
+
+
+def disagree(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns the positions of a run's recorded games where two players are furthest apart.
+
+    Args:
+      args: `game`, `players`, `simulations` (0 for the networks alone), `run`, `count`, `measure`
+        (one of `MEASURES`) and `positions`, how many to look through.
+    """
+    spec, game = game_of(args)
+    measure = args.get("measure", "both")
+    if measure not in MEASURES:
+        raise ValueError(f"'measure' must be one of {', '.join(MEASURES)}, got {measure!r}")
+    most = number(args, "positions", USUAL_POSITIONS, 1, MOST_POSITIONS)
+    count = number(args, "count", 12, 1, MOST_LISTED)
+    folder = RunFolder(text(args, "run"))
+    if folder.read_config().game != spec:
+        raise ValueError(f"{folder.path} plays {folder.read_config().game}, not {spec}")
+    players = _two_players(args, game)
+    lists = recorded_games(folder.games)
+
+    def progress(doing: str, of: int) -> Any:
+        return lambda done: tell.note(f"{doing}: {done:,} of {of:,} positions")
+
+    seen = disagreement.positions_of(game, lists, most, progress("reading games", most))
+    key = jax.random.key(SEED)
+    judged = [
+        disagreement.judge(player, seen, key, progress(player.name, len(seen.moves)))
+        for player in players
+    ]
+    apart = disagreement.apart(*judged)
+    chosen = disagreement.furthest(getattr(apart, measure), seen.looks, count)
+
+    def entry(i: int) -> dict[str, Any]:
+        state = positions.take(seen.states, i)
+        best = [int(one.policy[i].argmax()) for one in judged]
+        return {
+            "moves": list(seen.moves[i]),
+            "to_play": int(state.to_play),
+            "policy": float(apart.policy[i]),
+            "value": float(apart.value[i]),
+            "both": float(apart.both[i]),
+            "values": [float(one.value[i]) for one in judged],
+            "best": best,
+            "names": [game.action_to_string(state, action) for action in best],
+            "shares": [_shares(one.policy[i], state) for one in judged],
+        }
+
+    return {
+        "game": spec,
+        "measure": measure,
+        "players": [player.name for player in players],
+        "positions": len(seen.moves),
+        "games": len(lists),
+        "mean": {name: float(getattr(apart, name).mean()) for name in MEASURES},
+        "same_best": float(
+            np.mean(judged[0].policy.argmax(axis=1) == judged[1].policy.argmax(axis=1))
+        ),
+        "found": [entry(i) for i in chosen],
+    }
+
+
+def recorded_games(folder: pathlib.Path) -> list[list[int]]:
+    """Returns the move lists of the records in a run's `games/`, the newest of each file first.
+
+    Lines that hold none are left out: one may be being written.
+    """
+    lists: list[list[int]] = []
+    for name in sorted(filter(lambda name: name.endswith(".jsonl"), durable.names_in(folder))):
+        lists += reversed(_moves_in(folder / name))
+    return lists
+
+
+def _moves_in(file: pathlib.Path) -> list[list[int]]:
+    durable.check_file(file)
+    with open(file, "rb", opener=durable.no_link) as opened:
+        size = opened.seek(0, 2)
+        opened.seek(max(0, size - TAIL))
+        lines = opened.read(TAIL).split(b"\n")[1 if size > TAIL else 0 : -1]
+    lists = []
+    for line in lines:
+        try:
+            moves = json_lines.parse(line.decode(errors="replace"), str(file))["moves"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if isinstance(moves, list) and all(type(action) is int for action in moves):
+            lists.append(moves)
+    return lists
+
+
+def _two_players(args: Args, game: Game[Any]) -> list[Player]:
+    named = args.get("players")
+    if not (isinstance(named, list) and len(named) == 2):
+        raise ValueError(f"'players' must be a list of two, got {str(named)[:40]!r}")
+    return [player_of({**args, "player": name}, game) for name in named]
+
+
+def _check_goes_on(state: State) -> None:
+    if bool(state.terminated):
+        raise ValueError("the game is over in this position: there is nothing to think about")
+
+
+def _view(player: Player, state: State, moves: Sequence[int]) -> dict[str, Any]:
+    """Returns what a player thinks of one position; values are for the seat to play."""
+    batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], state)
+    history = positions.pad_moves([tuple(moves)])
+    answer = player(batch, jax.random.key(SEED), history)
+    result = SearchResult(*(np.asarray(field)[0] for field in answer))
+    return {
+        "player": player.name,
+        "value": float(result.value),
+        "raw_value": float(result.raw_value),
+        "simulations": int(result.visit_counts.sum()),
+        "best": int(result.action) if result.action >= 0 else None,
+        "actions": [
+            {
+                "action": action,
+                "name": player.game.action_to_string(state, action),
+                "prior": float(result.prior[action]),
+                "weight": float(result.action_weights[action]),
+                "visits": int(result.visit_counts[action]),
+                "q": float(result.q[action]),
+            }
+            for action in ranked(result, state.legal_action_mask)
+        ],
+    }
+
+
+def _apart(game: Game[Any], views: list[dict[str, Any]]) -> dict[str, float]:
+    """Returns how far two views of a position are apart."""
+    judged = []
+    for view in views:
+        policy = np.zeros((1, game.num_actions))
+        for of_action in view["actions"]:
+            policy[0, of_action["action"]] = of_action["weight"]
+        judged.append(disagreement.Judgement(policy, np.array([view["value"]])))
+    apart = disagreement.apart(*judged)
+    return {name: float(getattr(apart, name)[0]) for name in MEASURES}
+
+
+def _shares(policy: np.ndarray, state: State) -> dict[int, float]:
+    legal = np.flatnonzero(np.asarray(state.legal_action_mask)).tolist()
+    return {action: float(policy[action]) for action in legal}
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Returns the numbers below `count`, or `most` of them, evenly, the last one among them."""
+    chosen: list[int] = (
+        np.unique(np.linspace(0, count - 1, min(count, most)).round()).astype(int).tolist()
+    )
+    return chosen
+
+
+OPS = {
+    "compare": Op(compare, "search"),
+    "through": Op(through, "search"),
+    "disagree": Op(disagree, "long"),
+}
