@@ -176,10 +176,7 @@ def _game(fields: Any, place: str) -> PlayedGame:
     moves, returns = fields.get("moves"), fields.get("returns")
     if not (isinstance(moves, list) and all(type(action) is int for action in moves)):
         raise ValueError(f"{place}: 'moves' must be a list of action numbers")
-    two = (
-        isinstance(returns, list) and len(returns) == 2 and all(map(json_lines.is_number, returns))
-    )
-    if not two:
+    if not (isinstance(returns, list) and [*map(json_lines.is_number, returns)] == [True, True]):
         raise ValueError(f"{place}: 'returns' must be two numbers")
     ended_by, fault = (str(fields.get(name, "")) for name in ("ended_by", "fault"))
     return PlayedGame(tuple(moves), (float(returns[0]), float(returns[1])), ended_by, fault)

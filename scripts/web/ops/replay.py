@@ -138,7 +138,7 @@ def _ordered(order: str, numbers: np.ndarray, said: Said) -> list[int]:
         places: list[int] = np.random.default_rng().permutation(len(numbers)).tolist()
         return places
     keys = {"policy": said.divergence, "value": np.abs(said.value_error), "newest": numbers}
-    return np.argsort(-keys[order], kind="stable").tolist()  # type: ignore[no-any-return]
+    return np.argsort(-keys[order], kind="stable").tolist()
 
 
 def _summary(run: Opened, held: Sample, said: Said, i: int) -> dict[str, Any]:
