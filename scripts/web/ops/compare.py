@@ -1,33 +1,35 @@
 """Questions that compare players: of one position, of many, and of a run as it learned."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
 from games.game import Game, State
-from mcts import SearchResult
+from scripts.web.ops.analysis import SEED, View
 from scripts.web.ops.common import (
+    PROGRAMS,
+    SEARCHES,
     Args,
     Op,
     Tell,
     game_of,
     number,
     player_of,
+    simulations_of,
     state_of,
     text,
 )
 from selfplay import disagreement, positions
-from selfplay.analysis import ranked
+from selfplay.analysis import think
 from selfplay.files import durable, json_lines
 from selfplay.players import Player
 from training.players import checkpoint_steps
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
-SEED = 0
 MOST_POSITIONS, USUAL_POSITIONS = 20_000, 1_000  # that are looked through for disagreement
 MOST_LISTED = 100
 MOST_CHECKPOINTS = 60  # that a curve of how a run learned shows
@@ -39,12 +41,12 @@ def compare(args: Args, tell: Tell) -> dict[str, Any]:
     """Returns what two players think of the position after `moves`."""
     _, game = game_of(args)
     moves, states = state_of(game, args)
-    _check_goes_on(states[-1])
+    view = View(game, states[-1], moves)
     views = []
-    for player in _two_players(args, game):
-        tell.note(f"{player.name} searches (its first search compiles)")
-        views.append(_view(player, states[-1], moves))
-        tell.part({"player": views[-1]})
+    with SEARCHES:
+        for name in _two_names(args):
+            views.append(_viewed(args, name, view, tell))
+            tell.part({"player": views[-1]})
     return {"players": views, "apart": _apart(game, views)}
 
 
@@ -53,7 +55,7 @@ def through(args: Args, tell: Tell) -> dict[str, Any]:
     folder = RunFolder(text(args, "run"))
     spec, game = game_of({"game": folder.read_config().game})
     moves, states = state_of(game, args)
-    _check_goes_on(states[-1])
+    view = View(game, states[-1], moves)
     steps = checkpoint_steps(folder.path)
     chosen = [steps[i] for i in _spread(len(steps), MOST_CHECKPOINTS)]
     views: list[dict[str, Any]] = []
@@ -61,13 +63,13 @@ def through(args: Args, tell: Tell) -> dict[str, Any]:
     for step in chosen:
         tell.note(f"step {step}: {len(views) + len(missing) + 1} of {len(chosen)} checkpoints")
         try:
-            player = player_of({**args, "player": f"{folder.path}@{step}"}, game)
-            view = _view(player, states[-1], moves) | {"step": step}
+            with SEARCHES:
+                seen = _viewed(args, f"{folder.path}@{step}", view, tell)
         except (CheckpointError, FileNotFoundError) as error:  # erased meanwhile, or damaged
             missing.append({"step": step, "problem": str(error)})
             continue
-        views.append(view)
-        tell.part({"checkpoint": view})
+        views.append(seen | {"step": step})
+        tell.part({"checkpoint": views[-1]})
     if not views:
         reason = missing[0]["problem"] if missing else "it has no checkpoint yet"
         raise ValueError(f"{folder.path}: {reason}")
@@ -95,17 +97,22 @@ def disagree(args: Args, tell: Tell) -> dict[str, Any]:
     folder = RunFolder(text(args, "run"))
     if folder.read_config().game != spec:
         raise ValueError(f"{folder.path} plays {folder.read_config().game}, not {spec}")
-    players = _two_players(args, game)
+    names = _two_names(args)
+    players = [player_of({**args, "player": name}, game) for name in names]
     lists = recorded_games(folder.games)
 
-    def progress(doing: str, of: int) -> Any:
-        return lambda done: tell.note(f"{doing}: {done:,} of {of:,} positions")
+    def progress(doing: str, of: int) -> Callable[[int], None]:
+        def say(done: int) -> None:
+            SEARCHES.give_way(tell)
+            tell.note(f"{doing}: {done:,} of {of:,} positions")
+
+        return say
 
     seen = disagreement.positions_of(game, lists, most, progress("reading games", most))
     key = jax.random.key(SEED)
     judged = [
-        disagreement.judge(player, seen, key, progress(player.name, len(seen.moves)))
-        for player in players
+        disagreement.judge(player, seen, key, progress(name, len(seen.moves)))
+        for name, player in zip(names, players, strict=True)
     ]
     apart = disagreement.apart(*judged)
     chosen = disagreement.furthest(getattr(apart, measure), seen.looks, count)
@@ -128,7 +135,7 @@ def disagree(args: Args, tell: Tell) -> dict[str, Any]:
     return {
         "game": spec,
         "measure": measure,
-        "players": [player.name for player in players],
+        "players": names,
         "positions": len(seen.moves),
         "games": len(lists),
         "mean": {name: float(getattr(apart, name).mean()) for name in MEASURES},
@@ -167,52 +174,30 @@ def _moves_in(file: pathlib.Path) -> list[list[int]]:
     return lists
 
 
-def _two_players(args: Args, game: Game[Any]) -> list[Player]:
+def _two_names(args: Args) -> list[str]:
     named = args.get("players")
     if not (isinstance(named, list) and len(named) == 2):
         raise ValueError(f"'players' must be a list of two, got {str(named)[:40]!r}")
-    return [player_of({**args, "player": name}, game) for name in named]
+    return [text({"players": name}, "players") for name in named]
 
 
-def _check_goes_on(state: State) -> None:
-    if bool(state.terminated):
-        raise ValueError("the game is over in this position: there is nothing to think about")
-
-
-def _view(player: Player, state: State, moves: Sequence[int]) -> dict[str, Any]:
+def _viewed(args: Args, name: str, view: View, tell: Tell) -> dict[str, Any]:
     """Returns what a player thinks of one position; values are for the seat to play."""
-    batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], state)
-    history = positions.pad_moves([tuple(moves)])
-    answer = player(batch, jax.random.key(SEED), history)
-    result = SearchResult(*(np.asarray(field)[0] for field in answer))
-    return {
-        "player": player.name,
-        "value": float(result.value),
-        "raw_value": float(result.raw_value),
-        "simulations": int(result.visit_counts.sum()),
-        "best": int(result.action) if result.action >= 0 else None,
-        "actions": [
-            {
-                "action": action,
-                "name": player.game.action_to_string(state, action),
-                "prior": float(result.prior[action]),
-                "weight": float(result.action_weights[action]),
-                "visits": int(result.visit_counts[action]),
-                "q": float(result.q[action]),
-            }
-            for action in ranked(result, state.legal_action_mask)
-        ],
-    }
+    asked = {**args, "player": name}
+    player = player_of(asked, view.game)
+    PROGRAMS.note(player, tell)
+    result = think(player, view.state, jax.random.key(SEED), view.moves)
+    return {"player": name, **view.of(result, simulations_of(asked))}
 
 
 def _apart(game: Game[Any], views: list[dict[str, Any]]) -> dict[str, float]:
-    """Returns how far two views of a position are apart."""
+    """Returns how far two views of a position are apart, as of `disagreement.Apart`."""
     judged = []
     for view in views:
         policy = np.zeros((1, game.num_actions))
-        for of_action in view["actions"]:
-            policy[0, of_action["action"]] = of_action["weight"]
-        judged.append(disagreement.Judgement(policy, np.array([view["value"]])))
+        for candidate in view["candidates"]:
+            policy[0, candidate["action"]] = candidate["weight"] or 0.0
+        judged.append(disagreement.Judgement(policy, np.array([view["value"] or 0.0])))
     apart = disagreement.apart(*judged)
     return {name: float(getattr(apart, name)[0]) for name in MEASURES}
 
