@@ -25,7 +25,6 @@ from scripts.web.ops.common import (
 from selfplay import disagreement, positions
 from selfplay.analysis import think
 from selfplay.files import durable, json_lines
-from selfplay.players import Player
 from training.players import checkpoint_steps
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
