@@ -31,8 +31,9 @@ def drawing(game: Any, state: Any, last: int | None, before: Any | None) -> Draw
     marked: tuple[Place, ...] = ()
     if last is not None and before is not None:
         marked = last_places(game.place(before, last), tuple(game.pieces(before)), pieces)
+    box = shapes.frame(board)
     drawn = [
-        *shapes.background(board),
+        *shapes.background(board, box),
         *shapes.marks(board, marked, above=False),
         *(shapes.piece(board, piece) for piece in pieces),
         *shapes.marks(board, marked, above=True),
@@ -41,7 +42,7 @@ def drawing(game: Any, state: Any, last: int | None, before: Any | None) -> Draw
     circles = {str(place): shapes.circle(board, place) for place in range(len(board.centres))}
     for place in placed.values():
         circles |= _own_circle(board, place)
-    return Drawing(svg.document(*shapes.frame(board), drawn, level=2), circles, moves, True, 2)
+    return Drawing(svg.document(*box, drawn, level=2), circles, moves, True, 2)
 
 
 def clicks(place: Place) -> tuple[str, ...]:

@@ -45,10 +45,10 @@ def frame(board: Board) -> tuple[float, float, float, float]:
     return tuple(UNIT * side for side in sides)  # type: ignore[return-value]
 
 
-def background(board: Board) -> Iterator[str]:
-    """Yields the board without pieces."""
+def background(board: Board, box: tuple[float, float, float, float]) -> Iterator[str]:
+    """Yields the board without pieces, on a background as large as `box`."""
     around, even, odd, lines = SURFACES[board.surface]
-    yield svg.rect(*frame(board), class_="board-paper", fill=around)
+    yield svg.rect(*box, class_="board-paper", fill=around)
     for place in range(len(board.centres)):
         is_odd = sum(map(round, board.centres[place])) % 2 == 1
         yield from _cell(board, place, odd if is_odd else even, lines, is_odd)

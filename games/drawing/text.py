@@ -25,10 +25,13 @@ def drawing(
     found: Spotted, text: str, before_text: str | None, marks: tuple[str, str] | None
 ) -> Drawing:
     """Returns the drawing of a picture and its spots; what differs from `before_text` is marked."""
-    shapes = [_spot(span, found.picture, names_at(span.key, found.moves)) for span in found.spans]
+    shapes = [
+        spot(span, found.picture[span.row], names_at(span.key, found.moves), 0, _middle(span.row))
+        for span in found.spans
+    ]
     return Drawing(
         svg=_document(found.picture, changed_places(text, before_text), marks, shapes),
-        spots={span.key: _circle(span) for span in found.spans},
+        spots={span.key: circle(span, 0, _middle(span.row)) for span in found.spans},
         moves=found.moves,
         ordered=False,
         level=0,
@@ -45,15 +48,38 @@ def changed_places(text: str, before_text: str | None) -> set[tuple[int, int]]:
     return {(row, col) for row, col in np.argwhere(put if put.any() else changed).tolist()}
 
 
-def letters(
-    row: np.ndarray, at_y: float, at_x: float, marks: tuple[str, str] | None
-) -> Iterator[str]:
-    """Yields the characters of a row, the first one centred on a point."""
+def letters(row: np.ndarray, x: float, y: float, marks: tuple[str, str] | None) -> Iterator[str]:
+    """Yields the characters of uint32[W], a line whose left end and middle are given."""
     for _, place, character in characters.glyphs(row):
         seat = whose(character, marks)
         owner, fill = ("", svg.INK) if seat is None else (f" board-seat{seat}", COLOURS[seat])
-        x = at_x + WIDTH * place
-        yield svg.text(x, at_y, character, SIZE, f"board-text{owner}", fill)
+        at = x + WIDTH * (place + 0.5)
+        yield svg.text(at, y, character, SIZE, f"board-text{owner}", fill)
+
+
+def mark(column: int, x: float, y: float) -> str:
+    """Returns what marks a character of a line, to lie beneath it."""
+    at = (x + WIDTH * column - 1, y - HEIGHT / 2, WIDTH + 2, HEIGHT)
+    return svg.rect(*at, class_="board-last", fill=svg.MARKED)
+
+
+def circle(span: Span, x: float, y: float) -> tuple[float, float, float]:
+    """Returns centre and radius of some characters of a line."""
+    return x + WIDTH * (span.first + span.last + 1) / 2, y, HEIGHT * 0.45
+
+
+def spot(span: Span, row: np.ndarray, name: str, x: float, y: float) -> str:
+    """Returns what is clicked: characters of uint32[W], and half a blank on either side."""
+    before = span.first == 0 or row[span.first - 1] == characters.BLANK
+    after = span.last == len(row) - 1 or row[span.last + 1] == characters.BLANK
+    left = x + WIDTH * (span.first - before / 2)
+    width = x + WIDTH * (span.last + 1 + after / 2) - left
+    top = y - HEIGHT / 2
+    return svg.spot("rect", span.key, name, x=left, y=top, width=width, height=HEIGHT, rx=3)
+
+
+def _middle(row: int) -> float:
+    return HEIGHT * (row + 0.5)
 
 
 def _document(
@@ -66,27 +92,8 @@ def _document(
     width = WIDTH * max(cols, NARROWEST)
     left = (WIDTH * cols - width) / 2 - MARGIN
     box = (left, -MARGIN, width + 2 * MARGIN, HEIGHT * rows + 2 * MARGIN)
-    x, y, *size = box
-    parts = [svg.rect(x, y, *size, class_="board-paper", fill=svg.PAPER)]
-    for row, col in sorted(marked):
-        at = (WIDTH * col - 1, HEIGHT * row, WIDTH + 2, HEIGHT)
-        parts.append(svg.rect(*at, class_="board-last", fill=svg.MARKED))
+    parts = [svg.rect(*box, class_="board-paper", fill=svg.PAPER)]
+    parts += [mark(column, 0, _middle(row)) for row, column in sorted(marked)]
     for row, line in enumerate(picture):
-        parts += letters(line, HEIGHT * (row + 0.5), WIDTH / 2, marks)
+        parts += letters(line, 0, _middle(row), marks)
     return svg.document(*box, [*parts, *spots], level=0)
-
-
-def _circle(span: Span) -> tuple[float, float, float]:
-    x = WIDTH * (span.first + span.last + 1) / 2
-    return x, HEIGHT * (span.row + 0.5), HEIGHT * 0.45
-
-
-def _spot(span: Span, picture: np.ndarray, name: str) -> str:
-    """Returns what is clicked: the characters, and half a character of blank on either side."""
-    row = picture[span.row]
-    before = span.first == 0 or row[span.first - 1] == characters.BLANK
-    after = span.last == len(row) - 1 or row[span.last + 1] == characters.BLANK
-    left = WIDTH * (span.first - before / 2)
-    right = WIDTH * (span.last + 1 + after / 2)
-    top, width = HEIGHT * span.row, right - left
-    return svg.spot("rect", span.key, name, x=left, y=top, width=width, height=HEIGHT, rx=3)

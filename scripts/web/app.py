@@ -50,7 +50,7 @@ def make_app(shelf: Shelf, crew: Crew) -> Starlette:
             Route("/api/allow", allow, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        exception_handlers={error: _refusal for error in (*EXPECTED, Exception)},
+        exception_handlers=dict.fromkeys((*EXPECTED, Exception), _refusal),
     )
 
 

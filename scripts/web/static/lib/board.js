@@ -236,7 +236,7 @@ export class Board {
     const alike = left.filter((move) => left.some((other) => other !== move && this.covers(other, move)));
     const shown = this.enabled ? [...alike, ...off] : [];
     clear(this.choices, shown.map((move) =>
-      h("button", { type: "button", class: "board-choice", onclick: () => this.play(move) }, move.name)));
+      h("button", { type: "button", class: "board-choice", title: move.name, onclick: () => this.play(move) }, move.label || move.name)));
     this.choices.hidden = !shown.length;
   }
 
@@ -255,7 +255,7 @@ export class Board {
     clear(this.over,
       heat && !steps.length ? this.heated(heat, scale) : [],
       marks ? marks.flatMap(({ action, kind }) => ringed(placesOf(this.position, action), kind)) : [],
-      numbered(steps));
+      numbered(steps, this.position.ordered));
   }
 
   heated({ entries, kind }, scale) {
@@ -331,11 +331,11 @@ function ringed(places, kind) {
 }
 
 // Discs with the numbers of a variation; the later of two in one place stands beside the earlier.
-function numbered(steps) {
+function numbered(steps, ordered) {
   const taken = new Map();
   return steps.flatMap(({ places, seat, number }) => {
     if (!places.length) return [];
-    const [x, y, r] = places[places.length - 1];
+    const [x, y, r] = ordered ? places[places.length - 1] : middle(places);
     const before = taken.get(`${x},${y}`) || 0;
     taken.set(`${x},${y}`, before + 1);
     const [cx, cy, size] = before ? [x + 0.62 * r, y - 0.62 * r, 0.42 * r] : [x, y, 0.78 * r];
@@ -345,6 +345,12 @@ function numbered(steps) {
     return [...path, s("g", { class: `step step-seat${seat}` },
       s("circle", { cx, cy, r: size }), label(cx, cy, 1.1 * size, String(number)))];
   });
+}
+
+// Where the ends of a move cannot be told apart, its number stands between them.
+function middle(places) {
+  const mean = (k) => places.reduce((sum, place) => sum + place[k], 0) / places.length;
+  return [mean(0), mean(1), mean(2)];
 }
 
 function label(x, y, size, text, fill) {

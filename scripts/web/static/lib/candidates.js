@@ -44,7 +44,7 @@ export class Candidates {
       pointerleave: () => this.preview(null, null),
       onwheel: (event) => this.walk(event, line, steps) },
     h("th", { scope: "row" }, steps[0], isBest && h("span", { class: "best-mark", title: "what it would play" }, "best")),
-    h("td", { class: one.visits ? "" : "quiet" }, one.visits || one.q ? signed(one.q) : "–"),
+    h("td", { class: one.visits ? "" : "quiet" }, one.q == null ? "–" : signed(one.q)),
     h("td", {}, bar(one.visits / most), " ", String(one.visits)),
     h("td", {}, percent(one.prior)),
     h("td", { class: "expected" }, steps.slice(1)));
