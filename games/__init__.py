@@ -10,9 +10,10 @@ from games.consent import allow
 from games.registry import load, names
 
 if TYPE_CHECKING:
+    from games.drawing.picture import picture
     from games.game import Game, State, Symmetry
 
-__all__ = ["Game", "State", "Symmetry", "allow", "load", "names"]
+__all__ = ["Game", "State", "Symmetry", "allow", "load", "names", "picture"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from games import game
 
         return getattr(game, name)
+    if name == "picture":
+        from games.drawing import picture
+
+        return picture.picture
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,34 @@
+"""A position of any game as a picture: the one way to draw it, for browser, report and notebook."""
+
+from typing import Any
+
+from games.drawing import spotting, text
+from games.drawing.children import rendered
+from games.drawing.result import Drawing
+from games.drawing.sight import Sight, sight
+from games.game import Game
+
+
+def draw(
+    game: Game[Any], state: Any, last: int | None = None, before: Any | None = None
+) -> Drawing:
+    """Returns a position as SVG, with its legal moves as what can be clicked in it.
+
+    A game's first drawing compiles its `step`, and plays a little to see whose pieces are whose.
+
+    Args:
+      state: one position, leaves in NumPy or jax.
+      last: the action that led there, to be marked; the position before must be given too.
+      before: the position before that; the last move is marked by what it changed.
+    """
+    hashable: Any = game
+    seen: Sight = sight(hashable)
+    shown = rendered(game, state)
+    found = spotting.spotted(game, state, shown, seen)
+    old = None if before is None else rendered(game, before)
+    return text.drawing(found, shown, old, seen.marks)
+
+
+def picture(game: Game[Any], state: Any, last: int | None = None, before: Any | None = None) -> str:
+    """Returns a position as SVG, what `draw` draws."""
+    return draw(game, state, last, before).svg

@@ -1,0 +1,84 @@
+"""Which characters of a picture stand for which moves: those that the moves change."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from games.drawing import characters
+from games.drawing.children import children, legal_actions, rendered
+from games.drawing.result import Move
+from games.drawing.sight import Sight
+from games.game import Game
+
+MOST = 0.5  # on a row that tells of the turn, what as many moves change is no spot
+
+
+class Span(NamedTuple):
+    """Characters side by side, which the same moves change."""
+
+    row: int
+    first: int  # columns, both within
+    last: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.row},{self.first}"
+
+
+class Spotted(NamedTuple):
+    """A picture with its spots."""
+
+    picture: np.ndarray  # uint32[H, W], code points
+    spans: tuple[Span, ...]
+    moves: tuple[Move, ...]
+
+
+def spotted(game: Game[Any], state: Any, text: str, sight: Sight) -> Spotted:
+    """Returns where moves are on the picture `text` of a position."""
+    actions = legal_actions(state)
+    texts = [text, *(rendered(game, after) for after in children(game, state, actions))]
+    pictures = characters.aligned(texts)
+    changed = _telling(pictures, sight)
+    spans = _spans(changed)
+    moves = tuple(
+        Move(
+            action,
+            game.action_to_string(state, action),
+            tuple(span.key for span in spans if at[span.row, span.first]),
+        )
+        for action, at in zip(actions.tolist(), changed, strict=True)
+    )
+    return Spotted(pictures[0], spans, moves)
+
+
+def _telling(pictures: np.ndarray, sight: Sight) -> np.ndarray:
+    """Returns bool[L, H, W]: the characters that each move changes, and by which it is known."""
+    before, after = pictures[0], pictures[1:]
+    changed = after != before
+    told = changed.copy()
+    if len(after) > 1:
+        told &= ~changed.all(axis=0)  # tells no move from another
+    rows = [row for row in sight.status if row < changed.shape[1]]
+    if len(after):
+        told[:, rows] &= changed[:, rows].mean(axis=0) < MOST
+    if len(after) == 1 and not told.any():
+        told = changed
+    if sight.walks:
+        return told  # from and to
+    # A stone is where it is put, not where it turns or takes others.
+    empty = list(sight.empty)
+    fresh = told & np.isin(before, empty) & ~np.isin(after, empty)
+    return np.where(fresh.any(axis=(1, 2), keepdims=True), fresh, told)
+
+
+def _spans(changed: np.ndarray) -> tuple[Span, ...]:
+    """Returns the characters that some move changes; neighbours that the same ones do are one."""
+    spans: list[Span] = []
+    for row, col in np.argwhere(changed.any(axis=0)).tolist():
+        last = spans[-1] if spans else None
+        beside = last is not None and (last.row, last.last) == (row, col - 1)
+        if last is not None and beside and (changed[:, row, col] == changed[:, row, col - 1]).all():
+            spans[-1] = last._replace(last=col)
+        else:
+            spans.append(Span(row, col, col))
+    return tuple(spans)
