@@ -45,6 +45,11 @@ class Crew:
             children.end(self._process)
             self._process = None
 
+    def restart(self) -> None:
+        """Starts another worker, which imports modules as they are now; who waits is told."""
+        self._start()
+        self._deliver(None, {"error": "the process that searches was started anew: ask again"})
+
     def allow(self, name: str) -> None:
         """Lets the worker run code that a run, a record or a person names, from now on."""
         if name not in self._allowed:

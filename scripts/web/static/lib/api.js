@@ -35,6 +35,11 @@ export async function allow(name) {
   await answered(await post("/api/allow", { name }));
 }
 
+// Starts the worker anew, which imports modules as they are now.
+export async function restartWorker() {
+  await answered(await post("/api/restart", {}));
+}
+
 function post(path, args, signal) {
   const headers = { "Content-Type": "application/json" };
   return reach(path, { method: "POST", headers, body: JSON.stringify(args), signal });
