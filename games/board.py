@@ -32,6 +32,24 @@ def draw(symbols: np.ndarray, lines: range, letters: str = LETTERS) -> str:
     return "\n".join([*board, f"{'':{width}} {' '.join(letters[:cols])}"])
 
 
+def star_points(size: int) -> tuple[int, ...]:
+    """Returns the points (row * size + col) that Go marks on square boards, none on the smallest.
+
+    https://en.wikipedia.org/wiki/Go_equipment#Board: on the third line of small boards, the fourth
+    of large ones.
+    """
+    if size < 7:
+        return ()
+    edge, middle = (2 if size < 13 else 3), size // 2
+    lines = [edge, size - 1 - edge]
+    stars = {(row, col) for row in lines for col in lines}
+    if size % 2:
+        stars.add((middle, middle))
+        if size >= 13:
+            stars |= {(row, middle) for row in lines} | {(middle, col) for col in lines}
+    return tuple(sorted(row * size + col for row, col in stars))
+
+
 def find_action(game: Game[Any], state: State, text: str) -> int:
     """Returns the legal action that `text` names, in any case. Raises ValueError with them all."""
     actions: list[int] = np.flatnonzero(np.asarray(state.legal_action_mask)).tolist()

@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.board import cell_name, check_range, draw, find_action
+from games.board import LETTERS, cell_name, check_range, draw, find_action
 from games.game import Symmetry
+from games.layout import Arrow, Board, Piece, discs, squares
 
 EMPTY = -1
 DIRECTIONS = 3  # left, straight ahead, right, as the mover sees it
@@ -124,12 +125,15 @@ class Breakthrough:
         )
 
     def action_to_string(self, state: State, action: int) -> str:
+        lines = range(self.rows, 0, -1)
+        return "".join(cell_name(row, col, lines) for row, col in self._ends(state, action))
+
+    def _ends(self, state: State, action: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Returns row and column of where a piece walks from and to."""
         cell, direction = divmod(action, DIRECTIONS)
         row, col = divmod(cell, self.cols)
         down = 1 if int(state.to_play) == 0 else -1
-        lines = range(self.rows, 0, -1)
-        target = cell_name(row + down, col + (1 - direction) * down, lines)
-        return cell_name(row, col, lines) + target
+        return (row, col), (row + down, col + (1 - direction) * down)
 
     def string_to_action(self, state: State, text: str) -> int:
         return find_action(self, state, text)
@@ -137,6 +141,20 @@ class Breakthrough:
     def render(self, state: State) -> str:
         symbols = np.array([".", "X", "O"])[np.asarray(state.board) + 1]
         return draw(symbols.reshape(self.rows, self.cols), range(self.rows, 0, -1))
+
+    def board(self) -> Board:
+        names, lines = LETTERS[: self.cols], range(self.rows, 0, -1)
+        colours = ("black", "white")
+        return squares(
+            self.rows, self.cols, columns=names, lines=lines, surface="checked", colours=colours
+        )
+
+    def place(self, state: State, action: int) -> Arrow:
+        start, end = (row * self.cols + col for row, col in self._ends(state, action))
+        return Arrow(start, end)
+
+    def pieces(self, state: State) -> list[Piece]:
+        return discs(np.asarray(state.board).tolist())
 
 
 def _seen_by(seat: jax.Array, cells: jax.Array) -> jax.Array:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Symmetry
+from games.layout import Area, Board, Piece, discs, squares
 
 ROWS, COLS = 6, 7
 EMPTY = -1
@@ -99,9 +100,27 @@ class ConnectFour:
         return int(text) - 1
 
     def render(self, state: State) -> str:
-        first, second = np.asarray(_columns(state.stones))
-        symbols = np.array([".", "X", "O"])[first + 2 * second]
+        symbols = np.array([".", "X", "O"])[_owners(state) + 1]
         return "\n".join([*(" ".join(row) for row in symbols), "1 2 3 4 5 6 7"])
+
+    def board(self) -> Board:
+        return squares(ROWS, COLS, columns="1234567", surface="holes", colours=("red", "yellow"))
+
+    def place(self, state: State, action: int) -> Area:
+        column = np.arange(ROWS) * COLS + action
+        empty = np.flatnonzero(_owners(state)[:, action] == EMPTY)
+        falls_to = int(empty.max(initial=0))
+        return Area((int(column[falls_to]), *np.delete(column, falls_to).tolist()))
+
+    def pieces(self, state: State) -> list[Piece]:
+        return discs(_owners(state).reshape(-1).tolist())
+
+
+def _owners(state: State) -> np.ndarray:
+    """Returns int[6, 7]: the seat that owns each cell, or EMPTY."""
+    rows = np.asarray(state.stones)
+    first, second = rows[:, :, None] >> np.arange(COLS, dtype=np.uint8) & 1
+    return EMPTY + first.astype(int) + 2 * second
 
 
 def _columns(rows: jax.Array) -> jax.Array:

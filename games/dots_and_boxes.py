@@ -22,6 +22,7 @@ from games.board import (
     symmetry_of_moves,
 )
 from games.game import Symmetry
+from games.layout import Board, Edge, Line, Piece
 
 EMPTY = -1
 
@@ -133,11 +134,14 @@ class DotsAndBoxes:
     def action_to_string(self, state: State, action: int) -> str:
         """Returns the two dots that the edge joins; columns have letters, rows count from above."""
         del state
+        lines = range(1, self.rows + 2)
+        return "".join(cell_name(row, col, lines) for row, col in self._ends(action))
+
+    def _ends(self, action: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Returns row and column of both dots of an edge, the upper or left one first."""
         vertical = action - (self.rows + 1) * self.cols
         row, col = divmod(action, self.cols) if vertical < 0 else divmod(vertical, self.cols + 1)
-        end = (row, col + 1) if vertical < 0 else (row + 1, col)
-        lines = range(1, self.rows + 2)
-        return cell_name(row, col, lines) + cell_name(*end, lines)
+        return (row, col), ((row, col + 1) if vertical < 0 else (row + 1, col))
 
     def string_to_action(self, state: State, text: str) -> int:
         return find_action(self, state, text)
@@ -157,6 +161,37 @@ class DotsAndBoxes:
                 lines.append(f"   {''.join(cells)}{sides[-1]}")
         lines.append("   " + "   ".join(LETTERS[: self.cols + 1]))
         return "\n".join(line.rstrip() for line in lines)
+
+    def board(self) -> Board:
+        """Returns the dots, row by row, then the boxes' centres."""
+        height, width = self.rows + 1, self.cols + 1
+        dots = [(float(col), float(row)) for row in range(height) for col in range(width)]
+        boxes = [(col + 0.5, row + 0.5) for row in range(self.rows) for col in range(self.cols)]
+        labels = [(float(col), height - 0.3, LETTERS[col]) for col in range(width)]
+        labels += [(-0.7, float(row), str(row + 1)) for row in range(height)]
+        return Board(
+            geometry="custom",
+            centres=(*dots, *boxes),
+            lines=tuple(self._dots(action) for action in range(self.num_actions)),
+            stars=tuple(range(len(dots))),
+            labels=tuple(labels),
+            colours=("blue", "red"),
+        )
+
+    def _dots(self, action: int) -> tuple[int, int]:
+        start, end = (row * (self.cols + 1) + col for row, col in self._ends(action))
+        return start, end
+
+    def place(self, state: State, action: int) -> Line:
+        del state
+        return Line(*self._dots(action))
+
+    def pieces(self, state: State) -> list[Piece | Edge]:
+        drawn = np.flatnonzero(~np.asarray(state.legal_action_mask)).tolist()
+        first = (self.rows + 1) * (self.cols + 1)  # of the boxes' places
+        owners = enumerate(np.asarray(state.boxes).reshape(-1).tolist(), first)
+        boxes = [Piece(place, seat, "square") for place, seat in owners if seat != EMPTY]
+        return [*boxes, *(Edge(*self._dots(action)) for action in drawn)]
 
 
 def _spread(cells: jax.Array, top: int, left: int) -> jax.Array:

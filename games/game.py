@@ -25,11 +25,14 @@ it, the check takes that for a wrong sign. A game whose rules go by something th
 of it shows says what by `unobserved`, for example `unobserved = "superko history"`.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from games.layout import Board, Edge, Piece, Place
 
 
 class State(Protocol):
@@ -207,6 +210,27 @@ class Invariable(Game[S], Protocol[S]):
 
     def invariant(self, state: S) -> jax.Array:
         """Returns bool[]: whether the position can be, for example whether all stones are there."""
+        ...
+
+
+@runtime_checkable
+class Drawn(Game[S], Protocol[S]):
+    """A game that says how its board is drawn; optional, without it what `render` shows is drawn.
+
+    Data only, of `games/layout.py`. As for `render`, these run in plain Python on one position,
+    whose leaves may be NumPy arrays.
+    """
+
+    def board(self) -> Board:
+        """Returns the board without pieces, always the same."""
+        ...
+
+    def place(self, state: S, action: int) -> Place:
+        """Returns where a legal action is on the board: where a person would click for it."""
+        ...
+
+    def pieces(self, state: S) -> Sequence[Piece | Edge]:
+        """Returns what is on the board; the later lie above the earlier."""
         ...
 
 

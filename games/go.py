@@ -19,8 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.board import cell_name, check_range, dihedral, draw, find_action
+from games.board import cell_name, check_range, dihedral, draw, find_action, star_points
 from games.game import Symmetry
+from games.layout import Board, Piece, Point, Text, discs, points
 
 LETTERS = "ABCDEFGHJKLMNOPQRST"  # the Go Text Protocol leaves out I
 RECENT = 5  # moves that the observation shows, as many as KataGo's does (Wu 2019, arXiv:1902.10565)
@@ -187,6 +188,19 @@ class Go:
     def render(self, state: State) -> str:
         symbols = np.array([".", "X", "O"])[np.sign(np.asarray(state.chain))]
         return draw(symbols.reshape(self.size, self.size), range(self.size, 0, -1), LETTERS)
+
+    def board(self) -> Board:
+        names, lines = LETTERS[: self.size], range(self.size, 0, -1)
+        stars = star_points(self.size)
+        return points(self.size, self.size, columns=names, lines=lines, stars=stars)
+
+    def place(self, state: State, action: int) -> Point | Text:
+        del state
+        return Text("pass") if action == self.size**2 else Point(action)
+
+    def pieces(self, state: State) -> list[Piece]:
+        sign = np.sign(np.asarray(state.chain))
+        return discs(np.array([-1, 0, 1])[sign].tolist())
 
 
 def _sign(seat: jax.Array) -> jax.Array:

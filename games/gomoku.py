@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.board import cell_name, check_range, dihedral, draw, find_action
+from games.board import LETTERS, cell_name, check_range, dihedral, draw, find_action, star_points
 from games.game import Symmetry
+from games.layout import Board, Piece, Point, discs, points
 
 EMPTY = -1
 # (rows down, columns right) from a stone to its neighbours; each direction next to its opposite.
@@ -124,3 +125,15 @@ class Gomoku:
     def render(self, state: State) -> str:
         symbols = np.array([".", "X", "O"])[np.asarray(state.board) + 1]
         return draw(symbols.reshape(self.rows, self.cols), range(self.rows, 0, -1))
+
+    def board(self) -> Board:
+        names, lines = LETTERS[: self.cols], range(self.rows, 0, -1)
+        stars = star_points(self.rows) if self.rows == self.cols else ()
+        return points(self.rows, self.cols, columns=names, lines=lines, stars=stars)
+
+    def place(self, state: State, action: int) -> Point:
+        del state
+        return Point(action)
+
+    def pieces(self, state: State) -> list[Piece]:
+        return discs(np.asarray(state.board).tolist())

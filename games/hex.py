@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.board import cell_name, check_range, draw, find_action
+from games.board import LETTERS, cell_name, check_range, draw, find_action
 from games.game import Symmetry
+from games.layout import Board, Piece, Point, Text, discs, hexagons
 
 # (rows down, columns right) to the six cells that touch a cell.
 NEIGHBOURS = np.array([[-1, 0], [-1, 1], [0, 1], [1, 0], [1, -1], [0, -1]], np.int32)
@@ -128,6 +129,18 @@ class Hex:
         lines = range(1, self.size + 1)
         picture = draw(stones.reshape(self.size, self.size), lines).splitlines()
         return "\n".join(" " * row + line for row, line in enumerate(picture))
+
+    def board(self) -> Board:
+        names, lines = LETTERS[: self.size], range(1, self.size + 1)
+        return hexagons(self.size, self.size, columns=names, lines=lines, borders=(0, 1))
+
+    def place(self, state: State, action: int) -> Point | Text:
+        del state
+        return Text("swap") if action == self.size**2 else Point(action)
+
+    def pieces(self, state: State) -> list[Piece]:
+        sign = np.sign(np.asarray(state.groups))
+        return discs(np.array([-1, 0, 1])[sign].tolist())
 
 
 def _place(

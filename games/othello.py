@@ -19,8 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.board import cell_name, check_range, dihedral, draw, find_action
+from games.board import LETTERS, cell_name, check_range, dihedral, draw, find_action
 from games.game import Symmetry
+from games.layout import Board, Piece, Point, Text, discs, squares
 
 WORD = 32  # bits in a word; cell row * size + col is bit cell % 32 of word cell // 32
 # A board as its W words; each is uint32[], or uint32[4] with an entry for each direction.
@@ -136,10 +137,25 @@ class Othello:
         return find_action(self, state, text)
 
     def render(self, state: State) -> str:
-        cells = np.arange(self.size**2, dtype=np.uint32)
-        discs = np.asarray(state.discs)[:, cells // WORD] >> (cells % WORD) & 1
-        symbols = np.array([".", "X", "O"])[discs[0] + 2 * discs[1]]
+        symbols = np.array([".", "X", "O"])[self._owners(state) + 1]
         return draw(symbols.reshape(self.size, self.size), range(1, self.size + 1))
+
+    def _owners(self, state: State) -> np.ndarray:
+        """Returns int[n * n]: the seat that owns each cell, or -1."""
+        cells = np.arange(self.size**2, dtype=np.uint32)
+        first, second = np.asarray(state.discs)[:, cells // WORD] >> (cells % WORD) & 1
+        return first.astype(int) + 2 * second.astype(int) - 1
+
+    def board(self) -> Board:
+        names, size = LETTERS[: self.size], self.size
+        return squares(size, size, columns=names, lines=range(1, size + 1), surface="felt")
+
+    def place(self, state: State, action: int) -> Point | Text:
+        del state
+        return Text("pass") if action == self.size**2 else Point(action)
+
+    def pieces(self, state: State) -> list[Piece]:
+        return discs(self._owners(state).tolist())
 
 
 def _flipped(disc: jax.Array, own: jax.Array, other: jax.Array, size: int) -> jax.Array:

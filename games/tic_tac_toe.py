@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Symmetry
+from games.layout import Board, Piece, Point, squares
 
 EMPTY = -1
 LINES = np.array(  # cells in row-major order; NumPy: importing starts no device
@@ -83,6 +84,17 @@ class TicTacToe:
         cells = np.array([".", "X", "O"])[np.asarray(state.board) + 1].reshape(3, 3)
         rows = [f"{3 - row} {' '.join(line)}" for row, line in enumerate(cells)]
         return "\n".join([*rows, "  a b c"])
+
+    def board(self) -> Board:
+        return squares(3, 3, columns="abc", lines=range(3, 0, -1), colours=("blue", "red"))
+
+    def place(self, state: State, action: int) -> Point:
+        del state
+        return Point(action)
+
+    def pieces(self, state: State) -> list[Piece]:
+        owners = enumerate(np.asarray(state.board).tolist())
+        return [Piece(cell, seat, "letter", "XO"[seat]) for cell, seat in owners if seat != EMPTY]
 
 
 def _legal(state: State) -> np.ndarray:

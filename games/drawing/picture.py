@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from games.drawing import spotting, text
+from games.drawing import declared, spotting, text
 from games.drawing.children import rendered
 from games.drawing.result import Drawing
 from games.drawing.sight import Sight, sight
@@ -21,6 +21,8 @@ def draw(
       last: the action that led there, to be marked; the position before must be given too.
       before: the position before that; the last move is marked by what it changed.
     """
+    if declared.is_drawn(game):
+        return declared.drawing(game, state, last, before)
     hashable: Any = game
     seen: Sight = sight(hashable)
     shown = rendered(game, state)

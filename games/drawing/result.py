@@ -1,5 +1,6 @@
 """What a drawing of a position is: a picture, the spots in it, and the moves as spots."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -9,6 +10,7 @@ class Move(NamedTuple):
     action: int
     name: str  # in the game's notation
     spots: tuple[str, ...]  # keys of `Drawing.spots`; none: the move is a button
+    label: str = ""  # what a button says, if the game has a better word for it than the name
 
 
 class Drawing(NamedTuple):
@@ -29,3 +31,9 @@ class Drawing(NamedTuple):
     moves: tuple[Move, ...]  # the legal ones, by action
     ordered: bool
     level: int  # 0: the game's text; 1: a grid seen in it; 2: the board that the game declares
+
+
+def names_at(key: str, moves: Iterable[Move]) -> str:
+    """Returns the name of the only move at a spot; nothing where there are several."""
+    names = [move.name for move in moves if key in move.spots]
+    return names[0] if len(names) == 1 else ""

@@ -13,7 +13,7 @@ from games.drawing import characters
 from games.drawing.children import children, legal_actions, opening, rendered
 from games.game import Game
 
-PLIES, SAMPLES = 24, 6  # of the random game; positions of it of which all moves are looked at
+PLIES, SAMPLES = 30, 6  # of the random game; positions of it of which all moves are looked at
 ALIKE, OFTEN = 0.7, 0.8
 FEW = 0.05
 CAPITALS, SMALL = "capital letters", "small letters"
@@ -63,7 +63,7 @@ def whose(mark: str, marks: tuple[str, str] | None) -> int | None:
 
 def _samples(game: Game[Any]) -> list[Sample]:
     rng, state, found = np.random.default_rng(0), opening(game), []
-    every = max(1, min(PLIES, game.max_plies) // SAMPLES)
+    every = max(1, min(PLIES, game.max_plies) // SAMPLES) | 1  # odd: both seats are to play
     for ply in range(PLIES):
         actions = legal_actions(state)
         if not len(actions):

@@ -69,6 +69,11 @@ def rect(x: float, y: float, width: float, height: float, **attributes: str | fl
     return element("rect", x=x, y=y, width=width, height=height, **attributes)
 
 
+def circle(x: float, y: float, radius: float, **attributes: str | float) -> str:
+    """Returns a circle."""
+    return element("circle", cx=x, cy=y, r=radius, **attributes)
+
+
 def spot(tag: str, key: str, name: str, /, **attributes: str | float) -> str:
     """Returns what is clicked: an element that does not show, above what does.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from games.drawing import characters, svg
-from games.drawing.result import Drawing, Move
+from games.drawing.result import Drawing, names_at
 from games.drawing.sight import whose
 from games.drawing.spotting import Span, Spotted
 
@@ -43,12 +43,6 @@ def changed_places(text: str, before_text: str | None) -> set[tuple[int, int]]:
     changed = now != before
     put = changed & (now != characters.BLANK) & (now != ord("."))
     return {(row, col) for row, col in np.argwhere(put if put.any() else changed).tolist()}
-
-
-def names_at(key: str, moves: Iterable[Move]) -> str:
-    """Returns the name of the only move at a spot; nothing where there are several."""
-    names = [move.name for move in moves if key in move.spots]
-    return names[0] if len(names) == 1 else ""
 
 
 def letters(

@@ -18,7 +18,7 @@ import games
 from games import consent, plug_in, registry
 from games.game import Game, State
 from selfplay import positions
-from selfplay.player_name import run_of
+from selfplay.player_name import run_of, split_settings
 from selfplay.player_spec import parse_player
 from selfplay.players import Player
 from training import config as config_module
@@ -197,24 +197,106 @@ def _on_host(state: State) -> State:
 LINES = Lines(kept=64)
 
 
-def player_of(args: Args, game: Game[Any], name: str = "player") -> Player:
+def player_of(
+    args: Args, game: Game[Any], name: str = "player", simulations: int | None = None
+) -> Player:
     """Returns the player that a question names, with its simulations.
+
+    Args:
+      simulations: take these, whatever the question and the player's own settings say.
 
     Raises:
       ConsentError: it would run code that nobody has allowed.
       ValueError: no such player, or it plays another game.
     """
-    spec, simulations = text(args, name), number(args, "simulations", 200, 0, MAX_SIMULATIONS)
+    spec = text(args, name)
+    if simulations is None:
+        simulations = simulations_of(args, name)
+    spec = _without_simulations(spec)
     run = run_of(spec)
-    if run:
-        require_run(run[0])
-    elif (named := consent.code_of_player(spec)) is not None:
-        require(named, f"the player {spec!r}")
+    if not run:
+        if (named := consent.code_of_player(spec)) is not None:
+            require(named, f"the player {spec!r}")
+        return _player(spec, game, simulations)  # type: ignore[arg-type]
+    require_run(run[0])
     load = functools.partial(load_player, search={"reuse_nodes": 0})
     player = parse_player(spec, game, simulations, load)
     if player.game != game:
         raise ValueError(f"{spec} plays another game: {registry.spec_of(player.game)}")
     return player
+
+
+@functools.lru_cache(maxsize=8)
+def _player(spec: str, game: Game[Any], simulations: int) -> Player:
+    """Returns a player that is no run: an engine is started once, a solution found once."""
+    return parse_player(spec, game, simulations, load_player)
+
+
+def simulations_of(args: Args, name: str = "player") -> int:
+    """Returns how many simulations a search of a question has: the player's own, else its number's.
+
+    Of a player that does not search it is 0.
+    """
+    wanted = number(args, "simulations", 200, 0, MAX_SIMULATIONS)
+    spec = text(args, name)
+    bare, own = split_settings(spec)
+    if not (run_of(bare) or bare == "uniform"):
+        return 0
+    return wanted if own.simulations is None else min(own.simulations, MAX_SIMULATIONS)
+
+
+def _without_simulations(spec: str) -> str:
+    bare, own = split_settings(spec)
+    if own.simulations is None:
+        return spec
+    settings = {**own.search, **({"temperature": own.temperature} if own.temperature else {})}
+    text = ",".join(f"{key}={value}" for key, value in settings.items())
+    return f"{bare}:{text}" if text else bare
+
+
+class Programs:
+    """What has been compiled in this process, so that a page can say what it waits for."""
+
+    def __init__(self) -> None:
+        self._known: set[Any] = set()
+
+    def note(self, player: Player, tell: Tell) -> None:
+        """Tells the page if this player's first position lies before it."""
+        if player.on_device and player.act not in self._known:
+            tell.note("compiling: the first search of this network takes some seconds")
+            self._known.add(player.act)
+
+
+PROGRAMS = Programs()
+
+
+class Precedence:
+    """Lets long work wait while a person waits for a search: both would take the same cores."""
+
+    def __init__(self) -> None:
+        self._busy = 0
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._busy += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._changed:
+            self._busy -= 1
+            self._changed.notify_all()
+
+    def give_way(self, tell: Tell) -> None:
+        """Waits until nobody waits for a search. Raises Cancelled if the page has gone."""
+        tell.check()
+        with self._changed:
+            while self._busy:
+                self._changed.wait(timeout=GLANCE)
+                tell.check()
+
+
+GLANCE = 0.1  # seconds
+SEARCHES = Precedence()
 
 
 def text(args: Args, name: str) -> str:
@@ -231,3 +313,11 @@ def number(args: Args, name: str, default: int, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
         raise ValueError(f"{name!r} must be a whole number from {low} to {high}, got {value!r}")
     return value
+
+
+def decimal(args: Args, name: str, default: float, low: float, high: float) -> float:
+    """Returns an argument that must be a number within bounds."""
+    value = args.get(name, default)
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise ValueError(f"{name!r} must be a number from {low:g} to {high:g}, got {value!r}")
+    return float(value)

@@ -6,6 +6,7 @@ import numpy as np
 
 from games.drawing.picture import draw
 from scripts.web.ops.common import Args, Op, Tell, game_of, state_of
+from scripts.web.ops.sides import sides
 
 
 def position(args: Args, tell: Tell) -> dict[str, Any]:
@@ -22,9 +23,15 @@ def position(args: Args, tell: Tell) -> dict[str, Any]:
         "ordered": drawing.ordered,
         "level": drawing.level,
         "moves": [
-            {"action": move.action, "name": move.name, "spots": list(move.spots)}
+            {
+                "action": move.action,
+                "name": move.name,
+                "label": move.label or move.name,
+                "spots": list(move.spots),
+            }
             for move in drawing.moves
         ],
+        "seats": sides(game),
         "ply": len(moves),
         "to_play": int(state.to_play),
         "over": over,

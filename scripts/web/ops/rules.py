@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import importlib.util
 import inspect
 import time
 from collections.abc import Callable
@@ -11,9 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-import games
 from games import registry
-from games.catalogue import GAMES
 from games.conformance import LAWS, Scene, Violation
 from games.conformance import check as check_game
 from games.conformance.form import rendered
@@ -27,17 +24,6 @@ from selfplay import positions
 LONGEST = 4096  # plies of a random game
 MOST_GAMES = 4096  # of a check
 OPTIONAL = (Remembering, Territorial, Scoring, Invariable)
-
-
-def known(args: Args, tell: Tell) -> dict[str, Any]:
-    """Returns the games that have a name, with what they are about."""
-    of_pgx = registry.PGX_GAMES if importlib.util.find_spec("pgx") else ()
-    names = [*games.names(), *(f"{registry.PGX}{name}" for name in of_pgx)]
-    return {
-        "games": [
-            {"name": name, "about": GAMES[name].about if name in GAMES else ""} for name in names
-        ]
-    }
 
 
 def rules(args: Args, tell: Tell) -> dict[str, Any]:
@@ -219,7 +205,6 @@ def _text(game: Game[Any], state: State) -> str:
 
 
 OPS = {
-    "known": Op(known, "quick"),
     "rules": Op(rules, "quick"),
     "random_game": Op(random_game, "search"),
     "planes": Op(planes, "quick"),

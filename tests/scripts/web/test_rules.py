@@ -1,6 +1,5 @@
 """Games in the browser: what they are, random games, planes, and checks with pictures."""
 
-import json
 import re
 import textwrap
 
@@ -218,9 +217,3 @@ def test_numbers_that_are_none_are_left_out_of_planes(plug_in):
         return state.board.reshape(3, 3, 1) / 0.0
     """
     assert ask("planes", game=plug_in(body), moves=[])["planes"] == [[[None] * 3] * 3]
-
-
-def test_all_games_that_have_a_name_are_listed():
-    listed = ask("known")["games"]
-    assert {game["name"] for game in listed} >= set(games.names())
-    assert json.dumps(listed)
