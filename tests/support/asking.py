@@ -18,10 +18,11 @@ def refused(op, **args):
     try:
         result = ask(op, **args)
     except Exception as error:
-        answer = refusal(error)
-        assert answer is not None, error
-        return answer
-    raise AssertionError(f"{op} was answered: {result}")
+        answer = refusal(error) or {"fault": repr(error)}
+    else:
+        answer = {"answered": result}
+    assert "error" in answer, f"{op}: {answer}"
+    return answer
 
 
 class Listener:

@@ -16,14 +16,14 @@ from games.conformance import check as check_game
 from games.conformance.form import rendered
 from games.drawing.picture import draw
 from games.drawing.text import svg_of_text
-from games.game import Game, Invariable, Remembering, Scoring, State, Territorial
+from games.game import Drawn, Game, Invariable, Remembering, Scoring, State, Territorial
 from games.plug_in import described
 from scripts.web.ops.common import Args, Op, Tell, finite, game_of, number, state_of
 from selfplay import positions
 
 LONGEST = 4096  # plies of a random game
 MOST_GAMES = 4096  # of a check
-OPTIONAL = (Remembering, Territorial, Scoring, Invariable)
+OPTIONAL = (Drawn, Remembering, Territorial, Scoring, Invariable)
 
 
 def rules(args: Args, tell: Tell) -> dict[str, Any]:
@@ -192,16 +192,17 @@ def _scene(game: Game[Any], scene: Scene) -> dict[str, Any]:
 
 def _picture(
     game: Game[Any], state: State, last: int | None = None, before: State | None = None
-) -> str:
-    """Returns a position as SVG: its board, or its text where a broken game has no board."""
-    try:
-        return draw(game, state, last, before).svg
-    except Exception:  # whatever a broken game raises
-        return svg_of_text(_text(game, state), None if before is None else _text(game, before))
-
-
-def _text(game: Game[Any], state: State) -> str:
-    return rendered(game, jax.tree.map(lambda leaf: np.asarray(leaf)[None], state), 0)
+) -> dict[str, Any]:
+    """Returns a position as SVG, its board or its text; where a game is too broken, its fields."""
+    ways: tuple[Callable[[], str], ...] = (
+        lambda: draw(game, state, last, before).svg,
+        lambda: svg_of_text(game.render(state), None if before is None else game.render(before)),
+    )
+    for way in ways:
+        with contextlib.suppress(Exception):  # whatever a broken game raises
+            return {"svg": way(), "text": ""}
+    alone = jax.tree.map(lambda leaf: np.asarray(leaf)[None], state)
+    return {"svg": None, "text": rendered(game, alone, 0)}
 
 
 OPS = {

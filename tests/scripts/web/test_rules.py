@@ -87,8 +87,8 @@ def test_a_check_shows_what_broke_a_law_before_and_after_and_names_every_law():
     assert any(scene["after"] for scene in scenes)
     for scene in scenes:
         for picture in filter(None, (scene["before"], scene["after"])):
-            assert elements(picture) <= SHAPES
-        assert scene["after"] != scene["before"]
+            assert elements(picture["svg"]) <= SHAPES
+        assert scene["after"]["svg"] != scene["before"]["svg"]
 
 
 @pytest.mark.usefixtures("compile_in_haste")
@@ -144,14 +144,27 @@ def test_a_game_of_somebodys_own_is_not_imported_before_it_is_allowed(plug_in):
         assert refused(op, game=spec, moves=[])["consent"] == spec
 
 
+def test_a_position_that_cannot_be_rendered_is_shown_by_its_fields(plug_in):
+    body = """
+    def step(self, state, action):
+        after = super().step(state, action)
+        return after._replace(board=after.board.at[0].add(after.terminated * 7))
+    """
+    found = ask("check", game=plug_in(body), games=8)
+    (end,) = [violation for violation in found["violations"] if violation["law"] == "end"]
+    after = end["scenes"][0]["after"]
+    assert after["svg"] is None
+    assert ".board = [" in after["text"]
+
+
 def test_names_of_a_hostile_game_stay_text(plug_in):
     spec = plug_in(f"def render(self, state): return {HOSTILE!r}", about="<b>bold</b>")
     assert "<b>bold</b>" in ask("rules", game=spec)["documentation"][-1]  # JSON: the page's text
     found = ask("check", game=spec, games=4)
     for violation in found["violations"]:
         for scene in violation["scenes"]:
-            assert "<script" not in scene["before"]
-            assert elements(scene["before"]) <= SHAPES
+            assert "<script" not in scene["before"]["svg"]
+            assert elements(scene["before"]["svg"]) <= SHAPES
     assert "<script" not in ask("position", game=spec, moves=[])["svg"]
     assert HOSTILE in refused("rules", game=HOSTILE)["error"]
 
@@ -186,7 +199,8 @@ def test_a_random_game_is_legal_to_its_end_and_drawn_by_its_seed(spec):
 def test_a_random_game_that_cannot_go_on_says_so(plug_in):
     body = """
     def step(self, state, action):
-        return super().step(state, action)._replace(legal_action_mask=state.legal_action_mask & False)
+        after = super().step(state, action)
+        return after._replace(legal_action_mask=after.legal_action_mask & False)
     """
     assert "no action is legal" in ask("random_game", game=plug_in(body))["odd"]
     endless = plug_in("def step(self, state, action): return state")

@@ -40,6 +40,11 @@ export async function restartWorker() {
   await answered(await post("/api/restart", {}));
 }
 
+// Asks something while the page is left: nobody waits for the answer.
+export function askInPassing(op, args) {
+  navigator.sendBeacon(`/api/ask/${op}`, new Blob([JSON.stringify(args)], { type: "application/json" }));
+}
+
 function post(path, args, signal) {
   const headers = { "Content-Type": "application/json" };
   return reach(path, { method: "POST", headers, body: JSON.stringify(args), signal });
