@@ -18,6 +18,7 @@ Laws, checked by `games.conformance` (command `selfplay check`):
 - every game has ended after `max_plies` plies;
 - a game that can forget and recall its past (`Remembering`) plays on as if it had not forgotten;
 - what a game says of its ends (`Territorial`, `Scoring`) fits results, seats and symmetries;
+- on a board that a game declares (`Drawn`) every legal action has a place of its own;
 - nothing touches a device when a game's module is imported or a game is constructed.
 
 A game in which the deciding move never wins says so by a class attribute `misere = True`; without

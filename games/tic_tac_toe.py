@@ -93,8 +93,10 @@ class TicTacToe:
         return Point(action)
 
     def pieces(self, state: State) -> list[Piece]:
-        owners = enumerate(np.asarray(state.board).tolist())
-        return [Piece(cell, seat, "letter", "XO"[seat]) for cell, seat in owners if seat != EMPTY]
+        cells = [np.flatnonzero(np.asarray(state.board) == seat).tolist() for seat in range(2)]
+        return [
+            Piece(cell, seat, "letter", "XO"[seat]) for seat in range(2) for cell in cells[seat]
+        ]
 
 
 def _legal(state: State) -> np.ndarray:

@@ -61,14 +61,8 @@ OF_ANY = {
     "module:NAME or a command; repeatable",
     "--version": "print the version; without a command",
 }
-WITHOUT_DEVICES = (
-    "games",
-    "new-game",
-    "runs",
-    "fleet",
-    "web",
-    "completion",
-)  # nor do they import jax
+# These import no jax either.
+WITHOUT_DEVICES = ("games", "new-game", "runs", "fleet", "web", "completion")
 GO_ON = ("train", "oversee", "ladder", "sweep")  # the same command goes on where it was interrupted
 MAX_SENTENCE = 4000  # characters of an error
 ALLOW = "--allow"

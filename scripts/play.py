@@ -22,7 +22,8 @@ from selfplay.analysis import Analysis, analyse, analysis_text, ranked, varied_m
 from selfplay.arena.result import BY_RESIGNATION
 from selfplay.player_spec import parse_player
 from selfplay.players import FORFEIT, RESIGN, Player
-from selfplay.records.game_record import GameRecord, append_records, check_path
+from selfplay.records.game_record import append_records, check_path
+from selfplay.records.lines import GameRecord
 from training.players import find_game
 from training.storage.run_folder import RunFolder
 

@@ -24,6 +24,7 @@ HEAVY = ("jax", "flax", "optax", "scipy", "matplotlib", "mctx", "pgx")
         "training.replay",
         "training.storage.run_folder",
         "scripts.cli",
+        "scripts.web.serve",
     ],
 )
 def test_a_module_that_readers_of_a_run_need_imports_neither_jax_nor_other_heavy_libraries(module):

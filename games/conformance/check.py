@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from games.conformance.alike import Alike
+from games.conformance.drawn import check_board
 from games.conformance.final import LastBoards
 from games.conformance.form import check_construction, check_form, check_import, check_purity
 from games.conformance.laws import Findings, Report
@@ -176,6 +177,8 @@ def _check_sample(
         check_past(findings, game, rules, some, rng)
     with findings.trying("notation", doing="render, action_to_string or string_to_action"):
         check_notation(findings, game, positions[-1], finals)
+    with findings.trying("board", doing="place or pieces"):
+        check_board(findings, game, moves)
 
 
 def _moves(

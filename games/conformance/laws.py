@@ -27,6 +27,7 @@ LAWS = {
     "invariant": "what a game says of every position, invariant(state), is true of every position",
     "last board": "what a game says of its ends, final_planes and margin, fits seats and results",
     "notation": "every legal action has a name of its own, which is read back; positions render",
+    "board": "on a board that a game declares, every legal action has a place of its own",
     "past": "a game that can forget its past and recall it plays on as if it had not forgotten",
     "illegal actions": "an illegal action may lead anywhere, but never to NaN or infinity",
 }

@@ -35,6 +35,21 @@ def aligned(texts: list[str]) -> np.ndarray:
     return points.reshape(len(rows), height, width)
 
 
+def padded(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Returns uint32[..., H, W] with blanks below and on the right, at least as large as it is."""
+    rows, cols = picture.shape[-2:]
+    around = [(0, 0)] * (picture.ndim - 2) + [(0, max(0, height - rows)), (0, max(0, width - cols))]
+    return np.pad(picture, around, constant_values=BLANK)
+
+
+def stacked(pictures: list[np.ndarray]) -> np.ndarray:
+    """Returns uint32[N, H, W]: the pictures of several such arrays, as large as the largest."""
+    height, width = (max((some.shape[axis] for some in pictures), default=0) for axis in (1, 2))
+    if not pictures:
+        return np.zeros((0, 0, 0), np.uint32)
+    return np.concatenate([padded(some, height, width) for some in pictures])
+
+
 def glyphs(row: np.ndarray) -> list[tuple[int, float, str]]:
     """Returns column, place and character of all in uint32[W] that show.
 

@@ -11,7 +11,7 @@ import numpy as np
 from games.drawing import characters
 from games.game import Game
 
-LANES = 64  # actions in a call, so that a game compiles once however many are legal
+LANES = 32  # actions in a call, so that a game compiles once however many are legal
 
 
 def legal_actions(state: Any) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from games.drawing import shapes, svg
-from games.drawing.result import Drawing, Move, names_at
+from games.drawing.result import Drawing, Move, names_of_spots
 from games.game import Drawn
 from games.layout import Area, Arrow, Board, Edge, Line, Piece, Place, Point
 
@@ -31,8 +31,9 @@ def drawing(game: Any, state: Any, last: int | None, before: Any | None) -> Draw
     marked: tuple[Place, ...] = ()
     if last is not None and before is not None:
         marked = last_places(game.place(before, last), tuple(game.pieces(before)), pieces)
+    box = shapes.frame(board)
     drawn = [
-        *shapes.background(board),
+        *shapes.background(board, box),
         *shapes.marks(board, marked, above=False),
         *(shapes.piece(board, piece) for piece in pieces),
         *shapes.marks(board, marked, above=True),
@@ -41,7 +42,7 @@ def drawing(game: Any, state: Any, last: int | None, before: Any | None) -> Draw
     circles = {str(place): shapes.circle(board, place) for place in range(len(board.centres))}
     for place in placed.values():
         circles |= _own_circle(board, place)
-    return Drawing(svg.document(*shapes.frame(board), drawn, level=2), circles, moves, True, 2)
+    return Drawing(svg.document(*box, drawn, level=2), circles, moves, True, 2)
 
 
 def clicks(place: Place) -> tuple[str, ...]:
@@ -89,10 +90,11 @@ def _own_circle(board: Board, place: Place) -> dict[str, tuple[float, float, flo
 def _spots(board: Board, placed: Iterable[Place], moves: tuple[Move, ...]) -> list[str]:
     """Returns the elements that are clicked, each once."""
     found: dict[str, str] = {}
+    names = names_of_spots(moves)
     for place in placed:
         keys = clicks(place)
         for key in keys:
-            name = names_at(key, moves) if len(keys) == 1 else ""
+            name = names[key] if len(keys) == 1 else ""
             match place:
                 case Line():
                     found[key] = shapes.edge_spot(board, place.start, place.end, key, name)

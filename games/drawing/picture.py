@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from games.drawing import declared, spotting, text
+from games.drawing import board_of_text, characters, declared, spotting, text
 from games.drawing.children import rendered
+from games.drawing.grid import Frame, fits, frame
 from games.drawing.result import Drawing
 from games.drawing.sight import Sight, sight
 from games.game import Game
@@ -26,9 +27,13 @@ def draw(
     hashable: Any = game
     seen: Sight = sight(hashable)
     shown = rendered(game, state)
-    found = spotting.spotted(game, state, shown, seen)
     old = None if before is None else rendered(game, before)
-    return text.drawing(found, shown, old, seen.marks)
+    seen_grid: Frame | None = frame(hashable)
+    if seen_grid is None or not fits(seen_grid, characters.aligned([shown])[0]):
+        found = spotting.spotted(game, state, shown, seen)
+        return text.drawing(found, shown, old, seen)
+    found = spotting.spotted(game, state, shown, seen, apart=seen_grid.grid.block)
+    return board_of_text.drawing(seen_grid, found, shown, old, seen)
 
 
 def picture(game: Game[Any], state: Any, last: int | None = None, before: Any | None = None) -> str:

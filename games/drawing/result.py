@@ -33,7 +33,10 @@ class Drawing(NamedTuple):
     level: int  # 0: the game's text; 1: a grid seen in it; 2: the board that the game declares
 
 
-def names_at(key: str, moves: Iterable[Move]) -> str:
-    """Returns the name of the only move at a spot; nothing where there are several."""
-    names = [move.name for move in moves if key in move.spots]
-    return names[0] if len(names) == 1 else ""
+def names_of_spots(moves: Iterable[Move]) -> dict[str, str]:
+    """Returns the name of the only move at each spot; an empty one where there are several."""
+    names: dict[str, str] = {}
+    for move in moves:
+        for spot in move.spots:
+            names[spot] = "" if spot in names else move.name
+    return names

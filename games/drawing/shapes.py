@@ -45,10 +45,10 @@ def frame(board: Board) -> tuple[float, float, float, float]:
     return tuple(UNIT * side for side in sides)  # type: ignore[return-value]
 
 
-def background(board: Board) -> Iterator[str]:
-    """Yields the board without pieces."""
+def background(board: Board, box: tuple[float, float, float, float]) -> Iterator[str]:
+    """Yields the board without pieces, on a background as large as `box`."""
     around, even, odd, lines = SURFACES[board.surface]
-    yield svg.rect(*frame(board), class_="board-paper", fill=around)
+    yield svg.rect(*box, class_="board-paper", fill=around)
     for place in range(len(board.centres)):
         is_odd = sum(map(round, board.centres[place])) % 2 == 1
         yield from _cell(board, place, odd if is_odd else even, lines, is_odd)
@@ -123,7 +123,7 @@ def marks(board: Board, places: Iterable[Place], *, above: bool) -> Iterator[str
 def circle(board: Board, place: int) -> tuple[float, float, float]:
     """Returns centre and radius of a place, in the viewBox's units."""
     x, y = board.centres[place]
-    return UNIT * x, UNIT * y, UNIT * _radius(board)
+    return UNIT * x, UNIT * y, UNIT * (_radius(board) if board.geometry == "custom" else 0.5)
 
 
 def place_spot(board: Board, place: int, key: str, name: str) -> str:
@@ -147,11 +147,10 @@ def edge_spot(board: Board, start: int, end: int, key: str, name: str) -> str:
 
 @functools.lru_cache(maxsize=16)
 def _radius(board: Board) -> float:
-    """Returns half the distance of neighbours, at most a half."""
-    if board.geometry != "custom" or len(board.centres) < 2:
-        return 0.5
-    nearest = min(math.dist(a, b) for i, a in enumerate(board.centres) for b in board.centres[:i])
-    return min(0.5, nearest / 2)
+    """Returns half the distance of the nearest places, at most a half."""
+    centres = board.centres
+    distances = (math.dist(a, b) for i, a in enumerate(centres) for b in centres[:i])
+    return min(0.5, min(distances, default=1.0) / 2)
 
 
 def _colours(board: Board, seat: int | None) -> tuple[str, str, str, str]:

@@ -1,5 +1,6 @@
 """Which characters of a picture stand for which moves: those that the moves change."""
 
+import collections
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,22 +34,29 @@ class Spotted(NamedTuple):
     moves: tuple[Move, ...]
 
 
-def spotted(game: Game[Any], state: Any, text: str, sight: Sight) -> Spotted:
-    """Returns where moves are on the picture `text` of a position."""
+def spotted(
+    game: Game[Any], state: Any, text: str, sight: Sight, apart: slice = slice(0, 0)
+) -> Spotted:
+    """Returns where moves are on the picture `text` of a position.
+
+    Args:
+      apart: lines in which each character is a spot of its own.
+    """
     actions = legal_actions(state)
     texts = [text, *(rendered(game, after) for after in children(game, state, actions))]
     pictures = characters.aligned(texts)
     changed = _telling(pictures, sight)
-    spans = _spans(changed)
-    moves = tuple(
-        Move(
-            action,
-            game.action_to_string(state, action),
-            tuple(span.key for span in spans if at[span.row, span.first]),
-        )
-        for action, at in zip(actions.tolist(), changed, strict=True)
-    )
-    return Spotted(pictures[0], spans, moves)
+    spans = _spans(changed, range(apart.start, apart.stop))
+    rows, columns = [span.row for span in spans], [span.first for span in spans]
+    moves = []
+    for action, at, after in zip(actions.tolist(), changed, pictures[1:], strict=True):
+        spots = tuple(spans[i] for i in np.flatnonzero(at[rows, columns]))
+        put = " ".join(chr(after[span.row, span.first]) for span in spots)
+        name = game.action_to_string(state, action)
+        moves.append(Move(action, name, tuple(span.key for span in spots), f"{name}: {put}"))
+    shared = collections.Counter(move.spots for move in moves)
+    labelled = (m if m.spots and shared[m.spots] > 1 else m._replace(label="") for m in moves)
+    return Spotted(pictures[0], spans, tuple(labelled))
 
 
 def _telling(pictures: np.ndarray, sight: Sight) -> np.ndarray:
@@ -71,14 +79,14 @@ def _telling(pictures: np.ndarray, sight: Sight) -> np.ndarray:
     return np.where(fresh.any(axis=(1, 2), keepdims=True), fresh, told)
 
 
-def _spans(changed: np.ndarray) -> tuple[Span, ...]:
+def _spans(changed: np.ndarray, apart: range) -> tuple[Span, ...]:
     """Returns the characters that some move changes; neighbours that the same ones do are one."""
     spans: list[Span] = []
     for row, col in np.argwhere(changed.any(axis=0)).tolist():
         last = spans[-1] if spans else None
-        beside = last is not None and (last.row, last.last) == (row, col - 1)
-        if last is not None and beside and (changed[:, row, col] == changed[:, row, col - 1]).all():
-            spans[-1] = last._replace(last=col)
+        beside = last is not None and (last.row, last.last) == (row, col - 1) and row not in apart
+        if beside and (changed[:, row, col] == changed[:, row, col - 1]).all():
+            spans[-1] = spans[-1]._replace(last=col)
         else:
             spans.append(Span(row, col, col))
     return tuple(spans)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from games.drawing import characters, svg
-from games.drawing.result import Drawing, names_at
-from games.drawing.sight import whose
+from games.drawing.result import Drawing, names_of_spots
+from games.drawing.sight import CAPITALS, SMALL, Sight, whose
 from games.drawing.spotting import Span, Spotted
 
 WIDTH, HEIGHT, SIZE, MARGIN = 10.0, 20.0, 16.0, 12.0  # of a character, in the viewBox's units
@@ -18,42 +18,88 @@ def svg_of_text(text: str, before_text: str | None = None) -> str:
     """Returns a text picture as SVG; what differs from `before_text` is marked."""
     shown = characters.plain(text)
     picture = characters.aligned([shown])[0]
-    return _document(picture, changed_places(shown, before_text), None, ())
+    marked = set() if before_text is None else _changed(shown, before_text)
+    return _document(picture, marked, None, ())
 
 
-def drawing(
-    found: Spotted, text: str, before_text: str | None, marks: tuple[str, str] | None
-) -> Drawing:
+def drawing(found: Spotted, text: str, before_text: str | None, seen: Sight) -> Drawing:
     """Returns the drawing of a picture and its spots; what differs from `before_text` is marked."""
-    shapes = [_spot(span, found.picture, names_at(span.key, found.moves)) for span in found.spans]
+    names = names_of_spots(found.moves)
+    shapes = [
+        spot(span, found.picture[span.row], names[span.key], 0, _middle(span.row))
+        for span in found.spans
+    ]
+    marked = changed_places(text, before_text, seen)
     return Drawing(
-        svg=_document(found.picture, changed_places(text, before_text), marks, shapes),
-        spots={span.key: _circle(span) for span in found.spans},
+        svg=_document(found.picture, marked, seen.marks, shapes),
+        spots={span.key: circle(span, 0, _middle(span.row)) for span in found.spans},
         moves=found.moves,
         ordered=False,
         level=0,
     )
 
 
-def changed_places(text: str, before_text: str | None) -> set[tuple[int, int]]:
-    """Returns row and column of what a move has put down; of all that it changed if nothing."""
+def changed_places(text: str, before_text: str | None, seen: Sight) -> set[tuple[int, int]]:
+    """Returns line and column of what a move has put where nothing was; else of all it changed."""
     if before_text is None:
         return set()
-    now, before = characters.aligned([text, characters.plain(before_text)])
-    changed = now != before
-    put = changed & (now != characters.BLANK) & (now != ord("."))
-    return {(row, col) for row, col in np.argwhere(put if put.any() else changed).tolist()}
+    now, before = characters.aligned([text, before_text])
+    changed, nothing = now != before, list(seen.empty)
+    changed[[row for row in seen.status if row < len(changed)]] = False
+    put = changed & ~np.isin(now, nothing)
+    return _places(put & np.isin(before, nothing)) or _places(put)
 
 
-def letters(
-    row: np.ndarray, at_y: float, at_x: float, marks: tuple[str, str] | None
-) -> Iterator[str]:
-    """Yields the characters of a row, the first one centred on a point."""
-    for _, place, character in characters.glyphs(row):
-        seat = whose(character, marks)
+def letters(row: np.ndarray, x: float, y: float, marks: tuple[str, str] | None) -> Iterator[str]:
+    """Yields the characters of uint32[W], a line whose left end and middle are given."""
+    in_words = _in_words(row) if marks == (CAPITALS, SMALL) else np.zeros(len(row), bool)
+    for column, place, character in characters.glyphs(row):
+        seat = None if in_words[column] else whose(character, marks)
         owner, fill = ("", svg.INK) if seat is None else (f" board-seat{seat}", COLOURS[seat])
-        x = at_x + WIDTH * place
-        yield svg.text(x, at_y, character, SIZE, f"board-text{owner}", fill)
+        at = x + WIDTH * (place + 0.5)
+        yield svg.text(at, y, character, SIZE, f"board-text{owner}", fill)
+
+
+def mark(column: int, x: float, y: float) -> str:
+    """Returns what marks a character of a line, to lie beneath it."""
+    at = (x + WIDTH * column - 1, y - HEIGHT / 2, WIDTH + 2, HEIGHT)
+    return svg.rect(*at, class_="board-last", fill=svg.MARKED)
+
+
+def circle(span: Span, x: float, y: float) -> tuple[float, float, float]:
+    """Returns centre and radius of some characters of a line."""
+    return x + WIDTH * (span.first + span.last + 1) / 2, y, HEIGHT * 0.45
+
+
+def spot(span: Span, row: np.ndarray, name: str, x: float, y: float) -> str:
+    """Returns what is clicked: characters of uint32[W], and half a blank on either side."""
+    before = span.first == 0 or row[span.first - 1] == characters.BLANK
+    after = span.last == len(row) - 1 or row[span.last + 1] == characters.BLANK
+    left = x + WIDTH * (span.first - before / 2)
+    width = x + WIDTH * (span.last + 1 + after / 2) - left
+    top = y - HEIGHT / 2
+    return svg.spot("rect", span.key, name, x=left, y=top, width=width, height=HEIGHT, rx=3)
+
+
+def _in_words(row: np.ndarray) -> np.ndarray:
+    """Returns bool[W]: which letters are no pieces but parts of words, or names of columns."""
+    is_letter = np.array([chr(point).isalnum() for point in row])
+    beside = np.pad(is_letter, 1)
+    alone = row[is_letter].astype(int)
+    names = len(alone) > 2 and (np.diff(alone) == 1).all()
+    return (beside[:-2] | beside[2:]) | bool(names)
+
+
+def _changed(text: str, before_text: str) -> set[tuple[int, int]]:
+    return _places(np.not_equal(*characters.aligned([text, characters.plain(before_text)])))
+
+
+def _places(where: np.ndarray) -> set[tuple[int, int]]:
+    return {(row, column) for row, column in np.argwhere(where).tolist()}
+
+
+def _middle(row: int) -> float:
+    return HEIGHT * (row + 0.5)
 
 
 def _document(
@@ -66,27 +112,8 @@ def _document(
     width = WIDTH * max(cols, NARROWEST)
     left = (WIDTH * cols - width) / 2 - MARGIN
     box = (left, -MARGIN, width + 2 * MARGIN, HEIGHT * rows + 2 * MARGIN)
-    x, y, *size = box
-    parts = [svg.rect(x, y, *size, class_="board-paper", fill=svg.PAPER)]
-    for row, col in sorted(marked):
-        at = (WIDTH * col - 1, HEIGHT * row, WIDTH + 2, HEIGHT)
-        parts.append(svg.rect(*at, class_="board-last", fill=svg.MARKED))
+    parts = [svg.rect(*box, class_="board-paper", fill=svg.PAPER)]
+    parts += [mark(column, 0, _middle(row)) for row, column in sorted(marked)]
     for row, line in enumerate(picture):
-        parts += letters(line, HEIGHT * (row + 0.5), WIDTH / 2, marks)
+        parts += letters(line, 0, _middle(row), marks)
     return svg.document(*box, [*parts, *spots], level=0)
-
-
-def _circle(span: Span) -> tuple[float, float, float]:
-    x = WIDTH * (span.first + span.last + 1) / 2
-    return x, HEIGHT * (span.row + 0.5), HEIGHT * 0.45
-
-
-def _spot(span: Span, picture: np.ndarray, name: str) -> str:
-    """Returns what is clicked: the characters, and half a character of blank on either side."""
-    row = picture[span.row]
-    before = span.first == 0 or row[span.first - 1] == characters.BLANK
-    after = span.last == len(row) - 1 or row[span.last + 1] == characters.BLANK
-    left = WIDTH * (span.first - before / 2)
-    right = WIDTH * (span.last + 1 + after / 2)
-    top, width = HEIGHT * span.row, right - left
-    return svg.spot("rect", span.key, name, x=left, y=top, width=width, height=HEIGHT, rx=3)

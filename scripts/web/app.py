@@ -55,7 +55,7 @@ def make_app(shelf: Shelf, crew: Crew) -> Starlette:
             Route("/api/restart", restart, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        exception_handlers={error: _refusal for error in (*EXPECTED, Exception)},
+        exception_handlers=dict.fromkeys((*EXPECTED, Exception), _refusal),
     )
 
 

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import secrets
 import socket
+from collections.abc import Iterator
 
 import uvicorn
 
@@ -69,6 +70,7 @@ async def _serve(app: Guard, crew: Crew, listening: socket.socket) -> None:
 class _Server(uvicorn.Server):
     """A server that leaves signals to `scripts.terminal.signals`, which end the process."""
 
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
         """Captures none."""
-        return contextlib.nullcontext()
+        yield

@@ -2,9 +2,10 @@
 
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-RUN_MARKS = ("config.json", "checkpoints", "metrics.jsonl")  # one of them makes a folder a run's
+from training.report import listing
+
 MATCH_MARK = "match.json"
 
 
@@ -31,14 +32,15 @@ class Shelf:
                 raise ValueError(f"there is no folder {root}")
 
     def runs(self) -> list[pathlib.Path]:
-        """Returns the folders of runs, the ones written to last first."""
-        found = {path: _changed(path) for path in self._folders() if _has(path, RUN_MARKS)}
-        return sorted(found, key=lambda path: -found[path])
+        """Returns the folders of runs, those of each root in turn, the newest first."""
+        return list(dict.fromkeys(path for root in self.roots for path in listing.runs_in(root)))
 
     def matches(self) -> list[pathlib.Path]:
-        """Returns the folders of matches, the newest first."""
-        found = {path: _changed(path) for path in self._folders() if _has(path, (MATCH_MARK,))}
-        return sorted(found, key=lambda path: -found[path])
+        """Returns the folders of matches, by name."""
+        places = [place for root in self.roots for place in (root, *_folders(root))]
+        within = [one for place in places if not listing.is_run(place) for one in _folders(place)]
+        paths = dict.fromkeys((*places, *within))
+        return sorted(path for path in paths if (path / MATCH_MARK).is_file())
 
     def run(self, name: str) -> pathlib.Path:
         """Returns the folder of a run. Raises NotThereError if there is none of that name."""
@@ -66,36 +68,10 @@ class Shelf:
                 return path
         raise NotThereError(f"there is no {kind} {name!r} here: it may have been moved or deleted")
 
-    def _folders(self) -> Iterator[pathlib.Path]:
-        """Yields the roots, what they hold, and what that holds, each once."""
-        seen = set()
-        for root in self.roots:
-            for path in (root, *_inside(root)):
-                within = [] if _has(path, (*RUN_MARKS, MATCH_MARK)) else _inside(path)
-                for one in (path, *within):
-                    if one not in seen:
-                        seen.add(one)
-                        yield one
 
-
-def _inside(path: pathlib.Path) -> list[pathlib.Path]:
+def _folders(path: pathlib.Path) -> list[pathlib.Path]:
     try:
         with os.scandir(path) as entries:
             return [path / one.name for one in entries if one.name[0] != "." and one.is_dir()]
     except OSError:  # somebody else's, or deleted meanwhile
         return []
-
-
-def _has(path: pathlib.Path, names: Sequence[str]) -> bool:
-    return any((path / name).exists() for name in names)
-
-
-def _changed(path: pathlib.Path) -> float:
-    """Returns when something was last written there; 0 where nothing is any more."""
-    times = [0.0]
-    for file in (path, *(path / name for name in (*RUN_MARKS, MATCH_MARK, "games.jsonl"))):
-        try:
-            times.append(os.path.getmtime(file))
-        except OSError:
-            continue
-    return max(times)

@@ -1,4 +1,4 @@
-"""Questions that search: what a player thinks of a position, and which move it makes."""
+"""Questions that search: what a player thinks of a position or of a game, and its next move."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,7 +24,10 @@ from scripts.web.ops.common import (
 )
 from selfplay import positions
 from selfplay.analysis import expected, has_value, ranked, think, varied_move
+from selfplay.perfect.in_time import outcomes_along
 from selfplay.players import FORFEIT, RESIGN, Player
+from selfplay.review import BLUNDER, MISTAKE, Reviewed
+from selfplay.review import review as look_back
 
 # Smaller searches on the way to a larger one. There are few, for each is compiled; one that is not
 # much faster than what follows would only delay it.
@@ -112,7 +115,7 @@ class View:
 def rounded(value: Any) -> float | None:
     """Returns a number as JSON has it; None for what is none, as a broken network says."""
     known = round(float(value), 5)
-    return known if np.isfinite(known) else None
+    return known + 0.0 if np.isfinite(known) else None  # 0.0 for -0.0
 
 
 def _think(player: Player, view: View, tell: Tell) -> SearchResult:
@@ -156,4 +159,48 @@ def move(args: Args, tell: Tell) -> dict[str, Any]:
     }
 
 
-OPS: dict[str, Op] = {"analyse": Op(analyse, "search"), "move": Op(move, "search")}
+def review(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns what each move of a game was worth, and which were mistakes.
+
+    Each position is a part, as soon as it is known; the last one has no move.
+    """
+    _, game = game_of(args)
+    moves, states = state_of(game, args)
+    player = player_of(args, game)
+    tell.note("looking for perfect play in its last positions")
+    outcomes = outcomes_along(game, states)
+    PROGRAMS.note(player, tell)
+    plies = []
+    for one in look_back(player, game, states, moves, outcomes, jax.random.key(SEED)):
+        plies.append(_reviewed(game, states[one.ply], one))
+        tell.part(plies[-1])
+        SEARCHES.give_way(tell)
+    return {
+        "plies": plies,
+        "mistakes": [one["ply"] for one in plies if one["mistake"]],
+        "simulations": simulations_of(args),
+        "thresholds": {"mistake": MISTAKE, "blunder": BLUNDER},
+    }
+
+
+def _reviewed(game: Game[Any], state: State, one: Reviewed) -> dict[str, Any]:
+    """Returns a position of a reviewed game as JSON has it."""
+
+    def name(action: int | None) -> str | None:
+        return None if action is None else game.action_to_string(state, action)
+
+    exact = one.exact
+    return one._asdict() | {
+        "value": rounded(one.value),
+        "best_name": name(one.best),
+        "played_name": name(one.played),
+        "regret": None if one.regret is None else rounded(one.regret),
+        "exact": exact and {**exact._asdict(), "kept": exact.played == exact.best},
+    }
+
+
+OPS: dict[str, Op] = {
+    "analyse": Op(analyse, "search"),
+    "move": Op(move, "search"),
+    "review": Op(review, "long"),
+}

@@ -170,19 +170,28 @@ class Lines:
         Raises:
           ValueError: a move is illegal; says which.
         """
-        line = self._known(game, moves)
-        for ply in range(len(line) - 1, len(moves)):
-            legal = line[-1].legal_action_mask
-            if not (0 <= moves[ply] < len(legal) and legal[moves[ply]]):
-                raise ValueError(f"move {ply + 1}, action {moves[ply]}, is illegal")
-            line += (_on_host(positions.step(game, line[-1], np.int32(moves[ply]))),)
-        with self._lock:
-            self._lines[game, moves] = self._lines.pop((game, moves), line)
-            if len(self._lines) > self.kept:
-                del self._lines[next(iter(self._lines))]
+        line = self.legal(game, moves)
+        if (ply := len(line) - 1) < len(moves):
+            raise ValueError(f"move {ply + 1}, action {moves[ply]}, is illegal")
         return line
 
+    def legal(self, game: Game[Any], moves: tuple[int, ...]) -> tuple[State, ...]:
+        """Returns the positions on the way, in NumPy, up to where a move is illegal."""
+        line = list(self._known(game, moves))
+        for action in moves[len(line) - 1 :]:
+            legal = line[-1].legal_action_mask
+            if not (0 <= action < len(legal) and legal[action]):
+                break
+            line.append(_on_host(positions.step(game, line[-1], np.int32(action))))
+        known = moves[: len(line) - 1]
+        with self._lock:
+            self._lines[game, known] = self._lines.pop((game, known), tuple(line))
+            if len(self._lines) > self.kept:
+                del self._lines[next(iter(self._lines))]
+        return tuple(line)
+
     def _known(self, game: Game[Any], moves: tuple[int, ...]) -> tuple[State, ...]:
+        """Returns the longest line on the way that is known; the opening position at least."""
         for length in range(len(moves), 0, -1):
             if (line := self._lines.get((game, moves[:length]))) is not None:
                 return line

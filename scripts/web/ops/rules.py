@@ -18,7 +18,7 @@ from games.drawing.picture import draw
 from games.drawing.text import svg_of_text
 from games.game import Drawn, Game, Invariable, Remembering, Scoring, State, Territorial
 from games.plug_in import described
-from scripts.web.ops.common import Args, Op, Tell, finite, game_of, number, state_of
+from scripts.web.ops.common import Args, Op, Tell, game_of, number, state_of
 from selfplay import positions
 
 LONGEST = 4096  # plies of a random game
@@ -127,9 +127,11 @@ def planes(args: Args, tell: Tell) -> dict[str, Any]:
     which = number(args, "symmetry", 0, 0, len(symmetries) - 1)
     seen = symmetries[which].on_observation(np.asarray(_observe(game, states[-1])))
     by_plane = np.moveaxis(np.asarray(seen), -1, 0)  # C x H x W
+    numbers = by_plane.astype(float).round(4)
     return {
         "to_play": int(states[-1].to_play),
-        "planes": finite(by_plane.astype(float).round(4)),
+        "planes": np.nan_to_num(numbers, posinf=0.0, neginf=0.0).tolist(),
+        "none": (~np.isfinite(numbers)).sum(axis=(1, 2)).tolist(),  # by plane, shown as 0
         "dtype": str(by_plane.dtype),
         "symmetries": len(symmetries),
     }

@@ -224,10 +224,11 @@ def test_planes_are_the_movers_view_and_their_images_those_of_the_symmetry():
     assert "action 4, is illegal" in refused("planes", game="tic_tac_toe", moves=[4, 4])["error"]
 
 
-def test_numbers_that_are_none_are_left_out_of_planes(plug_in):
+def test_numbers_that_are_none_are_counted_and_shown_as_0(plug_in):
     body = """
     observation_shape = (3, 3, 1)
     def observe(self, state):
         return state.board.reshape(3, 3, 1) / 0.0
     """
-    assert ask("planes", game=plug_in(body), moves=[])["planes"] == [[[None] * 3] * 3]
+    shown = ask("planes", game=plug_in(body), moves=[])
+    assert (shown["planes"], shown["none"]) == ([[[0.0] * 3] * 3], [9])

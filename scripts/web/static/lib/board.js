@@ -21,9 +21,11 @@ import { clear, h, s, svgFrom } from "./dom.js";
 
 const MOST_ARROWS = 12; // more of them hide the board
 const LEAST_NUMBER = 9; // pixels of a number that can be read
+const MOST_NUMBER = 26; // and of one that does not shout
 // Light to dark blue, and orange to blue through white: told apart with any colour vision.
 const SHARE_STOPS = [[222, 235, 247], [107, 174, 214], [8, 69, 148]];
 const VALUE_STOPS = [[179, 88, 6], [247, 247, 247], [33, 102, 172]];
+const STEP_COLOURS = ["#14507f", "#a34700"]; // of seats that the board shows in no colour
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Board {
@@ -34,6 +36,7 @@ export class Board {
     this.enabled = Boolean(onMove);
     this.position = null;
     this.chosen = [];
+    this.hovered = null;
     this.layers = { heat: null, marks: null, line: null };
     this.picture = h("div", { class: "board-picture" });
     this.choices = h("div", { class: "board-choices", role: "group", "aria-label": "Moves" });
@@ -43,6 +46,8 @@ export class Board {
     this.picture.addEventListener("click", (event) => this.clicked(event));
     this.picture.addEventListener("pointerdown", (event) => { this.pressed = spotAt(event.target); });
     this.picture.addEventListener("pointerup", (event) => this.dropped(event));
+    this.picture.addEventListener("pointerover", (event) => this.hover(spotAt(event.target)));
+    this.picture.addEventListener("pointerleave", () => this.hover(null));
     this.picture.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.overlay()).observe(this.picture);
   }
@@ -51,6 +56,7 @@ export class Board {
     const focused = this.picture.contains(document.activeElement) ? spotAt(document.activeElement) : null;
     this.position = position;
     this.chosen = [];
+    this.hovered = null;
     this.layers = { heat: null, marks: null, line: null };
     if (!position) {
       clear(this.picture);
@@ -171,6 +177,14 @@ export class Board {
     this.choose(to);
   }
 
+  // Shows where a move is played whose spot has several parts, such as a column.
+  hover(key) {
+    const shown = key !== null && this.live().has(key) && this.elements.get(key).length > 1 ? key : null;
+    if (shown === this.hovered) return;
+    this.hovered = shown;
+    this.overlay();
+  }
+
   forget() {
     if (!this.chosen.length) return false;
     this.chosen = [];
@@ -207,6 +221,7 @@ export class Board {
       const open = live.has(key) || (this.enabled && this.chosen.includes(key));
       for (const element of elements) {
         element.classList.toggle("live", live.has(key));
+        element.classList.toggle("part", elements.length > 1);
         element.classList.toggle("chosen", this.chosen.includes(key));
         if (open) {
           element.setAttribute("role", "button");
@@ -233,17 +248,11 @@ export class Board {
   offer() {
     const off = this.position.moves.filter((move) => !move.spots.length);
     const left = this.chosen.length ? this.left() : [];
-    const alike = left.filter((move) => left.some((other) => other !== move && this.covers(other, move)));
+    const alike = left.filter((move) => move.spots.every((key) => this.chosen.includes(key)));
     const shown = this.enabled ? [...alike, ...off] : [];
     clear(this.choices, shown.map((move) =>
       h("button", { type: "button", class: "board-choice", title: move.name, onclick: () => this.play(move) }, move.label || move.name)));
     this.choices.hidden = !shown.length;
-  }
-
-  // Whether all clicks that fit one move fit the other too.
-  covers(other, move) {
-    if (this.position.ordered) return move.spots.every((key, k) => other.spots[k] === key);
-    return move.spots.every((key) => other.spots.includes(key));
   }
 
   overlay() {
@@ -255,7 +264,8 @@ export class Board {
     clear(this.over,
       heat && !steps.length ? this.heated(heat, scale) : [],
       marks ? marks.flatMap(({ action, kind }) => ringed(placesOf(this.position, action), kind)) : [],
-      numbered(steps, this.position.ordered));
+      this.hovered !== null && !steps.length ? ringed([this.position.spots[this.hovered]], "hover") : [],
+      numbered(steps, this.position));
   }
 
   heated({ entries, kind }, scale) {
@@ -286,7 +296,7 @@ export function heatColour(value, kind) {
   const place = at * (stops.length - 1);
   const low = Math.min(Math.floor(place), stops.length - 2);
   const mixed = stops[low].map((from, k) => Math.round(from + (place - low) * (stops[low + 1][k] - from)));
-  return { fill: `rgb(${mixed.join(" ")})`, ink: luminance(mixed) > 0.3 ? "#111" : "#fff" };
+  return { fill: `rgb(${mixed.join(" ")})`, ink: inkOn(mixed) };
 }
 
 // Returns the scale of a heat map, to stand under a board.
@@ -301,11 +311,11 @@ export function heatLegend(kind, [low, high] = kind === "value" ? ["−1 loses",
 function dot({ places: [[x, y, r]], value, weight, text, best }, kind, scale) {
   const { fill, ink } = heatColour(value, kind);
   const size = 0.92 * r;
-  const opacity = 0.35 + 0.6 * Math.min(1, weight);
+  const opacity = 0.25 + 0.7 * Math.min(1, weight);
   const shapes = [s("circle", { cx: x, cy: y, r: size, fill, "fill-opacity": opacity, class: "heat-dot" })];
   if (best) shapes.push(s("circle", { cx: x, cy: y, r: size, class: "heat-best" }));
   if (text) {
-    const font = Math.min(0.95 * r, (2.9 * r) / text.length);
+    const font = Math.min(0.95 * r, (2.3 * r) / text.length, MOST_NUMBER / scale);
     const shown = font * scale >= LEAST_NUMBER;
     if (shown) shapes.push(label(x, y, font, text, ink));
   }
@@ -331,19 +341,19 @@ function ringed(places, kind) {
 }
 
 // Discs with the numbers of a variation; the later of two in one place stands beside the earlier.
-function numbered(steps, ordered) {
+function numbered(steps, { ordered, seats }) {
   const taken = new Map();
   return steps.flatMap(({ places, seat, number }) => {
     if (!places.length) return [];
+    const fill = seats?.[seat]?.fill || STEP_COLOURS[seat];
     const [x, y, r] = ordered ? places[places.length - 1] : middle(places);
     const before = taken.get(`${x},${y}`) || 0;
     taken.set(`${x},${y}`, before + 1);
     const [cx, cy, size] = before ? [x + 0.62 * r, y - 0.62 * r, 0.42 * r] : [x, y, 0.78 * r];
-    const path = places.length > 1 && !before
-      ? [s("polyline", { points: places.map(([px, py]) => `${px},${py}`).join(" "), class: `step-path step-seat${seat}` })]
-      : [];
-    return [...path, s("g", { class: `step step-seat${seat}` },
-      s("circle", { cx, cy, r: size }), label(cx, cy, 1.1 * size, String(number)))];
+    const path = places.length > 1 && !before && s("polyline", {
+      points: places.map(([px, py]) => `${px},${py}`).join(" "), class: "step-path", stroke: fill });
+    return [path || [], s("circle", { class: "step", cx, cy, r: size, fill }),
+      label(cx, cy, 1.1 * size, String(number), inkOn(rgbOf(fill)))].flat();
   });
 }
 
@@ -357,9 +367,14 @@ function label(x, y, size, text, fill) {
   return s("text", { x, y: y + 0.35 * size, "font-size": size, "text-anchor": "middle", fill, class: "over-text" }, text);
 }
 
-function luminance(rgb) {
+// Returns black or white, whichever can be read on a colour.
+function inkOn(rgb) {
   const [r, g, b] = rgb.map((part) => (part / 255) ** 2.2);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.25 ? "#111" : "#fff";
+}
+
+function rgbOf(hex) {
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 }
 
 function spotAt(element) {

@@ -14,7 +14,7 @@ const LEAST = 0.005; // a move with less prior, and not visited, is hidden at fi
 
 export class Candidates {
   constructor(root, { onPreview, onPlay }) {
-    Object.assign(this, { root, onPreview, onPlay, all: false, turned: 0 });
+    Object.assign(this, { root, onPreview, onPlay, all: false, turned: 0, rested: null });
   }
 
   draw(analysis, seatName) {
@@ -42,13 +42,13 @@ export class Candidates {
     const steps = line.map((_, k) => this.step(line, names, k));
     const row = h("tr", { class: isBest ? "best" : "",
       pointerleave: () => this.preview(null, null),
+      pointermove: (event) => this.rest(event, line, steps),
       onwheel: (event) => this.walk(event, line, steps) },
     h("th", { scope: "row" }, steps[0], isBest && h("span", { class: "best-mark", title: "what it would play" }, "best")),
     h("td", { class: one.visits ? "" : "quiet" }, one.q == null ? "–" : signed(one.q)),
     h("td", {}, bar(one.visits / most), " ", String(one.visits)),
     h("td", {}, percent(one.prior)),
     h("td", { class: "expected" }, steps.slice(1)));
-    row.addEventListener("pointerenter", () => this.preview(line, null));
     return row;
   }
 
@@ -57,11 +57,21 @@ export class Candidates {
     const upTo = line.slice(0, k + 1);
     const button = h("button", { type: "button", class: k ? "line-move" : "line-move head",
       title: k ? `play ${names.slice(0, k + 1).join(" ")}` : `play ${names[0]}`,
-      pointerenter: () => this.preview(k ? upTo : line, k ? button : null),
-      onfocus: () => this.preview(k ? upTo : line, button),
+      onfocus: () => button.matches(":focus-visible") && this.preview(k ? upTo : line, k ? button : null),
       onblur: () => this.preview(null, null),
       onclick: () => this.onPlay(upTo, names.slice(0, k + 1)) }, names[k]);
     return button;
+  }
+
+  // The pointer was moved, and not the table under it.
+  rest(event, line, steps) {
+    if (event.pointerType === "touch" || !(event.movementX || event.movementY)) return;
+    const k = steps.findIndex((step) => step.contains(event.target));
+    const place = `${line[0]} ${k}`;
+    if (place === this.rested) return;
+    if (k > 0) this.preview(line.slice(0, k + 1), steps[k]);
+    else this.preview(line, null);
+    this.rested = place;
   }
 
   walk(event, line, steps) {
@@ -76,6 +86,7 @@ export class Candidates {
   }
 
   preview(line, button, isWalk = false) {
+    this.rested = null;
     for (const step of this.root.querySelectorAll(".walked")) step.classList.remove("walked");
     if (button) button.classList.add("walked");
     this.onPreview(line, Boolean(button) || isWalk);

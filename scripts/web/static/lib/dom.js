@@ -78,7 +78,9 @@ export function percent(share, digits = 1) {
 }
 
 export function signed(value, digits = 2) {
-  return value == null ? "" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+  if (value == null) return "";
+  const size = Math.abs(value).toFixed(digits);
+  return Number(size) === 0 ? size : `${value < 0 ? "−" : "+"}${size}`;
 }
 
 export function count(value) {

@@ -1,6 +1,6 @@
 // Games from files and into files of the person at the browser.
 
-import { ApiError, ask } from "./api.js";
+import { ApiError, allow, ask } from "./api.js";
 import { clear, h } from "./dom.js";
 
 const MOST = 60 << 20; // bytes; the server takes few more
@@ -11,7 +11,7 @@ const MOST = 60 << 20; // bytes; the server takes few more
 //   record()         what to save: {game, moves, players, returns}
 export class GameFiles {
   constructor(root, drop, { onLoad, game, record, onError, signal }) {
-    Object.assign(this, { onLoad, game, record, onError, signal });
+    Object.assign(this, { root, onLoad, game, record, onError, signal });
     this.input = h("input", { type: "file", accept: ".sgf,.jsonl,.json,.txt", "aria-label": "File of games", onchange: () => this.read(this.input.files[0]) });
     this.input.hidden = true;
     this.found = h("div", { class: "found-games", "aria-live": "polite" });
@@ -50,30 +50,49 @@ export class GameFiles {
     if (!file) return;
     try {
       if (file.size > MOST) throw new ApiError(`${file.name} has ${file.size >> 20} MiB: at most ${MOST >> 20} can be read`);
-      clear(this.found, h("p", { class: "quiet" }, `reading ${file.name}`));
-      const answer = await ask("parse", { game: this.game(), text: await file.text(), name: file.name }, { signal: this.signal });
-      this.offer(file.name, answer);
+      await this.parse(file.name, await file.text());
     } catch (error) {
       clear(this.found);
       this.onError(error);
     }
   }
 
-  offer(name, { records, problems = [] }) {
-    const wrong = problems.length > 0 && h("details", {},
-      h("summary", { class: "bad" }, `${problems.length} could not be read`),
-      h("ul", {}, problems.slice(0, 20).map((problem) => h("li", {}, problem))));
-    if (records.length <= 1) {
-      clear(this.found, h("p", {}, records.length ? `${name} is on the board.` : `${name} holds no game that can be read.`), wrong);
-      if (records.length) this.onLoad(records[0]);
+  async parse(name, text) {
+    const say = (what) => clear(this.found, h("p", { class: "quiet" }, what));
+    say(`reading ${name}`);
+    const answer = await ask("parse", { game: this.game(), text, name }, { signal: this.signal, onNote: say });
+    this.offer(name, text, answer);
+  }
+
+  offer(name, text, { records, more }) {
+    const about = h("div", {});
+    const show = (record) => {
+      clear(about, this.remarks(record, name, text));
+      if (record.game && !record.consent) this.onLoad(record);
+    };
+    if (!records.length) {
+      clear(this.found, h("p", {}, `${name} holds no game.`));
       return;
     }
     const select = h("select", { size: Math.min(8, records.length), "aria-label": `Games of ${name}`,
-      onchange: () => this.onLoad(records[Number(select.value)]) },
+      onchange: () => show(records[Number(select.value)]) },
     records.map((record, k) => h("option", { value: k }, `${k + 1}. ${recordLine(record)}`)));
-    clear(this.found, h("p", {}, `${records.length} games in ${name}: choose one`), select, wrong);
+    clear(this.found,
+      h("p", {}, records.length === 1 ? name : `${more ? "The first " : ""}${records.length} games of ${name}: choose one`),
+      records.length > 1 && select, about);
     select.value = "0";
-    this.onLoad(records[0]);
+    show(records[0]);
+  }
+
+  // What is to be said of a game in a file.
+  remarks({ problem, notes = [], consent }, name, text) {
+    const yes = () => allow(consent).then(() => this.parse(name, text)).catch((error) => this.onError(error));
+    return [
+      problem && h("p", { class: "bad" }, problem),
+      notes.map((note) => h("p", { class: "quiet" }, note)),
+      consent && h("p", {}, "It is somebody's own code, with all that a program of yours may do. Run it only if you trust it. ",
+        h("button", { type: "button", onclick: yes }, `Run ${consent}`)),
+    ];
   }
 
   async save(form) {
@@ -90,7 +109,8 @@ export class GameFiles {
   }
 }
 
-function recordLine({ players, returns, moves, game }) {
-  const won = !returns || returns[0] === returns[1] ? "draw" : `${returns[0] > returns[1] ? "first" : "second"} won`;
-  return `${(players || []).join(" – ")} · ${won} · ${moves.length} moves · ${game}`;
+function recordLine({ players, returns, moves, game, problem }) {
+  const [first, second] = returns || [0, 0];
+  const result = !returns ? "no result" : first === second ? "draw" : `${first > second ? "first" : "second"} won`;
+  return [problem && "⚠", players.filter(Boolean).join(" – "), result, `${moves.length} moves`, game].filter(Boolean).join(" · ");
 }

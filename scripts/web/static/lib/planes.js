@@ -1,46 +1,28 @@
-// What a network sees: planes as small grids.
-//
-//   planesOf(planes, about)   planes: [C][H][W] numbers, null for what is none; about(k) names one
+// Planes of an observation as small grids.
 
 import { h, s } from "./dom.js";
 
-const PLANE_CELL = 10;
-const FIRST_PLANES = 32; // shown before somebody asks for more
-const LEAST_INK = 0.12;
+const CELL = 10;
 
-export function planesOf(planes, about = (k) => `plane ${k}`) {
-  const box = h("div", { class: "planes" });
-  const drawn = (plane, k) => h("figure", { class: "plane" }, gridOf(plane, about(k)), h("figcaption", {}, captionOf(plane, about(k))));
-  const draw = (count) => {
-    box.replaceChildren(...planes.slice(0, count).map(drawn));
-    if (count < planes.length) {
-      box.append(h("button", { type: "button", onclick: () => draw(planes.length) }, `All ${planes.length} planes`));
-    }
-  };
-  draw(FIRST_PLANES);
-  return box;
+// Returns numbers [H][W] as a grid: from 0 to 1 by how filled a cell is, below 0 in another colour.
+export function planeGrid(plane, name) {
+  const [height, width] = [plane.length, plane[0].length];
+  const flat = plane.flat();
+  const most = Math.max(1, ...flat.map(Math.abs));
+  const cells = plane.flatMap((line, y) => line.map((value, x) => value !== 0 && s("rect", {
+    class: value > 0 ? "plane-cell" : "plane-cell below", x: x * CELL + 0.5, y: y * CELL + 0.5, width: CELL - 1, height: CELL - 1,
+    "fill-opacity": 0.12 + (0.88 * Math.abs(value)) / most }, s("title", {}, `row ${y}, column ${x}: ${Number(value.toFixed(4))}`))));
+  const filled = flat.filter((value) => value !== 0).length;
+  return h("figure", { class: "plane" },
+    s("svg", { viewBox: `0 0 ${width * CELL} ${height * CELL}`, role: "img", "aria-label": `${name}: ${filled} of ${flat.length} cells are not 0` },
+      s("rect", { class: "plane-back", width: width * CELL, height: height * CELL }),
+      gridLines(width, height),
+      cells.filter(Boolean)),
+    h("figcaption", {}, name));
 }
 
-function gridOf(plane, name) {
-  const [rows, cols] = [plane.length, plane[0].length];
-  const largest = Math.max(1, ...plane.flat().map((value) => Math.abs(value || 0)));
-  const cells = plane.flatMap((row, y) => row.map((value, x) => s("rect", {
-    x: x * PLANE_CELL, y: y * PLANE_CELL, width: PLANE_CELL, height: PLANE_CELL,
-    class: value == null ? "plane-none" : value < 0 ? "plane-below" : "plane-above",
-    "fill-opacity": value === 0 ? 0 : value == null ? 1 : LEAST_INK + (1 - LEAST_INK) * Math.abs(value) / largest,
-  }, s("title", {}, `row ${y}, column ${x}: ${value == null ? "no number" : value}`))));
-  const lines = [
-    ...Array.from({ length: rows + 1 }, (_, y) => `M0 ${y * PLANE_CELL}H${cols * PLANE_CELL}`),
-    ...Array.from({ length: cols + 1 }, (_, x) => `M${x * PLANE_CELL} 0V${rows * PLANE_CELL}`),
-  ].join("");
-  return s("svg", { viewBox: `-1 -1 ${cols * PLANE_CELL + 2} ${rows * PLANE_CELL + 2}`, role: "img",
-    "aria-label": `${name}: ${captionOf(plane, name)}` },
-  cells, s("path", { d: lines, class: "plane-lines" }));
-}
-
-// A plane's name, and its number if it has only one: such planes say something of the whole board.
-function captionOf(plane, name) {
-  const values = new Set(plane.flat());
-  const [only] = values;
-  return values.size === 1 ? `${name}: ${only == null ? "no number" : only} everywhere` : name;
+function gridLines(width, height) {
+  const upright = Array.from({ length: width + 1 }, (_, x) => s("line", { class: "plane-line", x1: x * CELL, x2: x * CELL, y1: 0, y2: height * CELL }));
+  const level = Array.from({ length: height + 1 }, (_, y) => s("line", { class: "plane-line", x1: 0, x2: width * CELL, y1: y * CELL, y2: y * CELL }));
+  return [...upright, ...level];
 }

@@ -12,9 +12,9 @@ import { get } from "./api.js";
 import { clear, h } from "./dom.js";
 
 const NAMED = [
-  ["uniform", "uniform: searches without a network"],
-  ["random", "random: any legal move"],
-  ["perfect", "perfect: solves the game, if it can"],
+  ["uniform", "uniform · no network"],
+  ["random", "random"],
+  ["perfect", "perfect · solved games"],
 ];
 const TYPED = "\0typed"; // no player's text
 

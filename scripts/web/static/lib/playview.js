@@ -6,7 +6,7 @@ import { clear, h, signed } from "./dom.js";
 import { GameFiles } from "./gamefiles.js";
 import { playerName } from "./players.js";
 import { PlaySetup } from "./playsetup.js";
-import { lossOf, mistakesOf } from "./review.js";
+import { lossOf, lossText, mistakesOf } from "./review.js";
 import { ValueGraph } from "./valuegraph.js";
 import { VariationView } from "./variations.js";
 
@@ -17,10 +17,10 @@ const HINT = "Hidden while you play: ask for a hint, or tick the box above.";
 export class PlayView {
   // play: the screen's state and what can be done to it.
   constructor(root, play, begun) {
-    Object.assign(this, { play, turned: 0, previewed: false });
+    Object.assign(this, { root, play, turned: 0, previewed: false });
     const setup = h("div", {});
     const board = h("div", {});
-    const graph = h("div", {});
+    const graph = h("div", { class: "graph-box" });
     this.setup = new PlaySetup(setup, { ...begun, begun, signal: play.page.signal,
       onGame: () => play.newGame(),
       onPlayer: () => play.changed(),
@@ -32,6 +32,7 @@ export class PlayView {
     this.board = new Board(board, { onMove: (move) => play.moved(move), label: "Board" });
     board.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.graph = new ValueGraph(graph, { onGo: (ply) => play.toPly(ply) });
+    this.here = h("div", {});
     this.value = h("div", { class: "value" });
     this.table = new Candidates(h("div", {}), {
       onPreview: (line, walked) => play.preview(line, walked), onPlay: (line, names) => play.take(line, names) });
@@ -47,11 +48,11 @@ export class PlayView {
       setup,
       h("div", { class: "play-columns" },
         h("section", { class: "card board-card", "aria-label": "Board" },
-          this.sides, board, this.status, this.walkButtons(), this.gameButtons()),
+          this.sides, board, this.status, this.walkButtons(), this.gameButtons(), graph),
         h("div", {},
-          h("section", { class: "card", "aria-label": "Analysis" }, this.analysisBar(), this.value, this.table.root),
+          h("section", { class: "card", "aria-label": "Analysis" }, this.analysisBar(), this.here, this.value, this.table.root),
           h("section", { class: "card", "aria-label": "Game" },
-            h("h2", {}, "Game"), graph, this.mistakes, this.moves.root, h("div", { class: "row" }, this.remover())),
+            h("h2", {}, "Game"), this.mistakes, this.moves.root, h("div", { class: "row" }, this.remover())),
           h("section", { class: "card", "aria-label": "Files" }, h("h2", {}, "Files"), this.files.root))));
     bindPlayKeys(play, this);
   }
@@ -61,10 +62,10 @@ export class PlayView {
     const button = (text, label, action) =>
       h("button", { type: "button", class: "walk", title: label, "aria-label": label, onclick: action }, text);
     this.walking = {
-      first: button("⏮", "First position (Home)", () => play.first()),
+      first: button("|◀", "First position (Home)", () => play.first()),
       back: button("◀", "Back (Left, wheel)", () => play.back()),
       forward: button("▶", "Forward (Right, wheel)", () => play.forward()),
-      last: button("⏭", "Last position (End)", () => play.last()),
+      last: button("▶|", "Last position (End)", () => play.last()),
     };
     return h("div", { class: "walks", role: "group", "aria-label": "Walk through the game" }, Object.values(this.walking));
   }
@@ -142,7 +143,7 @@ export class PlayView {
   }
 
   enable() {
-    if (this.play.isOver() || this.play.running.move) this.board.disable();
+    if (this.play.isOver() || this.play.awaited) this.board.disable();
     else this.board.enable();
   }
 
@@ -156,7 +157,7 @@ export class PlayView {
     const turn = play.isOver() ? null : play.position.to_play;
     clear(this.sides, [0, 1].map((seat) => {
       const dot = h("span", { class: "dot", "aria-hidden": "true" });
-      dot.style.background = play.position.seats?.[seat]?.fill || `var(--seat${seat})`;
+      dot.style.background = this.seatColour(seat);
       return h("span", { class: "side", "aria-current": seat === turn ? "true" : null },
         dot, h("strong", {}, this.seatName(seat)), who(seat) && h("span", { class: "who" }, who(seat)),
         seat === turn && h("span", { class: "turn" }, "to play"));
@@ -191,14 +192,17 @@ export class PlayView {
     }
     const first = seat === 0 ? analysis.value : -analysis.value;
     const filled = h("span", { class: "filled" });
+    const bar = h("div", { class: "value-bar", role: "img", "aria-label": `${this.seatName(0)} ${signed(first)}` }, filled);
     filled.style.width = `${50 * (first + 1)}%`;
+    filled.style.background = this.seatColour(0);
+    bar.style.background = this.seatColour(1);
     const raw = analysis.raw_value == null ? "" : ` · network alone ${signed(analysis.raw_value)}`;
     const searched = analysis.simulations ?? this.setup.simulations;
     clear(this.value,
       h("p", {}, "Value for ", h("strong", {}, this.seatName(seat)), " (to play) ",
         h("strong", { class: "figure", title: "from −1, a sure loss, to +1, a sure win" }, signed(analysis.value)),
         h("span", { class: "quiet" }, ` · ${searched} simulations by ${playerName(this.setup.analysing)}${raw}`)),
-      h("div", { class: "value-bar", role: "img", "aria-label": `${this.seatName(0)} ${signed(first)}` }, filled));
+      bar);
   }
 
   drawHeat(analysis) {
@@ -212,6 +216,10 @@ export class PlayView {
   drawMarks(node, analysis) {
     const { review } = node;
     const marks = [];
+    clear(this.here, review?.mistake && h("p", { class: "mistake-here" },
+      h("strong", {}, review.mistake === "blunder" ? "Blunder: " : "Mistake: "),
+      `${this.seatName(review.to_play)} played ${review.played_name} here, which ${lossText(review)}`,
+      review.best_name && `; better is ${review.best_name}`));
     if (review?.mistake) marks.push({ action: review.best, kind: "best" }, { action: review.played, kind: "played" });
     else if (node.hinted && analysis) marks.push({ action: analysis.best, kind: "hint" });
     this.board.marks(marks.length ? marks : null);
@@ -233,11 +241,18 @@ export class PlayView {
     const point = (value, visits, how) =>
       ({ ply, value, visits, text: `after ${ply} moves: value for ${this.seatName(0)} ${signed(value)}, ${how}` });
     if (position?.over) return point(position.returns[0], Infinity, "the result");
-    if (review) return point(review.value, review.exact ? Infinity : review.visits, review.exact ? "exact" : `${review.visits} visits`);
+    if (review?.value != null) return point(review.value, review.visits, `${review.visits} visits${this.certain(review)}`);
     const analysis = position && play.isOpen(node) ? play.analysisOf(node) : null;
     if (analysis?.value == null) return null;
     const visits = analysis.candidates.reduce((sum, one) => sum + one.visits, 0);
     return point(position.to_play === 0 ? analysis.value : -analysis.value, visits, `${visits} visits`);
+  }
+
+  // What perfect play makes of a position, where that is known.
+  certain({ exact, to_play: seat }) {
+    if (!exact) return "";
+    const winner = this.seatName(exact.best > 0 ? seat : 1 - seat);
+    return `; with perfect play ${exact.best ? `${winner} wins` : "a draw"}`;
   }
 
   setHeat(key) {
@@ -277,12 +292,11 @@ export class PlayView {
     const { review } = play;
     const { line } = play.tree;
     const found = mistakesOf(line);
-    const positions = line.length - 1;
-    if (!positions) {
+    if (line.length === 1) {
       clear(this.mistakes);
       return;
     }
-    const worst = found.slice().sort((a, b) => Math.abs(b.review.regret) - Math.abs(a.review.regret));
+    const worst = found.slice().sort((a, b) => lossOf(b.review) - lossOf(a.review));
     const button = (text, title, action, attributes) => h("button", { type: "button", title, onclick: action, ...attributes }, text);
     clear(this.mistakes,
       h("div", { class: "row" },
@@ -291,7 +305,7 @@ export class PlayView {
           : button("Find the mistakes", "Searches every position of this game and compares it with the move made", () => play.findMistakes(), { class: "primary" }),
         button("◀ Previous", "Previous mistake (Shift+N)", () => play.nextMistake(-1), { disabled: !found.length }),
         button("Next ▶", "Next mistake (n)", () => play.nextMistake(1), { disabled: !found.length })),
-      review.running && h("p", { class: "quiet", role: "status" }, review.note || `searching: ${review.done} of ${positions} positions`),
+      review.running && h("p", { class: "quiet", role: "status" }, review.note || `searching: ${review.done} of ${line.length} positions`),
       found.length > 0 && h("ol", { class: "mistake-list", "aria-label": "Mistakes, the worst first" },
         worst.map((node) => this.mistakeItem(node, line[node.ply + 1]))),
       !found.length && !review.running && review.done > 0 && h("p", { class: "good" }, "No mistakes found."));
@@ -305,7 +319,7 @@ export class PlayView {
       h("button", { type: "button", class: "link", onclick: () => play.go(node) },
         `Move ${played.ply}: ${this.seatName(played.seat)}${who && ` (${who})`} played ${played.name}`),
       review.best_name && `, better ${review.best_name}`,
-      h("span", { class: "quiet" }, ` · loses ${lossOf(review)}`));
+      h("span", { class: "quiet" }, ` · ${lossText(review)}`));
   }
 
   seatName(seat) {
@@ -313,10 +327,16 @@ export class PlayView {
     return name ? name[0].toUpperCase() + name.slice(1) : `Seat ${seat}`;
   }
 
+  seatColour(seat) {
+    return this.play.position?.seats?.[seat]?.fill || `var(--seat${seat})`;
+  }
+
   // Says whose turn it is, what is under way, how the game ended.
   tell() {
     const { play } = this;
-    if (this.actions) this.actions.reply.hidden = !play.isOpponents() || Boolean(play.running.move);
+    if (this.actions) this.actions.reply.hidden = !play.isOpponents() || play.awaited;
+    const { running, awaited } = play;
+    this.root.setAttribute("aria-busy", String(Boolean(awaited || running.position || running.names || running.analyse)));
     clear(this.status, this.sentence());
   }
 
@@ -324,10 +344,10 @@ export class PlayView {
     const { play, setup } = this;
     const { current } = play.tree;
     const note = play.note && ` (${play.note})`;
-    if (!play.position || play.running.names) return `Loading …${note}`;
-    const returns = current.ended?.returns || (current.position === play.position && play.position.returns);
+    if (!play.position || play.running.names || play.slow) return `Loading …${note}`;
+    const returns = current.ended?.returns || (play.isSettled() && play.position.returns);
     if (returns) return this.result(returns, current);
-    if (play.running.move) return `${playerName(setup.player)} thinks …${note}`;
+    if (play.awaited) return `${playerName(setup.player)} thinks …${note}`;
     if (play.running.analyse) return `Searching …${note}`;
     if (note) return `Working …${note}`;
     const turn = this.seatName(play.position.to_play);
@@ -344,24 +364,32 @@ export class PlayView {
   }
 }
 
-// Returns the entries of a heat map.
+// Returns the entries of a heat map; what is next to nothing stays away.
 function heatOf({ candidates, best }, heat) {
   const visits = candidates.map((one) => one.visits);
   const [sum, most] = [visits.reduce((a, b) => a + b, 0) || 1, Math.max(1, ...visits)];
-  const entry = {
-    prior: ({ prior }) => ({ value: prior, weight: Math.min(1, 0.15 + 2 * prior), text: prior >= 0.005 ? `${Math.round(100 * prior)}` : "" }),
-    visits: (one) => ({ value: one.visits / sum, weight: Math.min(1, 0.15 + one.visits / most), text: one.visits ? String(one.visits) : "" }),
-    q: (one) => ({ value: one.q, weight: Math.max(0.1, Math.sqrt(one.visits / most)), text: signed(one.q).replace("0.", ".") }),
+  const { entry, has } = {
+    prior: {
+      has: ({ prior }) => prior >= 0.002,
+      entry: ({ prior }) => ({ value: prior, weight: 0.2 + 2 * prior, text: prior >= 0.005 ? String(Math.round(100 * prior)) : "" }),
+    },
+    visits: {
+      has: (one) => one.visits > 0,
+      entry: (one) => ({ value: one.visits / sum, weight: 0.2 + one.visits / most, text: String(one.visits) }),
+    },
+    q: {
+      has: (one) => one.q != null,
+      entry: (one) => ({ value: one.q, weight: Math.sqrt(one.visits / most), text: signed(one.q).replace("0.", ".") }),
+    },
   }[heat];
-  const shown = heat === "q" ? candidates.filter((one) => one.q != null) : candidates;
-  return shown.map((one) => ({ action: one.action, best: one.action === best, ...entry(one) }));
+  return candidates.filter(has).map((one) => ({ action: one.action, best: one.action === best, ...entry(one) }));
 }
 
 // What the list of moves says of a move.
 function aboutMove(node) {
   const { review } = node.parent;
   if (!review?.mistake || review.played !== node.action) return {};
-  return { classes: "mistake-move", title: `loses ${lossOf(review)}${review.best_name ? `; better ${review.best_name}` : ""}` };
+  return { classes: "mistake-move", title: `${review.mistake}: ${lossText(review)}${review.best_name ? `; better ${review.best_name}` : ""}` };
 }
 
 function bindPlayKeys(play, view) {

@@ -2,6 +2,8 @@
 
 import { ask } from "./api.js";
 
+const OUTCOMES = ["a loss", "a draw", "a win"];
+
 export class Review {
   // onChange() after each part.
   constructor(onChange) {
@@ -66,8 +68,14 @@ export function mistakesOf(line) {
   });
 }
 
-// Returns how much a mistake gave away, for people.
-export function lossOf(review) {
-  const loss = Math.abs(review.regret).toFixed(2);
-  return review.exact ? `${loss}, exactly` : loss;
+// Returns how much a mistake gave away, to compare them: of 2 from a win to a loss.
+export function lossOf({ exact, regret }) {
+  return exact ? exact.best - exact.played : Math.abs(regret ?? 0);
+}
+
+// Returns the same in words.
+export function lossText(review) {
+  const { exact } = review;
+  if (!exact) return `gives away ${lossOf(review).toFixed(2)}`;
+  return `turns ${OUTCOMES[exact.best + 1]} into ${OUTCOMES[exact.played + 1]}, for certain`;
 }

@@ -4,7 +4,7 @@ import { ask, get, restartWorker } from "../lib/api.js";
 import { Board } from "../lib/board.js";
 import { checkResult } from "../lib/checked.js";
 import { clear, field, h, table } from "../lib/dom.js";
-import { planesOf } from "../lib/planes.js";
+import { observationOf } from "../lib/observation.js";
 import { GameChoice } from "../lib/players.js";
 import { Positions } from "../lib/positions.js";
 
@@ -173,7 +173,7 @@ class RandomGame {
       h("p", { class: "quiet small" }, `${seen.planes.length} planes of ${seen.dtype}, for seat ${seen.to_play}, which is to play.`),
       seen.symmetries > 1 && h("div", { class: "row symmetries", role: "group", "aria-label": "Symmetry" },
         h("span", { class: "quiet" }, "Through symmetry"), h("span", { class: "joined" }, through)),
-      planesOf(seen.planes));
+      observationOf(seen));
   }
 }
 

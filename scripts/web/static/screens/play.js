@@ -13,6 +13,7 @@ const PERSON = "person"; // in records, as `selfplay play` writes it
 const NOBODY = "none"; // in the address: the person moves for both seats
 const PLIES = 8; // of an expected line
 const PAUSE = 120; // ms that one stays in a position before it is searched
+const SLOW = 300; // ms after which a board that has not come is said to be loading
 const SEEDS = 2 ** 31;
 
 export async function show(root, params, page) {
@@ -53,7 +54,7 @@ function withGames(runs, signal) {
 
 class Play {
   constructor(root, page, begun) {
-    Object.assign(this, { page, running: {}, note: "", heat: "visits", position: null, source: begun.source });
+    Object.assign(this, { page, running: {}, note: "", heat: "visits", turn: null, slow: false, position: null, source: begun.source });
     this.review = new Review(() => this.view.reviewed());
     this.tree = new Variations();
     this.view = new PlayView(root, this, begun);
@@ -74,6 +75,7 @@ class Play {
   get game() { return this.setup.game.value; }
 
   reset() {
+    this.halt();
     this.stop(...Object.keys(this.running));
     this.review.forget();
     this.tree = new Variations();
@@ -121,11 +123,19 @@ class Play {
 
   // Walking.
 
-  async go(node) {
-    this.stop("position", "move", "analyse", "preview", "names");
+  go(node) {
+    this.halt();
+    return this.arrive(node);
+  }
+
+  async arrive(node) {
+    this.stop("position", "analyse", "preview", "names");
     this.tree.go(node);
     this.view.moves.mark(this.tree);
+    const timer = setTimeout(() => { this.slow = true; this.view.tell(); }, SLOW);
     const position = await this.asking("position", (options) => this.positions.at(node.moves, options));
+    clearTimeout(timer);
+    this.slow = false;
     if (!position || this.tree.current !== node) return;
     this.position = node.position = position;
     this.view.draw();
@@ -160,14 +170,32 @@ class Play {
   }
 
   isOpponents() {
-    return Boolean(this.setup.player && this.position && !this.isOver() && this.position.to_play !== this.setup.seat);
+    return Boolean(this.setup.player && this.position && this.isSettled() && !this.isOver() && this.position.to_play !== this.setup.seat);
+  }
+
+  // Whether the board shows where one stands, and not still where one stood.
+  isSettled() {
+    return this.tree.current.position === this.position;
+  }
+
+  // Whether the opponent is about to move.
+  get awaited() {
+    return Boolean(this.turn && this.setup.player);
+  }
+
+  // The opponent shall not move now.
+  halt() {
+    this.turn = null;
+    this.stop("move");
   }
 
   // The person plays a move.
   async moved(move) {
-    if (this.tree.current.position !== this.position) return; // the board shows another one still
+    if (!this.isSettled()) return;
+    const turn = this.turn = {};
+    this.view.tell();
     await this.step(move.action, move.name);
-    await this.reply();
+    if (this.turn === turn) await this.reply();
   }
 
   async step(action, name) {
@@ -176,26 +204,28 @@ class Play {
     const known = current.children.length;
     const child = this.tree.add(current, action, name, this.position.to_play);
     if (current.children.length > known) this.view.moves.draw(this.tree);
-    await this.go(child);
-    if (this.isOver()) this.keep();
+    await this.arrive(child);
+    if (this.isSettled() && this.isOver()) this.keep();
   }
 
-  // The opponent moves, as long as it is its turn.
+  // The opponent moves, as long as it is its turn and nobody walks away.
   async reply() {
-    while (this.isOpponents()) {
+    const turn = this.turn = {};
+    while (this.turn === turn && this.isOpponents()) {
       const node = this.tree.current;
       const { player, temperature } = this.setup;
+      this.view.enable();
       const args = { ...this.asked(player), temperature, seed: this.seed };
       const answer = await this.asking("move", (options) => ask("move", args, options));
-      if (!answer || this.tree.current !== node) return;
+      if (!answer || this.turn !== turn) break;
       this.learn(node, player, answer, true);
-      if (answer.action == null) {
-        this.end(1 - this.position.to_play, answer.forfeits ? "forfeit" : "resignation");
-        return;
-      }
-      const move = this.position.moves.find(({ action }) => action === answer.action);
-      await this.step(answer.action, move.name);
+      if (answer.action == null) this.end(1 - this.position.to_play, answer.forfeits ? "forfeit" : "resignation");
+      else await this.step(answer.action, answer.name);
     }
+    if (this.turn !== turn) return;
+    this.halt();
+    this.view.enable();
+    this.view.tell();
   }
 
   undo() {
@@ -226,7 +256,8 @@ class Play {
 
   // Ends a game before the rules do.
   end(winner, by) {
-    this.stop("move", "analyse");
+    this.halt();
+    this.stop("analyse");
     this.tree.current.ended = { by, returns: winner === 0 ? [1, -1] : [-1, 1] };
     this.view.draw();
     this.keep();
@@ -234,7 +265,7 @@ class Play {
 
   async swap() {
     if (!this.setup.player) return;
-    this.stop("move");
+    this.halt();
     this.setup.seat = 1 - this.setup.seat;
     this.changed();
     await this.reply();
@@ -273,7 +304,7 @@ class Play {
     if (!run || current.kept || this.players) return;
     current.kept = "being kept";
     const answer = await this.asking("keep", ({ signal }) => ask("keep", { run, ...this.record(current) }, { signal }));
-    current.kept = answer ? `kept in ${run}/games/played.jsonl` : "";
+    current.kept = answer ? `kept in ${answer.file}` : "";
     this.view.tell();
   }
 
@@ -294,7 +325,7 @@ class Play {
   async analyse() {
     const node = this.tree.current;
     const player = this.setup.analysing;
-    if (this.isOver() || this.knownOf(node)) return;
+    if (!this.isSettled() || this.isOver() || this.knownOf(node)) return;
     const args = { ...this.asked(player), plies: PLIES };
     const onPart = (part) => this.learn(node, player, part, true);
     const answer = await this.asking("analyse", (options) => ask("analyse", args, { ...options, onPart }));
@@ -368,7 +399,8 @@ class Play {
       return;
     }
     const at = this.tree.current.ply;
-    const next = by > 0 ? found.find((ply) => ply > at) : found.reverse().find((ply) => ply < at);
+    const onward = by > 0 ? found : found.slice().reverse();
+    const next = onward.find((ply) => by * (ply - at) > 0) ?? onward[0]; // and round again
     if (next !== undefined) this.toPly(next);
   }
 

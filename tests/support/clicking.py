@@ -1,0 +1,69 @@
+"""How clicks on a drawing choose a move: the rule of `Drawing`, which a browser must equal."""
+
+from typing import NamedTuple
+
+from games.drawing.result import Drawing, Move
+
+
+class Answer(NamedTuple):
+    """What some clicks have led to."""
+
+    clicks: tuple[str, ...]  # those that count: a click that no remaining move has begins anew
+    played: int | None  # the action that they choose
+    remaining: tuple[Move, ...]
+    buttons: tuple[Move, ...]
+
+
+def answer(drawing: Drawing, clicks: tuple[str, ...]) -> Answer:
+    """Returns what clicks on spots, one after the other, lead to."""
+    counted: tuple[str, ...] = ()
+    for spot in clicks:
+        going_on = (*counted, spot)
+        counted = going_on if _remaining(drawing, going_on) else (spot,)
+    remaining = _remaining(drawing, counted)
+    alone = bool(counted) and len(remaining) == 1
+    whole = alone and (not drawing.ordered or len(remaining[0].spots) == len(counted))
+    anywhere = tuple(move for move in drawing.moves if not move.spots)
+    if whole or not counted:
+        return Answer(counted, remaining[0].action if whole else None, remaining, anywhere)
+    left = tuple(move for move in remaining if _is_left(drawing, move, counted, remaining))
+    return Answer(counted, None, remaining, (*anywhere, *left))
+
+
+def ways(drawing: Drawing) -> dict[int, str]:
+    """Returns for each legal action how it is reached by a click on each of its spots.
+
+    "clicks", "button" if a button is needed, else "not".
+    """
+    return {move.action: _way(drawing, move) for move in drawing.moves}
+
+
+def fewest(drawing: Drawing, move: Move) -> int:
+    """Returns how few clicks on spots play a move, 0 if none do."""
+    lines: list[tuple[str, ...]] = [(spot,) for spot in move.spots]
+    lines += [(a, b) for a in move.spots for b in move.spots if a != b]
+    played = (len(clicks) for clicks in lines if answer(drawing, clicks).played == move.action)
+    return next(played, 0)
+
+
+def _way(drawing: Drawing, move: Move) -> str:
+    for count in range(len(move.spots) + 1):
+        found = answer(drawing, move.spots[:count])
+        if found.played is not None:
+            return "clicks" if found.played == move.action else "not"
+    return "button" if move in found.buttons else "not"
+
+
+def _remaining(drawing: Drawing, clicks: tuple[str, ...]) -> tuple[Move, ...]:
+    if drawing.ordered:
+        return tuple(move for move in drawing.moves if move.spots[: len(clicks)] == clicks)
+    return tuple(move for move in drawing.moves if set(clicks) <= set(move.spots))
+
+
+def _is_left(
+    drawing: Drawing, move: Move, clicks: tuple[str, ...], remaining: tuple[Move, ...]
+) -> bool:
+    """Returns whether no further clicks choose a move: another one has all of its spots."""
+    if drawing.ordered:
+        return move.spots == clicks
+    return any(set(move.spots) <= set(other.spots) for other in remaining if other != move)
