@@ -146,15 +146,16 @@ def test_a_game_of_somebodys_own_is_not_imported_before_it_is_allowed(plug_in):
 
 def test_a_position_that_cannot_be_rendered_is_shown_by_its_fields(plug_in):
     body = """
-    def step(self, state, action):
-        after = super().step(state, action)
-        return after._replace(board=after.board.at[0].add(after.terminated * 7))
+    board = None  # it declares none
+    def returns(self, state): return super().returns(state) + 0.25
+    def render(self, state): return {}[0]
     """
     found = ask("check", game=plug_in(body), games=8)
-    (end,) = [violation for violation in found["violations"] if violation["law"] == "end"]
-    after = end["scenes"][0]["after"]
-    assert after["svg"] is None
-    assert ".board = [" in after["text"]
+    (first, *_) = [v for v in found["violations"] if v["law"] == "returns"]
+    shown = first["scenes"][0]["before"]
+    assert shown["svg"] is None
+    assert "render failed: KeyError" in shown["text"]
+    assert ".board = [" in shown["text"]
 
 
 def test_names_of_a_hostile_game_stay_text(plug_in):
