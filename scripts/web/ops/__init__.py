@@ -1,6 +1,6 @@
 """What the worker can be asked, by name."""
 
-from scripts.web.ops import analysis, compare, positions, records, replay
+from scripts.web.ops import analysis, compare, doctor, oversee, positions, records, replay, rules
 from scripts.web.ops.common import Op
 
 OPS: dict[str, Op] = {
@@ -9,4 +9,7 @@ OPS: dict[str, Op] = {
     **records.OPS,
     **compare.OPS,
     **replay.OPS,
+    **rules.OPS,
+    **oversee.OPS,
+    **doctor.OPS,
 }
