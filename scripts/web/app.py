@@ -41,6 +41,10 @@ def make_app(shelf: Shelf, crew: Crew) -> Starlette:
         crew.allow(str((await _object(request)).get("name", "")))
         return JSONResponse({})
 
+    async def restart(request: Request) -> Response:
+        crew.restart()
+        return JSONResponse({})
+
     reads = [Route(f"/api/{name}", _reading(reader, shelf)) for name, reader in READERS.items()]
     return Starlette(
         routes=[
@@ -48,6 +52,7 @@ def make_app(shelf: Shelf, crew: Crew) -> Starlette:
             *reads,
             Route("/api/ask/{op}", ask, methods=["POST"]),
             Route("/api/allow", allow, methods=["POST"]),
+            Route("/api/restart", restart, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
         exception_handlers=dict.fromkeys((*EXPECTED, Exception), _refusal),

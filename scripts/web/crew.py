@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 from selfplay import children
 
@@ -28,7 +28,6 @@ class Crew:
         """Takes what code it may run, as `consent.allowed` gives it, and where it computes."""
         self._allowed, self._accelerator = list(allowed), accelerator
         self._process: Any = None
-        self._errors: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[int, asyncio.Queue[dict[str, Any]]] = {}
         self._next = 0
@@ -41,9 +40,14 @@ class Crew:
 
     def close(self) -> None:
         """Ends the worker."""
-        if self._process is not None:
-            children.end(self._process)
-            self._process = None
+        process, self._process = self._process, None  # first: its reader need not tell who waits
+        if process is not None:
+            children.end(process)
+
+    def restart(self) -> None:
+        """Starts another worker, which imports modules as they are now; who waits is told."""
+        self._start()
+        self._deliver(None, {"error": "the process that searches was started anew: ask again"})
 
     def allow(self, name: str) -> None:
         """Lets the worker run code that a run, a record or a person names, from now on."""
@@ -75,11 +79,11 @@ class Crew:
 
     def _start(self) -> None:
         self.close()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process lives
+        errors = tempfile.TemporaryFile()  # noqa: SIM115  # its reader closes it
         words = [sys.executable, "-m", MODULE]
         words += ["--accelerator"] if self._accelerator else []
-        self._process = children.start(words, stderr=self._errors.fileno())
-        reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._process = children.start(words, stderr=errors.fileno())
+        reader = threading.Thread(target=self._read, args=(self._process, errors), daemon=True)
         reader.start()
         for name in self._allowed:
             self._tell({"allow": name})
@@ -92,13 +96,14 @@ class Crew:
         except (OSError, ValueError, AttributeError):  # it has ended: its reader says so
             pass
 
-    def _read(self, process: Any) -> None:
+    def _read(self, process: Any, errors: IO[bytes]) -> None:
         """What the reader's thread does until the worker ends."""
-        for text in process.stdout:
-            line = json.loads(text)
-            self._deliver(line.pop("id"), line)
-        if process is self._process:
-            self._deliver(None, {"error": self._last_words(process)})
+        with errors:
+            for text in process.stdout:
+                line = json.loads(text)
+                self._deliver(line.pop("id"), line)
+            if process is self._process:
+                self._deliver(None, {"error": _last_words(process, errors)})
 
     def _deliver(self, number: int | None, line: dict[str, Any]) -> None:
         """Hands a line to who waits for it, or to all."""
@@ -112,12 +117,13 @@ class Crew:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(put)
 
-    def _last_words(self, process: Any) -> str:
-        code = process.wait()
-        size = os.fstat(self._errors.fileno()).st_size
-        said = os.pread(self._errors.fileno(), TAIL, max(0, size - TAIL))
-        line = next(iter(reversed(said.decode(errors="replace").split("\n")[:-1])), "")
-        return (
-            f"the process that searches has ended (code {code}{': ' + line if line else ''}); "
-            "the next request starts another one"
-        )
+
+def _last_words(process: Any, errors: IO[bytes]) -> str:
+    code = process.wait()
+    size = os.fstat(errors.fileno()).st_size
+    said = os.pread(errors.fileno(), TAIL, max(0, size - TAIL))
+    line = next(iter(reversed(said.decode(errors="replace").split("\n")[:-1])), "")
+    return (
+        f"the process that searches has ended (code {code}{': ' + line if line else ''}); "
+        "the next request starts another one"
+    )

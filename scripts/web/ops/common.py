@@ -2,7 +2,12 @@
 
 import dataclasses
 import functools
+import math
+import os
+import pathlib
 import threading
+import time
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -10,7 +15,7 @@ import jax
 import numpy as np
 
 import games
-from games import consent, registry
+from games import consent, plug_in, registry
 from games.game import Game, State
 from selfplay import positions
 from selfplay.player_name import run_of, split_settings
@@ -22,11 +27,14 @@ from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
 MAX_SIMULATIONS = 100_000
+OFTEN_S = 0.2  # between two notes, of those that may come often
+ROOT = str(pathlib.Path(games.__file__).parent.parent)
+LAYERS = ("games", "mcts", "selfplay", "training", "scripts")
 Args: TypeAlias = Mapping[str, Any]
 
 
-class Cancelled(Exception):  # no error: nobody waits for the answer any more
-    """The page that asked has gone."""
+class Cancelled(BaseException):
+    """The page that asked has gone. No `except Exception` on the way takes it for a failure."""
 
 
 class ConsentError(ValueError):
@@ -44,6 +52,7 @@ class Tell:
         self, say: Callable[[dict[str, Any]], None], is_cancelled: Callable[[], bool]
     ) -> None:
         self._say, self._is_cancelled = say, is_cancelled
+        self._noted = -math.inf
 
     def check(self) -> None:
         """Raises Cancelled if nobody waits any more."""
@@ -54,6 +63,13 @@ class Tell:
         """Says what is under way."""
         self.check()
         self._say({"note": text})
+
+    def often(self, text: str) -> None:
+        """Says what is under way, unless something was said just now."""
+        self.check()
+        if time.monotonic() - self._noted >= OFTEN_S:
+            self._noted = time.monotonic()
+            self._say({"note": text})
 
     def part(self, result: dict[str, Any]) -> None:
         """Hands over an intermediate result."""
@@ -75,7 +91,16 @@ def refusal(error: Exception) -> dict[str, Any] | None:
         return {"error": str(error), "consent": str(error.code)}
     if isinstance(error, ValueError | OSError | CheckpointError):
         return {"error": str(error)}
+    if _is_outside(error):
+        return {"error": f"code that is no part of selfplay failed: {plug_in.described(error)}"}
     return None
+
+
+def _is_outside(error: Exception) -> bool:
+    """Whether a game, player or loss of somebody's own is on the way to an error."""
+    ours = tuple(os.path.join(ROOT, layer) + os.sep for layer in LAYERS)
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return any(not (plug_in.installed(file) or file.startswith(ours)) for file in files)
 
 
 def game_of(args: Args) -> tuple[str, Game[Any]]:
@@ -100,6 +125,23 @@ def require(code: consent.Code, what: str) -> None:
     """Raises ConsentError unless a person has allowed code to run."""
     if str(code) not in consent.allowed():
         raise ConsentError(code, what)
+
+
+def require_run(path: str) -> None:
+    """Raises ConsentError unless all code that a run names may run."""
+    for field, code in config_module.code_in(RunFolder(path).read_config()).items():
+        require(code, f"{path}, its {field},")
+
+
+def finite(value: Any) -> Any:
+    """Returns what JSON takes: None for numbers that are none, lists for tuples and arrays."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return finite(value.tolist())
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def state_of(game: Game[Any], args: Args) -> tuple[list[int], list[State]]:
@@ -185,8 +227,7 @@ def player_of(
         if (named := consent.code_of_player(spec)) is not None:
             require(named, f"the player {spec!r}")
         return _player(spec, game, simulations)  # type: ignore[arg-type]
-    for field, code in config_module.code_in(RunFolder(run[0]).read_config()).items():
-        require(code, f"{run[0]}, its {field},")
+    require_run(run[0])
     load = functools.partial(load_player, search={"reuse_nodes": 0})
     player = parse_player(spec, game, simulations, load)
     if player.game != game:

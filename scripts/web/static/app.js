@@ -28,6 +28,7 @@ function pageOf(controller, name, params) {
     keep: (others) => history.replaceState(null, "", `#${hashOf(name, { ...params, ...others })}`),
     link: (screen, others) => `#${hashOf(screen, others)}`,
     onKey: bindKey,
+    again: open,
     fail: (error) => showError(main, error, () => open()),
   };
 }

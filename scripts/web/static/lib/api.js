@@ -35,6 +35,16 @@ export async function allow(name) {
   await answered(await post("/api/allow", { name }));
 }
 
+// Starts the worker anew, which imports modules as they are now.
+export async function restartWorker() {
+  await answered(await post("/api/restart", {}));
+}
+
+// Asks something while the page is left: nobody waits for the answer.
+export function askInPassing(op, args) {
+  navigator.sendBeacon(`/api/ask/${op}`, new Blob([JSON.stringify(args)], { type: "application/json" }));
+}
+
 function post(path, args, signal) {
   const headers = { "Content-Type": "application/json" };
   return reach(path, { method: "POST", headers, body: JSON.stringify(args), signal });
