@@ -18,7 +18,8 @@ CLICKS = """async ({moves, ordered, clicks}) => {
   const keys = ["a", "b", "c", "d"];
   const spots = Object.fromEntries(keys.map((key, k) => [key, [40 * k, 20, 18]]));
   const rects = keys.map((key, k) => `<rect data-spot="${key}" x="${40 * k}" width="40"/>`);
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 40">${rects.join("")}</svg>`;
+  const xmlns = "http://www.w3.org/2000/svg";
+  const svg = `<svg xmlns="${xmlns}" viewBox="0 0 160 40">${rects.join("")}</svg>`;
   const named = moves.map(([name, ...at], action) => ({action, name, spots: at}));
   board.show({svg, spots, ordered, moves: named});
   for (const click of clicks) {
