@@ -16,6 +16,7 @@ HEAVY = ("jax", "flax", "optax", "scipy", "matplotlib", "mctx", "pgx")
         "games.registry",
         "games.plug_in",
         "mcts",
+        "selfplay.arena.watching",
         "selfplay.row",
         "training",
         "training.config",

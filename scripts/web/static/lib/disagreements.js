@@ -6,7 +6,7 @@ import { choice, clear, count, h, percent, signed } from "./dom.js";
 import { PlayerChoice, checkpointsOf, playerName } from "./players.js";
 import { Positions } from "./positions.js";
 
-const ORDERS = [["both", "policy and value"], ["policy", "policy"], ["value", "value"]];
+const APART_ORDERS = [["both", "policy and value"], ["policy", "policy"], ["value", "value"]];
 const USUAL_LOOKED = "1000"; // positions
 
 export class Disagreements {
@@ -42,7 +42,7 @@ export class Disagreements {
           this.players.map(({ element }) => element),
           labelled("Simulations (0: networks alone)", this.simulations),
           labelled("Positions", this.looked),
-          choice("Apart in", ORDERS, this.measure, (measure) => { this.measure = measure; this.keep(); this.look(); }),
+          choice("Apart in", APART_ORDERS, this.measure, (measure) => { this.measure = measure; this.keep(); this.look(); }),
           this.button),
         this.status),
       this.found);
