@@ -205,7 +205,7 @@ def test_positions_are_found_from_what_they_look_like(spec):
 
 
 def test_a_row_whose_position_cannot_be_is_shown_by_its_planes_alone(run, tmp_path):
-    path, rows = run
+    path, _ = run
     copy = tmp_path / "run"
     shutil.copytree(path, copy)
     (first, last, file) = replay.chunks(copy / "replay")[-1]

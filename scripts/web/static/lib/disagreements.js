@@ -36,7 +36,7 @@ export class Disagreements {
     const labelled = (label, input) => h("label", { class: "field" }, h("span", {}, label), input);
     clear(this.root,
       h("section", { class: "card", "aria-label": "What to look for" },
-        h("p", {}, "Positions of recorded games, of self-play and of evaluations, are judged by both players. Shown are those where they are furthest apart; of mirror images one."),
+        h("p", {}, "Positions of the recorded games of a run (its own, evaluations, games against people) are judged by both players. Shown are those where they are furthest apart; of mirror images one."),
         h("div", { class: "row" },
           choice("Games of", runs.map(({ name }) => name), run.name, (name) => this.part.open("disagree", { run: name })),
           this.players.map(({ element }) => element),

@@ -18,14 +18,15 @@ export class MatchView {
 
   async begin() {
     const { known, kept } = this.part;
-    if (!known.matches.length) {
+    if (!known.matches.length && !kept.match) {
       clear(this.root, h("div", { class: "card" },
         h("p", {}, "There is no match here yet. A match that is played with --out keeps its games in a folder, which this page shows while they are played:"),
         h("pre", { class: "mono" }, "selfplay arena runs/A@1200 runs/A@400 --out runs/match1")));
       return;
     }
     const names = known.matches.map(({ name }) => name);
-    this.name = names.includes(kept.match) ? kept.match : names[0];
+    this.name = kept.match || names[0];
+    if (!names.includes(this.name)) names.unshift(this.name); // it may begin in a moment, or has been deleted
     this.part.keep({ match: this.name });
     this.test = Object.fromEntries(TEST_FIELDS.map((name) => [name, kept[name] || ""]));
     this.figures = h("div", {});
@@ -48,15 +49,9 @@ export class MatchView {
 
   // Reads the match now, and again as long as it may change.
   async poll() {
-    const { signal, fail } = this.part;
+    const { signal } = this.part;
     if (signal.aborted) return;
-    let match;
-    try {
-      match = await get("match", { match: this.name, ...this.test }, signal);
-      this.show(match);
-    } catch (error) {
-      fail(error);
-    }
+    const match = await this.again();
     if (match && !match.playing && match.games === match.of) return;
     setTimeout(() => this.poll(), match?.playing ? MATCH_POLL : MATCH_IDLE);
   }
@@ -99,11 +94,15 @@ export class MatchView {
       onchange: (event) => changed(name, event.target.value) })));
   }
 
+  // Reads the match; what is wrong stands in its line until it is right again.
   async again() {
     try {
-      this.show(await get("match", { match: this.name, ...this.test }, this.part.signal));
+      const match = await get("match", { match: this.name, ...this.test }, this.part.signal);
+      this.show(match);
+      return match;
     } catch (error) {
-      this.part.fail(error);
+      if (!this.part.signal.aborted) clear(this.head, h("span", { class: "bad" }, error.message));
+      return null;
     }
   }
 }
