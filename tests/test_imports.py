@@ -17,6 +17,7 @@ HEAVY = ("jax", "flax", "optax", "scipy", "matplotlib", "mctx", "pgx")
         "games.plug_in",
         "mcts",
         "selfplay.records.game_index",
+        "selfplay.arena.watching",
         "selfplay.row",
         "training",
         "training.config",

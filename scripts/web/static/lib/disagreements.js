@@ -6,7 +6,7 @@ import { choice, clear, count, h, percent, signed } from "./dom.js";
 import { PlayerChoice, checkpointsOf, playerName } from "./players.js";
 import { Positions } from "./positions.js";
 
-const ORDERS = [["both", "policy and value"], ["policy", "policy"], ["value", "value"]];
+const APART_ORDERS = [["both", "policy and value"], ["policy", "policy"], ["value", "value"]];
 const USUAL_LOOKED = "1000"; // positions
 
 export class Disagreements {
@@ -36,13 +36,13 @@ export class Disagreements {
     const labelled = (label, input) => h("label", { class: "field" }, h("span", {}, label), input);
     clear(this.root,
       h("section", { class: "card", "aria-label": "What to look for" },
-        h("p", {}, "Positions of recorded games, of self-play and of evaluations, are judged by both players. Shown are those where they are furthest apart; of mirror images one."),
+        h("p", {}, "Positions of the recorded games of a run (its own, evaluations, games against people) are judged by both players. Shown are those where they are furthest apart; of mirror images one."),
         h("div", { class: "row" },
           choice("Games of", runs.map(({ name }) => name), run.name, (name) => this.part.open("disagree", { run: name })),
           this.players.map(({ element }) => element),
           labelled("Simulations (0: networks alone)", this.simulations),
           labelled("Positions", this.looked),
-          choice("Apart in", ORDERS, this.measure, (measure) => { this.measure = measure; this.keep(); this.look(); }),
+          choice("Apart in", APART_ORDERS, this.measure, (measure) => { this.measure = measure; this.keep(); this.look(); }),
           this.button),
         this.status),
       this.found);

@@ -5,11 +5,11 @@ import { Board, heatLegend } from "./board.js";
 import { choice, clear, count, h, percent, signed } from "./dom.js";
 import { LineChart } from "./linechart.js";
 import { MoveLine, movesFrom, turnInWords } from "./moveline.js";
-import { heatOf } from "./twoviews.js";
+import { viewHeat } from "./twoviews.js";
 
-const MOST_LINES = 7; // moves whose curves are drawn
-const OTHERS = 7; // tone
-const KINDS = [["prior", "network's policy"], ["weight", "search's policy"]];
+const LEARNED_LINES = 7; // moves whose curves are drawn
+const OTHERS_TONE = 7; // tone
+const LEARNED_KINDS = [["prior", "network's policy"], ["weight", "search's policy"]];
 
 export class LearnedView {
   constructor(root, part) {
@@ -21,7 +21,7 @@ export class LearnedView {
     const runs = known.runs.filter((run) => run.game);
     if (!runs.length) return void clear(this.root, h("p", {}, "There is no run here."));
     const run = runs.find(({ name }) => name === kept.run) || runs.find(({ game }) => game === kept.game) || runs[0];
-    Object.assign(this, { run: run.name, kind: KINDS.some(([key]) => key === kept.kind) ? kept.kind : "prior" });
+    Object.assign(this, { run: run.name, kind: LEARNED_KINDS.some(([key]) => key === kept.kind) ? kept.kind : "prior" });
     const moves = !kept.game || kept.game === run.game ? movesFrom(kept.moves) : [];
     this.simulations = h("input", { type: "number", min: 0, max: 100000, value: kept.simulations || "64",
       onchange: () => { this.part.keep({ simulations: this.simulations.value }); this.learn(); } });
@@ -44,7 +44,7 @@ export class LearnedView {
         h("section", { class: "card", "aria-label": "Board" }, box, this.turn, this.slider, this.now, heatLegend("share")),
         h("section", { class: "card", "aria-label": "Curves" },
           h("h2", {}, "Value of the position"), h("p", { class: "quiet" }, "For the seat to play. A click on a curve shows that checkpoint on the board."), this.value.root,
-          h("div", { class: "row" }, h("h2", {}, "Moves"), choice("Of each move", KINDS, this.kind, (kind) => { this.kind = kind; this.part.keep({ kind }); this.draw(); })),
+          h("div", { class: "row" }, h("h2", {}, "Moves"), choice("Of each move", LEARNED_KINDS, this.kind, (kind) => { this.kind = kind; this.part.keep({ kind }); this.draw(); })),
           this.policy.root)));
     this.part.keep({ run: run.name, game: run.game });
     this.part.onKey("ArrowLeft", "an earlier checkpoint", () => this.to(this.at - 1));
@@ -95,11 +95,11 @@ export class LearnedView {
     const shares = views.map(({ candidates }) => new Map(candidates.map((one) => [one.action, one[this.kind] || 0])));
     const first = views[0]?.candidates || [];
     const most = ({ action }) => Math.max(...shares.map((by) => by.get(action) || 0));
-    const shown = first.slice().sort((a, b) => most(b) - most(a)).slice(0, MOST_LINES);
+    const shown = first.slice().sort((a, b) => most(b) - most(a)).slice(0, LEARNED_LINES);
     const lines = shown.map(({ action, name }, tone) => ({ name, tone, points: views.map(({ step }, k) => [step, shares[k].get(action)]) }));
-    if (first.length > MOST_LINES) {
+    if (first.length > LEARNED_LINES) {
       const rest = (by) => 1 - shown.reduce((sum, { action }) => sum + (by.get(action) || 0), 0);
-      lines.push({ name: `${first.length - MOST_LINES} others together`, tone: OTHERS, points: views.map(({ step }, k) => [step, Math.max(0, rest(shares[k]))]) });
+      lines.push({ name: `${first.length - LEARNED_LINES} others together`, tone: OTHERS_TONE, points: views.map(({ step }, k) => [step, Math.max(0, rest(shares[k]))]) });
     }
     this.policy.draw({ x: "steps", low: 0, high: 1, lines, format: (value) => percent(value, 0) });
     if (this.at != null) this.to(this.at);
@@ -115,7 +115,7 @@ export class LearnedView {
     if (!view) return;
     this.at = index;
     this.slider.value = index;
-    this.board.heat(heatOf(view, this.kind));
+    this.board.heat(viewHeat(view, this.kind));
     const best = view.candidates.find(({ action }) => action === view.best);
     clear(this.now, `Step ${count(view.step)}: plays ${best ? best.name : "nothing"}, value ${signed(view.value)} (network alone ${signed(view.raw_value)}).`);
   }

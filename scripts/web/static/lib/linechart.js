@@ -8,8 +8,8 @@
 
 import { clear, h, s } from "./dom.js";
 
-const MARGIN = { left: 46, right: 10, top: 10, bottom: 34 };
-const LEAST_WIDTH = 200;
+const CHART_MARGIN = { left: 46, right: 10, top: 10, bottom: 34 };
+const CHART_LEAST_WIDTH = 200;
 
 export class LineChart {
   constructor(root, { label, height = 190, onPick } = {}) {
@@ -31,10 +31,10 @@ export class LineChart {
 
   paint() {
     if (!this.data) return;
-    const width = Math.max(LEAST_WIDTH, Math.floor(this.box.clientWidth));
+    const width = Math.max(CHART_LEAST_WIDTH, Math.floor(this.box.clientWidth));
     this.scale = chartScale(this.data, width, this.height);
     const { lines, levels = [] } = this.data;
-    this.cursor = s("line", { class: "chart-cursor", y1: MARGIN.top, y2: this.height - MARGIN.bottom, visibility: "hidden" });
+    this.cursor = s("line", { class: "chart-cursor", y1: CHART_MARGIN.top, y2: this.height - CHART_MARGIN.bottom, visibility: "hidden" });
     clear(this.box, s("svg", { width, height: this.height, viewBox: `0 0 ${width} ${this.height}`, role: "img", "aria-label": this.spoken() },
       this.grid(width),
       levels.map(({ y, name }) => this.level(y, name, width)),
@@ -46,20 +46,20 @@ export class LineChart {
 
   grid(width) {
     const { x, y, ticksX, ticksY, format } = this.scale;
-    const base = this.height - MARGIN.bottom;
+    const base = this.height - CHART_MARGIN.bottom;
     return [
       ticksY.map((value) => [
-        s("line", { class: "chart-grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value) }),
-        s("text", { class: "chart-tick", x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, format(value))]),
+        s("line", { class: "chart-grid", x1: CHART_MARGIN.left, x2: width - CHART_MARGIN.right, y1: y(value), y2: y(value) }),
+        s("text", { class: "chart-tick", x: CHART_MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, format(value))]),
       ticksX.map((value) => s("text", { class: "chart-tick", x: x(value), y: base + 15, "text-anchor": "middle" }, shortNumber(value))),
-      s("text", { class: "chart-tick", x: width - MARGIN.right, y: this.height - 1, "text-anchor": "end" }, this.data.x)];
+      s("text", { class: "chart-tick", x: width - CHART_MARGIN.right, y: this.height - 1, "text-anchor": "end" }, this.data.x)];
   }
 
   level(value, name, width) {
     const at = this.scale.y(value);
     return [
-      s("line", { class: "chart-level", x1: MARGIN.left, x2: width - MARGIN.right, y1: at, y2: at }),
-      s("text", { class: "chart-tick", x: MARGIN.left + 4, y: at < 2 * MARGIN.top ? at + 13 : at - 4 }, name)];
+      s("line", { class: "chart-level", x1: CHART_MARGIN.left, x2: width - CHART_MARGIN.right, y1: at, y2: at }),
+      s("text", { class: "chart-tick", x: CHART_MARGIN.left + 4, y: at < 2 * CHART_MARGIN.top ? at + 13 : at - 4 }, name)];
   }
 
   line({ points, tone = 0 }) {
@@ -132,11 +132,11 @@ function chartScale({ lines, levels = [], low, high, format }, width, height) {
     ...levels.map(({ y }) => y), low, high].filter((value) => value != null);
   const [x0, x1] = spanOf(xs);
   const [y0, y1] = spanOf(ys);
-  const room = [width - MARGIN.left - MARGIN.right, height - MARGIN.top - MARGIN.bottom];
+  const room = [width - CHART_MARGIN.left - CHART_MARGIN.right, height - CHART_MARGIN.top - CHART_MARGIN.bottom];
   const digits = y1 - y0 >= 20 ? 0 : y1 - y0 >= 2 ? 1 : 2;
   return {
-    x: (value) => MARGIN.left + (room[0] * (value - x0)) / (x1 - x0),
-    y: (value) => MARGIN.top + (room[1] * (y1 - value)) / (y1 - y0),
+    x: (value) => CHART_MARGIN.left + (room[0] * (value - x0)) / (x1 - x0),
+    y: (value) => CHART_MARGIN.top + (room[1] * (y1 - value)) / (y1 - y0),
     ticksX: ticksOf(x0, x1, Math.max(2, Math.floor(room[0] / 90))),
     ticksY: ticksOf(y0, y1, 5),
     format: format || ((value) => value.toFixed(digits).replace("-", "−")),

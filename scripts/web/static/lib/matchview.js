@@ -5,11 +5,11 @@ import { choice, clear, count, field, h, percent, s, signed, table } from "./dom
 import { LineChart } from "./linechart.js";
 import { PairView } from "./pairview.js";
 
-const POLL = 3000; // ms, while it is played
-const IDLE = 10000; // ms, when it may go on
+const MATCH_POLL = 3000; // ms, while it is played
+const MATCH_IDLE = 10000; // ms, when it may go on
 const FIRST_GAMES = 32; // before so many, an Elo difference says little
-const POINTS = ["0", "½", "1", "1½", "2"]; // of a pair, for the first player
-const TEST = ["elo0", "elo1", "alpha", "beta"];
+const PAIR_POINTS = ["0", "½", "1", "1½", "2"]; // of a pair, for the first player
+const TEST_FIELDS = ["elo0", "elo1", "alpha", "beta"];
 
 export class MatchView {
   constructor(root, part) {
@@ -18,16 +18,17 @@ export class MatchView {
 
   async begin() {
     const { known, kept } = this.part;
-    if (!known.matches.length) {
+    if (!known.matches.length && !kept.match) {
       clear(this.root, h("div", { class: "card" },
         h("p", {}, "There is no match here yet. A match that is played with --out keeps its games in a folder, which this page shows while they are played:"),
         h("pre", { class: "mono" }, "selfplay arena runs/A@1200 runs/A@400 --out runs/match1")));
       return;
     }
     const names = known.matches.map(({ name }) => name);
-    this.name = names.includes(kept.match) ? kept.match : names[0];
+    this.name = kept.match || names[0];
+    if (!names.includes(this.name)) names.unshift(this.name); // it may begin in a moment, or has been deleted
     this.part.keep({ match: this.name });
-    this.test = Object.fromEntries(TEST.map((name) => [name, kept[name] || ""]));
+    this.test = Object.fromEntries(TEST_FIELDS.map((name) => [name, kept[name] || ""]));
     this.figures = h("div", {});
     this.testing = h("div", {});
     this.llr = new LineChart(h("div", {}), { label: "LLR over games" });
@@ -48,17 +49,11 @@ export class MatchView {
 
   // Reads the match now, and again as long as it may change.
   async poll() {
-    const { signal, fail } = this.part;
+    const { signal } = this.part;
     if (signal.aborted) return;
-    let match;
-    try {
-      match = await get("match", { match: this.name, ...this.test }, signal);
-      this.show(match);
-    } catch (error) {
-      fail(error);
-    }
+    const match = await this.again();
     if (match && !match.playing && match.games === match.of) return;
-    setTimeout(() => this.poll(), match?.playing ? POLL : IDLE);
+    setTimeout(() => this.poll(), match?.playing ? MATCH_POLL : MATCH_IDLE);
   }
 
   show(match) {
@@ -95,15 +90,19 @@ export class MatchView {
       this.part.keep({ [name]: this.test[name] });
       this.again();
     };
-    return h("div", { class: "row" }, TEST.map((name) => field(name, { type: "number", step: "any", value: this.test[name] || usual[name],
+    return h("div", { class: "row" }, TEST_FIELDS.map((name) => field(name, { type: "number", step: "any", value: this.test[name] || usual[name],
       onchange: (event) => changed(name, event.target.value) })));
   }
 
+  // Reads the match; what is wrong stands in its line until it is right again.
   async again() {
     try {
-      this.show(await get("match", { match: this.name, ...this.test }, this.part.signal));
+      const match = await get("match", { match: this.name, ...this.test }, this.part.signal);
+      this.show(match);
+      return match;
     } catch (error) {
-      this.part.fail(error);
+      if (!this.part.signal.aborted) clear(this.head, h("span", { class: "bad" }, error.message));
+      return null;
     }
   }
 }
@@ -150,9 +149,9 @@ function pentanomial(pairs, onPoints) {
   const most = Math.max(1, ...pairs);
   return h("div", { class: "five" }, pairs.map((number, k) => {
     const height = (100 * number) / most;
-    return h("button", { type: "button", "aria-label": `${POINTS[k]} points: ${number} pairs`, onclick: () => onPoints(String(k)) },
+    return h("button", { type: "button", "aria-label": `${PAIR_POINTS[k]} points: ${number} pairs`, onclick: () => onPoints(String(k)) },
       s("svg", { viewBox: "0 0 10 100", preserveAspectRatio: "none", "aria-hidden": "true" }, s("rect", { x: 0, y: 100 - height, width: 10, height })),
-      h("b", {}, count(number)), h("span", {}, POINTS[k]));
+      h("b", {}, count(number)), h("span", {}, PAIR_POINTS[k]));
   }));
 }
 

@@ -5,7 +5,7 @@ import { Board } from "./board.js";
 import { choice, clear, count, h } from "./dom.js";
 import { Positions } from "./positions.js";
 
-const FILTERS = [["", "all pairs"], ["4", "2 points"], ["3", "1½ points"], ["2", "1 point"], ["1", "½ point"], ["0", "0 points"]];
+const PAIR_FILTERS = [["", "all pairs"], ["4", "2 points"], ["3", "1½ points"], ["2", "1 point"], ["1", "½ point"], ["0", "0 points"]];
 
 export class PairView {
   constructor(root, part) {
@@ -47,7 +47,7 @@ export class PairView {
   }
 
   showList() {
-    clear(this.filters, choice("Show", FILTERS, this.points, (points) => { this.points = points; this.load(true); }));
+    clear(this.filters, choice("Show", PAIR_FILTERS, this.points, (points) => { this.points = points; this.load(true); }));
     const line = (pair) => h("tr", { "aria-selected": String(pair.number === this.chosen?.number) },
       h("td", {}, h("button", { type: "button", onclick: () => { this.choose(pair); this.showList(); } }, `pair ${pair.number + 1}`)),
       h("td", {}, `${pair.points} of 2`), h("td", {}, `after ${pair.parting} moves`),

@@ -6,9 +6,9 @@ import { choice, clear, field, h, percent, signed, table } from "./dom.js";
 import { MoveLine, movesFrom, turnInWords } from "./moveline.js";
 import { GameChoice, PlayerChoice, playerName } from "./players.js";
 
-const SHOWN = [["prior", "network's policy"], ["weight", "search's policy"], ["visits", "visits"], ["q", "value of each move"]];
-const MOST_ROWS = 10;
-const USUAL = "200"; // simulations
+const VIEW_SHOWN = [["prior", "network's policy"], ["weight", "search's policy"], ["visits", "visits"], ["q", "value of each move"]];
+const VIEW_ROWS = 10;
+const VIEW_SIMULATIONS = "200"; // simulations
 
 export class TwoViews {
   constructor(root, part) {
@@ -20,13 +20,13 @@ export class TwoViews {
     const game = kept.game || known.runs.find((run) => run.game)?.game || "connect_four";
     const rest = usualPlayers(known.runs, game);
     const players = [kept.a || rest[0], kept.b || rest[1]];
-    this.shown = SHOWN.some(([key]) => key === kept.shown) ? kept.shown : "weight";
+    this.shown = VIEW_SHOWN.some(([key]) => key === kept.shown) ? kept.shown : "weight";
     this.part.keep({ game, a: players[0], b: players[1], shown: this.shown });
     const changed = () => { this.part.keep({ a: this.players[0].value, b: this.players[1].value }); this.think(); };
     this.players = ["First player", "Second player"].map((label, k) =>
       new PlayerChoice(label, { runs: known.runs, game, value: players[k], onchange: changed, signal }));
     this.games = new GameChoice({ games: known.games, value: game, onchange: () => this.part.open("position", { game: this.games.value }) });
-    this.simulations = h("input", { type: "number", min: 0, max: 100000, value: kept.simulations || USUAL,
+    this.simulations = h("input", { type: "number", min: 0, max: 100000, value: kept.simulations || VIEW_SIMULATIONS,
       onchange: () => { this.part.keep({ simulations: this.simulations.value }); this.think(); } });
     this.line = new MoveLine({ game, moves: movesFrom(kept.moves), signal, onError: this.part.fail,
       onchange: (position, moves) => { this.part.keep({ moves: moves.join() }); this.arrived(position); } });
@@ -41,7 +41,7 @@ export class TwoViews {
           h("label", { class: "field" }, h("span", {}, "Simulations"), this.simulations)),
         this.line.element, this.turn),
       h("section", { class: "card", "aria-label": "Heat maps" },
-        h("div", { class: "row" }, choice("On the boards", SHOWN, this.shown, (shown) => this.show(shown)), this.legend),
+        h("div", { class: "row" }, choice("On the boards", VIEW_SHOWN, this.shown, (shown) => this.show(shown)), this.legend),
         this.status,
         h("div", { class: "side-by-side" }, this.sides.map(({ element }) => element))),
       h("section", { class: "card", "aria-label": "Moves" }, this.rows));
@@ -106,7 +106,7 @@ export class TwoViews {
     this.sides?.forEach(({ board, about }, k) => {
       const view = views[k];
       if (!this.line.position) return;
-      board.heat(view ? heatOf(view, this.shown) : null, this.shown === "q" ? "value" : "share");
+      board.heat(view ? viewHeat(view, this.shown) : null, this.shown === "q" ? "value" : "share");
       clear(about, view && `value for seat ${view.to_play}: ${signed(view.value)} (network alone ${signed(view.raw_value)})`);
     });
     if (views.length === 2) clear(this.rows, this.movesTable(views));
@@ -115,7 +115,7 @@ export class TwoViews {
   movesTable(views) {
     const of = views.map(({ candidates }) => new Map(candidates.map((one) => [one.action, one])));
     const weight = (action) => Math.max(...of.map((by) => Math.max(by.get(action).weight || 0, by.get(action).prior || 0)));
-    const actions = views[0].candidates.map(({ action }) => action).sort((a, b) => weight(b) - weight(a)).slice(0, MOST_ROWS);
+    const actions = views[0].candidates.map(({ action }) => action).sort((a, b) => weight(b) - weight(a)).slice(0, VIEW_ROWS);
     const cell = (action, key, shown) => of.map((by) => (by.get(action)[key] == null ? "" : shown(by.get(action)[key])));
     const names = this.players.map(({ value }) => playerName(value));
     const both = (title) => names.map((name) => `${title}, ${name}`);
@@ -126,7 +126,7 @@ export class TwoViews {
 }
 
 // Returns what a board shows of a player's view.
-export function heatOf({ candidates, best }, shown) {
+export function viewHeat({ candidates, best }, shown) {
   const visits = candidates.reduce((sum, one) => sum + one.visits, 0);
   return candidates.filter((one) => one[shown] != null).map((one) => {
     const share = shown === "visits" ? (visits ? one.visits / visits : 0) : one[shown];

@@ -8,7 +8,7 @@ import { MatchView } from "../lib/matchview.js";
 import { TwoViews } from "../lib/twoviews.js";
 import { checkpointsOf } from "../lib/players.js";
 
-const TABS = [
+const COMPARE_TABS = [
   ["match", "Match", MatchView],
   ["position", "One position, two players", TwoViews],
   ["disagree", "Where they disagree", Disagreements],
@@ -22,7 +22,7 @@ export async function show(root, params, page) {
   const body = h("div", { role: "tabpanel", "aria-label": "Comparison" });
   const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "What to compare" });
   clear(root, h("h1", {}, "Compare"), tabs, body);
-  const chosen = TABS.some(([key]) => key === params.tab) ? params.tab : params.match || matches.length ? "match" : "position";
+  const chosen = COMPARE_TABS.some(([key]) => key === params.tab) ? params.tab : params.match || matches.length ? "match" : "position";
   let leaving = new AbortController();
 
   // What a part gets: `kept` are its choices, which the address holds.
@@ -31,7 +31,7 @@ export async function show(root, params, page) {
     leaving = new AbortController();
     const { signal } = leaving;
     page.signal.addEventListener("abort", () => leaving.abort(), { once: true });
-    clear(tabs, TABS.map(([key, title]) => h("button", { type: "button", role: "tab", "aria-selected": String(key === name),
+    clear(tabs, COMPARE_TABS.map(([key, title]) => h("button", { type: "button", role: "tab", "aria-selected": String(key === name),
       tabindex: key === name ? "0" : "-1", onclick: () => openTab(key, kept), onkeydown: (event) => stepTab(event, key) }, title)));
     const kept = { ...choices, tab: name };
     const part = {
@@ -41,7 +41,7 @@ export async function show(root, params, page) {
       keep: (others) => { Object.assign(kept, others); page.keep(kept); },
     };
     page.keep(kept);
-    const [, , View] = TABS.find(([key]) => key === name);
+    const [, , View] = COMPARE_TABS.find(([key]) => key === name);
     const view = new View(clear(body), part);
     view.begin().catch(part.fail);
   }
@@ -51,8 +51,8 @@ export async function show(root, params, page) {
     if (!turn) return;
     event.preventDefault();
     event.stopPropagation();
-    const at = TABS.findIndex(([name]) => name === key);
-    openTab(TABS[(at + turn + TABS.length) % TABS.length][0], { ...params });
+    const at = COMPARE_TABS.findIndex(([name]) => name === key);
+    openTab(COMPARE_TABS[(at + turn + COMPARE_TABS.length) % COMPARE_TABS.length][0], { ...params });
     tabs.querySelector("[aria-selected=true]").focus();
   }
 

@@ -5,14 +5,14 @@ import { Board, heatLegend } from "../lib/board.js";
 import { choice, clear, count, h, percent, signed, table } from "../lib/dom.js";
 import { planeGrid } from "../lib/planes.js";
 
-const ORDERS = [["policy", "policy: KL of target from network"], ["value", "value: error of the network"], ["newest", "newest"], ["random", "random"]];
-const ABOUT = {
+const ROW_ORDERS = [["policy", "policy: KL of target from network"], ["value", "value: error of the network"], ["newest", "newest"], ["random", "random"]];
+const ORDER_ABOUT = {
   policy: "Sorted by KL(policy target || network's policy), in nats: what the network would have to learn about moves.",
   value: "Sorted by how far the value target is from the network's value.",
   newest: "The newest rows first.",
   random: "Drawn by lot; asking again draws others.",
 };
-const COLUMNS = {
+const ROW_COLUMNS = {
   action: "number of the action played",
   outcome: "the game's return, for the seat to play",
   root_value: "what the search thought of the position",
@@ -22,7 +22,7 @@ const COLUMNS = {
   game_id: "number of the game in the run",
   weights_step: "training step of the weights that searched",
 };
-const HOW = {
+const POSITION_HOW = {
   rows: "The position is that of the row: its game's earlier rows give the moves, and they lead to what the row shows.",
   record: "The position is that of the row: the game is among the recorded ones, and its moves lead to what the row shows.",
   search: "A row holds no position, and this game's opening moves are not known. The board shows one that looks the same to the network; the moves to it were found by search, and the marked last one is not the game's.",
@@ -42,7 +42,7 @@ export async function show(root, params, page) {
 class Replay {
   constructor(root, page, names, params) {
     const run = names.includes(params.run) ? params.run : names[0];
-    const order = params.order in ABOUT ? params.order : "policy";
+    const order = params.order in ORDER_ABOUT ? params.order : "policy";
     Object.assign(this, { root, page, names, run, order, id: params.id, symmetry: Number(params.symmetry) || 0, rows: [] });
   }
 
@@ -56,7 +56,7 @@ class Replay {
       h("section", { class: "card", "aria-label": "Rows" },
         h("div", { class: "row" },
           choice("Run", this.names, this.run, (run) => this.page.go("replay", { run, order: this.order })),
-          choice("Order", ORDERS, this.order, (order) => { this.order = order; this.keep(); this.load(true); }),
+          choice("Order", ROW_ORDERS, this.order, (order) => { this.order = order; this.keep(); this.load(true); }),
           h("button", { type: "button", onclick: () => this.load(true) }, "Read again")),
         this.status, this.list),
       this.rowStatus, this.row);
@@ -77,7 +77,7 @@ class Replay {
       const answer = await ask("rows", { run: this.run, order: this.order }, { signal: loading.signal, onNote: (note) => { this.status.textContent = note; } });
       this.rows = answer.rows;
       this.game = answer.game;
-      clear(this.status, `${ABOUT[this.order]} Of the ${count(answer.sampled)} newest rows (${count(answer.first)} to ${count(answer.last)}), judged by ${answer.player}: `
+      clear(this.status, `${ORDER_ABOUT[this.order]} Of the ${count(answer.sampled)} newest rows (${count(answer.first)} to ${count(answer.last)}), judged by ${answer.player}: `
         + `on average ${answer.mean.divergence.toFixed(3)} nats and a value error of ${answer.mean.value_error.toFixed(2)}.`);
       this.showList();
       await this.choose(choosing ? this.rows[0].id : Number(this.id), choosing ? 0 : this.symmetry);
@@ -165,7 +165,7 @@ class Replay {
       } else box.append(policyCells(answer, key, label));
       return h("div", {}, h("h3", {}, title), box);
     };
-    const how = position ? HOW[answer.position] : answer.position
+    const how = position ? POSITION_HOW[answer.position] : answer.position
       ? "The row's position is known, but this symmetry turns the opening into another one: its image cannot be drawn from moves."
       : "A row holds no position, and no moves to this one are known or were found: only what the network sees can be shown.";
     return h("div", {},
@@ -177,7 +177,7 @@ class Replay {
 
   targets(answer) {
     const { columns, now, root_value_weight: share } = answer;
-    const named = Object.entries(columns).map(([name, value]) => [h("span", { class: "mono" }, name), numberInWords(value), COLUMNS[name] || ""]);
+    const named = Object.entries(columns).map(([name, value]) => [h("span", { class: "mono" }, name), numberInWords(value), ROW_COLUMNS[name] || ""]);
     return h("div", {},
       h("h3", {}, "Value"),
       table(["", "", ""], [
