@@ -166,9 +166,9 @@ class _Columns:
         for part in _parts(file, size - self._end):
             whole, newline, rest = (rest + part).rpartition(b"\n")
             crc = zlib.crc32(whole + newline, crc)
-            for line in (whole + newline).splitlines(keepends=True) if newline else ():
+            for line in whole.split(b"\n") if newline else ():
                 self._add(line)
-                self._end += len(line)
+                self._end += len(line) + 1
             if len(rest) > json_lines.MAX_LINE:  # never held whole
                 crc = zlib.crc32(rest, crc)
                 self._add(rest)
