@@ -133,6 +133,16 @@ def test_a_file_that_has_grown_is_read_on_from_its_end_and_one_in_its_place_anew
     assert "ann" not in index_of(path, indexes).names
 
 
+def test_blank_lines_and_carriage_returns_move_no_game(tmp_path):
+    path, lines = tmp_path / "games.jsonl", drawn_lines(5)
+    texts = [json.dumps(line).replace(" ", " \r", 1) for line in lines]
+    path.write_bytes("\n \r\n".join([*texts, ""]).encode())
+    with Indexes().open(path) as file:
+        assert file.index.damaged == 0
+        found = [list(file.at(start).moves) for start in file.index.starts.tolist()]
+    assert found == [line["moves"] for line in lines]
+
+
 def test_of_a_large_file_the_end_is_read_and_games_keep_their_place(tmp_path):
     path, lines = tmp_path / "games.jsonl", drawn_lines(200)
     write_lines(path, lines)

@@ -3,12 +3,13 @@
 import json
 import pathlib
 import sys
+import threading
 
 import pytest
 
 from games import consent
 from scripts.web.ops import analysis
-from scripts.web.ops.common import ConsentError, Precedence, Tell
+from scripts.web.ops.common import SEARCHES, ConsentError, Precedence, Tell
 from selfplay.records.game_record import read_records, scan_records
 from tests.support.web_ops import Asked, ask, line_of
 
@@ -108,6 +109,25 @@ def test_long_work_gives_way_to_a_search():
     precedence.__enter__()
     precedence.give_way(Tell(print, gone))  # returns when the search has ended
     assert next(turns, None) is None
+
+
+def test_a_review_waits_while_somebody_searches():
+    args, parts, done = {**UNIFORM, "moves": [4, 0, 8, 2, 6, 1]}, [], []
+    ask("review", **args)  # so that nothing compiles below
+
+    def say(line):
+        parts.extend([line["part"]] if "part" in line else [])
+
+    def look_back():
+        done.append(analysis.review(args, Tell(say, lambda: False)))
+
+    work = threading.Thread(target=look_back)
+    with SEARCHES:
+        work.start()
+        work.join(timeout=1.0)
+        assert (len(parts), done) == (1, [])
+    work.join(timeout=60.0)
+    assert len(done[0]["plies"]) == 7
 
 
 @pytest.mark.parametrize(
@@ -249,7 +269,7 @@ def test_what_may_not_be_kept_changes_nothing(tmp_path, tiny_config):
         ask("keep", **args, moves=DRAWN)
     assert victim.read_text() == "mine\n"
     file.unlink()
-    for gone in (folder.games, folder.path):
+    for gone in (folder.config_file, folder.games, folder.path):
         gone.rename(tmp_path / f"gone-{gone.name}")
         with pytest.raises(ValueError, match="moved or deleted"):
             ask("keep", **args, moves=DRAWN)

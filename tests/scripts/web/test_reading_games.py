@@ -111,13 +111,14 @@ def test_hostile_lines_are_counted_and_the_answer_is_json_all_the_same(run, tmp_
     good = json.dumps(line_of([1], players=("<script>", "b"), deep={"x": [1e300]}))
     lines = [
         good, good[:30], good.replace("[1]", "[1e999]"), good.replace("1e+300", "NaN"),
+        good.replace("1e+300", "1e999"),
         good.replace("<script>", HALF), good.replace('"deep"', f'"{HALF}"'), "\x00" * 50,
         good.replace("[1]", "[" + "9" * 5000 + "]"),
         good.replace("1e+300", "9" * 400),
     ]  # fmt: skip
     write_lines(tmp_path / "run" / FILE, lines)
     answer = answered(reading_games.games, shelf, args | {"file": FILE})
-    assert answer["damaged"] == 5
+    assert answer["damaged"] == 6
     assert answer["damage"].startswith("at byte ")
     assert answer["found"] == len(answer["rows"]) == 4
     assert answer["rows"][-1]["players"] == ["<script>", "b"]
