@@ -10,6 +10,8 @@ from games.game import Game
 from scripts.flags.check import Args
 from scripts.terminal.console import print_json, print_text, progress, say
 
+TOLD = ("law", "expected", "found", "position", "action")  # of a violation, in JSON
+
 
 def run(args: Args) -> int:
     """Checks the game; returns 0 if it conforms, else 1."""
@@ -113,7 +115,9 @@ def _as_json(
         "game": args.game,
         "conforms": not report.violations,
         "laws": {law: report.verdict(law) for law in LAWS},
-        "violations": [violation._asdict() for violation in report.violations],
+        "violations": [
+            {name: getattr(violation, name) for name in TOLD} for violation in report.violations
+        ],
         "notes": list(report.notes),
         "portrait": list(report.portrait),
         "reference": compared

@@ -24,6 +24,7 @@ GROUPS = {
     },
     "look": {
         "runs": "list runs: state, step, last evaluation, size",
+        "web": "see runs learn, play and explore them, in the browser",
         "report": "plots and a page for one or more runs",
         "fleet": "the workers of a run: who plays, how fast, who was refused",
         "doctor": "is a run learning, and if not, why?",
@@ -60,7 +61,8 @@ OF_ANY = {
     "module:NAME or a command; repeatable",
     "--version": "print the version; without a command",
 }
-WITHOUT_DEVICES = ("games", "new-game", "runs", "fleet", "completion")  # nor do they import jax
+# These import no jax either.
+WITHOUT_DEVICES = ("games", "new-game", "runs", "fleet", "web", "completion")
 GO_ON = ("train", "oversee", "ladder", "sweep")  # the same command goes on where it was interrupted
 MAX_SENTENCE = 4000  # characters of an error
 ALLOW = "--allow"

@@ -4,8 +4,9 @@ import itertools
 import textwrap
 
 from scripts.flags.doctor import Args
-from scripts.terminal.console import print_json, print_text, progress
+from scripts.terminal.console import print_json, print_text, progress, say
 from training.doctor import CHECKS, Diagnosis, diagnose
+from training.report import verdict
 from training.storage.run_folder import RunFolder
 
 MARKS = {"healthy": "ok", "finding": "FINDING", "too early": "too early"}
@@ -18,6 +19,8 @@ def run(args: Args) -> int:
         raise ValueError(f"--seconds must be above 0, got {args.seconds}")
     with progress("doctor", CHECKS, "checks") as update:
         diagnosis = diagnose(RunFolder(args.run), args.seconds, update)
+    if problem := verdict.keep(RunFolder(args.run), diagnosis.as_json()):
+        say(f"note: {problem}")
     if args.json:
         print_json(diagnosis.as_json())
     else:

@@ -18,19 +18,17 @@ from scripts.flags.play import Args
 from scripts.terminal import board
 from scripts.terminal.console import ask, print_json, printable, say
 from selfplay import positions
-from selfplay.analysis import Analysis, analyse, analysis_text, ranked
+from selfplay.analysis import Analysis, analyse, analysis_text, ranked, varied_move
 from selfplay.arena.result import BY_RESIGNATION
 from selfplay.player_spec import parse_player
 from selfplay.players import FORFEIT, RESIGN, Player
-from selfplay.records.game_record import GameRecord, append_records, check_path
+from selfplay.records.game_record import append_records, check_path
+from selfplay.records.lines import GameRecord
 from training.players import find_game
 from training.storage.run_folder import RunFolder
 
 RUNS = pathlib.Path("runs")  # where `train` makes runs
 SHOWN_RUNS = 8
-VARIED_PLIES = 8  # in which the opponent draws among its nearly equal moves
-NEARLY = 0.1  # the value that such a move may be worse
-FEW_VISITS = 4  # times fewer than the best move has: its value is a guess
 PERSON = "person"  # in records
 HELP = """a move, in the notation of the board (such as {example})
 hint             what it thinks of this position
@@ -92,17 +90,8 @@ class Session:
 
     def choose(self, result: SearchResult) -> int:
         """Returns the player's move: in the first plies one of its nearly equal ones, by lot."""
-        action = int(result.action)
-        if len(self.moves) >= VARIED_PLIES or self.temperature == 0 or action in (RESIGN, FORFEIT):
-            return action
-        weights = np.asarray(result.action_weights, float) ** (1 / self.temperature)
-        near = result.q >= result.q[action] - NEARLY
-        # By visits, else, for a player that does not search, by weight.
-        liked = result.visit_counts if result.visit_counts.any() else result.action_weights
-        near &= liked * FEW_VISITS >= liked[action]
-        weights = np.where(near & np.asarray(self.state.legal_action_mask), weights, 0.0)
-        weights[action] = max(weights[action], np.finfo(float).tiny)
-        return int(self.rng.choice(len(weights), p=weights / weights.sum()))
+        legal = self.state.legal_action_mask
+        return varied_move(result, legal, len(self.moves), self.temperature, self.rng)
 
     def record(self, spec: str, seat: int) -> GameRecord:
         """Returns the finished game, in which the person had this seat."""

@@ -1,6 +1,6 @@
-"""The analysis of one position by a player, and how it expects the game to go on."""
+"""What a player thinks of one position: its result, the line that it expects, the move it makes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,10 +9,13 @@ import numpy as np
 from games.game import Game, State
 from mcts import SearchResult
 from selfplay import positions
-from selfplay.players import Player
+from selfplay.players import FORFEIT, RESIGN, Player
 
 VARIATION_PLIES = 8
 SHOWN_MOVES = 5
+VARIED_PLIES = 8  # in which a player draws among its nearly equal moves
+NEARLY = 0.1  # the value that such a move may be worse
+FEW_VISITS = 4  # times fewer than the best move has: its value is a guess
 
 
 class Analysis(NamedTuple):
@@ -39,23 +42,91 @@ def analyse(
       key: PRNG key, consumed.
       moves: the actions that led here, for players outside the device.
     """
-    line = list(moves)
-    first: SearchResult | None = None
-    variation: list[int] = []
-    while len(variation) < max(variation_plies, 1) and not state.terminated:
-        batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], state)
-        history = np.array([line or [positions.NO_ACTION]], np.int32)
-        answer = player(batch, jax.random.fold_in(key, len(variation)), history)
-        result = SearchResult(*(np.asarray(field)[0] for field in answer))
-        first = first or result
-        if result.action < 0:  # it gives up, which is no move
-            break
-        variation.append(int(result.action))
-        line.append(variation[-1])
-        state = positions.step(player.game, state, np.int32(variation[-1]))
-    if first is None:
-        raise ValueError("the game is over: there is nothing to analyse")
+    first = think(player, state, jax.random.fold_in(key, 0), moves)
+    variation = []
+    if first.action >= 0:  # below, it gives up, which is no move
+        best = int(first.action)
+        after = positions.step(player.game, state, np.int32(best))
+        variation = [best, *expected(player, after, key, [*moves, best], variation_plies - 1)]
     return Analysis(first, tuple(variation))
+
+
+def think(player: Player, state: State, key: jax.Array, moves: Sequence[int] = ()) -> SearchResult:
+    """Returns a player's result for one position, in NumPy, without the batch axis.
+
+    Args:
+      state: unbatched; play goes on in it.
+      key: PRNG key, consumed.
+      moves: the actions that led here, for players outside the device.
+
+    Raises:
+      ValueError: the game is over.
+    """
+    if state.terminated:
+        raise ValueError("the game is over: there is nothing to analyse")
+    batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], state)
+    history = np.array([list(moves) or [positions.NO_ACTION]], np.int32)
+    answer = player(batch, key, history)
+    return SearchResult(*(np.asarray(field)[0] for field in answer))
+
+
+def expected(
+    player: Player, state: State, key: jax.Array, moves: Sequence[int], plies: int
+) -> Iterator[int]:
+    """Yields the player's moves from a position on, each by a search of its own.
+
+    There are at most `plies`: fewer where the game ends, or where the player gives up.
+
+    Args:
+      key: numbers from 1 on are folded in.
+    """
+    line = list(moves)
+    for number in range(1, plies + 1):
+        if state.terminated:
+            return
+        action = int(think(player, state, jax.random.fold_in(key, number), line).action)
+        if action < 0:
+            return
+        yield action
+        line.append(action)
+        state = positions.step(player.game, state, np.int32(action))
+
+
+def varied_move(
+    result: SearchResult, legal: Any, ply: int, temperature: float, rng: np.random.Generator
+) -> int:
+    """Returns the move that a player makes in play: early ones by lot among nearly equal ones.
+
+    After `VARIED_PLIES`, and at temperature 0, it is the best one. `RESIGN` and `FORFEIT` stay.
+
+    Args:
+      result: unbatched, in NumPy.
+      legal: bool[A].
+      temperature: weights are raised to its inverse.
+    """
+    action = int(result.action)
+    if ply >= VARIED_PLIES or temperature == 0 or action in (RESIGN, FORFEIT):
+        return action
+    weights = np.asarray(result.action_weights, float) ** (1 / temperature)
+    near = result.q >= result.q[action] - NEARLY
+    # By visits, else, for a player that does not search, by weight.
+    liked = result.visit_counts if result.visit_counts.any() else result.action_weights
+    near &= liked * FEW_VISITS >= liked[action]
+    weights = np.where(near & np.asarray(legal), weights, 0.0)
+    weights[action] = max(weights[action], np.finfo(float).tiny)
+    return int(rng.choice(len(weights), p=weights / weights.sum()))
+
+
+def has_value(result: SearchResult) -> np.ndarray:
+    """Returns bool[A]: the actions whose `q` somebody looked for; others have what stands for it.
+
+    Those are the visited ones. Of players that do not search, a raw policy has one value for all
+    actions, which tells nothing about any; perfect play tells them apart.
+    """
+    if result.visit_counts.any():
+        visited: np.ndarray = np.asarray(result.visit_counts) > 0
+        return visited
+    return np.full(np.shape(result.q), bool(np.ptp(np.asarray(result.q)) > 0))
 
 
 def ranked(result: SearchResult, legal: Any) -> list[int]:

@@ -21,6 +21,8 @@ OWNERS = {
     "ray": {"training/workers/"},
     "tyro": {"scripts/terminal/options.py"},
     "rich": {"scripts/terminal/console.py"},
+    "starlette": {"scripts/web/"},
+    "uvicorn": {"scripts/web/"},
 }
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from selfplay.recorder import FinishedGame
-from selfplay.records.game_record import GameRecord, to_lines
+from selfplay.records.game_record import to_lines
+from selfplay.records.lines import GameRecord
 from training.storage.run_folder import RunFolder
 
 # Called with a line of metrics.jsonl, or with {"kind": "notice", "text": ...}.

@@ -24,7 +24,7 @@ from training.source import LOCAL, Source
 from training.stages import distil, evaluate, report, save, write_pending
 from training.start import begin_and_save, resume
 from training.state import Behaviour, State
-from training.storage import recovery, snapshot
+from training.storage import recovery, snapshot, starts
 from training.storage.checkpoint import NonFiniteError
 from training.storage.run_folder import RunFolder
 from training.workers import ledger
@@ -97,7 +97,7 @@ def train(
     Raises:
       ValueError, CheckpointError, NonFiniteError, OSError: as the message says.
     """
-    metrics, rollbacks = MetricsLog(folder, on_metrics, on_activity), 0
+    metrics, rollbacks, why = MetricsLog(folder, on_metrics, on_activity), 0, "resume"
     while True:
         store, rows_from, ended = open_store(folder, config), source, False
         try:
@@ -121,10 +121,12 @@ def train(
                 rows_from = RecordedSource(store.replay_folder, taken, source)
                 chunks = frozenset(line.chunk for line in taken if line.rows)
                 state = resume(context, rows_from, saved, progress, chunks)
+            device = f"{devices.mesh().size} x {devices.kind()}"
+            starts.note(folder.path, state.progress.where(), device, why if saved else "new")
             ended = _loop(context, state, rows_from, stop)
             return ended
         except NonFiniteError as error:
-            rollbacks += 1
+            rollbacks, why = rollbacks + 1, "rollback"
             metrics.notice(non_finite.roll_back(error, config, store, rollbacks))
         finally:
             rows_from.close(ended)

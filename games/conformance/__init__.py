@@ -7,7 +7,7 @@
 
 from games.conformance.check import check, require_form
 from games.conformance.comparison import Comparison, compare
-from games.conformance.laws import LAWS, Report, Violation
+from games.conformance.laws import LAWS, Report, Scene, Violation
 from games.conformance.reference import Reference
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Comparison",
     "Reference",
     "Report",
+    "Scene",
     "Violation",
     "check",
     "compare",

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.conformance.form import action_name, rendered
+from games.conformance.form import action_name, rendered, scene
 from games.conformance.laws import Findings
 from games.conformance.playouts import Batch, Lanes, Ply, Rules, choose, differs, fill, take
 from games.game import Game
@@ -27,6 +27,7 @@ GROUP = 32  # narrow games with the same preferences
 APART = (1, 2, 2, 4)  # plies between two moves that are exchanged
 CONFIRMED = 4  # pairs looked at, before they are called one by rounding
 SHOWN = 8  # moves of those that led to a position
+PAIR = ("the first", "the second, with the same observation")
 CAUSE = (
     "something that the rules use is not in the observation: hidden, random or forgotten. Show it "
     "in a plane; if it must be left out, say what it is with a class attribute, for example "
@@ -182,11 +183,16 @@ class Alike:
             return False
         what = _unlike_masks(self.game, before)
         action = ""
+        scenes = [scene(at.state, 0, about=about) for at, about in zip(before, PAIR, strict=True)]
         if not what:
             moves = np.full(self.lanes.count, pair.action[0], np.int32)
             after = [self.rules.step(fill(at.state, len(moves)), moves) for at in before]
             what = _unlike_results(before, after)
             action = action_name(self.game, before[0].state, 0, int(pair.action[0]))
+            scenes = [
+                scene(at.state, 0, pair.action[0], then.state, about)
+                for at, then, about in zip(before, after, PAIR, strict=True)
+            ]
         if not what:
             return False
         boards = [
@@ -200,6 +206,7 @@ class Alike:
             f"{what}: {CAUSE}",
             f"{boards[0]}\nand, with the same observation,\n{boards[1]}",
             action,
+            scenes,
         )
         return True
 

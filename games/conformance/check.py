@@ -1,5 +1,6 @@
 """All checks of a game, one after another: `selfplay check`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,19 +43,26 @@ PLAIN_LIVE, PLAIN_FINAL = 3, 2
 
 
 def check(
-    game: Game[Any], *, games: int = 256, seed: int = 0, fresh_process: bool = True
+    game: Game[Any],
+    *,
+    games: int = 256,
+    seed: int = 0,
+    fresh_process: bool = True,
+    watch: Callable[[str], None] = lambda doing: None,
 ) -> Report:
     """Tries a game against every law, over many random games. It never raises because of the game.
 
     Args:
       games: random games to play; about as many again are played to try something on.
       fresh_process: also import the module in a process without devices, which takes a second.
+      watch: called with what is tried next, at least once a ply. Only a `BaseException` that is no
+        `Exception` ends the check from there.
 
     Returns:
       What was seen; `report.violations` is empty for a game that conforms. What the rules alone
       can tell (who *should* win) is not checked, only what no game may do.
     """
-    findings = Findings()
+    findings = Findings(watch=watch)
     sound = check_construction(findings, game)
     if fresh_process:
         check_import(findings, game)
@@ -89,6 +97,7 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
         symmetries = well_formed(findings, game)
     lanes = lanes_for(games, len(symmetries))
     rules = batched(game)
+    findings.watch("the rules, compiled")
     course, sample = MoveLaws(findings, game, lanes), Sample(lanes, rng)
     twins, alternation = SeatSwapLanes(findings, game, lanes, symmetries), Alternation(lanes)
     images = Images(findings, game, lanes, symmetries)
@@ -107,6 +116,7 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     findings.tried.update(("end", "seats", "length"))
     moved_by = [symmetry.inverse().action for symmetry in symmetries]
     for ply in play(rules, lanes, openings, moved_by, twins.actions, game.max_plies, rng):
+        findings.watch(f"{games} random games, ply {ply.number}")
         for watcher in (
             course, sample, twins, alternation, images, portrait, effects, alike, invariant,
             last_boards,

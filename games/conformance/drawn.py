@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from games.conformance.form import action_name, rendered
+from games.conformance.form import action_name, rendered, scene
 from games.conformance.laws import Findings
 from games.conformance.playouts import Batch, take
 from games.drawing.declared import clicks
@@ -179,7 +179,8 @@ class _Judge:
         if not self.findings.has(LAW, expected):
             named = "" if action is None else action_name(self.game, states, lane, action)
             where = rendered(self.game, states, lane)
-            self.findings.add(LAW, expected, found, where, named)
+            case = scene(states, lane, action)
+            self.findings.add(LAW, expected, found, where, named, [case])
 
 
 def _shows(place: Place, old: set[Piece | Edge], new: set[Piece | Edge]) -> bool:

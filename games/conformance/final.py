@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.conformance.form import rendered
-from games.conformance.laws import Findings
+from games.conformance.form import rendered, scene
+from games.conformance.laws import Findings, Scene
 from games.conformance.moves import ENOUGH
 from games.conformance.playouts import Batch, Lanes, Ply
 from games.conformance.seats import WARM_UP, SeatSwapLanes
@@ -44,8 +44,9 @@ class LastBoards:
     # By the seat to play at the end, where games ended so: whether its plane was the pieces that it
     # sees, its own less the other's; and the first such position.
     pieces: tuple[list[bool], list[bool]] = dataclasses.field(default_factory=lambda: ([], []))
-    shown: list[str] = dataclasses.field(default_factory=lambda: ["", ""])
-    unlike: tuple[str, str] | None = None  # what differed between the first unlike twins, and where
+    shown: dict[int, tuple[str, Scene]] = dataclasses.field(default_factory=dict)
+    # What differed between the first unlike twins, and where.
+    unlike: tuple[str, str, Scene] | None = None
 
     def start(self, openings: Batch) -> None:
         """Traces what the game has of them."""
@@ -94,7 +95,8 @@ class LastBoards:
                     f"it is at all {len(other)} ends with seat {1 - seat} to play, and at none of "
                     f"{len(own)} with seat {seat}: are the planes by mover, or turned otherwise "
                     "than the view is?",
-                    self.shown[seat],
+                    self.shown[seat][0],
+                    scenes=[self.shown[seat][1]],
                 )
         if self.unlike is None:
             return
@@ -104,7 +106,8 @@ class LastBoards:
                 f"the seats exchanged: are they by mover? At\n{self.unlike[1]}"
             )
         else:
-            self.findings.add(LAW, EXCHANGED, f"other {self.unlike[0]}", self.unlike[1])
+            what, where, case = self.unlike
+            self.findings.add(LAW, EXCHANGED, f"other {what}", where, scenes=[case])
 
     def _watch_planes(self, ply: Ply, ended: np.ndarray) -> None:
         if self.planes is None:
@@ -147,7 +150,8 @@ class LastBoards:
         for lane, its, is_same in zip(np.flatnonzero(real), seat, same.tolist(), strict=True):
             self.pieces[its].append(is_same)
             if len(self.pieces[its]) == 1:
-                self.shown[its] = rendered(self.game, ply.after.state, int(lane))
+                board = rendered(self.game, ply.after.state, int(lane))
+                self.shown[its] = board, _scene(ply, int(lane))
 
     def _watch_margins(self, ply: Ply, ended: np.ndarray) -> None:
         if self.margin is None:
@@ -184,7 +188,8 @@ class LastBoards:
         bad = alike & ended[:count] & _differ(main[:count], exchanged[self.lanes.twin])
         if bad.any():
             lane = int(np.flatnonzero(bad)[0])
-            self.unlike = what, rendered(self.game, ply.after.state, lane)
+            board = rendered(self.game, ply.after.state, lane)
+            self.unlike = what, board, _scene(ply, lane)
 
     def _watch_image(
         self,
@@ -218,7 +223,12 @@ class LastBoards:
         if bad.any() and not self.findings.has(LAW, expected):
             lane = int(np.flatnonzero(bad)[0])
             text = observed if values is None else observed.format(f"{values[lane]:g}")
-            self.findings.add(LAW, expected, text, rendered(self.game, ply.after.state, lane))
+            board = rendered(self.game, ply.after.state, lane)
+            self.findings.add(LAW, expected, text, board, scenes=[_scene(ply, lane)])
+
+
+def _scene(ply: Ply, lane: int) -> Scene:
+    return scene(ply.before.state, lane, ply.action[lane], ply.after.state)
 
 
 def _differ(a: np.ndarray, b: np.ndarray) -> np.ndarray:

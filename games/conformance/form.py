@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games import consent
-from games.conformance.laws import Findings
+from games.conformance.laws import Findings, Scene
 from games.conformance.playouts import Batch, Rules, differs, fill, look, one, take
 from games.game import Game
 from games.plug_in import described
@@ -259,7 +259,8 @@ def check_purity(
         for part in ("state", "observation", "returns"):
             bad = np.flatnonzero(differs(getattr(result, part), getattr(jitted, part)))
             if len(bad):
-                _add_impure(findings, game, chosen, int(bad[0]), int(action[bad[0]]), what, part)
+                case = scene(chosen.state, int(bad[0]), int(action[bad[0]]), jitted.state)
+                _add_impure(findings, game, chosen, int(bad[0]), case, what, part)
     with findings.trying("purity", doing="init without jit"):
         _check_init(findings, game, rules, count)
     if attributes != (vars(game) if attributes else {}):
@@ -275,16 +276,29 @@ def _check_init(findings: Findings, game: Game[Any], rules: Rules, count: int) -
 
 
 def _add_impure(
-    findings: Findings, game: Game[Any], at: Batch, lane: int, action: int, what: str, part: str
+    findings: Findings, game: Game[Any], at: Batch, lane: int, case: Scene, what: str, part: str
 ) -> None:
+    assert case.action is not None
     findings.add(
         "purity",
         "the same result plain, jitted and vmapped, and from every call "
         "(no NumPy or Python randomness, no variable kept outside the state)",
         f"{what} gives another {part}",
         rendered(game, at.state, lane),
-        action_name(game, at.state, lane, action),
+        action_name(game, at.state, lane, case.action),
+        [case],
     )
+
+
+def scene(
+    states: Any, lane: int, action: Any = None, after: Any | None = None, about: str = ""
+) -> Scene:
+    """Returns a lane of batched states, and of the batch that an action led to."""
+
+    def alone(batch: Any) -> Any:  # a copy: a view would keep the whole batch
+        return None if batch is None else jax.tree.map(lambda leaf: np.array(leaf[lane]), batch)
+
+    return Scene(alone(states), None if action is None else int(action), alone(after), about)
 
 
 def rendered(game: Game[Any], states: Any, lane: int) -> str:

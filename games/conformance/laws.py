@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 
@@ -62,6 +62,15 @@ UNTRACEABLE: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+class Scene(NamedTuple):
+    """A position of a violation, for whoever draws it: before an action, and after it."""
+
+    state: Any  # one position, leaves on the host
+    action: int | None = None  # tried there
+    after: Any | None = None  # what it led to, where that is known
+    about: str = ""  # what tells several scenes apart
+
+
 class Violation(NamedTuple):
     """One broken law, with the case that broke it."""
 
@@ -70,6 +79,7 @@ class Violation(NamedTuple):
     found: str
     position: str = ""  # as the game renders it; empty where no position is involved
     action: str = ""  # in the game's notation, with its number
+    scenes: tuple[Scene, ...] = ()  # the position and the action as the game has them
 
     def __str__(self) -> str:
         lines = [f"{self.law}: expected {self.expected}; found {self.found}"]
@@ -104,13 +114,21 @@ class Findings:
     notes: list[str] = dataclasses.field(default_factory=list)
     tried: set[str] = dataclasses.field(default_factory=set)
     portrait: list[str] = dataclasses.field(default_factory=list)
+    watch: Callable[[str], None] = lambda doing: None  # told what is tried next
 
     def add(
-        self, law: str, expected: str, found: str, position: str = "", action: str = ""
+        self,
+        law: str,
+        expected: str,
+        found: str,
+        position: str = "",
+        action: str = "",
+        scenes: Sequence[Scene] = (),
     ) -> None:
         """Adds a violation, unless there is one already of the same law and expectation."""
         if not self.has(law, expected):
-            self.violations.append(Violation(law, expected, found, position, action))
+            case = Violation(law, expected, found, position, action, tuple(scenes))
+            self.violations.append(case)
 
     def has(self, law: str, expected: str) -> bool:
         """Returns whether that expectation is known to be broken."""
@@ -120,6 +138,7 @@ class Findings:
     def trying(self, *laws: str, doing: str) -> Iterator[None]:
         """Marks `laws` as tried; an exception inside becomes a violation of the first of them."""
         self.tried.update(laws)
+        self.watch(doing)
         try:
             yield
         except Exception as error:  # whatever a broken game raises: a check never fails itself

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance.form import action_name, rendered
+from games.conformance.form import action_name, rendered, scene
 from games.conformance.laws import Findings
 from games.conformance.playouts import (
     LONGEST,
@@ -70,6 +70,7 @@ class MoveLaws:
             "another position",
             before,
             action,
+            after=after,
         )
         self._blame(
             "mask",
@@ -79,6 +80,7 @@ class MoveLaws:
             "the action is not legal",
             before,
             action,
+            after=after,
         )
         self._count(before, after)
 
@@ -219,6 +221,7 @@ class MoveLaws:
         at: Batch,
         action: np.ndarray | None,
         before: Batch | None = None,
+        after: Batch | None = None,
     ) -> None:
         """Reports the first bad lane: the position `at`, and the action there or that led there."""
         if not bad.any() or self.findings.has(law, expected):
@@ -229,7 +232,10 @@ class MoveLaws:
             name = action_name(self.game, (before or at).state, lane, int(action[lane]))
             name += ", which led here" if before else ""
         shown = observed if isinstance(observed, str) else str(observed[lane].tolist())
-        self.findings.add(law, expected, shown, rendered(self.game, at.state, lane), name)
+        first, then = (before, at) if before else (at, after)
+        tried = None if action is None else action[lane]
+        case = scene(first.state, lane, tried, then and then.state)
+        self.findings.add(law, expected, shown, rendered(self.game, at.state, lane), name, [case])
 
 
 @dataclasses.dataclass
@@ -320,15 +326,18 @@ class Invariant:
         if not len(bad):
             return
         lane, name, board = int(bad[0]), "", rendered(self.game, states, int(bad[0]))
+        case = scene(states, lane)
         if action is not None:
             board = f"{rendered(self.game, before, lane)}\nand after the move\n{board}"
             name = action_name(self.game, before, lane, int(action[lane]))
+            case = scene(before, lane, action[lane], states)
         self.findings.add(
             "invariant",
             "invariant(state) to be true at every position",
             "false after this move" if name else "false at the opening",
             board,
             name,
+            [case],
         )
         self.holds = None  # one case is enough
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from games.conformance.form import action_name, rendered
+from games.conformance.form import action_name, rendered, scene
 from games.conformance.laws import Findings
 from games.conformance.playouts import Batch, differs, look, one
 from games.game import Game
@@ -233,6 +233,7 @@ def _blame(
                 f"{_lines(programs, args)}",
                 rendered(game, before.state, lane),
                 action_name(game, before.state, lane, int(chosen[lane])),
+                [scene(before.state, lane, chosen[lane], after.state)],
             )
             return True
     return False

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from games.conformance.form import action_name, rendered
-from games.conformance.laws import Findings
+from games.conformance.form import action_name, rendered, scene
+from games.conformance.laws import Findings, Scene
 from games.conformance.moves import ENOUGH
 from games.conformance.playouts import Batch, Rules, choose
 from games.conformance.seats import with_to_play
@@ -30,7 +30,7 @@ class Pieces:
         default_factory=lambda: {True: np.zeros(3, int), False: np.zeros(3, int)}
     )
     strides: list[tuple[int, int]] = dataclasses.field(default_factory=list)  # rows, columns
-    opening: tuple[str, str] = ("", "")  # position and action
+    opening: tuple[str, str, list[Scene]] = ("", "", [])  # position and action
 
     def watch(self, at: Batch, opening: bool) -> None:
         """Tries one batch, where the seat to play can be changed at all."""
@@ -46,7 +46,8 @@ class Pieces:
         self.taken[opening] += np.array([took[0].sum(), took[1].sum(), len(action)])
         if opening:
             name = action_name(self.game, at.state, 0, int(action[0]))
-            self.opening = (rendered(self.game, at.state, 0), name)
+            case = scene(at.state, 0, action[0], moved)
+            self.opening = (rendered(self.game, at.state, 0), name, [case])
         before, after = seen[0]
         for lane in range(len(action)):
             gone = np.argwhere(after[lane] < before[lane])

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance.form import action_name, rendered
+from games.conformance.form import action_name, rendered, scene
 from games.conformance.laws import Findings
 from games.conformance.playouts import (
     Batch,
@@ -46,6 +46,7 @@ def check_illegal(
                 f"NaN or infinity in the {part}",
                 rendered(game, at.state, lane),
                 action_name(game, at.state, lane, int(action[lane])) + ", illegal",
+                [scene(at.state, lane, action[lane], after.state)],
             )
 
 
@@ -80,6 +81,7 @@ def check_end(
                 "another position",
                 rendered(game, before.state, int(bad[0])),
                 action_name(game, before.state, int(bad[0]), int(action[bad[0]])),
+                [scene(before.state, int(bad[0]), action[bad[0]], after.state)],
             )
             return
 
@@ -184,6 +186,10 @@ def _blame_mask(
         f"the moves {names[0]} and {names[1]} lead to one position with two masks",
         rendered(game, ends[0].state, lane),
         action_name(game, ends[0].state, lane, wrong) + ", legal after one of the orders only",
+        [
+            scene(end.state, lane, wrong, about=f"after {name}")
+            for end, name in zip(ends, names, strict=True)
+        ],
     )
 
 
@@ -211,6 +217,7 @@ def check_past(
                 f"another position, {ply} plies after the root",
                 rendered(game, before.state, int(bad[0])),
                 action_name(game, before.state, int(bad[0]), int(action[bad[0]])),
+                [scene(before.state, int(bad[0]), action[bad[0]], now.state)],
             )
             return
         line[ply] = forget(before.state)
@@ -242,6 +249,7 @@ def check_notation(findings: Findings, game: Game[Any], at: Batch, finals: list[
                     f"{names[action]!r}, written for {action}: {observed}",
                     rendered(game, at.state, lane),
                     f"number {action}",
+                    [scene(at.state, lane, action)],
                 )
         nonsense = ["", NONSENSE, f"{next(iter(names.values()), '')} {NONSENSE}"]
         for bad_text in [*nonsense, *_illegal_names(game, state, at.mask[lane], names)]:
@@ -263,6 +271,7 @@ def _check_names(
             "action_to_string to give every legal action a name of its own",
             f"{shared[0]!r} twice" if shared else f"{names}",
             rendered(game, at.state, lane),
+            scenes=[scene(at.state, lane)],
         )
 
 
@@ -291,4 +300,5 @@ def _check_refused(findings: Findings, game: Game[Any], at: Batch, lane: int, te
         "string_to_action to raise ValueError for what is not a legal move",
         f"{text!r}: {observed}",
         rendered(game, at.state, lane),
+        scenes=[scene(at.state, lane)],
     )

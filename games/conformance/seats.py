@@ -16,8 +16,8 @@ import jax
 import numpy as np
 
 from games.board import dihedral
-from games.conformance.form import action_name, rendered
-from games.conformance.laws import Findings
+from games.conformance.form import action_name, rendered, scene
+from games.conformance.laws import Findings, Scene
 from games.conformance.moves import ENOUGH
 from games.conformance.playouts import Batch, Lanes, Ply, Rules, choose, differs, fill, join, take
 from games.game import Game, Symmetry
@@ -56,7 +56,7 @@ class SeatSwapLanes:
     alike: np.ndarray | None = None  # bool[twins], None where twins prove nothing
     unequal: str = ""  # how the first pair of unlike twins differed
     causes: str = ""  # what that may come from
-    case: tuple[str, str] = ("", "")  # its position and action
+    case: tuple[str, str, list[Scene]] = ("", "", [])  # its position and action
 
     def place(self, states: Any) -> Any:
         """Returns the openings with seat 1 to play on the twins' lanes."""
@@ -179,6 +179,10 @@ class SeatSwapLanes:
         self.case = (
             rendered(self.game, ply.after.state, lane),
             action_name(self.game, before.state, lane, action) + ", which led here",
+            [
+                scene(ply.before.state, at, ply.action[at], ply.after.state, f"seat {seat} began")
+                for seat, at in enumerate((lane, self.lanes.real + lane))
+            ],
         )
 
     def _check_skew(self, ply: Ply, main: Batch, twin: Batch) -> None:
@@ -194,6 +198,7 @@ class SeatSwapLanes:
             f"planes {np.flatnonzero(unlike).tolist()} differ",
             rendered(self.game, main.state, 0),
             action_name(self.game, ply.before.state, 0, int(ply.action[0])) + ", which led here",
+            [scene(ply.before.state, 0, ply.action[0], ply.after.state)],
         )
 
 
@@ -294,6 +299,7 @@ def check_results(
                 f"returns {at.returns[lane].tolist()}, and {turned.returns[lane].tolist()} if only "
                 "to_play is changed",
                 rendered(game, at.state, lane),
+                scenes=[scene(at.state, lane)],
             )
             return
 
@@ -332,7 +338,8 @@ class SeatViews:
     other_gain: bool = False  # some move added to the other seat's plane 0
     fixed: np.ndarray | None = None  # bool[C], planes in which no position looked different
     gains: np.ndarray | None = None  # bool[2, C], by the mover: some move added to the plane
-    case: tuple[str, str] = ("", "")  # position and action of the first such move
+    # Position and action of the first such move.
+    case: tuple[str, str, list[Scene]] = ("", "", [])
     shared: int = 0  # positions with a cell that is in plane 0 of both seats
     positions: int = 0
     where: str = ""  # the first such position
@@ -361,7 +368,8 @@ class SeatViews:
         if others.any() and not self.other_gain:
             lane = int(np.flatnonzero(others.any(axis=(1, 2)))[0])
             name = action_name(self.game, at.state, lane, int(action[lane]))
-            self.case = (rendered(self.game, at.state, lane), name)
+            shown = scene(at.state, lane, action[lane], after.state)
+            self.case = (rendered(self.game, at.state, lane), name, [shown])
         self.own_gain |= bool(own.any())
         self.other_gain |= bool(others.any())
         return True

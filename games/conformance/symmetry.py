@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance.form import action_name, rendered
+from games.conformance.form import action_name, rendered, scene
 from games.conformance.laws import Findings
 from games.conformance.playouts import Batch, Lanes, Ply, differs, take
 from games.game import Game, Symmetry
@@ -113,6 +113,10 @@ class Images:
             f"another {name}: {cause}",
             f"{boards[0]}\nand its image\n{boards[1]}",
             f"{moves[0]} and its image {moves[1]}",
+            [
+                scene(ply.before.state, at, ply.action[at], ply.after.state, about)
+                for at, about in ((lane, ""), (there, f"its image under symmetry {number + 1}"))
+            ],
         )
 
     def _fits_transposed(self, ply: Ply, number: int) -> bool:

@@ -80,15 +80,21 @@ def _beside(frame: Frame, picture: np.ndarray) -> Beside:
     return Beside(tuple(names), lines)
 
 
-def _board(frame: Frame, beside: Beside, seen: Sight) -> Board:
+def colours(seen: Sight) -> tuple[str, str]:
+    """Returns the colours of the seats' pieces, of `games/layout.py`."""
     letters = seen.marks == (CAPITALS, SMALL)
     white_first = letters or (seen.marks is not None and seen.marks[0] in "Ww")
+    return ("white", "black") if white_first else ("black", "white")
+
+
+def _board(frame: Frame, beside: Beside, seen: Sight) -> Board:
+    letters = seen.marks == (CAPITALS, SMALL)
     board = squares(
         frame.grid.rows,
         frame.grid.cols,
         lines=frame.names,
         surface="checked" if letters else "plain",
-        colours=("white", "black") if white_first else ("black", "white"),
+        colours=colours(seen),
     )
     named = tuple(label for label in (*board.labels, *beside.names) if label[2])
     return board._replace(labels=named)

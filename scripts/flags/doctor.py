@@ -13,8 +13,8 @@ class Args:
     Thirteen checks of what the run has left on disk: its rows against the rules, the age of its
     rows, its games, exploration, weights, values, search, overseer, workers, and whether a fresh
     network can learn from them. Each finding says what is wrong, what a healthy run looks like,
-    and what to change; the likeliest cause comes first. Works on a run in progress and writes
-    nothing.
+    and what to change; the likeliest cause comes first. Works on a run in progress, and writes
+    nothing but its diagnosis, report/doctor.json, for reports and the list of runs.
 
     Examples:
       selfplay doctor runs/c4

@@ -8,14 +8,16 @@ from scripts.terminal.console import Positional
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Writes plots (PNG) and one self-contained page (index.html) about one or more runs.
+    """Writes one self-contained page (index.html) about one or more runs, to open from disk.
 
-    Shows losses, entropy, how far search still moves the policy, evaluations and speed over time.
-    Works on a run in progress. Several runs are drawn over each other.
+    Shows what was trained and with which settings, all curves with what they say at the cursor,
+    what happened, the doctor's last verdict (selfplay doctor) and a game. Works on a run in
+    progress. Several runs are drawn over each other, with the settings in which they differ.
 
     Examples:
       selfplay report runs/c4
       selfplay report runs/c4 runs/c4b --out compared
+      selfplay report runs/c4 --png
       selfplay report runs/c4 --text
       selfplay report runs/c4 --csv metrics.csv
     """
@@ -24,6 +26,8 @@ class Args:
     """Run folders."""
     out: str = ""
     """Folder for the report; by default report/ of the (first) run."""
+    png: bool = False
+    """Also write each plot as a PNG, for a paper."""
     text: bool = False
     """Print a summary instead."""
     csv: str = ""

@@ -12,18 +12,21 @@ Cells are bits, row * size + col. Seat 0 joins top and bottom, seat 1 left and r
 
 import functools
 import itertools
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from games.hex import NEIGHBOURS, Hex
-from selfplay.perfect.solver import ILLEGAL
+from selfplay.perfect.solver import ILLEGAL, TooLongError
 
 LARGEST = 5  # cells fit a word of 32 bits; larger boards would take hours
 ENDLESS = 1 << 60
 FIRST_ALLOWANCE, MORE = 20_000, 8  # positions, times
 FAR = 7  # steps to a cell that cannot be reached
+GLANCE = 64  # positions between two looks at the clock; one takes up to a millisecond
 
 Key = tuple[int, int, int]  # the cells of seat 0 and of seat 1, as bits; the seat to play
 
@@ -36,7 +39,7 @@ class Proof(NamedTuple):
     carrier: int  # empty cells
 
 
-def outcomes(game: Hex, states: Any) -> np.ndarray:
+def outcomes(game: Hex, states: Any, until: float = float("inf")) -> np.ndarray:
     """Returns int8[N, A]: each move's outcome for the mover, `ILLEGAL` where it is illegal.
 
     What has been found out is kept for the next call. With the swap rule every opening loses: the
@@ -44,11 +47,21 @@ def outcomes(game: Hex, states: Any) -> np.ndarray:
 
     Args:
       states: batched, [N, ...].
+      until: the time, of `time.monotonic`, to give up at.
 
     Raises:
       ValueError: the board is larger than `LARGEST`.
+      TooLongError: it was not found until then.
     """
-    solver = _solver(game.size)
+    with _solving:
+        return _outcomes(game, states, _solver(game.size), until)
+
+
+_solving = threading.Lock()  # a solver's patterns are not for two threads at once
+
+
+def _outcomes(game: Hex, states: Any, solver: "Solver", until: float) -> np.ndarray:
+    solver.until = until
     groups, legal = np.asarray(states.groups), np.asarray(states.legal_action_mask)
     cells = game.size**2
     stones = np.stack([groups > 0, groups < 0], axis=1) @ (1 << np.arange(cells))
@@ -80,6 +93,7 @@ class Solver:
         self._known: dict[Key, Proof] = {}
         self._outcomes: dict[Key, tuple[int, ...]] = {}
         self._visited = 0  # positions that were not known
+        self.until = float("inf")  # the time when it gives up with `TooLongError`
         # By winner, and by whether the winner is to move.
         self._patterns = [[_Patterns(), _Patterns()] for _ in range(2)]
 
@@ -109,6 +123,8 @@ class Solver:
         proof = self._known.get(key)
         if proof is None:
             self._visited += 1
+            if self._visited % GLANCE == 0 and time.monotonic() > self.until:
+                raise TooLongError
             proof = self._at_sight(position, to_play)
             if proof is None:
                 if self._visited >= until:

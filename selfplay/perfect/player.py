@@ -50,7 +50,7 @@ def outcomes_of(game: Game[Any]) -> Outcomes:
     if isinstance(game, Hex) and game.size <= perfect_hex.LARGEST:
         return functools.partial(perfect_hex.outcomes, game)
     if game == games.load("tic_tac_toe"):
-        return _looked_up(game)
+        return _looked_up(game)  # type: ignore[arg-type]
     largest = perfect_hex.LARGEST
     raise ValueError(
         f"player 'perfect': perfect play is known for tic_tac_toe and hex up to size={largest}, "
@@ -58,6 +58,7 @@ def outcomes_of(game: Game[Any]) -> Outcomes:
     )
 
 
+@functools.cache
 def _looked_up(game: Game[Any]) -> Outcomes:
     """Returns the outcomes of a game that is small enough for a table of all its positions."""
     solved = solver.solve(game)

@@ -25,6 +25,10 @@ SAMPLE_SEED = 0
 Progress = Callable[[int], None]
 
 
+class TooLongError(Exception):
+    """The outcome was not found in the time that there was."""
+
+
 class SolvedSet(NamedTuple):
     """N solved positions, each with a choice: play goes on in all of them."""
 

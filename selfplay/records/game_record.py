@@ -8,7 +8,6 @@ the result is not the rules' own, a key `ended_by` says why: `resignation`, `tim
 `agreement`. Other keys are kept as they are.
 """
 
-import dataclasses
 import functools
 import gzip
 import io
@@ -18,7 +17,7 @@ import pathlib
 import shlex
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -31,6 +30,7 @@ from games.go import Go
 from selfplay import positions
 from selfplay.files import durable, json_lines
 from selfplay.records import sgf
+from selfplay.records.lines import GameRecord, fields_of, parse, read_fields
 
 MAX_BYTES = 64 << 20  # of a file, unpacked; what it holds takes a few times as much memory
 MAX_PROBLEMS = 1000  # after so many, a file is not what it was taken for
@@ -39,28 +39,6 @@ MAX_PROBLEMS = 1000  # after so many, a file is not what it was taken for
 MAX_GAMES = 4
 MAX_SPEC = 200  # characters of a game's spec
 CHUNK = 128  # games replayed at once
-FORMS = {
-    "game": "a game's spec",
-    "moves": "a list of action numbers",
-    "returns": "two numbers, by seat",
-    "players": "two names, by seat",
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class GameRecord:
-    """One finished game."""
-
-    game: str  # its spec, for `games.load`
-    moves: tuple[int, ...]  # action numbers, from the opening position
-    returns: tuple[float, float]  # by seat
-    players: tuple[str, str]  # by seat
-    extra: dict[str, Any] = dataclasses.field(default_factory=dict)  # further keys of the line
-
-    @property
-    def ended_by(self) -> str:
-        """Why the result is not the rules' own; empty if it is."""
-        return str(self.extra.get("ended_by", ""))
 
 
 class Scan(NamedTuple):
@@ -104,6 +82,11 @@ def append_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) 
     durable.append(path, _text(path, records))
 
 
+def to_line(fields: Mapping[str, Any]) -> str:
+    """Returns the line of a record's keys and values."""
+    return json.dumps(fields) + "\n"
+
+
 def to_lines(records: Iterable[GameRecord]) -> str:
     """Returns the text of records, a JSON line each."""
     return _text("", records)
@@ -139,7 +122,7 @@ def scan_records(path: str | os.PathLike[str], plug_in: str = "", only: str = ""
     named = _Games(plug_in, only)
     bad = 0
     for place, fields in _read(path):
-        item = fields if isinstance(fields, str) else _parse(fields)
+        item = fields if isinstance(fields, str) else parse(fields)
         if isinstance(item, GameRecord):
             item = named.objection(item.game) or item
         items.append((f"{path}, {place}", item))
@@ -149,13 +132,35 @@ def scan_records(path: str | os.PathLike[str], plug_in: str = "", only: str = ""
             break
     right = {i: item for i, (_, item) in enumerate(items) if isinstance(item, GameRecord)}
     for spec, chosen in _by_game({i: record.game for i, record in right.items()}).items():
-        ends = _ends(named.load(spec), [right[i].moves for i in chosen])
-        for i, end in zip(chosen, ends, strict=True):
-            items[i] = (items[i][0], _objection(right[i], end) or right[i])
+        found = ends(named.load(spec), [right[i].moves for i in chosen])
+        for i, end in zip(chosen, found, strict=True):
+            items[i] = (items[i][0], objection_at(right[i], end) or right[i])
     return Scan(
         [item for _, item in items if isinstance(item, GameRecord)],
         [f"{place}: {item}" for place, item in items if isinstance(item, str)],
     )
+
+
+def objection(record: GameRecord) -> str:
+    """Returns what its game's rules say against a record; empty for nothing.
+
+    Raises:
+      ValueError: there is no such game.
+    """
+    return objection_at(record, end_of(games.load(record.game), record.moves))
+
+
+def end_of(game: Game[Any], moves: Sequence[int]) -> "End":
+    """Returns where the moves of one game lead, move by move: `ends` would compile for it."""
+    state, plies = positions.opening_position(game), 0
+    for action in moves:
+        legal = np.asarray(state.legal_action_mask)
+        if not (0 <= action < len(legal) and legal[action]):
+            break
+        state, plies = positions.step(game, state, np.int32(action)), plies + 1
+    first, second = np.asarray(game.returns(state)).tolist()
+    lead = float(game.margin(state)) if isinstance(game, Go) else 0.0
+    return End(plies, bool(state.terminated), (first, second), lead)
 
 
 def record_pages(record: GameRecord) -> list[str]:
@@ -172,13 +177,6 @@ def record_pages(record: GameRecord) -> list[str]:
     return pages
 
 
-def in_words(record: GameRecord) -> str:
-    """Returns a game's result as a clause: who won, and how if not by the rules."""
-    first, second = record.returns
-    how = f" by {record.ended_by}" if record.ended_by else ""
-    return "drawn" + how if first == second else f"seat {int(second > first)} won{how}"
-
-
 def _refuse_link(path: str | os.PathLike[str]) -> None:
     if os.path.islink(path):
         raise ValueError(
@@ -192,27 +190,18 @@ def _is_sgf(path: str | os.PathLike[str]) -> bool:
 
 
 def _text(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> str:
-    lines = [
-        {
-            "game": record.game,
-            "moves": list(record.moves),
-            "returns": list(record.returns),
-            "players": list(record.players),
-            **record.extra,
-        }
-        for record in records
-    ]
+    lines = [fields_of(record) for record in records]
     if _is_sgf(path):
         return "".join(map(sgf.write_game, lines, _leads(lines)))
-    return "".join(json.dumps(line) + "\n" for line in lines)
+    return "".join(map(to_line, lines))
 
 
 def _leads(lines: list[sgf.Fields]) -> list[float | None]:
     """Returns by how much black leads at the end of each game of Go, None if it stopped early."""
     leads: list[float | None] = [None] * len(lines)
     for spec, chosen in _by_game({i: line["game"] for i, line in enumerate(lines)}).items():
-        ends = _ends(games.load(spec), [lines[i]["moves"] for i in chosen])
-        for i, end in zip(chosen, ends, strict=True):
+        found = ends(games.load(spec), [lines[i]["moves"] for i in chosen])
+        for i, end in zip(chosen, found, strict=True):
             leads[i] = end.lead if end.over and "ended_by" not in lines[i] else None
     return leads
 
@@ -225,7 +214,7 @@ def _read(path: str | os.PathLike[str]) -> Iterator[tuple[str, sgf.Fields | str]
     else:
         for number, line in enumerate(io.BytesIO(data), start=1):
             if line.strip():
-                yield f"line {number}", _json_object(line)
+                yield f"line {number}", read_fields(line)
     if damage:
         yield "its end", damage
 
@@ -249,41 +238,6 @@ def _unpacked(path: str | os.PathLike[str]) -> tuple[bytes, str]:
         if content.tell() > MAX_BYTES:
             raise ValueError(f"{path} is larger than {MAX_BYTES >> 20} MiB: split it")
         return content.getvalue(), damage
-
-
-def _json_object(line: bytes) -> sgf.Fields | str:
-    if len(line) > json_lines.MAX_LINE:
-        return f"longer than {json_lines.MAX_LINE:,} bytes"
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:  # also numbers, or nesting, beyond all bounds
-        return f"not JSON: {error}"
-    if not isinstance(fields, dict):
-        return f"a record is a JSON object, got {line.strip()[:40]!r}"
-    return fields
-
-
-def _parse(fields: sgf.Fields) -> GameRecord | str:
-    wanted = {
-        "game": lambda value: isinstance(value, str),
-        "moves": lambda value: isinstance(value, list) and all(type(a) is int for a in value),
-        "returns": lambda value: _is_pair(value, json_lines.is_number),
-        "players": lambda value: _is_pair(value, lambda name: isinstance(name, str)),
-    }
-    for key, holds in wanted.items():
-        if key not in fields or not holds(fields[key]):
-            return f"{key!r} must be {FORMS[key]}, got {repr(fields.get(key))[:80]}"
-    return GameRecord(
-        game=fields["game"],
-        moves=tuple(fields["moves"]),
-        returns=(float(fields["returns"][0]), float(fields["returns"][1])),
-        players=(fields["players"][0], fields["players"][1]),
-        extra={key: value for key, value in fields.items() if key not in wanted},
-    )
-
-
-def _is_pair(value: Any, holds: Callable[[Any], bool]) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(holds, value))
 
 
 class _Games:
@@ -338,7 +292,8 @@ def _by_game(specs: Mapping[int, str]) -> dict[str, list[int]]:
     return numbers
 
 
-def _objection(record: GameRecord, end: "_End") -> str:
+def objection_at(record: GameRecord, end: "End") -> str:
+    """Returns what speaks against a record whose moves lead to `end`; empty for nothing."""
     if end.plies < len(record.moves):
         return f"move {end.plies + 1}, action {record.moves[end.plies]}, is illegal"
     if record.ended_by:
@@ -351,7 +306,7 @@ def _objection(record: GameRecord, end: "_End") -> str:
     return ""
 
 
-class _End(NamedTuple):
+class End(NamedTuple):
     """Where the moves of a record lead."""
 
     plies: int  # the moves that the rules allow
@@ -360,7 +315,7 @@ class _End(NamedTuple):
     lead: float  # of seat 0, in Go
 
 
-def _ends(game: Game[Any], moves: Sequence[Sequence[int]]) -> Iterator[_End]:
+def ends(game: Game[Any], moves: Sequence[Sequence[int]]) -> Iterator[End]:
     """Yields the end of each game; plays chunks of one size, so that it compiles once."""
     longest = max(map(len, moves), default=1)
     size = min(CHUNK, 1 << (len(moves) - 1).bit_length())
@@ -371,7 +326,7 @@ def _ends(game: Game[Any], moves: Sequence[Sequence[int]]) -> Iterator[_End]:
         over = np.asarray(replayed.states.terminated)
         for i in range(len(rows)):
             low, high = replayed.returns[i].tolist()
-            yield _End(int(replayed.legal_plies[i]), bool(over[i]), (low, high), float(leads[i]))
+            yield End(int(replayed.legal_plies[i]), bool(over[i]), (low, high), float(leads[i]))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -30,14 +30,14 @@ KEYS = ("game", "moves", "returns", "players")
 SETUP = ("AB", "AW", "AE")
 
 # Possessive (`*+`): a damaged file of any size is read once, without a stack of ways back.
-_START = re.compile(r"\(\s*+;")
+START = re.compile(r"\(\s*+;")
 _TOKEN = re.compile(r"\s*+(?:([;()])|([A-Za-z]++)|\[([^\\\]]*+(?:\\.[^\\\]]*+)*+)\])", re.DOTALL)
 _SPACE = re.compile(r"\s*+")
 _ESCAPE = re.compile(r"\\(\r\n|\n\r|.)", re.DOTALL)
 _RESULT = re.compile(r"\s*([BW])\+\s*(\w?)", re.IGNORECASE)
 
 
-class _Game(NamedTuple):
+class MainLine(NamedTuple):
     nodes: list[Node]  # of the main line
     end: int  # where reading goes on
     problem: str  # empty if there is none
@@ -51,11 +51,11 @@ def read_games(text: str) -> Iterator[tuple[str, Fields | str]]:
     """
     position, line = 0, 1
     for number in itertools.count(1):
-        start = _START.search(text, position)
+        start = START.search(text, position)
         if not start:
             return
         line += text.count("\n", position, start.start())
-        game = _main_line(text, start.start())
+        game = main_line(text, start.start())
         yield f"game {number} (line {line})", game.problem or _fields_or_problem(game.nodes)
         line += text.count("\n", start.start(), game.end)
         position = game.end
@@ -77,24 +77,24 @@ def read_plays(text: str) -> Plays:
     Raises:
       ValueError: no such game, or later set-up.
     """
-    start = _START.search(text)
+    start = START.search(text)
     if not start:
         raise ValueError("it holds no SGF game")
-    nodes, _, problem = _main_line(text, start.start())
+    nodes, _, problem = main_line(text, start.start())
     if problem:
         raise ValueError(problem)
-    size = _size(_value(nodes[0], "SZ", "19"))
-    komi = _komi(_value(nodes[0], "KM")) if "KM" in nodes[0] else None
+    size = read_size(value_of(nodes[0], "SZ", "19"))
+    komi = read_komi(value_of(nodes[0], "KM")) if "KM" in nodes[0] else None
     plays = Plays(size, komi, [], [])
     for number, node in enumerate(nodes):
         for seat, colour in enumerate(COLOURS):
             setup = node.get(f"A{colour}", ())
             if "AE" in node or (setup and number):
                 raise ValueError("it sets up stones within the game")
-            plays.setup.extend((seat, _action(value, size, "setup")) for value in setup)
+            plays.setup.extend((seat, read_point(value, size, "setup")) for value in setup)
         for seat, colour in enumerate(COLOURS):
             plays.moves.extend(
-                (seat, _action(value, size, "move")) for value in node.get(colour, ())
+                (seat, read_point(value, size, "move")) for value in node.get(colour, ())
             )
     return plays
 
@@ -105,6 +105,7 @@ def write_game(fields: Fields, lead: float | None) -> str:
     Further keys of the record are kept as a JSON object in the comment of the first node.
 
     Args:
+      fields: of a record; no result is given where its returns are None.
       lead: black's points more than white's, the komi taken off; None if the game stopped early.
     """
     game = games.load(fields["game"])
@@ -121,8 +122,9 @@ def write_game(fields: Fields, lead: float | None) -> str:
         "RU": RULES,
         "PB": " ".join(fields["players"][0].split()),
         "PW": " ".join(fields["players"][1].split()),
-        "RE": _result_text(fields, lead),
     }
+    if fields["returns"] is not None:
+        root["RE"] = _result_text(fields, lead)
     if extra:
         root["C"] = json.dumps(extra)
     properties = "".join(f"{key}[{_escaped(value)}]" for key, value in root.items())
@@ -134,14 +136,14 @@ def write_game(fields: Fields, lead: float | None) -> str:
     return "\n".join([f"(;{properties}", *lines]) + ")\n"
 
 
-def _main_line(text: str, position: int) -> _Game:
+def main_line(text: str, position: int) -> MainLine:
     """Reads one game tree from its opening parenthesis on; keeps the nodes before the first end."""
     nodes: list[Node] = []
     depth, closed, name = 0, False, ""
     while True:
         token = _TOKEN.match(text, position)
         if not token:
-            return _Game(nodes, *_damage(text, position))
+            return MainLine(nodes, *_damage(text, position))
         position = token.end()
         delimiter, identifier, value = token.groups()
         if delimiter:
@@ -149,15 +151,15 @@ def _main_line(text: str, position: int) -> _Game:
             depth += {"(": 1, ")": -1, ";": 0}[delimiter]
             closed |= delimiter == ")"
             if depth == 0:
-                return _Game(nodes, position, "")
+                return MainLine(nodes, position, "")
             if delimiter == ";" and not closed:
                 if len(nodes) == MAX_NODES:
-                    return _Game(nodes, position, f"it has more than {MAX_NODES:,} nodes")
+                    return MainLine(nodes, position, f"it has more than {MAX_NODES:,} nodes")
                 nodes.append({})
         elif identifier:
             name = "".join(filter(str.isupper, identifier))  # FF[3] wrote AddBlack for AB
         elif not name:
-            return _Game(nodes, position, f"the value [{value[:20]}] belongs to no property")
+            return MainLine(nodes, position, f"the value [{value[:20]}] belongs to no property")
         elif not closed:
             nodes[-1].setdefault(name, []).append(value)
 
@@ -181,24 +183,24 @@ def _fields_or_problem(nodes: list[Node]) -> Fields | str:
 
 def _fields(nodes: list[Node]) -> Fields:
     root = nodes[0]
-    if _value(root, "GM", "1").strip() != "1":
-        raise ValueError(f"GM[{_value(root, 'GM')}] is another game than Go, which is GM[1]")
-    size = _size(_value(root, "SZ", "19"))
-    game = Go(size, _komi(_value(root, "KM", "0")))
+    if value_of(root, "GM", "1").strip() != "1":
+        raise ValueError(f"GM[{value_of(root, 'GM')}] is another game than Go, which is GM[1]")
+    size = read_size(value_of(root, "SZ", "19"))
+    game = Go(size, read_komi(value_of(root, "KM", "0")))
     moves = _moves(nodes, size)
-    returns, ended_by = _result(_value(root, "RE"))
+    returns, ended_by = read_result(value_of(root, "RE"))
     over = moves[-2:] == [size**2] * 2 or len(moves) == game.max_plies
-    ours = _value(root, "RU").strip().lower() == RULES.lower()
+    ours = value_of(root, "RU").strip().lower() == RULES.lower()
     if not (over and ours):
         ended_by = ended_by or AGREEMENT
-    names = [_value(root, "PB") or "black", _value(root, "PW") or "white"]
+    names = [value_of(root, "PB") or "black", value_of(root, "PW") or "white"]
     fields = {
         "game": f"go:size={size},komi={game.komi:g}",
         "moves": moves,
         "returns": returns,
         "players": names,
     }
-    return ({"ended_by": ended_by} if ended_by else {}) | _extra(_value(root, "C")) | fields
+    return ({"ended_by": ended_by} if ended_by else {}) | _extra(value_of(root, "C")) | fields
 
 
 def _moves(nodes: list[Node], size: int) -> list[int]:
@@ -216,11 +218,11 @@ def _moves(nodes: list[Node], size: int) -> list[int]:
         for colour, value in played:
             if colour != COLOURS[len(moves) % 2]:
                 raise ValueError(f"{place}: {colour} moves out of turn")
-            moves.append(_action(value, size, place))
+            moves.append(read_point(value, size, place))
     return moves
 
 
-def _action(value: str, size: int, place: str) -> int:
+def read_point(value: str, size: int, place: str) -> int:
     """Returns the action of an SGF point; `tt` is a pass on boards that have no such point."""
     text = _plain(value).strip()
     if text in ("", "tt"):
@@ -238,21 +240,21 @@ def _point(action: int, size: int) -> str:
     return chr(ord("a") + col) + chr(ord("a") + row)
 
 
-def _size(text: str) -> int:
+def read_size(text: str) -> int:
     width, colon, height = text.strip().partition(":")
     if not (width.isdecimal() and len(width) < 4 and (not colon or width == height)):
         raise ValueError(f"SZ[{text[:20]}] is no size of a square board")
     return int(width)
 
 
-def _komi(text: str) -> float:
+def read_komi(text: str) -> float:
     try:
         return float(text.strip() or "0")
     except ValueError:
         raise ValueError(f"KM[{text[:20]}] is not a number") from None
 
 
-def _result(text: str) -> tuple[list[float], str]:
+def read_result(text: str) -> tuple[list[float], str]:
     """Returns the returns by seat, and why the game stopped early, if it says so."""
     if text.strip().lower() in ("0", "draw", "jigo"):
         return [0.0, 0.0], ""
@@ -285,7 +287,7 @@ def _extra(comment: str) -> Fields:
     return {key: value for key, value in extra.items() if key not in KEYS}
 
 
-def _value(node: Node, name: str, default: str = "") -> str:
+def value_of(node: Node, name: str, default: str = "") -> str:
     return _plain(node[name][0]) if name in node else default
 
 

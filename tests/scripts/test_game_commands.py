@@ -97,7 +97,8 @@ def test_check_json_is_one_object_on_stdout(monkeypatch, capsys):
     assert result["laws"] == {
         law: {"length": "broken", "notation": "not tried"}.get(law, "holds") for law in LAWS
     }
-    assert result["violations"] == [case._asdict()]
+    told = ("law", "expected", "found", "position", "action")
+    assert result["violations"] == [dict(zip(told, case[:5], strict=True))]
     assert (result["game"], result["games"], result["notes"]) == ("tic_tac_toe", 32, [])
 
 

@@ -2,7 +2,7 @@
 
 Each check measures something that a healthy run has in common with every other, whatever the game,
 and names the fault where it is missing. A check that cannot be judged yet says so. Nothing is
-written, and a run in progress is not disturbed. `docs/doctor.md` explains every check.
+written here, and a run in progress is not disturbed. `docs/doctor.md` explains every check.
 """
 
 import dataclasses

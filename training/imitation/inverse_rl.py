@@ -19,7 +19,7 @@ from games.game import Game
 from mcts import mask_illegal
 from selfplay import positions
 from selfplay.recorder import Sample
-from selfplay.records.game_record import GameRecord
+from selfplay.records.lines import GameRecord
 
 CHUNK = 64  # games a step
 STEPS, RATE, MOMENTUM, PENALTY = 400, 0.5, 0.9, 1e-4  # of gradient descent on the likelihood

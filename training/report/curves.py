@@ -112,7 +112,7 @@ def plots(runs: Mapping[str, History]) -> list[Plot]:
         _evaluations(runs, MINUTES),
         *_ratings(runs, MINUTES),
         *_by_operations(runs),
-        *_mistakes(runs),
+        *mistakes_by_ply(runs),
         *_fixed_point(runs),
         *(_panel(panel, runs) for panel in PANELS),
         *_target_losses(runs),
@@ -253,7 +253,7 @@ def gained(
     return points
 
 
-def _mistakes(runs: Mapping[str, History]) -> list[Plot]:
+def mistakes_by_ply(runs: Mapping[str, History]) -> list[Plot]:
     """Returns the plot of the last evaluations' mistakes by ply, if perfect play is known."""
     series = []
     for run, history in runs.items():

@@ -1,17 +1,14 @@
-"""The page of a report: plots that show whether runs are learning."""
+"""Plots as PNG, and pages of them: of ladders, sweeps, and what `selfplay report --png` writes."""
 
 import base64
 import html
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from selfplay.files import durable
-from training.evaluation.target_quality import RowQuality
-from training.metrics import History
 from training.report import curves, values
 from training.report.curves import Plot
 from training.report.drawing import draw
-from training.report.text import figures, sentences, summary
 from training.storage.run_folder import RunFolder
 
 STYLE = (
@@ -20,8 +17,8 @@ STYLE = (
 )
 
 
-def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Path:
-    """Writes a PNG for each plot and a self-contained index.html; returns the page's path.
+def write_pngs(folders: Sequence[RunFolder], out: pathlib.Path) -> list[pathlib.Path]:
+    """Writes a PNG for each plot of runs, over each other; returns their paths.
 
     Raises:
       ValueError: a folder is no run, or has no metrics yet.
@@ -29,13 +26,12 @@ def write_report(folders: Sequence[RunFolder], out: pathlib.Path) -> pathlib.Pat
     runs = {str(folder.path): curves.read_history(folder) for folder in folders}
     read = {str(folder.path): values.read(folder) for folder in folders}
     qualities = {run: quality for run, quality in read.items() if quality}
+    distilled = curves.distilled_plot(folders)
+    drawn = [*curves.plots(runs), *values.plots(qualities), *([distilled] if distilled else [])]
     out.mkdir(parents=True, exist_ok=True)
-    drawn = [*curves.plots(runs), *values.plots(qualities)]
-    sections = [section(out, plot) for plot in drawn]
-    file = out / "index.html"
-    content = _page(folders, runs, qualities, [*sections, distilled_section(out, folders)])
-    durable.write_whole(file, content.encode(errors="replace"))
-    return file
+    for plot in drawn:
+        section(out, plot)
+    return [out / f"{plot.name}.png" for plot in drawn if plot.series]
 
 
 def distilled_section(out: pathlib.Path, folders: Sequence[RunFolder]) -> str:
@@ -57,40 +53,10 @@ def section(out: pathlib.Path, plot: Plot) -> str:
     )
 
 
-def _page(
-    folders: Sequence[RunFolder],
-    runs: Mapping[str, History],
-    qualities: Mapping[str, RowQuality],
-    sections: Sequence[str],
-) -> str:
-    heads = map(_head, folders, runs.values(), map(qualities.get, runs))
-    return page(f"Report: {', '.join(runs)}", [*heads, *sections])
-
-
 def page(title: str, parts: Sequence[str]) -> str:
     """Returns a page of parts in HTML."""
     title = html.escape(title)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f"<style>{STYLE}</style><h1>{title}</h1>{''.join(parts)}</html>"
-    )
-
-
-def _head(folder: RunFolder, history: History, quality: RowQuality | None) -> str:
-    """Returns what a run is, its last evaluation, its values beside outcomes, and its settings."""
-    config = folder.read_config()
-    last = history.evaluations[-1] if history.evaluations else None
-    results = (figures(last) if last else {}).items()
-    rows = (f"<td>{html.escape(name)}</td><td>{value}</td>" for name, value in results)
-    cells = "".join(f"<tr>{row}</tr>" for row in rows)
-    said = sentences(history.evaluations, config.amplify)
-    words = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in said)
-    when = f"step {last.step}" if last else "none yet"
-    content = html.escape(folder.config_file.read_text())
-    return (
-        f"<h2>{html.escape(str(folder.path))}</h2>"
-        f"<p>{html.escape(summary(config, history))}</p>"
-        f"<p>Last evaluation: {when}</p>"
-        f"<table>{cells}</table>{words}{values.table(quality) if quality else ''}"
-        f"<details><summary>config.json</summary><pre>{content}</pre></details>"
     )

@@ -1,6 +1,5 @@
 """How values agree with outcomes, in a report: plots, and a table."""
 
-import html
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,9 +10,7 @@ from training.evaluation.target_quality import Agreement, RowQuality, ValueQuali
 from training.report.curves import Plot, Series
 from training.storage.run_folder import RunFolder
 
-HEAD = (
-    "<th>value</th><th>rows</th><th>bias</th><th>squared error</th><th>of</th><th>correlation</th>"
-)
+HEAD = ("value", "rows", "bias", "squared error", "of", "correlation")  # of the table
 # Plots by ply: name, title, axis, meaning, and what they draw.
 BY_PLY = (
     (
@@ -103,27 +100,25 @@ def _band(label: str, x: list[float], values: np.ndarray, spread: np.ndarray) ->
     return Series(label, x, values.tolist(), low, high)
 
 
-def table(quality: RowQuality) -> str:
-    """Returns each value beside the outcomes, all told and by seat, as HTML."""
+def cells(quality: RowQuality) -> list[tuple[str, ...]]:
+    """Returns each value beside the outcomes, all told and by seat, as the rows of a table.
+
+    Errors are standard errors, a game counted as one observation.
+    """
     rows = []
     for name, value in _shown(quality).items():
         rows.append(_row(name, value.overall))
         seats = ("first seat", "second seat")
         rows += [_row(f"{name}, {seats[p.first]}", p.agreement) for p in value.by_seat]
+    return rows
+
+
+def _row(label: str, of: Agreement) -> tuple[str, ...]:
     return (
-        f"<p>Values beside the outcomes of the newest {quality.rows:,} rows of {quality.games:,} "
-        "games, with standard errors, a game counted as one observation.</p>"
-        f"<table><tr>{HEAD}</tr>{''.join(rows)}</table>"
-    )
-
-
-def _row(label: str, of: Agreement) -> str:
-    cells = (
-        html.escape(label),
+        label,
         f"{of.rows:,}",
         f"{of.bias:+.3f} ± {of.bias_error:.3f}",
         f"{of.squared_error:.3f} ± {of.squared_error_error:.3f}",
         f"{of.variance:.3f}",
         f"{of.correlation:+.3f} ± {of.correlation_error:.3f}",
     )
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"

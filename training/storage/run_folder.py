@@ -5,11 +5,13 @@
     metrics.jsonl    one line an iteration or evaluation; older parts in metrics-<n>.jsonl
     checkpoints/     <step>/, see training/storage/checkpoint.py
     replay/          <first>-<last>.npz, see training/replay.py
-    games/           records of a sample of self-play, and of evaluation games
+    games/           records of a sample of self-play, of evaluation games, and of those that
+                     people play, see training/storage/played.py
     oversight/       an overseer's decisions, see selfplay/oversight/decisions.py
     ladder/          games of the ratings that the run takes of itself
-    report/          index.html and plots
+    report/          index.html, and doctor.json, see training/report/verdict.py
     lock             held by the process that trains, see selfplay/files/durable.py
+    starts.jsonl     the processes that trained it, see training/storage/starts.py
     nan-<step>.npz   the minibatch at which NaN or infinity came up, see training/non_finite.py
     discarded/       what was written after the save that a resume started from, and checkpoints
                      that are damaged; why.txt says which

@@ -1,0 +1,54 @@
+"""Questions about positions: a board to click, names of moves."""
+
+from typing import Any
+
+import numpy as np
+
+from games.drawing.picture import draw
+from scripts.web.ops.common import Args, Op, Tell, game_of, state_of
+from scripts.web.ops.sides import sides
+
+
+def position(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns the board after `moves`, and what can be played there."""
+    spec, game = game_of(args)
+    moves, states = state_of(game, args)
+    state, before = states[-1], states[-2] if moves else None
+    drawing = draw(game, state, moves[-1] if moves else None, before)
+    over = bool(state.terminated)
+    return {
+        "game": spec,
+        "svg": drawing.svg,
+        "spots": drawing.spots,
+        "ordered": drawing.ordered,
+        "level": drawing.level,
+        "moves": [
+            {
+                "action": move.action,
+                "name": move.name,
+                "label": move.label or move.name,
+                "spots": list(move.spots),
+            }
+            for move in drawing.moves
+        ],
+        "seats": sides(game),
+        "ply": len(moves),
+        "to_play": int(state.to_play),
+        "over": over,
+        "returns": np.asarray(game.returns(state)).tolist() if over else None,
+        "last": moves[-1] if moves else None,
+        "text": game.render(state),
+    }
+
+
+def names(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns the notation and the seat of each of `moves`."""
+    _, game = game_of(args)
+    moves, states = state_of(game, args)
+    return {
+        "names": [game.action_to_string(*pair) for pair in zip(states, moves, strict=False)],
+        "seats": [int(state.to_play) for state in states],
+    }
+
+
+OPS = {"position": Op(position, "quick"), "names": Op(names, "quick")}

@@ -1,0 +1,229 @@
+"""Questions about games as text: read from files of a person's, written for one, kept in a run."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import games
+from games import consent, registry
+from games.game import Game
+from games.go import Go
+from scripts.web.ops.common import (
+    Args,
+    ConsentError,
+    Op,
+    Tell,
+    game_of,
+    require,
+    state_of,
+    text,
+)
+from selfplay.records import game_record, sgf
+from selfplay.records.game_record import CHUNK, MAX_BYTES, MAX_GAMES, MAX_SPEC
+from selfplay.records.lines import ENDINGS, GameRecord, fields_of, parse, read_fields
+from selfplay.records.sgf_draft import Draft, read_drafts
+from training.storage import played
+from training.storage.run_folder import RunFolder
+
+MOST = 1000  # games of one file
+FAIR = ((1.0, -1.0), (0.0, 0.0), (-1.0, 1.0))  # results where the rules do not decide
+UNFINISHED = "the game is not finished"
+MAX_NAME = 200  # characters of a player's name
+WALKED = 1000  # moves of games that are replayed one by one
+NO_GAME = Draft("", [], None, ["", ""], "", 0, [], "")
+
+
+def parse_games(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns the games of a text: SGF, or our JSON lines; what cannot be used is said of each.
+
+    A game that would run code of somebody's own is not looked at; its `consent` says which.
+    """
+    content = text(args, "text")
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"the file is larger than {MAX_BYTES >> 20} MiB")
+    name = str(args.get("name", ""))
+    is_sgf = name.lower().endswith(".sgf") or content.lstrip("\ufeff \t\r\n").startswith("(")
+    found = _drafts(content) if is_sgf else _lines(content)
+    records: list[dict[str, Any]] = []
+    more = False
+    for one in found:
+        tell.check()
+        if more := len(records) == MOST:
+            break
+        records.append(one)
+    _check(records, tell)
+    return {"records": [_told(one) for one in records], "more": more}
+
+
+def _told(one: dict[str, Any]) -> dict[str, Any]:
+    told = {key: value for key, value in one.items() if key != "is_draft"}
+    return told | {"finished": one["returns"] is not None}
+
+
+def _drafts(content: str) -> Iterator[dict[str, Any]]:
+    for draft in read_drafts(content):
+        yield _of_draft(draft)
+
+
+def _of_draft(draft: Draft) -> dict[str, Any]:
+    return {
+        "game": draft.game,
+        "moves": draft.moves,
+        "returns": draft.returns,
+        "players": draft.players,
+        "ended_by": draft.ended_by,
+        "extra": {},
+        "notes": draft.notes,
+        "problem": draft.problem,
+        "is_draft": True,
+    }
+
+
+def _lines(content: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(content.split("\n"), start=1):
+        if not line.strip():
+            continue
+        fields, unfinished = read_fields(line), False
+        record: GameRecord | str
+        if isinstance(fields, str):
+            record = fields
+        else:
+            unfinished = "returns" in fields and fields["returns"] is None
+            record = parse(fields | {"returns": [0, 0]} if unfinished else fields)
+        if isinstance(record, GameRecord):
+            yield _of_record(record, unfinished)
+        else:
+            yield _of_draft(NO_GAME._replace(problem=f"line {number}: {record}"))
+
+
+def _of_record(record: GameRecord, unfinished: bool) -> dict[str, Any]:
+    return {
+        "game": record.game,
+        "moves": list(record.moves),
+        "returns": None if unfinished else list(record.returns),
+        "players": list(record.players),
+        "ended_by": record.ended_by,
+        "extra": record.extra,
+        "notes": [],
+        "problem": "",
+        "is_draft": unfinished,
+    }
+
+
+def _check(records: list[dict[str, Any]], tell: Tell) -> None:
+    """Says of each game what its rules say against it, and cuts it before a move they forbid."""
+    by_game: dict[str, list[dict[str, Any]]] = {}
+    for one in records:
+        if one["game"]:
+            by_game.setdefault(one["game"], []).append(one)
+    for number, (spec, some) in enumerate(by_game.items()):
+        try:
+            if number >= MAX_GAMES or len(spec) > MAX_SPEC:
+                raise ValueError(f"not looked at: only {MAX_GAMES} kinds of games of a file are")
+            if registry.names_a_module(spec):
+                require(consent.module(spec), f"the game {spec!r}")
+            game = games.load(spec)
+        except ValueError as error:
+            told = {"problem": str(error)}
+            if isinstance(error, ConsentError):
+                told["consent"] = str(error.code)
+            for one in some:
+                one |= told
+            continue
+        for first in range(0, len(some), CHUNK):
+            tell.note(f"replaying games of {spec}")
+            part = some[first : first + CHUNK]
+            for one, end in zip(part, _ends(game, [one["moves"] for one in part]), strict=True):
+                _compare(one, end)
+
+
+def _ends(game: Game[Any], moves: list[list[int]]) -> list[game_record.End]:
+    """Returns where games lead: few ones by the step that the board needs too, many at once."""
+    if sum(map(len, moves)) > WALKED:
+        return list(game_record.ends(game, moves))
+    return [game_record.end_of(game, line) for line in moves]
+
+
+def _compare(one: dict[str, Any], end: game_record.End) -> None:
+    """Notes what the rules say of a game."""
+    one["over"] = end.over
+    if end.over and one["returns"] is None and end.plies == len(one["moves"]):
+        one["returns"] = list(end.returns)
+    if end.plies < len(one["moves"]):
+        action = one["moves"][end.plies]
+        one["problem"] = one["problem"] or f"move {end.plies + 1}, action {action}, is illegal here"
+        one["moves"] = one["moves"][: end.plies]
+    elif not one["is_draft"]:
+        extra = {"ended_by": one["ended_by"]} if one["ended_by"] else {}
+        first, second = one["returns"]
+        record = GameRecord(one["game"], tuple(one["moves"]), (first, second), ("", ""), extra)
+        one["problem"] = game_record.objection_at(record, end)
+
+
+def write_game(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns a game as the text of a file, `form` jsonl or sgf, and a name for it.
+
+    One that is not finished has no result: as SGF none is written; as JSON line its `returns` are
+    null, so that no command takes it for a finished game, and only this page reads it back.
+    """
+    form = text(args, "form")
+    record, finished = _record(args)
+    if form not in ("jsonl", "sgf"):
+        raise ValueError(f"'form' must be jsonl or sgf, got {form[:40]!r}")
+    if form == "sgf" and not isinstance(games.load(record.game), Go):
+        raise ValueError(f"SGF is for Go, not for {record.game}: save it as a JSON line")
+    lead = None
+    if form == "sgf" and finished and not record.ended_by:
+        lead = game_record.end_of(games.load(record.game), record.moves).lead
+    fields = fields_of(record) | ({} if finished else {"returns": None})
+    written = sgf.write_game(fields, lead) if form == "sgf" else game_record.to_line(fields)
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", record.game).strip("-")[:60]
+    return {"text": written, "name": f"{stem}-{len(record.moves)}-moves.{form}"}
+
+
+def keep(args: Args, tell: Tell) -> dict[str, Any]:
+    """Adds a finished game to those played with a run, in its games/played.jsonl."""
+    record, finished = _record(args)
+    if not finished:
+        raise ValueError(f"{UNFINISHED}: it is not kept with the run; save it as a file")
+    tell.check()
+    return {"file": str(played.keep(RunFolder(text(args, "run")), record))}
+
+
+def _record(args: Args) -> tuple[GameRecord, bool]:
+    """Returns the game of a question, and whether it is finished; its moves are legal.
+
+    Raises:
+      ValueError: it is none, or its result cannot be.
+    """
+    spec, game = game_of(args)
+    moves, states = state_of(game, args)
+    ended_by, over = args.get("ended_by") or "", bool(states[-1].terminated)
+    if over or not ended_by:
+        first, second = np.asarray(game.returns(states[-1])).tolist()
+        return GameRecord(spec, tuple(moves), (first, second), _players(args), {}), over
+    if ended_by not in ENDINGS:
+        known = ", ".join(ENDINGS)
+        raise ValueError(f"'ended_by' must be one of {known}, got {str(ended_by)[:40]!r}")
+    given = args.get("returns")
+    returns = next((fair for fair in FAIR if given == list(fair)), None)
+    if returns is None:
+        raise ValueError(f"{str(given)[:40]} is no result of a game that ended by {ended_by}")
+    return GameRecord(spec, tuple(moves), returns, _players(args), {"ended_by": ended_by}), True
+
+
+def _players(args: Args) -> tuple[str, str]:
+    given = args.get("players")
+    names = given if isinstance(given, list) else []
+    if len(names) != 2 or any(type(name) is not str or len(name) > MAX_NAME for name in names):
+        raise ValueError(f"'players' must be two names, got {str(given)[:80]}")
+    return names[0], names[1]
+
+
+OPS: dict[str, Op] = {
+    "parse": Op(parse_games, "search"),
+    "write": Op(write_game, "quick"),
+    "keep": Op(keep, "quick"),
+}

@@ -1,0 +1,25 @@
+"""What the seats of a game are called, and their colours, as its board shows them."""
+
+import functools
+from typing import Any
+
+from games.drawing import board_of_text, declared, grid, shapes, text
+from games.drawing.sight import sight
+
+
+@functools.lru_cache(maxsize=32)
+def sides(game: Any) -> list[dict[str, str]] | None:
+    """Returns `name` and `fill` by seat; None where the board does not show whose is what."""
+    if declared.is_drawn(game):
+        return _coloured(game.board().colours)
+    seen = sight(game)
+    if seen.marks is None:
+        return None
+    if grid.frame(game) is not None:
+        return _coloured(board_of_text.colours(seen))
+    pairs = zip(seen.marks, text.COLOURS, strict=True)
+    return [{"name": mark, "fill": fill} for mark, fill in pairs]
+
+
+def _coloured(names: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "fill": shapes.COLOURS[name][0]} for name in names]

@@ -1,0 +1,29 @@
+// Boards of positions, asked once each.
+
+import { ask } from "./api.js";
+
+const KEPT = 400;
+
+export class Positions {
+  constructor(game) {
+    this.game = game;
+    this.known = new Map();
+  }
+
+  // Returns what op `position` answers after these moves.
+  async at(moves, { signal, onNote } = {}) {
+    const key = moves.join();
+    if (this.known.has(key)) return this.known.get(key);
+    const position = await ask("position", { game: this.game, moves }, { signal, onNote });
+    this.known.set(key, position);
+    if (this.known.size > KEPT) this.known.delete(this.known.keys().next().value);
+    return position;
+  }
+
+  // Returns a variation in positions: those after each of its moves, the first one before all.
+  async along(moves, line, options) {
+    const found = [];
+    for (let k = 0; k <= line.length; k += 1) found.push(await this.at([...moves, ...line.slice(0, k)], options));
+    return found;
+  }
+}

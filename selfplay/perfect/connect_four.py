@@ -1,0 +1,100 @@
+"""Perfect play in late positions of Connect Four, by searching to the end.
+
+Bitboards as in John Tromp's Fhourstones (https://tromp.github.io/c4/fhour.html): a column is seven
+bits from below, of which the highest stays empty, so that lines do not run on into the next one.
+Used in evaluation only.
+"""
+
+import time
+
+from selfplay.perfect.solver import TooLongError
+
+ROWS, COLS = 6, 7
+HEIGHT = ROWS + 1
+BOTTOM = sum(1 << HEIGHT * col for col in range(COLS))
+BOARD = BOTTOM * ((1 << ROWS) - 1)
+COLUMNS = [((1 << ROWS) - 1) << HEIGHT * col for col in range(COLS)]
+ORDER = sorted(range(COLS), key=lambda col: abs(col - COLS // 2))  # more lines pass the middle
+STEPS = (1, HEIGHT - 1, HEIGHT, HEIGHT + 1)
+GLANCE = 1 << 10  # positions between two looks at the clock
+
+
+class Solver:
+    """Searches positions to the end; keeps what it has found."""
+
+    def __init__(self) -> None:
+        # The result for the mover lies between these; by the stones, see `_key`.
+        self._known: dict[int, tuple[int, int]] = {}
+        self._visited = 0
+        self._until = float("inf")
+
+    def outcomes(self, own: int, other: int, until: float = float("inf")) -> dict[int, int]:
+        """Returns the outcome (win 1, draw 0, loss -1, for the mover) of each open column.
+
+        Args:
+          own, other: the stones of the seat to move and of the other; play goes on.
+          until: the time, of `time.monotonic`, to give up at.
+
+        Raises:
+          TooLongError: it was not found until then.
+        """
+        self._until = until
+        found = {}
+        for col in ORDER:
+            stone = ((own | other) + (1 << HEIGHT * col)) & COLUMNS[col]
+            if stone:
+                won = winning_cells(own, own | other) & stone
+                found[col] = 1 if won else -self._value(other, own | other | stone, -1, 1)
+        return found
+
+    def _value(self, own: int, taken: int, low: int, high: int) -> int:
+        """Returns the mover's result, as far as it lies between `low` and `high` (alpha-beta)."""
+        moves = (taken + BOTTOM) & BOARD
+        if not moves:
+            return 0
+        if winning_cells(own, taken) & moves:
+            return 1
+        threats = winning_cells(own ^ taken, taken)
+        if forced := threats & moves:
+            if forced & (forced - 1):
+                return -1
+            moves = forced
+        moves &= ~(threats >> 1)  # below a cell where the other wins
+        if not moves:
+            return -1
+        key = own + taken + BOTTOM
+        floor, ceiling = self._known.get(key, (-1, 1))
+        low, high = max(low, floor), min(high, ceiling)
+        if low >= high:
+            return low
+        best = self._best(own, taken, moves, low, high)
+        if best <= low:
+            self._known[key] = floor, min(best, ceiling)
+        elif best >= high:
+            self._known[key] = max(best, floor), ceiling
+        else:
+            self._known[key] = best, best
+        return best
+
+    def _best(self, own: int, taken: int, moves: int, low: int, high: int) -> int:
+        self._visited += 1
+        if self._visited % GLANCE == 0 and time.monotonic() > self._until:
+            raise TooLongError
+        best = -1
+        for col in ORDER:
+            if stone := moves & COLUMNS[col]:
+                best = max(best, -self._value(own ^ taken, taken | stone, -high, -max(low, best)))
+                if best >= high:
+                    break
+        return best
+
+
+def winning_cells(own: int, taken: int) -> int:
+    """Returns the empty cells that make four in a line of `own`, reachable now or not."""
+    cells = own << 1 & own << 2 & own << 3
+    for step in STEPS[1:]:
+        pair = own << step & own << 2 * step
+        cells |= pair & own << 3 * step | pair & own >> step
+        pair = own >> step & own >> 2 * step
+        cells |= pair & own >> 3 * step | pair & own << step
+    return cells & BOARD & ~taken

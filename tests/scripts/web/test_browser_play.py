@@ -1,0 +1,95 @@
+"""Games played by clicks in a real browser, and what the page made of them."""
+
+import urllib.parse
+
+import numpy as np
+import pytest
+
+import games
+from selfplay import positions
+from tests.support import ROOT
+from tests.support.browser import browsing, needs_browser, page_of
+from tests.support.web import serving
+
+pytestmark = needs_browser
+
+RAIDERS = "tests.toys.raiders:Raiders"
+LIVE = ".board-picture .live, .board-choice"
+SEAT = 0  # of the person
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with browsing() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("runs"), cwd=ROOT) as client:
+        yield client
+
+
+def query_of(page):
+    """Returns what the page's address says."""
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(page.url).fragment.partition("?")[2]))
+
+
+def moves_of(page):
+    text = query_of(page).get("moves", "")
+    return [int(action) for action in text.split(",")] if text else []
+
+
+def after(game, moves):
+    """Returns the position after moves, by the rules; fails where one of them is illegal."""
+    state = positions.opening_position(game)
+    for action in moves:
+        assert state.legal_action_mask[action], (moves, action)
+        state = positions.step(game, state, np.int32(action))
+    return state
+
+
+def play_by_clicks(page, game, rng):
+    """Clicks on things that can be clicked until the game is over; returns its moves."""
+    for _ in range(20 * game.max_plies):
+        state = after(game, moves := moves_of(page))
+        if state.terminated:
+            return moves
+        places = page.query_selector_all(LIVE) if int(state.to_play) == SEAT else []
+        if places and moves_of(page) == moves:
+            places[rng.integers(len(places))].click()
+        page.wait_for_timeout(50)
+    raise AssertionError(f"no click moves the game on: {moves}")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "connect_four",
+        pytest.param("hex:size=5", marks=pytest.mark.slow),
+        pytest.param("go:size=5", marks=pytest.mark.slow),
+        RAIDERS,
+        pytest.param(f"{RAIDERS}Drawn", marks=pytest.mark.slow),
+        pytest.param("tests.toys.double_move:Pile", marks=pytest.mark.slow),
+    ],
+)
+def test_a_whole_game_is_played_by_clicks_and_follows_the_rules(browser, server, spec):
+    rng = np.random.default_rng(1)
+    game = games.load(spec)
+    with page_of(browser, server) as page:
+        fragment = urllib.parse.urlencode({"game": spec, "player": "random", "seat": SEAT})
+        page.goto(f"{server.url.partition('?')[0]}#play?{fragment}")
+        if ":" in spec and "=" not in spec and page.wait_for_selector(f"{LIVE}, .error"):
+            if button := page.query_selector(".error button"):
+                button.click()
+        page.wait_for_selector(LIVE)
+        moves = play_by_clicks(page, game, rng)
+        page.wait_for_function(
+            "() => /win|won|draw/i.test(document.querySelector('.status').textContent)"
+        )
+        first, _ = np.asarray(game.returns(after(game, moves))).tolist()
+        said = page.text_content(".status").lower()
+        assert ("draw" in said) == (first == 0), said
+        page.keyboard.press("u")  # takes the last move of the person back
+        page.wait_for_selector(LIVE)
+        assert page.query_selector(".status").text_content().lower() != said

@@ -1,0 +1,156 @@
+"""Pages about runs in a real browser: live, damaged, deleted, and with names that mean harm."""
+
+import json
+import random
+import re
+import shutil
+
+import pytest
+
+from selfplay.records.game_record import GameRecord, append_records
+from tests.support import long_runs
+from tests.support.browser import browsing, needs_browser, page_of
+from tests.support.web import serving
+
+pytestmark = needs_browser
+
+HARM = "<img src=x onerror=window.harmed=1><script>window.harmed=1</script>"
+ITERATIONS = 30
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with browsing() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("live", "deleted", "damaged", "two"):
+        long_runs.write(folder / name, ITERATIONS, every=10)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(runs):
+    with serving(runs) as client:
+        yield client
+
+
+def open_screen(page, server, fragment):
+    page.goto(f"{server.url.partition('?')[0]}#{fragment}")
+
+
+def append(run, numbers):
+    """Adds lines to a run's metrics, as its trainer does."""
+    rng = random.Random(1)
+    with (run / "metrics.jsonl").open("a") as file:
+        for number in numbers:
+            file.write(json.dumps(long_runs.iteration(number, rng)) + "\n")
+
+
+def shows(page, number):
+    """Waits until the page says a number, as people write it, without being loaded anew."""
+    page.wait_for_function(
+        "text => document.querySelector('main').textContent.includes(text)", arg=f"{number:,}"
+    )
+
+
+def test_curves_and_figures_of_a_run_grow_while_the_page_is_open(browser, server, runs):
+    run = runs / "live"
+    with page_of(browser, server) as page:
+        open_screen(page, server, f"run?run={run}")
+        shows(page, 32 * ITERATIONS)
+        page.evaluate("window.same = true")
+        append(run, range(ITERATIONS + 1, 2 * ITERATIONS + 1))
+        shows(page, 32 * 2 * ITERATIONS)
+        assert page.evaluate("window.same")
+        assert page.query_selector(".uplot canvas")
+
+
+def test_a_damaged_line_is_told_and_the_rest_is_drawn(browser, server, runs):
+    run = runs / "damaged"
+    text = run / "metrics.jsonl"
+    lines = text.read_text().splitlines(keepends=True)
+    text.write_text("".join([*lines[:5], '{"kind": "iteration", "iter\x00\n', *lines[5:]]))
+    append(run, [ITERATIONS + 1])
+    with page_of(browser, server) as page:
+        open_screen(page, server, f"run?run={run}")
+        shows(page, 32 * (ITERATIONS + 1))
+        assert "line 6" in page.text_content("main")
+
+
+def test_a_run_deleted_under_its_page_is_said_to_be_gone_and_the_server_lives_on(
+    browser, server, runs
+):
+    run = runs / "deleted"
+    with page_of(browser, server) as page:
+        open_screen(page, server, f"run?run={run}")
+        shows(page, 32 * ITERATIONS)
+        shutil.rmtree(run)
+        page.wait_for_selector(".error")
+        assert "deleted" in page.text_content(".error")
+        open_screen(page, server, "runs")
+        page.wait_for_selector("text=live")
+        assert all("404" in text for text in page.complaints)
+        page.complaints.clear()
+
+
+def test_two_browsers_see_the_same_run_at_once(browser, server, runs):
+    run = runs / "two"
+    with page_of(browser, server) as one, page_of(browser, server, dark=True) as other:
+        for page in (one, other):
+            open_screen(page, server, f"run?run={run}")
+            shows(page, 32 * ITERATIONS)
+        append(run, [ITERATIONS + 1])
+        for page in (one, other):
+            shows(page, 32 * (ITERATIONS + 1))
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A run whose name, and whose records' fields, are markup."""
+    folder = tmp_path_factory.mktemp("hostile")
+    run = folder / HARM.replace("/", "_")
+    long_runs.write(run, 3, every=3)
+    moves, extra = (0, 1, 0, 1, 0, 1, 0), {"event": HARM, HARM: HARM}
+    record = GameRecord("connect_four", moves, (1.0, -1.0), (HARM, HARM), extra)
+    append_records(run / "games" / "self_play.jsonl", [record])
+    with (run / "games" / "self_play.jsonl").open("a") as file:
+        fields = {"game": HARM, "moves": [0], "returns": [0, 0], "players": [HARM, HARM]}
+        file.write(json.dumps(fields) + "\n")
+    match = folder / f"match{HARM.replace('/', '_')}"
+    match.mkdir()
+    settings = {"format_version": 1, "game": HARM, "players": [HARM, HARM], "games": 2}
+    (match / "match.json").write_text(json.dumps(settings))
+    with serving(folder) as client:
+        yield client, run, match
+
+
+@pytest.mark.parametrize("screen", ["runs", "run", "games", "play", "compare", "replay", "game"])
+def test_names_that_are_markup_are_shown_as_text(browser, hostile, screen):
+    from urllib.parse import urlencode
+
+    client, run, match = hostile
+    params = {
+        "runs": {},
+        "run": {"run": run},
+        "games": {"run": run, "file": "games/self_play.jsonl"},
+        "play": {"run": run, "file": "games/self_play.jsonl", "index": 0},
+        "compare": {"match": match},
+        "replay": {"run": run},
+        "game": {"game": HARM},
+    }[screen]
+    with page_of(browser, client) as page:
+        open_screen(page, client, f"{screen}?{urlencode(params)}")
+        page.wait_for_selector(".screen h1, .error")
+        page.wait_for_timeout(1500)
+        assert page.evaluate("window.harmed") is None
+        assert page.query_selector("main img, main script") is None
+        if screen in ("runs", "run", "games"):
+            assert "<img src=x" in page.text_content("main")
+        # What is not there may be said; that something was refused to run may not, it never came.
+        page.complaints[:] = [
+            text for text in page.complaints if not re.search(r"status of (400|404)", text)
+        ]

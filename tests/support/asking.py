@@ -1,0 +1,40 @@
+"""Questions to the worker of `selfplay web`, without a worker: answered at once, here."""
+
+import json
+
+from scripts.web.ops import OPS
+from scripts.web.ops.common import Cancelled, Tell, refusal
+
+
+def ask(op, tell=None, /, **args):
+    """Returns the result of a question, as a page would get it; raises what is no refusal."""
+    given = json.loads(json.dumps(args))
+    result = OPS[op].run(given, tell or Tell(lambda line: None, lambda: False))
+    return json.loads(json.dumps(result, allow_nan=False))
+
+
+def refused(op, **args):
+    """Returns the answer to a question that is refused."""
+    try:
+        result = ask(op, **args)
+    except Exception as error:
+        answer = refusal(error) or {"fault": repr(error)}
+    else:
+        answer = {"answered": result}
+    assert "error" in answer, f"{op}: {answer}"
+    return answer
+
+
+class Listener:
+    """Who asked, and may go: keeps the notes and parts, and leaves after some number of lines."""
+
+    def __init__(self, patience=10**6):
+        self.lines, self.patience = [], patience
+        self.tell = Tell(self.lines.append, lambda: len(self.lines) >= self.patience)
+
+    def ask(self, op, **args):
+        """Asks; returns None if it has left before the answer."""
+        try:
+            return ask(op, self.tell, **args)
+        except Cancelled:
+            return None

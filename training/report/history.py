@@ -1,0 +1,430 @@
+"""The curves of a run as JSON, thinned, and what came since: for a page that is open beside it.
+
+What was read of a run is kept, so that a question costs only the bytes that came since the last
+one. Nothing that computes is imported. Numbers that are not finite are null in what is returned,
+and counted under `non_finite`.
+"""
+
+import bisect
+import collections
+import functools
+import itertools
+import math
+import operator
+import pathlib
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from selfplay.files import json_lines
+from selfplay.rating.elo import Z95
+from training import metrics
+from training.metrics import EvaluationLine, FixedPoint, GateLine, History, IterationLine
+from training.report import events
+from training.report.thinning import Number, Strided, Thinned, short
+from training.storage.run_folder import RunFolder
+from training.storage.tail import Line, Tail, text_of
+
+Columns: TypeAlias = dict[str, list[Number | None]]
+Interval: TypeAlias = tuple[Number, Number, Number]  # value, low, high
+
+MOST_POINTS = 1_600  # of a curve
+MOST_EVALUATIONS = 250
+MOST_EVENTS = 400  # newest ones of the metrics
+MOST_TOLD = 20  # damaged lines
+MOST_RECENT = 512  # newest lines that `since` can give one by one
+MOST_RUNS = 24  # whose curves are kept
+# Columns by what a point of them is: the last value of its lines, or their mean.
+COUNTERS = (
+    *("iteration", "step", "minutes", "games", "positions", "tflop", "tflop_measured"),
+    *("window", "learning_rate"),
+)
+MEANS = (
+    *("kl", "entropy", "policy_loss", "value_loss", "value_error", "gradient_norm"),
+    "game_plies",
+)
+SPEEDS = {"games_per_second": "games", "positions_per_second": "positions"}
+REQUIRED = ("iteration", "step", "seconds", "games", "positions", "rows")
+WHERE = ("iteration", "step", "minutes", "games", "positions", "tflop")  # x axes of evaluations
+
+
+def curves(folder: RunFolder) -> dict[str, Any]:
+    """Returns all curves of a run.
+
+    `columns`: by name, at most `MOST_POINTS` values, each of `width` iterations: of COUNTERS their
+    last value, of others their mean. `evaluations`: columns again, a value an evaluation, of which
+    some are left out where there are many; `NAME.low` and `NAME.high` are ends of 95% intervals.
+    `events`: what happened, oldest first. `offset`: how much was read, for `since`. `simulations`:
+    of a move, null where moves are not chosen by a search. `damaged`: sentences about lines left
+    out.
+
+    Raises:
+      ValueError: the metrics cannot be read at all.
+      OSError: the folder is gone, or the like.
+    """
+    reader = _reader(folder)
+    with reader.lock:
+        reader.update()
+        return reader.all()
+
+
+def since(folder: RunFolder, offset: int) -> dict[str, Any]:
+    """Returns the lines after an offset of `curves` or `since`, in the same columns.
+
+    `restart` is true where they cannot be told one by one: what stood there has changed, or too
+    much has come. Then only `curves` helps.
+
+    Raises:
+      ValueError, OSError: as for `curves`.
+    """
+    reader = _reader(folder)
+    with reader.lock:
+        reader.update()
+        return reader.after(offset)
+
+
+class Newest(NamedTuple):
+    """The newest lines of a run."""
+
+    history: (
+        History  # the last line of each kind, and the last evaluation with a match of Amplify(A)
+    )
+    damaged: list[str]  # sentences about lines left out
+
+
+def newest(folder: RunFolder) -> Newest:
+    """Returns the newest lines of a run.
+
+    Raises:
+      ValueError, OSError: as for `curves`.
+    """
+    reader = _reader(folder)
+    with reader.lock:
+        reader.update()
+        return reader.newest()
+
+
+_readers: collections.OrderedDict[pathlib.Path, "_Reader"] = collections.OrderedDict()
+_readers_lock = threading.Lock()
+
+
+def _reader(folder: RunFolder) -> "_Reader":
+    """Returns what was read of a run, from the few that are kept."""
+    path = folder.path.absolute()
+    with _readers_lock:
+        reader = _readers.pop(path, None) or _Reader(folder)
+        _readers[path] = reader
+        if len(_readers) > MOST_RUNS:
+            _readers.popitem(last=False)
+        return reader
+
+
+class _Reader:
+    """What was read of one run's metrics; `lock` is held by who asks."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.lock = threading.Lock()
+        self._folder = folder
+        self._decided: tuple[Any, list[dict[str, Any]]] = (None, [])  # file's state, its events
+        self._forget()
+
+    def _forget(self) -> None:
+        self._tail = Tail(self._folder.logs["metrics"])
+        self._lines = Thinned(COUNTERS, MOST_POINTS)
+        self._evaluations = Strided(MOST_EVALUATIONS)
+        self._newest: dict[str, dict[str, Any]] = {}  # lines by kind, and the last with a match
+        self._levels: dict[int, float] = {}  # Elo gained, by step
+        self._events: collections.deque[dict[str, Any]] = collections.deque(maxlen=MOST_EVENTS)
+        self._event_count = 0
+        self._damaged: list[str] = []
+        self._damaged_count = 0
+        self._non_finite: collections.Counter[str] = collections.Counter()
+        # (end, kind, entries) of the newest lines; the first is only what speeds are from.
+        self._recent: collections.deque[tuple[int, str, Any]] = collections.deque(
+            maxlen=MOST_RECENT
+        )
+        self._recent_from = 0  # lines that end behind this offset are all in `_recent`
+
+    def update(self) -> None:
+        """Reads what came since, or all of it anew if what was read has changed."""
+        if is_anew := self._tail.offset == 0 or self._tail.is_changed():
+            self._forget()
+        for line in self._tail.lines():
+            try:
+                self._take(line)
+            except ValueError as error:
+                self._keep(line.end, "damaged", str(error))
+                self._damaged_count += 1
+                if len(self._damaged) < MOST_TOLD:
+                    self._damaged.append(str(error))
+        if is_anew:  # an offset from before may lie anywhere in it
+            self._recent_from = self._tail.offset
+
+    def all(self) -> dict[str, Any]:
+        columns = _with_speeds(self._lines.columns())
+        happened = [*events.of_files(self._folder), *self._decisions(), *self._events]
+        return {
+            "offset": self._tail.offset,
+            "width": self._lines.width,
+            "lines": self._lines.lines,
+            "simulations": self._simulations(),
+            "columns": _rounded(columns),
+            "evaluations": _as_columns(self._evaluations.rows()),
+            "events": _placed(happened, columns),
+            "events_left_out": self._event_count - len(self._events),
+            "damaged": self._told(),
+            "non_finite": dict(self._non_finite),
+        }
+
+    def after(self, offset: int) -> dict[str, Any]:
+        if not self._recent_from <= offset <= self._tail.offset:
+            return {"offset": self._tail.offset, "restart": True}
+        before: dict[str, Any] | None = None
+        new: dict[str, list[Any]] = {
+            name: [] for name in ("line", "evaluation", "event", "damaged")
+        }
+        for end, kind, entries in self._recent:
+            if end > offset:
+                new[kind].append(entries)
+            elif kind == "line":
+                before = entries
+        lines = ([before] if before else []) + new["line"]
+        columns = _with_speeds(_columns_of(lines))
+        skipped = bool(before)
+        return {
+            "offset": self._tail.offset,
+            "restart": False,
+            "columns": _rounded({name: values[skipped:] for name, values in columns.items()}),
+            "evaluations": _as_columns(new["evaluation"]),
+            "events": new["event"],
+            "damaged": new["damaged"][:MOST_TOLD],
+            "non_finite": dict(self._non_finite),
+        }
+
+    def newest(self) -> Newest:
+        # In the order in which they came: the last match may be of the last evaluation.
+        lines = list({id(line): line for line in self._newest.values()}.values())
+        return Newest(metrics.history(_finite(line) for line in lines), self._told())
+
+    def _told(self) -> list[str]:
+        left = self._damaged_count - len(self._damaged)
+        return self._damaged + [f"and {left} more damaged lines"] * bool(left)
+
+    def _simulations(self) -> int | None:
+        try:
+            config = self._folder.read_config()
+        except (ValueError, OSError):
+            return None
+        return config.search.simulations if config.amplify == "search" else None
+
+    def _decisions(self) -> list[dict[str, Any]]:
+        """Returns the overseer's decisions as events; the file is read again if it has changed."""
+        file = self._folder.decisions
+        try:
+            status = file.stat()
+            key = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._decided[0] != key:
+                self._decided = (key, events.of_decisions(file))
+        except (OSError, ValueError):
+            return []
+        return self._decided[1]
+
+    def _take(self, line: Line) -> None:
+        if not line.raw.strip():
+            return
+        parsed = json_lines.parse(text_of(line), line.place)
+        if _is_plain_iteration(parsed):
+            self._take_iteration(line.end, parsed)
+        else:
+            parsed = metrics.parse(text_of(line), line.place)
+            for read in itertools.chain(*metrics.history([parsed])):
+                if isinstance(read, EvaluationLine):
+                    self._take_evaluation(line.end, read)
+                    if read.fixed_point is not None and read.fixed_point.strongest:
+                        self._newest["match"] = parsed
+                elif isinstance(read, GateLine):
+                    self._take_event(line.end, events.of_gate(read))
+        self._newest[parsed["kind"]] = parsed
+
+    def _take_iteration(self, end: int, line: Mapping[str, Any]) -> None:
+        entries = _entries(line)
+        for name, value in entries.items():
+            if value is not None and not math.isfinite(value):
+                self._non_finite[name] += 1
+        self._lines.add(entries)
+        self._keep(end, "line", entries)
+
+    def _take_evaluation(self, end: int, line: EvaluationLine) -> None:
+        row = _where(line) | _measured(line) | self._gained(line)
+        self._evaluations.add(row)
+        self._keep(end, "evaluation", row)
+        if line.fixed_point is not None and line.fixed_point.verdict is not None:
+            self._take_event(end, events.of_verdict(line, line.fixed_point.verdict))
+
+    def _take_event(self, end: int, event: dict[str, Any]) -> None:
+        self._events.append(event)
+        self._event_count += 1
+        self._keep(end, "event", event)
+
+    def _keep(self, end: int, kind: str, entries: Any) -> None:
+        if len(self._recent) == MOST_RECENT:
+            self._recent_from = self._recent[0][0]
+        self._recent.append((end, kind, entries))
+
+    def _gained(self, line: EvaluationLine) -> dict[str, Number]:
+        """Returns the Elo above the first weights that were rated, as report/curves.py `gained`."""
+        rating = line.ladder
+        if rating is None or rating.over_best is None or rating.best_step is None:
+            return {}
+        level = self._levels.get(rating.best_step, 0.0) + rating.over_best
+        self._levels[line.step] = level
+        spread = Z95 * (rating.over_best_error or 0.0)
+        return _interval("gained", (level, level - spread, level + spread))
+
+
+def _placed(happened: list[dict[str, Any]], columns: Columns) -> list[dict[str, Any]]:
+    """Returns events by time; one of which only the step is known lies where that was trained."""
+    steps, minutes = columns["step"], columns["minutes"]
+    last = minutes[-1] if minutes else 0.0
+
+    def place(step: Number) -> Number | None:
+        at = bisect.bisect_left(steps, step)  # type: ignore[type-var]  # counters have no None
+        return minutes[at] if at < len(minutes) else last
+
+    placed = [
+        event if event["minutes"] is not None else event | {"minutes": short(place(event["step"]))}
+        for event in happened
+    ]
+    return sorted(placed, key=operator.itemgetter("minutes"))
+
+
+def _is_plain_iteration(line: Any) -> bool:
+    """Whether a line is an iteration's, with numbers, or nothing, wherever a column needs some.
+
+    Only this is looked at: `metrics.parse`, which looks at everything, takes ten times as long.
+    NaN and infinity are let through where they are only drawn: there they are told.
+    """
+    if not (isinstance(line, dict) and line.get("kind") == IterationLine.kind):
+        return False
+    for name, value in line.items():
+        kind = type(value)
+        if kind is int:
+            if abs(value) > sys.float_info.max:
+                return False
+        elif kind is not float and value is not None and _is_drawn(name):
+            return False
+    return all(json_lines.is_number(line.get(name)) for name in REQUIRED)
+
+
+@functools.cache
+def _is_drawn(name: str) -> bool:
+    return name in _DRAWN or name.startswith(metrics.TARGET_LOSS)
+
+
+_DRAWN = frozenset(
+    {*REQUIRED, *MEANS, "flops", "flops_measured", "window", "learning_rate", "new_games"}
+)
+
+
+def _finite(line: dict[str, Any]) -> dict[str, Any]:
+    """Returns a line without numbers that are not finite, which its type does not take."""
+    bad = [name for name, value in line.items() if isinstance(value, float) and value - value != 0]
+    return {name: value for name, value in line.items() if name not in bad}
+
+
+def _entries(line: Mapping[str, Any]) -> dict[str, Number | None]:
+    """Returns the columns' entries of an iteration's line."""
+    entries = {name: line.get(name) for name in (*_COPIED, *_target_losses(tuple(line)))}
+    if line.get("new_games") == 0:
+        entries["game_plies"] = None  # it says 0 there: the mean of no games
+    entries["minutes"] = line["seconds"] / 60
+    entries["tflop"] = _tera(line.get("flops"))
+    entries["tflop_measured"] = _tera(line.get("flops_measured"))
+    return entries
+
+
+_COPIED = (*MEANS, "iteration", "step", "games", "positions", "window", "learning_rate")
+
+
+@functools.lru_cache(maxsize=256)
+def _target_losses(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name.startswith(metrics.TARGET_LOSS))
+
+
+def _where(line: EvaluationLine) -> dict[str, Number | None]:
+    return {
+        **{name: getattr(line, name) for name in ("iteration", "step", "games", "positions")},
+        "minutes": line.seconds / 60,
+        "tflop": _tera(line.flops),
+    }
+
+
+def _tera(count: Number | None) -> float | None:
+    return None if count is None else count / 1e12
+
+
+def _measured(line: EvaluationLine) -> dict[str, Number]:
+    """Returns what an evaluation measured, by the names of its columns."""
+    row: dict[str, Number] = {"loss": line.loss}
+    if line.random is not None:
+        row |= _interval("score", (line.random.score, *line.random.interval))
+    for name, rates in (line.perfect or {}).items():
+        row |= {f"mistakes/{name}/raw": rates.raw, f"mistakes/{name}/search": rates.search}
+    if line.ladder is not None:
+        row |= _interval("elo", (line.ladder.elo, *line.ladder.interval))
+    if line.fixed_point is not None:
+        for name, entry in GAPS.items():
+            value = entry(line.fixed_point)
+            row |= {} if value is None else {name: value}
+        if match := line.fixed_point.strongest:
+            row |= _interval("amplified", (match.elo, *match.elo_interval))
+        if match := line.fixed_point.distilled:
+            row |= _interval("distilled", (match.elo, *match.elo_interval))
+    return row
+
+
+GAPS: dict[str, Callable[[FixedPoint], float | None]] = {
+    "gap/own": lambda measured: measured.own.kl if measured.own else None,
+    "gap/fresh": lambda measured: measured.fresh.kl,
+    "gap/probe": lambda measured: measured.probe.kl,
+    "changed": lambda measured: measured.fresh.changed,
+}
+
+
+def _interval(name: str, value: Interval) -> dict[str, Number]:
+    return {name: value[0], f"{name}.low": value[1], f"{name}.high": value[2]}
+
+
+def _columns_of(rows: list[Mapping[str, Number | None]]) -> Columns:
+    """Returns rows as columns; None where a row has no such entry."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _as_columns(rows: list[Mapping[str, Number | None]]) -> Columns:
+    return _rounded(_columns_of(rows))
+
+
+def _with_speeds(columns: Columns) -> Columns:
+    """Returns columns with those of speed: since the point before, so None at the first."""
+    if "minutes" not in columns:
+        return columns
+    speeds: Columns = {}
+    for name, counter in SPEEDS.items():
+        ends = list(zip(columns["minutes"], columns[counter], strict=True))
+        speeds[name] = [None, *map(_speed, ends, ends[1:])] if ends else []
+    return columns | speeds
+
+
+def _speed(before: tuple[Any, Any], after: tuple[Any, Any]) -> float | None:
+    seconds = 60 * (after[0] - before[0])
+    return (after[1] - before[1]) / seconds if seconds > 0 else None
+
+
+def _rounded(columns: Columns) -> Columns:
+    """Returns columns with as many digits as a page shows; counts keep enough to differ."""
+    return {
+        name: [short(value, 7 if name in WHERE else 4) for value in values]
+        for name, values in columns.items()
+    }
