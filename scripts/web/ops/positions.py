@@ -31,7 +31,7 @@ def position(args: Args, tell: Tell) -> dict[str, Any]:
             }
             for move in drawing.moves
         ],
-        "seats": sides(game),
+        "seats": sides(game),  # type: ignore[arg-type]
         "ply": len(moves),
         "to_play": int(state.to_play),
         "over": over,
