@@ -16,6 +16,7 @@ from tests.support import clicking
 from tests.toys import pictured
 from tests.toys.double_move import Pile
 from tests.toys.pictured import Pictured
+from tests.toys.raiders import Raiders, RaidersDrawn
 from tests.toys.tandem import Tandem
 from tests.toys.unusual_forms import UNUSUAL_FORMS
 from tests.toys.unusual_games import UNUSUAL
@@ -143,17 +144,19 @@ def test_a_picture_in_any_style_is_clickable_and_a_grid_only_where_it_is_one(sty
 
 
 def test_lines_that_tell_of_the_turn_are_no_spots():
-    game = Pictured(style="bordered")
-    for state, _, _ in random_game(game):
-        drawing = draw(game, state)
-        assert not [spot for spot in drawing.spots if spot.startswith("0,")]
-        assert "stones" in "".join(ElementTree.fromstring(drawing.svg).itertext())
+    for game, words in ((Pictured(style="bordered"), "stones"), (Raiders(), "turn")):
+        for seed in range(4):
+            for state, _, _ in random_game(game, seed):
+                drawing = draw(game, state)
+                assert drawing.level == 1
+                assert not [spot for spot in drawing.spots if spot.startswith("0,")]
+                assert words in "".join(ElementTree.fromstring(drawing.svg).itertext())
 
 
 SLOW = {"Vast"}  # 1,024 moves
 ODD = [
     pytest.param(game, marks=pytest.mark.slow if game.__name__ in SLOW else ())
-    for game in (Pile, Tandem, *UNUSUAL, *UNUSUAL_FORMS)
+    for game in (Pile, Raiders, RaidersDrawn, Tandem, *UNUSUAL, *UNUSUAL_FORMS)
 ]
 
 
@@ -257,6 +260,14 @@ def test_numpy_and_jax_states_are_drawn_alike_and_twice_the_same():
             wanted = draw(game, state, last, before)
             assert draw(game, jax.tree.map(np.asarray, state), last, before) == wanted
             assert games.picture(game, state, last, before) == wanted.svg
+
+
+def test_an_arrow_is_clicked_from_where_the_piece_stands_to_where_it_goes():
+    game = games.load("breakthrough:rows=5,cols=4")
+    for state, _, _ in random_game(game):
+        for move in draw(game, state).moves:
+            cells = [divmod(int(spot), 4) for spot in move.spots]
+            assert "".join(f"{'abcd'[col]}{5 - row}" for row, col in cells) == move.name
 
 
 def test_clicks_that_no_move_has_begin_anew():
