@@ -24,6 +24,17 @@ def kl_divergence(
     return divergence
 
 
+def jensen_shannon(policy: Policies, other: Policies) -> Policies:
+    """Returns float[N], how far policies [N, A] are apart, the same both ways: 0 to ln 2.
+
+    The mean of their divergences from the policy half-way between them (Lin 1991, "Divergence
+    measures based on the Shannon entropy"), which is finite where either never plays a move.
+    """
+    half_way = (policy + other) / 2
+    apart: Policies = (kl_divergence(policy, half_way) + kl_divergence(other, half_way)) / 2
+    return apart
+
+
 def cross_entropy(target: Policies, policy: Policies) -> Policies:
     """Returns float[N], the cross-entropy of policies [N, A]; of one with itself, its entropy."""
     xp = _namespace(target)

@@ -16,6 +16,8 @@ HEAVY = ("jax", "flax", "optax", "scipy", "matplotlib", "mctx", "pgx")
         "games.registry",
         "games.plug_in",
         "mcts",
+        "selfplay.records.game_index",
+        "selfplay.arena.watching",
         "selfplay.row",
         "training",
         "training.config",
@@ -25,6 +27,7 @@ HEAVY = ("jax", "flax", "optax", "scipy", "matplotlib", "mctx", "pgx")
         "training.storage.run_folder",
         "scripts.cli",
         "scripts.web.serve",
+        "scripts.web.reading",
     ],
 )
 def test_a_module_that_readers_of_a_run_need_imports_neither_jax_nor_other_heavy_libraries(module):

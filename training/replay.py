@@ -143,7 +143,15 @@ def newest(
     For onlookers. Chunks that are damaged, another run's, or were erased since they were listed
     are passed over. {} where there is no row.
     """
-    parts: list[dict[str, np.ndarray]] = []
+    parts = [part for _, part in newest_parts(folder, names, count, run_id)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names if parts}
+
+
+def newest_parts(
+    folder: pathlib.Path, names: Collection[str], count: int, run_id: str = ""
+) -> list[tuple[int, dict[str, np.ndarray]]]:
+    """Returns what `newest` joins: for each chunk the number of a first row, and the columns."""
+    parts: list[tuple[int, dict[str, np.ndarray]]] = []
     left = count
     for first, last, path in reversed(chunks(folder)):
         rows = min(left, last + 1 - first)
@@ -154,11 +162,31 @@ def newest(
             continue
         whole = len(part) == len(names) and all(len(column) == rows for column in part.values())
         if whole and not (run_id and known and known != run_id):
-            parts.insert(0, part)
+            parts.insert(0, (last + 1 - rows, part))
             left -= rows
         if not left:
             break
-    return {name: np.concatenate([part[name] for part in parts]) for name in names if parts}
+    return parts
+
+
+def stretch(
+    folder: pathlib.Path, names: Collection[str], first: int, count: int, run_id: str = ""
+) -> dict[str, np.ndarray]:
+    """Returns columns, those that there are, of rows from number `first` on, of one chunk.
+
+    For onlookers. {} where no chunk on disk has that row; fewer rows where its chunk ends earlier.
+
+    Raises:
+      ValueError: the chunk is damaged, or another run's.
+      OSError: it cannot be read, or was erased since it was listed.
+    """
+    for start, last, path in chunks(folder):
+        if start <= first <= last:
+            known = _run_of(path)
+            if run_id and known and known != run_id:
+                raise ValueError(f"{path} is another run's")
+            return npz.read_rows(path, names, first - start, count)
+    return {}
 
 
 def write_chunk(folder: pathlib.Path, first: int, rows: Sample, run_id: str = "") -> pathlib.Path:

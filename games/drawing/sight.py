@@ -1,6 +1,6 @@
 """What can be seen of a game by playing it a little: whose marks are whose, and what is no board.
 
-Nothing here is told by the game: all is read off the pictures of one random game.
+Nothing here is told by the game: all is read off the pictures of random games.
 """
 
 import collections
@@ -13,9 +13,8 @@ from games.drawing import characters
 from games.drawing.children import children, legal_actions, opening, rendered
 from games.game import Game
 
-PLIES, SAMPLES = 30, 6  # of the random game; positions of it of which all moves are looked at
-ALIKE, OFTEN = 0.7, 0.8
-FEW = 0.05
+PLIES, EVERY = 27, 3  # of random games; every which of them is looked at: odd, for both seats
+ALIKE, OFTEN, FEW = 0.6, 0.8, 0.05  # shares of moves
 CAPITALS, SMALL = "capital letters", "small letters"
 
 
@@ -32,13 +31,13 @@ class Sight(NamedTuple):
     empty: frozenset[int]  # code points of what a picture shows where nothing is
     marks: tuple[str, str] | None  # what each seat puts down, a character or kind of letters
     walks: bool  # whether moves take up what they put down elsewhere
-    status: frozenset[int]  # rows such as "X to move", which nearly every move changes alike
+    status: frozenset[tuple[int, int]]  # line and column of what nearly every move changes alike
     samples: tuple[Sample, ...]
 
 
 @functools.lru_cache(maxsize=16)
 def sight(game: Any) -> Sight:
-    """Returns what a random game shows."""
+    """Returns what random games show."""
     samples = tuple(_samples(game))
     changes = [change for sample in samples for change in _changes(sample)]
     taken = collections.Counter(old for _, found in changes for old, _ in found)
@@ -61,15 +60,30 @@ def whose(mark: str, marks: tuple[str, str] | None) -> int | None:
     return marks.index(mark) if marks and mark in marks else None
 
 
+def of_the_turn(picture: np.ndarray, seen: Sight) -> np.ndarray:
+    """Returns bool[H, W]: what tells of the turn, such as "X to move", with all words beside it."""
+    result = np.zeros(picture.shape, bool)
+    for row, column in seen.status:
+        if row < len(picture):
+            line = "".join(map(chr, picture[row]))
+            start = line.rfind("  ", 0, column) + 1
+            end = line.find("  ", column)
+            last = end < 0 or not line[end:].strip()  # more may follow on other occasions
+            result[row, start : len(line) if last else end] = True
+    return result
+
+
 def _samples(game: Game[Any]) -> list[Sample]:
     rng, state, found = np.random.default_rng(0), opening(game), []
-    every = max(1, min(PLIES, game.max_plies) // SAMPLES) | 1  # odd: both seats are to play
     for ply in range(PLIES):
         actions = legal_actions(state)
         if not len(actions):
-            break
+            state = opening(game)
+            actions = legal_actions(state)
+        if not len(actions):
+            break  # a game that is over when it begins
         after = list(children(game, state, actions))
-        if ply % every == 0:
+        if ply % EVERY == 0:
             texts = [rendered(game, at) for at in (state, *after)]
             found.append(Sample(int(state.to_play), characters.aligned(texts)))
         state = after[int(rng.integers(len(after)))]
@@ -102,14 +116,17 @@ def _walks(found: list[tuple[int, int]], empty: frozenset[int]) -> bool:
     return bool(left & {new for _, new in found})
 
 
-def _status(samples: tuple[Sample, ...]) -> frozenset[int]:
-    rows = []
+def _status(samples: tuple[Sample, ...]) -> frozenset[tuple[int, int]]:
+    """Returns the characters that, at most positions, most moves make into the same one."""
+    looked, alike = 0, collections.Counter[tuple[int, int]]()
     for sample in samples:
         changed = sample.pictures[1:] != sample.pictures[:1]
         if len(changed) > 2:
-            alike = _same_for_most(changed, sample.pictures[1:]).any(axis=1)
-            rows.append(set(np.flatnonzero(alike).tolist()))
-    return frozenset(set.intersection(*rows)) if len(rows) > 2 else frozenset()
+            looked += 1
+            found = np.argwhere(_same_for_most(changed, sample.pictures[1:])).tolist()
+            alike.update((row, column) for row, column in found)
+    enough = max(3, ALIKE * looked)
+    return frozenset(at for at, times in alike.items() if times >= enough)
 
 
 def _marks(

@@ -8,10 +8,10 @@ import numpy as np
 from games.drawing import characters
 from games.drawing.children import children, legal_actions, rendered
 from games.drawing.result import Move
-from games.drawing.sight import Sight
+from games.drawing.sight import Sight, of_the_turn
 from games.game import Game
 
-MOST = 0.5  # on a row that tells of the turn, what as many moves change is no spot
+FEW = 0.1  # of the moves may be told by nothing but a line that tells of the turn
 
 
 class Span(NamedTuple):
@@ -66,9 +66,10 @@ def _telling(pictures: np.ndarray, sight: Sight) -> np.ndarray:
     told = changed.copy()
     if len(after) > 1:
         told &= ~changed.all(axis=0)  # tells no move from another
-    rows = [row for row in sight.status if row < changed.shape[1]]
-    if len(after):
-        told[:, rows] &= changed[:, rows].mean(axis=0) < MOST
+    on_board = told & ~of_the_turn(before, sight)
+    lost = told.any(axis=(1, 2)) & ~on_board.any(axis=(1, 2))
+    if lost.sum() <= max(1, FEW * len(lost)):
+        told = on_board
     if len(after) == 1 and not told.any():
         told = changed
     if sight.walks:

@@ -6,7 +6,7 @@ import numpy as np
 
 from games.drawing import characters, svg
 from games.drawing.result import Drawing, names_of_spots
-from games.drawing.sight import CAPITALS, SMALL, Sight, whose
+from games.drawing.sight import CAPITALS, SMALL, Sight, of_the_turn, whose
 from games.drawing.spotting import Span, Spotted
 
 WIDTH, HEIGHT, SIZE, MARGIN = 10.0, 20.0, 16.0, 12.0  # of a character, in the viewBox's units
@@ -44,8 +44,7 @@ def changed_places(text: str, before_text: str | None, seen: Sight) -> set[tuple
     if before_text is None:
         return set()
     now, before = characters.aligned([text, before_text])
-    changed, nothing = now != before, list(seen.empty)
-    changed[[row for row in seen.status if row < len(changed)]] = False
+    changed, nothing = (now != before) & ~of_the_turn(now, seen), list(seen.empty)
     put = changed & ~np.isin(now, nothing)
     return _places(put & np.isin(before, nothing)) or _places(put)
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import games
 from games.catalogue import GAMES
-from scripts.web import reading_games
+from scripts.web import reading_games, reading_match
 from scripts.web.shelf import Shelf
 from training.report import described, history, listing
 from training.report import measured as beside
@@ -80,4 +80,5 @@ READERS: dict[str, Reader] = {
     "checkpoints": checkpoints,
     "measured": measured,
     **reading_games.READERS,
+    **reading_match.READERS,
 }

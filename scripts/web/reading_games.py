@@ -86,9 +86,11 @@ def openings(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _folder(shelf: Shelf, args: Mapping[str, str]) -> pathlib.Path:
-    if args.get("match"):
-        return shelf.match(args["match"])
-    return shelf.run(args.get("run", ""))
+    """Returns the folder of a run or a match; a link to a game says `run` for both."""
+    name = args.get("match") or args.get("run", "")
+    if name in map(str, shelf.matches()):
+        return shelf.match(name)
+    return shelf.run(name)
 
 
 def _files(folder: pathlib.Path) -> list[str]:

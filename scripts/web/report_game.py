@@ -92,10 +92,7 @@ def _drawn(config: RunConfig, record: dict[str, Any]) -> dict[str, Any]:
 def _about(record: dict[str, Any]) -> str:
     players = record.get("players")
     who = " against ".join(map(str, players)) if isinstance(players, list) else ""
-    returns = record.get("returns")
-    result = f", returns {returns[0]:+g} and {returns[1]:+g}" if _is_pair(returns) else ""
+    returns: Any = record.get("returns")
+    is_list = isinstance(returns, list) and all(map(json_lines.is_number, returns))
+    result = f", returns {' and '.join(f'{one:+g}' for one in returns)}" if is_list else ""
     return f"The last game of games/{record['file']}: {who}{result}"
-
-
-def _is_pair(values: Any) -> bool:
-    return isinstance(values, list) and len(values) == 2 and all(map(json_lines.is_number, values))

@@ -24,9 +24,10 @@ PLOTTER = "vendor/uPlot.iife.min.js"
 STYLES = ("style.css", "vendor/uPlot.min.css", "curves.css")
 IMPORT = re.compile(r'import \{ ([\w, ]+) \} from "([\w./]+)";\n')
 EXPORT = re.compile(r"^export (?=(?:async )?function|const|let|class)", re.MULTILINE)
-CLOSING = re.compile(r"</|<!--")
+CLOSING = re.compile(r"</script|<!--", re.IGNORECASE)  # what would end a script in a page
 BEGIN = """
-showReport(document.getElementById("main"), JSON.parse(document.getElementById("data").textContent));
+const content = JSON.parse(document.getElementById("data").textContent);
+showReport(document.getElementById("main"), content);
 """
 
 
@@ -74,16 +75,16 @@ def page(content: dict[str, Any]) -> str:
 
 def script() -> str:
     """Returns the modules of the page as one classic script, what is imported first."""
-    joined = "".join(_plain(STATIC / name) for name in _order(ENTRY, []))
+    joined = "".join(_plain(STATIC / name) for name in modules())
     plotter = (STATIC / PLOTTER).read_text()
     code = f'\n(() => {{\n"use strict";\n{plotter}\n{joined}{BEGIN}}})();\n'
-    if found := CLOSING.search(code.replace("</summary", "")):
+    if found := CLOSING.search(code):
         raise ValueError(f"a module has {found[0]!r}, which would end the page's script")
     return code
 
 
 def modules() -> list[str]:
-    """Returns the files of the modules that are joined, in their order."""
+    """Returns the files of the modules that are joined, below `STATIC`, in their order."""
     return _order(ENTRY, [])
 
 

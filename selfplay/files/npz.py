@@ -98,17 +98,32 @@ def parse(content: bytes, most: int) -> dict[str, np.ndarray]:
         raise ValueError(str(error)) from error
 
 
-def read_tail(path: pathlib.Path, names: Collection[str], count: int) -> dict[str, np.ndarray]:
+def read_tail(path: pathlib.Path, names: Collection[str], count: int) -> Arrays:
     """Returns the last `count` rows of those arrays that the file has; no more is held in memory.
 
     Raises: as `read`.
     """
+    return _read_rows(path, names, lambda rows: range(max(0, rows - count), rows))
 
-    def load(raw: IO[bytes]) -> dict[str, np.ndarray]:
+
+def read_rows(path: pathlib.Path, names: Collection[str], first: int, count: int) -> Arrays:
+    """Returns rows from `first` on, at most `count`, of those arrays that the file has.
+
+    Raises: as `read`.
+    """
+    return _read_rows(path, names, lambda rows: range(rows)[first : first + count])
+
+
+def _read_rows(
+    path: pathlib.Path, names: Collection[str], choose: Callable[[int], range]
+) -> Arrays:
+    """Returns the rows that `choose` takes of so many; no more is held in memory."""
+
+    def load(raw: IO[bytes]) -> Arrays:
         with zipfile.ZipFile(raw) as archive:
             members = [name.removesuffix(".npy") for name in archive.namelist()]
             return dict(
-                _unpack(member, _tail(archive, f"{member}.npy", count))
+                _unpack(member, _rows(archive, f"{member}.npy", choose))
                 for member in members
                 if _name_of(member) in names
             )
@@ -170,14 +185,15 @@ def _load(raw: IO[bytes]) -> Arrays:
         return dict(_unpack(name, file[name]) for name in file.files)
 
 
-def _tail(archive: zipfile.ZipFile, member: str, count: int) -> np.ndarray:
+def _rows(archive: zipfile.ZipFile, member: str, choose: Callable[[int], range]) -> np.ndarray:
     with archive.open(member) as file:
         shape, by_columns, dtype = HEADERS[npy.read_magic(file)](file)
         if not shape or (by_columns and len(shape) > 1):
             raise ValueError(f"{member} does not hold rows one behind the other")
-        kept = min(count, shape[0])
-        file.seek((shape[0] - kept) * math.prod(shape[1:]) * dtype.itemsize, os.SEEK_CUR)
-        return np.frombuffer(file.read(), dtype).reshape(kept, *shape[1:])
+        chosen, size = choose(shape[0]), math.prod(shape[1:]) * dtype.itemsize
+        file.seek(chosen.start * size, os.SEEK_CUR)
+        held = file.read(len(chosen) * size)
+        return np.frombuffer(held, dtype).reshape(len(chosen), *shape[1:])
 
 
 def largest() -> int:

@@ -8,13 +8,13 @@ import array
 import os
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from selfplay.files import durable, json_lines
-from selfplay.records.lines import GameRecord, parse, read_fields
+from selfplay.records.lines import GameRecord, parse, problem, read_fields
 
 MAX_BYTES = 64 << 20  # of a file's end; what stands before it is left out
 PART = 1 << 20  # bytes read at once
@@ -141,7 +141,8 @@ class GamesFile:
         if not 0 <= start < size or _line_at(self._file, start) != start:
             raise ValueError(f"no game begins at byte {start}: the file may have changed")
         self._file.seek(start)
-        record = _record(self._file.readline(json_lines.MAX_LINE + 1))
+        fields = _fields(self._file.readline(json_lines.MAX_LINE + 1))
+        record = fields if isinstance(fields, str) else parse(fields)
         if isinstance(record, str):
             raise ValueError(f"the game at byte {start} is damaged: {record}")
         return record
@@ -166,9 +167,9 @@ class _Columns:
         for part in _parts(file, size - self._end):
             whole, newline, rest = (rest + part).rpartition(b"\n")
             crc = zlib.crc32(whole + newline, crc)
-            for line in (whole + newline).splitlines(keepends=True) if newline else ():
+            for line in whole.split(b"\n") if newline else ():
                 self._add(line)
-                self._end += len(line)
+                self._end += len(line) + 1
             if len(rest) > json_lines.MAX_LINE:  # never held whole
                 crc = zlib.crc32(rest, crc)
                 self._add(rest)
@@ -179,19 +180,19 @@ class _Columns:
     def _add(self, line: bytes) -> None:
         if not line.strip():
             return
-        record = _record(line)
-        if isinstance(record, str):
+        fields = _fields(line)
+        if isinstance(fields, str):
             self._damaged += 1
-            self._damage = self._damage or f"at byte {self._end}: {record}"
+            self._damage = self._damage or f"at byte {self._end}: {fields}"
             return
-        first, second = record.returns
+        first, second = fields["returns"]
         self._starts.append(self._end)
         self._first.append(len(self._moves))
-        self._spec.append(self._specs.setdefault(record.game, len(self._specs)))
-        for name in record.players:
+        self._spec.append(self._specs.setdefault(fields["game"], len(self._specs)))
+        for name in fields["players"]:
             self._seats.append(self._names.setdefault(name, len(self._names)))
         self._winner.append(DRAWN if first == second else int(second > first))
-        self._moves.extend(record.moves)
+        self._moves.extend(fields["moves"])
 
     def index(self) -> GameIndex:
         """Returns what was read, and what was known before."""
@@ -214,15 +215,17 @@ class _Columns:
         )
 
 
-def _record(line: bytes) -> GameRecord | str:
-    """Returns the record of a line, or what is wrong with it."""
-    fields: Mapping[str, Any] | str = read_fields(line)
-    record = fields if isinstance(fields, str) else parse(fields)
-    if isinstance(record, GameRecord) and record.moves:
-        low, high = min(record.moves), max(record.moves)
-        if low < 0 or high >= MAX_ACTION:
-            return f"{str(low if low < 0 else high)[:40]} is the number of no action"
-    return record
+def _fields(line: bytes) -> dict[str, Any] | str:
+    """Returns the fields of a record's line, or what is wrong with it."""
+    fields = read_fields(line)
+    if isinstance(fields, str):
+        return fields
+    if what := problem(fields):
+        return what
+    moves = fields["moves"]
+    if moves and (min(moves) < 0 or max(moves) >= MAX_ACTION):
+        return f"{str(max(moves, key=abs))[:40]} is the number of no action"
+    return fields
 
 
 def _empty(begin: int) -> GameIndex:

@@ -70,16 +70,21 @@ def read_fields(line: bytes | str) -> dict[str, Any] | str:
 
 def parse(fields: Mapping[str, Any]) -> GameRecord | str:
     """Returns the record of such fields, or what is wrong with them."""
-    for key, holds in _WANTED.items():
-        if key not in fields or not holds(fields[key]):
-            return f"{key!r} must be {FORMS[key]}, got {repr(fields.get(key))[:80]}"
-    return GameRecord(
+    return problem(fields) or GameRecord(
         game=fields["game"],
         moves=tuple(fields["moves"]),
         returns=(float(fields["returns"][0]), float(fields["returns"][1])),
         players=(fields["players"][0], fields["players"][1]),
         extra={key: value for key, value in fields.items() if key not in _WANTED},
     )
+
+
+def problem(fields: Mapping[str, Any]) -> str:
+    """Returns what is wrong with the fields of a record; empty if nothing is."""
+    for key, holds in _WANTED.items():
+        if key not in fields or not holds(fields[key]):
+            return f"{key!r} must be {FORMS[key]}, got {repr(fields.get(key))[:80]}"
+    return ""
 
 
 def _is_pair(value: Any, holds: Callable[[Any], bool]) -> bool:

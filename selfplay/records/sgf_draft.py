@@ -61,6 +61,7 @@ def _draft(nodes: list[Node]) -> Draft:
         returns=returns,
         ended_by=ended_by,
     )
+    setup: list[int] = []
     try:
         setup = _setup(root, size)
         draft.moves.extend(setup)
@@ -68,7 +69,7 @@ def _draft(nodes: list[Node]) -> Draft:
             _play(draft.moves, node, size, is_root=number == 0)
     except ValueError as error:
         draft = draft._replace(problem=str(error))
-    if draft.moves[: len(setup)] and setup:
+    if setup:
         draft.notes.append("its set-up stones are shown as moves, with passes between them")
     return draft._replace(setup=len(setup))
 

@@ -17,6 +17,7 @@ from games.connect_four import ConnectFour
 from games.dots_and_boxes import DotsAndBoxes
 from games.game import Symmetry
 from games.hex import Hex
+from games.layout import Point
 from games.othello import Othello
 from games.tic_tac_toe import EMPTY, State, TicTacToe
 
@@ -472,6 +473,9 @@ MUTANTS = {
         "notation", SmallHex, {"action_to_string": nameless_swap}
     ),
     "names that are misread": Mutant("notation", TicTacToe, {"string_to_action": off_by_one}),
+    "two actions at one place": Mutant(
+        "board", TicTacToe, {"place": lambda self, state, action: Point(min(action, 7))}
+    ),
     "a render that raises": Mutant("notation", TicTacToe, {"render": crashing_render}),
     "a render that raises at a draw": Mutant("notation", TicTacToe, {"render": drawless_render}),
     "what follows a move is not read": Mutant(

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from selfplay.records import game_record, sgf
 from selfplay.records.game_record import (
-    GameRecord,
     append_records,
     read_records,
     scan_records,
     write_records,
 )
+from selfplay.records.lines import GameRecord
 from tests.oracles.go import PlainGo
 
 with warnings.catch_warnings():

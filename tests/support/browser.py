@@ -6,6 +6,8 @@ import shutil
 
 import pytest
 
+from tests.support.web import serving
+
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 PATIENCE = 60_000  # milliseconds, for a worker that compiles on a busy machine
 
@@ -39,16 +41,53 @@ def page_of(browser, client, size=(1000, 900), dark=False):
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.complaints = []
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on(
-        "console",
-        lambda message: (
-            message.type in ("error", "warning") and page.complaints.append(message.text)
-        ),
-    )
+    _listen(page, page.complaints)
     try:
         page.goto(client.url)
         yield page
         assert page.complaints == []
     finally:
         context.close()
+
+
+class Session:
+    """A browser on the pages of a server of its own; what their consoles complain of is kept."""
+
+    def __init__(self, browser, client):
+        self.browser, self.client = browser, client
+        self.context = browser.new_context()
+        self.complaints = []
+        self.context.new_page().goto(client.url)  # which brings the cookie
+
+    def open(self, hash_, width=1000):
+        """Returns a page at `#hash_`."""
+        page = self.context.new_page()
+        page.set_viewport_size({"width": width, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        _listen(page, self.complaints)
+        page.goto(f"{self.client.url.partition('?')[0]}#{hash_}")
+        return page
+
+
+@contextlib.contextmanager
+def session(*words, cwd=None):
+    """Serves what `selfplay web WORDS` would to a browser; no page may have complained."""
+    with serving(*words, cwd=cwd) as client, browsing() as browser:
+        opened = Session(browser, client)
+        yield opened
+        assert opened.complaints == []
+
+
+def settled(page):
+    """Waits until a screen is at rest; returns its status line."""
+    page.wait_for_selector('.screen[aria-busy="false"]', state="attached")
+    return page.inner_text(".status")
+
+
+def _listen(page, complaints):
+    def hear(message):
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(str(error)))

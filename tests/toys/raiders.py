@@ -31,7 +31,9 @@ class State(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Raiders:
-    """Action 3 c + d moves the man of cell c, counted from the enemy's side, forward: d 0 to the left, 1 straight, 2 to the right.
+    """Action 3 c + d moves the man of cell c forward: d 0 to the left, 1 straight, 2 to the right.
+
+    Cells are counted from the enemy's side.
 
     Straight onto an empty cell, aslant onto an enemy, which is taken: then the same seat goes on.
     Who reaches the last row wins, or takes all men; who cannot move loses.

@@ -45,6 +45,7 @@ from training.doctor.findings import Finding, Result
 from training.doctor.rows import Again, exploration, rules
 from training.doctor.samples import samples
 from training.metrics import GateLine
+from training.report import verdict
 from training.run import train
 from training.settings import (
     EvaluationConfig,
@@ -119,9 +120,12 @@ def test_a_healthy_run_has_no_finding_and_is_read_while_its_lock_is_held(healthy
     with healthy.lock():  # as if it were still training
         locked = everything_in(healthy.path)
         assert cli.run(["doctor", str(healthy.path), "--json", "--seconds", str(NO_LIMIT)]) == 0
-        assert everything_in(healthy.path) == locked
+        after = everything_in(healthy.path)
+        assert after.pop(str(healthy.report / "doctor.json"))
+        assert after == locked
     assert before.keys() == locked.keys()
     result = json.loads(capsys.readouterr().out)
+    assert verdict.read(healthy)["step"] == result["step"]
     assert result["findings"] == [], result
     assert result["healthy"]
     assert len(result["checks"]) == CHECKS

@@ -19,7 +19,7 @@ from training import metrics
 from training.config import RunConfig
 from training.doctor.evidence import recent_mean
 from training.evaluation import fixed_point
-from training.report import curves, page, text
+from training.report import curves, described, text
 from training.run import train
 from training.storage.log import Log
 from training.storage.run_folder import RunFolder
@@ -77,7 +77,7 @@ def read_all(folder):
     lines = folder.read_metrics()
     history = metrics.history(lines)
     curves.plots({"run": history, "other": history})
-    page._page([folder], {"run": history}, {}, [])
+    described.describe(folder)
     for entry in ("kl", "entropy", "value_error", "policy_loss", "value_loss", "learning_rate"):
         recent_mean(getattr(line, entry) for line in history.iterations)
     for line, previous in zip(history.iterations[1:], history.iterations, strict=False):

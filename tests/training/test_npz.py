@@ -60,6 +60,18 @@ def test_rows_are_read_as_they_were_written_and_so_are_the_last_of_them(tmp_path
             np.testing.assert_array_equal(column, wanted, err_msg=name, strict=True)
 
 
+@pytest.mark.parametrize(("first", "count"), [(0, 5), (4, 3), (11, 5), (13, 2), (50, 1), (2, 0)])
+def test_rows_are_read_out_of_the_middle_as_a_slice_takes_them(tmp_path, first, count):
+    path, written = tmp_path / "x.npz", columns(13)
+    with path.open("wb") as file:
+        npz.write(file, written)
+    given = npz.read_rows(path, [*written, "absent"], first, count)
+    assert given.keys() == written.keys()
+    for name, column in given.items():
+        expected = written[name][first : first + count]
+        np.testing.assert_array_equal(column, expected, err_msg=name, strict=True)
+
+
 def test_equal_rows_make_equal_files_and_booleans_take_a_bit_each():
     one, two = io.BytesIO(), io.BytesIO()
     for file in (one, two):

@@ -13,7 +13,7 @@ from training.config import RunConfig
 from training.report import curves, drawing, table, text
 from training.report.curves import Plot, Series
 from training.report.ladder_plot import Point, plot_ladder
-from training.report.page import write_report
+from training.report.page import write_pngs
 from training.storage.run_folder import RunFolder
 
 NAMES = [r"a$\foo$b", "$", "a$b", r"a\$b$", "$x^2$", "\x1b[2J\n\ud800", "_hidden"]
@@ -25,7 +25,7 @@ def test_a_report_draws_a_run_of_any_name(name, tiny_run, tmp_path):
     if name.isprintable():
         run = tmp_path / name
         shutil.copytree(tiny_run, run)
-        assert write_report([RunFolder(run)], tmp_path / "out").is_file()
+        assert all(path.is_file() for path in write_pngs([RunFolder(run)], tmp_path / "out"))
     assert drawing.draw(Plot("name", name, "axis", "", [Series(name, *CURVE)]))
 
 
@@ -58,7 +58,7 @@ def test_plots_replace_a_link_and_leave_what_it_points_to(tiny_run, tmp_path):
     names = ["losses.png", "evaluations.png", "index.html", "index.partial", "elo-minutes.png"]
     for name in names:
         (out / name).symlink_to(precious)
-    write_report([RunFolder(tiny_run)], out)
+    assert cli.run(["report", str(tiny_run), "--out", str(out), "--png"]) == 0
     plot_ladder(out, points(r"a$\foo$b"), r"b$\bar$")
     assert precious.read_text() == "mine"
     for name in set(names) - {"index.partial"}:

@@ -16,7 +16,7 @@ from selfplay.files import durable
 from tests.support import ROOT, long_runs
 from training import metrics
 from training.config import RunConfig
-from training.report import curves, described, events, history, listing, verdict
+from training.report import curves, described, events, history, listing, measured, verdict
 from training.report.thinning import Strided, Thinned
 from training.run import train
 from training.storage import starts
@@ -265,7 +265,7 @@ def test_reading_leaves_the_folder_as_it_is(tiny_run):
     assert seen() == before
 
 
-@pytest.mark.parametrize("module", ["history", "described", "listing", "verdict"])
+@pytest.mark.parametrize("module", ["history", "described", "listing", "verdict", "measured"])
 def test_what_a_server_reads_runs_with_imports_nothing_that_computes(module):
     heavy = ("jax", "flax", "optax", "scipy", "matplotlib", "mctx", "pgx")
     code = f"import sys, training.report.{module}; print(*(set({heavy}) & sys.modules.keys()))"
@@ -350,6 +350,25 @@ def test_a_run_is_described_with_the_settings_that_are_not_its_presets(tiny_run,
     } in told["games_files"]
     assert told["evaluation"]["figures"]
     assert told["host"].startswith("process ")
+
+
+def test_what_else_was_measured_is_plots_and_tables_of_finite_numbers(tiny_run, tmp_path):
+    told = measured.measured(RunFolder(tiny_run))
+    assert told["problems"] == []
+    json.dumps(told, allow_nan=False)
+    plots = {plot["name"]: plot for plot in told["plots"]}
+    assert plots.keys() >= {"calibration", "bias", "squared_error", "correlation"}
+    for plot in plots.values():
+        for one in plot["series"]:
+            assert one["label"]
+            assert {len(one[name]) for name in ("x", "values", "low", "high") if name in one} == {
+                len(one["x"])
+            }
+    [table] = told["tables"]
+    assert {len(row) for row in table["rows"]} == {len(table["head"])}
+    empty = RunFolder(tmp_path / "run")
+    empty.create(RunConfig(game="tic_tac_toe", iterations=9))
+    assert measured.measured(empty) == {"plots": [], "tables": [], "problems": []}
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """What the worker can be asked, by name."""
 
-from scripts.web.ops import analysis, doctor, oversee, positions, records, rules
+from scripts.web.ops import analysis, compare, doctor, oversee, positions, records, replay, rules
 from scripts.web.ops.common import Op
 
 OPS: dict[str, Op] = {
     **positions.OPS,
     **analysis.OPS,
     **records.OPS,
+    **compare.OPS,
+    **replay.OPS,
     **rules.OPS,
     **oversee.OPS,
     **doctor.OPS,

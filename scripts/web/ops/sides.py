@@ -5,11 +5,18 @@ from typing import Any
 
 from games.drawing import board_of_text, declared, grid, shapes, text
 from games.drawing.sight import sight
+from games.game import Game
+
+
+def sides(game: Game[Any]) -> list[dict[str, str]] | None:
+    """Returns `name` and `fill` by seat; None where the board does not show whose is what."""
+    hashable: Any = game
+    found: list[dict[str, str]] | None = _sides(hashable)
+    return found
 
 
 @functools.lru_cache(maxsize=32)
-def sides(game: Any) -> list[dict[str, str]] | None:
-    """Returns `name` and `fill` by seat; None where the board does not show whose is what."""
+def _sides(game: Any) -> list[dict[str, str]] | None:
     if declared.is_drawn(game):
         return _coloured(game.board().colours)
     seen = sight(game)

@@ -1,4 +1,4 @@
-"""A page of somebody else's, on another port of this machine, in the browser that has our cookie."""
+"""A page of somebody else's, on another port of this machine, with our cookie in the browser."""
 
 import contextlib
 import functools

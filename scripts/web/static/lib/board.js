@@ -49,6 +49,7 @@ export class Board {
     this.picture.addEventListener("pointerover", (event) => this.hover(spotAt(event.target)));
     this.picture.addEventListener("pointerleave", () => this.hover(null));
     this.picture.addEventListener("keydown", (event) => this.key(event));
+    this.forgetElsewhere();
     new ResizeObserver(() => this.overlay()).observe(this.picture);
   }
 
@@ -107,7 +108,7 @@ export class Board {
   // Focuses a spot, or the nearest one to it that can be clicked, or the first.
   focus(key) {
     const live = this.live();
-    const target = live.has(key) ? key : nearest(this.position, live, key) ?? [...live][0];
+    const target = live.has(key) ? key : nearestSpot(this.position, live, key) ?? [...live][0];
     if (target === undefined) return;
     this.rove(target);
     this.elements.get(target)?.[0].focus();
@@ -190,6 +191,18 @@ export class Board {
     this.chosen = [];
     this.refresh();
     return true;
+  }
+
+  // A click beside the board, and Escape wherever the focus is, take clicks back.
+  forgetElsewhere() {
+    const leaving = new AbortController();
+    let wasShown = false;
+    const forget = (event) => {
+      wasShown ||= this.root.isConnected;
+      if (wasShown && !this.root.isConnected) leaving.abort();
+      else if (event.type === "keydown" ? event.key === "Escape" : !this.root.contains(event.target)) this.forget();
+    };
+    for (const type of ["keydown", "pointerdown"]) document.addEventListener(type, forget, { signal: leaving.signal });
   }
 
   key(event) {
@@ -322,17 +335,23 @@ function dot({ places: [[x, y, r]], value, weight, text, best }, kind, scale) {
   return shapes;
 }
 
+// A move of several spots: a line through them with its number on the way, so that moves to one
+// place can be told apart.
 function arrow({ places, value, weight, text, best }, kind, ordered) {
   const { fill, ink } = heatColour(value, kind);
-  const [x, y, r] = places[places.length - 1];
-  const width = r * (0.12 + 0.4 * (kind === "value" ? weight : Math.sqrt(value)));
+  const [[x0, y0, r], [x1, y1]] = [places[0], places[places.length - 1]];
   const opacity = 0.4 + 0.55 * Math.min(1, weight);
-  const shapes = [s("polyline", { points: places.map(([px, py]) => `${px},${py}`).join(" "), fill: "none",
-    stroke: fill, "stroke-width": width, "stroke-opacity": opacity, "stroke-linecap": "round", class: "heat-arrow" })];
-  const ends = ordered ? [places[places.length - 1]] : places;
-  shapes.push(...ends.map(([px, py, pr]) => s("circle", { cx: px, cy: py, r: 0.5 * pr, fill, "fill-opacity": opacity, class: "heat-dot" })));
-  if (best) shapes.push(...ends.map(([px, py, pr]) => s("circle", { cx: px, cy: py, r: 0.56 * pr, class: "heat-best" })));
-  if (text) shapes.push(label(x, y, Math.min(0.5 * r, (1.5 * r) / text.length), text, ink));
+  const share = ordered ? 0.66 : 0.5;
+  const [x, y, size] = [x0 + share * (x1 - x0), y0 + share * (y1 - y0), 0.4 * r];
+  const points = places.map(([px, py]) => `${px},${py}`).join(" ");
+  const shapes = [s("polyline", { points, class: "heat-arrow", stroke: fill, "stroke-opacity": opacity,
+    "stroke-width": r * (0.1 + 0.25 * Math.min(1, weight)) })];
+  if (ordered) shapes.push(s("circle", { cx: x1, cy: y1, r: 0.2 * r, fill, "fill-opacity": opacity, class: "heat-dot" }));
+  if (text) {
+    shapes.push(s("circle", { cx: x, cy: y, r: size, fill, "fill-opacity": Math.max(0.75, opacity), class: "heat-dot" }));
+    shapes.push(label(x, y, Math.min(size, (2.3 * size) / text.length), text, ink));
+  }
+  if (best) shapes.push(s("circle", { cx: x, cy: y, r: size, class: "heat-best" }));
   return shapes;
 }
 
@@ -386,7 +405,7 @@ function spoken(names) {
 }
 
 // Returns the key of `keys` whose spot is nearest to that of `key`, undefined without one.
-function nearest(position, keys, key) {
+function nearestSpot(position, keys, key) {
   const from = position.spots[key];
   if (!from) return undefined;
   return least(keys, (one) => {

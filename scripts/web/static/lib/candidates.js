@@ -9,7 +9,9 @@
 import { clear, h, percent, s, signed } from "./dom.js";
 
 const FIRST = 8; // moves shown before somebody asks for more
+const NARROW = 400; // pixels
 const WHEEL = 40; // what a wheel turns for one step
+const SHORT = 2; // characters of names that leave room for a line beside its move
 const LEAST = 0.005; // a move with less prior, and not visited, is hidden at first
 
 export class Candidates {
@@ -25,12 +27,13 @@ export class Candidates {
     const worth = analysis.candidates.filter((one, k) => k < FIRST && (one.visits > 0 || one.prior >= LEAST || k === 0));
     const shown = this.all ? analysis.candidates : worth;
     const most = Math.max(1, ...analysis.candidates.map((one) => one.visits));
+    const isLong = analysis.candidates.some((one) => one.name.length > SHORT) || this.root.clientWidth < NARROW;
     const head = ["Move", `Value for ${seatName}`, "Visits", "Prior", "Expected line"];
     const more = analysis.candidates.length > worth.length && h("button", { type: "button", class: "link",
       "aria-expanded": String(this.all), onclick: () => { this.all = !this.all; this.draw(analysis, seatName); } },
     this.all ? "Only the best" : `All ${analysis.candidates.length} moves`);
     clear(this.root,
-      h("div", { class: "wide" }, h("table", { class: "candidates" },
+      h("div", { class: "wide" }, h("table", { class: isLong ? "candidates long" : "candidates" },
         h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),
         h("tbody", {}, shown.map((one) => this.row(one, most, one.action === analysis.best))))),
       more);

@@ -250,11 +250,17 @@ function rebuild(board) {
   readAll(board, board.at ?? board.range[1]);
 }
 
-function rangeOf(board) {
-  const ends = board.runs.flatMap((run) => ["columns", "evaluations"].flatMap((from) => {
+// Where a run begins and ends on the axis; nothing if it has not begun.
+function spanOf(board, run) {
+  const ends = ["columns", "evaluations"].flatMap((from) => {
     const x = xOf(run, from, board.axis);
     return x?.length ? [x[0], x.at(-1)] : [];
-  }));
+  });
+  return ends.length ? [Math.min(...ends), Math.max(...ends)] : [];
+}
+
+function rangeOf(board) {
+  const ends = board.runs.flatMap((run) => spanOf(board, run));
   if (!ends.length) return [0, 1];
   const low = Math.min(...ends), high = Math.max(...ends);
   return low === high ? [low - 0.5, high + 0.5] : [low, high];
@@ -270,7 +276,7 @@ function entriesOf(board, card) {
       const smooth = plot.from === "columns" && !plot.exact ? board.smooth : 0;
       const found = card.entries?.find((entry) => entry.run === run.name && entry.key === key);
       return {
-        run: run.name, key, x, y: smoothed(columns[key], smooth), low: columns[`${key}.low`], high: columns[`${key}.high`],
+        run: run.name, span: spanOf(board, run), key, x, y: smoothed(columns[key], smooth), low: columns[`${key}.low`], high: columns[`${key}.high`],
         label: labelOf(key), colour: colourOf(board.root, many ? r : k), dash: many ? DASHES[k % DASHES.length] : [],
         value: found?.value || h("b", { title: run.label }),
       };
@@ -429,15 +435,15 @@ export function nearest(values, x) {
   return low > 0 && x - values[low - 1] < values[low] - x ? low - 1 : low;
 }
 
-// Returns the index of what a curve says at x; -1 where it has ended, or not begun.
-function indexAt(values, x, reach) {
-  if (!values?.length || x < values[0] - reach || x > values.at(-1) + reach) return -1;
+// Returns the index of what a curve says at x; -1 where its run has ended, or not begun.
+function indexAt({ x: values, span }, x) {
+  if (!values?.length || (span && (x < span[0] || x > span[1]))) return -1;
   return nearest(values, x);
 }
 
-function readCard(card, x, form, reach = Infinity) {
+function readCard(card, x, form) {
   for (const entry of card.entries) {
-    const at = indexAt(entry.x, x, reach);
+    const at = indexAt(entry, x);
     entry.value.textContent = at < 0 ? "–" : form(entry.y[at]);
   }
 }
@@ -449,13 +455,12 @@ function readAll(board, x) {
     board.reading = null;
     const [low, high] = board.range;
     board.slider.value = Math.round(1000 * (board.at - low) / (high - low));
-    const reach = (high - low) / 50;
-    for (const card of board.cards) readCard(card, board.at, card.plot.percent ? inPercent : number, reach);
+    for (const card of board.cards) readCard(card, board.at, card.plot.percent ? inPercent : number);
     const what = AXES.find(([key]) => key === board.axis)[1];
     if (board.place) board.place.textContent = `${number(board.at)} ${what}`;
     for (const { curve, cell, form } of board.cells || []) {
-      const { x, y, low: bottom, high: top } = curve();
-      const at = indexAt(x, board.at, reach);
+      const found = curve(), { y, low: bottom, high: top } = found;
+      const at = indexAt(found, board.at);
       const range = bottom?.[at] == null || top?.[at] == null ? "" : ` [${form(bottom[at])}, ${form(top[at])}]`;
       cell.textContent = form(at < 0 ? null : y[at]) + range;
     }
@@ -480,11 +485,12 @@ function readTable(board) {
   })));
   for (const key of COUNTERS) {
     if (!board.runs.some((run) => run.data.columns[key]?.length)) continue;
-    row(key === "tflop" ? "TFLOP" : key, number, (run) => ({ x: xOf(run, "columns", board.axis), y: run.data.columns[key] || [] }));
+    row(key === "tflop" ? "TFLOP" : key, number, (run) =>
+      ({ x: xOf(run, "columns", board.axis), y: run.data.columns[key] || [], span: spanOf(board, run) }));
   }
   for (const card of board.cards) {
     for (const key of card.keys) {
-      row(labelOf(key), card.plot.percent ? inPercent : number, (run) => card.entries.find((entry) => entry.run === run.name && entry.key === key));
+      row((key.startsWith("gap/") ? "gap, " : "") + labelOf(key), card.plot.percent ? inPercent : number, (run) => card.entries.find((entry) => entry.run === run.name && entry.key === key));
     }
   }
   const names = board.runs.map((run, r) => h("th", { scope: "col" }, board.runs.length > 1 ? [swatch(colourOf(board.root, r), []), " "] : null, run.label));

@@ -39,6 +39,8 @@ export class PlaySetup {
 
   get analysing() { return this.analyst.value; }
 
+  get hasNetwork() { return this.analyst.isRun(splitPlayer(this.analysing).run); }
+
   get seat() { return Number(this.seatSelect.value); }
 
   set seat(seat) {
@@ -96,7 +98,7 @@ export class PlaySetup {
 
 // Returns the newest run that plays a game, else what plays any game.
 export function strongest(runs, game) {
-  return runs.find((run) => run.game === game)?.name || "uniform";
+  return runs.find((run) => run.game === game && run.step !== null)?.name || "uniform";
 }
 
 function whole(label, otherwise) {

@@ -7,7 +7,7 @@ import { GameFiles } from "./gamefiles.js";
 import { playerName } from "./players.js";
 import { PlaySetup } from "./playsetup.js";
 import { lossOf, lossText, mistakesOf } from "./review.js";
-import { ValueGraph } from "./valuegraph.js";
+import { ValueGraph, plural } from "./valuegraph.js";
 import { VariationView } from "./variations.js";
 
 const HEATS = [["off", "Off"], ["prior", "Prior"], ["visits", "Visits"], ["q", "Q"]];
@@ -196,7 +196,7 @@ export class PlayView {
     filled.style.width = `${50 * (first + 1)}%`;
     filled.style.background = this.seatColour(0);
     bar.style.background = this.seatColour(1);
-    const raw = analysis.raw_value == null ? "" : ` · network alone ${signed(analysis.raw_value)}`;
+    const raw = analysis.raw_value == null || !this.setup.hasNetwork ? "" : ` · network alone ${signed(analysis.raw_value)}`;
     const searched = analysis.simulations ?? this.setup.simulations;
     clear(this.value,
       h("p", {}, "Value for ", h("strong", {}, this.seatName(seat)), " (to play) ",
@@ -239,8 +239,9 @@ export class PlayView {
     const { play } = this;
     const { ply, position, review } = node;
     const point = (value, visits, how) =>
-      ({ ply, value, visits, text: `after ${ply} moves: value for ${this.seatName(0)} ${signed(value)}, ${how}` });
+      ({ ply, value, visits, text: `after ${plural(ply)}: value for ${this.seatName(0)} ${signed(value)}, ${how}` });
     if (position?.over) return point(position.returns[0], Infinity, "the result");
+    if (review?.visits === 0 && review.best === null) return point(review.value, Infinity, "the result");
     if (review?.value != null) return point(review.value, review.visits, `${review.visits} visits${this.certain(review)}`);
     const analysis = position && play.isOpen(node) ? play.analysisOf(node) : null;
     if (analysis?.value == null) return null;

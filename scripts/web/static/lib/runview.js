@@ -38,6 +38,13 @@ export function verdictOf(run) {
   return h("span", { class: kind }, said.sentence + at);
 }
 
+// What a diagnosis comes to, as training/report/verdict.py says it of one that was kept.
+export function sentenceOf(found) {
+  const [first, ...others] = found.findings;
+  if (first) return first.fault + (others.length ? ` and ${others.length} more` : "");
+  return found.too_early.length ? `no finding; too early to judge: ${found.too_early.join(", ")}` : "healthy: no finding";
+}
+
 // The last evaluation: figures and sentences.
 export function evaluationOf(run) {
   const last = run.evaluation;

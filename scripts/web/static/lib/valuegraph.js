@@ -8,7 +8,7 @@
 
 import { clear, h, s } from "./dom.js";
 
-const HEIGHT = 150;
+const GRAPH_HEIGHT = 150;
 const PAD = { left: 12, right: 12, top: 12, bottom: 20 };
 const SURE = 100; // visits from which on a point is not faint
 
@@ -18,7 +18,7 @@ export class ValueGraph {
     this.onGo = onGo;
     this.shown = null;
     this.caption = h("p", { class: "graph-caption quiet" });
-    this.svg = s("svg", { class: "value-graph", height: HEIGHT, role: "img",
+    this.svg = s("svg", { class: "value-graph", height: GRAPH_HEIGHT, role: "img",
       onclick: (event) => this.onGo(this.plyAt(event)),
       pointermove: (event) => this.point(this.plyAt(event)),
       pointerleave: () => this.point(null) });
@@ -31,13 +31,13 @@ export class ValueGraph {
     this.width = Math.max(200, this.root.clientWidth);
     const { points, plies, ply, mistakes, sides } = shown;
     this.svg.setAttribute("width", this.width);
-    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
+    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${GRAPH_HEIGHT}`);
     this.svg.setAttribute("aria-label", `Value along the game: ${points.length} of ${plies + 1} positions known`);
-    this.cursor = s("line", { class: "graph-cursor", y1: PAD.top, y2: HEIGHT - PAD.bottom });
+    this.cursor = s("line", { class: "graph-cursor", y1: PAD.top, y2: GRAPH_HEIGHT - PAD.bottom });
     clear(this.svg,
-      s("rect", { class: "graph-ground", x: PAD.left, y: PAD.top, width: this.width - PAD.left - PAD.right, height: HEIGHT - PAD.top - PAD.bottom }),
+      s("rect", { class: "graph-ground", x: PAD.left, y: PAD.top, width: this.width - PAD.left - PAD.right, height: GRAPH_HEIGHT - PAD.top - PAD.bottom }),
       s("line", { class: "graph-zero", x1: PAD.left, x2: this.width - PAD.right, y1: this.y(0), y2: this.y(0) }),
-      s("line", { class: "graph-now", x1: this.x(ply), x2: this.x(ply), y1: PAD.top, y2: HEIGHT - PAD.bottom }),
+      s("line", { class: "graph-now", x1: this.x(ply), x2: this.x(ply), y1: PAD.top, y2: GRAPH_HEIGHT - PAD.bottom }),
       this.cursor,
       this.pieces(points),
       points.map((point) => s("circle", { class: "graph-point", cx: this.x(point.ply), cy: this.y(point.value), r: 3,
@@ -68,9 +68,9 @@ export class ValueGraph {
     const text = (x, y, anchor, content) => s("text", { x, y, "text-anchor": anchor, class: "graph-text" }, content);
     return [
       text(PAD.left + 4, PAD.top + 13, "start", top),
-      text(PAD.left + 4, HEIGHT - PAD.bottom - 5, "start", bottom),
-      text(PAD.left, HEIGHT - 5, "start", "0"),
-      text(this.width - PAD.right, HEIGHT - 5, "end", `${plies} moves`),
+      text(PAD.left + 4, GRAPH_HEIGHT - PAD.bottom - 5, "start", bottom),
+      text(PAD.left, GRAPH_HEIGHT - 5, "start", "0"),
+      text(this.width - PAD.right, GRAPH_HEIGHT - 5, "end", plural(plies)),
     ];
   }
 
@@ -80,7 +80,7 @@ export class ValueGraph {
     this.cursor.setAttribute("x1", this.x(at));
     this.cursor.setAttribute("x2", this.x(at));
     this.cursor.setAttribute("visibility", ply === null ? "hidden" : "visible");
-    this.caption.textContent = known ? known.text : `after ${at} moves: not searched yet`;
+    this.caption.textContent = known ? known.text : `after ${plural(at)}: not searched yet`;
   }
 
   plyAt(event) {
@@ -95,8 +95,12 @@ export class ValueGraph {
   }
 
   y(value) {
-    return PAD.top + ((1 - value) / 2) * (HEIGHT - PAD.top - PAD.bottom);
+    return PAD.top + ((1 - value) / 2) * (GRAPH_HEIGHT - PAD.top - PAD.bottom);
   }
+}
+
+export function plural(moves) {
+  return moves === 1 ? "1 move" : `${moves} moves`;
 }
 
 function trust(visits) {

@@ -29,7 +29,7 @@ async function beginning(params, signal) {
   const runs = await withGames(found, signal);
   const gameOf = (player) => runs.find(({ name }) => name === splitPlayer(player || "").run)?.game;
   const named = params.player ?? run;
-  const game = record?.game || params.game || gameOf(named) || runs.find((one) => one.game)?.game || "connect_four";
+  const game = record?.game || params.game || gameOf(named) || runs.find((one) => one.game && one.step !== null)?.game || "connect_four";
   const player = record || named === NOBODY ? "" : named ?? strongest(runs, game);
   const analysts = [params.analyst, player, run].filter((one) => one && (one === params.analyst || gameOf(one) === game));
   return {
@@ -44,11 +44,12 @@ async function beginning(params, signal) {
   };
 }
 
-// Returns runs with their games, where the server's list does not say them.
+// Returns runs with their games and newest steps, where the server's list does not say them.
 function withGames(runs, signal) {
   return Promise.all(runs.map(async (run) => {
     if ("game" in run) return run;
-    return { ...run, game: await checkpointsOf(run.name, signal).then(({ game }) => game, () => "") };
+    const { game, steps } = await checkpointsOf(run.name, signal).catch(() => ({ game: "", steps: [] }));
+    return { ...run, game, step: steps.at(-1) ?? null };
   }));
 }
 

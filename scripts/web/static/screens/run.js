@@ -3,7 +3,7 @@
 import { ask, get } from "../lib/api.js";
 import { appendTo, curveBoard, shortNames } from "../lib/curves.js";
 import { clear, count, h } from "../lib/dom.js";
-import { diagnosis, differences, differing, evaluationOf, facts, measured, problems, settings, workersOf } from "../lib/runview.js";
+import { diagnosis, differences, differing, evaluationOf, facts, measured, problems, sentenceOf, settings, workersOf } from "../lib/runview.js";
 
 const POLL = 4000; // milliseconds between questions for what came since
 const DESCRIBE = 4; // every so many polls, what the run is
@@ -62,7 +62,7 @@ function draw(state) {
   const [main] = state.runs;
   clear(state.head, problems(main, main.data), h("p", {}, main.summary), facts(main), evaluationOf(main),
     h("details", { open: state.head.querySelector("details")?.open }, h("summary", {}, `Settings that differ from the preset (${main.differs.length})`), differing(main)));
-  clear(state.checks, diagnosis(main));
+  clear(state.checks, diagnosis({ ...main, verdict: state.asked || main.verdict }));
   const workers = workersOf(main);
   clear(state.workers, workers ? [workers] : []);
 }
@@ -88,12 +88,10 @@ function doctorButton(state) {
     button.disabled = true;
     said.textContent = "waiting";
     try {
-      await ask("doctor", { run: main.name }, {
-        signal: state.page.signal,
-        onNote: (text) => { said.textContent = text; },
-        onPart: (part) => { said.textContent = part.note || part.check || ""; },
+      const found = await ask("doctor", { run: main.name }, {
+        signal: state.page.signal, onNote: (text) => { said.textContent = text; },
       });
-      Object.assign(main, await get("run", { run: main.name }, state.page.signal));
+      state.asked = { ...found, sentence: sentenceOf(found) };
       draw(state);
       said.textContent = "";
     } catch (error) {

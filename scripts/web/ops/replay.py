@@ -1,0 +1,274 @@
+"""Questions about a run's replay: rows by how much they surprise its network, and one row whole."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from games.game import Game, Symmetry
+from scripts.web.ops.common import Args, Op, Tell, game_of, number, player_of, text
+from selfplay import positions, row
+from selfplay.row import Kind, Sample
+from training.config import RunConfig
+from training.evaluation import row_positions, surprise
+from training.evaluation.row_positions import Found
+from training.evaluation.surprise import Said
+from training.network import Folded, Network
+from training.players import network_of
+from training.storage.run_folder import RunFolder
+
+ORDERS = ("policy", "value", "newest", "random")
+SAMPLED, MOST_SAMPLED = 4_096, 50_000  # newest rows that are looked through
+MOST_BYTES = 256 << 20  # of these rows, for games with large observations
+MOST_LISTED = 200
+MOST_ROW = 1 << 53  # what a number of JavaScript holds
+SEED = 0
+
+
+class Opened(NamedTuple):
+    """A run, as questions about its rows need it."""
+
+    folder: RunFolder
+    config: RunConfig
+    spec: str
+    game: Game[Any]
+    network: Network
+    folded: Folded  # of its newest checkpoint
+    player: str  # that checkpoint's name
+
+
+def rows(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns rows of a run, those first that surprise its newest network most.
+
+    Args:
+      args: `run`, `order` (one of `ORDERS`), `count`, and `sample`, how many of the newest rows to
+        look through.
+    """
+    order = args.get("order", "policy")
+    if order not in ORDERS:
+        raise ValueError(f"'order' must be one of {', '.join(ORDERS)}, got {order!r}")
+    count = number(args, "count", 24, 1, MOST_LISTED)
+    sample = number(args, "sample", SAMPLED, 1, MOST_SAMPLED)
+    run = _open(args, tell)
+    row_bytes = sum(form.bytes() for form in row.forms(run.game).values())
+    sample = min(sample, max(1, MOST_BYTES // row_bytes))
+    tell.note(f"reading the newest {sample:,} rows")
+    numbers, held = surprise.newest_rows(run.folder, run.game, sample)
+    tell.note(f"asking the network about {len(numbers):,} rows (its first batch compiles)")
+    said = _judge(run, held)
+    chosen = _ordered(order, numbers, said)[:count]
+    return {
+        "game": run.spec,
+        "order": order,
+        "player": run.player,
+        "sampled": len(numbers),
+        "first": int(numbers[0]),
+        "last": int(numbers[-1]),
+        "root_value_weight": run.config.learner.root_value_weight,
+        "mean": {
+            "divergence": float(said.divergence.mean()),
+            "value_error": float(np.abs(said.value_error).mean()),
+        },
+        "rows": [_summary(run, held, said, i) | {"id": int(numbers[i])} for i in chosen],
+    }
+
+
+def one_row(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns a row whole, or its image under a symmetry, and what the newest network says of it.
+
+    Args:
+      args: `run`, `id` (its number, counted from the run's first row) and `symmetry` (0 is as it
+        was stored).
+    """
+    wanted = number(args, "id", 0, 0, MOST_ROW)
+    run = _open(args, tell)
+    symmetries = run.game.symmetries()
+    chosen = number(args, "symmetry", 0, 0, len(symmetries) - 1)
+    targets = tuple(row.parse_targets(run.config.targets))
+    stored = surprise.rows_at(run.folder, run.game, wanted, 1, targets)
+    tell.note("looking for the position that the row shows")
+    found = row_positions.find(run.folder, run.game, wanted, stored)
+    images = [surprise.image(stored, symmetry) for symmetry in symmetries]
+    said = _judge(run, row.concatenate(images))
+    shown = images[chosen]
+    moves = _moves_of_image(run.game, found, symmetries[chosen], shown)
+    return {
+        "game": run.spec,
+        "id": wanted,
+        "symmetry": chosen,
+        "player": run.player,
+        "position": None if found is None else found.how,
+        "moves": moves,
+        "planes": np.moveaxis(shown.observation[0], -1, 0).astype(float).tolist(),
+        "plane_names": _plane_names(run.game),
+        "actions": _actions(run.game, shown, said.policy[chosen], moves),
+        "cells": None if moves is not None else _cells(run.game),
+        "columns": _scalars(shown),
+        "value_target": float(
+            surprise.value_target(shown, run.config.learner.root_value_weight)[0]
+        ),
+        "root_value_weight": run.config.learner.root_value_weight,
+        "targets": _targets(shown),
+        "now": _now(said, chosen),
+        "images": [
+            _now(said, i) | {"same": _is_same(images[i], images[0])} for i in range(len(symmetries))
+        ],
+    }
+
+
+def _open(args: Args, tell: Tell) -> Opened:
+    """Returns a run with its newest checkpoint. Raises as `player_of` does."""
+    folder = RunFolder(text(args, "run"))
+    config = folder.read_config()
+    spec, game = game_of({"game": config.game})
+    tell.note("loading the newest checkpoint")
+    player = player_of({"player": str(folder.path), "simulations": 0}, game)
+    network = network_of(config, game)
+    return Opened(folder, config, spec, game, network, player.variables, player.name)
+
+
+def _judge(run: Opened, held: Sample) -> Said:
+    weight = run.config.learner.root_value_weight
+    return surprise.judge(run.network, run.folded, held, weight)
+
+
+def _ordered(order: str, numbers: np.ndarray, said: Said) -> list[int]:
+    """Returns the places of rows in an order."""
+    if order == "random":
+        places: list[int] = np.random.default_rng().permutation(len(numbers)).tolist()
+        return places
+    keys = {"policy": said.divergence, "value": np.abs(said.value_error), "newest": numbers}
+    return np.argsort(-keys[order], kind="stable").tolist()
+
+
+def _summary(run: Opened, held: Sample, said: Said, i: int) -> dict[str, Any]:
+    """Returns a row in a list."""
+    target = held.policy_target[i].astype(float)
+    return {
+        "ply": int(held.ply[i]),
+        "game_id": int(held.game_id[i]),
+        "weights_step": int(held.weights_step[i]),
+        "divergence": float(said.divergence[i]),
+        "value_error": float(said.value_error[i]),
+        "value": float(said.value[i]),
+        "outcome": float(held.outcome[i]),
+        "root_value": float(held.root_value[i]),
+        "legal": int(held.legal_action_mask[i].sum()),
+        "target": [int(target.argmax()), float(target.max())],
+        "policy": [int(said.policy[i].argmax()), float(said.policy[i].max())],
+    }
+
+
+def _now(said: Said, i: int) -> dict[str, float]:
+    """Returns what the network says of one of the rows that were judged."""
+    return {
+        "value": float(said.value[i]),
+        "divergence": float(said.divergence[i]),
+        "value_error": float(said.value_error[i]),
+        "entropy": float(surprise.entropy(said.policy[i : i + 1])[0]),
+    }
+
+
+def _is_same(one: Sample, other: Sample) -> bool:
+    """Whether two images show the same."""
+    return np.array_equal(one.observation, other.observation)
+
+
+def _scalars(shown: Sample) -> dict[str, float | int]:
+    """Returns the columns that hold one number of a row, by name."""
+    kinds = (Kind.SCALAR, Kind.ACTION)
+    names = [name for name, column in row.COLUMNS.items() if column.kind in kinds]
+    return {name: getattr(shown, name)[0].item() for name in names}
+
+
+def _targets(shown: Sample) -> list[dict[str, Any]]:
+    """Returns the further targets of a row: a number, [H][W] or [A]; none where they are derived.
+
+    A weight of 0 says that the row has no such target.
+    """
+    return [
+        {
+            "name": name,
+            "weight": float(weight[0]),
+            "kind": row.TARGETS[name].column.kind.value,
+            "value": np.asarray(shown.targets[name][0], float).tolist()
+            if name in shown.targets
+            else None,
+        }
+        for name, weight in shown.target_weights.items()
+    ]
+
+
+def _actions(
+    game: Game[Any], shown: Sample, policy: np.ndarray, moves: list[int] | None
+) -> list[dict[str, Any]]:
+    """Returns the legal actions of a row, those that it wants most first.
+
+    Names are the position's where it is known. Else they are what the opening position calls these
+    actions, and those that it does not allow have none.
+    """
+    lists: list[list[int]] = [moves or []]
+    state = positions.take(positions.replay(game, lists).states, 0)
+    nameable = np.asarray(state.legal_action_mask)
+    target = shown.policy_target[0].astype(float)
+    legal = np.flatnonzero(shown.legal_action_mask[0]).tolist()
+    return [
+        {
+            "action": action,
+            "name": game.action_to_string(state, action) if nameable[action] else None,
+            "target": float(target[action]),
+            "policy": float(policy[action]),
+            "q": float(shown.q[0, action]),
+            "played": action == int(shown.action[0]),
+        }
+        for action in sorted(legal, key=lambda action: -target[action])
+    ]
+
+
+def _moves_of_image(
+    game: Game[Any], found: Found | None, symmetry: Symmetry, shown: Sample
+) -> list[int] | None:
+    """Returns moves to what an image shows; None where the row's are not known, or do not turn.
+
+    They do not where a symmetry turns the opening position into another one.
+    """
+    if found is None:
+        return None
+    moves: list[int] = np.asarray(symmetry.on_action(np.array(found.moves, int))).tolist()
+    return moves if row_positions.shows(game, moves, row_positions.seen_in(shown)) else None
+
+
+def _cells(game: Game[Any]) -> dict[int, int] | None:
+    """Returns the cell, in row-major order, that each action of the opening position changes.
+
+    None where an action does not change one cell alone, or two of them the same: the policy then
+    has no place on the cells.
+    """
+    opening = jax.device_get(positions.opening_position(game))
+    legal = np.flatnonzero(np.asarray(opening.legal_action_mask)).tolist()
+    before = np.asarray(game.observe(opening)).astype(float)
+    cells: dict[int, int] = {}
+    for action in legal:
+        after = positions.step(game, opening, np.int32(action))
+        changed = np.asarray(game.observe(after)).astype(float) != before
+        of_planes = changed.reshape(-1, changed.shape[-1])
+        lone = {int(plane.argmax()) for plane in of_planes.T if plane.sum() == 1}
+        if len(lone) != 1:
+            return None
+        cells[action] = lone.pop()
+    return cells if len(set(cells.values())) == len(cells) else None
+
+
+def _plane_names(game: Game[Any]) -> list[str]:
+    """Returns what a game calls its planes, if it does; the law names the first one.
+
+    A game names them by an attribute `plane_names`, a text for each.
+    """
+    planes = game.observation_shape[-1]
+    given = getattr(game, "plane_names", ())
+    if isinstance(given, list | tuple) and len(given) == planes:
+        return [str(name) for name in given]
+    return ["the mover's pieces", *[""] * (planes - 1)]
+
+
+OPS = {"rows": Op(rows, "search"), "row": Op(one_row, "search")}

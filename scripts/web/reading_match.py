@@ -1,0 +1,158 @@
+"""What the server reads of matches: figures, their course, and pairs of games. Without jax."""
+
+import functools
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scripts.web.shelf import Shelf
+from selfplay.arena import watching
+from selfplay.arena.result import MatchResult
+from selfplay.arena.watching import Watched
+from selfplay.rating.elo import MAX_ELO, score_to_elo
+from selfplay.rating.sprt import Sprt
+
+USUAL_TEST = Sprt(0.0, 50.0)  # the example of `arena --help`; match.json names none
+MOST_PAIRS = 50  # of one answer
+Reader = Callable[[Shelf, Mapping[str, str]], dict[str, Any]]
+
+
+def match(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+    """Returns a match as far as it has been played, all figures from the first player's side.
+
+    Raises:
+      ValueError: there is no such match, it is damaged, or the test cannot be.
+    """
+    path = shelf.match(args.get("match", ""))
+    test = _test(args)
+    playing = watching.is_played(path)  # asked first: what is read then is at least as new
+    watched = _read(path)
+    result = watched.result
+    return {
+        "name": str(path),
+        "game": watched.game,
+        "settings": watched.settings,
+        "players": list(result.players),
+        "playing": playing,
+        "games": result.games,
+        "of": watched.games,
+        "unfinished": watched.unfinished,
+        "problem": watched.problem,
+        **(_figures(result) if result.games else {}),
+        "sprt": _sprt(result, test),
+    }
+
+
+def pairs(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+    """Returns pairs of games from `from` on, each with where its games part.
+
+    Args:
+      args: `match`; `points`, of the first player in a pair, doubled: 0 to 4, all without it;
+        `from`, how many of those to leave out.
+    """
+    watched = _read(shelf.match(args.get("match", "")))
+    played, result = watched.result.played, watched.result
+    points = (result.results.reshape(-1, 2).sum(axis=1) + 2).tolist()
+    wanted = args.get("points", "")
+    chosen = [i for i, of_pair in enumerate(points) if wanted in ("", str(of_pair))]
+    start = _whole(args, "from")
+    return {
+        "game": watched.game,
+        "players": list(result.players),
+        "count": len(chosen),
+        "from": start,
+        "pairs": [
+            {
+                "number": i,
+                "points": points[i] / 2,
+                "parting": watching.parting((played[2 * i], played[2 * i + 1])),
+                "games": [played[2 * i + seat]._asdict() for seat in (0, 1)],
+            }
+            for i in chosen[start : start + MOST_PAIRS]
+        ],
+    }
+
+
+def _figures(result: MatchResult) -> dict[str, Any]:
+    """Returns what `selfplay arena` says of a match; what faults have decided rates nobody."""
+    rated = not result.decided_by_faults
+    return {
+        "wins": result.wins,
+        "draws": result.draws,
+        "losses": result.losses,
+        "by_seat": [list(seat) for seat in result.by_seat],
+        "pairs": result.pair_counts.tolist(),
+        "distinct_games": result.distinct_games,
+        "distinct_pairs": result.distinct_pairs,
+        "score": result.score,
+        "interval": list(result.interval) if rated else None,
+        "elo": result.elo if rated else None,
+        "elo_interval": list(result.elo_interval) if rated else None,
+        "most_elo": MAX_ELO,
+        "los": result.superiority if rated else None,
+        "resigned": list(result.resigned),
+        "faults": [dict(reasons) for reasons in result.faults],
+    }
+
+
+def _sprt(result: MatchResult, test: Sprt) -> dict[str, Any]:
+    """Returns a test of the match, and how it came there."""
+    told = {
+        "elo0": test.elo0,
+        "elo1": test.elo1,
+        "alpha": test.alpha,
+        "beta": test.beta,
+        "bounds": list(test.bounds),
+    }
+    if not result.games:
+        return told
+    outcome, course = result.decide(test), watching.course(result, test)
+    columns = {name: getattr(course, name).tolist() for name in ("games", "llr", "score")}
+    for name in ("low", "high"):
+        columns[f"elo_{name}"] = [score_to_elo(score) for score in getattr(course, name)]
+    columns["elo"] = [score_to_elo(score) for score in course.score]
+    verdict = {"verdict": outcome.verdict, "llr": outcome.llr, "decided": course.decided}
+    return told | verdict | {"course": columns}
+
+
+def _test(args: Mapping[str, str]) -> Sprt:
+    """Returns the test that is asked for. Raises ValueError if there can be none."""
+    given = {}
+    for name in ("elo0", "elo1", "alpha", "beta"):
+        text = args.get(name, "")
+        try:
+            given[name] = float(text) if text else getattr(USUAL_TEST, name)
+        except ValueError:
+            raise ValueError(f"{name} must be a number, got {text[:40]!r}") from None
+    test = Sprt(**given)
+    if problems := test.problems():
+        raise ValueError("; ".join(problems))
+    return test
+
+
+def _whole(args: Mapping[str, str], name: str) -> int:
+    text = args.get(name, "0")
+    if not (text.isdecimal() and len(text) < 10):
+        raise ValueError(f"{name} must be a whole number, got {text[:40]!r}")
+    return int(text)
+
+
+def _read(path: pathlib.Path) -> Watched:
+    stamps = []
+    for name in (watching.SETTINGS, watching.GAMES):
+        try:
+            status = (path / name).stat()
+            stamps.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except FileNotFoundError:
+            stamps.append((0, 0, 0))
+    return _read_once(path, tuple(stamps))
+
+
+@functools.lru_cache(maxsize=4)
+def _read_once(path: pathlib.Path, stamps: tuple[tuple[int, ...], ...]) -> Watched:
+    """Returns a match; `stamps` tell when its files have changed."""
+    del stamps
+    return watching.read(path)
+
+
+READERS: dict[str, Reader] = {"match": match, "pairs": pairs}

@@ -1,0 +1,276 @@
+"""What the worker answers: searches that deepen, moves, reviews, games as text; consent; cancel."""
+
+import json
+import pathlib
+import sys
+import threading
+
+import pytest
+
+from games import consent
+from scripts.web.ops import analysis
+from scripts.web.ops.common import SEARCHES, ConsentError, Precedence, Tell
+from selfplay.records.game_record import read_records, scan_records
+from tests.support.web_ops import Asked, ask, line_of
+
+TTT = {"game": "tic_tac_toe"}
+UNIFORM = {**TTT, "player": "uniform", "simulations": 32}
+DRAWN = [4, 0, 8, 2, 1, 7, 6, 3, 5]
+PLAYERS = ["person", "<b>player</b>"]
+
+
+def test_a_search_deepens_in_few_steps_that_end_at_the_wanted_one():
+    assert analysis.stages(0) == [0]
+    assert analysis.stages(1) == [0, 1]
+    assert analysis.stages(64) == [0, 64]
+    assert analysis.stages(200) == [0, 64, 200]
+    assert analysis.stages(1000) == [0, 64, 256, 1000]
+    assert analysis.stages(64, least=1) == [64]
+    for wanted in range(1, 3000, 7):
+        steps = analysis.stages(wanted)
+        assert steps == sorted(set(steps))
+        assert steps[-1] == wanted
+
+
+def test_an_analysis_tells_every_legal_move_and_lines_that_can_be_played():
+    moves = [4, 0]
+    asked = Asked("analyse", {**UNIFORM, "moves": moves, "plies": 4})
+    result = asked.result
+    assert {one["action"] for one in result["candidates"]} == set(range(9)) - set(moves)
+    assert sum(one["visits"] for one in result["candidates"]) == result["simulations"] == 32
+    assert sum(one["weight"] for one in result["candidates"]) == pytest.approx(1, abs=1e-3)
+    assert result["best"] == result["candidates"][0]["action"]
+    assert result["to_play"] == 0
+    for one in result["candidates"]:
+        assert one["line"][0] == one["action"]
+        assert len(one["line"]) == len(one["names"]) <= 4
+        assert len({*moves, *one["line"]}) == len(moves) + len(one["line"])
+        assert (one["q"] is None) == (one["visits"] == 0)
+    line = result["candidates"][0]["line"]
+    assert len(line) == 4 or ask("position", **TTT, moves=[*moves, *line])["over"]
+    lengths = [len(part["candidates"][0]["line"]) for part in asked.parts]
+    assert lengths[0] == 1  # the first answer does not wait for lines
+    assert lengths == sorted(lengths)
+
+
+def test_a_value_is_for_the_seat_to_play_and_a_win_in_one_is_seen():
+    result = ask("analyse", **UNIFORM, moves=[4, 0, 2, 1])  # seat 0 wins by 6
+    assert result["best"] == 6
+    best = result["candidates"][0]
+    assert best["q"] == 1.0
+    assert best["line"] == [6]
+    result = ask("analyse", **TTT, player="perfect", moves=[4, 0, 8, 2, 6])  # seat 1 wins by 1
+    assert (result["to_play"], result["value"], result["best"]) == (1, 1.0, 1)
+
+
+def test_a_cancelled_analysis_stops_at_its_next_word():
+    whole = Asked("analyse", {**UNIFORM, "moves": []})
+    cut = Asked("analyse", {**UNIFORM, "moves": []}, cancel_after=1)
+    assert len(whole.parts) > 2
+    assert cut.cancelled
+    assert len(cut.parts) == 1
+
+
+def test_a_move_is_the_best_one_and_varies_with_the_seed_only_at_a_temperature():
+    args = {**UNIFORM, "moves": []}
+    plain = {ask("move", **args, seed=seed)["action"] for seed in range(4)}
+    assert plain == {ask("analyse", **args)["best"]}
+    varied = [ask("move", **args, seed=seed, temperature=1.0) for seed in range(12)]
+    assert len({answer["action"] for answer in varied}) > 1
+    again = ask("move", **args, seed=3, temperature=1.0)
+    assert again == varied[3]
+    assert (again["resigns"], again["forfeits"]) == (False, "")
+    assert ask("move", **UNIFORM, moves=DRAWN[:8], seed=1, temperature=9.0)["action"] == 5
+
+
+def test_a_review_tells_each_position_and_finds_the_move_that_lost_for_certain():
+    moves = [4, 0, 8, 2, 6, 1]
+    asked = Asked("review", {**UNIFORM, "moves": moves})
+    assert [part["ply"] for part in asked.parts] == list(range(7))
+    assert asked.parts == asked.result["plies"]
+    assert asked.result["mistakes"] == [4]
+    exact = asked.parts[4]["exact"]
+    assert exact == {"best": 0, "played": -1, "kept": False}
+    assert asked.parts[4]["played_name"] == "a1"
+    assert asked.parts[6]["value"] == -1.0
+    cut = Asked("review", {**UNIFORM, "moves": moves}, cancel_after=2)
+    assert cut.cancelled
+    assert len(cut.parts) == 2
+
+
+def test_long_work_gives_way_to_a_search():
+    turns, precedence = iter(range(3)), Precedence()
+
+    def gone():
+        if next(turns) == 2:
+            precedence.__exit__(None, None, None)
+        return False
+
+    precedence.__enter__()
+    precedence.give_way(Tell(print, gone))  # returns when the search has ended
+    assert next(turns, None) is None
+
+
+def test_a_review_waits_while_somebody_searches():
+    args, parts, done = {**UNIFORM, "moves": [4, 0, 8, 2, 6, 1]}, [], []
+    ask("review", **args)  # so that nothing compiles below
+
+    def say(line):
+        parts.extend([line["part"]] if "part" in line else [])
+
+    def look_back():
+        done.append(analysis.review(args, Tell(say, lambda: False)))
+
+    work = threading.Thread(target=look_back)
+    with SEARCHES:
+        work.start()
+        work.join(timeout=1.0)
+        assert (len(parts), done) == (1, [])
+    work.join(timeout=60.0)
+    assert len(done[0]["plies"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("op", "args"),
+    [
+        ("analyse", {**UNIFORM, "moves": DRAWN}),
+        ("move", {**UNIFORM, "moves": DRAWN}),
+        ("analyse", {**UNIFORM, "moves": [0, 0]}),
+        ("analyse", {**UNIFORM, "moves": [10**40]}),
+        ("analyse", {**UNIFORM, "moves": "0"}),
+        ("analyse", {**UNIFORM, "simulations": 10**9}),
+        ("analyse", {**UNIFORM, "simulations": True}),
+        ("analyse", {**UNIFORM, "plies": 0}),
+        ("analyse", {**UNIFORM, "player": "nobody"}),
+        ("analyse", {**UNIFORM, "player": ["x"]}),
+        ("move", {**UNIFORM, "temperature": float("nan")}),
+        ("move", {**UNIFORM, "seed": -1}),
+        ("position", {"game": "no_such_game"}),
+        ("write", {**TTT, "moves": [0], "players": PLAYERS, "form": "pdf"}),
+        ("write", {**TTT, "moves": [0], "players": PLAYERS, "form": "sgf"}),
+        ("write", {**TTT, "moves": [0], "players": "ab", "form": "jsonl"}),
+        ("write", {**TTT, "moves": [0], "players": PLAYERS, "form": "jsonl", "ended_by": "magic"}),
+        ("write", {**TTT, "moves": [0], "players": PLAYERS, "form": "jsonl", "ended_by": "time",
+                   "returns": [5, -5]}),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_answered_is_refused_with_a_sentence(op, args):
+    with pytest.raises(ValueError, match=r"\w+ .*\w+"):
+        Asked(op, {"moves": [], **args})
+
+
+def test_code_that_a_request_names_is_not_imported_before_a_person_allows_it(tmp_path, monkeypatch):
+    (tmp_path / "named_by_a_page.py").write_text(
+        "from games.tic_tac_toe import TicTacToe as Mine\n"
+        "from tests.toys.lowest_player import lowest\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    spec, player = "named_by_a_page:Mine", "named_by_a_page:lowest"
+    consent.close(())
+    try:
+        line = json.dumps(line_of([4, 0], game=spec))
+        (record,) = ask("parse", text=line, name="x.jsonl")["records"]
+        assert record["consent"] == spec
+        assert record["moves"] == [4, 0]
+        for op, args in (
+            ("position", {"game": spec}),
+            ("analyse", {"game": spec, "player": "uniform"}),
+            ("move", {**TTT, "player": player}),
+            ("move", {**TTT, "player": "gtp:touch /tmp/never"}),
+        ):
+            with pytest.raises(ConsentError):
+                ask(op, moves=[], **args)
+        assert "named_by_a_page" not in sys.modules
+        consent.allow(spec, str(tmp_path))
+        assert ask("position", game=spec, moves=[])["to_play"] == 0
+    finally:
+        consent.reset()
+        sys.modules.pop("named_by_a_page", None)
+
+
+def test_a_finished_game_that_is_written_is_a_record_that_all_commands_read(tmp_path):
+    for form, spec, moves in (
+        ("jsonl", "tic_tac_toe", DRAWN),
+        ("jsonl", "go:size=5,komi=0.5", [12, 25, 25]),
+        ("sgf", "go:size=5,komi=0.5", [12, 25, 25]),
+    ):
+        told = ask("write", game=spec, moves=moves, players=PLAYERS, form=form)
+        path = tmp_path / told["name"]
+        path.write_text(told["text"])
+        (record,) = read_records(path)
+        assert (record.game, list(record.moves), list(record.players)) == (spec, moves, PLAYERS)
+        (again,) = ask("parse", text=told["text"], name=told["name"])["records"]
+        assert (again["moves"], again["returns"]) == (moves, list(record.returns))
+        assert (again["finished"], again["problem"]) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("form", "spec"), [("jsonl", "tic_tac_toe"), ("sgf", "go:size=5,komi=0.5")]
+)
+def test_an_unfinished_game_can_be_saved_and_is_no_record_for_commands(tmp_path, form, spec):
+    told = ask("write", game=spec, moves=[3, 4, 7], players=PLAYERS, form=form)
+    path = tmp_path / told["name"]
+    path.write_text(told["text"])
+    scan = scan_records(path)
+    assert not scan.records
+    assert len(scan.problems) == 1
+    (again,) = ask("parse", text=told["text"], name=told["name"])["records"]
+    assert (again["moves"], again["returns"], again["problem"]) == ([3, 4, 7], None, "")
+    assert not again["finished"]
+
+
+def test_hostile_lines_are_told_one_by_one():
+    good = line_of(DRAWN, winner=None, players=["<script>", "b"])
+    lines = [
+        json.dumps(good), "nonsense", json.dumps(good | {"moves": [0, 0]}),
+        json.dumps(good | {"returns": [1.0, -1.0]}), json.dumps(good | {"moves": [10**30]}),
+        json.dumps(good | {"game": "no_such"}), json.dumps(good | {"moves": [0]}),
+        json.dumps(good)[:-1] + ', "x": NaN}', '{"a":' * 4000,
+    ]  # fmt: skip
+    records = ask("parse", text="\n".join(lines), name="mine.jsonl")["records"]
+    assert [bool(record["problem"]) for record in records] == [False] + [True] * 8
+    assert records[0]["players"] == ["<script>", "b"]
+    assert records[2]["moves"] == [0]  # up to the illegal one
+
+
+def run_of(tmp_path, tiny_config):
+    from training.storage.run_folder import RunFolder
+
+    folder = RunFolder(tmp_path / "run")
+    folder.create(tiny_config)
+    return folder
+
+
+def test_a_finished_game_is_kept_in_the_run_while_its_trainer_holds_it(tmp_path, tiny_config):
+    folder = run_of(tmp_path, tiny_config)
+    args = {**TTT, "run": str(folder.path), "players": PLAYERS}
+    with folder.lock():
+        ask("keep", **args, moves=DRAWN)
+        ask("keep", **args, moves=DRAWN[:3], ended_by="resignation", returns=[-1, 1])
+        records = read_records(folder.games / "played.jsonl")
+        folder.check_held()
+    assert [list(record.moves) for record in records] == [DRAWN, DRAWN[:3]]
+    assert [record.returns for record in records] == [(0.0, 0.0), (-1.0, 1.0)]
+    assert records[1].ended_by == "resignation"
+    with folder.lock():  # and a resume finds nothing strange
+        pass
+
+
+def test_what_may_not_be_kept_changes_nothing(tmp_path, tiny_config):
+    folder = run_of(tmp_path, tiny_config)
+    args = {**TTT, "run": str(folder.path), "players": PLAYERS}
+    file = folder.games / "played.jsonl"
+    with pytest.raises(ValueError, match="not finished"):
+        ask("keep", **args, moves=DRAWN[:3])
+    victim = tmp_path / "victim"
+    victim.write_text("mine\n")
+    file.symlink_to(victim)
+    with pytest.raises(OSError, match="link"):
+        ask("keep", **args, moves=DRAWN)
+    assert victim.read_text() == "mine\n"
+    file.unlink()
+    for gone in (folder.config_file, folder.games, folder.path):
+        gone.rename(tmp_path / f"gone-{gone.name}")
+        with pytest.raises(ValueError, match="moved or deleted"):
+            ask("keep", **args, moves=DRAWN)
+        assert not pathlib.Path(gone).exists()
