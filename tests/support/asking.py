@@ -26,11 +26,20 @@ def refused(op, **args):
 
 
 class Listener:
-    """Who asked, and may go: keeps the notes and parts, and leaves after some number of lines."""
+    """Who asked, and may go: keeps the notes and parts, and leaves after some number of lines.
 
-    def __init__(self, patience=10**6):
-        self.lines, self.patience = [], patience
-        self.tell = Tell(self.lines.append, lambda: len(self.lines) >= self.patience)
+    Args:
+      until: leaves at a note with this in it.
+    """
+
+    def __init__(self, patience=10**6, until=None):
+        self.lines, self.patience, self.until = [], patience, until
+        self.tell = Tell(self.lines.append, self.has_left)
+
+    def has_left(self):
+        """Whether it waits no more."""
+        heard = self.until and any(self.until in line.get("note", "") for line in self.lines)
+        return bool(heard) or len(self.lines) >= self.patience
 
     def ask(self, op, **args):
         """Asks; returns None if it has left before the answer."""
