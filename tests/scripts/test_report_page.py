@@ -131,7 +131,10 @@ def test_a_recorded_game_that_cannot_have_been_played_ends_where_it_goes_wrong(
     shutil.rmtree(run.games)
     run.games.mkdir()
     line = {"game": "tic_tac_toe", "moves": moves, "returns": ["x", 3], "players": "no list"}
-    (run.games / "self_play.jsonl").write_text(json.dumps(line) + '\n{"game": \n')
+    others = [{**line, "game": "connect_four", "moves": []}, {**line, "moves": "0"}, [], 3]
+    lines = [line, *others]
+    text = "".join(json.dumps(one) + "\n" for one in lines)
+    (run.games / "self_play.jsonl").write_text(text + '{"game": \n')
     game = report_game.shown(run)
     legal = {(0, 0): 1, (0, 99): 1, (4, -1): 1, (0, 3, 1, 4, 2, 5): 5}[tuple(moves)]
     assert len(game["pictures"]) == len(game["captions"]) == legal + 1
@@ -166,6 +169,7 @@ def test_hostile_text_of_runs_ends_no_element_and_is_read_back_as_it_is(tmp_path
     text = report_page.page(content)
     page = Page(text)
     assert page.data == content
+    assert not {"<", ">", "&"} & set(page.texts["script#data"][0])
     assert page.texts["title#"] == [f"Report: {HOSTILE}"]
     assert [tag for tag, _ in page.elements].count("script") == 2
     assert f"loss_{HOSTILE}" in page.data["runs"][0]["curves"]["columns"]

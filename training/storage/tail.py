@@ -40,13 +40,7 @@ class Tail:
 
     def is_changed(self) -> bool:
         """Whether what was read is no longer there: cut by a resume, removed, or another run's."""
-        parts = self._parts()
-        identities = [part.identity for part in parts]
-        if identities[: len(self._known)] != self._known:
-            return True
-        if sum(part.size for part in parts) < self.offset:
-            return True
-        return self._before(parts) != self._mark
+        return self._before(self._parts()) != self._mark
 
     def lines(self) -> Iterator[Line]:
         """Yields the whole lines since the last call; one that is being written is left.
