@@ -78,7 +78,7 @@ class Office:
 
     def answer(self, number: int, op: Any, args: Mapping[str, Any]) -> None:
         """Works on one request, unless it was cancelled; never raises."""
-        from scripts.web.ops.common import Cancelled, Tell, refusal
+        from scripts.web.ops.question import Cancelled, Tell, refusal
 
         if number not in self.open:
             return

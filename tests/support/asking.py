@@ -3,7 +3,7 @@
 import json
 
 from scripts.web.ops import OPS
-from scripts.web.ops.common import Cancelled, Tell, refusal
+from scripts.web.ops.question import Cancelled, Tell, refusal
 
 
 def ask(op, tell=None, /, **args):

@@ -3,7 +3,7 @@
 import json
 
 from scripts.web.ops import OPS
-from scripts.web.ops.common import Cancelled, Tell
+from scripts.web.ops.question import Cancelled, Tell
 
 
 class Asked:

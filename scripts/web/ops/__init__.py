@@ -1,7 +1,7 @@
 """What the worker can be asked, by name."""
 
 from scripts.web.ops import analysis, compare, doctor, oversee, positions, records, replay, rules
-from scripts.web.ops.common import Op
+from scripts.web.ops.question import Op
 
 OPS: dict[str, Op] = {
     **positions.OPS,

@@ -8,7 +8,7 @@ import numpy as np
 
 from games.game import Game, State
 from mcts import SearchResult
-from scripts.web.ops.common import (
+from scripts.web.ops.question import (
     PROGRAMS,
     SEARCHES,
     Args,

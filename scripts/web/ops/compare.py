@@ -9,7 +9,7 @@ import numpy as np
 
 from games.game import Game, State
 from scripts.web.ops.analysis import SEED, View
-from scripts.web.ops.common import (
+from scripts.web.ops.question import (
     PROGRAMS,
     SEARCHES,
     Args,

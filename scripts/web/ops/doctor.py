@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scripts.web.ops.common import Args, Op, Tell, finite, number, require_run, text
+from scripts.web.ops.question import Args, Op, Tell, finite, number, require_run, text
 from training.doctor import CHECKS, diagnose
 from training.storage.run_folder import RunFolder
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scripts.web.ops.common import (
+from scripts.web.ops.question import (
     MAX_SIMULATIONS,
     Args,
     Op,

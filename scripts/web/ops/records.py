@@ -10,7 +10,7 @@ import games
 from games import consent, registry
 from games.game import Game
 from games.go import Go
-from scripts.web.ops.common import (
+from scripts.web.ops.question import (
     Args,
     ConsentError,
     Op,

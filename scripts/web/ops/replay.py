@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from games.game import Game, Symmetry
-from scripts.web.ops.common import Args, Op, Tell, game_of, number, player_of, text
+from scripts.web.ops.question import Args, Op, Tell, game_of, number, player_of, text
 from selfplay import positions, row
 from selfplay.row import Kind, Sample
 from training.config import RunConfig

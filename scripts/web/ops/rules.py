@@ -18,7 +18,7 @@ from games.drawing.picture import draw
 from games.drawing.text import svg_of_text
 from games.game import Drawn, Game, Invariable, Remembering, Scoring, State, Territorial
 from games.plug_in import described
-from scripts.web.ops.common import Args, Op, Tell, game_of, number, state_of
+from scripts.web.ops.question import Args, Op, Tell, game_of, number, state_of
 from selfplay import positions
 
 LONGEST = 4096  # plies of a random game

@@ -14,8 +14,8 @@ import training
 from scripts import arena
 from scripts.terminal import console
 from scripts.web.ops import OPS
-from scripts.web.ops.common import Cancelled, Tell
 from scripts.web.ops.compare import recorded_games
+from scripts.web.ops.question import Cancelled, Tell
 from scripts.web.reading import READERS
 from scripts.web.shelf import NotThereError, Shelf
 from selfplay import positions

@@ -9,7 +9,7 @@ import pytest
 
 from games import consent
 from scripts.web.ops import analysis
-from scripts.web.ops.common import SEARCHES, ConsentError, Precedence, Tell
+from scripts.web.ops.question import SEARCHES, ConsentError, Precedence, Tell
 from selfplay.records.game_record import read_records, scan_records
 from tests.support.web_ops import Asked, ask, line_of
 

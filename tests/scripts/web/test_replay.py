@@ -12,7 +12,7 @@ import pytest
 import games
 import training
 from scripts.web.ops import OPS
-from scripts.web.ops.common import Tell
+from scripts.web.ops.question import Tell
 from selfplay import positions, row
 from tests.support.runs import run_once
 from training import replay

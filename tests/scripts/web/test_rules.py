@@ -10,7 +10,7 @@ import pytest
 import games
 from games import consent
 from games.conformance import LAWS, check
-from scripts.web.ops import common as ops_common
+from scripts.web.ops import question as ops_common
 from selfplay import positions
 from tests.planted.mutants import MUTANTS
 from tests.support.asking import Listener, ask, refused
