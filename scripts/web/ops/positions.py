@@ -31,7 +31,7 @@ def position(args: Args, tell: Tell) -> dict[str, Any]:
             }
             for move in drawing.moves
         ],
-        "seats": sides(game),  # type: ignore[arg-type]
+        "seats": sides(game),
         "ply": len(moves),
         "to_play": int(state.to_play),
         "over": over,
