@@ -51,7 +51,7 @@ def changed_places(text: str, before_text: str | None, seen: Sight) -> set[tuple
 
 def letters(row: np.ndarray, x: float, y: float, marks: tuple[str, str] | None) -> Iterator[str]:
     """Yields the characters of uint32[W], a line whose left end and middle are given."""
-    in_words = _in_words(row) if marks == (CAPITALS, SMALL) else np.zeros(len(row), bool)
+    in_words = _in_words(row, marks)
     for column, place, character in characters.glyphs(row):
         seat = None if in_words[column] else whose(character, marks)
         owner, fill = ("", svg.INK) if seat is None else (f" board-seat{seat}", COLOURS[seat])
@@ -80,10 +80,13 @@ def spot(span: Span, row: np.ndarray, name: str, x: float, y: float) -> str:
     return svg.spot("rect", span.key, name, x=left, y=top, width=width, height=HEIGHT, rx=3)
 
 
-def _in_words(row: np.ndarray) -> np.ndarray:
+def _in_words(row: np.ndarray, marks: tuple[str, str] | None) -> np.ndarray:
     """Returns bool[W]: which letters are no pieces but parts of words, or names of columns."""
+    pieces = () if marks is None or marks == (CAPITALS, SMALL) else marks
     is_letter = np.array([chr(point).isalnum() for point in row])
-    beside = np.pad(is_letter, 1)
+    beside = np.pad(
+        [letter and chr(at) not in pieces for letter, at in zip(is_letter, row, strict=True)], 1
+    )
     alone = row[is_letter].astype(int)
     names = len(alone) > 2 and (np.diff(alone) == 1).all()
     return (beside[:-2] | beside[2:]) | bool(names)

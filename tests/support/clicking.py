@@ -26,8 +26,7 @@ def answer(drawing: Drawing, clicks: tuple[str, ...]) -> Answer:
     anywhere = tuple(move for move in drawing.moves if not move.spots)
     if whole or not counted:
         return Answer(counted, remaining[0].action if whole else None, remaining, anywhere)
-    left = tuple(move for move in remaining if _is_left(drawing, move, counted, remaining))
-    return Answer(counted, None, remaining, (*anywhere, *left))
+    return Answer(counted, None, remaining, (*anywhere, *_left(drawing, counted, remaining)))
 
 
 def ways(drawing: Drawing) -> dict[int, str]:
@@ -35,7 +34,8 @@ def ways(drawing: Drawing) -> dict[int, str]:
 
     "clicks", "button" if a button is needed, else "not".
     """
-    return {move.action: _way(drawing, move) for move in drawing.moves}
+    answers: dict[tuple[str, ...], Answer] = {}  # the moves of a large game share most of them
+    return {move.action: _way(drawing, move, answers) for move in drawing.moves}
 
 
 def fewest(drawing: Drawing, move: Move) -> int:
@@ -46,9 +46,10 @@ def fewest(drawing: Drawing, move: Move) -> int:
     return next(played, 0)
 
 
-def _way(drawing: Drawing, move: Move) -> str:
+def _way(drawing: Drawing, move: Move, answers: dict[tuple[str, ...], Answer]) -> str:
     for count in range(len(move.spots) + 1):
-        found = answer(drawing, move.spots[:count])
+        clicks = move.spots[:count]
+        found = answers[clicks] = answers.get(clicks) or answer(drawing, clicks)
         if found.played is not None:
             return "clicks" if found.played == move.action else "not"
     return "button" if move in found.buttons else "not"
@@ -60,10 +61,15 @@ def _remaining(drawing: Drawing, clicks: tuple[str, ...]) -> tuple[Move, ...]:
     return tuple(move for move in drawing.moves if set(clicks) <= set(move.spots))
 
 
-def _is_left(
-    drawing: Drawing, move: Move, clicks: tuple[str, ...], remaining: tuple[Move, ...]
-) -> bool:
-    """Returns whether no further clicks choose a move: another one has all of its spots."""
+def _left(
+    drawing: Drawing, clicks: tuple[str, ...], remaining: tuple[Move, ...]
+) -> tuple[Move, ...]:
+    """Returns the moves that no further clicks choose: another one has all of their spots."""
     if drawing.ordered:
-        return move.spots == clicks
-    return any(set(move.spots) <= set(other.spots) for other in remaining if other != move)
+        return tuple(move for move in remaining if move.spots == clicks)
+    sets = [set(move.spots) for move in remaining]
+    return tuple(
+        move
+        for move, spots in zip(remaining, sets, strict=True)
+        if sum(spots <= others for others in sets) > 1  # its own is one
+    )
