@@ -9,6 +9,7 @@ from tests.support.asking import Listener, ask, refused
 from training.doctor import CHECKS, Diagnosis, diagnose
 
 
+@pytest.mark.slow  # it trains networks
 def test_a_diagnosis_is_the_commands_and_says_how_far_it_is(tiny_run, monkeypatch):
     page, made = Listener(), []
 
