@@ -194,6 +194,18 @@ def test_the_names_at_the_top_level_of_the_joined_modules_are_unique():
     assert not twice
 
 
+def test_a_module_imports_every_function_of_the_others_that_it_calls():
+    texts = {file: (report_page.STATIC / file).read_text() for file in report_page.modules()}
+    for file, text in texts.items():
+        known = {
+            name for names, _ in report_page.IMPORT.findall(text) for name in names.split(", ")
+        }
+        for other in texts.keys() - {file}:
+            for name in set(top_level(texts[other])) - known:
+                called = re.search(rf"(?<![\w.])(?:\.\.\.)?{name}\(", text)
+                assert not called, f"{file} calls {name} of {other}"
+
+
 def test_the_joined_script_has_no_import_and_no_export_left_and_imports_come_first():
     code = report_page.script()
     assert not re.findall(r"^\s*(?:import|export)\b.*", code, re.M)

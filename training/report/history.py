@@ -7,27 +7,36 @@ and counted under `non_finite`.
 
 import bisect
 import collections
-import functools
 import itertools
 import math
 import operator
 import pathlib
-import sys
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from selfplay.files import json_lines
 from selfplay.rating.elo import Z95
 from training import metrics
-from training.metrics import EvaluationLine, FixedPoint, GateLine, History, IterationLine
+from training.metrics import EvaluationLine, GateLine, History
 from training.report import events
+from training.report.columns import (
+    COUNTERS,
+    Columns,
+    as_columns,
+    columns_of,
+    entries_of,
+    finite,
+    interval,
+    is_plain_iteration,
+    measured,
+    rounded,
+    where,
+    with_speeds,
+)
 from training.report.thinning import Number, Strided, Thinned, short
 from training.storage.run_folder import RunFolder
 from training.storage.tail import Line, Tail, text_of
-
-Columns: TypeAlias = dict[str, list[Number | None]]
-Interval: TypeAlias = tuple[Number, Number, Number]  # value, low, high
 
 MOST_POINTS = 1_600  # of a curve
 MOST_EVALUATIONS = 250
@@ -35,18 +44,6 @@ MOST_EVENTS = 400  # newest ones of the metrics
 MOST_TOLD = 20  # damaged lines
 MOST_RECENT = 512  # newest lines that `since` can give one by one
 MOST_RUNS = 24  # whose curves are kept
-# Columns by what a point of them is: the last value of its lines, or their mean.
-COUNTERS = (
-    *("iteration", "step", "minutes", "games", "positions", "tflop", "tflop_measured"),
-    *("window", "learning_rate"),
-)
-MEANS = (
-    *("kl", "entropy", "policy_loss", "value_loss", "value_error", "gradient_norm"),
-    "game_plies",
-)
-SPEEDS = {"games_per_second": "games", "positions_per_second": "positions"}
-REQUIRED = ("iteration", "step", "seconds", "games", "positions", "rows")
-WHERE = ("iteration", "step", "minutes", "games", "positions", "tflop")  # x axes of evaluations
 
 
 def curves(folder: RunFolder) -> dict[str, Any]:
@@ -162,15 +159,15 @@ class _Reader:
             self._recent_from = self._tail.offset
 
     def all(self) -> dict[str, Any]:
-        columns = _with_speeds(self._lines.columns())
+        columns = with_speeds(self._lines.columns())
         happened = [*events.of_files(self._folder), *self._decisions(), *self._events]
         return {
             "offset": self._tail.offset,
             "width": self._lines.width,
             "lines": self._lines.lines,
             "simulations": self._simulations(),
-            "columns": _rounded(columns),
-            "evaluations": _as_columns(self._evaluations.rows()),
+            "columns": rounded(columns),
+            "evaluations": as_columns(self._evaluations.rows()),
             "events": _placed(happened, columns),
             "events_left_out": self._event_count - len(self._events),
             "damaged": self._told(),
@@ -190,13 +187,13 @@ class _Reader:
             elif kind == "line":
                 before = entries
         lines = ([before] if before else []) + new["line"]
-        columns = _with_speeds(_columns_of(lines))
+        columns = with_speeds(columns_of(lines))
         skipped = bool(before)
         return {
             "offset": self._tail.offset,
             "restart": False,
-            "columns": _rounded({name: values[skipped:] for name, values in columns.items()}),
-            "evaluations": _as_columns(new["evaluation"]),
+            "columns": rounded({name: values[skipped:] for name, values in columns.items()}),
+            "evaluations": as_columns(new["evaluation"]),
             "events": new["event"],
             "damaged": new["damaged"][:MOST_TOLD],
             "non_finite": dict(self._non_finite),
@@ -205,7 +202,7 @@ class _Reader:
     def newest(self) -> Newest:
         # In the order in which they came: the last match may be of the last evaluation.
         lines = list({id(line): line for line in self._newest.values()}.values())
-        return Newest(metrics.history(_finite(line) for line in lines), self._told())
+        return Newest(metrics.history(finite(line) for line in lines), self._told())
 
     def _told(self) -> list[str]:
         left = self._damaged_count - len(self._damaged)
@@ -234,7 +231,7 @@ class _Reader:
         if not line.raw.strip():
             return
         parsed = json_lines.parse(text_of(line), line.place)
-        if _is_plain_iteration(parsed):
+        if is_plain_iteration(parsed):
             self._take_iteration(line.end, parsed)
         else:
             parsed = metrics.parse(text_of(line), line.place)
@@ -248,7 +245,7 @@ class _Reader:
         self._newest[parsed["kind"]] = parsed
 
     def _take_iteration(self, end: int, line: Mapping[str, Any]) -> None:
-        entries = _entries(line)
+        entries = entries_of(line)
         for name, value in entries.items():
             if value is not None and not math.isfinite(value):
                 self._non_finite[name] += 1
@@ -256,7 +253,7 @@ class _Reader:
         self._keep(end, "line", entries)
 
     def _take_evaluation(self, end: int, line: EvaluationLine) -> None:
-        row = _where(line) | _measured(line) | self._gained(line)
+        row = where(line) | measured(line) | self._gained(line)
         self._evaluations.add(row)
         self._keep(end, "evaluation", row)
         if line.fixed_point is not None and line.fixed_point.verdict is not None:
@@ -280,7 +277,7 @@ class _Reader:
         level = self._levels.get(rating.best_step, 0.0) + rating.over_best
         self._levels[line.step] = level
         spread = Z95 * (rating.over_best_error or 0.0)
-        return _interval("gained", (level, level - spread, level + spread))
+        return interval("gained", (level, level - spread, level + spread))
 
 
 def _placed(happened: list[dict[str, Any]], columns: Columns) -> list[dict[str, Any]]:
@@ -297,134 +294,3 @@ def _placed(happened: list[dict[str, Any]], columns: Columns) -> list[dict[str, 
         for event in happened
     ]
     return sorted(placed, key=operator.itemgetter("minutes"))
-
-
-def _is_plain_iteration(line: Any) -> bool:
-    """Whether a line is an iteration's, with numbers, or nothing, wherever a column needs some.
-
-    Only this is looked at: `metrics.parse`, which looks at everything, takes ten times as long.
-    NaN and infinity are let through where they are only drawn: there they are told.
-    """
-    if not (isinstance(line, dict) and line.get("kind") == IterationLine.kind):
-        return False
-    for name, value in line.items():
-        kind = type(value)
-        if kind is int:
-            if abs(value) > sys.float_info.max:
-                return False
-        elif kind is not float and value is not None and _is_drawn(name):
-            return False
-    return all(json_lines.is_number(line.get(name)) for name in REQUIRED)
-
-
-@functools.cache
-def _is_drawn(name: str) -> bool:
-    return name in _DRAWN or name.startswith(metrics.TARGET_LOSS)
-
-
-_DRAWN = frozenset(
-    {*REQUIRED, *MEANS, "flops", "flops_measured", "window", "learning_rate", "new_games"}
-)
-
-
-def _finite(line: dict[str, Any]) -> dict[str, Any]:
-    """Returns a line without numbers that are not finite, which its type does not take."""
-    bad = [name for name, value in line.items() if isinstance(value, float) and value - value != 0]
-    return {name: value for name, value in line.items() if name not in bad}
-
-
-def _entries(line: Mapping[str, Any]) -> dict[str, Number | None]:
-    """Returns the columns' entries of an iteration's line."""
-    entries = {name: line.get(name) for name in (*_COPIED, *_target_losses(tuple(line)))}
-    if line.get("new_games") == 0:
-        entries["game_plies"] = None  # it says 0 there: the mean of no games
-    entries["minutes"] = line["seconds"] / 60
-    entries["tflop"] = _tera(line.get("flops"))
-    entries["tflop_measured"] = _tera(line.get("flops_measured"))
-    return entries
-
-
-_COPIED = (*MEANS, "iteration", "step", "games", "positions", "window", "learning_rate")
-
-
-@functools.lru_cache(maxsize=256)
-def _target_losses(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in names if name.startswith(metrics.TARGET_LOSS))
-
-
-def _where(line: EvaluationLine) -> dict[str, Number | None]:
-    return {
-        **{name: getattr(line, name) for name in ("iteration", "step", "games", "positions")},
-        "minutes": line.seconds / 60,
-        "tflop": _tera(line.flops),
-    }
-
-
-def _tera(count: Number | None) -> float | None:
-    return None if count is None else count / 1e12
-
-
-def _measured(line: EvaluationLine) -> dict[str, Number]:
-    """Returns what an evaluation measured, by the names of its columns."""
-    row: dict[str, Number] = {"loss": line.loss}
-    if line.random is not None:
-        row |= _interval("score", (line.random.score, *line.random.interval))
-    for name, rates in (line.perfect or {}).items():
-        row |= {f"mistakes/{name}/raw": rates.raw, f"mistakes/{name}/search": rates.search}
-    if line.ladder is not None:
-        row |= _interval("elo", (line.ladder.elo, *line.ladder.interval))
-    if line.fixed_point is not None:
-        for name, entry in GAPS.items():
-            value = entry(line.fixed_point)
-            row |= {} if value is None else {name: value}
-        if match := line.fixed_point.strongest:
-            row |= _interval("amplified", (match.elo, *match.elo_interval))
-        if match := line.fixed_point.distilled:
-            row |= _interval("distilled", (match.elo, *match.elo_interval))
-    return row
-
-
-GAPS: dict[str, Callable[[FixedPoint], float | None]] = {
-    "gap/own": lambda measured: measured.own.kl if measured.own else None,
-    "gap/fresh": lambda measured: measured.fresh.kl,
-    "gap/probe": lambda measured: measured.probe.kl,
-    "changed": lambda measured: measured.fresh.changed,
-}
-
-
-def _interval(name: str, value: Interval) -> dict[str, Number]:
-    return {name: value[0], f"{name}.low": value[1], f"{name}.high": value[2]}
-
-
-def _columns_of(rows: list[Mapping[str, Number | None]]) -> Columns:
-    """Returns rows as columns; None where a row has no such entry."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
-
-
-def _as_columns(rows: list[Mapping[str, Number | None]]) -> Columns:
-    return _rounded(_columns_of(rows))
-
-
-def _with_speeds(columns: Columns) -> Columns:
-    """Returns columns with those of speed: since the point before, so None at the first."""
-    if "minutes" not in columns:
-        return columns
-    speeds: Columns = {}
-    for name, counter in SPEEDS.items():
-        ends = list(zip(columns["minutes"], columns[counter], strict=True))
-        speeds[name] = [None, *map(_speed, ends, ends[1:])] if ends else []
-    return columns | speeds
-
-
-def _speed(before: tuple[Any, Any], after: tuple[Any, Any]) -> float | None:
-    seconds = 60 * (after[0] - before[0])
-    return (after[1] - before[1]) / seconds if seconds > 0 else None
-
-
-def _rounded(columns: Columns) -> Columns:
-    """Returns columns with as many digits as a page shows; counts keep enough to differ."""
-    return {
-        name: [short(value, 7 if name in WHERE else 4) for value in values]
-        for name, values in columns.items()
-    }

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 Number: TypeAlias = int | float
+MOST_COLUMNS = 256  # means: a stranger's run may name any number of them
 
 
 class Thinned:
@@ -38,6 +39,8 @@ class Thinned:
                 self._last[name][-1] = value
                 continue
             if name not in self._sums:
+                if len(self._sums) == MOST_COLUMNS:
+                    continue
                 self._sums[name] = [0.0] * self._buckets
                 self._counts[name] = [0] * self._buckets
             self._sums[name][-1] += value

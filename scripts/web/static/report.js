@@ -1,6 +1,7 @@
 // The page of a report: what screens/run.js shows, with the data that lies in the page.
 
-import { curveBoard, shortNames } from "./lib/curves.js";
+import { shortNames } from "./lib/curvedata.js";
+import { curveBoard } from "./lib/curves.js";
 import { clear, h } from "./lib/dom.js";
 import { diagnosis, differences, differing, evaluationOf, facts, gameViewer, measured, problems, settings, workersOf } from "./lib/runview.js";
 

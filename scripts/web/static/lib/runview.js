@@ -1,6 +1,7 @@
 // What a run is, in words and tables: the same in the browser and in a report.
 
-import { number, plotCard } from "./curves.js";
+import { plotCard } from "./chart.js";
+import { number } from "./curvedata.js";
 import { clear, count, h, svgFrom, table } from "./dom.js";
 
 const JUDGED = { healthy: ["ok", "verdict-healthy"], finding: ["finding", "verdict-finding"], "too early": ["too early", "verdict-early"] };

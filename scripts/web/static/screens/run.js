@@ -1,7 +1,8 @@
 // A run while it trains: curves, what happened, the doctor, and ways to its games.
 
 import { ask, get } from "../lib/api.js";
-import { appendTo, curveBoard, shortNames } from "../lib/curves.js";
+import { appendTo, shortNames } from "../lib/curvedata.js";
+import { curveBoard } from "../lib/curves.js";
 import { clear, count, h } from "../lib/dom.js";
 import { diagnosis, differences, differing, evaluationOf, facts, measured, problems, sentenceOf, settings, workersOf } from "../lib/runview.js";
 
