@@ -58,10 +58,10 @@ class Office:
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Obeys one line of the server."""
-        from games import consent
+        from scripts.web.ops.question import permit
 
         if "allow" in message:
-            consent.allow(str(message["allow"]), os.getcwd())
+            permit(str(message["allow"]), os.getcwd())
         elif "cancel" in message:
             self.open.discard(message["cancel"])
         elif message["op"] in self.ops:

@@ -7,11 +7,14 @@ import threading
 
 import pytest
 
+import games
 from games import consent
-from scripts.web.ops import analysis
+from scripts.web.ops import analysis, question
 from scripts.web.ops.question import SEARCHES, ConsentError, Precedence, Tell
 from selfplay.records.game_record import read_records, scan_records
 from tests.support.web_ops import Asked, ask, line_of
+from training.config import RunConfig
+from training.storage.run_folder import RunFolder
 
 TTT = {"game": "tic_tac_toe"}
 UNIFORM = {**TTT, "player": "uniform", "simulations": 32}
@@ -181,9 +184,10 @@ def test_code_that_a_request_names_is_not_imported_before_a_person_allows_it(tmp
             with pytest.raises(ConsentError):
                 ask(op, moves=[], **args)
         assert "named_by_a_page" not in sys.modules
-        consent.allow(spec, str(tmp_path))
+        question.permit(spec, str(tmp_path))
         assert ask("position", game=spec, moves=[])["to_play"] == 0
     finally:
+        question.PERMITTED.clear()
         consent.reset()
         sys.modules.pop("named_by_a_page", None)
 
@@ -274,3 +278,24 @@ def test_what_may_not_be_kept_changes_nothing(tmp_path, tiny_config):
         with pytest.raises(ValueError, match="moved or deleted"):
             ask("keep", **args, moves=DRAWN)
         assert not pathlib.Path(gone).exists()
+
+
+def test_a_run_of_this_users_own_code_is_not_played_before_a_person_permits_it(
+    tmp_path, monkeypatch
+):
+    name = "trained_by_its_owner"
+    (tmp_path / f"{name}.py").write_text("from games.tic_tac_toe import TicTacToe as Mine\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    consent.close(())
+    try:
+        consent.allow(f"{name}:Mine", str(tmp_path))
+        run = RunFolder(tmp_path / "run")
+        run.create(RunConfig(game=f"{name}:Mine"))  # signed: reading it lets the module run
+        consent.reset()
+        consent.close(())
+        for _ in range(2):
+            with pytest.raises(ConsentError):
+                question.player_of({"player": str(run.path)}, games.load("tic_tac_toe"))
+        assert name not in sys.modules
+    finally:
+        consent.reset()

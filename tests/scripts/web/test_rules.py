@@ -10,7 +10,7 @@ import pytest
 import games
 from games import consent
 from games.conformance import LAWS, check
-from scripts.web.ops import question as ops_common
+from scripts.web.ops import question
 from selfplay import positions
 from tests.planted.mutants import MUTANTS
 from tests.support.asking import Listener, ask, refused
@@ -39,10 +39,11 @@ def plug_in(tmp_path, request):
         text = textwrap.dedent(PLUG_IN).format(about=about, body=indented)
         (tmp_path / f"{name}.py").write_text(text)
         if allowed:
-            consent.allow(f"{name}:Bad", str(tmp_path))
+            question.permit(f"{name}:Bad", str(tmp_path))
         return f"{name}:Bad"
 
     yield write
+    question.PERMITTED.clear()
     consent.reset()
 
 
@@ -78,8 +79,9 @@ def test_a_violations_states_are_what_its_text_shows_and_step_leads_from_one_to_
 
 @pytest.mark.usefixtures("compile_in_haste")
 def test_a_check_shows_what_broke_a_law_before_and_after_and_names_every_law():
-    consent.allow("tests.planted.wrong_rules:Sowing", "")
+    question.permit("tests.planted.wrong_rules:Sowing", "")
     found = ask("check", game="tests.planted.wrong_rules:Sowing:bug=lost", games=32)
+    question.PERMITTED.clear()
     consent.reset()
     assert [law["law"] for law in found["laws"]] == list(LAWS)
     broken = {law["law"] for law in found["laws"] if law["verdict"] == "broken"}
@@ -94,7 +96,7 @@ def test_a_check_shows_what_broke_a_law_before_and_after_and_names_every_law():
 
 @pytest.mark.usefixtures("compile_in_haste")
 def test_a_check_says_how_far_it_is_and_ends_when_the_page_has_gone(monkeypatch):
-    monkeypatch.setattr(ops_common, "OFTEN_S", 0.0)
+    monkeypatch.setattr(question, "OFTEN_S", 0.0)
     whole = Listener()
     assert whole.ask("check", game="tic_tac_toe", games=8)["violations"] == []
     assert {"note"} == {key for line in whole.lines for key in line}
