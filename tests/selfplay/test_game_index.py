@@ -11,7 +11,7 @@ import pytest
 from selfplay.records import opening_tree
 from selfplay.records.game_index import DRAWN, Indexes
 from selfplay.records.opening_tree import Wanted
-from tests.support.web_ops import line_of, write_lines
+from tests.support.lines import line_of, write_lines
 
 NAMES = ("ann", "bob", "<script>")
 

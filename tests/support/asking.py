@@ -47,3 +47,24 @@ class Listener:
             return ask(op, self.tell, **args)
         except Cancelled:
             return None
+
+
+class Asked:
+    """What a question to the worker said on its way, and its result."""
+
+    def __init__(self, op, args, cancel_after=None):
+        self.notes, self.parts, self.result = [], [], None
+        self.cancelled = False
+
+        def say(line):
+            line = json.loads(json.dumps(line, allow_nan=False))  # as it is sent, at that moment
+            self.notes += [line["note"]] if "note" in line else []
+            self.parts += [line["part"]] if "part" in line else []
+
+        def gone():
+            return cancel_after is not None and len(self.parts) >= cancel_after
+
+        try:
+            self.result = ask(op, Tell(say, gone), **args)
+        except Cancelled:
+            self.cancelled = True

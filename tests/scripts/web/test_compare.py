@@ -20,14 +20,9 @@ from scripts.web.reading import READERS
 from scripts.web.shelf import NotThereError, Shelf
 from selfplay import positions
 from selfplay.records.game_record import GameRecord, append_records
+from tests.support.asking import Listener, ask
 
 GAME = games.load("tic_tac_toe")
-
-
-def ask(op, said=None, **args):
-    """What the worker answers, through JSON as it goes to the page."""
-    tell = Tell((said if said is not None else []).append, lambda: False)
-    return json.loads(json.dumps(OPS[op].run(args, tell), allow_nan=False))
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +125,9 @@ def test_a_match_json_that_is_hostile_is_an_error_and_its_texts_stay_texts(playe
 def test_two_players_are_compared_as_each_is_analysed_alone(tiny_run):
     steps = training.checkpoint_steps(tiny_run)
     names = [f"{tiny_run}@{steps[0]}", f"{tiny_run}@{steps[-1]}"]
-    said = []
-    found = ask("compare", said, game="tic_tac_toe", players=names, moves=[4, 0], simulations=8)
-    assert [line["part"]["player"]["player"] for line in said if "part" in line] == names
+    page = Listener()
+    found = page.ask("compare", game="tic_tac_toe", players=names, moves=[4, 0], simulations=8)
+    assert [line["part"]["player"]["player"] for line in page.lines if "part" in line] == names
     policies = []
     for name, view in zip(names, found["players"], strict=True):
         alone = ask("analyse", game="tic_tac_toe", player=name, moves=[4, 0], simulations=8)
@@ -161,10 +156,10 @@ def test_one_position_goes_through_all_checkpoints_that_can_be_read(tiny_run, tm
     steps = training.checkpoint_steps(path)
     assert len(steps) > 2
     (path / "checkpoints" / str(steps[1]) / "train_state" / "arrays.npz").write_bytes(b"damaged")
-    said = []
-    found = ask("through", said, run=str(path), moves=[0], simulations=0)
+    page = Listener()
+    found = page.ask("through", run=str(path), moves=[0], simulations=0)
     assert [view["step"] for view in found["checkpoints"]] == [steps[0], *steps[2:]]
-    assert [line["part"]["checkpoint"]["step"] for line in said if "part" in line] == [
+    assert [line["part"]["checkpoint"]["step"] for line in page.lines if "part" in line] == [
         view["step"] for view in found["checkpoints"]
     ]
     assert [one["step"] for one in found["missing"]] == [steps[1]]

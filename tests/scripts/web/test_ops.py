@@ -12,7 +12,8 @@ from games import consent
 from scripts.web.ops import analysis, question
 from scripts.web.ops.question import SEARCHES, ConsentError, Precedence, Tell
 from selfplay.records.game_record import read_records, scan_records
-from tests.support.web_ops import Asked, ask, line_of
+from tests.support.asking import Asked, ask
+from tests.support.lines import line_of
 from training.config import RunConfig
 from training.storage.run_folder import RunFolder
 

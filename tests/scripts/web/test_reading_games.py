@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from scripts.web import reading_games
 from scripts.web.shelf import NotThereError, Shelf
 from tests.support import ROOT
-from tests.support.web_ops import line_of, write_lines
+from tests.support.lines import line_of, write_lines
 
 FILE = "games/self_play.jsonl"
 HALF = "\\ud800"  # half a character, as JSON may write it

@@ -1,7 +1,6 @@
 """Rows of the replay as the browser asks for them: what lies in the chunks, and plain Python."""
 
 import dataclasses
-import json
 import math
 import shutil
 
@@ -11,9 +10,8 @@ import pytest
 
 import games
 import training
-from scripts.web.ops import OPS
-from scripts.web.ops.question import Tell
 from selfplay import positions, row
+from tests.support.asking import ask
 from tests.support.runs import run_once
 from training import replay
 from training.evaluation import row_positions
@@ -21,12 +19,6 @@ from training.evaluation.row_positions import Seen
 
 GAME = games.load("tic_tac_toe")
 TARGETS = ("reply", "short_value", "soft_policy")
-
-
-def ask(op, **args):
-    """What the worker answers, through JSON as it goes to the page."""
-    tell = Tell(lambda line: None, lambda: False)
-    return json.loads(json.dumps(OPS[op].run(args, tell), allow_nan=False))
 
 
 @pytest.fixture(scope="module")
