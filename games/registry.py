@@ -59,7 +59,7 @@ def load(spec: str) -> "Game[Any]":
         target = BUILT_IN[target]
     elif ":" not in target:
         target = _entry_point(target)
-    else:
+    elif _is_code(target):
         folders = consent.require(consent.module(target), f"game {spec!r}")
         return _construct(_find_class(target, spec, folders), texts, spec)
     return _construct(_find_class(target, spec), texts, spec)
@@ -95,7 +95,13 @@ def check_name(spec: str) -> None:
 def names_a_module(spec: str) -> bool:
     """Returns whether `load` would import a module of the spec's choice, as a file's must not."""
     target, _ = _split(spec)
-    return ":" in target and not target.startswith(PGX)
+    return _is_code(target) and not target.startswith(PGX)
+
+
+def _is_code(target: str) -> bool:
+    """Whether it is `module:Class`, and not `go:9` or `go:size=9`, wrong options of a game."""
+    module_name, colon, class_name = target.partition(":")
+    return bool(colon) and (class_name.isidentifier() or module_name not in BUILT_IN)
 
 
 def _split(spec: str) -> tuple[str, dict[str, str]]:

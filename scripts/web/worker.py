@@ -1,8 +1,8 @@
-"""The worker's process: reads questions, answers them in lanes, a thread each.
+"""The worker's process: reads questions, answers them in lanes of threads.
 
 A line in is `{"id": N, "op": NAME, "args": {...}}`, `{"cancel": N}` or `{"allow": "module:Class"}`.
-A line out has the `id`, and `note`, `part`, or at last `result` or `error`. A lane works on its
-requests one after another, so that a click is answered while a search runs.
+A line out has the `id`, and `note`, `part`, or at last `result` or `error`. A lane takes its
+requests in their order, so that a click is answered while a search runs.
 """
 
 import collections
@@ -17,18 +17,21 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 LOW_PRIORITY = 10  # what it is less nice than a run that trains
-LANES = ("quick", "search", "long")
+# Threads a lane: one more than a lane needs, so that nobody waits for a program that is compiled for
+# a page which has gone; that cannot be cancelled.
+LANES = {"quick": 3, "search": 2, "long": 1}
 UNEXPECTED = "this is a fault of selfplay: "
 
 
 class Lane:
-    """Requests that wait for each other."""
+    """Requests that wait for each other, as soon as all threads have one."""
 
-    def __init__(self, name: str, office: "Office") -> None:
+    def __init__(self, name: str, threads: int, office: "Office") -> None:
         self.office = office
         self.queue: collections.deque[tuple[int, Any, Mapping[str, Any]]] = collections.deque()
         self.changed = threading.Condition()
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        for number in range(threads):
+            threading.Thread(target=self._work, name=f"{name} {number}", daemon=True).start()
 
     def put(self, number: int, op: Any, args: Mapping[str, Any]) -> None:
         """Adds a request."""
@@ -54,7 +57,7 @@ class Office:
         self.out, self.ops = out, OPS
         self.writing = threading.Lock()
         self.open: set[int] = set()  # asked and neither answered nor cancelled
-        self.lanes = {name: Lane(name, self) for name in LANES}
+        self.lanes = {name: Lane(name, threads, self) for name, threads in LANES.items()}
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Obeys one line of the server."""

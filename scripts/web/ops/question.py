@@ -285,7 +285,7 @@ class Programs:
     def note(self, player: Player, tell: Tell) -> None:
         """Tells the page if this player's first position lies before it."""
         if player.on_device and player.act not in self._known:
-            tell.note("compiling: the first search of this network takes some seconds")
+            tell.note("compiling this search, which takes some seconds, once")
             self._known.add(player.act)
 
 

@@ -223,7 +223,7 @@ def _players(args: Args) -> tuple[str, str]:
 
 
 OPS: dict[str, Op] = {
-    "parse": Op(parse_games, "search"),
+    "parse": Op(parse_games, "quick"),
     "write": Op(write_game, "quick"),
     "keep": Op(keep, "quick"),
 }
