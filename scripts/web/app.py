@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,12 +15,13 @@ from starlette.staticfiles import StaticFiles
 from scripts.web.crew import Crew
 from scripts.web.reading import READERS, Reader
 from scripts.web.shelf import NotThereError, Shelf
+from selfplay import player_name
 from training.storage.manifest import CheckpointError
 
 STATIC = pathlib.Path(__file__).parent / "static"
 # What a reader may raise because of what lies on the disk, or of what was asked.
 EXPECTED = (ValueError, OSError, CheckpointError)
-RUN_ARGS = ("run", "match")  # names of ours among the arguments of a question
+PLAYER_ARGS = ("player", "players")  # arguments of a question that name players
 
 
 def make_app(shelf: Shelf, crew: Crew) -> Starlette:
@@ -31,19 +32,17 @@ def make_app(shelf: Shelf, crew: Crew) -> Starlette:
 
     async def ask(request: Request) -> Response:
         args = await _object(request)
-        for name in RUN_ARGS:
-            if args.get(name):
-                args[name] = str(getattr(shelf, name)(str(args[name])))
+        await run_in_threadpool(_check_names, shelf, args)
         lines = crew.ask(request.path_params["op"], args)
         return StreamingResponse(_as_lines(lines), media_type="application/x-ndjson")
 
     async def allow(request: Request) -> Response:
         crew.allow(str((await _object(request)).get("name", "")))
-        return JSONResponse({})
+        return Ascii({})
 
     async def restart(request: Request) -> Response:
         crew.restart()
-        return JSONResponse({})
+        return Ascii({})
 
     reads = [Route(f"/api/{name}", _reading(reader, shelf)) for name, reader in READERS.items()]
     return Starlette(
@@ -59,12 +58,33 @@ def make_app(shelf: Shelf, crew: Crew) -> Starlette:
     )
 
 
+class Ascii(JSONResponse):
+    """JSON in ASCII: names of files, and texts of records, may hold what UTF-8 has no bytes for."""
+
+    def render(self, content: Any) -> bytes:
+        """Returns the bytes of an answer. Raises ValueError for a number that JSON lacks."""
+        return json.dumps(content, allow_nan=False).encode()
+
+
+def _check_names(shelf: Shelf, args: Mapping[str, Any]) -> None:
+    """Raises ValueError for a run, a match, or a player's run that is none of ours."""
+    if args.get("run"):
+        shelf.run(str(args["run"]))
+    if args.get("match"):
+        shelf.match(str(args["match"]))
+    for name in PLAYER_ARGS:
+        given = args.get(name)
+        for player in given if isinstance(given, list) else [given]:
+            if isinstance(player, str) and (run := player_name.run_of(player)):
+                shelf.run(run[0])
+
+
 def _reading(reader: Reader, shelf: Shelf) -> Callable[[Request], Awaitable[Response]]:
     """Returns the route of a reader, which may wait for a disk: it works in a thread."""
 
     async def read(request: Request) -> Response:
         answer = await run_in_threadpool(reader, shelf, dict(request.query_params))
-        return JSONResponse(answer)
+        return Ascii(answer)
 
     return read
 
@@ -87,7 +107,9 @@ async def _as_lines(lines: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes
 
 async def _refusal(request: Request, error: Exception) -> Response:
     """Answers with the sentence of an error."""
+    if isinstance(error, RecursionError):
+        return Ascii({"error": "this is nested too deeply"}, 400)
     status = 404 if isinstance(error, NotThereError | FileNotFoundError) else 400
     if isinstance(error, EXPECTED):
-        return JSONResponse({"error": str(error)}, status)
-    return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 500)
+        return Ascii({"error": str(error)}, status)
+    return Ascii({"error": f"{type(error).__name__}: {error}"}, 500)

@@ -6,8 +6,11 @@ one starts with the next request.
 """
 
 import asyncio
+import contextlib
+import functools
 import json
 import os
+import queue
 import sys
 import tempfile
 import threading
@@ -31,7 +34,7 @@ class Crew:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[int, asyncio.Queue[dict[str, Any]]] = {}
         self._next = 0
-        self._lock = threading.Lock()
+        self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # to the worker
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Starts the worker; its answers arrive in `loop`."""
@@ -83,25 +86,27 @@ class Crew:
         words = [sys.executable, "-m", MODULE]
         words += ["--accelerator"] if self._accelerator else []
         self._process = children.start(words, stderr=errors.fileno())
-        reader = threading.Thread(target=self._read, args=(self._process, errors), daemon=True)
-        reader.start()
+        self._messages = queue.SimpleQueue()
+        for work in (
+            functools.partial(self._read, self._process, errors),
+            functools.partial(_write, self._process, self._messages),
+        ):
+            threading.Thread(target=work, daemon=True).start()
         for name in self._allowed:
             self._tell({"allow": name})
 
     def _tell(self, message: dict[str, Any]) -> None:
-        try:
-            with self._lock:
-                self._process.stdin.write(json.dumps(message).encode() + b"\n")
-                self._process.stdin.flush()
-        except (OSError, ValueError, AttributeError):  # it has ended: its reader says so
-            pass
+        """Sends a message; by way of a thread, since a worker that is busy does not read."""
+        self._messages.put(json.dumps(message).encode() + b"\n")
 
     def _read(self, process: Any, errors: IO[bytes]) -> None:
         """What the reader's thread does until the worker ends."""
         with errors:
             for text in process.stdout:
-                line = json.loads(text)
-                self._deliver(line.pop("id"), line)
+                with contextlib.suppress(ValueError, RecursionError):  # a line that a kill cut off
+                    line = json.loads(text)
+                    self._deliver(line.pop("id"), line)
+            self._messages.put(None)
             if process is self._process:
                 self._deliver(None, {"error": _last_words(process, errors)})
 
@@ -116,6 +121,14 @@ class Crew:
         assert self._loop is not None
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(put)
+
+
+def _write(process: Any, messages: "queue.SimpleQueue[bytes | None]") -> None:
+    """What the writer's thread does until the worker ends."""
+    with contextlib.suppress(OSError, ValueError):  # it has ended: its reader says so
+        while (message := messages.get()) is not None:
+            process.stdin.write(message)
+            process.stdin.flush()
 
 
 def _last_words(process: Any, errors: IO[bytes]) -> str:

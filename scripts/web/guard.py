@@ -10,6 +10,7 @@ Four things stand between a run and a page of somebody else's in the same browse
 """
 
 import hmac
+import re
 import secrets
 from urllib.parse import parse_qs
 
@@ -18,7 +19,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HOSTS = ("127.0.0.1", "localhost")
+HOST = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")  # any port: ssh may bring another one
 READS = ("GET", "HEAD")
 MAX_BODY = 64 << 20  # bytes; what the largest file of records may have
 HEADERS = {
@@ -69,7 +70,7 @@ class Guard:
 
     def _objection(self, scope: Scope, headers: Headers, is_first: bool) -> Response | None:
         host = headers.get("host", "")
-        if host.rpartition(":")[0] not in HOSTS and host not in HOSTS:
+        if not HOST.fullmatch(host):
             return _refused(400, f"this server is not {host[:100]!r}: use 127.0.0.1")
         if not is_first and not self._has_cookie(scope, headers):
             return PlainTextResponse(NO_TOKEN, 401)
@@ -78,13 +79,14 @@ class Guard:
             if scope["path"].startswith("/api/") and _site(headers) not in ("same-origin", "none"):
                 return _refused(403, "only pages of this server may read from it")
             return None
-        if headers.get("origin") != f"http://{host}":
+        if headers.getlist("origin") != [f"http://{host}"]:
             origin = headers.get("origin", "nowhere")[:100]
             return _refused(403, f"a write from {origin!r}: only pages of this server may ask")
-        if not headers.get("content-type", "").startswith("application/json"):
+        if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return _refused(415, "a request's body must be application/json")
         length = headers.get("content-length", "")
-        if not length.isdecimal() or int(length) > MAX_BODY:
+        is_counted = length.isascii() and length.isdecimal() and len(length) < 12
+        if "transfer-encoding" in headers or not is_counted or int(length) > MAX_BODY:
             return _refused(413, f"a request's body has at most {MAX_BODY >> 20} MiB")
         return None
 

@@ -87,10 +87,12 @@ def openings(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
 
 def _folder(shelf: Shelf, args: Mapping[str, str]) -> pathlib.Path:
     """Returns the folder of a run or a match; a link to a game says `run` for both."""
-    name = args.get("match") or args.get("run", "")
-    if name in map(str, shelf.matches()):
+    if name := args.get("match"):
         return shelf.match(name)
-    return shelf.run(name)
+    try:
+        return shelf.run(args.get("run", ""))
+    except NotThereError:
+        return shelf.match(args.get("run", ""))
 
 
 def _files(folder: pathlib.Path) -> list[str]:

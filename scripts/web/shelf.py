@@ -2,11 +2,20 @@
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from training.report import listing
 
 MATCH_MARK = "match.json"
+# What may be no link in a run: it could lead to any file. Checkpoints and replay may be some.
+NO_LINKS = (
+    "config.json",
+    "metrics.jsonl",
+    "games",
+    "report",
+    "oversight",
+    "oversight/decisions.jsonl",
+)
 
 
 class NotThereError(ValueError):
@@ -43,12 +52,20 @@ class Shelf:
         return sorted(path for path in paths if (path / MATCH_MARK).is_file())
 
     def run(self, name: str) -> pathlib.Path:
-        """Returns the folder of a run. Raises NotThereError if there is none of that name."""
-        return self._find(name, self.runs(), "run")
+        """Returns the folder of a run.
+
+        Raises:
+          NotThereError: there is none of that name, or a link in it leads elsewhere.
+        """
+        path = self._find(name, listing.is_run, "run")
+        for inside in NO_LINKS:
+            if (path / inside).is_symlink():
+                raise NotThereError(f"{path / inside} is a link: what it leads to is not read")
+        return path
 
     def match(self, name: str) -> pathlib.Path:
         """Returns the folder of a match. Raises NotThereError if there is none of that name."""
-        return self._find(name, self.matches(), "match")
+        return self._find(name, lambda path: (path / MATCH_MARK).is_file(), "match")
 
     def file(self, folder: pathlib.Path, name: str) -> pathlib.Path:
         """Returns a file in a folder of ours.
@@ -62,10 +79,12 @@ class Shelf:
             raise NotThereError(f"{folder} has no file {name!r}")
         return path
 
-    def _find(self, name: str, paths: list[pathlib.Path], kind: str) -> pathlib.Path:
-        for path in paths:
-            if str(path) == name:
-                return path
+    def _find(self, name: str, is_one: Callable[[pathlib.Path], bool], kind: str) -> pathlib.Path:
+        """Returns the folder of that name: a root, or one or two levels below it."""
+        path = pathlib.Path(name)
+        below = ".." not in path.parts and {path, path.parent, path.parent.parent} & {*self.roots}
+        if name and "\0" not in name and below and is_one(path):
+            return path
         raise NotThereError(f"there is no {kind} {name!r} here: it may have been moved or deleted")
 
 

@@ -17,35 +17,55 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 LOW_PRIORITY = 10  # what it is less nice than a run that trains
-# Threads a lane: one more than a lane needs, so that nobody waits for a program that is compiled for
-# a page which has gone; that cannot be cancelled.
-LANES = {"quick": 3, "search": 2, "long": 1}
+LANES = {"quick": 3, "search": 2, "long": 1}  # threads of each
+MOST_ABANDONED = 6  # threads of a lane at work for pages that have gone
 UNEXPECTED = "this is a fault of selfplay: "
 
 
 class Lane:
-    """Requests that wait for each other, as soon as all threads have one."""
+    """Requests that wait for each other.
+
+    What is at work cannot be stopped within a search, or while it compiles. So a thread at work for
+    a page that has gone does not count: another one takes its place, and it ends when it is done.
+    """
 
     def __init__(self, name: str, threads: int, office: "Office") -> None:
-        self.office = office
+        self.name, self.threads, self.office = name, threads, office
         self.queue: collections.deque[tuple[int, Any, Mapping[str, Any]]] = collections.deque()
         self.changed = threading.Condition()
-        for number in range(threads):
-            threading.Thread(target=self._work, name=f"{name} {number}", daemon=True).start()
+        self.working: set[int] = set()  # requests
+        self.count = 0  # threads
+        self.hire()
 
     def put(self, number: int, op: Any, args: Mapping[str, Any]) -> None:
         """Adds a request."""
         with self.changed:
             self.queue.append((number, op, args))
             self.changed.notify()
+        self.hire()
+
+    def hire(self) -> None:
+        """Starts as many threads as the lane has too few."""
+        with self.changed:
+            abandoned = len(self.working - self.office.open)
+            wanted = self.threads + min(abandoned, MOST_ABANDONED)
+            while self.count < wanted:
+                self.count += 1
+                threading.Thread(target=self._work, name=self.name, daemon=True).start()
 
     def _work(self) -> None:
         while True:
             with self.changed:
+                if self.count > self.threads + len(self.working - self.office.open):
+                    self.count -= 1
+                    return
                 while not self.queue:
                     self.changed.wait()
                 number, op, args = self.queue.popleft()
+                self.working.add(number)
             self.office.answer(number, op, args)
+            with self.changed:
+                self.working.discard(number)
 
 
 class Office:
@@ -67,6 +87,8 @@ class Office:
             permit(str(message["allow"]), os.getcwd())
         elif "cancel" in message:
             self.open.discard(message["cancel"])
+            for lane in self.lanes.values():
+                lane.hire()
         elif message["op"] in self.ops:
             op = self.ops[message["op"]]
             self.open.add(message["id"])

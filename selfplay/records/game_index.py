@@ -20,7 +20,7 @@ MAX_BYTES = 64 << 20  # of a file's end; what stands before it is left out
 PART = 1 << 20  # bytes read at once
 MAX_ACTION = 1 << 30  # no game has so many
 DRAWN = -1
-KEPT_BYTES = 256 << 20  # of files whose columns are kept; they take about half of that
+KEPT_BYTES = 64 << 20  # of files whose columns are kept; they take about half of that
 
 
 class GameIndex(NamedTuple):

@@ -14,6 +14,7 @@ FORMS = {
     "returns": "two numbers, by seat",
     "players": "two names, by seat",
 }
+MOST_NESTED = 50  # levels; what reads and writes JSON may go no deeper than some hundred
 ENDINGS = ("resignation", "time", "forfeit", "agreement")  # what `ended_by` may be
 
 
@@ -63,9 +64,22 @@ def read_fields(line: bytes | str) -> dict[str, Any] | str:
         fields = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:  # also numbers, or nesting, beyond all bounds
         return f"not JSON: {error}"
+    if text.count("[") + text.count("{") > MOST_NESTED and _depth(fields) > MOST_NESTED:
+        return f"nested more than {MOST_NESTED} levels deep"
     if not isinstance(fields, dict):
         return f"a record is a JSON object, got {line.strip()[:40]!r}"
     return fields
+
+
+def _depth(value: Any) -> int:
+    """Returns how deep a JSON value is nested."""
+    depth, level = 0, [value]
+    while level := [part for part in level if isinstance(part, dict | list)]:
+        depth += 1
+        level = [
+            one for part in level for one in (part.values() if isinstance(part, dict) else part)
+        ]
+    return depth
 
 
 def parse(fields: Mapping[str, Any]) -> GameRecord | str:

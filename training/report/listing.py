@@ -1,5 +1,6 @@
 """Runs as they are listed: what each is, whether a process has it, and how far it is."""
 
+import contextlib
 import dataclasses
 import fcntl
 import os
@@ -17,6 +18,8 @@ from training.storage.run_folder import RunFolder
 
 TAILS = (1 << 16, 1 << 20)  # bytes of metrics.jsonl that are searched for the last evaluation
 MARKS = ("config.json", "checkpoints", "metrics.jsonl")  # one of them makes a folder a run's
+STAMPED = (*MARKS, "lock", "report/doctor.json")  # what changes with what is listed
+MOST_LISTED = 20_000  # runs of which that is kept
 
 
 @dataclasses.dataclass
@@ -80,19 +83,45 @@ def describe(path: pathlib.Path, sized: bool = True) -> Run:
     return shown
 
 
-def as_json(path: pathlib.Path, sized: bool = False) -> dict[str, Any]:
-    """Returns a run as a page lists it.
+def as_json(path: pathlib.Path) -> dict[str, Any]:
+    """Returns a run as a page lists it, without its size.
 
     Beside the fields of `Run` it has `host`, the process that has it or had it last, and `verdict`,
-    the doctor's last: null, or `step`, `healthy` and `sentence`.
+    the doctor's last: null, or `step`, `healthy` and `sentence`. What has not changed is not read
+    again: a page asks every few seconds, perhaps for thousands of runs.
     """
+    held = None
+    with contextlib.suppress(OSError):  # then `describe` says what is wrong
+        held = _is_held(path)
+    stamp = (held, *map(_stamp, (path / name for name in STAMPED)))
+    known = _listed.get(path)
+    if known is None or known[0] != stamp:
+        if len(_listed) >= MOST_LISTED:
+            _listed.clear()
+        _listed[path] = known = stamp, _read(path)
+    return known[1]
+
+
+_listed: dict[pathlib.Path, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
     said = None
     try:
         found = verdict.read(RunFolder(path))
         said = found and {name: found[name] for name in ("step", "healthy", "sentence")}
     except (OSError, ValueError) as error:
         said = {"step": None, "healthy": None, "sentence": str(error)}
-    return dataclasses.asdict(describe(path, sized)) | {"host": holder(path), "verdict": said}
+    return dataclasses.asdict(describe(path, False)) | {"host": holder(path), "verdict": said}
+
+
+def _stamp(file: pathlib.Path) -> tuple[int, ...] | None:
+    """Returns what changes when a file is written to."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def holder(path: pathlib.Path) -> str:
@@ -126,15 +155,20 @@ def _changed(path: pathlib.Path) -> float:
 
 
 def _state(folder: RunFolder, new: bool) -> str:
+    """Returns whether a process holds a run, or what it is else."""
+    return "running" if _is_held(folder.path) else "new" if new else "stopped"
+
+
+def _is_held(path: pathlib.Path) -> bool:
     """Returns whether a process holds a run, asking for as short a time as can be."""
-    lock = folder.path / "lock"
+    lock = path / "lock"
     if lock.is_file():
         with lock.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return "running"
-    return "new" if new else "stopped"
+                return True
+    return False
 
 
 def progress_of(path: pathlib.Path) -> Progress | None:

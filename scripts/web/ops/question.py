@@ -26,7 +26,7 @@ from training.players import load_player
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
-MAX_SIMULATIONS = 100_000
+MAX_SIMULATIONS = 20_000  # half a minute of Connect Four
 OFTEN_S = 0.2  # between two notes, of those that may come often
 ROOT = str(pathlib.Path(games.__file__).parent.parent)
 LAYERS = ("games", "mcts", "selfplay", "training", "scripts")
@@ -89,6 +89,8 @@ def refusal(error: Exception) -> dict[str, Any] | None:
     """Returns what to answer to an error that a page, a file or a game may cause; else None."""
     if isinstance(error, ConsentError):
         return {"error": str(error), "consent": str(error.code)}
+    if isinstance(error, RecursionError):
+        return {"error": "this is nested too deeply"}
     if isinstance(error, ValueError | OSError | CheckpointError):
         return {"error": str(error)}
     if _is_outside(error):

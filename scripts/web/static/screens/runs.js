@@ -5,6 +5,7 @@ import { clear, count, h } from "../lib/dom.js";
 import { duration, verdictOf } from "../lib/runview.js";
 
 const POLL = 5000; // milliseconds
+const PATIENCE = 20; // times as long as an answer took, before the next question
 export const title = "Runs";
 
 export async function show(root, params, page) {
@@ -61,15 +62,21 @@ function row(run, page, chosen, onchange) {
     h("td", { "data-name": "last evaluation" }, evaluated), h("td", { "data-name": "doctor" }, verdictOf(run)));
 }
 
-// Does something again and again, as long as the screen is open and can be seen.
+// Does something again and again, as long as the screen is open and can be seen; less often where
+// it takes long, as for thousands of runs.
 function repeat(task, milliseconds, page) {
-  const timer = setInterval(async () => {
-    if (document.hidden) return;
+  let timer;
+  const next = (wait) => { timer = setTimeout(again, wait); };
+  const again = async () => {
+    if (document.hidden) return next(milliseconds);
+    const began = performance.now();
     try {
       await task();
     } catch (error) {
       if (!page.signal.aborted) page.fail(error);
     }
-  }, milliseconds);
-  page.signal.addEventListener("abort", () => clearInterval(timer));
+    if (!page.signal.aborted) next(Math.max(milliseconds, PATIENCE * (performance.now() - began)));
+  };
+  next(milliseconds);
+  page.signal.addEventListener("abort", () => clearTimeout(timer));
 }
