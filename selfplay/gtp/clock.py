@@ -33,11 +33,18 @@ def corrected(clock: Clock, left: float, due: int) -> Clock:
 
 
 def after_move(clock: Clock, seconds: float) -> Clock:
-    """Returns the clock after a move that took so long."""
-    left = clock.left - seconds
-    if clock.due == 1:
+    """Returns the clock after a move that took so long.
+
+    One that main time did not suffice for is the first of overtime, which it has begun to use up.
+    """
+    left, due = clock.left - seconds, clock.due
+    if due == 0:
+        if left > 0 or not clock.period:
+            return clock._replace(left=left)
+        left, due = left + clock.period, clock.stones
+    if due == 1:
         return clock._replace(left=clock.period, due=clock.stones)
-    return _in_overtime(clock._replace(left=left, due=max(clock.due - 1, 0)))
+    return clock._replace(left=left, due=due - 1)
 
 
 def budget(clock: Clock, moves_to_come: int) -> float:

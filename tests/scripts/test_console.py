@@ -73,8 +73,8 @@ def test_progress_shows_text_that_looks_like_markup_or_escapes_as_it_is(monkeypa
 
 
 def test_commands_print_through_the_console_alone():
-    names = [name.replace("-", "_") for name in cli.COMMANDS]
-    names += ["dry_run", "terminal/match_report"]
+    names = {name.replace("-", "_") for name in cli.COMMANDS} - {"web"}
+    names |= {"dry_run", "terminal/match_report", "web/__init__", "web/serve", "web/app"}
     for name in names:
         tree = ast.parse((ROOT / "scripts" / f"{name}.py").read_text())
         bare = [
