@@ -36,6 +36,9 @@ class Reviewed(NamedTuple):
     regret: float | None
     mistake: str | None  # "mistake" or "blunder"
     exact: Exact | None  # where perfect play is known
+    # Whether the search calls the move a mistake, and perfect play says that it kept the result.
+    excused: bool
+    certain: int | None  # `value` with perfect play, where that is known and the game goes on
 
 
 def review(
@@ -51,7 +54,8 @@ def review(
     Args:
       states: the `len(moves) + 1` positions, unbatched, in NumPy.
       outcomes: of each, as `in_time.outcomes_along` returns them. They decide what is a mistake
-        where there are any: a move that keeps the result is none.
+        where there are any: a move that keeps the result is none, but `excused` if the search
+        would call it one.
       key: PRNG key; plies are folded in.
     """
     before: SearchResult | None = None
@@ -64,7 +68,8 @@ def review(
             yield _reviewed(ply - 1, states, moves, before, value, outcomes[ply - 1])
         before = result
     last = len(moves)
-    yield _position(last, states[last], _value(game, states[last], before), before)
+    value = _value(game, states[last], before)
+    yield _position(last, states[last], value, before, outcomes[last])
 
 
 def _reviewed(
@@ -84,8 +89,12 @@ def _reviewed(
         mistake = "blunder" if exact.best - exact.played > 1 else "mistake"
     lost = regret >= MISTAKE if exact is None else exact.played < exact.best
     value = float(result.value) if mover == 0 else -float(result.value)
-    return _position(ply, states[ply], value, result)._replace(
-        played=played, regret=regret, mistake=mistake if lost else None, exact=exact
+    return _position(ply, states[ply], value, result, outcomes)._replace(
+        played=played,
+        regret=regret,
+        mistake=mistake if lost else None,
+        exact=exact,
+        excused=not lost and regret >= MISTAKE,
     )
 
 
@@ -104,10 +113,18 @@ def _regret(result: SearchResult, played: int, after: float) -> float:
     return max(0.0, top - (float(result.q[played]) if in_earnest else after))
 
 
-def _position(ply: int, state: State, value: float, result: SearchResult | None) -> Reviewed:
+def _position(
+    ply: int,
+    state: State,
+    value: float,
+    result: SearchResult | None,
+    outcomes: np.ndarray | None,
+) -> Reviewed:
+    seat = int(state.to_play)
     best = int(result.action) if result is not None and result.action >= 0 else None
     visits = 0 if result is None else int(result.visit_counts.sum())
-    return Reviewed(ply, int(state.to_play), value, visits, best, None, None, None, None)
+    certain = None if outcomes is None else int(outcomes.max()) * (1 if seat == 0 else -1)
+    return Reviewed(ply, seat, value, visits, best, None, None, None, None, False, certain)
 
 
 def _value(game: Game[Any], state: State, result: SearchResult | None) -> float:
