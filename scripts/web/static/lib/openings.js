@@ -1,6 +1,7 @@
 // How games go on from a position: each next move with how often it was played and how it ended.
 
 import { clear, count, h, percent, signed } from "./dom.js";
+import { seatNameOf } from "./seats.js";
 
 // onMove(action) is called with the move that was clicked; hover(action|null) with what is pointed at.
 export class Openings {
@@ -9,7 +10,8 @@ export class Openings {
   }
 
   // Shows what route `openings` answers; names are those of moves in the position, by action.
-  show(node, names) {
+  show(node, names, position) {
+    const [first, second] = [seatNameOf(position, 0), seatNameOf(position, 1)];
     const { games, moves, ended } = node;
     if (!games) {
       clear(this.root, h("p", { class: "quiet" }, "No game here that fits the filters."));
@@ -22,8 +24,8 @@ export class Openings {
         h("thead", {}, h("tr", {}, ["Move", "Games", "", "Results", "Mean"].map((name) => h("th", {}, name)))),
         h("tbody", {}, moves.map((move) => this.row(move, games, names.get(move.action) ?? `#${move.action}`))))),
       moves.length > 0 && h("p", { class: "quiet small" },
-        h("span", { class: "key seat0" }), " first seat won ", h("span", { class: "key drawn" }), " draw ",
-        h("span", { class: "key seat1" }), " second seat won. Mean: of the first seat, from −1 to +1."));
+        h("span", { class: "key seat0" }), ` ${first} won `, h("span", { class: "key drawn" }), " draw ",
+        h("span", { class: "key seat1" }), ` ${second} won. Mean: for ${first}, from −1 to +1.`));
   }
 
   row(move, games, name) {
