@@ -82,6 +82,21 @@ def test_what_perfect_play_makes_of_a_position_is_for_seat_0():
     assert [one.certain for one in plies] == [0, 0, 0, 0, 0, -1]  # the last one has no move
 
 
+def test_a_move_into_a_certain_win_is_no_mistake_though_its_own_position_is_not_known():
+    states = walk(TTT, MISSED)
+    outcomes = outcomes_along(TTT, states)
+    outcomes[:5] = [None] * 5
+    states, moves = states[:6], MISSED[:5]  # 6 lets seat 1 win
+    plies = list(review(random_player(TTT), TTT, states, moves, outcomes, jax.random.key(0)))
+    assert (plies[4].exact, plies[4].certain) == (None, None)
+    moves = [4, 1, 8, 0, 2]  # a move of seat 0 that wins, by two threats
+    states = walk(TTT, moves)
+    outcomes = [*[None] * 5, outcomes_along(TTT, states)[5]]
+    plies = list(review(random_player(TTT), TTT, states, moves, outcomes, jax.random.key(0)))
+    assert [one.exact for one in plies] == [None] * 4 + [Exact(1, 1), None]
+    assert [one.certain for one in plies] == [None] * 4 + [1, 1]
+
+
 def test_a_move_that_the_search_disowns_and_perfect_play_does_not_is_excused():
     def act(variables, states, key, history):
         legal = np.asarray(states.legal_action_mask)
