@@ -36,6 +36,9 @@ class Reviewed(NamedTuple):
     regret: float | None
     mistake: str | None  # "mistake" or "blunder"
     exact: Exact | None  # where perfect play is known
+    # Whether the search calls the move a mistake, and perfect play says that it kept the result.
+    excused: bool
+    certain: int | None  # `value` with perfect play, where that is known and the game goes on
 
 
 def review(
@@ -51,7 +54,8 @@ def review(
     Args:
       states: the `len(moves) + 1` positions, unbatched, in NumPy.
       outcomes: of each, as `in_time.outcomes_along` returns them. They decide what is a mistake
-        where there are any: a move that keeps the result is none.
+        where there are any: a move that keeps the result is none, but `excused` if the search
+        would call it one.
       key: PRNG key; plies are folded in.
     """
     before: SearchResult | None = None
@@ -61,10 +65,28 @@ def review(
             result = think(player, state, jax.random.fold_in(key, ply), moves[:ply])
         value = _value(game, state, result)
         if before is not None:
-            yield _reviewed(ply - 1, states, moves, before, value, outcomes[ply - 1])
+            exact = _exact(ply - 1, states, moves, outcomes)
+            yield _reviewed(ply - 1, states, moves, before, value, exact)
         before = result
     last = len(moves)
-    yield _position(last, states[last], _value(game, states[last], before), before)
+    value = _value(game, states[last], before)
+    known = outcomes[last]
+    best = None if known is None else int(known.max())
+    yield _position(last, states[last], value, before, best)
+
+
+def _exact(
+    ply: int, states: Sequence[State], moves: Sequence[int], outcomes: Sequence[np.ndarray | None]
+) -> Exact | None:
+    """Returns what is known of a move: by its own position, or as it led to a certain win."""
+    here, after = outcomes[ply], outcomes[ply + 1]
+    if here is not None:
+        return Exact(int(here.max()), int(here[moves[ply]]))
+    if after is None:
+        return None
+    passes = states[ply].to_play != states[ply + 1].to_play
+    reached = -int(after.max()) if passes else int(after.max())
+    return Exact(1, 1) if reached == 1 else None  # of another result the best move may be better
 
 
 def _reviewed(
@@ -73,19 +95,22 @@ def _reviewed(
     moves: Sequence[int],
     result: SearchResult,
     after: float,
-    outcomes: np.ndarray | None,
+    exact: Exact | None,
 ) -> Reviewed:
     """Returns a move; `after` is the value for seat 0 of what it led to."""
     played, mover = moves[ply], int(states[ply].to_play)
     regret = _regret(result, played, after if mover == 0 else -after)
-    exact, mistake = None, "blunder" if regret >= BLUNDER else "mistake"
-    if outcomes is not None:
-        exact = Exact(int(outcomes.max()), int(outcomes[played]))
-        mistake = "blunder" if exact.best - exact.played > 1 else "mistake"
-    lost = regret >= MISTAKE if exact is None else exact.played < exact.best
+    if exact is None:
+        lost, is_vast = regret >= MISTAKE, regret >= BLUNDER
+    else:
+        lost, is_vast = exact.played < exact.best, exact.best - exact.played > 1
     value = float(result.value) if mover == 0 else -float(result.value)
-    return _position(ply, states[ply], value, result)._replace(
-        played=played, regret=regret, mistake=mistake if lost else None, exact=exact
+    return _position(ply, states[ply], value, result, exact and exact.best)._replace(
+        played=played,
+        regret=regret,
+        mistake=("blunder" if is_vast else "mistake") if lost else None,
+        exact=exact,
+        excused=not lost and regret >= MISTAKE,
     )
 
 
@@ -104,10 +129,19 @@ def _regret(result: SearchResult, played: int, after: float) -> float:
     return max(0.0, top - (float(result.q[played]) if in_earnest else after))
 
 
-def _position(ply: int, state: State, value: float, result: SearchResult | None) -> Reviewed:
+def _position(
+    ply: int,
+    state: State,
+    value: float,
+    result: SearchResult | None,
+    reachable: int | None,
+) -> Reviewed:
+    """Returns a position without its move; `reachable` is the mover's, with perfect play."""
+    seat = int(state.to_play)
     best = int(result.action) if result is not None and result.action >= 0 else None
     visits = 0 if result is None else int(result.visit_counts.sum())
-    return Reviewed(ply, int(state.to_play), value, visits, best, None, None, None, None)
+    certain = reachable if reachable is None or seat == 0 else -reachable
+    return Reviewed(ply, seat, value, visits, best, None, None, None, None, False, certain)
 
 
 def _value(game: Game[Any], state: State, result: SearchResult | None) -> float:

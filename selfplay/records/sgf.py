@@ -99,7 +99,7 @@ def read_plays(text: str) -> Plays:
     return plays
 
 
-def write_game(fields: Fields, lead: float | None) -> str:
+def write_game(fields: Fields, lead: float | None, result: str = "") -> str:
     """Returns one game as SGF.
 
     Further keys of the record are kept as a JSON object in the comment of the first node.
@@ -107,6 +107,7 @@ def write_game(fields: Fields, lead: float | None) -> str:
     Args:
       fields: of a record; no result is given where its returns are None.
       lead: black's points more than white's, the komi taken off; None if the game stopped early.
+      result: the text of RE, where a file gave it; else it is made from the fields.
     """
     game = games.load(fields["game"])
     if not isinstance(game, Go):
@@ -123,8 +124,8 @@ def write_game(fields: Fields, lead: float | None) -> str:
         "PB": " ".join(fields["players"][0].split()),
         "PW": " ".join(fields["players"][1].split()),
     }
-    if fields["returns"] is not None:
-        root["RE"] = _result_text(fields, lead)
+    if result or fields["returns"] is not None:
+        root["RE"] = result or _result_text(fields, lead)
     if extra:
         root["C"] = json.dumps(extra)
     properties = "".join(f"{key}[{_escaped(value)}]" for key, value in root.items())
@@ -200,7 +201,7 @@ def _fields(nodes: list[Node]) -> Fields:
         "returns": returns,
         "players": names,
     }
-    return ({"ended_by": ended_by} if ended_by else {}) | _extra(value_of(root, "C")) | fields
+    return ({"ended_by": ended_by} if ended_by else {}) | extra_of(root) | fields
 
 
 def _moves(nodes: list[Node], size: int) -> list[int]:
@@ -276,10 +277,10 @@ def _result_text(fields: Fields, lead: float | None) -> str:
     return f"{winner}+{letters.get(fields.get('ended_by', ''), '')}"
 
 
-def _extra(comment: str) -> Fields:
+def extra_of(root: Node) -> Fields:
     """Returns what `write_game` put into the comment; nothing for other people's comments."""
     try:
-        extra = json.loads(comment)
+        extra = json.loads(value_of(root, "C"))
     except (ValueError, RecursionError):
         return {}
     if not isinstance(extra, dict):

@@ -74,7 +74,43 @@ def test_values_are_those_of_seat_0_and_the_last_one_is_the_result():
     # After 4 0 8 2 seat 0 holds a draw by 1, and lets seat 1 win by 6.
     assert [one.value for one in plies[4:]] == [0.0, -1.0, -1.0]
     assert [one.to_play for one in plies[:6]] == [0, 1, 0, 1, 0, 1]
-    assert plies[-1][4:] == (None, None, None, None, None)
+    assert plies[-1][4:] == (None, None, None, None, None, False, None)
+
+
+def test_what_perfect_play_makes_of_a_position_is_for_seat_0():
+    plies = reviewed(random_player(TTT), MISSED[:-1])
+    assert [one.certain for one in plies] == [0, 0, 0, 0, 0, -1]  # the last one has no move
+
+
+def test_a_move_into_a_certain_win_is_no_mistake_though_its_own_position_is_not_known():
+    states = walk(TTT, MISSED)
+    outcomes = outcomes_along(TTT, states)
+    outcomes[:5] = [None] * 5
+    states, moves = states[:6], MISSED[:5]  # 6 lets seat 1 win
+    plies = list(review(random_player(TTT), TTT, states, moves, outcomes, jax.random.key(0)))
+    assert (plies[4].exact, plies[4].certain) == (None, None)
+    moves = [4, 1, 8, 0, 2]  # a move of seat 0 that wins, by two threats
+    states = walk(TTT, moves)
+    outcomes = [*[None] * 5, outcomes_along(TTT, states)[5]]
+    plies = list(review(random_player(TTT), TTT, states, moves, outcomes, jax.random.key(0)))
+    assert [one.exact for one in plies] == [None] * 4 + [Exact(1, 1), None]
+    assert [one.certain for one in plies] == [None] * 4 + [1, 1]
+
+
+def test_a_move_that_the_search_disowns_and_perfect_play_does_not_is_excused():
+    def act(variables, states, key, history):
+        legal = np.asarray(states.legal_action_mask)
+        blank, empty = np.zeros(legal.shape, np.float32), int((~legal).sum())
+        value = np.array([0.9 if empty % 2 == 0 else 0.0], np.float32)  # hopeful when it begins
+        best = np.array([legal[0].nonzero()[0][-1]], np.int32)
+        return SearchResult(best, blank, blank.astype(int), value, blank, blank, value)
+
+    hopeful = Player("hopeful", TTT, act, on_device=False)
+    first = reviewed(hopeful, [4])[0]
+    assert (first.mistake, first.excused, first.exact) == (None, True, Exact(0, 0))
+    first = reviewed(hopeful, [4], exact=False)[0]
+    assert (first.mistake, first.excused, first.certain) == ("blunder", False, None)
+    assert not any(one.excused for one in reviewed(perfect_player(TTT), MISSED))
 
 
 def fixed_values(values):

@@ -5,6 +5,7 @@ import string
 
 import pytest
 
+from selfplay.records import sgf
 from selfplay.records.sgf_draft import read_drafts
 
 # As Sabaki 0.52 writes: no result, comments, variations, properties in any order.
@@ -29,8 +30,11 @@ def test_sabakis_file_is_read_along_its_main_line():
     draft = one(SABAKI)
     expected = [point("ee"), point("gc"), point("cc"), 81, 81, point("dd")]
     assert (draft.game, draft.moves) == ("go:size=9,komi=6.5", expected)
-    assert (draft.players, draft.returns, draft.problem) == (["Anna", "white"], None, "")
-    assert any("variations" in note for note in draft.notes)
+    assert (draft.players, draft.returns, draft.problem) == (["Anna", ""], None, "")
+    assert draft.notes == [
+        "left out of the file: comments, labels, marks, dates, names of events and places",
+        "only its main line is shown: the file's variations are left out",
+    ]
 
 
 def test_handicap_stones_become_moves_of_black_with_passes_of_white_between_them():
@@ -38,8 +42,17 @@ def test_handicap_stones_become_moves_of_black_with_passes_of_white_between_them
     stones = [point("gc"), 81, point("cg"), 81, point("gg")]
     assert draft.moves == [*stones, point("ee"), point("ec")]
     assert draft.setup == 5
-    assert any("passes" in note for note in draft.notes)
+    (note,) = draft.notes
+    assert "handicap 3" in note
+    assert "moves 1 to 5, with passes" in note
     assert draft.game == "go:size=9,komi=0.5"
+
+
+def test_passes_that_the_file_does_not_have_are_said():
+    draft = one("(;SZ[5]HA[2];B[aa];B[bb];B[cc])")
+    assert draft.moves == [0, 25, 6, 25, 12]
+    assert any("handicap of 2 is not set up" in note for note in draft.notes)
+    assert any(note.startswith("2 passes were put in") for note in draft.notes)
 
 
 def test_a_rectangle_stands_for_its_points_and_a_side_that_is_not_to_play_passes():
@@ -77,6 +90,13 @@ def test_what_cannot_be_used_is_said_and_the_moves_before_it_are_kept(text, kept
 def test_a_result_is_taken_where_there_is_one(text, returns, ended_by):
     draft = one(f"(;SZ[5]RE[{text}];B[aa])")
     assert (draft.returns, draft.ended_by, draft.moves) == (returns, ended_by, [0])
+    assert draft.result == text
+
+
+def test_what_this_program_wrote_leaves_nothing_out():
+    fields = {"game": "go:size=5,komi=0.5", "moves": [0, 1], "returns": [1.0, -1.0],
+              "players": ["a", "b"], "ended_by": "resignation"}  # fmt: skip
+    assert one(sgf.write_game(fields, None)).notes == []
 
 
 def test_no_text_makes_it_crash():

@@ -54,11 +54,13 @@ def analyse(args: Args, tell: Tell) -> dict[str, Any]:
         *before, last = stages(simulations_of(args), least=1 if searches else 0)
         for simulations in before:
             player = player_of(args, game, simulations=simulations)
-            tell.part(view.of(_think(player, view, tell), simulations))
+            tell.part(view.of(_think(player, simulations, view, tell), simulations))
         player = player_of(args, game, simulations=last)
-        result = view.of(_think(player, view, tell), last)
+        result = view.of(_think(player, last, view, tell), last)
         tell.part(result)
-        lines_player = player_of(args, game, simulations=min(last, LINE_SIMULATIONS))
+        short = min(last, LINE_SIMULATIONS)
+        lines_player = player_of(args, game, simulations=short)
+        PROGRAMS.note(lines_player, short, tell)
         liked = [one for one in result["candidates"][:LINES] if one["weight"] or one["visits"]]
         for candidate in liked:
             for action in _line(lines_player, view, candidate["action"], plies, tell):
@@ -118,15 +120,14 @@ def rounded(value: Any) -> float | None:
     return known + 0.0 if np.isfinite(known) else None  # 0.0 for -0.0
 
 
-def _think(player: Player, view: View, tell: Tell) -> SearchResult:
+def _think(player: Player, simulations: int, view: View, tell: Tell) -> SearchResult:
     tell.check()
-    PROGRAMS.note(player, tell)
+    PROGRAMS.note(player, simulations, tell)
     return think(player, view.state, jax.random.key(SEED), view.moves)
 
 
 def _line(player: Player, view: View, first: int, plies: int, tell: Tell) -> Iterator[int]:
     """Yields the moves that a player expects after a first one."""
-    PROGRAMS.note(player, tell)
     after = positions.step(view.game, view.state, np.int32(first))
     moves = [*view.moves, first]
     for action in expected(player, after, jax.random.key(SEED), moves, plies - 1):
@@ -147,7 +148,7 @@ def move(args: Args, tell: Tell) -> dict[str, Any]:
         view = View(game, states[-1], moves)
         player = player_of(args, game)
         known = len(player.faults)
-        result = _think(player, view, tell)
+        result = _think(player, simulations_of(args), view, tell)
     rng = np.random.default_rng([seed, len(moves)])
     action = varied_move(result, view.state.legal_action_mask, len(moves), temperature, rng)
     fault = "".join(player.faults[known:]) if action == FORFEIT else ""
@@ -169,7 +170,7 @@ def review(args: Args, tell: Tell) -> dict[str, Any]:
     player = player_of(args, game)
     tell.note("looking for perfect play in its last positions")
     outcomes = outcomes_along(game, states)
-    PROGRAMS.note(player, tell)
+    PROGRAMS.note(player, simulations_of(args), tell)
     plies = []
     for one in look_back(player, game, states, moves, outcomes, jax.random.key(SEED)):
         plies.append(_reviewed(game, states[one.ply], one))

@@ -184,7 +184,7 @@ def _viewed(args: Args, name: str, view: View, tell: Tell) -> dict[str, Any]:
     """Returns what a player thinks of one position; values are for the seat to play."""
     asked = {**args, "player": name}
     player = player_of(asked, view.game)
-    PROGRAMS.note(player, tell)
+    PROGRAMS.note(player, simulations_of(asked), tell)
     result = think(player, view.state, jax.random.key(SEED), view.moves)
     return {"player": name, **view.of(result, simulations_of(asked))}
 

@@ -284,10 +284,11 @@ class Programs:
     def __init__(self) -> None:
         self._known: set[Any] = set()
 
-    def note(self, player: Player, tell: Tell) -> None:
-        """Tells the page if this player's first position lies before it."""
+    def note(self, player: Player, simulations: int, tell: Tell) -> None:
+        """Tells the page if this player's first search of so many simulations lies before it."""
         if player.on_device and player.act not in self._known:
-            tell.note("compiling this search, which takes some seconds, once")
+            what = f"the search of {simulations} simulations" if simulations else "the network"
+            tell.note(f"compiling {what} (some seconds, once)")
             self._known.add(player.act)
 
 

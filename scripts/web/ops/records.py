@@ -32,7 +32,8 @@ FAIR = ((1.0, -1.0), (0.0, 0.0), (-1.0, 1.0))  # results where the rules do not 
 UNFINISHED = "the game is not finished"
 MAX_NAME = 200  # characters of a player's name
 WALKED = 1000  # moves of games that are replayed one by one
-NO_GAME = Draft("", [], None, ["", ""], "", 0, [], "")
+MAX_RESULT = 40  # characters of a result in a file's own words
+NO_GAME = Draft("", [], None, ["", ""], "", "", 0, [], "")
 
 
 def parse_games(args: Args, tell: Tell) -> dict[str, Any]:
@@ -73,6 +74,7 @@ def _of_draft(draft: Draft) -> dict[str, Any]:
         "moves": draft.moves,
         "returns": draft.returns,
         "players": draft.players,
+        "result": draft.result,
         "ended_by": draft.ended_by,
         "extra": {},
         "notes": draft.notes,
@@ -104,6 +106,7 @@ def _of_record(record: GameRecord, unfinished: bool) -> dict[str, Any]:
         "moves": list(record.moves),
         "returns": None if unfinished else list(record.returns),
         "players": list(record.players),
+        "result": _said(record.extra.get("result")),
         "ended_by": record.ended_by,
         "extra": record.extra,
         "notes": [],
@@ -151,6 +154,9 @@ def _compare(one: dict[str, Any], end: game_record.End) -> None:
     one["over"] = end.over
     if end.over and one["returns"] is None and end.plies == len(one["moves"]):
         one["returns"] = list(end.returns)
+    if one["is_draft"] and one["returns"] is not None and not one["ended_by"]:
+        by_rules = end.over and list(end.returns) == one["returns"]
+        one["ended_by"] = "" if by_rules else sgf.AGREEMENT
     if end.plies < len(one["moves"]):
         action = one["moves"][end.plies]
         one["problem"] = one["problem"] or f"move {end.plies + 1}, action {action}, is illegal here"
@@ -166,7 +172,8 @@ def write_game(args: Args, tell: Tell) -> dict[str, Any]:
     """Returns a game as the text of a file, `form` jsonl or sgf, and a name for it.
 
     One that is not finished has no result: as SGF none is written; as JSON line its `returns` are
-    null, so that no command takes it for a finished game, and only this page reads it back.
+    null, so that no command takes it for a finished game, and only this page reads it back. Of a
+    game that a file said a result of, `result` is that text; it is written as it was.
     """
     form = text(args, "form")
     record, finished = _record(args)
@@ -178,9 +185,18 @@ def write_game(args: Args, tell: Tell) -> dict[str, Any]:
     if form == "sgf" and finished and not record.ended_by:
         lead = game_record.end_of(games.load(record.game), record.moves).lead
     fields = fields_of(record) | ({} if finished else {"returns": None})
-    written = sgf.write_game(fields, lead) if form == "sgf" else game_record.to_line(fields)
+    result = _said(args.get("result"))
+    if form == "sgf":
+        written = sgf.write_game(fields, lead, result)
+    else:
+        written = game_record.to_line(fields | ({"result": result} if result else {}))
     stem = re.sub(r"[^A-Za-z0-9]+", "-", record.game).strip("-")[:60]
     return {"text": written, "name": f"{stem}-{len(record.moves)}-moves.{form}"}
+
+
+def _said(result: object) -> str:
+    """Returns a result in a file's own words; empty for what is none."""
+    return result.strip()[:MAX_RESULT] if isinstance(result, str) else ""
 
 
 def keep(args: Args, tell: Tell) -> dict[str, Any]:
@@ -201,7 +217,7 @@ def _record(args: Args) -> tuple[GameRecord, bool]:
     spec, game = game_of(args)
     moves, states = state_of(game, args)
     ended_by, over = args.get("ended_by") or "", bool(states[-1].terminated)
-    if over or not ended_by:
+    if not ended_by:
         first, second = np.asarray(game.returns(states[-1])).tolist()
         return GameRecord(spec, tuple(moves), (first, second), _players(args), {}), over
     if ended_by not in ENDINGS:

@@ -95,6 +95,7 @@ def test_a_review_tells_each_position_and_finds_the_move_that_lost_for_certain()
     assert asked.result["mistakes"] == [4]
     exact = asked.parts[4]["exact"]
     assert exact == {"best": 0, "played": -1, "kept": False}
+    assert [part["certain"] for part in asked.parts] == [0, 0, 0, 0, 0, -1, None]
     assert asked.parts[4]["played_name"] == "a1"
     assert asked.parts[6]["value"] == -1.0
     cut = Asked("review", {**UNIFORM, "moves": moves}, cancel_after=2)
@@ -222,6 +223,26 @@ def test_an_unfinished_game_can_be_saved_and_is_no_record_for_commands(tmp_path,
     (again,) = ask("parse", text=told["text"], name=told["name"])["records"]
     assert (again["moves"], again["returns"], again["problem"]) == ([3, 4, 7], None, "")
     assert not again["finished"]
+
+
+# Black leads on the board; the file has taken stones off and says otherwise.
+SAID = "(;GM[1]SZ[5]KM[0.5]RE[W+3.5];B[cc];W[];B[])"
+
+
+def test_a_files_own_result_is_told_and_written_as_it_was():
+    (read,) = ask("parse", text=SAID, name="x.sgf")["records"]
+    assert (read["result"], read["returns"], read["ended_by"]) == ("W+3.5", [-1, 1], "agreement")
+    assert (read["players"], read["over"], read["problem"]) == (["", ""], True, "")
+    given = {
+        key: read[key] for key in ("game", "moves", "players", "returns", "ended_by", "result")
+    }
+    written = ask("write", **given, form="sgf")["text"]
+    assert "RE[W+3.5]" in written
+    for form, name in (("sgf", "x.sgf"), ("jsonl", "x.jsonl")):
+        (again,) = ask("parse", text=ask("write", **given, form=form)["text"], name=name)["records"]
+        assert {key: again[key] for key in given} == given
+    (alone,) = ask("parse", text=SAID.replace("W+3.5", "B+24.5"), name="x.sgf")["records"]
+    assert alone["ended_by"] == ""  # as the rules say
 
 
 def test_hostile_lines_are_told_one_by_one():

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from selfplay.review import BLUNDER, MISTAKE
 from tests.support import browser
 from tests.support.browser import needs_browser, settled
 
@@ -112,6 +113,111 @@ def test_the_list_of_mistakes_begins_with_the_worst(session):
     page.locator(".mistake-list button").first.click()
     settled(page)
     assert page.locator(".mark-best").count() == page.locator(".mark-played").count() == 1
+
+
+def test_a_drop_of_the_value_in_a_game_that_stays_won_is_said_to_be_no_mistake(session):
+    # From move 7 on Red wins whatever the search thinks of its moves.
+    page = session.open(
+        "play?game=connect_four&player=none&analyst=uniform&simulations=200"
+        "&moves=0,0,2,2,3,2,5,3,6,6,4&ply=8"
+    )
+    page.wait_for_selector(".board-picture svg")
+    settled(page)
+    rule = page.inner_text(".mistakes")
+    assert f"at least {MISTAKE:.2f}" in rule
+    assert f"a blunder {BLUNDER:.2f}" in rule
+    page.get_by_role("button", name="Find the mistakes").click()
+    page.get_by_text("Not mistakes").wait_for()
+    page.get_by_role("button", name="Find the mistakes").wait_for()
+    excused = page.locator(".mistake-list.excused li").all_inner_texts()
+    assert [text.partition(" ·")[0] for text in excused] == [
+        "Move 7: Red played 6",
+        "Move 9: Red played 7",
+    ]
+    assert excused[0].endswith("exact: still won")
+    listed = page.locator(".mistake-list:not(.excused) li").all_inner_texts()
+    assert listed
+    assert not any(text.startswith("Move 9:") for text in listed)
+    assert page.locator(".graph-excused").count() == 2
+    assert page.locator(".excused-here").inner_text().startswith("No mistake: 7 was played here")
+    # The value line and the graph draw what is certain.
+    assert page.inner_text(".value .exact") == "Exact: Red wins with perfect play."
+    assert page.get_attribute(".value-bar", "aria-label") == "Red +1.00"
+    assert "exact: Red wins" in page.inner_text(".graph-caption")
+    heights = page.eval_on_selector_all(
+        ".graph-point.exact", "all => all.map(one => one.y.baseVal.value)"
+    )
+    assert len(set(heights[-3:])) == 1
+
+
+FOCUSED = "document.activeElement.closest('.board-picture') && document.activeElement.dataset.spot"
+
+
+def test_the_keyboards_focus_stays_on_the_board_over_a_players_move(session):
+    page = session.open(FOUR)
+    page.wait_for_selector(".spot.live")
+    settled(page)
+    page.keyboard.press("b")
+    for _ in range(2):
+        page.keyboard.press("ArrowRight")
+    before = page.evaluate(FOCUSED)
+    for plies in (2, 4):
+        page.keyboard.press("Enter")
+        page.wait_for_function(
+            f"() => document.querySelectorAll('.ply-move').length === {plies + 1}"
+        )
+        assert settled(page).startswith("Your move")
+        column = page.evaluate(FOCUSED)
+        assert column[-1] == before[-1]
+    page.keyboard.press("ArrowLeft")  # goes on from there
+    assert page.evaluate(FOCUSED)[-1] == str(int(before[-1]) - 1)
+
+
+def test_the_game_that_is_played_after_undo_is_the_main_line(session):
+    page = session.open(f"{FOUR}&moves=0,1")
+    page.wait_for_selector(".spot.live")
+    settled(page)
+    page.keyboard.press("u")
+    settled(page)
+    page.locator('[data-spot="area3"]').first.click()
+    page.wait_for_function("() => document.querySelectorAll('.ply-move').length === 5")
+    assert settled(page).startswith("Your move")
+    aside = page.locator(".variation.aside .ply-move").all_inner_texts()
+    assert [text.replace("\n", "") for text in aside] == ["1.1", "2.2"]
+    assert page.locator(".ply-move:not(.aside *)").nth(1).inner_text().endswith("4")
+    assert page.get_by_text("1 variation isn't saved").count() == 1
+
+
+def test_a_wrong_games_name_leaves_no_live_buttons(session):
+    page = session.open("play?game=no_such_game&player=none&analyst=random")
+    page.wait_for_selector(".error")
+    page.get_by_text("There is no board to show").wait_for()
+    live = page.locator(".walks button:enabled, .actions button:enabled").all_inner_texts()
+    assert live == ["New game"]
+
+
+def test_a_move_without_a_spot_shows_its_number_on_its_button(session):
+    page = session.open(
+        "play?game=go:size=5&player=none&analyst=uniform&simulations=32&moves=12,25"
+    )
+    page.wait_for_selector(".board-choice .choice-heat")
+    assert settled(page) == "Black to play."
+    assert page.locator(".board-choice.best, .heat-best").count() == 1
+
+
+def test_a_files_result_is_shown_as_it_says(session, tmp_path):
+    (tmp_path / "said.sgf").write_text("(;GM[1]SZ[5]KM[0.5]RE[W+3.5]DT[2020-01-01];B[cc];W[];B[])")
+    page = session.open("play?game=go:size=5&player=none&analyst=random")
+    page.wait_for_selector(".board-picture svg")
+    settled(page)
+    page.set_input_files("input[type=file]", tmp_path / "said.sgf")
+    page.get_by_text("left out of the file: dates").wait_for()
+    settled(page)
+    page.keyboard.press("End")
+    page.get_by_text("The file says W+3.5: White wins.").wait_for()
+    settled(page)
+    sides = page.locator(".side").all_inner_texts()
+    assert [text.strip() for text in sides] == ["Black", "White"]
 
 
 def test_text_of_a_file_is_shown_as_text(session, tmp_path):

@@ -37,8 +37,9 @@ export class Board {
     this.position = null;
     this.chosen = [];
     this.hovered = null;
+    this.cursor = null; // the spot that had the keyboard's focus last
     this.layers = { heat: null, marks: null, line: null };
-    this.picture = h("div", { class: "board-picture" });
+    this.picture = h("div", { class: "board-picture", tabindex: "-1" });
     this.choices = h("div", { class: "board-choices", role: "group", "aria-label": "Moves" });
     clear(root, this.picture, this.choices);
     root.classList.add("board-box");
@@ -48,13 +49,14 @@ export class Board {
     this.picture.addEventListener("pointerup", (event) => this.dropped(event));
     this.picture.addEventListener("pointerover", (event) => this.hover(spotAt(event.target)));
     this.picture.addEventListener("pointerleave", () => this.hover(null));
+    this.picture.addEventListener("focusin", (event) => { this.cursor = spotAt(event.target) ?? this.cursor; });
     this.picture.addEventListener("keydown", (event) => this.key(event));
     this.forgetElsewhere();
     new ResizeObserver(() => this.overlay()).observe(this.picture);
   }
 
   show(position) {
-    const focused = this.picture.contains(document.activeElement) ? spotAt(document.activeElement) : null;
+    this.hold(true);
     this.position = position;
     this.chosen = [];
     this.hovered = null;
@@ -76,7 +78,20 @@ export class Board {
       this.elements.set(key, [...(this.elements.get(key) || []), element]);
     }
     this.refresh();
-    if (focused !== null) this.focus(focused);
+  }
+
+  // Holds the keyboard's focus while there is no spot for it, until `regain` gives it back.
+  hold(isAll = false) {
+    const { activeElement } = document;
+    const key = this.picture.contains(activeElement) ? spotAt(activeElement) : null;
+    const isLost = key === null ? this.choices.contains(activeElement) : isAll || !this.reachable().has(key);
+    if (isLost) this.picture.focus({ preventScroll: true });
+  }
+
+  regain() {
+    if (document.activeElement !== this.picture || !this.enabled) return;
+    if (this.live().size) this.focus(this.cursor);
+    else this.choices.querySelector("button")?.focus();
   }
 
   enable() {
@@ -108,7 +123,7 @@ export class Board {
   // Focuses a spot, or the nearest one to it that can be clicked, or the first.
   focus(key) {
     const live = this.live();
-    const target = live.has(key) ? key : nearestSpot(this.position, live, key) ?? [...live][0];
+    const target = this.reachable().has(key) ? key : nearestSpot(this.position, live, key) ?? [...live][0];
     if (target === undefined) return;
     this.rove(target);
     this.elements.get(target)?.[0].focus();
@@ -207,16 +222,28 @@ export class Board {
 
   key(event) {
     const key = spotAt(event.target);
-    if (key === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (key === null) {
+      this.keyWhileHeld(event);
+      return;
+    }
     if (event.key === "Enter" || event.key === " ") this.choose(key);
     else if (event.key === "Escape") {
       if (!this.forget()) document.activeElement.blur();
     } else if (STEPS[event.key]) {
-      const next = beside(this.position, this.reachable(), key, STEPS[event.key]);
+      const next = beside((one) => this.centre(one), this.reachable(), key, STEPS[event.key]);
       if (next !== undefined) this.focus(next);
     } else return;
     event.preventDefault();
     event.stopPropagation(); // the page's own arrows walk through the game
+  }
+
+  // While the board waits for the other side, its arrows do not walk through the game.
+  keyWhileHeld(event) {
+    if (event.key === "Escape") document.activeElement.blur();
+    else if (!STEPS[event.key] || !this.position || this.position.over) return;
+    event.preventDefault();
+    event.stopPropagation();
   }
 
   // Where the keyboard may go: what may be clicked next, and what takes a click back.
@@ -224,9 +251,19 @@ export class Board {
     return new Set([...this.live(), ...this.chosen]);
   }
 
+  // The middle of a spot, of one in parts that of all: in a column the next disc may lie anywhere.
+  centre(key) {
+    const parts = this.elements.get(key) || [];
+    if (parts.length < 2) return this.position.spots[key];
+    const boxes = parts.map((part) => part.getBBox());
+    const mean = (at, size) => boxes.reduce((sum, box) => sum + box[at] + box[size] / 2, 0) / boxes.length;
+    return [mean("x", "width"), mean("y", "height")];
+  }
+
   // Marks what can be clicked, and offers buttons for what clicks cannot tell apart.
   refresh() {
     if (!this.position) return;
+    this.hold();
     const live = this.live();
     this.svg.classList.toggle("choosing", this.chosen.length > 0);
     for (const [key, elements] of this.elements) {
@@ -245,12 +282,14 @@ export class Board {
     this.rove();
     this.offer();
     this.overlay();
+    this.regain();
   }
 
   // One spot can be reached by Tab; arrows go on from there.
   rove(target) {
     const reachable = this.reachable();
-    const first = target ?? [...reachable][0];
+    const near = reachable.has(this.cursor) ? this.cursor : nearestSpot(this.position, reachable, this.cursor);
+    const first = target ?? near ?? [...reachable][0];
     for (const key of reachable) {
       this.elements.get(key)?.forEach((element, k) => {
         element.setAttribute("tabindex", key === first && k === 0 ? "0" : "-1");
@@ -264,7 +303,8 @@ export class Board {
     const alike = left.filter((move) => move.spots.every((key) => this.chosen.includes(key)));
     const shown = this.enabled ? [...alike, ...off] : [];
     clear(this.choices, shown.map((move) =>
-      h("button", { type: "button", class: "board-choice", title: move.name, onclick: () => this.play(move) }, move.label || move.name)));
+      h("button", { type: "button", class: "board-choice", title: move.name, "data-action": move.action, onclick: () => this.play(move) },
+        move.label || move.name)));
     this.choices.hidden = !shown.length;
   }
 
@@ -274,11 +314,29 @@ export class Board {
     const scale = box && box.width ? this.svg.getBoundingClientRect().width / box.width : 1;
     const { heat, marks, line } = this.layers;
     const steps = line || [];
+    this.badge();
     clear(this.over,
       heat && !steps.length ? this.heated(heat, scale) : [],
       marks ? marks.flatMap(({ action, kind }) => ringed(placesOf(this.position, action), kind)) : [],
       this.hovered !== null && !steps.length ? ringed([this.position.spots[this.hovered]], "hover") : [],
       numbered(steps, this.position));
+  }
+
+  // Shows what is known of moves without a spot on their buttons.
+  badge() {
+    const { heat, marks } = this.layers;
+    for (const button of this.choices.children) {
+      const action = Number(button.dataset.action);
+      const entry = heat?.entries.find((one) => one.action === action);
+      const isBest = entry?.best || marks?.some((one) => one.action === action && ["best", "hint"].includes(one.kind));
+      button.classList.toggle("best", Boolean(isBest));
+      button.querySelector(".choice-heat")?.remove();
+      if (!entry?.text) continue;
+      const badge = h("span", { class: "choice-heat" }, entry.text);
+      const { fill, ink } = heatColour(entry.value, heat.kind);
+      Object.assign(badge.style, { background: fill, color: ink });
+      button.append(badge);
+    }
   }
 
   heated({ entries, kind }, scale) {
@@ -415,10 +473,10 @@ function nearestSpot(position, keys, key) {
 }
 
 // Returns the next key in a direction: nearest, with steps aside counting double.
-function beside(position, keys, key, [dx, dy]) {
-  const [x0, y0] = position.spots[key];
+function beside(centre, keys, key, [dx, dy]) {
+  const [x0, y0] = centre(key);
   return least(keys, (one) => {
-    const [x, y] = position.spots[one] || [Infinity, Infinity];
+    const [x, y] = centre(one) || [Infinity, Infinity];
     const along = (x - x0) * dx + (y - y0) * dy;
     const aside = Math.abs((x - x0) * dy) + Math.abs((y - y0) * dx);
     return along > 1e-6 && aside <= 2 * along ? along + 2 * aside : Infinity;

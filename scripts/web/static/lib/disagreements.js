@@ -103,5 +103,5 @@ export class Disagreements {
 // Returns a heat map of what either player wants to play: the first one's moves, and the second one's ringed.
 function opposed({ shares, best }) {
   return Object.keys(shares[0]).map(Number).filter((action) => Math.max(shares[0][action], shares[1][action]) >= 0.02)
-    .map((action) => ({ action, value: shares[0][action], text: `${percent(shares[0][action], 0)}·${percent(shares[1][action], 0)}`, best: action === best[1] }));
+    .map((action) => ({ action, value: shares[0][action], text: shares.map((share) => Math.round(100 * share[action])).join("·"), best: action === best[1] }));
 }

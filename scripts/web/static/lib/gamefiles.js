@@ -14,6 +14,7 @@ export class GameFiles {
     Object.assign(this, { root, onLoad, game, record, onError, signal });
     this.input = h("input", { type: "file", accept: ".sgf,.jsonl,.json,.txt", "aria-label": "File of games", onchange: () => this.read(this.input.files[0]) });
     this.input.hidden = true;
+    this.about = h("p", { class: "quiet small" });
     this.found = h("div", { class: "found-games", "aria-live": "polite" });
     this.sgf = h("button", { type: "button", onclick: () => this.save("sgf") }, "Save SGF");
     clear(root,
@@ -22,6 +23,7 @@ export class GameFiles {
         h("button", { type: "button", onclick: () => this.save("jsonl") }, "Save record"),
         this.sgf),
       this.input,
+      this.about,
       h("p", { class: "quiet small" }, "SGF (Go) or our records, a JSON line a game; a file may be dropped anywhere on this page."),
       this.found);
     drop.addEventListener("dragover", (event) => this.over(event, drop));
@@ -37,6 +39,12 @@ export class GameFiles {
   // SGF holds games of Go only.
   setGame(spec) {
     this.sgf.hidden = !/^go(:|$)/.test(spec);
+  }
+
+  // plies: of the line that is saved; aside: how many other lines there are.
+  tell(plies, aside) {
+    const others = aside === 1 ? "1 variation isn't saved" : `${aside} variations aren't saved`;
+    clear(this.about, `Saves the line that goes through this position to its end (${plies === 1 ? "1 move" : `${plies} moves`})${aside ? `; ${others}` : ""}.`);
   }
 
   over(event, drop) {
@@ -85,10 +93,11 @@ export class GameFiles {
   }
 
   // What is to be said of a game in a file.
-  remarks({ problem, notes = [], consent }, name, text) {
+  remarks({ problem, result, notes = [], consent }, name, text) {
     const yes = () => allow(consent).then(() => this.parse(name, text)).catch((error) => this.onError(error));
     return [
       problem && h("p", { class: "bad" }, problem),
+      result && h("p", {}, `Result: the file says ${result}.`),
       notes.map((note) => h("p", { class: "quiet" }, note)),
       consent && h("p", {}, "It is somebody's own code, with all that a program of yours may do. Run it only if you trust it. ",
         h("button", { type: "button", onclick: yes }, `Run ${consent}`)),
@@ -109,8 +118,8 @@ export class GameFiles {
   }
 }
 
-function recordLine({ players, returns, moves, game, problem }) {
+function recordLine({ players, returns, result: said, moves, game, problem }) {
   const [first, second] = returns || [0, 0];
-  const result = !returns ? "no result" : first === second ? "draw" : `${first > second ? "first" : "second"} won`;
+  const result = said || (!returns ? "no result" : first === second ? "draw" : `${first > second ? "first" : "second"} seat won`);
   return [problem && "⚠", players.filter(Boolean).join(" – "), result, `${moves.length} moves`, game].filter(Boolean).join(" · ");
 }

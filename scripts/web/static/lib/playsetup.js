@@ -2,8 +2,10 @@
 
 import { choice, clear, field, h } from "./dom.js";
 import { GameChoice, PlayerChoice, playerName, splitPlayer } from "./players.js";
+import { seatNameOf } from "./seats.js";
 
 const SIMULATIONS = 200; // as `selfplay play`
+const SEATS = [["0", "first seat"], ["1", "second seat"]];
 const MOST_SIMULATIONS = 100000; // what the worker takes
 
 export class PlaySetup {
@@ -16,7 +18,7 @@ export class PlaySetup {
     this.opponent = new PlayerChoice("Opponent", { ...players, none: "nobody: I move for both", value: begun.player,
       onchange: () => { this.opponentChosen(); onPlayer(); } });
     this.analyst = new PlayerChoice("Analysis by", { ...players, value: begun.analyst, onchange: () => { this.tell(); onSearch(); } });
-    this.seatField = choice("Your seat", [["0", "first (seat 0)"], ["1", "second (seat 1)"]], String(begun.seat), () => { this.tell(); onSeat(); });
+    this.seatField = choice("Your seat", SEATS, String(begun.seat), () => { this.tell(); onSeat(); });
     this.seatSelect = this.seatField.querySelector("select");
     const changed = () => { this.tell(); onSearch(); };
     this.simulationsField = field("Simulations", { type: "number", min: 0, max: MOST_SIMULATIONS, value: begun.simulations ?? SIMULATIONS,
@@ -46,6 +48,14 @@ export class PlaySetup {
   set seat(seat) {
     this.seatSelect.value = String(seat);
     this.tell();
+  }
+
+  // Calls the seats as the board of a position does.
+  nameSeats(position) {
+    for (const [seat, option] of [...this.seatSelect.options].entries()) {
+      const [name, otherwise] = [seatNameOf(position, seat), SEATS[seat][1]];
+      option.textContent = name.toLowerCase() === otherwise ? otherwise : `${name} (${otherwise})`;
+    }
   }
 
   get simulations() { return whole(this.simulationsField, SIMULATIONS); }

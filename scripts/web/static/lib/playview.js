@@ -6,13 +6,15 @@ import { clear, h, signed } from "./dom.js";
 import { GameFiles } from "./gamefiles.js";
 import { playerName } from "./players.js";
 import { PlaySetup } from "./playsetup.js";
-import { lossOf, lossText, mistakesOf } from "./review.js";
+import { MISTAKE_RULE, excuseText, excusedOf, lossOf, lossText, mistakesOf } from "./review.js";
+import { seatNameOf } from "./seats.js";
 import { ValueGraph, plural } from "./valuegraph.js";
 import { VariationView } from "./variations.js";
 
 const HEATS = [["off", "Off"], ["prior", "Prior"], ["visits", "Visits"], ["q", "Q"]];
 const WHEEL_TURN = 50; // what the wheel turns for one move
 const HINT = "Hidden while you play: ask for a hint, or tick the box above.";
+const UNSEARCHED = "Not searched: tick “Analyse every position” above (a), or ask for a hint (h).";
 
 export class PlayView {
   // play: the screen's state and what can be done to it.
@@ -23,7 +25,7 @@ export class PlayView {
     const graph = h("div", { class: "graph-box" });
     this.setup = new PlaySetup(setup, { ...begun, begun, signal: play.page.signal,
       onGame: () => play.newGame(),
-      onPlayer: () => play.changed(),
+      onPlayer: () => { this.analysisBox.checked = !this.setup.player; play.changed(); },
       onSeat: () => play.changed(),
       onSearch: () => play.changed(),
       onNew: () => { this.setup.details.open = false; play.newGame(); } });
@@ -93,7 +95,7 @@ export class PlayView {
     return h("div", {},
       h("div", { class: "row analysis-bar" },
         h("h2", {}, "Analysis"),
-        h("label", { title: "Searches each position that you come to (a)" }, this.analysisBox, " of every position")),
+        h("label", { title: "Searches each position that you come to (a)" }, this.analysisBox, " Analyse every position")),
       h("div", { class: "row heat-bar", role: "group", "aria-label": "Heat map on the board" },
         h("span", { class: "quiet" }, "On the board"), h("span", { class: "joined" }, this.heatButtons), this.legend));
   }
@@ -107,7 +109,18 @@ export class PlayView {
   // A game begins.
   began() {
     this.files.setGame(this.play.game);
+    this.drawMoves();
+  }
+
+  // Draws the moves anew, and says which of them a file would hold.
+  drawMoves() {
     this.moves.draw(this.play.tree);
+    this.tellFiles();
+  }
+
+  tellFiles() {
+    const { tree } = this.play;
+    this.files.tell(tree.line.length - 1, tree.ends - 1);
   }
 
   wheel(event) {
@@ -126,9 +139,18 @@ export class PlayView {
     const { play } = this;
     const { current } = play.tree;
     const { walking, actions } = this;
-    if (!play.position) return;
     this.previewed = false;
     this.board.show(play.position);
+    for (const button of [...Object.values(walking), ...Object.values(actions), this.removing]) button.disabled = !play.position;
+    actions.fresh.disabled = false;
+    if (!play.position) {
+      for (const box of [this.sides, this.here, this.value, this.mistakes]) clear(box);
+      this.table.draw(null);
+      this.graph.root.hidden = true;
+      this.tell();
+      return;
+    }
+    this.setup.nameSeats(play.position);
     this.enable();
     this.drawSides();
     this.drawAnalysis();
@@ -137,7 +159,7 @@ export class PlayView {
     this.removing.disabled = !current.parent;
     actions.undo.disabled = !current.parent && !current.ended;
     actions.redo.disabled = !current.next;
-    actions.hint.disabled = actions.resign.disabled = play.isOver();
+    actions.hint.disabled = actions.resign.disabled = actions.swap.disabled = play.isOver();
     actions.resign.hidden = actions.swap.hidden = !this.setup.player;
     this.tell();
   }
@@ -150,7 +172,7 @@ export class PlayView {
   drawSides() {
     const { play, setup } = this;
     const who = (seat) => {
-      if (play.players) return play.players[seat];
+      if (play.players) return this.isNamed(seat) ? play.players[seat] : "";
       if (!setup.player) return "";
       return seat === setup.seat ? "you" : playerName(setup.player);
     };
@@ -162,6 +184,11 @@ export class PlayView {
         dot, h("strong", {}, this.seatName(seat)), who(seat) && h("span", { class: "who" }, who(seat)),
         seat === turn && h("span", { class: "turn" }, "to play"));
     }));
+  }
+
+  // Whether a record says more of a player than the colour.
+  isNamed(seat) {
+    return this.play.players[seat].toLowerCase() !== this.seatName(seat).toLowerCase();
   }
 
   drawAnalysis() {
@@ -181,16 +208,18 @@ export class PlayView {
   drawValue(analysis, seat) {
     const { play } = this;
     if (!analysis) {
-      const open = play.isOpen(play.tree.current);
-      const why = play.isOver() ? "The game is over." : open ? "" : HINT;
+      const { current } = play.tree;
+      const wanted = this.analysisBox.checked || current.hinted;
+      const why = play.isOver() ? "The game is over." : wanted ? "" : play.isOpen(current) ? UNSEARCHED : HINT;
       clear(this.value, why && h("p", { class: "quiet" }, why));
       return;
     }
+    const { certain } = play.tree.current.review || {};
     if (analysis.value == null) {
       clear(this.value, h("p", { class: "quiet" }, `${playerName(this.setup.analysing)} does not say what it thinks.`));
       return;
     }
-    const first = seat === 0 ? analysis.value : -analysis.value;
+    const first = certain ?? (seat === 0 ? analysis.value : -analysis.value);
     const filled = h("span", { class: "filled" });
     const bar = h("div", { class: "value-bar", role: "img", "aria-label": `${this.seatName(0)} ${signed(first)}` }, filled);
     filled.style.width = `${50 * (first + 1)}%`;
@@ -202,6 +231,7 @@ export class PlayView {
       h("p", {}, "Value for ", h("strong", {}, this.seatName(seat)), " (to play) ",
         h("strong", { class: "figure", title: "from −1, a sure loss, to +1, a sure win" }, signed(analysis.value)),
         h("span", { class: "quiet" }, ` · ${searched} simulations by ${playerName(this.setup.analysing)}${raw}`)),
+      certain != null && h("p", { class: "exact" }, "Exact: ", h("strong", {}, this.certainText(certain)), " with perfect play."),
       bar);
   }
 
@@ -219,7 +249,10 @@ export class PlayView {
     clear(this.here, review?.mistake && h("p", { class: "mistake-here" },
       h("strong", {}, review.mistake === "blunder" ? "Blunder: " : "Mistake: "),
       `${this.seatName(review.to_play)} played ${review.played_name} here, which ${lossText(review)}`,
-      review.best_name && `; better is ${review.best_name}`));
+      review.best_name && `; better is ${review.best_name}`),
+    review?.excused && h("p", { class: "excused-here quiet" },
+      `No mistake: ${review.played_name} was played here; ${excuseText(review)}`,
+      review.best_name && `. It would play ${review.best_name}`));
     if (review?.mistake) marks.push({ action: review.best, kind: "best" }, { action: review.played, kind: "played" });
     else if (node.hinted && analysis) marks.push({ action: analysis.best, kind: "hint" });
     this.board.marks(marks.length ? marks : null);
@@ -228,7 +261,8 @@ export class PlayView {
   drawGraph() {
     const { line, current } = this.play.tree;
     const points = line.map((node) => this.pointOf(node)).filter(Boolean);
-    const mistakes = mistakesOf(line).map((node) => ({ ply: node.ply, value: node.review.value, seat: line[node.ply + 1].seat }));
+    const mistakes = [...excusedOf(line), ...mistakesOf(line)].map(({ ply, review }) =>
+      ({ ply, value: review.certain ?? review.value, seat: line[ply + 1].seat, excused: review.excused }));
     this.graph.root.hidden = !points.length;
     this.graph.draw({ points, plies: line.length - 1, ply: current.ply, mistakes,
       sides: [`${this.seatName(0)} wins`, `${this.seatName(1)} wins`] });
@@ -238,22 +272,24 @@ export class PlayView {
   pointOf(node) {
     const { play } = this;
     const { ply, position, review } = node;
-    const point = (value, visits, how) =>
-      ({ ply, value, visits, text: `after ${plural(ply)}: value for ${this.seatName(0)} ${signed(value)}, ${how}` });
+    const point = (value, visits, how, exact = false) =>
+      ({ ply, value, visits, exact, text: `after ${plural(ply)}: value for ${this.seatName(0)} ${signed(value)}, ${how}` });
     if (position?.over) return point(position.returns[0], Infinity, "the result");
     if (review?.visits === 0 && review.best === null) return point(review.value, Infinity, "the result");
-    if (review?.value != null) return point(review.value, review.visits, `${review.visits} visits${this.certain(review)}`);
+    if (review?.certain != null) {
+      const excuse = review.excused ? ` After it ${excuseText(review)}` : "";
+      return point(review.certain, Infinity, `exact: ${this.certainText(review.certain)}; the search said ${signed(review.value)}.${excuse}`, true);
+    }
+    if (review?.value != null) return point(review.value, review.visits, `${review.visits} visits`);
     const analysis = position && play.isOpen(node) ? play.analysisOf(node) : null;
     if (analysis?.value == null) return null;
     const visits = analysis.candidates.reduce((sum, one) => sum + one.visits, 0);
     return point(position.to_play === 0 ? analysis.value : -analysis.value, visits, `${visits} visits`);
   }
 
-  // What perfect play makes of a position, where that is known.
-  certain({ exact, to_play: seat }) {
-    if (!exact) return "";
-    const winner = this.seatName(exact.best > 0 ? seat : 1 - seat);
-    return `; with perfect play ${exact.best ? `${winner} wins` : "a draw"}`;
+  // What perfect play makes of a position, of its value for seat 0.
+  certainText(value) {
+    return value ? `${this.seatName(value > 0 ? 0 : 1)} wins` : "a draw";
   }
 
   setHeat(key) {
@@ -284,7 +320,7 @@ export class PlayView {
 
   // A part of the review has come, or it has ended.
   reviewed() {
-    this.moves.draw(this.play.tree);
+    this.drawMoves();
     if (!this.previewed) this.drawAnalysis();
   }
 
@@ -293,6 +329,7 @@ export class PlayView {
     const { review } = play;
     const { line } = play.tree;
     const found = mistakesOf(line);
+    const excused = excusedOf(line);
     if (line.length === 1) {
       clear(this.mistakes);
       return;
@@ -306,16 +343,21 @@ export class PlayView {
           : button("Find the mistakes", "Searches every position of this game and compares it with the move made", () => play.findMistakes(), { class: "primary" }),
         button("◀ Previous", "Previous mistake (Shift+N)", () => play.nextMistake(-1), { disabled: !found.length }),
         button("Next ▶", "Next mistake (n)", () => play.nextMistake(1), { disabled: !found.length })),
+      h("p", { class: "quiet small" }, MISTAKE_RULE),
       review.running && h("p", { class: "quiet", role: "status" }, review.note || `searching: ${review.done} of ${line.length} positions`),
       found.length > 0 && h("ol", { class: "mistake-list", "aria-label": "Mistakes, the worst first" },
         worst.map((node) => this.mistakeItem(node, line[node.ply + 1]))),
-      !found.length && !review.running && review.done > 0 && h("p", { class: "good" }, "No mistakes found."));
+      !found.length && !review.running && review.done > 0 && h("p", { class: "good" }, "No mistakes found."),
+      excused.length > 0 && h("p", { class: "quiet small" }, "Not mistakes, though the search sees a loss: the exact result was kept."),
+      excused.length > 0 && h("ol", { class: "mistake-list excused", "aria-label": "Excused moves, in the order of play" },
+        excused.map((node) => this.excusedItem(node, line[node.ply + 1]))));
   }
 
   mistakeItem(node, played) {
     const { play } = this;
     const { review } = node;
-    const who = play.players?.[played.seat] || (this.setup.player ? (this.play.isOwn(played) ? "you" : playerName(this.setup.player)) : "");
+    const named = play.players && this.isNamed(played.seat) && play.players[played.seat];
+    const who = named || (this.setup.player ? (this.play.isOwn(played) ? "you" : playerName(this.setup.player)) : "");
     return h("li", { "aria-current": node === play.tree.current ? "true" : null },
       h("button", { type: "button", class: "link", onclick: () => play.go(node) },
         `Move ${played.ply}: ${this.seatName(played.seat)}${who && ` (${who})`} played ${played.name}`),
@@ -323,9 +365,15 @@ export class PlayView {
       h("span", { class: "quiet" }, ` · ${lossText(review)}`));
   }
 
+  excusedItem(node, played) {
+    return h("li", {},
+      h("button", { type: "button", class: "link", onclick: () => this.play.go(node) },
+        `Move ${played.ply}: ${this.seatName(played.seat)} played ${played.name}`),
+      ` · ${excuseText(node.review)}`);
+  }
+
   seatName(seat) {
-    const name = this.play.position?.seats?.[seat]?.name;
-    return name ? name[0].toUpperCase() + name.slice(1) : `Seat ${seat}`;
+    return seatNameOf(this.play.position, seat);
   }
 
   seatColour(seat) {
@@ -345,9 +393,11 @@ export class PlayView {
     const { play, setup } = this;
     const { current } = play.tree;
     const note = play.note && ` (${play.note})`;
+    if (play.failed && !play.position) return "There is no board to show: see the error above.";
     if (!play.position || play.running.names || play.slow) return `Loading …${note}`;
     const returns = current.ended?.returns || (play.isSettled() && play.position.returns);
     if (returns) return this.result(returns, current);
+    if (current.said) return `The file says ${current.said}: no result.`;
     if (play.awaited) return `${playerName(setup.player)} thinks …${note}`;
     if (play.running.analyse) return `Searching …${note}`;
     if (note) return `Working …${note}`;
@@ -356,8 +406,9 @@ export class PlayView {
     return play.isOpponents() ? `${turn} to play: ${playerName(setup.player)}.` : `Your move: you are ${turn}.`;
   }
 
-  result([first, second], { ended, kept }) {
+  result([first, second], { ended, kept, said }) {
     const { play, setup } = this;
+    if (said) return `The file says ${said}: ${first === second ? "a draw" : `${this.seatName(first > second ? 0 : 1)} wins`}.`;
     const winner = first > second ? 0 : 1;
     const who = setup.player && !play.players ? `, ${winner === setup.seat ? "you" : playerName(setup.player)},` : "";
     const how = ended ? ` by ${ended.by}` : "";
@@ -389,7 +440,9 @@ function heatOf({ candidates, best }, heat) {
 // What the list of moves says of a move.
 function aboutMove(node) {
   const { review } = node.parent;
-  if (!review?.mistake || review.played !== node.action) return {};
+  if (review?.played !== node.action) return {};
+  if (review.excused) return { classes: "excused-move", title: `no mistake: ${excuseText(review)}` };
+  if (!review.mistake) return {};
   return { classes: "mistake-move", title: `${review.mistake}: ${lossText(review)}${review.best_name ? `; better ${review.best_name}` : ""}` };
 }
 

@@ -3,6 +3,7 @@
 import { Board } from "./board.js";
 import { clear, h } from "./dom.js";
 import { Positions } from "./positions.js";
+import { seatNameOf } from "./seats.js";
 
 const WHEEL_STEP = 40; // of deltaY, for one move
 
@@ -71,7 +72,7 @@ export class Replayer {
     this.board.show(position);
     const last = before?.moves.find((move) => move.action === position.last);
     const over = position.over ? " · the game is over" : "";
-    this.where.textContent = `ply ${this.ply} of ${this.moves.length}${last ? ` · ${last.name} by seat ${before.to_play}` : ""}${over}`;
+    this.where.textContent = `ply ${this.ply} of ${this.moves.length}${last ? ` · ${last.name} by ${seatNameOf(before, before.to_play)}` : ""}${over}`;
     this.slider.setAttribute("aria-valuetext", this.where.textContent);
     this.onShow(position, this.ply);
   }

@@ -1,9 +1,10 @@
 // The value along a game, as a graph that one can click.
 //
 //   const graph = new ValueGraph(root, { onGo });   onGo(ply)
-//   graph.draw({ points: [{ply, value, visits, text}], plies, ply, mistakes: [{ply, value, seat}], sides });
+//   graph.draw({ points: [{ply, value, visits, exact, text}], plies, ply, mistakes: [{ply, value, seat, excused}], sides });
 //
 // Values are of seat 0, from -1 to 1; `sides` says whose win is the top, and whose the bottom.
+// An `exact` one is that of perfect play, and drawn as a square; an `excused` mistake is a faint mark.
 // Points of few visits are faint: a search of a few simulations is hardly more than a guess.
 
 import { clear, h, s } from "./dom.js";
@@ -22,7 +23,9 @@ export class ValueGraph {
       onclick: (event) => this.onGo(this.plyAt(event)),
       pointermove: (event) => this.point(this.plyAt(event)),
       pointerleave: () => this.point(null) });
-    clear(root, this.svg, this.caption);
+    this.legend = h("p", { class: "graph-legend quiet small" },
+      "■ exact, by perfect play · ● by the search · ▲ a mistake; grey: the search sees one, but the exact result was kept");
+    clear(root, this.svg, this.caption, this.legend);
     new ResizeObserver(() => this.shown && this.draw(this.shown)).observe(root);
   }
 
@@ -30,6 +33,7 @@ export class ValueGraph {
     this.shown = shown;
     this.width = Math.max(200, this.root.clientWidth);
     const { points, plies, ply, mistakes, sides } = shown;
+    this.legend.hidden = !points.some(({ exact }) => exact);
     this.svg.setAttribute("width", this.width);
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${GRAPH_HEIGHT}`);
     this.svg.setAttribute("aria-label", `Value along the game: ${points.length} of ${plies + 1} positions known`);
@@ -40,8 +44,7 @@ export class ValueGraph {
       s("line", { class: "graph-now", x1: this.x(ply), x2: this.x(ply), y1: PAD.top, y2: GRAPH_HEIGHT - PAD.bottom }),
       this.cursor,
       this.pieces(points),
-      points.map((point) => s("circle", { class: "graph-point", cx: this.x(point.ply), cy: this.y(point.value), r: 3,
-        opacity: trust(point.visits) })),
+      points.map((point) => this.dot(point)),
       mistakes.map((mistake) => this.flag(mistake)),
       this.words(sides, plies));
     this.point(null);
@@ -57,11 +60,17 @@ export class ValueGraph {
     });
   }
 
-  flag({ ply, value, seat }) {
+  dot({ ply, value, visits, exact }) {
+    const [x, y] = [this.x(ply), this.y(value)];
+    if (exact) return s("rect", { class: "graph-point exact", x: x - 3, y: y - 3, width: 6, height: 6 });
+    return s("circle", { class: "graph-point", cx: x, cy: y, r: 3, opacity: trust(visits) });
+  }
+
+  flag({ ply, value, seat, excused }) {
     const [x, y] = [this.x(ply), this.y(value)];
     const up = seat === 0 ? 1 : -1; // points to where the value went: down for seat 0
     const tip = y + 12 * up;
-    return s("polygon", { class: `graph-mistake seat${seat}`, points: `${x},${tip} ${x - 5},${tip - 8 * up} ${x + 5},${tip - 8 * up}` });
+    return s("polygon", { class: `${excused ? "graph-excused" : "graph-mistake"} seat${seat}`, points: `${x},${tip} ${x - 5},${tip - 8 * up} ${x + 5},${tip - 8 * up}` });
   }
 
   words([top, bottom], plies) {

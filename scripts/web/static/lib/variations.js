@@ -51,6 +51,30 @@ export class Variations {
     for (let one = node; one.parent; one = one.parent) one.parent.next = one;
   }
 
+  // Makes a node's line the main one: the first after each of its positions.
+  promote(node) {
+    for (let one = node; one.parent; one = one.parent) {
+      const { parent } = one;
+      parent.children = [one, ...parent.children.filter((other) => other !== one)];
+    }
+  }
+
+  isMain(node) {
+    return node.path.every((one) => !one.parent || one.parent.children[0] === one);
+  }
+
+  // How many lines there are: ends of the tree.
+  get ends() {
+    let found = 0;
+    const waiting = [this.root];
+    while (waiting.length) {
+      const { children } = waiting.pop();
+      if (!children.length) found += 1;
+      waiting.push(...children);
+    }
+    return found;
+  }
+
   // The line through the current position, to its end.
   get line() {
     return [...this.current.path, ...this.current.onward.slice(1)];

@@ -5,6 +5,9 @@ import { choice, clear, h } from "../lib/dom.js";
 import { FILTERS, gameFilters, resultText, showGames } from "../lib/gamestable.js";
 import { Openings } from "../lib/openings.js";
 import { Replayer } from "../lib/replayer.js";
+import { seatNameOf } from "../lib/seats.js";
+
+const SELF_PLAY = "self-play"; // the kind of file that a run's screen opens on
 
 export async function show(root, params, page) {
   const { runs, matches } = await get("runs", {}, page.signal);
@@ -16,19 +19,21 @@ export async function show(root, params, page) {
   const run = params.run || params.match || folders[0];
   const { files } = await get("games", { run }, page.signal);
   const held = files.filter(({ bytes }) => bytes > 0);
+  const kept = held.find(({ kind }) => kind.startsWith(SELF_PLAY)) || held[0]; // the newest of them
+  const file = params.file || kept?.file;
   const go = (others) => page.go("games", others);
   const head = h("div", { class: "card" },
     h("h1", {}, "Games"),
     h("div", { class: "row" },
       choice("Run or match", folders.includes(run) ? folders : [run, ...folders], run, (name) => go({ run: name })),
       held.length > 0 && choice("Games", held.map(({ file, kind }) => [file, kind]),
-        params.file || held[0].file, (file) => go({ run, file }))));
+        file, (other) => go({ run, file: other }))));
   root.append(head);
   if (!held.length) {
     root.append(h("p", {}, "It has no game yet: a run keeps some of its self-play, and all of its evaluation games."));
     return;
   }
-  await new Games(root, head, page, { ...params, run, file: params.file || held[0].file }).begin();
+  await new Games(root, head, page, { ...params, run, file }).begin();
 }
 
 class Games {
@@ -84,13 +89,17 @@ class Games {
       this.page.fail(error);
       return;
     }
-    clear(this.filters, gameFilters(this.params, this.answer.players, (name, value) => this.filter(name, value)));
-    this.showList();
+    this.showAll();
     this.remember();
   }
 
+  showAll() {
+    clear(this.filters, gameFilters(this.params, this.answer.players, this.position, (name, value) => this.filter(name, value)));
+    this.showList();
+  }
+
   showList() {
-    showGames(this.list, this.answer, this.record?.index, {
+    showGames(this.list, this.answer, this.record?.index, this.position, {
       onOpen: (row) => this.open(row.index, 0),
       onPage: (page) => { this.params.page = page; this.fill(); } });
   }
@@ -128,7 +137,9 @@ class Games {
   }
 
   shown(position, ply) {
+    const isNamed = Boolean(this.position);
     this.position = position;
+    if (!isNamed) this.showAll(); // now that it is known what the seats are called
     this.tell(ply);
     this.remember();
     this.grow();
@@ -141,8 +152,8 @@ class Games {
     const left = moves.findIndex((action, k) => action !== record.moves[k]);
     const link = this.page.link("play", { run: this.params.run, file: this.params.file, index: record.index, ply });
     clear(this.about,
-      h("h2", {}, `${record.players[0]} – ${record.players[1]}`),
-      h("p", { class: "quiet" }, `${record.game}, ${record.moves.length} moves, ${resultText(record)}`),
+      h("h2", {}, record.players.map((name, seat) => `${seatNameOf(this.position, seat)}: ${name}`).join(" – ")),
+      h("p", { class: "quiet" }, `${record.game}, ${record.moves.length} moves, ${resultText(record, this.position)}`),
       left < 0 ? null : h("p", {}, "This line has left the game. ",
         h("button", { type: "button", onclick: () => this.replayer.set(record.game, record.moves, left) }, "Back to it")),
       h("p", {}, h("a", { href: link, class: "analyse" }, "Analyse this game")));
@@ -159,7 +170,7 @@ class Games {
     try {
       const node = await get("openings", args, growing.signal);
       const names = new Map(position.moves.map((move) => [move.action, move.name]));
-      if (!growing.signal.aborted) this.openings.show(node, names);
+      if (!growing.signal.aborted) this.openings.show(node, names, position);
     } catch (error) {
       if (!growing.signal.aborted) this.page.fail(error);
     }

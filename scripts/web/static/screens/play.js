@@ -55,7 +55,7 @@ function withGames(runs, signal) {
 
 class Play {
   constructor(root, page, begun) {
-    Object.assign(this, { page, running: {}, note: "", heat: "visits", turn: null, slow: false, position: null, source: begun.source });
+    Object.assign(this, { page, running: {}, note: "", heat: "visits", turn: null, slow: false, failed: false, position: null, source: begun.source });
     this.review = new Review(() => this.view.reviewed());
     this.tree = new Variations();
     this.view = new PlayView(root, this, begun);
@@ -64,6 +64,7 @@ class Play {
 
   async begin({ record, moves, ply }) {
     this.view.analysisBox.checked = !this.setup.player;
+    this.view.draw();
     if (record) await this.load(record, this.source);
     else this.reset();
     if (moves.length) await this.addLine(moves);
@@ -104,7 +105,9 @@ class Play {
     this.players = record.players;
     await this.addLine(record.moves);
     const by = record.ended_by || record.extra?.ended_by;
-    if (by) this.tree.current.ended = { by, returns: record.returns };
+    const { current } = this.tree;
+    if (by) current.ended = { by, returns: record.returns };
+    current.said = record.result || record.extra?.result || ""; // what the file says of the end
   }
 
   async loadAndShow(record) {
@@ -119,7 +122,7 @@ class Play {
     let node = this.tree.root;
     moves.forEach((action, k) => { node = this.tree.add(node, action, answer.names[k], answer.seats[k]); });
     this.tree.go(node);
-    this.view.moves.draw(this.tree);
+    this.view.drawMoves();
   }
 
   // Walking.
@@ -133,10 +136,15 @@ class Play {
     this.stop("position", "analyse", "preview", "names");
     this.tree.go(node);
     this.view.moves.mark(this.tree);
+    this.view.tellFiles();
     const timer = setTimeout(() => { this.slow = true; this.view.tell(); }, SLOW);
     const position = await this.asking("position", (options) => this.positions.at(node.moves, options));
     clearTimeout(timer);
     this.slow = false;
+    if (!position && this.failed && this.tree.current === node) {
+      this.position = null;
+      this.view.draw();
+    }
     if (!position || this.tree.current !== node) return;
     this.position = node.position = position;
     this.view.draw();
@@ -204,7 +212,10 @@ class Play {
     const { current } = this.tree;
     const known = current.children.length;
     const child = this.tree.add(current, action, name, this.position.to_play);
-    if (current.children.length > known) this.view.moves.draw(this.tree);
+    // Against a player the game that is played is the main line; what was taken back stands aside.
+    const isAside = Boolean(this.setup.player) && !this.tree.isMain(child);
+    if (isAside) this.tree.promote(child);
+    if (isAside || current.children.length > known) this.view.drawMoves();
     await this.arrive(child);
     if (this.isSettled() && this.isOver()) this.keep();
   }
@@ -233,6 +244,7 @@ class Play {
     const { current } = this.tree;
     if (current.ended && !this.position.over) {
       delete current.ended;
+      delete current.said;
       this.view.draw();
       return;
     }
@@ -265,7 +277,7 @@ class Play {
   }
 
   async swap() {
-    if (!this.setup.player) return;
+    if (!this.setup.player || this.isOver()) return;
     this.halt();
     this.setup.seat = 1 - this.setup.seat;
     this.changed();
@@ -276,7 +288,7 @@ class Play {
     const { current } = this.tree;
     if (!current.parent) return;
     this.tree.current = this.tree.remove(current);
-    this.view.moves.draw(this.tree);
+    this.view.drawMoves();
     this.go(this.tree.current);
   }
 
@@ -295,7 +307,7 @@ class Play {
     const { player, seat } = this.setup;
     const players = [PERSON, PERSON];
     if (player) players[1 - seat] = player;
-    return { game: this.game, moves: end.moves, players: this.players || players, returns: resultOf(end), ended_by: end.ended?.by || null };
+    return { game: this.game, moves: end.moves, players: this.players || players, returns: resultOf(end), ended_by: end.ended?.by || null, result: end.said || null };
   }
 
   // Adds a finished game to the opponent's run, once.
@@ -425,12 +437,15 @@ class Play {
     const leave = () => controller.abort();
     this.page.signal.addEventListener("abort", leave);
     const onNote = (note) => { this.note = note; this.view.tell(); };
+    this.failed = false;
     this.view.tell();
     try {
       const answer = await question({ signal: controller.signal, onNote });
       return controller.signal.aborted ? undefined : answer;
     } catch (error) {
-      if (error.name !== "AbortError") this.page.fail(error);
+      if (error.name === "AbortError") return undefined;
+      this.failed = true;
+      this.page.fail(error);
       return undefined;
     } finally {
       this.page.signal.removeEventListener("abort", leave);

@@ -160,7 +160,7 @@ class Replay {
       if (position) {
         const board = new Board(box, { label });
         board.show(position);
-        board.heat(answer.actions.map((one) => ({ action: one.action, value: one[key], text: percent(one[key], 0),
+        board.heat(answer.actions.map((one) => ({ action: one.action, value: one[key], text: String(Math.round(100 * one[key])),
           best: key === "target" ? one.played : one.policy === best })));
       } else box.append(policyCells(answer, key, label));
       return h("div", {}, h("h3", {}, title), box);
