@@ -100,13 +100,14 @@ class LastBoards:
                 )
         if self.unlike is None:
             return
+        what, where, case = self.unlike
         if echoes:
-            self.findings.notes.append(
-                f"{LAW}: two games that look alike but for the seats have other {self.unlike[0]}, "
-                f"the seats exchanged: are they by mover? At\n{self.unlike[1]}"
+            self.findings.note(
+                f"{LAW}: two games that look alike but for the seats have other {what}, "
+                f"the seats exchanged: are they by mover? At\n{where}",
+                [case],
             )
         else:
-            what, where, case = self.unlike
             self.findings.add(LAW, EXCHANGED, f"other {what}", where, scenes=[case])
 
     def _watch_planes(self, ply: Ply, ended: np.ndarray) -> None:

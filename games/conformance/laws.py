@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -63,7 +64,7 @@ UNTRACEABLE: tuple[tuple[type[Exception], str], ...] = (
 
 
 class Scene(NamedTuple):
-    """A position of a violation, for whoever draws it: before an action, and after it."""
+    """A position of a finding, for whoever draws it: before an action, and after it."""
 
     state: Any  # one position, leaves on the host
     action: int | None = None  # tried there
@@ -98,6 +99,7 @@ class Report(NamedTuple):
     notes: tuple[str, ...]  # what could not be proven, or deserves a look; no fault by itself
     tried: frozenset[str]  # a law goes untried where an earlier one is too broken to go on
     portrait: tuple[str, ...] = ()  # lines that tell of the games played, for who knows the game
+    shown: Mapping[str, tuple[Scene, ...]] = types.MappingProxyType({})  # by note, where it has any
 
     def verdict(self, law: str) -> str:
         """Returns "broken", "holds" or "not tried"."""
@@ -114,6 +116,7 @@ class Findings:
     notes: list[str] = dataclasses.field(default_factory=list)
     tried: set[str] = dataclasses.field(default_factory=set)
     portrait: list[str] = dataclasses.field(default_factory=list)
+    shown: dict[str, tuple[Scene, ...]] = dataclasses.field(default_factory=dict)
     watch: Callable[[str], None] = lambda doing: None  # told what is tried next
 
     def add(
@@ -129,6 +132,12 @@ class Findings:
         if not self.has(law, expected):
             case = Violation(law, expected, found, position, action, tuple(scenes))
             self.violations.append(case)
+
+    def note(self, text: str, scenes: Sequence[Scene] = ()) -> None:
+        """Adds what deserves a look, with the positions that it is about."""
+        self.notes.append(text)
+        if scenes:
+            self.shown[text] = tuple(scenes)
 
     def has(self, law: str, expected: str) -> bool:
         """Returns whether that expectation is known to be broken."""
@@ -151,5 +160,9 @@ class Findings:
         # Laws have the order in which one that is broken breaks others: the cause comes first.
         ordered = sorted(self.violations, key=lambda violation: list(LAWS).index(violation.law))
         return Report(
-            tuple(ordered), tuple(self.notes), frozenset(self.tried), tuple(self.portrait)
+            tuple(ordered),
+            tuple(self.notes),
+            frozenset(self.tried),
+            tuple(self.portrait),
+            types.MappingProxyType(self.shown),
         )

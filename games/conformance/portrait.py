@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance.form import action_name, rendered
-from games.conformance.laws import Findings
+from games.conformance.form import action_name, rendered, scene
+from games.conformance.laws import Findings, Scene
 from games.conformance.playouts import MOVES_TRIED, Batch, Lanes, Ply, differs, take
 from games.game import Game
 
@@ -218,6 +218,7 @@ class Effects:
     positions: int = 0  # at which several actions were tried
     twice: int = 0  # of them, those at which two actions led to one position
     case: str = ""
+    scenes: tuple[Scene, ...] = ()  # of that case: both actions, tried in its position
     idle: int = 0  # of those, where both actions left the board as it was
 
     def watch(self, ply: Ply) -> None:
@@ -231,16 +232,18 @@ class Effects:
     def conclude(self) -> None:
         """Notes moves that do nothing, and moves that do the same."""
         if self.idle >= 3:
-            self.findings.notes.append(
+            self.findings.note(
                 f"mask: at {self.idle} of {self.positions} positions two legal actions changed "
                 "nothing but the turn or a clock: does the mask allow moves that can't be made, "
-                f"or those of the other seat? {self.case}"
+                f"or those of the other seat? {self.case}",
+                self.scenes,
             )
         elif self.twice >= max(3, self.positions // 50):
-            self.findings.notes.append(
+            self.findings.note(
                 f"mask: two legal actions led to one position at {self.twice} of {self.positions} "
                 f"positions: does step ignore or clip a part of the action, or are both legal? "
-                f"{self.case}"
+                f"{self.case}",
+                self.scenes,
             )
 
     def _note_twice(self, before: Batch, after: Batch, action: np.ndarray, first: int) -> None:
@@ -259,8 +262,11 @@ class Effects:
             idle = bool(boards[0]) and not differs(*boards).any()
             self.idle += idle
             if not self.case or (idle and self.idle == 1):
-                both = action[[lanes[i[pair]], lanes[j[pair]]]]
-                self.case = _case(self.game, before, first, both)
+                both = np.array([lanes[i[pair]], lanes[j[pair]]])
+                self.case = _case(self.game, before, first, action[both])
+                self.scenes = tuple(
+                    scene(before.state, lane, action[lane], after.state) for lane in both
+                )
 
 
 def _case(game: Game[Any], before: Batch, lane: int, actions: np.ndarray) -> str:

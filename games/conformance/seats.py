@@ -139,9 +139,10 @@ class SeatSwapLanes:
                 *self.case,
             )
         elif self.unequal and not reads_echo:
-            self.findings.notes.append(
+            self.findings.note(
                 "seats: two games that look alike but for the seats do not go on and end alike: "
-                f"{self.unequal}: {self.causes}? {self.case[1]}, at\n{self.case[0]}"
+                f"{self.unequal}: {self.causes}? {self.case[1]}, at\n{self.case[0]}",
+                self.case[2],
             )
 
     def _pair(self, batch: Batch) -> tuple[Batch, Batch]:
@@ -343,6 +344,7 @@ class SeatViews:
     shared: int = 0  # positions with a cell that is in plane 0 of both seats
     positions: int = 0
     where: str = ""  # the first such position
+    there: tuple[Scene, ...] = ()  # the same
     theirs: np.ndarray | None = None  # bool[C], planes that were always the other's plane 0
 
     def watch(self, at: Batch) -> bool:
@@ -382,6 +384,7 @@ class SeatViews:
         self.shared, self.positions = self.shared + len(lanes), self.positions + len(both)
         if len(lanes) and not self.where:
             self.where = rendered(self.game, at.state, int(lanes[0]))
+            self.there = (scene(at.state, int(lanes[0])),)
 
     def _note_planes(self, at: Batch, other: Batch, after: Batch) -> None:
         fixed = np.all(at.observation == other.observation, axis=(0, 1, 2))
@@ -402,11 +405,12 @@ class SeatViews:
         # Seats that see the board in another frame have no cells in common; a row may be a scale.
         board = self.theirs[1:].any() and min(self.game.observation_shape[:2]) > 2
         if board and 0 < self.shared < SELDOM * self.positions:
-            self.findings.notes.append(
+            self.findings.note(
                 f"mask: at {self.shared} of {self.positions} positions a cell holds pieces of both "
                 "seats (plane 0 of either shows one): right only if two may share a cell; else the "
                 "mask allows a move onto the other's piece, or what is taken stays on the board: "
-                f"at\n{self.where}"
+                f"at\n{self.where}",
+                self.there,
             )
         if self.other_gain and not self.own_gain:
             self.findings.add(

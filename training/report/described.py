@@ -4,6 +4,7 @@ A part that is damaged is left out, with a sentence under `problems`. Nothing th
 imported.
 """
 
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "minutes": shown.minutes,
         "games": max((line.games for line in _counting(lines)), default=0),
         "positions": max((line.positions for line in _counting(lines)), default=0),
+        "limits": limits(config, lines) if config else [],
         "host": listing.holder(folder.path),
         "devices": _devices(folder.path),
         "preset": config.preset if config else "",
@@ -81,6 +83,31 @@ def differing(config: RunConfig) -> list[dict[str, Any]]:
         for name, value in own.items()
         if value != usual[name] and name not in ALSO_DIFFERENT
     ]
+
+
+def limits(config: RunConfig, lines: History) -> list[dict[str, Any]]:
+    """Returns what ends a run, what ends it first before the rest.
+
+    Each has its `name`, `limit` and how much is `done`, in the setting's unit, and the seconds that
+    are `left` at the run's mean speed, null where that is not known yet.
+    """
+    newest = max(_counting(lines), key=lambda line: line.seconds, default=None)
+    seconds = newest.seconds if newest else 0.0
+    counted = {
+        "minutes": (config.minutes, seconds / 60),
+        "iterations": (config.iterations, newest.iteration if newest else 0),
+        "flops": (config.flops, newest.flops if newest else 0),
+    }
+    told = [
+        {"name": name, "limit": limit, "done": done, "left": _left(limit, done, seconds)}
+        for name, (limit, done) in counted.items()
+        if limit and done is not None
+    ]
+    return sorted(told, key=lambda one: math.inf if one["left"] is None else one["left"])
+
+
+def _left(limit: float, done: float, seconds: float) -> float | None:
+    return round(max(0.0, (limit / done - 1) * seconds), 1) if done else None
 
 
 def checkpoints(run: pathlib.Path) -> list[int]:

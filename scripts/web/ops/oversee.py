@@ -216,10 +216,11 @@ def decide(opened: Desk, args: Args, tell: Tell) -> dict[str, Any]:
     decision = session.decide(*answer_of({k: args[k] for k in DECISION if k in args}))
     search = decision.extra["search"]
     name = session.game.action_to_string(here, decision.action)
-    others = len(decision.weights) - 1
+    others, loss = len(decision.weights) - 1, f"{search['regret']:.2f}"
     opened.log.append(
         f"{name}{f' and {others} more' if others else ''}: "
-        f"{'as A' if search['agrees'] else 'unlike A'}, regret {search['regret']:.2f}"
+        f"{'as A would play' if search['agrees'] else 'unlike A'}"
+        f"{f', loses {loss} of value, as A sees it' if float(loss) else ''}"
     )
     tell.part(_view(opened))
     return _view(opened, args.get("candidates") is True)

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import inspect
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,13 @@ from selfplay import positions
 
 LONGEST = 4096  # plies of a random game
 MOST_GAMES = 4096  # of a check
-OPTIONAL = (Drawn, Remembering, Territorial, Scoring, Invariable)
+OPTIONAL = (  # what a game may have beside its rules, in words, and the protocol that says so
+    ("a board that is drawn", Drawn),
+    ("a past that a search may forget", Remembering),
+    ("whose each cell is at the end", Territorial),
+    ("a margin by which it is won", Scoring),
+    ("a test that a position can be", Invariable),
+)
 
 
 def rules(args: Args, tell: Tell) -> dict[str, Any]:
@@ -47,7 +54,7 @@ def rules(args: Args, tell: Tell) -> dict[str, Any]:
         "own": registry.names_a_module(spec),
         "facts": [fact for fact in told if fact["text"]],
         "options": _options(game),
-        "optional": [_protocol(game, protocol) for protocol in OPTIONAL],
+        "optional": [_protocol(game, *pair) for pair in OPTIONAL],
         "documentation": _documentation(cls),
     }
 
@@ -87,10 +94,15 @@ def _options(game: Game[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _protocol(game: Game[Any], protocol: Any) -> dict[str, Any]:
+def _protocol(game: Game[Any], words: str, protocol: Any) -> dict[str, Any]:
     about = (inspect.getdoc(protocol) or "").partition("\n\n")[0]
     has = _told(lambda: isinstance(game, protocol))
-    return {"name": protocol.__name__, "about": about, "has": has["text"] == "True"}
+    return {
+        "words": words,
+        "name": protocol.__name__,
+        "about": about,
+        "has": has["text"] == "True",
+    }
 
 
 def _documentation(cls: type) -> list[str]:
@@ -157,7 +169,7 @@ def check(args: Args, tell: Tell) -> dict[str, Any]:
             for law, about in LAWS.items()
         ],
         "violations": [_violation(game, violation) for violation in report.violations],
-        "notes": list(report.notes),
+        "notes": [_note(game, note, report.shown.get(note, ())) for note in report.notes],
         "portrait": list(report.portrait),
         "seconds": time.monotonic() - start,
     }
@@ -171,6 +183,16 @@ def _violation(game: Game[Any], violation: Violation) -> dict[str, Any]:
         "found": found,
         "position": position,
         "action": action,
+        "scenes": [_scene(game, scene) for scene in scenes],
+    }
+
+
+def _note(game: Game[Any], note: str, scenes: tuple[Scene, ...]) -> dict[str, Any]:
+    """Returns a note; its `text` is a sentence, behind which `position` may be, as text."""
+    sentence, _, position = note.partition("\n")
+    return {
+        "text": re.sub(r",? at$", ":", sentence, flags=re.IGNORECASE) if position else sentence,
+        "position": position,
         "scenes": [_scene(game, scene) for scene in scenes],
     }
 

@@ -1,7 +1,7 @@
 // The frame: which screen is open, and what all screens share.
 
 import { ApiError, allow } from "./lib/api.js";
-import { clear, h } from "./lib/dom.js";
+import { clear, coded, h } from "./lib/dom.js";
 import { bindKey, forgetKeys, listenForKeys, showKeys } from "./lib/keys.js";
 
 // Name of a screen in the address, its name for people, and whether the navigation lists it.
@@ -43,7 +43,7 @@ export function hashOf(screen, params) {
 function showError(root, error, again) {
   if (error.name === "AbortError") return;
   root.querySelector(":scope > .error")?.remove();
-  const box = h("div", { class: "error", role: "alert" }, h("p", {}, error.message));
+  const box = h("div", { class: "error", role: "alert" }, h("p", {}, coded(error.message)));
   if (error instanceof ApiError && error.consent) {
     const yes = async () => {
       await allow(error.consent);

@@ -14,7 +14,7 @@ export function showReport(root, content) {
     problems(run, run.data), facts(run), evaluationOf(run),
     h("h3", {}, "Settings that differ from the preset"), differing(run)));
   root.append(h("div", { class: runs.length > 1 ? "columns" : "" }, heads));
-  if (runs.length > 1) root.append(h("section", { class: "card" }, h("h2", {}, "Settings that differ between the runs"), differences(runs)));
+  if (runs.length > 1) root.append(h("section", { class: "card" }, differences(runs)));
   const curves = h("section", {});
   root.append(h("h2", {}, "Curves"), curves);
   curveBoard(curves).show(runs.map((run) => ({ name: run.run, label: run.label, data: run.data })));

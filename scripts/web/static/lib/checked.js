@@ -1,6 +1,6 @@
 // What a check of a game found: each law with its verdict, and what broke one on the board.
 
-import { h, svgFrom, table } from "./dom.js";
+import { coded, h, svgFrom, table } from "./dom.js";
 
 const VERDICTS = { holds: "good", broken: "bad", "not tried": "warn" };
 
@@ -8,20 +8,21 @@ const VERDICTS = { holds: "good", broken: "bad", "not tried": "warn" };
 export function checkResult(found) {
   const { violations, notes, portrait, laws } = found;
   const ways = `${violations.length} ${violations.length === 1 ? "way" : "ways"}`;
-  const verdict = violations.length ? `breaks the laws in ${ways}` : "keeps the laws";
+  const odd = `${notes.length} ${notes.length === 1 ? "thing is" : "things are"} worth a look`;
+  const verdict = violations.length ? `breaks the laws in ${ways}` : notes.length ? `keeps the laws; ${odd}` : "keeps the laws";
+  const kind = violations.length ? "bad" : notes.length ? "warn" : "good";
   const untried = laws.filter((law) => law.verdict === "not tried").length;
   return [
     h("p", { class: "status", role: "status" },
-      h("span", { class: violations.length ? "bad" : "good" }, `${found.game} ${verdict}`),
+      h("span", { class: kind }, `${found.game} ${verdict}`),
       untried ? `; ${untried} could not be tried` : "",
       h("span", { class: "quiet" }, ` (${found.games} random games, ${found.seconds.toFixed(1)} s)`)),
     violations.map(violationOf),
-    notes.length > 0 && h("div", {}, h("h3", {}, "Worth a look"),
-      h("ul", { class: "notes" }, notes.map((text) => h("li", { class: "told" }, text)))),
-    portrait.length > 0 && h("div", {}, h("h3", {}, "Its random games"), portrait.map((text) => h("p", {}, text))),
+    notes.map(noteOf),
+    portrait.length > 0 && h("div", {}, h("h3", {}, "Its random games"), portrait.map((text) => h("p", {}, coded(text)))),
     h("details", { open: !violations.length }, h("summary", {}, `The ${laws.length} laws`),
       table(["Law", "Verdict", "It says"], laws.map((law) =>
-        [law.law, h("span", { class: VERDICTS[law.verdict] }, law.verdict), law.about]))),
+        [law.law, h("span", { class: VERDICTS[law.verdict] }, law.verdict), coded(law.about)]))),
   ];
 }
 
@@ -29,12 +30,26 @@ function violationOf(violation) {
   return h("article", { class: "violation" },
     h("h3", {}, h("span", { class: "tag bad" }, "broken"), ` ${violation.law}`),
     h("dl", {},
-      h("dt", {}, "Expected"), h("dd", { class: "told" }, violation.expected),
-      h("dt", {}, "Found"), h("dd", { class: "told" }, violation.found),
+      h("dt", {}, "Expected"), h("dd", { class: "told" }, coded(violation.expected)),
+      h("dt", {}, "Found"), h("dd", { class: "told" }, coded(violation.found)),
       violation.action && [h("dt", {}, "Action"), h("dd", { class: "told" }, violation.action)]),
-    violation.scenes.map(sceneOf),
-    violation.position && h("details", { open: !violation.scenes.length },
-      h("summary", {}, "As text"), h("pre", {}, violation.position)));
+    casesOf(violation));
+}
+
+// What is no fault by itself: a sentence, and where it was seen.
+function noteOf(note) {
+  return h("article", { class: "violation" },
+    h("h3", {}, h("span", { class: "tag warn" }, "worth a look")),
+    h("p", { class: "told" }, coded(note.text)),
+    casesOf(note));
+}
+
+// The positions of a finding: on boards where it has them, and as text.
+function casesOf({ scenes, position }) {
+  return [
+    scenes.map(sceneOf),
+    position && h("details", { open: !scenes.length }, h("summary", {}, "As text"), h("pre", {}, position)),
+  ];
 }
 
 function sceneOf({ about, action, name, before, after }) {

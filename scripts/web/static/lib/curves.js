@@ -111,7 +111,7 @@ function keysOf(runs, plot) {
 
 function dropCards(board) {
   for (const card of board.cards) {
-    board.sync.unsub(card.chart);
+    if (card.chart) board.sync.unsub(card.chart);
     card.chart?.destroy();
     board.seen.unobserve(card.box);
   }
@@ -135,21 +135,30 @@ function rebuild(board) {
     const card = { plot, keys, box: h("section", { class: "card plot" }), visible: true };
     card.entries = entriesOf(board, card);
     if (!card.entries.length) continue;
-    const place = h("div", { class: "chart" });
-    card.box.append(h("h3", {}, plot.title), h("p", { class: "quiet" }, plot.meaning), legend(board.root, card.entries), place);
+    card.box.append(h("h3", {}, plot.title), h("p", { class: "quiet" }, plot.meaning), legend(board.root, card.entries));
     board.plots.append(card.box);
+    board.cards.push(card);
+    if (!isCurve(card.entries)) {
+      card.box.append(h("p", { class: "quiet" }, "Measured once so far: a curve takes two."));
+      continue;
+    }
+    const place = card.box.appendChild(h("div", { class: "chart" }));
     card.chart = chart(place, card.entries, {
       unit: plot.unit, across: AXES.find(([key]) => key === board.axis)[1], log: plot.log && board.log,
       percent: plot.percent, sync: board.sync, range: () => board.range,
       draw: (u) => drawEvents(board, u), onCursor: (x) => readAll(board, x),
     });
-    board.cards.push(card);
     board.seen.observe(card.box);
   }
   readTable(board);
   eventsTable(board);
   for (const card of board.cards) fit(card);
   readAll(board, board.at ?? board.range[1]);
+}
+
+// Whether a line can be drawn: of one number a chart says less than the number.
+function isCurve(entries) {
+  return entries.some((entry) => entry.y.filter((value) => value != null).length > 1);
 }
 
 function rangeOf(board) {
@@ -185,7 +194,8 @@ function grow(board) {
     const keys = keysOf(board.runs, plot);
     return keys.length && (!known.has(plot.title) || keys.length !== board.cards.find((card) => card.plot === plot).keys.length);
   });
-  if (missing || !board.cards.length) return rebuild(board);
+  const begun = board.cards.some((card) => !card.chart && isCurve(entriesOf(board, card)));
+  if (missing || begun || !board.cards.length) return rebuild(board);
   for (const card of board.cards) {
     card.stale = true;
     if (card.visible) redraw(board, card);
@@ -197,6 +207,7 @@ function grow(board) {
 
 function redraw(board, card) {
   card.stale = false;
+  if (!card.chart) return;
   const x = card.chart.scales.x, old = card.chart.data[0];
   const zoomed = x.min > Math.min(old[0], board.range[0]) || x.max < old.at(-1);
   card.entries = entriesOf(board, card);
@@ -205,11 +216,11 @@ function redraw(board, card) {
 }
 
 function moveCursor(board, share) {
-  const card = board.cards[0];
-  if (!card) return;
+  const charts = board.cards.map((card) => card.chart).filter(Boolean);
+  if (!charts.length) return;
   const [low, high] = board.range;
   const x = low + share * (high - low);
-  for (const one of board.cards) one.chart.setCursor({ left: one.chart.valToPos(x, "x"), top: 0 }, false);
+  for (const one of charts) one.setCursor({ left: one.valToPos(x, "x"), top: 0 }, false);
   readAll(board, x);
 }
 

@@ -4,11 +4,12 @@ import { Board, heatLegend, placesOf } from "./board.js";
 import { clear, h, percent, signed } from "./dom.js";
 
 const MODES = [
-  ["decide", "Decide", "A click on a move decides it."],
-  ["weigh", "Weigh", "A click on a move adds it to what you would do, each with its weight."],
+  ["decide", "Decide", "Click the move that should be played: it is stored, and the next position comes. You can take it back."],
+  ["weigh", "Weigh", "Click each move that you would play, and give it its weight."],
   ["look", "Look ahead", "Clicks play a line; a copy of A is sent off to search behind it."],
 ];
 const FULL = 100; // percent
+const SAID_FOR = 12000; // milliseconds that it is shown what was decided
 
 export class DeskView {
   // desk: the session's state, and what can be done to it.
@@ -17,6 +18,8 @@ export class DeskView {
     const board = h("div", {});
     this.board = new Board(board, { label: "Position to decide", onMove: (move) => this.clicked(move) });
     this.head = h("p", { class: "status", role: "status", "aria-live": "polite" });
+    this.said = h("p", { class: "row desk-said", role: "status" });
+    this.waiting = h("p", { class: "small desk-waiting", "aria-live": "polite" });
     this.about = h("p", { class: "quiet small" });
     this.lineText = h("p", { class: "desk-line" });
     this.legend = h("p", {});
@@ -36,15 +39,16 @@ export class DeskView {
     this.shown = h("input", { type: "checkbox", checked: desk.candidates, onchange: () => this.toggle() });
     clear(root, h("div", { class: "desk" },
       h("section", { class: "card", "aria-label": "Position" },
-        this.head,
+        this.head, this.said,
         h("div", { class: "row desk-modes", role: "group", "aria-label": "What a click does" },
-          h("span", { class: "quiet" }, "A click"), h("span", { class: "joined" }, this.modes)),
-        this.about, board, this.legend, this.lineText, this.forMode,
+          h("span", { class: "quiet" }, "Clicks"), h("span", { class: "joined" }, this.modes)),
+        this.about, this.waiting, board, this.legend, this.lineText, this.forMode,
         h("div", { class: "row" }, this.buttons)),
       h("div", {},
         h("section", { class: "card", "aria-label": "A's opinion" },
           h("div", { class: "row analysis-bar" }, h("h2", {}, "A's opinion"),
             h("label", { title: "A decision says whether you had seen it (c)" }, this.shown, " show it")),
+          h("p", { class: "quiet small" }, "A is the run's network with its search."),
           this.opinion),
         h("section", { class: "card", "aria-label": "Lines looked at" }, h("h2", {}, "Lines looked at"), this.lookedAt),
         h("section", { class: "card", "aria-label": "Session" }, h("h2", {}, "Session"), this.session))));
@@ -101,6 +105,8 @@ export class DeskView {
   working(isWorking) {
     this.isWorking = isWorking;
     this.enable();
+    this.board.root.setAttribute("aria-busy", String(isWorking));
+    this.waiting.textContent = isWorking ? "The board waits for A, and takes clicks again in a moment." : "";
     for (const button of this.root.querySelectorAll("button")) {
       if (!this.board.root.contains(button)) button.disabled = isWorking;
     }
@@ -217,7 +223,24 @@ export class DeskView {
   async done(what, args = {}) {
     if (this.isWorking || (what !== "undo" && !this.position)) return;
     this.forget();
-    await this.desk.ask(what, args);
+    this.say(null);
+    const told = this.inWords(what, args);
+    const answer = await this.desk.ask(what, args);
+    if (answer) this.say(told, what !== "undo");
+  }
+
+  inWords(what, { play, weights }) {
+    if (what !== "decide") return what === "skip" ? "Skipped." : "Taken back.";
+    const named = (action) => this.position.moves.find((move) => move.action === Number(action))?.name ?? `action ${action}`;
+    return `Decided ${weights ? Object.keys(weights).map(named).join(", ") : named(play)}.`;
+  }
+
+  // Shows for a moment what was done, with a way back beside it.
+  say(text, canUndo = false) {
+    clearTimeout(this.saying);
+    clear(this.said, text && h("strong", {}, text),
+      canUndo && h("button", { type: "button", title: "(u)", onclick: () => this.done("undo") }, "Undo"));
+    if (text) this.saying = setTimeout(() => this.say(null), SAID_FOR);
   }
 
   toggle() {
@@ -297,7 +320,7 @@ export class DeskView {
       h("ul", { class: "desk-tally" },
         figure("decided", String(decided)), figure("skipped", String(skipped)), figure("left", String(left)),
         agrees != null && figure("A would have played", percent(agrees, 0)),
-        regret != null && figure("mean regret", regret.toFixed(3))),
+        regret != null && figure("lost a decision, as A sees it", regret.toFixed(3))),
       h("ol", { class: "desk-log" }, view.log.map((text) => h("li", {}, text))),
       view.notes.map((text) => h("p", { class: "warn small" }, text)),
       h("p", { class: "quiet small" }, `by ${view.by}, with ${view.player} and ${view.simulations} simulations; in ${view.file}`));

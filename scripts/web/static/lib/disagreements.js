@@ -1,13 +1,15 @@
 // The positions of a run's games where two players disagree most.
 
 import { ask } from "./api.js";
-import { Board } from "./board.js";
-import { choice, clear, count, h, percent, signed } from "./dom.js";
+import { Board, heatLegend } from "./board.js";
+import { choice, clear, count, h, percent, s, signed } from "./dom.js";
 import { PlayerChoice, checkpointsOf, playerName } from "./players.js";
-import { Positions } from "./positions.js";
+import { Positions, seatAsSubject } from "./positions.js";
 
 const APART_ORDERS = [["both", "policy and value"], ["policy", "policy"], ["value", "value"]];
 const USUAL_LOOKED = "1000"; // positions
+const LISTED_MOVES = 3; // below a board, with both players' shares
+const LEAST_SHARE = 0.02; // of a move that a board shows
 
 export class Disagreements {
   constructor(root, part) {
@@ -76,16 +78,17 @@ export class Disagreements {
   async show({ players, positions, games, mean, same_best: same, found }) {
     const names = players.map(playerName);
     clear(this.status, `${count(positions)} different positions of ${count(games)} games: both play the same move in ${percent(same)}; on average apart by `
-      + `${mean.policy.toFixed(3)} nats in policy (Jensen-Shannon divergence, 0 to 0.693) and ${mean.value.toFixed(2)} in value (0 to 2). Numbers on the boards are the players' policies; a click opens both heat maps.`);
+      + `${mean.policy.toFixed(3)} nats in policy (Jensen-Shannon divergence, 0 to 0.693) and ${mean.value.toFixed(2)} in value (0 to 2). A click on a position opens both heat maps.`);
     const known = new Positions(this.game);
     const grid = h("div", { class: "found" });
-    clear(this.found, h("section", { class: "card", "aria-label": "Where they disagree" }, h("h2", {}, "Furthest apart"), grid));
+    clear(this.found, h("section", { class: "card", "aria-label": "Where they disagree" }, h("h2", {}, "Furthest apart"), opposedLegend(names), grid));
     for (const one of found) {
       const position = await known.at(one.moves, { signal: this.part.signal });
       const box = h("div", {});
       const card = h("button", { type: "button", onclick: () => this.open(one) }, box,
-        h("span", { class: "about" }, `after ${one.moves.length} moves, seat ${one.to_play} to play`),
+        h("span", { class: "about" }, `after ${one.moves.length} moves, ${seatAsSubject(position, one.to_play)} to play`),
         names.map((name, k) => h("span", { class: "about" }, h("b", {}, name), ` plays ${one.names[k]}, value ${signed(one.values[k])}`)),
+        sharesOf(one, position, names),
         h("span", { class: "about quiet" }, `apart: policy ${one.policy.toFixed(3)}, value ${one.value.toFixed(2)}`));
       grid.append(card);
       const board = new Board(box, { label: `Position after ${one.moves.length} moves` });
@@ -100,8 +103,32 @@ export class Disagreements {
   }
 }
 
-// Returns a heat map of what either player wants to play: the first one's moves, and the second one's ringed.
+// Returns a heat map: shades and numbers are the first player's policy, the ring is what the second one plays.
 function opposed({ shares, best }) {
-  return Object.keys(shares[0]).map(Number).filter((action) => Math.max(shares[0][action], shares[1][action]) >= 0.02)
-    .map((action) => ({ action, value: shares[0][action], text: shares.map((share) => Math.round(100 * share[action])).join("·"), best: action === best[1] }));
+  const [own, other] = shares;
+  const ringed = isEven(other) ? null : best[1];
+  return Object.keys(own).map(Number).filter((action) => own[action] >= LEAST_SHARE || action === ringed)
+    .map((action) => ({ action, value: own[action], text: String(Math.round(100 * own[action])), best: action === ringed }));
+}
+
+// Whose shades and whose rings are on the boards.
+function opposedLegend([first, second]) {
+  const ring = s("svg", { viewBox: "0 0 16 16", width: 16, height: 16, class: "ring-key", "aria-hidden": "true" }, s("circle", { class: "heat-best", cx: 8, cy: 8, r: 6 }));
+  return h("p", { class: "row opposed-legend" },
+    h("span", {}, h("span", {}, h("b", {}, first), ": shade and number, its policy in percent"), heatLegend("share")),
+    h("span", {}, h("span", {}, h("b", {}, second), ":"), ring, "around the move that it plays"));
+}
+
+// The moves that either player thinks of most, with both shares.
+function sharesOf({ shares: [own, other] }, position, names) {
+  const most = (action) => Math.max(own[action], other[action]);
+  const actions = Object.keys(own).map(Number).sort((a, b) => most(b) - most(a)).slice(0, LISTED_MOVES);
+  const line = (...cells) => cells.map((cell) => h("span", {}, cell));
+  return h("span", { class: "about shares" }, line("", ...names.map((name) => h("b", {}, name))),
+    actions.map((action) => line(position.moves.find((move) => move.action === action)?.name ?? `action ${action}`, percent(own[action], 0), percent(other[action], 0))));
+}
+
+function isEven(shares) {
+  const values = Object.values(shares);
+  return values.length > 1 && Math.max(...values) - Math.min(...values) < 1e-6;
 }

@@ -50,6 +50,11 @@ export function clear(node, ...children) {
   return node;
 }
 
+// Returns text in parts, what stands between backticks as code.
+export function coded(text) {
+  return text.split(/`+([^`\n]+)`+/).map((part, k) => (k % 2 ? h("code", {}, part) : part));
+}
+
 // Returns a table: names of columns, and rows of cells (text or nodes).
 export function table(head, rows, attributes) {
   const cells = (row, tag) => row.map((cell) => h(tag, {}, cell));
@@ -70,6 +75,11 @@ export function choice(label, options, value, onchange) {
 // Returns a labelled field of text or a number.
 export function field(label, attributes) {
   return h("label", { class: "field" }, h("span", {}, label), h("input", attributes));
+}
+
+// Returns text as a sentence begins.
+export function capitalised(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 // Numbers for people.

@@ -5,7 +5,7 @@ import { Board, heatLegend } from "./board.js";
 import { choice, clear, count, h, percent, signed } from "./dom.js";
 import { LineChart } from "./linechart.js";
 import { MoveLine, movesFrom, turnInWords } from "./moveline.js";
-import { viewHeat } from "./twoviews.js";
+import { bestOf, viewHeat } from "./twoviews.js";
 
 const LEARNED_LINES = 7; // moves whose curves are drawn
 const OTHERS_TONE = 7; // tone
@@ -67,6 +67,7 @@ export class LearnedView {
     this.part.signal.addEventListener("abort", () => asking.abort(), { once: true });
     this.views = [];
     this.at = null;
+    this.searches = Number(this.simulations.value) > 0;
     this.status.textContent = "asked";
     try {
       const answer = await ask("through", { run: this.run, moves: this.line.moves, simulations: Number(this.simulations.value) }, { signal: asking.signal,
@@ -89,9 +90,10 @@ export class LearnedView {
     const { views } = this;
     this.slider.max = Math.max(0, views.length - 1);
     const over = (of) => views.map((view) => [view.step, of(view)]);
-    this.value.draw({ x: "steps", low: -1, high: 1, levels: [{ y: 0, name: "" }], lines: views.length ? [
-      { name: "search", tone: 0, points: over(({ value }) => value) },
-      { name: "network alone", tone: 1, points: over(({ raw_value: value }) => value) }] : [] });
+    const alone = { name: "network alone", tone: 1, points: over(({ raw_value: value }) => value) };
+    const searched = { name: "search", tone: 0, points: over(({ value }) => value) };
+    this.value.draw({ x: "steps", low: -1, high: 1, levels: [{ y: 0, name: "" }],
+      lines: !views.length ? [] : this.searches ? [searched, alone] : [alone] });
     const shares = views.map(({ candidates }) => new Map(candidates.map((one) => [one.action, one[this.kind] || 0])));
     const first = views[0]?.candidates || [];
     const most = ({ action }) => Math.max(...shares.map((by) => by.get(action) || 0));
@@ -116,7 +118,8 @@ export class LearnedView {
     this.at = index;
     this.slider.value = index;
     this.board.heat(viewHeat(view, this.kind));
-    const best = view.candidates.find(({ action }) => action === view.best);
-    clear(this.now, `Step ${count(view.step)}: plays ${best ? best.name : "nothing"}, value ${signed(view.value)} (network alone ${signed(view.raw_value)}).`);
+    const best = view.candidates.find(({ action }) => action === bestOf(view));
+    const alone = this.searches ? ` (network alone ${signed(view.raw_value)})` : "";
+    clear(this.now, `Step ${count(view.step)}: plays ${best ? best.name : "any move: all are equal to it"}, value ${signed(view.value)}${alone}.`);
   }
 }

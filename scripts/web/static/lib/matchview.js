@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { choice, clear, count, field, h, percent, s, signed, table } from "./dom.js";
 import { LineChart } from "./linechart.js";
 import { PairView } from "./pairview.js";
+import { playerHere } from "./players.js";
 
 const MATCH_POLL = 3000; // ms, while it is played
 const MATCH_IDLE = 10000; // ms, when it may go on
@@ -62,12 +63,20 @@ export class MatchView {
       ` ${match.game}, ${count(match.games)} of ${count(match.of)} games, ${conditionsOf(match.settings)}`,
       match.unfinished > 0 && h("span", { class: "quiet" }, `; ${match.unfinished} more are of a block that is not finished`),
       match.problem && h("span", { class: "bad" }, ` A line cannot be read, and none after it counts: ${match.problem}`));
+    this.keepPlayers(match);
     const now = JSON.stringify(match);
     if (now === this.seen) return;
     this.seen = now;
     clear(this.figures, match.games ? matchFigures(match, (points) => this.pairs.filter(points)) : h("p", {}, `${match.players.join(" against ")}: no block of games is finished yet.`));
     this.showTest(match);
     this.pairs.update(match);
+  }
+
+  // Other parts begin with the match's players, until somebody chooses others.
+  keepPlayers({ players, game }) {
+    const { known, kept } = this.part;
+    const [a, b] = players.map((player) => playerHere(player, known.runs, game));
+    if (a && b && !kept.a && !kept.b) this.part.keep({ game, a, b });
   }
 
   showTest({ sprt, games }) {
@@ -124,7 +133,7 @@ function matchFigures(match, onPoints) {
       figure("Games", count(match.games), `${count(match.distinct_games)} of them distinct`)),
     h("h3", {}, "By seat of the first player"),
     table(["Seat", "Won", "Drawn", "Lost"], match.by_seat.map(([won, drawn, lost], seat) =>
-      [seat === 0 ? "0, moves first" : "1", won, drawn, lost])),
+      [seat === 0 ? "first, which begins" : "second", won, drawn, lost])),
     h("h3", {}, "Pairs of games, by the first player's points"),
     h("p", { class: "quiet" }, "Both games of a pair have one opening, the seats swapped: together they are one observation. Click to see those pairs."),
     pentanomial(match.pairs, onPoints),
@@ -164,7 +173,7 @@ function endsInWords({ players, resigned, faults }) {
 
 function sprtInWords({ elo0, elo1, verdict, llr, bounds: [low, high], decided }, games) {
   const about = `Is the first player ${signed(elo1, 0)} Elo stronger (H1), or ${signed(elo0, 0)} (H0)? `
-    + "A match does not keep its --sprt: set below what is to be tested. ";
+    + "The test can be asked of any match, however it was played: its hypotheses and error rates are those below. What it was asked while it was played is not stored. ";
   if (!games) return about;
   const said = { H0: "H0 is accepted.", H1: "H1 is accepted.", undecided: "Undecided." }[verdict];
   const when = decided ? ` Asked after every pair, it would have ended after ${count(decided)} games.` : "";

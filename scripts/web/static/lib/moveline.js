@@ -6,8 +6,8 @@
 //   line.position         what op `position` answers there; onchange(position, moves) tells of a new one
 
 import { ask } from "./api.js";
-import { h } from "./dom.js";
-import { Positions } from "./positions.js";
+import { capitalised, h } from "./dom.js";
+import { Positions, seatAsSubject } from "./positions.js";
 
 export class MoveLine {
   constructor({ game, moves = [], onchange, onError, signal }) {
@@ -76,7 +76,7 @@ export function movesFrom(text) {
 
 // Returns who is to play, or how the game ended, in words.
 export function turnInWords(position) {
-  if (!position.over) return `Seat ${position.to_play} is to play.`;
+  if (!position.over) return `${capitalised(seatAsSubject(position, position.to_play))} is to play.`;
   const [first] = position.returns;
-  return `The game is over: ${first === 0 ? "drawn" : `seat ${first > 0 ? 0 : 1} has won`}.`;
+  return `The game is over: ${first === 0 ? "drawn" : `${seatAsSubject(position, first > 0 ? 0 : 1)} has won`}.`;
 }

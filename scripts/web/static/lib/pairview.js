@@ -54,7 +54,7 @@ export class PairView {
       pair.games.map((game, seat) => h("td", {}, outcomeInWords(game, seat))));
     clear(this.list,
       this.pairs.length ? h("table", {},
-        h("thead", {}, h("tr", {}, ["", "Points", "They part", "First player in seat 0", "First player in seat 1"].map((name) => h("th", {}, name)))),
+        h("thead", {}, h("tr", {}, ["", "Points", "They part", "First player in the first seat", "First player in the second seat"].map((name) => h("th", {}, name)))),
         h("tbody", {}, this.pairs.map(line))) : h("p", { class: "quiet" }, "There are none."),
       this.pairs.length < this.total && h("button", { type: "button", onclick: () => this.load(false, true) },
         `more: ${count(this.total - this.pairs.length)} pairs`));

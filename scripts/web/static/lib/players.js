@@ -158,6 +158,15 @@ export function checkpointsOf(run, signal) {
   return get("checkpoints", { run }, signal);
 }
 
+// Returns a player's text with the run as this page knows it: others may have named it from another folder. It is
+// null where this page has no such run.
+export function playerHere(text, runs, game) {
+  const { run } = splitPlayer(text);
+  if (NAMED.some(([name]) => name === run)) return text;
+  const found = runs.filter((one) => one.game === game && (one.name === run || one.name.endsWith(`/${run}`) || run.endsWith(`/${one.name}`)));
+  return found.length === 1 ? text.replace(run, found[0].name) : null;
+}
+
 function aboutRun({ name, game, step }) {
   return [name, game, step ? `step ${step}` : ""].filter(Boolean).join(" · ");
 }

@@ -4,6 +4,16 @@ import { ask } from "./api.js";
 
 const KEPT = 400;
 
+// Returns what a seat of a position is called: its colour on the board, if that shows one.
+export function seatInWords(position, seat) {
+  return position?.seats?.[seat]?.name || (seat === 0 ? "first seat" : "second seat");
+}
+
+// Returns the same where it is said to do something: "red", "the first seat".
+export function seatAsSubject(position, seat) {
+  return position?.seats?.[seat]?.name || `the ${seatInWords(position, seat)}`;
+}
+
 export class Positions {
   constructor(game) {
     this.game = game;

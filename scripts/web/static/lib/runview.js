@@ -1,8 +1,8 @@
 // What a run is, in words and tables: the same in the browser and in a report.
 
 import { plotCard } from "./chart.js";
-import { number } from "./curvedata.js";
-import { clear, count, h, svgFrom, table } from "./dom.js";
+import { number, short } from "./curvedata.js";
+import { clear, coded, count, h, svgFrom, table } from "./dom.js";
 
 const JUDGED = { healthy: ["ok", "verdict-healthy"], finding: ["finding", "verdict-finding"], "too early": ["too early", "verdict-early"] };
 
@@ -11,11 +11,12 @@ export function facts(run) {
   const rows = [
     ["game", run.game || "?"],
     ["preset", run.preset],
-    ["state", run.state + (run.host ? `, ${run.host}` : "")],
+    ["state", run.state + (run.host && run.state === "running" ? `, ${run.host}` : "")],
     ["training steps", count(run.step)],
     ["games", count(run.games)],
     ["positions", count(run.positions)],
     ["time", duration(run.minutes)],
+    ["limit", endInWords(run)],
     ["device", (run.devices || []).join("; ") || "not noted"],
     ["simulations a move", run.simulations],
     ["doctor", verdictOf(run)],
@@ -28,6 +29,27 @@ export function facts(run) {
 export function duration(minutes) {
   if (minutes == null) return "";
   return minutes < 120 ? `${number(minutes)} min` : `${number(minutes / 60)} h`;
+}
+
+// What ends a run, how much of that is left, and whether it goes on.
+export function endInWords({ limits, state }) {
+  if (state === "damaged") return "";
+  const ended = state === "limit reached" || state === "done";
+  const told = limits.map(({ name, limit, done, left }) => {
+    const part = name === "flops" ? `${short(done)} of ${short(limit)} operations` : name === "minutes" ? `${done.toFixed(1)} of ${number(limit)} min` : `${number(done)} of ${number(limit)} ${name}`;
+    return ended || left == null ? part : `${part}, about ${clock(left)} left`;
+  });
+  const far = told.join("; whichever comes first: ") || (ended ? "" : "no limit is set");
+  if (state === "running") return `${far}; it goes on`;
+  if (state === "stopped") return `${far}; it stands still: the command that began it goes on`;
+  return ended ? [far, "it has ended"].filter(Boolean).join("; ") : far;
+}
+
+// Seconds as 3:20, or as 1:03:20.
+function clock(seconds) {
+  const whole = Math.round(seconds), two = (part) => String(part).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
 // The doctor's verdict in a line, with its age.
@@ -70,13 +92,14 @@ export function settings(run) {
     table(["setting", "value"], Object.entries(run.settings).map(([name, value]) => [name, String(value)]), { class: "settings" }));
 }
 
-// The settings that differ between runs.
+// The settings that differ between runs, folded: there may be many.
 export function differences(runs) {
   const names = [...new Set(runs.flatMap((run) => Object.keys(run.settings)))];
   const rows = names.map((name) => [name, ...runs.map((run) => String(run.settings[name] ?? "–"))])
     .filter(([, first, ...others]) => others.some((value) => value !== first));
   if (!rows.length) return h("p", { class: "quiet" }, "These runs have the same settings.");
-  return table(["setting", ...runs.map((run) => run.label || run.run)], rows, { class: "settings" });
+  return h("details", {}, h("summary", {}, `Settings that differ between the runs (${rows.length})`),
+    table(["setting", ...runs.map((run) => run.label || run.run)], rows, { class: "settings" }));
 }
 
 // The doctor's checks, each with its figure, and what to change.
@@ -86,13 +109,14 @@ export function diagnosis(run) {
   const rows = said.checks.map((check) => {
     const [word, kind] = JUDGED[check.verdict] || [check.verdict, ""];
     const unjudged = check.unjudged && check.unjudged !== check.summary ? ` (${check.unjudged})` : "";
-    return h("tr", { title: `healthy: ${check.healthy}` }, h("td", {}, check.check), h("td", { class: kind }, word), h("td", {}, check.summary + unjudged));
+    return h("tr", { title: `healthy: ${check.healthy}` }, h("td", {}, check.check), h("td", { class: kind }, word), h("td", {}, coded(check.summary + unjudged)));
   });
   return h("div", {},
     h("p", {}, "As of step ", count(said.step), ": ", verdictOf({ ...run, step: said.step })),
+    said.isOfPage && h("p", { class: "quiet" }, "This answer is of this page alone and is not stored: ", h("code", {}, `selfplay doctor ${run.run}`), " stores one."),
     said.findings.map((finding) => h("div", { class: "card" },
-      h("p", {}, h("b", { class: "verdict-finding" }, finding.fault), ": ", finding.sentence),
-      h("p", {}, "Change: ", finding.change))),
+      h("p", {}, h("b", { class: "verdict-finding" }, finding.fault), ": ", coded(finding.sentence)),
+      h("p", {}, "Change: ", coded(finding.change)))),
     table(["check", "", "what was measured"], rows));
 }
 

@@ -4,10 +4,12 @@ import { ask } from "./api.js";
 import { Board, heatLegend } from "./board.js";
 import { choice, clear, field, h, percent, signed, table } from "./dom.js";
 import { MoveLine, movesFrom, turnInWords } from "./moveline.js";
-import { GameChoice, PlayerChoice, playerName } from "./players.js";
+import { GameChoice, PlayerChoice, checkpointsOf, playerName } from "./players.js";
+import { seatAsSubject } from "./positions.js";
 
 const VIEW_SHOWN = [["prior", "network's policy"], ["weight", "search's policy"], ["visits", "visits"], ["q", "value of each move"]];
 const VIEW_ROWS = 10;
+const EQUAL = 1e-6; // between shares
 const VIEW_SIMULATIONS = "200"; // simulations
 
 export class TwoViews {
@@ -18,8 +20,7 @@ export class TwoViews {
   async begin() {
     const { known, kept, signal } = this.part;
     const game = kept.game || known.runs.find((run) => run.game)?.game || "connect_four";
-    const rest = usualPlayers(known.runs, game);
-    const players = [kept.a || rest[0], kept.b || rest[1]];
+    const players = kept.a && kept.b ? [kept.a, kept.b] : await usualPlayers(known.runs, game, signal);
     this.shown = VIEW_SHOWN.some(([key]) => key === kept.shown) ? kept.shown : "weight";
     this.part.keep({ game, a: players[0], b: players[1], shown: this.shown });
     const changed = () => { this.part.keep({ a: this.players[0].value, b: this.players[1].value }); this.think(); };
@@ -107,7 +108,7 @@ export class TwoViews {
       const view = views[k];
       if (!this.line.position) return;
       board.heat(view ? viewHeat(view, this.shown) : null, this.shown === "q" ? "value" : "share");
-      clear(about, view && `value for seat ${view.to_play}: ${signed(view.value)} (network alone ${signed(view.raw_value)})`);
+      clear(about, view && valueInWords(view, this.line.position));
     });
     if (views.length === 2) clear(this.rows, this.movesTable(views));
   }
@@ -120,13 +121,14 @@ export class TwoViews {
     const names = this.players.map(({ value }) => playerName(value));
     const both = (title) => names.map((name) => `${title}, ${name}`);
     return table(["Move", ...both("network"), ...both("search"), ...both("value")], actions.map((action) => [
-      h("span", {}, of[0].get(action).name, views.map(({ best }, k) => best === action && h("span", { class: "tag", title: `${names[k]} plays it` }, k ? "second" : "first"))),
+      h("span", {}, of[0].get(action).name, views.map((view, k) => bestOf(view) === action && h("span", { class: "tag", title: `${names[k]} plays it` }, k ? "second" : "first"))),
       ...cell(action, "prior", percent), ...cell(action, "weight", percent), ...cell(action, "q", signed)]));
   }
 }
 
 // Returns what a board shows of a player's view.
-export function viewHeat({ candidates, best }, shown) {
+export function viewHeat(view, shown) {
+  const { candidates } = view, best = bestOf(view);
   const visits = candidates.reduce((sum, one) => sum + one.visits, 0);
   return candidates.filter((one) => one[shown] != null).map((one) => {
     const share = shown === "visits" ? (visits ? one.visits / visits : 0) : one[shown];
@@ -136,13 +138,28 @@ export function viewHeat({ candidates, best }, shown) {
   });
 }
 
+// Returns the move that a player prefers, null where all are equal to it: then it plays any.
+export function bestOf({ candidates, best }) {
+  const shares = candidates.map(({ weight, prior }) => weight ?? prior);
+  const equal = shares.length > 1 && shares.every((share) => Math.abs(share - shares[0]) < EQUAL);
+  return equal ? null : best;
+}
+
+function valueInWords(view, position) {
+  const alone = view.value === view.raw_value ? "" : ` (network alone ${signed(view.raw_value)})`;
+  const any = bestOf(view) == null ? "; all moves are equal to it" : "";
+  return `value for ${seatAsSubject(position, view.to_play)}: ${signed(view.value)}${alone}${any}`;
+}
+
 // Returns how far two players are apart, with what the numbers mean.
 export function apartInWords(apart) {
   return `Apart by ${apart.policy.toFixed(3)} nats in policy (Jensen-Shannon divergence, 0 to ln 2 = 0.693) and ${apart.value.toFixed(2)} in value (0 to 2).`;
 }
 
-// Returns two players to begin with: a run's newest, and another run's or nobody's.
-export function usualPlayers(runs, game) {
-  const ours = runs.filter((run) => run.game === game).map(({ name }) => name);
-  return [ours[0] || "uniform", ours[1] || (ours[0] ? "uniform" : "random")];
+// Returns two players to begin with: a run's newest checkpoint and the one before, else another run's newest.
+async function usualPlayers(runs, game, signal) {
+  const [first, second] = runs.filter((run) => run.game === game).map(({ name }) => name);
+  if (!first) return ["uniform", "random"];
+  const { steps } = await checkpointsOf(first, signal).catch(() => ({ steps: [] }));
+  return [first, steps.length > 1 ? `${first}@${steps[steps.length - 2]}` : second || "uniform"];
 }

@@ -3,10 +3,10 @@
 import { ask, get, restartWorker } from "../lib/api.js";
 import { Board } from "../lib/board.js";
 import { checkResult } from "../lib/checked.js";
-import { clear, field, h, table } from "../lib/dom.js";
+import { capitalised, clear, coded, field, h, table } from "../lib/dom.js";
 import { observationOf } from "../lib/observation.js";
 import { GameChoice } from "../lib/players.js";
-import { Positions } from "../lib/positions.js";
+import { Positions, seatAsSubject } from "../lib/positions.js";
 
 const FIRST_GAME = "connect_four";
 const CHECKED_GAMES = 256; // as `selfplay check` plays
@@ -33,7 +33,7 @@ export async function show(root, params, page) {
 
 function drawRules(card, told, page) {
   const facts = told.facts.map(({ name, text, failed }) =>
-    h("tr", {}, h("th", { scope: "row" }, name), h("td", { class: failed ? "bad" : "" }, text)));
+    h("tr", {}, h("th", { scope: "row" }, name), h("td", { class: failed ? "bad" : "" }, coded(text))));
   const options = told.options.map(({ name, value, default: usual }) =>
     [name, value, value === usual ? "" : `usually ${usual}`]);
   const again = async () => {
@@ -42,19 +42,20 @@ function drawRules(card, told, page) {
   };
   clear(card,
     h("h2", {}, told.game),
-    told.own && h("p", {}, "You may change its file, and then ",
-      h("button", { type: "button", onclick: again }, "load it again"),
-      h("span", { class: "quiet small" }, " This starts the process anew that searches; what others search in it ends.")),
-    told.documentation.flatMap(paragraphs).map((text) => h("p", { class: /^[\s*|-]/m.test(text) ? "told" : "" }, text)),
-    h("div", { class: "columns" },
-      h("div", { class: "wide" }, h("table", { class: "facts" }, h("tbody", {}, facts))),
+    told.own && h("div", {},
+      h("p", {}, "This is a game of somebody’s own. After a change of its file, load it again."),
+      h("p", { class: "row" }, h("button", { type: "button", onclick: again }, "Load it again"),
+        h("span", { class: "quiet small" }, "This restarts the process that searches. Searches that other pages have in it end."))),
+    told.documentation.flatMap(paragraphs).map((text) => h("p", { class: /^[\s*|-]/m.test(text) ? "told" : "" }, coded(text))),
+    h("div", { class: "columns rules-columns" },
+      h("table", { class: "rules-facts" }, h("tbody", {}, facts)),
       h("div", {},
         options.length > 0 && h("h3", {}, "Options"),
         options.length > 0 && table(["Option", "Here", ""], options),
         h("h3", {}, "What a game may have"),
-        h("ul", { class: "protocols" }, told.optional.map(({ name, about, has }) => h("li", {},
-          h("strong", {}, name), " ", h("span", { class: has ? "tag good" : "tag quiet" }, has ? "yes" : "no"),
-          h("br", {}), h("span", { class: "quiet small" }, about)))))));
+        h("ul", { class: "protocols" }, told.optional.map(({ words, name, about, has }) => h("li", {},
+          h("strong", {}, words), " ", h("span", { class: has ? "tag good" : "tag quiet" }, has ? "yes" : "no"),
+          h("br", {}), h("span", { class: "quiet small" }, coded(about), " (", h("code", {}, name), ")")))))));
 }
 
 // Lines of a docstring end where its source does: only its paragraphs are its own.
@@ -150,12 +151,12 @@ class RandomGame {
   }
 
   async tell(position, moves, signal) {
-    const side = (seat) => position.seats?.[seat]?.name || `seat ${seat}`;
+    const side = (seat) => seatAsSubject(position, seat);
     const played = await this.room.trying(() => ask("names", { game: this.game, moves }, { signal }));
     if (signal.aborted) return;
     const last = played?.names.at(-1);
     const about = last ? `Move ${moves.length} of ${this.moves.length}: ${side(played.seats.at(-2))} played ${last}. ` : "The opening. ";
-    this.status.textContent = about + (position.over ? endOf(position, side) : `${side(position.to_play)} is to play, ${count(position.moves.length)}.`);
+    this.status.textContent = about + (position.over ? endOf(position, side) : `${capitalised(side(position.to_play))} is to play, ${count(position.moves.length)}.`);
   }
 
   async look(moves, signal) {
@@ -170,7 +171,7 @@ class RandomGame {
       type: "button", "aria-pressed": String(k === this.symmetry),
       onclick: () => { this.symmetry = k; this.go(this.ply); } }, k === 0 ? "as it is" : String(k)));
     clear(this.planes.content,
-      h("p", { class: "quiet small" }, `${seen.planes.length} planes of ${seen.dtype}, for seat ${seen.to_play}, which is to play.`),
+      h("p", { class: "quiet small" }, `${seen.planes.length} planes of ${seen.dtype}, as ${seatAsSubject(this.board.position, seen.to_play)} sees them, whose turn it is.`),
       seen.symmetries > 1 && h("div", { class: "row symmetries", role: "group", "aria-label": "Symmetry" },
         h("span", { class: "quiet" }, "Through symmetry"), h("span", { class: "joined" }, through)),
       observationOf(seen));

@@ -7,6 +7,7 @@ import { checkpointsOf } from "../lib/players.js";
 import { Positions } from "../lib/positions.js";
 
 const SOURCES = [["queries", "its own games, where search changes it most"], ["play", "one game, played on from the opening"]];
+const SECOND = 1000; // milliseconds
 const MOST_SEED = 2 ** 32 - 1;
 
 export async function show(root, params, page) {
@@ -55,12 +56,12 @@ class Overseeing {
     clear(this.root,
       said.length > 0 && h("section", { class: "card", role: "status", "aria-label": "The last session" }, said.map((text) => h("p", {}, text))),
       h("section", { class: "card", "aria-label": "A session" },
-        h("p", {}, "You decide positions, with copies of A as assistants, the run's network with its search; training learns from what you decide. ",
+        h("p", {}, "You decide positions, and training learns from what you decide. A, the run's network with its search, assists you: copies of it look behind the lines that you send them into. ",
           "Each decision is on disk at once. While you are here, nobody else can decide for the run."),
         h("form", { onsubmit: begin },
           h("div", { class: "row" }, labelled("Run", run), labelled("Step", step), labelled("Positions from", source)),
-          h("div", { class: "row" }, count, simulations, seed, by, this.start)),
-        this.note));
+          h("div", { class: "row" }, count, simulations, seed, by),
+          h("div", { class: "row begin-row" }, this.start, this.note))));
     this.fillSteps();
   }
 
@@ -83,11 +84,10 @@ class Overseeing {
     this.params = { ...args, play: null, step: null, source: source.value };
     this.page.keep(this.params);
     this.start.disabled = true;
-    this.note.textContent = "waiting";
-    const onNote = (text) => { this.note.textContent = text; };
-    const view = await this.trying(() => ask("oversee_begin", args, { signal: this.page.signal, onNote }));
+    const said = this.waitWith(this.note);
+    const view = await this.trying(() => ask("oversee_begin", args, { signal: this.page.signal, onNote: said.tell }));
+    said.end();
     this.start.disabled = false;
-    this.note.textContent = "";
     if (!view) return;
     this.session = view.session;
     if (view.moves === null) {
@@ -98,6 +98,21 @@ class Overseeing {
     this.desk = new DeskView(this.root, this);
     await this.take(view);
     await this.ask("state");
+  }
+
+  // Says in a place what is under way, and for how long: the first position takes a while.
+  waitWith(place) {
+    const since = Date.now();
+    let doing = "waiting";
+    const draw = () => { place.textContent = `${doing} (${Math.round((Date.now() - since) / SECOND)} s)`; };
+    const timer = setInterval(draw, SECOND);
+    const end = () => {
+      clearInterval(timer);
+      place.textContent = "";
+    };
+    this.page.signal.addEventListener("abort", end, { once: true });
+    draw();
+    return { end, tell: (text) => { doing = text; draw(); } };
   }
 
   // Asks about the session in hand: `what` is the end of the op's name. Returns null if that failed.

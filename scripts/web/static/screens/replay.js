@@ -28,6 +28,8 @@ const POSITION_HOW = {
   search: "A row holds no position, and this game's opening moves are not known. The board shows one that looks the same to the network; the moves to it were found by search, and the marked last one is not the game's.",
 };
 
+const FIRST_ROWS = 10; // of the list, before somebody asks for more
+
 export async function show(root, params, page) {
   const { runs } = await get("runs", {}, page.signal);
   const names = runs.map(({ name }) => name);
@@ -43,7 +45,7 @@ class Replay {
   constructor(root, page, names, params) {
     const run = names.includes(params.run) ? params.run : names[0];
     const order = params.order in ORDER_ABOUT ? params.order : "policy";
-    Object.assign(this, { root, page, names, run, order, id: params.id, symmetry: Number(params.symmetry) || 0, rows: [] });
+    Object.assign(this, { root, page, names, run, order, id: params.id, symmetry: Number(params.symmetry) || 0, rows: [], listed: FIRST_ROWS });
   }
 
   async begin() {
@@ -100,9 +102,13 @@ class Replay {
       h("td", {}, h("button", { type: "button", onclick: () => this.choose(one.id, 0) }, count(one.id))),
       h("td", {}, one.divergence.toFixed(3)), h("td", {}, signed(one.value_error)), h("td", {}, signed(one.value)),
       h("td", {}, signed(one.outcome, 0)), h("td", {}, signed(one.root_value)), h("td", {}, one.ply), h("td", {}, count(one.weights_step)));
+    const at = this.rows.findIndex(({ id }) => id === this.id);
+    const shown = this.rows.slice(0, Math.max(this.listed, at + 1));
+    const left = this.rows.length - shown.length;
     clear(this.list, h("table", {},
       h("thead", {}, h("tr", {}, ["Row", "KL, nats", "Value error", "Network", "Outcome", "Search then", "Ply", "Weights' step"].map((name) => h("th", {}, name)))),
-      h("tbody", {}, this.rows.map(line))));
+      h("tbody", {}, shown.map(line))),
+    left > 0 && h("button", { type: "button", onclick: () => { this.listed = this.rows.length; this.showList(); } }, `${left} more`));
   }
 
   step(turn) {
@@ -144,7 +150,7 @@ class Replay {
         h("div", { class: "row" }, h("h2", {}, `Row ${count(answer.id)}`),
           images.length > 1 && choice("Shown through symmetry", images.map((image, k) => [String(k), symmetryName(image, k)]), String(symmetry),
             (chosen) => this.choose(this.id, Number(chosen)))),
-        h("div", { class: "columns" }, this.seen(answer, position), this.targets(answer))),
+        this.seen(answer, position), this.targets(answer)),
       h("section", { class: "card", "aria-label": "Planes" },
         h("h2", {}, "Planes of the observation"),
         h("p", { class: "quiet" }, "What the network sees: filled cells are 1, in the view of the seat to play. By the law of games the first plane holds that seat's own pieces."),
@@ -178,7 +184,7 @@ class Replay {
   targets(answer) {
     const { columns, now, root_value_weight: share } = answer;
     const named = Object.entries(columns).map(([name, value]) => [h("span", { class: "mono" }, name), numberInWords(value), ROW_COLUMNS[name] || ""]);
-    return h("div", {},
+    return h("div", { class: "row-parts" }, h("div", {},
       h("h3", {}, "Value"),
       table(["", "", ""], [
         ["target", h("b", {}, signed(answer.value_target)), `${1 - share} × outcome + ${share} × root_value, as the run learns it`],
@@ -189,10 +195,11 @@ class Replay {
       table(["Move", "Target", "Network", "Search's value"], answer.actions.slice(0, 8).map((one) =>
         [h("span", {}, one.name ?? `action ${one.action}`, one.played && h("span", { class: "tag" }, "played")), percent(one.target), percent(one.policy), signed(one.q)])),
       answer.actions.length > 8 && h("p", { class: "quiet" }, `and ${answer.actions.length - 8} other legal moves`),
-      !answer.moves && h("p", { class: "quiet" }, "Names are those of the opening position."),
+      !answer.moves && h("p", { class: "quiet" }, "Names are those of the opening position.")),
+    h("div", {},
       h("h3", {}, "What the row holds"),
       table(["Column", "", ""], named),
-      answer.targets.map((target) => furtherTarget(target)));
+      answer.targets.map((target) => furtherTarget(target))));
   }
 
   images({ images, symmetry }) {

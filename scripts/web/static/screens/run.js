@@ -61,9 +61,10 @@ function links(run, page) {
 // What may change while the run goes on.
 function draw(state) {
   const [main] = state.runs;
-  clear(state.head, problems(main, main.data), h("p", {}, main.summary), facts(main), evaluationOf(main),
+  const shown = { ...main, verdict: state.asked || main.verdict };
+  clear(state.head, problems(main, main.data), h("p", {}, main.summary), facts(shown), evaluationOf(main),
     h("details", { open: state.head.querySelector("details")?.open }, h("summary", {}, `Settings that differ from the preset (${main.differs.length})`), differing(main)));
-  clear(state.checks, diagnosis({ ...main, verdict: state.asked || main.verdict }));
+  clear(state.checks, diagnosis(shown));
   const workers = workersOf(main);
   clear(state.workers, workers ? [workers] : []);
 }
@@ -76,9 +77,9 @@ async function overlays(state) {
   const others = runs.slice(1).map((run) => run.name);
   const select = h("select", { "aria-label": "Draw another run over this one", onchange: () => go([...others, select.value]) },
     h("option", { value: "" }, "overlay a run …"), known.map((name) => h("option", { value: name }, name)));
-  clear(state.between, h("div", { class: "row" }, known.length ? select : null,
+  clear(state.between, h("div", { class: "row curve-controls" }, known.length ? select : null,
     others.map((name) => h("button", { type: "button", onclick: () => go(others.filter((one) => one !== name)) }, `without ${shortNames([runs[0].name, name])[1]}`))),
-  others.length ? h("section", { class: "card" }, h("h2", {}, "Settings that differ between the runs"), differences(runs)) : null);
+  others.length ? h("section", { class: "card" }, differences(runs)) : null);
 }
 
 function doctorButton(state) {
@@ -92,7 +93,7 @@ function doctorButton(state) {
       const found = await ask("doctor", { run: main.name }, {
         signal: state.page.signal, onNote: (text) => { said.textContent = text; },
       });
-      state.asked = { ...found, sentence: sentenceOf(found) };
+      state.asked = { ...found, sentence: sentenceOf(found), isOfPage: true };
       draw(state);
       said.textContent = "";
     } catch (error) {
