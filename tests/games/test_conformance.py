@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import games
@@ -160,6 +161,7 @@ def test_a_method_that_raises_is_a_violation_not_a_crash(method):
 IMPORTED = """
 import dataclasses
 import jax
+import numpy as np
 import jax.numpy as jnp
 from games.tic_tac_toe import TicTacToe
 
