@@ -446,3 +446,26 @@ def test_a_list_of_runs_names_the_process_of_each(tiny_run, tmp_path):
     (run.path / "lock").unlink()
     (run.path / "lock").symlink_to(pathlib.Path("/etc/passwd"))
     assert listing.as_json(run.path)["host"] == ""
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"minutes": 4.0}, [("minutes", 4.0, 1.0, 180.0)]),
+        ({"iterations": 40}, [("iterations", 40, 10, 180.0)]),
+        (
+            {"flops": 3e9, "minutes": 4.0},
+            [("flops", 3e9, 1e9, 120.0), ("minutes", 4.0, 1.0, 180.0)],
+        ),
+        ({"minutes": 0.5}, [("minutes", 0.5, 1.0, 0.0)]),
+        ({}, []),
+    ],
+)
+def test_what_is_left_of_a_run_goes_by_its_mean_speed_and_what_ends_first_comes_first(limits, told):
+    config = dataclasses.replace(RunConfig(), **limits)
+    line = {"kind": "iteration", "iteration": 10, "step": 20, "seconds": 60.0, "games": 5}
+    line |= {"positions": 50, "rows": 40, "flops": 10**9, "flops_measured": 0}
+    seen = described.limits(config, metrics.history([line]))
+    assert [(x["name"], x["limit"], x["done"], x["left"]) for x in seen] == told
+    not_begun = described.limits(config, metrics.history([]))
+    assert all(one["left"] is None for one in not_begun)

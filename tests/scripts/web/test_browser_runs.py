@@ -1,5 +1,6 @@
 """Pages about runs in a real browser: live, damaged, deleted, and with names that mean harm."""
 
+import dataclasses
 import json
 import random
 import re
@@ -11,6 +12,7 @@ from selfplay.records.game_record import GameRecord, append_records
 from tests.support import long_runs
 from tests.support.browser import browsing, needs_browser, page_of
 from tests.support.web import serving
+from training.storage.run_folder import RunFolder
 
 pytestmark = needs_browser
 
@@ -155,3 +157,68 @@ def test_names_that_are_markup_are_shown_as_text(browser, hostile, screen):
         page.complaints[:] = [
             text for text in page.complaints if not re.search(r"status of (400|404)", text)
         ]
+
+
+def test_a_run_says_how_much_of_it_is_left_by_its_limits(browser, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("limited")
+    long_runs.write(folder / "run", 12, every=20)
+    run = RunFolder(folder / "run")
+    run.write_config(dataclasses.replace(run.read_config(), minutes=4.0))
+    with serving(folder) as client, page_of(browser, client) as page:
+        open_screen(page, client, f"run?run={folder / 'run'}")
+        shows(page, "0.7 of 4 min, about 3:20 left")  # 40.4 s are done
+
+
+def test_settings_that_differ_between_runs_are_folded_and_counted(browser, server, runs):
+    run = RunFolder(runs / "two")
+    run.write_config(dataclasses.replace(run.read_config(), minutes=7.0))
+    with page_of(browser, server) as page:
+        others = json.dumps([str(runs / "two")])
+        open_screen(page, server, f"run?run={runs / 'live'}&with={others}")
+        folded = page.locator("details", has_text="Settings that differ between the runs (1)")
+        folded.wait_for()
+        assert not folded.get_by_role("table").is_visible()
+        folded.locator("summary").click()
+        folded.get_by_role("cell", name="7").wait_for()
+
+
+def test_one_evaluation_is_told_as_numbers_and_a_second_one_makes_a_curve(
+    browser, tmp_path_factory
+):
+    folder = tmp_path_factory.mktemp("once")
+    long_runs.write(folder / "run", 12, every=10)
+    with serving(folder) as client, page_of(browser, client) as page:
+        open_screen(page, client, f"run?run={folder / 'run'}")
+        card = page.locator(".plot", has=page.get_by_role("heading", name="Evaluations"))
+        card.get_by_text("Measured once so far").wait_for()
+        assert card.locator("canvas").count() == 0
+        lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+        (evaluation,) = [x for x in map(json.loads, lines) if x["kind"] == "evaluation"]
+        last = json.loads(lines[-1])
+        again = evaluation | {name: last[name] for name in ("iteration", "step", "seconds")}
+        with (folder / "run" / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(again) + "\n")
+        card.locator("canvas").wait_for()
+
+
+FOUND = {
+    "game": "g", "games": 8, "seconds": 1.0, "violations": [], "portrait": [],
+    "laws": [{"law": "mask", "about": "as `step` says", "verdict": "holds"}],
+}  # fmt: skip
+NOTE = {"text": "mask: is `a9` a move?", "position": "a board", "scenes": []}
+
+
+@pytest.mark.parametrize(
+    ("notes", "kind", "said"),
+    [([], "good", "g keeps the laws"), ([NOTE], "warn", "keeps the laws; 1 thing is worth a look")],
+)
+def test_a_check_with_notes_is_not_headed_as_a_clean_one(browser, server, notes, kind, said):
+    answer = json.dumps({"result": FOUND | {"notes": notes}}) + "\n"
+    with page_of(browser, server) as page:
+        page.route("**/api/ask/check", lambda route: route.fulfill(body=answer))
+        open_screen(page, server, "game?game=tic_tac_toe")
+        page.get_by_role("button", name="Check").click()
+        head = page.locator(f".status .{kind}", has_text=said)
+        head.wait_for()
+        assert page.locator(".violation pre").count() == len(notes)
+        assert "`" not in page.inner_text("main")

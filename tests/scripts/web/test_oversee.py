@@ -15,6 +15,7 @@ from scripts.web.ops import oversee
 from selfplay.files import durable
 from tests.support import ROOT
 from tests.support.asking import Listener, ask, refused
+from tests.support.browser import needs_browser, session
 from training.oversight import desk
 from training.storage.run_folder import RunFolder
 
@@ -279,3 +280,24 @@ def test_what_is_damaged_in_the_file_of_decisions_is_said_and_kept(run_path):
     page.do("decide", play=4)
     page.do("undo")
     assert file.read_text() == "{\n"
+
+
+@needs_browser
+def test_a_click_is_answered_in_words_with_a_way_back_and_the_board_shows_that_it_waits(run_path):
+    with session(run_path) as opened:
+        page = opened.open(f"oversee?run={run_path}&source=play&simulations={SIMULATIONS}")
+        page.get_by_role("button", name="Begin").click()
+        page.locator(".opinion tbody tr").first.wait_for()
+        assert "A, the run's network with its search" in page.inner_text("main")
+        held = []
+        page.route("**/api/ask/oversee_decide", lambda route: held.append(route))
+        page.locator('.desk [aria-busy="false"] .spot.live').first.click()
+        page.get_by_text("takes clicks again").wait_for()
+        assert page.locator('.desk [aria-busy="true"]').count() == 1
+        assert page.locator(".desk .spot.live").count() == 0
+        held.pop().continue_()
+        page.locator(".desk-said", has_text=re.compile("^Decided [abc][123]")).wait_for()
+        assert len(lines(run_path)) == 1
+        page.locator(".desk-said").get_by_role("button", name="Undo").click()
+        page.get_by_text("Taken back.").wait_for()
+        page.get_by_text("Position 1:").wait_for()

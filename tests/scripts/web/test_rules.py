@@ -238,3 +238,37 @@ def test_numbers_that_are_none_are_counted_and_shown_as_0(plug_in):
     """
     shown = ask("planes", game=plug_in(body), moves=[])
     assert (shown["planes"], shown["none"]) == ([[[0.0] * 3] * 3], [9])
+
+
+@pytest.mark.usefixtures("compile_in_haste")
+def test_a_note_shows_the_moves_that_it_is_about_on_the_board(plug_in):
+    body = """
+    num_actions: int = 11  # two of them off the board, legal once a game
+    max_plies = 10
+    board = place = None
+    unobserved = "whether a turn was skipped"
+
+    def symmetries(self):
+        return (super().symmetries()[0]._replace(action=tuple(range(11))),)
+
+    def wide(self, state):
+        import jax.numpy as jnp
+        off = ~state.terminated & ((state.board >= 0).sum() % 2 == state.to_play)
+        mask = jnp.concatenate([state.legal_action_mask[:9], jnp.broadcast_to(off, (2,))])
+        return state._replace(legal_action_mask=mask)
+
+    def init(self, key):
+        return self.wide(super().init(key))
+
+    def step(self, state, action):
+        narrow = state._replace(legal_action_mask=state.legal_action_mask[:9])
+        return self.wide(super().step(narrow, action))
+    """
+    found = ask("check", game=plug_in(body), games=32)
+    (note,) = [note for note in found["notes"] if "changed nothing but the turn" in note["text"]]
+    assert note["text"].endswith("b0 (number 10):")
+    assert {scene["action"] for scene in note["scenes"]} == {9, 10}
+    for scene in note["scenes"]:
+        assert "3 . . ." in note["position"]
+        assert elements(scene["before"]["svg"]) <= SHAPES
+        assert scene["after"] is not None

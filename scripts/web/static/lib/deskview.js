@@ -37,21 +37,22 @@ export class DeskView {
       button("End", "Ends the session: everything is on disk", () => desk.end()),
     ];
     this.shown = h("input", { type: "checkbox", checked: desk.candidates, onchange: () => this.toggle() });
-    clear(root, h("div", { class: "desk" },
-      h("section", { class: "card", "aria-label": "Position" },
-        this.head, this.said,
-        h("div", { class: "row desk-modes", role: "group", "aria-label": "What a click does" },
-          h("span", { class: "quiet" }, "Clicks"), h("span", { class: "joined" }, this.modes)),
-        this.about, this.waiting, board, this.legend, this.lineText, this.forMode,
-        h("div", { class: "row" }, this.buttons)),
-      h("div", {},
-        h("section", { class: "card", "aria-label": "A's opinion" },
-          h("div", { class: "row analysis-bar" }, h("h2", {}, "A's opinion"),
-            h("label", { title: "A decision says whether you had seen it (c)" }, this.shown, " show it")),
-          h("p", { class: "quiet small" }, "A is the run's network with its search."),
-          this.opinion),
-        h("section", { class: "card", "aria-label": "Lines looked at" }, h("h2", {}, "Lines looked at"), this.lookedAt),
-        h("section", { class: "card", "aria-label": "Session" }, h("h2", {}, "Session"), this.session))));
+    clear(root,
+      h("p", { class: "quiet small" }, "You decide. A, the run's network with its search, assists you."),
+      h("div", { class: "desk" },
+        h("section", { class: "card", "aria-label": "Position" },
+          this.head, this.said,
+          h("div", { class: "row desk-modes", role: "group", "aria-label": "What a click does" },
+            h("span", { class: "quiet" }, "Clicks"), h("span", { class: "joined" }, this.modes)),
+          this.about, this.waiting, board, this.legend, this.lineText, this.forMode,
+          h("div", { class: "row" }, this.buttons)),
+        h("div", {},
+          h("section", { class: "card", "aria-label": "A's opinion" },
+            h("div", { class: "row analysis-bar" }, h("h2", {}, "A's opinion"),
+              h("label", { title: "A decision says whether you had seen it (c)" }, this.shown, " show it")),
+            this.opinion),
+          h("section", { class: "card", "aria-label": "Lines looked at" }, h("h2", {}, "Lines looked at"), this.lookedAt),
+          h("section", { class: "card", "aria-label": "Session" }, h("h2", {}, "Session"), this.session))));
     this.bindKeys();
   }
 
@@ -319,8 +320,8 @@ export class DeskView {
     clear(this.session,
       h("ul", { class: "desk-tally" },
         figure("decided", String(decided)), figure("skipped", String(skipped)), figure("left", String(left)),
-        agrees != null && figure("A would have played", percent(agrees, 0)),
-        regret != null && figure("lost a decision, as A sees it", regret.toFixed(3))),
+        agrees != null && figure("as A would play", percent(agrees, 0)),
+        regret != null && figure("value lost a decision, as A sees it", regret.toFixed(3))),
       h("ol", { class: "desk-log" }, view.log.map((text) => h("li", {}, text))),
       view.notes.map((text) => h("p", { class: "warn small" }, text)),
       h("p", { class: "quiet small" }, `by ${view.by}, with ${view.player} and ${view.simulations} simulations; in ${view.file}`));
