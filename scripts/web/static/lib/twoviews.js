@@ -148,7 +148,7 @@ export function bestOf({ candidates, best }) {
 function valueInWords(view, position) {
   const alone = view.value === view.raw_value ? "" : ` (network alone ${signed(view.raw_value)})`;
   const any = bestOf(view) == null ? "; all moves are equal to it" : "";
-  return `value for ${seatAsSubject(position, view.to_play)}: ${signed(view.value)}${alone}${any}`;
+  return `Value for ${seatAsSubject(position, view.to_play)}: ${signed(view.value)}${alone}${any}`;
 }
 
 // Returns how far two players are apart, with what the numbers mean.
