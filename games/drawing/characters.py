@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 import numpy as np
 
@@ -48,6 +49,19 @@ def stacked(pictures: list[np.ndarray]) -> np.ndarray:
     if not pictures:
         return np.zeros((0, 0, 0), np.uint32)
     return np.concatenate([padded(some, height, width) for some in pictures])
+
+
+def is_any(points: np.ndarray, some: Collection[int]) -> np.ndarray:
+    """Returns where code points are any of a few: faster than `np.isin`."""
+    result = np.zeros(points.shape, bool)
+    for point in some:
+        result |= points == point
+    return result
+
+
+def length(row: np.ndarray) -> int:
+    """Returns the length of uint32[W] without the blanks at its end."""
+    return int(np.flatnonzero(row != BLANK).max(initial=-1)) + 1
 
 
 def glyphs(row: np.ndarray) -> list[tuple[int, float, str]]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from games.drawing import characters
-from games.drawing.sight import Sight, sight
+from games.drawing.samples import Sample, samples
 
 FARTHEST_DOWN, FARTHEST_RIGHT = 4, 6  # from cell to cell, in characters
 FEWEST = 4  # cells; fewer are no board
@@ -48,6 +48,12 @@ class Grid(NamedTuple):
         """The lines from the first row to the last one, with those between rows."""
         return slice(self.lines.start, self.lines.stop)
 
+    def cells(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Returns bool[H, W]: which characters of a picture of that shape are cells."""
+        result = np.zeros(shape, bool)
+        result[self.lines, self.columns] = True
+        return result
+
     def place(self, line: int, column: int) -> int | None:
         """Returns the cell at a character, None if there is none."""
         (i, beside), (j, between) = (
@@ -65,13 +71,30 @@ class Frame(NamedTuple):
     alphabet: frozenset[int]  # code points that cells show
     around: np.ndarray  # uint32[lines of the block, W], blank where cells are
     names: tuple[str, ...]  # of the rows from the top one, some perhaps empty
+    columns: dict[int, list[str]]  # names of the columns, by line
+    most_above: int  # lines of other text
+    most_below: int
+    longest: int  # characters of one of them
+
+    def outside(self, picture: np.ndarray) -> tuple[list[int], list[int]]:
+        """Returns the lines of uint32[H, W] above and below the grid that hold other text."""
+        block, height = self.grid.block, len(picture)
+        texts = ["".join(map(chr, line)) for line in picture]
+        is_other = [
+            bool(text.strip(BORDERS)) and column_names(self.grid, text) != self.columns.get(row)
+            for row, text in enumerate(texts)
+        ]
+        return (
+            [row for row in range(min(block.start, height)) if is_other[row]],
+            [row for row in range(block.stop, height) if is_other[row]],
+        )
 
 
 @functools.lru_cache(maxsize=16)
 def frame(game: Any) -> Frame | None:
     """Returns the grid that all pictures of a few moves show; None where there is any doubt."""
-    seen: Sight = sight(game)
-    pictures = characters.stacked([sample.pictures for sample in seen.samples])
+    played: tuple[Sample, ...] = samples(game)
+    pictures = characters.stacked([sample.pictures for sample in played])
     rows, cols = game.observation_shape[:2]
     if not len(pictures) or rows * cols < FEWEST:
         return None
@@ -80,7 +103,7 @@ def frame(game: Any) -> Frame | None:
     found = [some for some in framed if some is not None]
     held = [varying[some.grid.block].sum() for some in found]  # a row off has fewer of the changes
     best = [some for some, changes in zip(found, held, strict=True) if changes == max(held)]
-    return best[0] if len(best) == 1 else None
+    return _with_room(best[0], pictures) if len(best) == 1 else None
 
 
 def fits(frame: Frame, picture: np.ndarray) -> bool:
@@ -143,7 +166,25 @@ def _framed(grid: Grid, pictures: np.ndarray, varying: np.ndarray) -> Frame | No
             return None
         if i % grid.down == 0:
             names.append(name)
-    return Frame(grid, alphabet, around, tuple(names))
+    return Frame(grid, alphabet, around, tuple(names), {}, 0, 0, 0)
+
+
+def _with_room(frame: Frame, pictures: np.ndarray) -> Frame:
+    """Returns the frame with the names of columns, and the room that other text takes."""
+    grid, fixed = frame.grid, (pictures == pictures[:1]).all(axis=(0, 2))
+    named = {
+        row: names
+        for row in np.flatnonzero(fixed).tolist()
+        if not grid.block.start <= row < grid.block.stop
+        and (names := column_names(grid, "".join(map(chr, pictures[0][row]))))
+    }
+    frame = frame._replace(columns=named)
+    above, below, longest = 0, 0, 0
+    for picture in pictures:
+        over, under = frame.outside(picture)
+        above, below = max(above, len(over)), max(below, len(under))
+        longest = max([longest, *(characters.length(picture[row]) for row in (*over, *under))])
+    return frame._replace(most_above=above, most_below=below, longest=longest)
 
 
 def _around(grid: Grid, picture: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ def draw(
     if seen_grid is None or not fits(seen_grid, characters.aligned([shown])[0]):
         found = spotting.spotted(game, state, shown, seen)
         return text.drawing(found, shown, old, seen)
-    found = spotting.spotted(game, state, shown, seen, apart=seen_grid.grid.block)
+    found = spotting.spotted(game, state, shown, seen, seen_grid.grid)
     return board_of_text.drawing(seen_grid, found, shown, old, seen)
 
 

@@ -4,6 +4,7 @@ Nothing of a game gets in but as text or as a number, so that no game can write 
 presentation attributes, which any style sheet overrides by the classes.
 """
 
+import functools
 import math
 import re
 from collections.abc import Iterable
@@ -84,6 +85,7 @@ def spot(tag: str, key: str, name: str, /, **attributes: str | float) -> str:
     return element(tag, title, class_="spot", data_spot=key, fill="transparent", **attributes)
 
 
+@functools.lru_cache(maxsize=4096)  # a picture has the same few over and over
 def _value(value: str | float) -> str:
     if isinstance(value, str):
         return escape(value)

@@ -42,6 +42,14 @@ def bordered(cells: np.ndarray, turn: str) -> str:
     return "\n".join(lines)
 
 
+def chatty(cells: np.ndarray, turn: str) -> str:
+    """Lines of text that differ in length and number."""
+    lone = [" ".join(row) for row in cells]
+    stones = int((cells != ".").sum())
+    told = turn + ", as a long story tells" * (stones % 3)
+    return "\n".join([told, "", *lone, "", *["so it goes"] * (stones // 2)])
+
+
 def plain(cells: np.ndarray, turn: str) -> str:
     return "\n".join("".join(row) for row in cells)
 
@@ -97,8 +105,8 @@ def hostile(cells: np.ndarray, turn: str) -> str:
 STYLES = {
     style.__name__: style
     for style in (
-        bordered, plain, turn_below, ragged, drawn, coloured, beside, wide, slanted, in_words,
-        empty, hostile,
+        bordered, chatty, plain, turn_below, ragged, drawn, coloured, beside, wide, slanted,
+        in_words, empty, hostile,
     )
 }  # fmt: skip
-GRIDS = {"bordered", "plain", "turn_below", "ragged", "drawn", "coloured", "hostile"}
+GRIDS = {"bordered", "chatty", "plain", "turn_below", "ragged", "drawn", "coloured", "hostile"}

@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from games.drawing import board_of_text, declared, grid, shapes, text
-from games.drawing.sight import sight
+from games.drawing.sight import in_cases, sight
 from games.game import Game
 
 
@@ -22,10 +22,14 @@ def _sides(game: Any) -> list[dict[str, str]] | None:
     seen = sight(game)
     if seen.marks is None:
         return None
-    if grid.frame(game) is not None:
-        return _coloured(board_of_text.colours(seen))
-    pairs = zip(seen.marks, text.COLOURS, strict=True)
-    return [{"name": mark, "fill": fill} for mark, fill in pairs]
+    on_grid = grid.frame(game) is not None
+    coloured = _coloured(board_of_text.colours(seen))
+    fills = [side["fill"] for side in coloured] if on_grid else text.COLOURS
+    if in_cases(seen.marks):
+        names = [side["name"] for side in coloured] if on_grid else seen.marks
+    else:
+        names = [own[0] for own in seen.marks]  # as the game's text calls them
+    return [{"name": name, "fill": fill} for name, fill in zip(names, fills, strict=True)]
 
 
 def _coloured(names: tuple[str, str]) -> list[dict[str, str]]:
