@@ -88,7 +88,7 @@ class Crew:
         self._process = children.start(words, stderr=errors.fileno())
         self._messages = queue.SimpleQueue()
         for work in (
-            functools.partial(self._read, self._process, errors),
+            functools.partial(self._read, self._process, errors, self._messages),
             functools.partial(_write, self._process, self._messages),
         ):
             threading.Thread(target=work, daemon=True).start()
@@ -99,16 +99,22 @@ class Crew:
         """Sends a message; by way of a thread, since a worker that is busy does not read."""
         self._messages.put(json.dumps(message).encode() + b"\n")
 
-    def _read(self, process: Any, errors: IO[bytes]) -> None:
+    def _read(
+        self, process: Any, errors: IO[bytes], messages: "queue.SimpleQueue[bytes | None]"
+    ) -> None:
         """What the reader's thread does until the worker ends."""
         with errors:
-            for text in process.stdout:
-                with contextlib.suppress(ValueError, RecursionError):  # a line that a kill cut off
-                    line = json.loads(text)
-                    self._deliver(line.pop("id"), line)
-            self._messages.put(None)
+            with contextlib.suppress(OSError, ValueError):  # `close` has closed its output
+                for text in process.stdout:
+                    self._hear(text)
+            messages.put(None)  # to its own writer: another worker may have begun
             if process is self._process:
                 self._deliver(None, {"error": _last_words(process, errors)})
+
+    def _hear(self, text: bytes) -> None:
+        with contextlib.suppress(ValueError, RecursionError):  # a line that a kill cut off
+            line = json.loads(text)
+            self._deliver(line.pop("id"), line)
 
     def _deliver(self, number: int | None, line: dict[str, Any]) -> None:
         """Hands a line to who waits for it, or to all."""
