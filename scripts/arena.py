@@ -25,8 +25,7 @@ from selfplay.arena.openings import (
     make_openings,
     purpose_key,
 )
-from selfplay.arena.records import match_records
-from selfplay.arena.result import MatchResult, PlayedGame, result_of
+from selfplay.arena.result import MatchResult, PlayedGame, match_records, result_of
 from selfplay.player_name import run_of
 from selfplay.player_spec import parse_player
 from selfplay.players import Player

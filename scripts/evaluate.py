@@ -17,8 +17,7 @@ from scripts.terminal.console import (
 from scripts.terminal.match_report import Conditions, report_all
 from selfplay.arena import play_match
 from selfplay.arena.openings import default_plies
-from selfplay.arena.records import match_records
-from selfplay.arena.result import MatchResult
+from selfplay.arena.result import MatchResult, match_records
 from selfplay.files import durable
 from selfplay.perfect import mistakes
 from selfplay.player_name import run_of

@@ -19,8 +19,7 @@ import numpy as np
 
 from selfplay import old_names
 from selfplay.arena.openings import DEFAULT_PLIES, Openings
-from selfplay.arena.records import match_records
-from selfplay.arena.result import PlayedGame, result_of
+from selfplay.arena.result import PlayedGame, match_records, result_of
 from selfplay.files import durable, json_lines
 from selfplay.players import Player
 from selfplay.records.game_record import append_records

@@ -27,8 +27,7 @@ from games.game import Game
 from selfplay import old_names
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
-from selfplay.arena.records import match_records
-from selfplay.arena.result import MatchResult
+from selfplay.arena.result import MatchResult, match_records
 from selfplay.files import durable, json_lines
 from selfplay.players import Player
 from selfplay.rating import bradley_terry

@@ -3,12 +3,13 @@
 import collections
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from selfplay.rating import sprt
 from selfplay.rating.elo import PAIR_SCORES, score_interval, score_to_elo, superiority
+from selfplay.records.lines import GameRecord
 
 # How a game ended that the rules did not end, in the words of game records.
 BY_RESIGNATION, BY_FORFEIT = "resignation", "forfeit"
@@ -155,3 +156,14 @@ def result_of(
     """Returns the result of games played so far."""
     first, second = players
     return MatchResult((first, second), tuple(played), distinct_openings)
+
+
+def match_records(result: MatchResult, spec: str, **extra: Any) -> list[GameRecord]:
+    """Returns the games of a match; `extra` goes into each."""
+    records = []
+    for played, seat in zip(result.played, result.first_seat, strict=True):
+        players = result.players if seat == 0 else (result.players[1], result.players[0])
+        why = {"ended_by": played.ended_by, "fault": played.fault}
+        more = extra | {key: text for key, text in why.items() if text}
+        records.append(GameRecord(spec, played.moves, played.returns, players, more))
+    return records

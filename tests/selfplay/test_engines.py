@@ -13,7 +13,7 @@ import pytest
 import games
 from selfplay import player_spec, players, positions
 from selfplay.arena import play_match
-from selfplay.arena.records import match_records
+from selfplay.arena.result import match_records
 from selfplay.gtp import engine
 from selfplay.records.game_record import read_records, write_records
 from tests.support import ROOT

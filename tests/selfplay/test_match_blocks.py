@@ -8,8 +8,7 @@ from scripts import arena as command
 from scripts.terminal import console
 from selfplay import tasks
 from selfplay.arena import match, openings
-from selfplay.arena.records import match_records
-from selfplay.arena.result import PlayedGame
+from selfplay.arena.result import PlayedGame, match_records
 from selfplay.players import random_player
 from selfplay.tasks import Done, InOrder, Lost, TaskError
 from tests.support.crews import Scripted

@@ -12,8 +12,7 @@ import pytest
 
 import games
 from selfplay import positions
-from selfplay.arena.records import match_records
-from selfplay.arena.result import MatchResult, PlayedGame
+from selfplay.arena.result import MatchResult, PlayedGame, match_records
 from selfplay.records import game_record
 from selfplay.records.game_record import (
     append_records,

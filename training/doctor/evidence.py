@@ -13,12 +13,12 @@ import numpy as np
 
 import games
 from games.game import Game, State
-from mcts import Evaluation, mask_illegal
 from selfplay import positions, row
 from selfplay.files import json_lines
 from selfplay.row import Form, Sample
 from training import metrics, presets, replay
 from training.config import RunConfig
+from training.evaluation.surprise import evaluate
 from training.metrics import EvaluationLine, FleetLine, GateLine, IterationLine
 from training.network import Folded, Network, Weights
 from training.oversight import decision_rows
@@ -112,7 +112,7 @@ class Evidence:
         for start in range(0, count, BATCH):
             chosen = np.minimum(np.arange(start, start + BATCH), count - 1)
             given = rows.observation[chosen], rows.legal_action_mask[chosen]
-            batches.append(jax.device_get(_evaluate(self.network, folded, *given)))
+            batches.append(jax.device_get(evaluate(self.network, folded, *given)))
         policy, value = (np.concatenate(part)[:count] for part in zip(*batches, strict=True))
         return policy, value
 
@@ -315,11 +315,3 @@ def _play_again(game: Game[Any], history: jax.Array) -> Any:
 
     (states, seen), last = positions.watch(game, history, lambda s: (s, game.observe(s)))
     return states, seen, jax.vmap(game.returns)(last)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _evaluate(
-    network: Network, folded: Folded, observation: jax.Array, legal: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    predicted: Evaluation = network.evaluate(folded, observation)
-    return jax.nn.softmax(mask_illegal(predicted.prior_logits, legal)), predicted.value

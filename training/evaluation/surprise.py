@@ -91,7 +91,7 @@ def judge(network: Network, folded: Folded, rows: Sample, root_value_weight: flo
     for first in range(0, count, BATCH):
         chosen = np.minimum(np.arange(first, first + BATCH), count - 1)
         given = rows.observation[chosen], rows.legal_action_mask[chosen]
-        policy, value = jax.device_get(_evaluate(network, folded, *given))
+        policy, value = jax.device_get(evaluate(network, folded, *given))
         policies.append(policy)
         values.append(value)
     policy, value = np.concatenate(policies)[:count], np.concatenate(values)[:count]
@@ -138,8 +138,9 @@ def _misfits(columns: dict[str, np.ndarray], game: Game[Any]) -> str:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _evaluate(
+def evaluate(
     network: Network, folded: Folded, observation: jax.Array, legal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
+    """Returns policy float32[N, A] over legal actions, and value float32[N], of N observations."""
     predicted: Evaluation = network.evaluate(folded, observation)
     return jax.nn.softmax(mask_illegal(predicted.prior_logits, legal)), predicted.value

@@ -2,16 +2,10 @@
 
 import pytest
 
-from tests.support.browser import browsing, needs_browser, page_of
+from tests.support.browser import needs_browser, page_of
 from tests.support.web import serving
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with browsing() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 import games
 from selfplay import positions
 from tests.support import ROOT
-from tests.support.browser import browsing, needs_browser, page_of
+from tests.support.browser import needs_browser, page_of
 from tests.support.web import serving
 
 pytestmark = needs_browser
@@ -16,12 +16,6 @@ pytestmark = needs_browser
 RAIDERS = "tests.toys.raiders:Raiders"
 LIVE = ".board-picture .live, .board-choice"
 SEAT = 0  # of the person
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with browsing() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from selfplay.records.game_record import GameRecord, append_records
 from tests.support import long_runs
-from tests.support.browser import browsing, needs_browser, page_of
+from tests.support.browser import needs_browser, page_of
 from tests.support.web import serving
 from training.storage.run_folder import RunFolder
 
@@ -18,12 +18,6 @@ pytestmark = needs_browser
 
 HARM = "<img src=x onerror=window.harmed=1><script>window.harmed=1</script>"
 ITERATIONS = 30
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with browsing() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
