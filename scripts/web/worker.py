@@ -81,7 +81,7 @@ class Office:
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Obeys one line of the server."""
-        from scripts.web.ops.question import permit
+        from scripts.web.ops.permission import permit
 
         if "allow" in message:
             permit(str(message["allow"]), os.getcwd())

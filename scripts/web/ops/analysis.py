@@ -8,20 +8,10 @@ import numpy as np
 
 from games.game import Game, State
 from mcts import SearchResult
-from scripts.web.ops.question import (
-    PROGRAMS,
-    SEARCHES,
-    Args,
-    Op,
-    Tell,
-    decimal,
-    game_of,
-    number,
-    player_of,
-    simulations_of,
-    state_of,
-    text,
-)
+from scripts.web.ops.game_argument import game_of, state_of
+from scripts.web.ops.player_argument import PROGRAMS, player_of, simulations_of
+from scripts.web.ops.precedence import SEARCHES
+from scripts.web.ops.question import Args, Op, Tell, decimal, number, text
 from selfplay import positions
 from selfplay.analysis import expected, has_value, ranked, think, varied_move
 from selfplay.perfect.in_time import outcomes_along

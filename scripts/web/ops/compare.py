@@ -9,19 +9,10 @@ import numpy as np
 
 from games.game import Game, State
 from scripts.web.ops.analysis import SEED, View
-from scripts.web.ops.question import (
-    PROGRAMS,
-    SEARCHES,
-    Args,
-    Op,
-    Tell,
-    game_of,
-    number,
-    player_of,
-    simulations_of,
-    state_of,
-    text,
-)
+from scripts.web.ops.game_argument import game_of, state_of
+from scripts.web.ops.player_argument import PROGRAMS, player_of, simulations_of
+from scripts.web.ops.precedence import SEARCHES
+from scripts.web.ops.question import Args, Op, Tell, number, text
 from selfplay import disagreement, positions
 from selfplay.analysis import think
 from selfplay.files import durable, json_lines

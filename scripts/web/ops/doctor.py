@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from scripts.web.ops.question import Args, Op, Tell, finite, number, require_run, text
+from scripts.web.ops.permission import require_run
+from scripts.web.ops.question import Args, Op, Tell, finite, number, text
 from training.doctor import CHECKS, diagnose
 from training.storage.run_folder import RunFolder
 

@@ -14,16 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scripts.web.ops.question import (
-    MAX_SIMULATIONS,
-    Args,
-    Op,
-    Tell,
-    finite,
-    number,
-    require_run,
-    text,
-)
+from scripts.web.ops.permission import require_run
+from scripts.web.ops.player_argument import MAX_SIMULATIONS
+from scripts.web.ops.question import Args, Op, Tell, finite, number, text
 from selfplay import positions
 from selfplay.analysis import ranked
 from selfplay.files import durable

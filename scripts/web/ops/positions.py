@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from games.drawing.picture import draw
-from scripts.web.ops.question import Args, Op, Tell, game_of, state_of
+from scripts.web.ops.game_argument import game_of, state_of
+from scripts.web.ops.question import Args, Op, Tell
 from scripts.web.ops.sides import sides
 
 

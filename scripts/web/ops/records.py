@@ -10,16 +10,9 @@ import games
 from games import consent, registry
 from games.game import Game
 from games.go import Go
-from scripts.web.ops.question import (
-    Args,
-    ConsentError,
-    Op,
-    Tell,
-    game_of,
-    require,
-    state_of,
-    text,
-)
+from scripts.web.ops.game_argument import game_of, state_of
+from scripts.web.ops.permission import ConsentError, require
+from scripts.web.ops.question import Args, Op, Tell, text
 from selfplay.records import game_record, sgf
 from selfplay.records.game_record import CHUNK, MAX_BYTES, MAX_GAMES, MAX_SPEC
 from selfplay.records.lines import ENDINGS, GameRecord, fields_of, parse, read_fields

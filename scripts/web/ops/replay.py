@@ -6,7 +6,9 @@ import jax
 import numpy as np
 
 from games.game import Game, Symmetry
-from scripts.web.ops.question import Args, Op, Tell, game_of, number, player_of, text
+from scripts.web.ops.game_argument import game_of
+from scripts.web.ops.player_argument import player_of
+from scripts.web.ops.question import Args, Op, Tell, number, text
 from selfplay import positions, row
 from selfplay.row import Kind, Sample
 from training.config import RunConfig

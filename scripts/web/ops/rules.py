@@ -19,7 +19,8 @@ from games.drawing.picture import draw
 from games.drawing.text import svg_of_text
 from games.game import Drawn, Game, Invariable, Remembering, Scoring, State, Territorial
 from games.plug_in import described
-from scripts.web.ops.question import Args, Op, Tell, game_of, number, state_of
+from scripts.web.ops.game_argument import game_of, state_of
+from scripts.web.ops.question import Args, Op, Tell, number
 from selfplay import positions
 
 LONGEST = 4096  # plies of a random game

@@ -10,7 +10,9 @@ import pytest
 import games
 from games import consent
 from scripts.web.ops import analysis, question
-from scripts.web.ops.question import SEARCHES, ConsentError, Precedence, Tell
+from scripts.web.ops.permission import ConsentError
+from scripts.web.ops.precedence import SEARCHES, Precedence
+from scripts.web.ops.question import Tell
 from selfplay.records.game_record import read_records, scan_records
 from tests.support.asking import Asked, ask
 from tests.support.lines import line_of
