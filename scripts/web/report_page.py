@@ -21,7 +21,7 @@ from training.storage.run_folder import RunFolder
 STATIC = pathlib.Path(__file__).parent / "static"
 ENTRY = "report.js"
 PLOTTER = "vendor/uPlot.iife.min.js"
-STYLES = ("style.css", "vendor/uPlot.min.css", "curves.css")
+STYLES = ("style.css", "vendor/uPlot.min.css", "curves/curves.css")
 IMPORT = re.compile(r'import \{ ([\w, ]+) \} from "([\w./]+)";\n')
 EXPORT = re.compile(r"^export (?=(?:async )?function|const|let|class)", re.MULTILINE)
 CLOSING = re.compile(r"</script|<!--", re.IGNORECASE)  # what would end a script in a page

@@ -75,7 +75,7 @@ async function open() {
   const root = h("div", { class: `screen screen-${name}` });
   const page = pageOf(controller, name, params);
   try {
-    const screen = await import(`./screens/${name}.js`);
+    const screen = await import(`./${name}/screen.js`);
     if (controller.signal.aborted) return;
     clear(main, root);
     await screen.show(root, params, page);

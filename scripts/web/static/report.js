@@ -1,9 +1,9 @@
-// The page of a report: what screens/run.js shows, with the data that lies in the page.
+// The page of a report: what run/screen.js shows, with the data that lies in the page.
 
-import { shortNames } from "./lib/curvedata.js";
-import { curveBoard } from "./lib/curves.js";
+import { shortNames } from "./curves/curvedata.js";
+import { curveBoard } from "./curves/curves.js";
 import { clear, h } from "./lib/dom.js";
-import { diagnosis, differences, differing, evaluationOf, facts, gameViewer, measured, problems, settings, workersOf } from "./lib/runview.js";
+import { diagnosis, differences, differing, evaluationOf, facts, gameViewer, measured, problems, settings, workersOf } from "./run/runview.js";
 
 export function showReport(root, content) {
   const short = shortNames(content.runs.map((run) => run.label));

@@ -9,7 +9,7 @@ import pytest
 
 import games
 from games import consent
-from scripts.web.ops import analysis, question
+from scripts.web.ops import analysis, permission, player_argument
 from scripts.web.ops.permission import ConsentError
 from scripts.web.ops.precedence import SEARCHES, Precedence
 from scripts.web.ops.question import Tell
@@ -188,10 +188,10 @@ def test_code_that_a_request_names_is_not_imported_before_a_person_allows_it(tmp
             with pytest.raises(ConsentError):
                 ask(op, moves=[], **args)
         assert "named_by_a_page" not in sys.modules
-        question.permit(spec, str(tmp_path))
+        permission.permit(spec, str(tmp_path))
         assert ask("position", game=spec, moves=[])["to_play"] == 0
     finally:
-        question.PERMITTED.clear()
+        permission.PERMITTED.clear()
         consent.reset()
         sys.modules.pop("named_by_a_page", None)
 
@@ -319,7 +319,7 @@ def test_a_run_of_this_users_own_code_is_not_played_before_a_person_permits_it(
         consent.close(())
         for _ in range(2):
             with pytest.raises(ConsentError):
-                question.player_of({"player": str(run.path)}, games.load("tic_tac_toe"))
+                player_argument.player_of({"player": str(run.path)}, games.load("tic_tac_toe"))
         assert name not in sys.modules
     finally:
         consent.reset()

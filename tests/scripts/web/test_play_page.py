@@ -12,7 +12,7 @@ pytestmark = needs_browser
 
 # Shows a made-up position on a board, clicks spots and buttons (`!name`), and says what was played.
 CLICKS = """async ({moves, ordered, clicks}) => {
-  const {Board} = await import("/static/lib/board.js");
+  const {Board} = await import("/static/board/board.js");
   const root = document.body.appendChild(document.createElement("div"));
   const played = [];
   const board = new Board(root, {onMove: (move) => played.push(move.name)});

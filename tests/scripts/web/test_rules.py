@@ -10,7 +10,7 @@ import pytest
 import games
 from games import consent
 from games.conformance import LAWS, check
-from scripts.web.ops import question
+from scripts.web.ops import permission
 from selfplay import positions
 from tests.planted.mutants import MUTANTS
 from tests.support.asking import Listener, ask, refused
@@ -39,11 +39,11 @@ def plug_in(tmp_path, request):
         text = textwrap.dedent(PLUG_IN).format(about=about, body=indented)
         (tmp_path / f"{name}.py").write_text(text)
         if allowed:
-            question.permit(f"{name}:Bad", str(tmp_path))
+            permission.permit(f"{name}:Bad", str(tmp_path))
         return f"{name}:Bad"
 
     yield write
-    question.PERMITTED.clear()
+    permission.PERMITTED.clear()
     consent.reset()
 
 
@@ -79,9 +79,9 @@ def test_a_violations_states_are_what_its_text_shows_and_step_leads_from_one_to_
 
 @pytest.mark.usefixtures("compile_in_haste")
 def test_a_check_shows_what_broke_a_law_before_and_after_and_names_every_law():
-    question.permit("tests.planted.wrong_rules:Sowing", "")
+    permission.permit("tests.planted.wrong_rules:Sowing", "")
     found = ask("check", game="tests.planted.wrong_rules:Sowing:bug=lost", games=32)
-    question.PERMITTED.clear()
+    permission.PERMITTED.clear()
     consent.reset()
     assert [law["law"] for law in found["laws"]] == list(LAWS)
     broken = {law["law"] for law in found["laws"] if law["verdict"] == "broken"}
@@ -96,7 +96,7 @@ def test_a_check_shows_what_broke_a_law_before_and_after_and_names_every_law():
 
 @pytest.mark.usefixtures("compile_in_haste")
 def test_a_check_says_how_far_it_is_and_ends_when_the_page_has_gone(monkeypatch):
-    monkeypatch.setattr(question, "OFTEN_S", 0.0)
+    monkeypatch.setattr("scripts.web.ops.question.OFTEN_S", 0.0)
     whole = Listener()
     assert whole.ask("check", game="tic_tac_toe", games=8)["violations"] == []
     assert {"note"} == {key for line in whole.lines for key in line}

@@ -1,0 +1,493 @@
+// A board of any game that one can click, and what is drawn on top of it.
+//
+//   const board = new Board(root, { onMove, label });
+//   board.show(position);    what op `position` answers; null empties the board
+//   board.disable();         it only shows from now on; board.enable() takes clicks again
+//   board.heat(entries, kind);  numbers of moves of the position: [{action, value, weight, text, best}]
+//                            kind "share": value from 0 to 1; kind "value": from -1 to 1.
+//                            weight (0 to 1, default 1) is how far it can be trusted: small ones are faint.
+//                            null takes it away; heatLegend(kind) returns the scale that explains it
+//   board.line(steps);       numbers of a variation: [{places, seat, number}], places as placesOf gives them
+//                            from the position in which the move is played; null takes it away
+//   board.marks(list);       rings: [{action, kind}], kind "best" | "played" | "hint"; null takes them away
+//   board.focus();           the keyboard's focus onto the board
+//
+// `root` is emptied and filled. `onMove(move)` gets one of position.moves. Clicks: of an unordered
+// drawing each click keeps the moves that have its spot, and a lone one is played; of an ordered one
+// the k-th click must be a move's k-th spot (dragging from one to the other does the same). Another
+// click begins anew, Escape too. Where clicks cannot tell moves apart there are buttons.
+
+import { clear, h, s, svgFrom } from "../lib/dom.js";
+
+const MOST_ARROWS = 12; // more of them hide the board
+const LEAST_NUMBER = 9; // pixels of a number that can be read
+const MOST_NUMBER = 26; // and of one that does not shout
+// Light to dark blue, and orange to blue through white: told apart with any colour vision.
+const SHARE_STOPS = [[222, 235, 247], [107, 174, 214], [8, 69, 148]];
+const VALUE_STOPS = [[179, 88, 6], [247, 247, 247], [33, 102, 172]];
+const STEP_COLOURS = ["#14507f", "#a34700"]; // of seats that the board shows in no colour
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+export class Board {
+  constructor(root, { onMove, label } = {}) {
+    this.root = root;
+    this.onMove = onMove || (() => {});
+    this.label = label || "Board";
+    this.enabled = Boolean(onMove);
+    this.position = null;
+    this.chosen = [];
+    this.hovered = null;
+    this.cursor = null; // the spot that had the keyboard's focus last
+    this.layers = { heat: null, marks: null, line: null };
+    this.picture = h("div", { class: "board-picture", tabindex: "-1" });
+    this.choices = h("div", { class: "board-choices", role: "group", "aria-label": "Moves" });
+    clear(root, this.picture, this.choices);
+    root.classList.add("board-box");
+    this.picture.addEventListener("mousedown", (event) => event.preventDefault()); // keys stay the page's
+    this.picture.addEventListener("click", (event) => this.clicked(event));
+    this.picture.addEventListener("pointerdown", (event) => { this.pressed = spotAt(event.target); });
+    this.picture.addEventListener("pointerup", (event) => this.dropped(event));
+    this.picture.addEventListener("pointerover", (event) => this.hover(spotAt(event.target)));
+    this.picture.addEventListener("pointerleave", () => this.hover(null));
+    this.picture.addEventListener("focusin", (event) => { this.cursor = spotAt(event.target) ?? this.cursor; });
+    this.picture.addEventListener("keydown", (event) => this.key(event));
+    this.forgetElsewhere();
+    new ResizeObserver(() => this.overlay()).observe(this.picture);
+  }
+
+  show(position) {
+    this.hold(true);
+    this.position = position;
+    this.chosen = [];
+    this.hovered = null;
+    this.layers = { heat: null, marks: null, line: null };
+    if (!position) {
+      clear(this.picture);
+      clear(this.choices);
+      return;
+    }
+    this.svg = svgFrom(position.svg);
+    this.svg.setAttribute("role", "group"); // what is an "img" hides its parts from screen readers
+    this.svg.setAttribute("aria-label", this.label);
+    this.over = s("g", { class: "board-overlay", "pointer-events": "none", "aria-hidden": "true" });
+    this.svg.append(this.over);
+    clear(this.picture, this.svg);
+    this.elements = new Map();
+    for (const element of this.svg.querySelectorAll("[data-spot]")) {
+      const key = element.getAttribute("data-spot");
+      this.elements.set(key, [...(this.elements.get(key) || []), element]);
+    }
+    this.refresh();
+  }
+
+  // Holds the keyboard's focus while there is no spot for it, until `regain` gives it back.
+  hold(isAll = false) {
+    const { activeElement } = document;
+    const key = this.picture.contains(activeElement) ? spotAt(activeElement) : null;
+    const isLost = key === null ? this.choices.contains(activeElement) : isAll || !this.reachable().has(key);
+    if (isLost) this.picture.focus({ preventScroll: true });
+  }
+
+  regain() {
+    if (document.activeElement !== this.picture || !this.enabled) return;
+    if (this.live().size) this.focus(this.cursor);
+    else this.choices.querySelector("button")?.focus();
+  }
+
+  enable() {
+    this.enabled = true;
+    this.refresh();
+  }
+
+  disable() {
+    this.enabled = false;
+    this.chosen = [];
+    this.refresh();
+  }
+
+  heat(entries, kind = "share") {
+    this.layers.heat = entries && { entries, kind };
+    this.overlay();
+  }
+
+  line(steps) {
+    this.layers.line = steps;
+    this.overlay();
+  }
+
+  marks(list) {
+    this.layers.marks = list;
+    this.overlay();
+  }
+
+  // Focuses a spot, or the nearest one to it that can be clicked, or the first.
+  focus(key) {
+    const live = this.live();
+    const target = this.reachable().has(key) ? key : nearestSpot(this.position, live, key) ?? [...live][0];
+    if (target === undefined) return;
+    this.rove(target);
+    this.elements.get(target)?.[0].focus();
+  }
+
+  // The moves that the clicks so far leave.
+  left() {
+    return this.position.moves.filter((move) => this.fits(move));
+  }
+
+  fits(move) {
+    if (!move.spots.length) return false;
+    if (this.position.ordered) return this.chosen.every((key, k) => move.spots[k] === key);
+    return this.chosen.every((key) => move.spots.includes(key));
+  }
+
+  // The spots that a next click may be on.
+  live() {
+    if (!this.position || !this.enabled) return new Set();
+    const next = (move) => (this.position.ordered
+      ? move.spots.slice(this.chosen.length, this.chosen.length + 1)
+      : move.spots.filter((key) => !this.chosen.includes(key)));
+    return new Set(this.left().flatMap(next));
+  }
+
+  choose(key) {
+    if (!this.enabled || !this.position) return;
+    if (this.live().has(key)) this.chosen.push(key);
+    else if (this.chosen.includes(key)) this.chosen = [];
+    else {
+      this.chosen = [];
+      if (this.live().has(key)) this.chosen = [key];
+    }
+    const left = this.chosen.length ? this.left() : [];
+    const whole = !this.position.ordered || left[0]?.spots.length === this.chosen.length;
+    if (left.length === 1 && whole) return this.play(left[0]);
+    this.refresh();
+  }
+
+  play(move) {
+    this.chosen = [];
+    this.refresh();
+    this.onMove(move);
+  }
+
+  clicked(event) {
+    const key = spotAt(event.target);
+    if (this.dragged) {
+      this.dragged = false; // what a browser calls a click at the end of a drag
+      return;
+    }
+    if (key !== null) this.choose(key);
+    else this.forget();
+  }
+
+  dropped(event) {
+    const from = this.pressed;
+    const to = spotAt(document.elementFromPoint(event.clientX, event.clientY));
+    this.pressed = null;
+    this.dragged = false;
+    if (from == null || to === null || from === to || !this.position?.ordered) return;
+    const starts = (move) => move.spots[0] === from && move.spots[1] === to;
+    if (!this.enabled || !this.position.moves.some(starts)) return;
+    this.chosen = [from];
+    this.dragged = true;
+    setTimeout(() => { this.dragged = false; });
+    this.choose(to);
+  }
+
+  // Shows where a move is played whose spot has several parts, such as a column.
+  hover(key) {
+    const shown = key !== null && this.live().has(key) && this.elements.get(key).length > 1 ? key : null;
+    if (shown === this.hovered) return;
+    this.hovered = shown;
+    this.overlay();
+  }
+
+  forget() {
+    if (!this.chosen.length) return false;
+    this.chosen = [];
+    this.refresh();
+    return true;
+  }
+
+  // A click beside the board, and Escape wherever the focus is, take clicks back.
+  forgetElsewhere() {
+    const leaving = new AbortController();
+    let wasShown = false;
+    const forget = (event) => {
+      wasShown ||= this.root.isConnected;
+      if (wasShown && !this.root.isConnected) leaving.abort();
+      else if (event.type === "keydown" ? event.key === "Escape" : !this.root.contains(event.target)) this.forget();
+    };
+    for (const type of ["keydown", "pointerdown"]) document.addEventListener(type, forget, { signal: leaving.signal });
+  }
+
+  key(event) {
+    const key = spotAt(event.target);
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (key === null) {
+      this.keyWhileHeld(event);
+      return;
+    }
+    if (event.key === "Enter" || event.key === " ") this.choose(key);
+    else if (event.key === "Escape") {
+      if (!this.forget()) document.activeElement.blur();
+    } else if (STEPS[event.key]) {
+      const next = beside((one) => this.centre(one), this.reachable(), key, STEPS[event.key]);
+      if (next !== undefined) this.focus(next);
+    } else return;
+    event.preventDefault();
+    event.stopPropagation(); // the page's own arrows walk through the game
+  }
+
+  // While the board waits for the other side, its arrows do not walk through the game.
+  keyWhileHeld(event) {
+    if (event.key === "Escape") document.activeElement.blur();
+    else if (!STEPS[event.key] || !this.position || this.position.over) return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  // Where the keyboard may go: what may be clicked next, and what takes a click back.
+  reachable() {
+    return new Set([...this.live(), ...this.chosen]);
+  }
+
+  // The middle of a spot, of one in parts that of all: in a column the next disc may lie anywhere.
+  centre(key) {
+    const parts = this.elements.get(key) || [];
+    if (parts.length < 2) return this.position.spots[key];
+    const boxes = parts.map((part) => part.getBBox());
+    const mean = (at, size) => boxes.reduce((sum, box) => sum + box[at] + box[size] / 2, 0) / boxes.length;
+    return [mean("x", "width"), mean("y", "height")];
+  }
+
+  // Marks what can be clicked, and offers buttons for what clicks cannot tell apart.
+  refresh() {
+    if (!this.position) return;
+    this.hold();
+    const live = this.live();
+    this.svg.classList.toggle("choosing", this.chosen.length > 0);
+    for (const [key, elements] of this.elements) {
+      const names = this.left().filter((move) => move.spots.includes(key)).map((move) => move.name);
+      const open = live.has(key) || (this.enabled && this.chosen.includes(key));
+      for (const element of elements) {
+        element.classList.toggle("live", live.has(key));
+        element.classList.toggle("part", elements.length > 1);
+        element.classList.toggle("chosen", this.chosen.includes(key));
+        if (open) {
+          element.setAttribute("role", "button");
+          element.setAttribute("aria-label", spoken(names));
+        } else for (const name of ["role", "aria-label", "tabindex"]) element.removeAttribute(name);
+      }
+    }
+    this.rove();
+    this.offer();
+    this.overlay();
+    this.regain();
+  }
+
+  // One spot can be reached by Tab; arrows go on from there.
+  rove(target) {
+    const reachable = this.reachable();
+    const near = reachable.has(this.cursor) ? this.cursor : nearestSpot(this.position, reachable, this.cursor);
+    const first = target ?? near ?? [...reachable][0];
+    for (const key of reachable) {
+      this.elements.get(key)?.forEach((element, k) => {
+        element.setAttribute("tabindex", key === first && k === 0 ? "0" : "-1");
+      });
+    }
+  }
+
+  offer() {
+    const off = this.position.moves.filter((move) => !move.spots.length);
+    const left = this.chosen.length ? this.left() : [];
+    const alike = left.filter((move) => move.spots.every((key) => this.chosen.includes(key)));
+    const shown = this.enabled ? [...alike, ...off] : [];
+    clear(this.choices, shown.map((move) =>
+      h("button", { type: "button", class: "board-choice", title: move.name, "data-action": move.action, onclick: () => this.play(move) },
+        move.label || move.name)));
+    this.choices.hidden = !shown.length;
+  }
+
+  overlay() {
+    if (!this.position) return;
+    const box = this.svg.viewBox.baseVal;
+    const scale = box && box.width ? this.svg.getBoundingClientRect().width / box.width : 1;
+    const { heat, marks, line } = this.layers;
+    const steps = line || [];
+    this.badge();
+    clear(this.over,
+      heat && !steps.length ? this.heated(heat, scale) : [],
+      marks ? marks.flatMap(({ action, kind }) => ringed(placesOf(this.position, action), kind)) : [],
+      this.hovered !== null && !steps.length ? ringed([this.position.spots[this.hovered]], "hover") : [],
+      numbered(steps, this.position));
+  }
+
+  // Shows what is known of moves without a spot on their buttons.
+  badge() {
+    const { heat, marks } = this.layers;
+    for (const button of this.choices.children) {
+      const action = Number(button.dataset.action);
+      const entry = heat?.entries.find((one) => one.action === action);
+      const isBest = entry?.best || marks?.some((one) => one.action === action && ["best", "hint"].includes(one.kind));
+      button.classList.toggle("best", Boolean(isBest));
+      button.querySelector(".choice-heat")?.remove();
+      if (!entry?.text) continue;
+      const badge = h("span", { class: "choice-heat" }, entry.text);
+      const { fill, ink } = heatColour(entry.value, heat.kind);
+      Object.assign(badge.style, { background: fill, color: ink });
+      button.append(badge);
+    }
+  }
+
+  heated({ entries, kind }, scale) {
+    const placed = entries
+      .map((entry) => ({ weight: 1, ...entry, places: placesOf(this.position, entry.action) }))
+      .filter((entry) => entry.places.length)
+      .sort((a, b) => a.weight * Math.abs(a.value) - b.weight * Math.abs(b.value));
+    const dots = new Map(); // of moves that share a spot, the heaviest
+    for (const entry of placed.filter(({ places }) => places.length === 1)) dots.set(String(entry.places[0]), entry);
+    const far = placed.filter(({ places }) => places.length > 1).slice(-MOST_ARROWS);
+    return [
+      ...far.flatMap((entry) => arrow(entry, kind, this.position.ordered)),
+      ...[...dots.values()].flatMap((entry) => dot(entry, kind, scale)),
+    ];
+  }
+}
+
+// Returns where a move of a position is drawn: [x, y, radius] of each of its spots.
+export function placesOf(position, action) {
+  const move = position.moves.find((one) => one.action === action);
+  return move ? move.spots.map((key) => position.spots[key]).filter(Boolean) : [];
+}
+
+// Returns the colour of a number: of a share from 0 to 1, or of a value from -1 to 1.
+export function heatColour(value, kind) {
+  const stops = kind === "value" ? VALUE_STOPS : SHARE_STOPS;
+  const at = Math.min(1, Math.max(0, kind === "value" ? (value + 1) / 2 : value));
+  const place = at * (stops.length - 1);
+  const low = Math.min(Math.floor(place), stops.length - 2);
+  const mixed = stops[low].map((from, k) => Math.round(from + (place - low) * (stops[low + 1][k] - from)));
+  return { fill: `rgb(${mixed.join(" ")})`, ink: inkOn(mixed) };
+}
+
+// Returns the scale of a heat map, to stand under a board.
+export function heatLegend(kind, [low, high] = kind === "value" ? ["−1 loses", "+1 wins"] : ["0%", "100%"]) {
+  const parts = Array.from({ length: 11 }, (_, k) => (kind === "value" ? k / 5 - 1 : k / 10));
+  return h("span", { class: "heat-legend" }, low,
+    s("svg", { viewBox: "0 0 110 10", width: 110, height: 10, "aria-hidden": "true" },
+      parts.map((value, k) => s("rect", { x: 10 * k, y: 0, width: 10, height: 10, fill: heatColour(value, kind).fill }))),
+    high);
+}
+
+function dot({ places: [[x, y, r]], value, weight, text, best }, kind, scale) {
+  const { fill, ink } = heatColour(value, kind);
+  const size = 0.92 * r;
+  const opacity = 0.25 + 0.7 * Math.min(1, weight);
+  const shapes = [s("circle", { cx: x, cy: y, r: size, fill, "fill-opacity": opacity, class: "heat-dot" })];
+  if (best) shapes.push(s("circle", { cx: x, cy: y, r: size, class: "heat-best" }));
+  if (text) {
+    const font = Math.min(0.95 * r, (2.3 * r) / text.length, MOST_NUMBER / scale);
+    const shown = font * scale >= LEAST_NUMBER;
+    if (shown) shapes.push(label(x, y, font, text, ink));
+  }
+  return shapes;
+}
+
+// A move of several spots: a line through them with its number on the way, so that moves to one
+// place can be told apart.
+function arrow({ places, value, weight, text, best }, kind, ordered) {
+  const { fill, ink } = heatColour(value, kind);
+  const [[x0, y0, r], [x1, y1]] = [places[0], places[places.length - 1]];
+  const opacity = 0.4 + 0.55 * Math.min(1, weight);
+  const share = ordered ? 0.66 : 0.5;
+  const [x, y, size] = [x0 + share * (x1 - x0), y0 + share * (y1 - y0), 0.4 * r];
+  const points = places.map(([px, py]) => `${px},${py}`).join(" ");
+  const shapes = [s("polyline", { points, class: "heat-arrow", stroke: fill, "stroke-opacity": opacity,
+    "stroke-width": r * (0.1 + 0.25 * Math.min(1, weight)) })];
+  if (ordered) shapes.push(s("circle", { cx: x1, cy: y1, r: 0.2 * r, fill, "fill-opacity": opacity, class: "heat-dot" }));
+  if (text) {
+    shapes.push(s("circle", { cx: x, cy: y, r: size, fill, "fill-opacity": Math.max(0.75, opacity), class: "heat-dot" }));
+    shapes.push(label(x, y, Math.min(size, (2.3 * size) / text.length), text, ink));
+  }
+  if (best) shapes.push(s("circle", { cx: x, cy: y, r: size, class: "heat-best" }));
+  return shapes;
+}
+
+function ringed(places, kind) {
+  return places.map(([x, y, r]) => s("circle", { cx: x, cy: y, r: 0.96 * r, class: `mark mark-${kind}` }));
+}
+
+// Discs with the numbers of a variation; the later of two in one place stands beside the earlier.
+function numbered(steps, { ordered, seats }) {
+  const taken = new Map();
+  return steps.flatMap(({ places, seat, number }) => {
+    if (!places.length) return [];
+    const fill = seats?.[seat]?.fill || STEP_COLOURS[seat];
+    const [x, y, r] = ordered ? places[places.length - 1] : middle(places);
+    const before = taken.get(`${x},${y}`) || 0;
+    taken.set(`${x},${y}`, before + 1);
+    const [cx, cy, size] = before ? [x + 0.62 * r, y - 0.62 * r, 0.42 * r] : [x, y, 0.78 * r];
+    const path = places.length > 1 && !before && s("polyline", {
+      points: places.map(([px, py]) => `${px},${py}`).join(" "), class: "step-path", stroke: fill });
+    return [path || [], s("circle", { class: "step", cx, cy, r: size, fill }),
+      label(cx, cy, 1.1 * size, String(number), inkOn(rgbOf(fill)))].flat();
+  });
+}
+
+// Where the ends of a move cannot be told apart, its number stands between them.
+function middle(places) {
+  const mean = (k) => places.reduce((sum, place) => sum + place[k], 0) / places.length;
+  return [mean(0), mean(1), mean(2)];
+}
+
+function label(x, y, size, text, fill) {
+  return s("text", { x, y: y + 0.35 * size, "font-size": size, "text-anchor": "middle", fill, class: "over-text" }, text);
+}
+
+// Returns black or white, whichever can be read on a colour.
+function inkOn(rgb) {
+  const [r, g, b] = rgb.map((part) => (part / 255) ** 2.2);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.25 ? "#111" : "#fff";
+}
+
+function rgbOf(hex) {
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+}
+
+function spotAt(element) {
+  return element?.closest?.("[data-spot]")?.getAttribute("data-spot") ?? null;
+}
+
+function spoken(names) {
+  return names.length > 6 ? `${names.slice(0, 6).join(", ")} and ${names.length - 6} more` : names.join(", ");
+}
+
+// Returns the key of `keys` whose spot is nearest to that of `key`, undefined without one.
+function nearestSpot(position, keys, key) {
+  const from = position.spots[key];
+  if (!from) return undefined;
+  return least(keys, (one) => {
+    const [x, y] = position.spots[one] || [Infinity, Infinity];
+    return Math.hypot(x - from[0], y - from[1]);
+  });
+}
+
+// Returns the next key in a direction: nearest, with steps aside counting double.
+function beside(centre, keys, key, [dx, dy]) {
+  const [x0, y0] = centre(key);
+  return least(keys, (one) => {
+    const [x, y] = centre(one) || [Infinity, Infinity];
+    const along = (x - x0) * dx + (y - y0) * dy;
+    const aside = Math.abs((x - x0) * dy) + Math.abs((y - y0) * dx);
+    return along > 1e-6 && aside <= 2 * along ? along + 2 * aside : Infinity;
+  });
+}
+
+function least(keys, cost) {
+  let [found, lowest] = [undefined, Infinity];
+  for (const key of keys) {
+    const price = cost(key);
+    if (price < lowest) [found, lowest] = [key, price];
+  }
+  return found;
+}

@@ -1,0 +1,120 @@
+// Who plays what: game, opponent, seat, and how much is searched.
+
+import { choice, clear, field, h } from "../lib/dom.js";
+import { GameChoice, PlayerChoice, playerName, splitPlayer } from "../lib/players.js";
+import { seatNameOf } from "../board/seats.js";
+
+const SIMULATIONS = 200; // as `selfplay play`
+const SEATS = [["0", "first seat"], ["1", "second seat"]];
+const MOST_SIMULATIONS = 100000; // what the worker takes
+
+export class PlaySetup {
+  // begun: {game, player, analyst, seat, simulations, temperature}; onGame, onPlayer, onSeat and
+  // onSearch are called after a change; onNew at the button.
+  constructor(root, { games, runs, begun, signal, onGame, onPlayer, onSeat, onSearch, onNew }) {
+    this.runs = runs;
+    this.game = new GameChoice({ games, value: begun.game, onchange: () => { this.gameChosen(); onGame(); } });
+    const players = { runs, game: begun.game, signal };
+    this.opponent = new PlayerChoice("Opponent", { ...players, none: "nobody: I move for both", value: begun.player,
+      onchange: () => { this.opponentChosen(); onPlayer(); } });
+    this.analyst = new PlayerChoice("Analysis by", { ...players, value: begun.analyst, onchange: () => { this.tell(); onSearch(); } });
+    this.seatField = choice("Your seat", SEATS, String(begun.seat), () => { this.tell(); onSeat(); });
+    this.seatSelect = this.seatField.querySelector("select");
+    const changed = () => { this.tell(); onSearch(); };
+    this.simulationsField = field("Simulations", { type: "number", min: 0, max: MOST_SIMULATIONS, value: begun.simulations ?? SIMULATIONS,
+      title: "of each search; 0: what the network says, without a search", onchange: changed });
+    this.temperatureField = field("Temperature", { type: "number", min: 0, max: 10, step: 0.1, value: begun.temperature ?? 1,
+      title: "0: always its best move; above, in the first 8 plies it draws among moves nearly as good", onchange: changed });
+    this.keepBox = h("input", { type: "checkbox", checked: true });
+    this.keepField = h("p", { class: "keep" }, h("label", {}, this.keepBox, " Keep finished games"), h("span", { class: "quiet" }));
+    this.summary = h("summary", {});
+    this.details = h("details", { class: "card setup" }, this.summary,
+      h("div", { class: "row" }, this.game.element, this.opponent.element, this.seatField, this.simulationsField,
+        this.temperatureField, this.analyst.element,
+        h("button", { type: "button", class: "primary", onclick: onNew }, "New game")),
+      this.keepField);
+    clear(root, this.details);
+    this.tell();
+  }
+
+  get player() { return this.opponent.value; }
+
+  get analysing() { return this.analyst.value; }
+
+  get hasNetwork() { return this.analyst.isRun(splitPlayer(this.analysing).run); }
+
+  get seat() { return Number(this.seatSelect.value); }
+
+  set seat(seat) {
+    this.seatSelect.value = String(seat);
+    this.tell();
+  }
+
+  // Calls the seats as the board of a position does.
+  nameSeats(position) {
+    for (const [seat, option] of [...this.seatSelect.options].entries()) {
+      const [name, otherwise] = [seatNameOf(position, seat), SEATS[seat][1]];
+      option.textContent = name.toLowerCase() === otherwise ? otherwise : `${name} (${otherwise})`;
+    }
+  }
+
+  get simulations() { return whole(this.simulationsField, SIMULATIONS); }
+
+  get temperature() {
+    const given = Number(this.temperatureField.querySelector("input").value);
+    return Number.isFinite(given) && given >= 0 ? given : 1;
+  }
+
+  // The run that a finished game is kept in, "" if in none.
+  get keeping() {
+    return this.keepBox.checked ? this.opponentRun() : "";
+  }
+
+  opponentRun() {
+    const { run } = splitPlayer(this.player);
+    return this.opponent.isRun(run) ? run : "";
+  }
+
+  // Makes the choices fit a game that comes from elsewhere, such as a file.
+  setGame(spec) {
+    this.game.set(spec);
+    this.gameChosen();
+  }
+
+  gameChosen() {
+    for (const one of [this.opponent, this.analyst]) {
+      one.setGame(this.game.value);
+      const { run } = splitPlayer(one.value);
+      const played = this.runs.find(({ name }) => name === run)?.game;
+      if (played && played !== this.game.value) one.set(strongest(this.runs, this.game.value));
+    }
+    this.tell();
+  }
+
+  opponentChosen() {
+    if (this.opponentRun()) this.analyst.set(this.player);
+    this.tell();
+  }
+
+  tell() {
+    const { run } = splitPlayer(this.player);
+    const against = this.player ? `against ${playerName(run)}${splitPlayer(this.player).step ? `@${splitPlayer(this.player).step}` : ""}` : "both sides by hand";
+    clear(this.summary, h("strong", {}, this.game.value), ` · ${against} · ${this.simulations} simulations `, h("span", { class: "change" }, "change"));
+    this.seatField.hidden = this.temperatureField.hidden = !this.player;
+    this.keepField.hidden = !this.opponentRun();
+    this.keepField.lastChild.textContent = ` in ${this.opponentRun()}/games/played.jsonl`;
+  }
+}
+
+// Returns the newest run that plays a game, else what plays any game.
+export function strongest(runs, game) {
+  return runs.find((run) => run.game === game && run.step !== null)?.name || "uniform";
+}
+
+function whole(label, otherwise) {
+  const input = label.querySelector("input");
+  const given = Number(input.value);
+  if (input.value !== "" && Number.isInteger(given) && given >= 0 && given <= MOST_SIMULATIONS) return given;
+  input.value = otherwise;
+  return otherwise;
+}

@@ -1,0 +1,244 @@
+// Rows of a run's replay: what it learns from, beside what its network says now.
+
+import { ask, get } from "../lib/api.js";
+import { Board, heatLegend } from "../board/board.js";
+import { choice, clear, count, h, percent, signed, table } from "../lib/dom.js";
+import { planeGrid } from "../board/planes.js";
+
+const ROW_ORDERS = [["policy", "policy: KL of target from network"], ["value", "value: error of the network"], ["newest", "newest"], ["random", "random"]];
+const ORDER_ABOUT = {
+  policy: "Sorted by KL(policy target || network's policy), in nats: what the network would have to learn about moves.",
+  value: "Sorted by how far the value target is from the network's value.",
+  newest: "The newest rows first.",
+  random: "Drawn by lot; asking again draws others.",
+};
+const ROW_COLUMNS = {
+  action: "number of the action played",
+  outcome: "the game's return, for the seat to play",
+  root_value: "what the search thought of the position",
+  raw_value: "what the network thought of it then",
+  weight: "of the row in the loss",
+  ply: "moves before it",
+  game_id: "number of the game in the run",
+  weights_step: "training step of the weights that searched",
+};
+const POSITION_HOW = {
+  rows: "The position is that of the row: its game's earlier rows give the moves, and they lead to what the row shows.",
+  record: "The position is that of the row: the game is among the recorded ones, and its moves lead to what the row shows.",
+  search: "A row holds no position, and this game's opening moves are not known. The board shows one that looks the same to the network; the moves to it were found by search, and the marked last one is not the game's.",
+};
+
+const FIRST_ROWS = 10; // of the list, before somebody asks for more
+
+export async function show(root, params, page) {
+  const { runs } = await get("runs", {}, page.signal);
+  const names = runs.map(({ name }) => name);
+  if (!names.length) {
+    clear(root, h("h1", {}, "Replay"), h("p", {}, "There is no run here yet."));
+    return;
+  }
+  const screen = new Replay(root, page, names, params);
+  await screen.begin();
+}
+
+class Replay {
+  constructor(root, page, names, params) {
+    const run = names.includes(params.run) ? params.run : names[0];
+    const order = params.order in ORDER_ABOUT ? params.order : "policy";
+    Object.assign(this, { root, page, names, run, order, id: params.id, symmetry: Number(params.symmetry) || 0, rows: [], listed: FIRST_ROWS });
+  }
+
+  async begin() {
+    this.status = h("p", { class: "status-line", role: "status" });
+    this.list = h("div", { class: "rows-list" });
+    this.rowStatus = h("p", { class: "status-line", role: "status" });
+    this.row = h("div", {});
+    clear(this.root,
+      h("h1", {}, "Replay"),
+      h("section", { class: "card", "aria-label": "Rows" },
+        h("div", { class: "row" },
+          choice("Run", this.names, this.run, (run) => this.page.go("replay", { run, order: this.order })),
+          choice("Order", ROW_ORDERS, this.order, (order) => { this.order = order; this.keep(); this.load(true); }),
+          h("button", { type: "button", onclick: () => this.load(true) }, "Read again")),
+        this.status, this.list),
+      this.rowStatus, this.row);
+    this.page.onKey("ArrowDown", "the next row of the list", () => this.step(1));
+    this.page.onKey("ArrowUp", "the row before it", () => this.step(-1));
+    this.page.onKey("s", "the next symmetry of the row", () => this.turn());
+    await this.load(this.id === undefined);
+  }
+
+  keep() {
+    this.page.keep({ run: this.run, order: this.order, id: this.id, symmetry: this.symmetry || "" });
+  }
+
+  async load(choosing) {
+    this.loading?.abort();
+    const loading = this.loading = this.stoppable();
+    try {
+      const answer = await ask("rows", { run: this.run, order: this.order }, { signal: loading.signal, onNote: (note) => { this.status.textContent = note; } });
+      this.rows = answer.rows;
+      this.game = answer.game;
+      clear(this.status, `${ORDER_ABOUT[this.order]} Of the ${count(answer.sampled)} newest rows (${count(answer.first)} to ${count(answer.last)}), judged by ${answer.player}: `
+        + `on average ${answer.mean.divergence.toFixed(3)} nats and a value error of ${answer.mean.value_error.toFixed(2)}.`);
+      this.showList();
+      await this.choose(choosing ? this.rows[0].id : Number(this.id), choosing ? 0 : this.symmetry);
+    } catch (error) {
+      if (loading.signal.aborted) return;
+      clear(this.status);
+      this.page.fail(error);
+    }
+  }
+
+  // Returns a controller that ends with the screen.
+  stoppable() {
+    const controller = new AbortController();
+    this.page.signal.addEventListener("abort", () => controller.abort(), { once: true });
+    return controller;
+  }
+
+  showList() {
+    const line = (one) => h("tr", { "aria-selected": String(one.id === this.id) },
+      h("td", {}, h("button", { type: "button", onclick: () => this.choose(one.id, 0) }, count(one.id))),
+      h("td", {}, one.divergence.toFixed(3)), h("td", {}, signed(one.value_error)), h("td", {}, signed(one.value)),
+      h("td", {}, signed(one.outcome, 0)), h("td", {}, signed(one.root_value)), h("td", {}, one.ply), h("td", {}, count(one.weights_step)));
+    const at = this.rows.findIndex(({ id }) => id === this.id);
+    const shown = this.rows.slice(0, Math.max(this.listed, at + 1));
+    const left = this.rows.length - shown.length;
+    clear(this.list, h("table", {},
+      h("thead", {}, h("tr", {}, ["Row", "KL, nats", "Value error", "Network", "Outcome", "Search then", "Ply", "Weights' step"].map((name) => h("th", {}, name)))),
+      h("tbody", {}, shown.map(line))),
+    left > 0 && h("button", { type: "button", onclick: () => { this.listed = this.rows.length; this.showList(); } }, `${left} more`));
+  }
+
+  step(turn) {
+    const at = this.rows.findIndex(({ id }) => id === this.id);
+    const next = this.rows[at + turn];
+    if (!next) return;
+    this.choose(next.id, 0);
+    this.list.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+  }
+
+  turn() {
+    if (this.answer) this.choose(this.id, (this.symmetry + 1) % this.answer.images.length);
+  }
+
+  async choose(id, symmetry) {
+    Object.assign(this, { id, symmetry });
+    this.keep();
+    this.showList();
+    this.choosing?.abort();
+    const choosing = this.choosing = this.stoppable();
+    try {
+      const answer = await ask("row", { run: this.run, id, symmetry }, { signal: choosing.signal, onNote: (note) => { this.rowStatus.textContent = note; } });
+      const position = answer.moves && await ask("position", { game: answer.game, moves: answer.moves }, { signal: choosing.signal });
+      this.answer = answer;
+      clear(this.rowStatus);
+      this.showRow(answer, position);
+    } catch (error) {
+      if (choosing.signal.aborted) return;
+      clear(this.rowStatus);
+      clear(this.row);
+      this.page.fail(error);
+    }
+  }
+
+  showRow(answer, position) {
+    const { images, symmetry } = answer;
+    clear(this.row,
+      h("section", { class: "card", "aria-label": `Row ${answer.id}` },
+        h("div", { class: "row" }, h("h2", {}, `Row ${count(answer.id)}`),
+          images.length > 1 && choice("Shown through symmetry", images.map((image, k) => [String(k), symmetryName(image, k)]), String(symmetry),
+            (chosen) => this.choose(this.id, Number(chosen)))),
+        this.seen(answer, position), this.targets(answer)),
+      h("section", { class: "card", "aria-label": "Planes" },
+        h("h2", {}, "Planes of the observation"),
+        h("p", { class: "quiet" }, "What the network sees: filled cells are 1, in the view of the seat to play. By the law of games the first plane holds that seat's own pieces."),
+        h("div", { class: "planes" }, answer.planes.map((plane, k) => planeGrid(plane, answer.plane_names[k] ? `${k}: ${answer.plane_names[k]}` : String(k))))),
+      images.length > 1 && this.images(answer));
+  }
+
+  // The position with the policy target, and the network's policy beside it.
+  seen(answer, position) {
+    const best = Math.max(...answer.actions.map(({ policy }) => policy));
+    const heated = (key, label, title) => {
+      const box = h("div", {});
+      if (position) {
+        const board = new Board(box, { label });
+        board.show(position);
+        board.heat(answer.actions.map((one) => ({ action: one.action, value: one[key], text: String(Math.round(100 * one[key])),
+          best: key === "target" ? one.played : one.policy === best })));
+      } else box.append(policyCells(answer, key, label));
+      return h("div", {}, h("h3", {}, title), box);
+    };
+    const how = position ? POSITION_HOW[answer.position] : answer.position
+      ? "The row's position is known, but this symmetry turns the opening into another one: its image cannot be drawn from moves."
+      : "A row holds no position, and no moves to this one are known or were found: only what the network sees can be shown.";
+    return h("div", {},
+      h("div", { class: "side-by-side" },
+        heated("target", "Policy target", "Policy target (ringed: played)"),
+        heated("policy", "Network's policy now", "Network now (ringed: its best)")),
+      heatLegend("share"), h("p", { class: "quiet" }, how));
+  }
+
+  targets(answer) {
+    const { columns, now, root_value_weight: share } = answer;
+    const named = Object.entries(columns).map(([name, value]) => [h("span", { class: "mono" }, name), numberInWords(value), ROW_COLUMNS[name] || ""]);
+    return h("div", { class: "row-parts" }, h("div", {},
+      h("h3", {}, "Value"),
+      table(["", "", ""], [
+        ["target", h("b", {}, signed(answer.value_target)), `${1 - share} × outcome + ${share} × root_value, as the run learns it`],
+        ["network now", h("b", {}, signed(now.value)), answer.player],
+        ["error", signed(now.value_error), "target less network"],
+        ["KL", now.divergence.toFixed(3), `nats, of the policy target from the network's policy, whose entropy is ${now.entropy.toFixed(2)}`]]),
+      h("h3", {}, "Moves"),
+      table(["Move", "Target", "Network", "Search's value"], answer.actions.slice(0, 8).map((one) =>
+        [h("span", {}, one.name ?? `action ${one.action}`, one.played && h("span", { class: "tag" }, "played")), percent(one.target), percent(one.policy), signed(one.q)])),
+      answer.actions.length > 8 && h("p", { class: "quiet" }, `and ${answer.actions.length - 8} other legal moves`),
+      !answer.moves && h("p", { class: "quiet" }, "Names are those of the opening position.")),
+    h("div", {},
+      h("h3", {}, "What the row holds"),
+      table(["Column", "", ""], named),
+      answer.targets.map((target) => furtherTarget(target))));
+  }
+
+  images({ images, symmetry }) {
+    return h("section", { class: "card", "aria-label": "Symmetry images" },
+      h("h2", {}, "Symmetry images"),
+      h("p", { class: "quiet" }, "Training shows the row through a symmetry drawn by lot. To a network that has learned it, all images are alike: compare what it says of each."),
+      table(["Image", "Network's value", "KL, nats", "Value error"], images.map((image, k) => [
+        h("button", { type: "button", "aria-pressed": String(k === symmetry), onclick: () => this.choose(this.id, k) }, symmetryName(image, k)),
+        signed(image.value), image.divergence.toFixed(3), signed(image.value_error)])));
+  }
+}
+
+function symmetryName({ same }, k) {
+  return k === 0 ? "0, as stored" : `${k}${same ? ", looks the same" : ""}`;
+}
+
+// Returns a policy on the cells, where the game's actions are cells; else nothing but a sentence.
+function policyCells({ cells, actions, planes }, key, label) {
+  if (!cells || actions.some(({ action }) => !(action in cells) && actions.length)) {
+    return h("p", { class: "quiet" }, "Actions of this game are not cells of its planes: see the table.");
+  }
+  const values = planes[0].map((line) => line.map(() => 0));
+  const width = planes[0][0].length;
+  for (const one of actions) values[Math.floor(cells[one.action] / width)][cells[one.action] % width] = one[key];
+  return planeGrid(values, label);
+}
+
+function furtherTarget({ name, weight, kind, value }) {
+  const head = h("h3", {}, "Target ", h("span", { class: "mono" }, name));
+  if (!weight) return h("div", {}, head, h("p", { class: "quiet" }, "This row has no such target."));
+  if (value === null) return h("div", {}, head, h("p", { class: "quiet" }, "Made from the row's other columns when it is learned."));
+  if (kind === "per cell") return h("div", {}, head, planeGrid(value, name));
+  if (kind === "per action") {
+    const most = value.map((share, action) => [share, action]).sort((a, b) => b[0] - a[0]).slice(0, 5);
+    return h("div", {}, head, h("p", {}, most.map(([share, action]) => `action ${action}: ${percent(share)}`).join(", ")));
+  }
+  return h("div", {}, head, h("p", {}, numberInWords(value)));
+}
+
+function numberInWords(value) {
+  return Number.isInteger(value) ? count(value) : signed(value, 3);
+}
