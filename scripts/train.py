@@ -66,6 +66,7 @@ def run(args: Args) -> int:
 
 def _run(args: Args, rows_from: Source) -> int:
     config = args.config
+    _check_word(args)
     # A wrong name must not leave a folder behind.
     game = games.load(config.game)
     require_form(game, config.game)
@@ -121,6 +122,16 @@ def _run(args: Args, rows_from: Source) -> int:
     if isinstance(rows_from, AgainSource) and finished:
         return 0 if _say_again(args, rows_from) else 1
     return 0 if finished else INTERRUPTED
+
+
+def _check_word(args: Args) -> None:
+    """Raises ValueError where the folder's name is that of another game: it was meant as one."""
+    meant = args.run in games.names() and args.run != args.config.game.partition(":")[0]
+    if meant and not RunFolder(args.run).exists():
+        raise ValueError(
+            f"{args.run} is a game, and a word without a flag is the run's folder: "
+            f"selfplay train --game {args.run} trains it; --run-dir {args.run} is a folder so named"
+        )
 
 
 def _say_again(args: Args, source: AgainSource) -> bool:

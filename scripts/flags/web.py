@@ -5,6 +5,7 @@ import dataclasses
 from scripts.terminal.console import Positional
 
 DEFAULT_PORT = 8700
+DEFAULT_FOLDERS = ("runs", "matches")  # those of them that are there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +23,10 @@ class Args:
       selfplay web
       selfplay web runs/c4 runs/c4b
       selfplay web /data/runs --port 9000
-      selfplay web --allow my_game:MyGame
+      selfplay web --allow my_game:MyGame --allow other_game:Other
     """
 
-    runs: Positional[tuple[str, ...]] = ("runs",)
+    runs: Positional[tuple[str, ...]] = DEFAULT_FOLDERS
     """Run folders, folders of runs, or folders of matches (arena --out)."""
     port: int = DEFAULT_PORT
     """Of the address, on 127.0.0.1; 0 takes any free one."""

@@ -4,6 +4,7 @@ import os
 import pathlib
 from collections.abc import Callable, Sequence
 
+from scripts.flags.web import DEFAULT_FOLDERS
 from training.report import listing
 
 MATCH_MARK = "match.json"
@@ -37,7 +38,7 @@ class Shelf:
         """
         self.roots = tuple(map(pathlib.Path, roots))
         for root in self.roots:
-            if not root.is_dir() and str(root) != "runs":
+            if not root.is_dir() and str(root) not in DEFAULT_FOLDERS:
                 raise ValueError(f"there is no folder {root}")
 
     def runs(self) -> list[pathlib.Path]:

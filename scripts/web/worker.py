@@ -40,8 +40,11 @@ class Lane:
     def put(self, number: int, op: Any, args: Mapping[str, Any]) -> None:
         """Adds a request."""
         with self.changed:
+            before = len(self.queue) + len(self.working & self.office.open)
             self.queue.append((number, op, args))
             self.changed.notify()
+        if before >= self.threads:
+            self.office.say(number, {"note": "waiting for what was asked before"})
         self.hire()
 
     def hire(self) -> None:

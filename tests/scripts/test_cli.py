@@ -212,6 +212,15 @@ def test_an_empty_name_starts_no_run(argv, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_games_name_where_the_run_folder_stands_is_not_taken_for_one(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["train", "tic_tac_toe", "--iterations", "1"]) == 2
+    assert "--game tic_tac_toe trains it" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_is_named_as_by_every_other_command(tiny_run, tmp_path, capsys):
     for argv in ([str(tiny_run), "--json"], ["--seed", "0", str(tiny_run), "--json"]):
         assert cli.run(["train", *argv]) == 0

@@ -30,6 +30,7 @@ class Run:
     game: str = ""
     state: str = "damaged"  # or running, new, stopped, limit reached, done
     step: int = 0
+    saved: int | None = None  # the newest checkpoint's step
     iterations: int = 0
     minutes: float = 0.0
     evaluation: str = ""  # the last one, in words
@@ -74,6 +75,7 @@ def describe(path: pathlib.Path, sized: bool = True) -> Run:
     except (OSError, ValueError, TypeError, CheckpointError) as error:
         shown.state, shown.problem = "damaged", " ".join(str(error).split())
         return shown
+    shown.saved = None if progress is None else progress.step
     here = progress or Progress()
     shown.step = max(here.step, newest.get("step", 0))
     shown.iterations = max(here.iteration, newest.get("iteration", 0))

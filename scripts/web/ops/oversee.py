@@ -34,6 +34,10 @@ UNKNOWN = (
 )
 
 
+class HeldError(ValueError):
+    """Another page of this server has the desk of a run."""
+
+
 class EndedError(Exception):
     """A session that is no more; the message says why."""
 
@@ -61,21 +65,30 @@ class Desks:
         self._why: dict[str, str] = {}  # why a session has ended
         self._lock = threading.Lock()
 
-    def begin(self, order: desk.Order, check: Callable[[], None]) -> Desk:
+    def begin(self, order: desk.Order, check: Callable[[], None], instead: bool = False) -> Desk:
         """Opens a session.
 
         Args:
           check: called when it is ready; what it raises closes the session.
+          instead: end the session of another page, if one has the desk.
 
         Raises:
-          ValueError: somebody else has the run's desk; says who.
+          HeldError: another page has the run's desk; says who.
+          ValueError: another process has it; says which.
         """
         if (other := self._at(order.run)) is not None:
-            raise ValueError(
-                f"{other.session.about['by']} decides for {order.run} in another page, which asked "
-                f"{time.monotonic() - other.used:.0f} s ago: it must end there first. A page that "
-                f"is left ends its session, and so does {self._minutes()} without a request"
-            )
+            if not instead:
+                raise HeldError(
+                    f"{other.session.about['by']} decides for {order.run} in another page, which "
+                    f"asked {time.monotonic() - other.used:.0f} s ago. A page that is left ends "
+                    f"its session, and so does {self._minutes()} without a request"
+                )
+            with other.busy:
+                self.end(
+                    other.key,
+                    "this session was ended by another page, which decides now. What was decided "
+                    "here is on disk",
+                )
         notes: list[str] = []
         stack = contextlib.ExitStack()
         try:
@@ -150,7 +163,11 @@ DESKS = Desks()
 
 
 def begin(args: Args, tell: Tell) -> dict[str, Any]:
-    """Opens a session at the desk of `run`, and returns its first position."""
+    """Opens a session at the desk of `run`, and returns its first position.
+
+    If another page has the desk, the answer is `held`, who has it, unless the question says that
+    this one comes `instead`.
+    """
     run, by = text(args, "run"), str(args.get("by") or "").strip() or desk.user_name()
     if len(by) > MOST_NAME:
         raise ValueError(f"a name has at most {MOST_NAME} characters")
@@ -166,7 +183,10 @@ def begin(args: Args, tell: Tell) -> dict[str, Any]:
         play=args.get("play") is True,
     )
     tell.note("loading the network, looking for positions where search changes it most")
-    opened = DESKS.begin(order, tell.check)
+    try:
+        opened = DESKS.begin(order, tell.check, args.get("instead") is True)
+    except HeldError as error:
+        return {"held": str(error)}
     with DESKS.use(opened.key):
         return _view(opened)
 
@@ -330,7 +350,7 @@ def _taken(run: str) -> str:
 
 
 OPS = {
-    "oversee_begin": Op(begin, "long"),
+    "oversee_begin": Op(begin, "search"),  # a person waits
     "oversee_state": _asking(state),
     "oversee_look": _asking(look),
     "oversee_decide": _asking(decide),

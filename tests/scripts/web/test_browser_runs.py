@@ -64,6 +64,11 @@ def test_curves_and_figures_of_a_run_grow_while_the_page_is_open(browser, server
         shows(page, 32 * 2 * ITERATIONS)
         assert page.evaluate("window.same")
         assert page.query_selector(".uplot canvas")
+        # Of plots that are out of sight too, and where the newest row says nothing of a curve.
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.legend b')]"
+            ".every(value => /[0-9]/.test(value.textContent))"
+        )
 
 
 def test_a_damaged_line_is_told_and_the_rest_is_drawn(browser, server, runs):

@@ -173,7 +173,7 @@ def test_a_second_click_on_a_position_that_is_dealt_with_does_nothing(run_path):
 
 def test_a_desk_is_one_and_who_has_it_is_said(run_path):
     page = Page(run_path, by="ann", play=True)
-    assert "ann decides for" in refused("oversee_begin", run=str(run_path))["error"]
+    assert "ann decides for" in ask("oversee_begin", run=str(run_path))["held"]
     with pytest.raises(BlockingIOError):
         command.run(command.Args(str(run_path), simulations=SIMULATIONS, play=True))
     page.do("end")
@@ -183,6 +183,15 @@ def test_a_desk_is_one_and_who_has_it_is_said(run_path):
         assert durable.name_of(holder) in said
         assert "selfplay oversee" in said
     begin(run_path, play=True)
+
+
+def test_a_page_that_comes_instead_of_another_ends_its_session_and_keeps_its_decisions(run_path):
+    first = Page(run_path, by="ann", play=True)
+    first.do("decide", play=4)
+    second = begin(run_path, by="ben", play=True, instead=True)
+    assert second["moves"] is not None
+    assert "ended by another page" in first.do("decide", play=0)["ended"]
+    assert len(lines(run_path)) == 1
 
 
 def test_a_session_that_nobody_asks_is_ended_and_the_next_request_is_told(run_path, monkeypatch):

@@ -188,6 +188,24 @@ def test_the_game_that_is_played_after_undo_is_the_main_line(session):
     assert page.get_by_text("1 variation isn't saved").count() == 1
 
 
+def test_a_position_in_which_the_opponent_is_to_move_is_analysed_too(session):
+    page = session.open(f"{FOUR}&moves=3&ply=1&seat=0")
+    page.wait_for_selector(".board-picture svg")
+    settled(page)
+    page.keyboard.press("a")
+    page.wait_for_selector(".value .figure")
+    assert settled(page) == "Yellow (uniform) to play."
+
+
+def test_a_pass_of_the_opponent_is_said(session):
+    page = session.open("play?game=go:size=5&player=uniform&simulations=8&moves=12,25&seat=0&ply=1")
+    page.wait_for_selector(".board-picture svg")
+    settled(page)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".spot.live")
+    assert settled(page).startswith("White played pass. Your move")
+
+
 def test_a_wrong_games_name_leaves_no_live_buttons(session):
     page = session.open("play?game=no_such_game&player=none&analyst=random")
     page.wait_for_selector(".error")

@@ -386,9 +386,9 @@ function dot({ places: [[x, y, r]], value, weight, text, best }, kind, scale) {
   const shapes = [s("circle", { cx: x, cy: y, r: size, fill, "fill-opacity": opacity, class: "heat-dot" })];
   if (best) shapes.push(s("circle", { cx: x, cy: y, r: size, class: "heat-best" }));
   if (text) {
-    const font = Math.min(0.95 * r, (2.3 * r) / text.length, MOST_NUMBER / scale);
-    const shown = font * scale >= LEAST_NUMBER;
-    if (shown) shapes.push(label(x, y, font, text, ink));
+    const fontOf = (shown) => Math.min(0.95 * r, (2.3 * r) / shown.length, MOST_NUMBER / scale);
+    const shown = [text, text.replace("%", "")].find((one) => fontOf(one) * scale >= LEAST_NUMBER);
+    if (shown) shapes.push(label(x, y, fontOf(shown), shown, ink));
   }
   return shapes;
 }

@@ -21,8 +21,8 @@ export class MatchView {
     const { known, kept } = this.part;
     if (!known.matches.length && !kept.match) {
       clear(this.root, h("div", { class: "card" },
-        h("p", {}, "There is no match here yet. A match that is played with --out keeps its games in a folder, which this page shows while they are played:"),
-        h("pre", { class: "mono" }, "selfplay arena runs/A@1200 runs/A@400 --out runs/match1")));
+        h("p", {}, "There is no match here yet. A match that is played with --out keeps its games in a folder, which this page shows while they are played, if that lies in a folder that selfplay web was given:"),
+        h("pre", { class: "mono" }, "selfplay arena runs/A@1200 runs/A@400 --out matches/first")));
       return;
     }
     const names = known.matches.map(({ name }) => name);

@@ -117,7 +117,7 @@ export function fit(card) {
 
 export function readCard(card, x, form) {
   for (const entry of card.entries) {
-    const at = indexAt(entry, x);
+    const at = indexAt(entry, x, entry.y);
     entry.value.textContent = at < 0 ? "–" : form(entry.y[at]);
   }
 }

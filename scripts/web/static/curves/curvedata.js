@@ -73,10 +73,13 @@ export function nearest(values, x) {
   return low > 0 && x - values[low - 1] < values[low] - x ? low - 1 : low;
 }
 
-// Returns the index of what a curve says at x; -1 where its run has ended, or not begun.
-export function indexAt({ x: values, span }, x) {
+// Returns the index of what a curve says at x; -1 where its run has ended, or not begun. A row that
+// says nothing, as the newest one may, leaves what the last before it said.
+export function indexAt({ x: values, span }, x, y) {
   if (!values?.length || (span && (x < span[0] || x > span[1]))) return -1;
-  return nearest(values, x);
+  let at = nearest(values, x);
+  while (y && at >= 0 && y[at] == null) at--;
+  return at;
 }
 
 export function sorted(one) {

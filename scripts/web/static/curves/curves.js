@@ -198,6 +198,7 @@ function grow(board) {
   if (missing || begun || !board.cards.length) return rebuild(board);
   for (const card of board.cards) {
     card.stale = true;
+    card.entries = entriesOf(board, card); // the legend tells of plots that are out of sight too
     if (card.visible) redraw(board, card);
   }
   eventsTable(board);
@@ -210,7 +211,6 @@ function redraw(board, card) {
   if (!card.chart) return;
   const x = card.chart.scales.x, old = card.chart.data[0];
   const zoomed = x.min > Math.min(old[0], board.range[0]) || x.max < old.at(-1);
-  card.entries = entriesOf(board, card);
   card.chart.setData(tablesOf(card.entries, card.plot.log && board.log).data, !zoomed);
   if (zoomed) card.chart.redraw();
 }
@@ -236,7 +236,7 @@ function readAll(board, x) {
     if (board.place) board.place.textContent = `${number(board.at)} ${what}`;
     for (const { curve, cell, form } of board.cells || []) {
       const found = curve(), { y, low: bottom, high: top } = found;
-      const at = indexAt(found, board.at);
+      const at = indexAt(found, board.at, y);
       const range = bottom?.[at] == null || top?.[at] == null ? "" : ` [${form(bottom[at])}, ${form(top[at])}]`;
       cell.textContent = form(at < 0 ? null : y[at]) + range;
     }

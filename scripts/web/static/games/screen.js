@@ -13,7 +13,7 @@ export async function show(root, params, page) {
   const { runs, matches } = await get("runs", {}, page.signal);
   const folders = [...runs, ...matches].map(({ name }) => name);
   if (!folders.length) {
-    root.append(h("h1", {}, "Games"), h("p", {}, "There is no run here yet: `selfplay train` makes one."));
+    root.append(h("h1", {}, "Games"), h("p", {}, "There is no run here yet: selfplay train makes one."));
     return;
   }
   const run = params.run || params.match || folders[0];

@@ -55,7 +55,7 @@ async function reach(path, options) {
     return await fetch(path, { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError("the server does not answer: is `selfplay web` still running?");
+    throw new ApiError("the server does not answer: is selfplay web still running?");
   }
 }
 

@@ -167,6 +167,7 @@ export function playerHere(text, runs, game) {
   return found.length === 1 ? text.replace(run, found[0].name) : null;
 }
 
-function aboutRun({ name, game, step }) {
-  return [name, game, step ? `step ${step}` : ""].filter(Boolean).join(" · ");
+// What plays is the newest checkpoint; training may have come further.
+function aboutRun({ name, game, step, saved = step }) {
+  return [name, game, saved ? `step ${saved}` : ""].filter(Boolean).join(" · ");
 }

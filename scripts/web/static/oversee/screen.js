@@ -1,13 +1,12 @@
 // The desk of an overseer: a person decides positions for a run to learn from.
 
 import { ask, askInPassing, get } from "../lib/api.js";
-import { clear, field, h } from "../lib/dom.js";
+import { clear, field, h, waiting } from "../lib/dom.js";
 import { DeskView } from "./deskview.js";
 import { checkpointsOf } from "../lib/players.js";
 import { Positions } from "../board/positions.js";
 
 const SOURCES = [["queries", "its own games, where search changes it most"], ["play", "one game, played on from the opening"]];
-const SECOND = 1000; // milliseconds
 const MOST_SEED = 2 ** 32 - 1;
 
 export async function show(root, params, page) {
@@ -74,7 +73,8 @@ class Overseeing {
     step.append(...steps.slice().reverse().map((one) => h("option", { value: one }, String(one))));
   }
 
-  async begin() {
+  // `instead`: of another page, whose session ends.
+  async begin(instead = false) {
     const { run, step, source, count, simulations, seed, by } = this.fields;
     const args = {
       run: run.value, by: by.value, play: source.value === "play", count: Number(count.value),
@@ -84,11 +84,15 @@ class Overseeing {
     this.params = { ...args, play: null, step: null, source: source.value };
     this.page.keep(this.params);
     this.start.disabled = true;
-    const said = this.waitWith(this.note);
-    const view = await this.trying(() => ask("oversee_begin", args, { signal: this.page.signal, onNote: said.tell }));
+    const said = waiting((text) => { this.note.textContent = text; }, this.page.signal); // the first position takes a while
+    const view = await this.trying(() => ask("oversee_begin", { ...args, instead }, { signal: this.page.signal, onNote: said.tell }));
     said.end();
     this.start.disabled = false;
     if (!view) return;
+    if (view.held) {
+      clear(this.note, `${view.held}. `, h("button", { type: "button", onclick: () => this.begin(true) }, "End that session and begin here"));
+      return;
+    }
     this.session = view.session;
     if (view.moves === null) {
       await this.end("Every position found is decided already: another seed draws others.");
@@ -96,23 +100,9 @@ class Overseeing {
     }
     this.positions = new Positions(view.game);
     this.desk = new DeskView(this.root, this);
+    this.desk.working(true);
     await this.take(view);
     await this.ask("state");
-  }
-
-  // Says in a place what is under way, and for how long: the first position takes a while.
-  waitWith(place) {
-    const since = Date.now();
-    let doing = "waiting";
-    const draw = () => { place.textContent = `${doing} (${Math.round((Date.now() - since) / SECOND)} s)`; };
-    const timer = setInterval(draw, SECOND);
-    const end = () => {
-      clearInterval(timer);
-      place.textContent = "";
-    };
-    this.page.signal.addEventListener("abort", end, { once: true });
-    draw();
-    return { end, tell: (text) => { doing = text; draw(); } };
   }
 
   // Asks about the session in hand: `what` is the end of the op's name. Returns null if that failed.

@@ -362,7 +362,7 @@ export class PlayView {
       h("button", { type: "button", class: "link", onclick: () => play.go(node) },
         `Move ${played.ply}: ${this.seatName(played.seat)}${who && ` (${who})`} played ${played.name}`),
       review.best_name && `, better ${review.best_name}`,
-      h("span", { class: "quiet" }, ` · ${lossText(review)}`));
+      h("span", { class: "quiet" }, ` · ${review.mistake}: ${lossText(review)}`));
   }
 
   excusedItem(node, played) {
@@ -403,7 +403,14 @@ export class PlayView {
     if (note) return `Working …${note}`;
     const turn = this.seatName(play.position.to_play);
     if (!setup.player) return `${turn} to play.`;
-    return play.isOpponents() ? `${turn} to play: ${playerName(setup.player)}.` : `Your move: you are ${turn}.`;
+    if (play.isOpponents()) return `${turn} (${playerName(setup.player)}) to play.`;
+    return `${this.passed(current)}Your move${current.seat === play.position.to_play ? " again" : ""}: you are ${turn}.`;
+  }
+
+  // Says the opponent's move where no mark on the board does, as of a pass.
+  passed({ parent, action, name, seat }) {
+    const move = parent?.position?.moves.find((one) => one.action === action);
+    return move && !move.spots.length && seat !== this.setup.seat ? `${this.seatName(seat)} played ${name}. ` : "";
   }
 
   result([first, second], { ended, kept, said }) {

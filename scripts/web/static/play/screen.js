@@ -149,7 +149,7 @@ class Play {
     this.position = node.position = position;
     this.view.draw();
     this.remember();
-    if (!this.isOpponents()) this.analyseSoon();
+    this.analyseSoon();
   }
 
   back() {
@@ -331,7 +331,8 @@ class Play {
     const node = this.tree.current;
     if (!this.view.analysisBox.checked || this.isOver()) return;
     setTimeout(() => {
-      if (this.tree.current === node && !this.page.signal.aborted) this.analyse();
+      const isThinking = this.awaited && this.isOpponents(); // its own search is shown then
+      if (this.tree.current === node && !isThinking && !this.page.signal.aborted) this.analyse();
     }, PAUSE);
   }
 
@@ -381,7 +382,7 @@ class Play {
     this.stop("analyse");
     this.view.draw();
     this.remember();
-    if (!this.isOpponents()) this.analyseSoon();
+    this.analyseSoon();
   }
 
   // Shows an expected line: its numbers on the board or, walked, the board at its end.

@@ -24,7 +24,7 @@ export class ValueGraph {
       pointermove: (event) => this.point(this.plyAt(event)),
       pointerleave: () => this.point(null) });
     this.legend = h("p", { class: "graph-legend quiet small" },
-      "■ exact, by perfect play · ● by the search · ▲ a mistake; grey: the search sees one, but the exact result was kept");
+      "■ exact, by perfect play · ● by the search · ▲ ▼ a mistake, and which way the value went; grey: the search sees one, but the exact result was kept");
     clear(root, this.svg, this.caption, this.legend);
     new ResizeObserver(() => this.shown && this.draw(this.shown)).observe(root);
   }

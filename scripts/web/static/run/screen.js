@@ -3,7 +3,7 @@
 import { ask, get } from "../lib/api.js";
 import { appendTo, shortNames } from "../curves/curvedata.js";
 import { curveBoard } from "../curves/curves.js";
-import { clear, count, h } from "../lib/dom.js";
+import { clear, count, h, waiting } from "../lib/dom.js";
 import { diagnosis, differences, differing, evaluationOf, facts, measured, problems, sentenceOf, settings, workersOf } from "./runview.js";
 
 const POLL = 4000; // milliseconds between questions for what came since
@@ -88,22 +88,21 @@ function doctorButton(state) {
   const button = h("button", { type: "button", onclick: examine }, "Ask the doctor now");
   async function examine() {
     button.disabled = true;
-    said.textContent = "waiting";
+    const wait = waiting((text) => { said.textContent = text && `${text}; leaving this page stops it`; }, state.page.signal);
     try {
       const found = await ask("doctor", { run: main.name }, {
-        signal: state.page.signal, onNote: (text) => { said.textContent = text; },
+        signal: state.page.signal, onNote: wait.tell,
       });
       state.asked = { ...found, sentence: sentenceOf(found), isOfPage: true };
       draw(state);
-      said.textContent = "";
     } catch (error) {
-      said.textContent = "";
       if (!state.page.signal.aborted) state.page.fail(error);
     } finally {
+      wait.end();
       button.disabled = false;
     }
   }
-  return h("p", { class: "row" }, button, said);
+  return h("p", { class: "row" }, button, said, h("span", { class: "quiet" }, "It takes a minute or two: some checks train."));
 }
 
 // What takes a while to read: only when somebody wants to see it.
