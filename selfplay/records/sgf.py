@@ -109,7 +109,7 @@ def write_game(fields: Fields, lead: float | None, result: str = "") -> str:
       lead: black's points more than white's, the komi taken off; None if the game stopped early.
       result: the text of RE, where a file gave it; else it is made from the fields.
     """
-    game = _go(fields)
+    game = go_of(fields)
     moves = [write_move(ply, action, game.size) for ply, action in enumerate(fields["moves"])]
     lines = ["".join(moves[i : i + MOVES_A_LINE]) for i in range(0, len(moves), MOVES_A_LINE)]
     return "\n".join([write_root(fields, lead, result), *lines]) + ")\n"
@@ -117,7 +117,7 @@ def write_game(fields: Fields, lead: float | None, result: str = "") -> str:
 
 def write_root(fields: Fields, lead: float | None, result: str = "") -> str:
     """Returns the beginning of `write_game`: the parenthesis and the first node."""
-    game = _go(fields)
+    game = go_of(fields)
     extra = {key: value for key, value in fields.items() if key not in KEYS}
     root = {
         "GM": "1",
@@ -142,7 +142,8 @@ def write_move(ply: int, action: int, size: int) -> str:
     return f";{COLOURS[ply % 2]}[{_point(action, size)}]"
 
 
-def _go(fields: Fields) -> Go:
+def go_of(fields: Fields) -> Go:
+    """Returns the game of a record. Raises ValueError if it is another one than Go."""
     game = games.load(fields["game"])
     if not isinstance(game, Go):
         raise ValueError(f"SGF is for Go, not for {fields['game']}: write .jsonl")

@@ -47,7 +47,6 @@ LEFT_OUT = {
 KIND = {name: kind for kind, names in LEFT_OUT.items() for name in names}
 OTHER = "other properties"
 MAX_RESULT = 40  # characters
-MAX_ASIDE = 100_000  # moves in the variations of all games of a file
 
 
 class Draft(NamedTuple):
@@ -67,7 +66,7 @@ class Draft(NamedTuple):
 
 def read_drafts(text: str) -> Iterator[Draft]:
     """Yields the games of a file: each by its main line, with the variations beside it."""
-    position, room = 0, MAX_ASIDE
+    position, room = 0, sgf_variations.MAX_OF_FILE
     while start := sgf.START.search(text, position):
         line = sgf.main_line(text, start.start())
         draft, after = _draft(line.nodes)

@@ -7,8 +7,6 @@ move of a variation, `(parent, action)`, makes the next number; a parent comes b
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-import games
-from games.go import Go
 from selfplay.records import sgf
 from selfplay.records.sgf import Fields, MainLine, Node
 
@@ -16,6 +14,7 @@ Move: TypeAlias = tuple[int, int]  # the number of the position before it, and t
 
 MAX_LINES = 200  # of one game, beside its main line
 MAX_MOVES = 5_000  # of one game, in variations
+MAX_OF_FILE = 100_000  # of all games of a file
 CUT, LEFT_OUT = -1, -2  # instead of a number, where a line broke off: by itself, by these bounds
 
 
@@ -99,14 +98,13 @@ def write_game(fields: Fields, lead: float | None, result: str, variations: Sequ
     """Returns a game as `sgf.write_game` does, with its variations: the main line comes first."""
     if not variations:
         return sgf.write_game(fields, lead, result)
-    game = games.load(fields["game"])
-    root = sgf.write_root(fields, lead, result)
-    assert isinstance(game, Go)  # or write_root had refused it
+    size = sgf.go_of(fields).size
     actions = [0, *fields["moves"], *(action for _, action in variations)]
     children: list[list[int]] = [[] for _ in actions]
-    for number, parent in enumerate([*range(len(fields["moves"])), *_parents(variations)], start=1):
+    parents = [*range(len(fields["moves"])), *(parent for parent, _ in variations)]
+    for number, parent in enumerate(parents, start=1):
         children[parent].append(number)
-    written = [root]
+    written = [sgf.write_root(fields, lead, result)]
     waiting: list[tuple[int, int, str]] = [(0, 0, "")]  # number, ply, what comes before it
     while waiting:
         number, ply, before = waiting.pop()
@@ -114,7 +112,7 @@ def write_game(fields: Fields, lead: float | None, result: str, variations: Sequ
         if before == ")":
             continue
         if number:
-            written.append(sgf.write_move(ply - 1, actions[number], game.size))
+            written.append(sgf.write_move(ply - 1, actions[number], size))
         after = children[number]
         if len(after) == 1:
             waiting.append((after[0], ply + 1, "" if ply % sgf.MOVES_A_LINE else "\n"))
@@ -122,10 +120,6 @@ def write_game(fields: Fields, lead: float | None, result: str, variations: Sequ
             for child in reversed(after):
                 waiting.extend([(child, ply + 1, ")"), (child, ply + 1, "\n(")])
     return "".join(written) + ")\n"
-
-
-def _parents(variations: Sequence[Move]) -> Iterator[int]:
-    return (parent for parent, _ in variations)
 
 
 def _parts(text: str, position: int, end: int) -> Iterator[tuple[str, Node]]:
@@ -200,7 +194,7 @@ class _Tree:
             which = _counted(self._left_out, "variation is", "variations are")
             yield (
                 f"{which} left out, or the end: shown are at most {MAX_LINES} of a game, with "
-                f"{MAX_MOVES:,} moves"
+                f"{MAX_MOVES:,} moves, and {MAX_OF_FILE:,} moves of a file's"
             )
 
     def _add(self, at: int, action: int) -> int:

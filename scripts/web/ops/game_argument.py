@@ -55,16 +55,15 @@ def variations_of(args: Args, plies: int) -> list[tuple[int, int]]:
     Raises:
       ValueError: they are none; they may be illegal.
     """
-    given = args.get("variations") or []
-    moves = (
-        [tuple(one) for one in given if isinstance(one, list)] if isinstance(given, list) else []
-    )
-    for number, one in enumerate(moves, start=plies + 1):
-        if len(one) != 2 or any(type(part) is not int for part in one) or not 0 <= one[0] < number:
-            raise ValueError(f"position {number} of 'variations' is not [parent, action]: {one}")
-    if not isinstance(given, list) or len(moves) < len(given):
+    given = args.get("variations", [])
+    if not isinstance(given, list):
         raise ValueError("'variations' must be a list of [parent, action]")
-    return [(parent, action) for parent, action in moves]
+    for number, one in enumerate(given, start=plies + 1):
+        if not (isinstance(one, list) and [type(part) for part in one] == [int, int]):
+            raise ValueError(f"'variations' must be pairs [parent, action], got {str(one)[:40]}")
+        if not 0 <= one[0] < number:
+            raise ValueError(f"in 'variations' {one} comes before its parent")
+    return [(parent, action) for parent, action in given]
 
 
 def beside(
@@ -79,9 +78,7 @@ def beside(
     """
     known: list[State | None] = list(states)
     for parent, action in variations:
-        tell.often(
-            f"replaying variations, move {len(known) - len(states) + 1} of {len(variations)}"
-        )
+        tell.often(f"replaying {len(variations)} moves of variations")
         before = known[parent]
         after = None if before is None else _after(game, before, action)
         known.append(after)

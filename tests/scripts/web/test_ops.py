@@ -1,7 +1,9 @@
 """What the worker answers: searches that deepen, moves, reviews, games as text; consent; cancel."""
 
+import copy
 import json
 import pathlib
+import random
 import sys
 import threading
 
@@ -14,6 +16,7 @@ from scripts.web.ops.permission import ConsentError
 from scripts.web.ops.precedence import SEARCHES, Precedence
 from scripts.web.ops.question import Tell
 from selfplay.records.game_record import read_records, scan_records
+from tests.oracles.go import PlainGo
 from tests.support.asking import Asked, ask
 from tests.support.lines import line_of
 from training.config import RunConfig
@@ -262,6 +265,24 @@ def test_the_names_of_a_whole_tree_are_one_question_and_illegal_lines_are_said()
     assert told["names"] == line["names"][:2]
     assert told["notes"] == ["1 variation is cut before a move that the rules forbid"]
     assert (line["variations"], line["notes"]) == ([], [])
+
+
+def test_the_moves_of_variations_that_are_named_are_those_that_plain_go_allows():
+    rng = random.Random(2)
+    known, variations, expected = [PlainGo(5, 0.5)], [], []
+    for _ in range(400):
+        live = [number for number, plain in enumerate(known) if plain]
+        parent = rng.choice(live[-20:]) if rng.random() < 0.9 else rng.randrange(len(known))
+        action, before, after = rng.randrange(26), known[parent], None
+        if before is not None and action in before.legal():
+            after = copy.deepcopy(before)
+            after.play(action)
+        known.append(after)
+        variations.append([parent, action])
+        expected.append(None if after is None else before.to_play)
+    told = ask("names", **GO, moves=[], variations=variations)["variations"]
+    assert [one and one["seat"] for one in told] == expected
+    assert 50 < expected.count(None) < 350, expected
 
 
 @pytest.mark.parametrize(
