@@ -31,7 +31,7 @@ SETUP = ("AB", "AW", "AE")
 
 # Possessive (`*+`): a damaged file of any size is read once, without a stack of ways back.
 START = re.compile(r"\(\s*+;")
-_TOKEN = re.compile(r"\s*+(?:([;()])|([A-Za-z]++)|\[([^\\\]]*+(?:\\.[^\\\]]*+)*+)\])", re.DOTALL)
+TOKEN = re.compile(r"\s*+(?:([;()])|([A-Za-z]++)|\[([^\\\]]*+(?:\\.[^\\\]]*+)*+)\])", re.DOTALL)
 _SPACE = re.compile(r"\s*+")
 _ESCAPE = re.compile(r"\\(\r\n|\n\r|.)", re.DOTALL)
 _RESULT = re.compile(r"\s*([BW])\+\s*(\w?)", re.IGNORECASE)
@@ -109,9 +109,15 @@ def write_game(fields: Fields, lead: float | None, result: str = "") -> str:
       lead: black's points more than white's, the komi taken off; None if the game stopped early.
       result: the text of RE, where a file gave it; else it is made from the fields.
     """
-    game = games.load(fields["game"])
-    if not isinstance(game, Go):
-        raise ValueError(f"SGF is for Go, not for {fields['game']}: write .jsonl")
+    game = go_of(fields)
+    moves = [write_move(ply, action, game.size) for ply, action in enumerate(fields["moves"])]
+    lines = ["".join(moves[i : i + MOVES_A_LINE]) for i in range(0, len(moves), MOVES_A_LINE)]
+    return "\n".join([write_root(fields, lead, result), *lines]) + ")\n"
+
+
+def write_root(fields: Fields, lead: float | None, result: str = "") -> str:
+    """Returns the beginning of `write_game`: the parenthesis and the first node."""
+    game = go_of(fields)
     extra = {key: value for key, value in fields.items() if key not in KEYS}
     root = {
         "GM": "1",
@@ -128,13 +134,20 @@ def write_game(fields: Fields, lead: float | None, result: str = "") -> str:
         root["RE"] = result or _result_text(fields, lead)
     if extra:
         root["C"] = json.dumps(extra)
-    properties = "".join(f"{key}[{_escaped(value)}]" for key, value in root.items())
-    moves = [
-        f";{COLOURS[ply % 2]}[{_point(action, game.size)}]"
-        for ply, action in enumerate(fields["moves"])
-    ]
-    lines = ["".join(moves[i : i + MOVES_A_LINE]) for i in range(0, len(moves), MOVES_A_LINE)]
-    return "\n".join([f"(;{properties}", *lines]) + ")\n"
+    return "(;" + "".join(f"{key}[{_escaped(value)}]" for key, value in root.items())
+
+
+def write_move(ply: int, action: int, size: int) -> str:
+    """Returns the node of a move."""
+    return f";{COLOURS[ply % 2]}[{_point(action, size)}]"
+
+
+def go_of(fields: Fields) -> Go:
+    """Returns the game of a record. Raises ValueError if it is another one than Go."""
+    game = games.load(fields["game"])
+    if not isinstance(game, Go):
+        raise ValueError(f"SGF is for Go, not for {fields['game']}: write .jsonl")
+    return game
 
 
 def main_line(text: str, position: int) -> MainLine:
@@ -142,7 +155,7 @@ def main_line(text: str, position: int) -> MainLine:
     nodes: list[Node] = []
     depth, closed, name = 0, False, ""
     while True:
-        token = _TOKEN.match(text, position)
+        token = TOKEN.match(text, position)
         if not token:
             return MainLine(nodes, *_damage(text, position))
         position = token.end()
@@ -158,11 +171,15 @@ def main_line(text: str, position: int) -> MainLine:
                     return MainLine(nodes, position, f"it has more than {MAX_NODES:,} nodes")
                 nodes.append({})
         elif identifier:
-            name = "".join(filter(str.isupper, identifier))  # FF[3] wrote AddBlack for AB
+            name = property_name(identifier)
         elif not name:
             return MainLine(nodes, position, f"the value [{value[:20]}] belongs to no property")
         elif not closed:
             nodes[-1].setdefault(name, []).append(value)
+
+
+def property_name(identifier: str) -> str:
+    return "".join(filter(str.isupper, identifier))  # FF[3] wrote AddBlack for AB
 
 
 def _damage(text: str, position: int) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from games.go import Go
-from selfplay.records import sgf
+from selfplay.records import sgf, sgf_variations
 from selfplay.records.sgf import Node
 
 RESULTS = ("?", "void", "")  # that say nothing
@@ -61,35 +61,43 @@ class Draft(NamedTuple):
     setup: int  # how many moves stand for stones that were set up
     notes: list[str]  # what was done with it, or left out
     problem: str  # why it ends before the file's game does; empty if it does not
+    variations: list[sgf_variations.Move]  # what the file tries beside these moves
 
 
 def read_drafts(text: str) -> Iterator[Draft]:
-    """Yields the games of a file, each by its main line."""
-    position = 0
+    """Yields the games of a file: each by its main line, with the variations beside it."""
+    position, room = 0, sgf_variations.MAX_OF_FILE
     while start := sgf.START.search(text, position):
         line = sgf.main_line(text, start.start())
-        draft = _draft(line.nodes)
-        if line.problem:
-            draft = draft._replace(problem=draft.problem or line.problem)
-        if draft.game and (left := _left_out(line.nodes)):
-            draft.notes.append(f"left out of the file: {', '.join(left)}")
-        forks = text.count("(", start.start() + 1, line.end)
-        if forks > 1:
-            draft.notes.append("only its main line is shown: the file's variations are left out")
+        draft, after = _draft(line.nodes)
+        problem = line.problem
+        if draft.game:
+            aside = sgf_variations.read(
+                text, start.start(), line, _size(line.nodes[0]), draft.moves, after, room
+            )
+            room -= len(aside.moves)
+            draft = draft._replace(variations=aside.moves)
+            draft.notes.extend(aside.notes)
+            if left := _left_out(line.nodes, aside.names):
+                draft.notes.append(f"left out of the file: {', '.join(left)}")
+            problem = "" if aside.damage else problem
+        draft = draft._replace(problem=draft.problem or problem)
         yield draft
         position = line.end
 
 
-def _draft(nodes: list[Node]) -> Draft:
-    draft = Draft("", [], None, ["", ""], "", "", 0, [], "")
+def _draft(nodes: list[Node]) -> tuple[Draft, list[int]]:
+    """Returns the main line as a game and, by node, how many moves are made after it."""
+    draft = Draft("", [], None, ["", ""], "", "", 0, [], "", [])
+    after: list[int] = []
     try:
         root = nodes[0] if nodes else {}
         if sgf.value_of(root, "GM", "1").strip() != "1":
             raise ValueError(f"GM[{sgf.value_of(root, 'GM')[:20]}] is another game than Go")
-        size = sgf.read_size(sgf.value_of(root, "SZ", "19"))
+        size = _size(root)
         game = Go(size, sgf.read_komi(sgf.value_of(root, "KM", "0")))
     except ValueError as error:
-        return draft._replace(problem=str(error))
+        return draft._replace(problem=str(error)), after
     names = [sgf.value_of(root, name).strip() for name in ("PB", "PW")]
     result = sgf.value_of(root, "RE").strip()
     returns, ended_by = _result(result, draft.notes)
@@ -106,11 +114,18 @@ def _draft(nodes: list[Node]) -> Draft:
         setup = _setup(root, size)
         draft.moves.extend(setup)
         for number, node in enumerate(nodes):
-            filled += _play(draft.moves, node, size, is_root=number == 0)
+            played = sgf_variations.plays(node, len(draft.moves), size, is_root=number == 0)
+            filled += len(played) > 1
+            draft.moves.extend(played)
+            after.append(len(draft.moves))
     except ValueError as error:
         draft = draft._replace(problem=str(error))
     draft.notes.extend(_filled(len(setup), filled, sgf.value_of(root, "HA").strip()))
-    return draft._replace(setup=len(setup))
+    return draft._replace(setup=len(setup)), after
+
+
+def _size(root: Node) -> int:
+    return sgf.read_size(sgf.value_of(root, "SZ", "19"))
 
 
 def _filled(setup: int, passes: int, handicap: str) -> Iterator[str]:
@@ -130,12 +145,13 @@ def _filled(setup: int, passes: int, handicap: str) -> Iterator[str]:
         )
 
 
-def _left_out(nodes: list[Node]) -> list[str]:
-    """Returns the kinds of what the main line holds and nobody is shown."""
-    names = {name for node in nodes for name in node} - USED
-    if nodes and sgf.extra_of(nodes[0]) and not any("C" in node for node in nodes[1:]):
+def _left_out(nodes: list[Node], aside: set[str]) -> list[str]:
+    """Returns the kinds of what a game holds and nobody is shown; `aside` are its variations'."""
+    later = {name for node in nodes[1:] for name in node} | aside
+    names = ({*nodes[0]} | later) - USED
+    if sgf.extra_of(nodes[0]) and "C" not in later:
         names.discard("C")  # which `write_game` wrote
-    if nodes and sgf.value_of(nodes[0], "RU").strip().lower() == sgf.RULES.lower():
+    if sgf.value_of(nodes[0], "RU").strip().lower() == sgf.RULES.lower():
         names.discard("RU")
     kinds = {KIND.get(name, OTHER) for name in names}
     return [kind for kind in (*LEFT_OUT, OTHER) if kind in kinds]
@@ -160,7 +176,7 @@ def _setup(root: Node, size: int) -> list[int]:
     for pair in itertools.zip_longest(*stones):
         for seat, action in enumerate(pair):
             if action is not None:
-                _add(moves, seat, action, size)
+                moves.extend(sgf_variations.in_turn(len(moves), seat, action, size))
     return moves
 
 
@@ -174,23 +190,3 @@ def _points(values: "list[str] | tuple[()]", size: int) -> Iterator[int]:
         (top, left), (bottom, right) = (divmod(corner, size) for corner in corners)
         for row, col in itertools.product(range(top, bottom + 1), range(left, right + 1)):
             yield row * size + col
-
-
-def _play(moves: list[int], node: Node, size: int, is_root: bool) -> int:
-    """Adds the move of a node, if it has one; returns how many passes that took before it."""
-    place = f"move {len(moves) + 1}"
-    if not is_root and any(name in node for name in sgf.SETUP):
-        raise ValueError(f"{place}: from here on stones are set up, which is no move")
-    played = [(seat, value) for seat in (0, 1) for value in node.get(sgf.COLOURS[seat], ())]
-    if len(played) > 1:
-        raise ValueError(f"{place}: one node holds {len(played)} moves")
-    return sum(
-        _add(moves, seat, sgf.read_point(value, size, place), size) for seat, value in played
-    )
-
-
-def _add(moves: list[int], seat: int, action: int, size: int) -> bool:
-    """Adds a move; the other side passes before it, if it would be to play. Returns if it does."""
-    passes = len(moves) % 2 != seat
-    moves.extend([size**2, action] if passes else [action])
-    return passes

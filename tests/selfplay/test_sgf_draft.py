@@ -33,8 +33,8 @@ def test_sabakis_file_is_read_along_its_main_line():
     assert (draft.players, draft.returns, draft.problem) == (["Anna", ""], None, "")
     assert draft.notes == [
         "left out of the file: comments, labels, marks, dates, names of events and places",
-        "only its main line is shown: the file's variations are left out",
     ]
+    assert draft.variations == [(4, point("bb")), (2, point("gg"))]
 
 
 def test_handicap_stones_become_moves_of_black_with_passes_of_white_between_them():

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import games
 from games import consent, registry
 from games.game import Game, State
 from scripts.web.ops.permission import require
-from scripts.web.ops.question import Args, text
+from scripts.web.ops.question import Args, Tell, text
 from selfplay import positions
 
 
@@ -45,6 +46,45 @@ def state_of(game: Game[Any], args: Args) -> tuple[list[int], list[State]]:
     return moves, list(LINES.walk(game, tuple(moves)))
 
 
+def variations_of(args: Args, plies: int) -> list[tuple[int, int]]:
+    """Returns the variations of a question, beside a line of `plies` moves.
+
+    Each is a move, `[parent, action]`: parents are numbered, from 0 to `plies` the positions of the
+    line, then those after the moves of this list.
+
+    Raises:
+      ValueError: they are none; they may be illegal.
+    """
+    given = args.get("variations", [])
+    if not isinstance(given, list):
+        raise ValueError("'variations' must be a list of [parent, action]")
+    for number, one in enumerate(given, start=plies + 1):
+        if not (isinstance(one, list) and [type(part) for part in one] == [int, int]):
+            raise ValueError(f"'variations' must be pairs [parent, action], got {str(one)[:40]}")
+        if not 0 <= one[0] < number:
+            raise ValueError(f"in 'variations' {one} comes before its parent")
+    return [(parent, action) for parent, action in given]
+
+
+def beside(
+    game: Game[Any], states: Sequence[State], variations: Sequence[tuple[int, int]], tell: Tell
+) -> Iterator[tuple[State | None, State | None]]:
+    """Yields the positions before and after each move of variations; None is none.
+
+    There is none after an illegal move.
+
+    Args:
+      states: the positions of the line beside which they are.
+    """
+    known: list[State | None] = list(states)
+    for parent, action in variations:
+        tell.often(f"replaying {len(variations)} moves of variations")
+        before = known[parent]
+        after = None if before is None else _after(game, before, action)
+        known.append(after)
+        yield before, after
+
+
 class Lines:
     """Positions along lines of moves, of which the newest are kept: the next click adds one."""
 
@@ -68,10 +108,10 @@ class Lines:
         """Returns the positions on the way, in NumPy, up to where a move is illegal."""
         line = list(self._known(game, moves))
         for action in moves[len(line) - 1 :]:
-            legal = line[-1].legal_action_mask
-            if not (0 <= action < len(legal) and legal[action]):
+            after = _after(game, line[-1], action)
+            if after is None:
                 break
-            line.append(_on_host(positions.step(game, line[-1], np.int32(action))))
+            line.append(after)
         known = moves[: len(line) - 1]
         with self._lock:
             self._lines[game, known] = self._lines.pop((game, known), tuple(line))
@@ -85,6 +125,14 @@ class Lines:
             if (line := self._lines.get((game, moves[:length]))) is not None:
                 return line
         return (_on_host(positions.opening_position(game)),)
+
+
+def _after(game: Game[Any], state: State, action: int) -> State | None:
+    """Returns the position after a move, in NumPy; None if it is illegal."""
+    legal = state.legal_action_mask
+    if not (0 <= action < len(legal) and legal[action]):
+        return None
+    return _on_host(positions.step(game, state, np.int32(action)))
 
 
 def _on_host(state: State) -> State:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from games.drawing.picture import draw
-from scripts.web.ops.game_argument import game_of, state_of
+from scripts.web.ops.game_argument import beside, game_of, state_of, variations_of
 from scripts.web.ops.question import Args, Op, Tell
 from scripts.web.ops.sides import sides
 
@@ -43,12 +43,29 @@ def position(args: Args, tell: Tell) -> dict[str, Any]:
 
 
 def names(args: Args, tell: Tell) -> dict[str, Any]:
-    """Returns the notation and the seat of each of `moves`."""
+    """Returns the notation and the seat of each of `moves`, and of each move of `variations`.
+
+    One that is illegal is None, with all after it; `notes` says how many such there are.
+    """
     _, game = game_of(args)
     moves, states = state_of(game, args)
+    variations = variations_of(args, len(moves))
+    told: list[dict[str, Any] | None] = []
+    illegal = 0
+    walked = beside(game, states, variations, tell)
+    for (_, action), (before, after) in zip(variations, walked, strict=True):
+        if before is None or after is None:
+            illegal += before is not None
+            told.append(None)
+        else:
+            name = game.action_to_string(before, action)
+            told.append({"name": name, "seat": int(before.to_play)})
+    cut = "variation is cut before a move" if illegal == 1 else "variations are cut before moves"
     return {
         "names": [game.action_to_string(*pair) for pair in zip(states, moves, strict=False)],
         "seats": [int(state.to_play) for state in states],
+        "variations": told,
+        "notes": [f"{illegal:,} {cut} that the rules forbid"] if illegal else [],
     }
 
 

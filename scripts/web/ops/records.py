@@ -10,10 +10,10 @@ import games
 from games import consent, registry
 from games.game import Game
 from games.go import Go
-from scripts.web.ops.game_argument import game_of, state_of
+from scripts.web.ops.game_argument import beside, game_of, state_of, variations_of
 from scripts.web.ops.permission import ConsentError, require
 from scripts.web.ops.question import Args, Op, Tell, text
-from selfplay.records import game_record, sgf
+from selfplay.records import game_record, sgf, sgf_variations
 from selfplay.records.game_record import CHUNK, MAX_BYTES, MAX_GAMES, MAX_SPEC
 from selfplay.records.lines import ENDINGS, GameRecord, fields_of, parse, read_fields
 from selfplay.records.sgf_draft import Draft, read_drafts
@@ -26,7 +26,7 @@ UNFINISHED = "the game is not finished"
 MAX_NAME = 200  # characters of a player's name
 WALKED = 1000  # moves of games that are replayed one by one
 MAX_RESULT = 40  # characters of a result in a file's own words
-NO_GAME = Draft("", [], None, ["", ""], "", "", 0, [], "")
+NO_GAME = Draft("", [], None, ["", ""], "", "", 0, [], "", [])
 
 
 def parse_games(args: Args, tell: Tell) -> dict[str, Any]:
@@ -65,6 +65,7 @@ def _of_draft(draft: Draft) -> dict[str, Any]:
     return {
         "game": draft.game,
         "moves": draft.moves,
+        "variations": draft.variations,
         "returns": draft.returns,
         "players": draft.players,
         "result": draft.result,
@@ -97,6 +98,7 @@ def _of_record(record: GameRecord, unfinished: bool) -> dict[str, Any]:
     return {
         "game": record.game,
         "moves": list(record.moves),
+        "variations": [],
         "returns": None if unfinished else list(record.returns),
         "players": list(record.players),
         "result": _said(record.extra.get("result")),
@@ -153,7 +155,10 @@ def _compare(one: dict[str, Any], end: game_record.End) -> None:
     if end.plies < len(one["moves"]):
         action = one["moves"][end.plies]
         one["problem"] = one["problem"] or f"move {end.plies + 1}, action {action}, is illegal here"
-        one["moves"] = one["moves"][: end.plies]
+        rest = sgf_variations.kept(one["variations"], len(one["moves"]), end.plies)
+        if len(rest) < len(one["variations"]):
+            one["notes"].append("the variations after that move are left out")
+        one["moves"], one["variations"] = one["moves"][: end.plies], rest
     elif not one["is_draft"]:
         extra = {"ended_by": one["ended_by"]} if one["ended_by"] else {}
         first, second = one["returns"]
@@ -166,7 +171,8 @@ def write_game(args: Args, tell: Tell) -> dict[str, Any]:
 
     One that is not finished has no result: as SGF none is written; as JSON line its `returns` are
     null, so that no command takes it for a finished game, and only this page reads it back. Of a
-    game that a file said a result of, `result` is that text; it is written as it was.
+    game that a file said a result of, `result` is that text; it is written as it was. As
+    SGF `variations` are written too, behind the main line, which `moves` is then.
     """
     form = text(args, "form")
     record, finished = _record(args)
@@ -180,11 +186,24 @@ def write_game(args: Args, tell: Tell) -> dict[str, Any]:
     fields = fields_of(record) | ({} if finished else {"returns": None})
     result = _said(args.get("result"))
     if form == "sgf":
-        written = sgf.write_game(fields, lead, result)
+        variations = _variations(args, tell)
+        written = sgf_variations.write_game(fields, lead, result, variations)
     else:
         written = game_record.to_line(fields | ({"result": result} if result else {}))
     stem = re.sub(r"[^A-Za-z0-9]+", "-", record.game).strip("-")[:60]
     return {"text": written, "name": f"{stem}-{len(record.moves)}-moves.{form}"}
+
+
+def _variations(args: Args, tell: Tell) -> list[sgf_variations.Move]:
+    """Returns the variations of a question, which are legal beside its moves."""
+    _, game = game_of(args)
+    moves, states = state_of(game, args)
+    variations = variations_of(args, len(moves))
+    walked = beside(game, states, variations, tell)
+    for (parent, action), (_, after) in zip(variations, walked, strict=True):
+        if after is None:
+            raise ValueError(f"in 'variations' action {action} is illegal in position {parent}")
+    return variations
 
 
 def _said(result: object) -> str:

@@ -1,7 +1,9 @@
 """What the worker answers: searches that deepen, moves, reviews, games as text; consent; cancel."""
 
+import copy
 import json
 import pathlib
+import random
 import sys
 import threading
 
@@ -14,6 +16,7 @@ from scripts.web.ops.permission import ConsentError
 from scripts.web.ops.precedence import SEARCHES, Precedence
 from scripts.web.ops.question import Tell
 from selfplay.records.game_record import read_records, scan_records
+from tests.oracles.go import PlainGo
 from tests.support.asking import Asked, ask
 from tests.support.lines import line_of
 from training.config import RunConfig
@@ -245,6 +248,73 @@ def test_a_files_own_result_is_told_and_written_as_it_was():
         assert {key: again[key] for key in given} == given
     (alone,) = ask("parse", text=SAID.replace("W+3.5", "B+24.5"), name="x.sgf")["records"]
     assert alone["ended_by"] == ""  # as the rules say
+
+
+GO = {"game": "go:size=5,komi=0.5"}
+# Beside black 0, white 6: one line goes on from there, the other has a stone put upon a stone.
+BESIDE = [[2, 12], [3, 18], [1, 0], [5, 7], [4, 25]]
+
+
+def test_the_names_of_a_whole_tree_are_one_question_and_illegal_lines_are_said():
+    told = ask("names", **GO, moves=[0, 6], variations=BESIDE)
+    line = ask("names", **GO, moves=[0, 6, 12, 18, 25])
+    assert [one and one["name"] for one in told["variations"]] == [
+        *line["names"][2:4], None, None, line["names"][4],
+    ]  # fmt: skip
+    assert [one and one["seat"] for one in told["variations"]] == [0, 1, None, None, 0]
+    assert told["names"] == line["names"][:2]
+    assert told["notes"] == ["1 variation is cut before a move that the rules forbid"]
+    assert (line["variations"], line["notes"]) == ([], [])
+
+
+def test_the_moves_of_variations_that_are_named_are_those_that_plain_go_allows():
+    rng = random.Random(2)
+    known, variations, expected = [PlainGo(5, 0.5)], [], []
+    for _ in range(400):
+        live = [number for number, plain in enumerate(known) if plain]
+        parent = rng.choice(live[-20:]) if rng.random() < 0.9 else rng.randrange(len(known))
+        action, before, after = rng.randrange(26), known[parent], None
+        if before is not None and action in before.legal():
+            after = copy.deepcopy(before)
+            after.play(action)
+        known.append(after)
+        variations.append([parent, action])
+        expected.append(None if after is None else before.to_play)
+    told = ask("names", **GO, moves=[], variations=variations)["variations"]
+    assert [one and one["seat"] for one in told] == expected
+    assert 50 < expected.count(None) < 350, expected
+
+
+@pytest.mark.parametrize(
+    "bad", [[[3, 1]], [[-1, 1]], [[0]], [[0, "1"]], [[0, True]], [0], "0", {"a": 1}]
+)
+def test_variations_that_are_none_are_refused(bad):
+    with pytest.raises(ValueError, match="'variations'"):
+        ask("names", **GO, moves=[0, 6], variations=bad)
+
+
+def test_a_tree_is_written_and_read_whole_if_it_is_legal():
+    legal = [[2, 12], [3, 18], [1, 7], [4, 25], [0, 3]]
+    given = GO | {"moves": [0, 6], "players": PLAYERS, "form": "sgf"}
+    (again,) = ask("parse", text=ask("write", **given, variations=legal)["text"], name="x.sgf")[
+        "records"
+    ]
+    assert (again["moves"], again["notes"], again["problem"]) == ([0, 6, 12, 18, 25], [], "")
+    assert again["variations"] == [[1, 7], [0, 3]]
+    for illegal in ([[1, 0]], [[2, 99]], [[2, -1]]):
+        with pytest.raises(ValueError, match="is illegal in position"):
+            ask("write", **given, variations=illegal)
+    assert ask("write", **given, variations=[]) == ask("write", **given)
+    lines = given | {"form": "jsonl"}
+    assert ask("write", **lines, variations=legal) == ask("write", **lines)
+
+
+def test_an_illegal_main_line_takes_only_the_variations_behind_it_with_it():
+    text = "(;SZ[5]KM[0.5];B[aa](;W[bb](;B[aa](;W[cc])(;W[dd]))(;B[ee];W[ed]))(;W[ab]))"
+    (read,) = ask("parse", text=text, name="x.sgf")["records"]
+    assert (read["moves"], read["problem"]) == ([0, 6], "move 3, action 0, is illegal here")
+    assert read["variations"] == [[2, 24], [3, 19], [1, 5]]
+    assert "the variations after that move are left out" in read["notes"]
 
 
 def test_hostile_lines_are_told_one_by_one():

@@ -1,6 +1,7 @@
 """The screen to play and analyse, and the board, in a real browser."""
 
 import json
+import pathlib
 
 import pytest
 
@@ -236,6 +237,55 @@ def test_a_files_result_is_shown_as_it_says(session, tmp_path):
     settled(page)
     sides = page.locator(".side").all_inner_texts()
     assert [text.strip() for text in sides] == ["Black", "White"]
+
+
+# As Sabaki writes: the first line is the main one. The last variation puts a stone upon a stone.
+SABAKI = """(;GM[1]FF[4]CA[UTF-8]AP[Sabaki:0.52.2]KM[0.5]SZ[5]
+;B[cc];W[bb](;B[dd];W[dc])(;B[db];W[cb](;B[bd])(;B[da]))(;B[bc];W[cc]))"""
+SHOWN = """start 1.C3 2.B4 3.D2 4.D3
+  3.D4 4.C4 5.B2
+    5.D5
+  3.B3""".splitlines()
+# What the list of moves shows: a line of text for each line of the game, as deep as it is indented.
+LINES = """() => [...document.querySelectorAll(".variation")].map((box) => {
+  const own = [...box.children].filter((one) => one.matches("button"));
+  let depth = 0;
+  for (let at = box; (at = at.parentElement.closest(".variation")); ) depth += 1;
+  return "  ".repeat(depth) + own.map((one) => one.textContent).join(" ");
+})"""
+
+
+def test_variations_of_a_file_are_shown_walked_and_saved(session, tmp_path):
+    (tmp_path / "sabaki.sgf").write_text(SABAKI)
+    page = session.open("play?game=go:size=5&player=none&analyst=random")
+    page.wait_for_selector(".board-picture svg")
+    settled(page)
+    page.set_input_files("input[type=file]", tmp_path / "sabaki.sgf")
+    page.get_by_text("1 variation is cut before a move that the rules forbid").wait_for()
+    settled(page)
+    assert page.evaluate(LINES) == SHOWN
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+        settled(page)
+    page.keyboard.press("ArrowDown")
+    settled(page)
+    assert page.inner_text('[aria-current="true"].ply-move') == "5.D5"
+    assert "moves=12%2C6%2C8%2C7%2C3&" in page.url
+    page.get_by_text("SGF holds all 4 lines").wait_for()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save SGF").click()
+    text = pathlib.Path(saved.value.path()).read_text()
+    assert text.endswith(
+        ";B[cc];W[bb]\n(;B[dd];W[dc])\n(;B[db];W[cb]\n(;B[bd])\n(;B[da]))\n(;B[bc]))\n"
+    )
+    page.get_by_role("button", name="New game").click()
+    page.wait_for_function("() => document.querySelectorAll('.ply-move').length === 1")
+    (tmp_path / "again.sgf").write_text(text)
+    page.set_input_files("input[type=file]", tmp_path / "again.sgf")
+    page.wait_for_function("() => document.querySelectorAll('.ply-move').length > 1")
+    settled(page)
+    assert page.evaluate(LINES) == SHOWN
+    assert page.get_by_text("is cut").count() == 0
 
 
 def test_text_of_a_file_is_shown_as_text(session, tmp_path):

@@ -6,9 +6,9 @@ import { clear, h } from "../lib/dom.js";
 const MOST = 60 << 20; // bytes; the server takes few more
 
 // Returns what is shown to load and save games.
-//   onLoad(record)   a record was chosen: {game, moves, returns, players}
+//   onLoad(record)   a record was chosen: {game, moves, variations, returns, players}; returns notes
 //   game()           the spec of the game under way
-//   record()         what to save: {game, moves, players, returns}
+//   record(form)     what to save as jsonl or sgf: {game, moves, players, returns}, variations for sgf
 export class GameFiles {
   constructor(root, drop, { onLoad, game, record, onError, signal }) {
     Object.assign(this, { root, onLoad, game, record, onError, signal });
@@ -43,8 +43,10 @@ export class GameFiles {
 
   // plies: of the line that is saved; aside: how many other lines there are.
   tell(plies, aside) {
+    const line = `the line that goes through this position to its end (${plies === 1 ? "1 move" : `${plies} moves`})`;
     const others = aside === 1 ? "1 variation isn't saved" : `${aside} variations aren't saved`;
-    clear(this.about, `Saves the line that goes through this position to its end (${plies === 1 ? "1 move" : `${plies} moves`})${aside ? `; ${others}` : ""}.`);
+    clear(this.about, !aside ? `Saves ${line}.` : this.sgf.hidden ? `Saves ${line}; ${others}.`
+      : `A record is ${line}; SGF holds all ${aside + 1} lines.`);
   }
 
   over(event, drop) {
@@ -74,9 +76,11 @@ export class GameFiles {
 
   offer(name, text, { records, more }) {
     const about = h("div", {});
-    const show = (record) => {
+    const show = async (record) => {
       clear(about, this.remarks(record, name, text));
-      if (record.game && !record.consent) this.onLoad(record);
+      if (!record.game || record.consent) return;
+      const notes = await this.onLoad(record);
+      if (notes.length && records[Number(select.value)] === record) clear(about, this.remarks({ ...record, notes: [...record.notes, ...notes] }, name, text));
     };
     if (!records.length) {
       clear(this.found, h("p", {}, `${name} holds no game.`));
@@ -106,7 +110,7 @@ export class GameFiles {
 
   async save(form) {
     try {
-      const { text, name } = await ask("write", { ...this.record(), form }, { signal: this.signal });
+      const { text, name } = await ask("write", { ...this.record(form), form }, { signal: this.signal });
       const url = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
       const link = h("a", { href: url, download: name });
       link.click();

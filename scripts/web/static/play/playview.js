@@ -43,7 +43,7 @@ export class PlayView {
     this.files = new GameFiles(h("div", {}), root, { signal: play.page.signal,
       onLoad: (record) => play.loadAndShow(record),
       game: () => play.game,
-      record: () => play.record(play.tree.line.at(-1)),
+      record: (form) => form === "sgf" ? play.recordOfTree() : play.record(play.tree.line.at(-1)),
       onError: (error) => play.page.fail(error) });
     clear(root,
       h("h1", { class: "unseen" }, "Play and analyse"),

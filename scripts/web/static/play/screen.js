@@ -94,7 +94,7 @@ class Play {
     await this.reply();
   }
 
-  // Takes a record of a game; nobody plays against the person in it.
+  // Takes a record of a game; nobody plays against the person in it. Returns what is to be said of it.
   async load(record, source = null) {
     this.source = source;
     this.setup.setGame(record.game);
@@ -103,26 +103,35 @@ class Play {
     this.reset();
     this.view.analysisBox.checked = true;
     this.players = record.players;
-    await this.addLine(record.moves);
+    const notes = await this.addLine(record.moves, record.variations);
     const by = record.ended_by || record.extra?.ended_by;
     const { current } = this.tree;
     if (by) current.ended = { by, returns: record.returns };
     current.said = record.result || record.extra?.result || ""; // what the file says of the end
+    return notes;
   }
 
   async loadAndShow(record) {
-    await this.load(record);
+    const notes = await this.load(record);
     await this.go(this.tree.root);
+    return notes;
   }
 
-  // Adds moves from the opening on, and stands at their end.
-  async addLine(moves) {
-    const answer = await this.asking("names", (options) => ask("names", { game: this.game, moves }, options));
-    if (!answer) return;
-    let node = this.tree.root;
-    moves.forEach((action, k) => { node = this.tree.add(node, action, answer.names[k], answer.seats[k]); });
-    this.tree.go(node);
+  // Adds moves from the opening on, and stands at their end; then variations beside them, each a
+  // [parent, action] as `Variations.asides` gives. Returns what is to be said of those.
+  async addLine(moves, variations = []) {
+    const { tree } = this;
+    const answer = await this.asking("names", (options) => ask("names", { game: this.game, moves, variations }, options));
+    if (!answer) return [];
+    const nodes = [tree.root];
+    moves.forEach((action, k) => nodes.push(tree.add(nodes[k], action, answer.names[k], answer.seats[k])));
+    tree.go(nodes.at(-1));
+    variations.forEach(([parent, action], k) => {
+      const told = answer.variations[k]; // null if the rules forbid it
+      nodes.push(told && tree.add(nodes[parent], action, told.name, told.seat));
+    });
     this.view.drawMoves();
+    return answer.notes;
   }
 
   // Walking.
@@ -308,6 +317,11 @@ class Play {
     const players = [PERSON, PERSON];
     if (player) players[1 - seat] = player;
     return { game: this.game, moves: end.moves, players: this.players || players, returns: resultOf(end), ended_by: end.ended?.by || null, result: end.said || null };
+  }
+
+  // Returns the game with all that was tried: a record of its main line, and the rest.
+  recordOfTree() {
+    return { ...this.record(this.tree.main.at(-1)), variations: this.tree.asides };
   }
 
   // Adds a finished game to the opponent's run, once.

@@ -80,6 +80,30 @@ export class Variations {
     return [...this.current.path, ...this.current.onward.slice(1)];
   }
 
+  // The main line, from the opening to its end.
+  get main() {
+    const found = [];
+    for (let node = this.root; node; node = node.children[0]) found.push(node);
+    return found;
+  }
+
+  // All moves that are not of the main line, as [parent, action]: numbered are the positions of the
+  // main line, from 0 on, then those after these moves.
+  get asides() {
+    const numbers = new Map(this.main.map((node, k) => [node, k]));
+    const found = [];
+    const waiting = [this.root];
+    while (waiting.length) {
+      const node = waiting.pop();
+      if (!numbers.has(node)) {
+        found.push([numbers.get(node.parent), node.action]);
+        numbers.set(node, numbers.size);
+      }
+      waiting.push(...node.children.slice().reverse());
+    }
+    return found;
+  }
+
   // Removes a node with all after it; returns where one stands then.
   remove(node) {
     const { parent } = node;
