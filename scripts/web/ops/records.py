@@ -13,6 +13,7 @@ from games.go import Go
 from scripts.web.ops.game_argument import beside, game_of, state_of, variations_of
 from scripts.web.ops.permission import ConsentError, require
 from scripts.web.ops.question import Args, Op, Tell, text
+from selfplay import positions
 from selfplay.records import game_record, sgf, sgf_variations
 from selfplay.records.game_record import CHUNK, MAX_BYTES, MAX_GAMES, MAX_SPEC
 from selfplay.records.lines import ENDINGS, GameRecord, fields_of, parse, read_fields
@@ -134,7 +135,7 @@ def _check(records: list[dict[str, Any]], tell: Tell) -> None:
             tell.note(f"replaying games of {spec}")
             part = some[first : first + CHUNK]
             for one, end in zip(part, _ends(game, [one["moves"] for one in part]), strict=True):
-                _compare(one, end)
+                _compare(game, one, end)
 
 
 def _ends(game: Game[Any], moves: list[list[int]]) -> list[game_record.End]:
@@ -144,7 +145,14 @@ def _ends(game: Game[Any], moves: list[list[int]]) -> list[game_record.End]:
     return [game_record.end_of(game, line) for line in moves]
 
 
-def _compare(one: dict[str, Any], end: game_record.End) -> None:
+def _named(game: Game[Any], action: int) -> str:
+    """Returns what an action that the rules do not allow is called, as in the opening."""
+    if not 0 <= action < game.num_actions:
+        return f"action {action}"
+    return game.action_to_string(positions.opening_position(game), action)
+
+
+def _compare(game: Game[Any], one: dict[str, Any], end: game_record.End) -> None:
     """Notes what the rules say of a game."""
     one["over"] = end.over
     if end.over and one["returns"] is None and end.plies == len(one["moves"]):
@@ -153,8 +161,9 @@ def _compare(one: dict[str, Any], end: game_record.End) -> None:
         by_rules = end.over and list(end.returns) == one["returns"]
         one["ended_by"] = "" if by_rules else sgf.AGREEMENT
     if end.plies < len(one["moves"]):
-        action = one["moves"][end.plies]
-        one["problem"] = one["problem"] or f"move {end.plies + 1}, action {action}, is illegal here"
+        number, action = end.plies + 1, one["moves"][end.plies]
+        what = "comes after the end of the game" if end.over else "is illegal here"
+        one["problem"] = one["problem"] or f"move {number}, {_named(game, action)}, {what}"
         rest = sgf_variations.kept(one["variations"], len(one["moves"]), end.plies)
         if len(rest) < len(one["variations"]):
             one["notes"].append("the variations after that move are left out")

@@ -312,7 +312,7 @@ def test_a_tree_is_written_and_read_whole_if_it_is_legal():
 def test_an_illegal_main_line_takes_only_the_variations_behind_it_with_it():
     text = "(;SZ[5]KM[0.5];B[aa](;W[bb](;B[aa](;W[cc])(;W[dd]))(;B[ee];W[ed]))(;W[ab]))"
     (read,) = ask("parse", text=text, name="x.sgf")["records"]
-    assert (read["moves"], read["problem"]) == ([0, 6], "move 3, action 0, is illegal here")
+    assert (read["moves"], read["problem"]) == ([0, 6], "move 3, A5, is illegal here")
     assert read["variations"] == [[2, 24], [3, 19], [1, 5]]
     assert "the variations after that move are left out" in read["notes"]
 

@@ -288,6 +288,16 @@ def test_variations_of_a_file_are_shown_walked_and_saved(session, tmp_path):
     assert page.get_by_text("is cut").count() == 0
 
 
+def test_a_file_that_breaks_off_before_its_first_move_leaves_the_board(session, tmp_path):
+    (tmp_path / "broken.sgf").write_text("(;GM[1]SZ[9];B[aa")
+    page = session.open("play?game=connect_four&player=none&analyst=random&moves=3,3")
+    page.wait_for_selector(".board-picture svg")
+    settled(page)
+    page.set_input_files("input[type=file]", tmp_path / "broken.sgf")
+    page.get_by_text("The board is as it was.").wait_for()
+    assert page.locator(".ply-move").count() == 3
+
+
 def test_text_of_a_file_is_shown_as_text(session, tmp_path):
     hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
     line = {"game": "connect_four", "moves": [3, 3], "returns": None, "players": [hostile, "b"]}

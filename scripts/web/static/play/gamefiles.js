@@ -2,6 +2,7 @@
 
 import { ApiError, allow, ask } from "../lib/api.js";
 import { clear, h } from "../lib/dom.js";
+import { plural } from "./valuegraph.js";
 
 const MOST = 60 << 20; // bytes; the server takes few more
 
@@ -78,7 +79,7 @@ export class GameFiles {
     const about = h("div", {});
     const show = async (record) => {
       clear(about, this.remarks(record, name, text));
-      if (!record.game || record.consent) return;
+      if (!record.game || record.consent || isNothing(record)) return; // the board stays as it was
       const notes = await this.onLoad(record);
       if (notes.length && records[Number(select.value)] === record) clear(about, this.remarks({ ...record, notes: [...record.notes, ...notes] }, name, text));
     };
@@ -97,10 +98,12 @@ export class GameFiles {
   }
 
   // What is to be said of a game in a file.
-  remarks({ problem, result, notes = [], consent }, name, text) {
+  remarks(record, name, text) {
+    const { problem, result, notes = [], consent, moves } = record;
     const yes = () => allow(consent).then(() => this.parse(name, text)).catch((error) => this.onError(error));
     return [
       problem && h("p", { class: "bad" }, problem),
+      problem && !consent && h("p", { class: "quiet" }, !record.game || isNothing(record) ? "The board is as it was." : `Shown up to there: ${plural(moves.length)}.`),
       result && h("p", {}, `Result: the file says ${result}.`),
       notes.map((note) => h("p", { class: "quiet" }, note)),
       consent && h("p", {}, "It is somebody's own code, with all that a program of yours may do. Run it only if you trust it. ",
@@ -120,6 +123,11 @@ export class GameFiles {
       this.onError(error);
     }
   }
+}
+
+// Whether nothing of a damaged game could be read.
+function isNothing({ problem, moves }) {
+  return Boolean(problem) && !moves.length;
 }
 
 function recordLine({ players, returns, result: said, moves, game, problem }) {
