@@ -265,7 +265,7 @@ WRONG = {
 
 
 # Each shows another part of the check at work; the rest are tried by `make test-all` only.
-OFTEN = ("sowing, lost stones", "sowing, a short limit", "kings, int8 cell", "pairs, a card unseen")
+OFTEN = ("sowing, a short limit", "pairs, a card unseen")
 WRONG_NAMES = [
     pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in WRONG
 ]

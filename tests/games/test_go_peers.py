@@ -84,9 +84,9 @@ def flipped(action, size):
 @pytest.mark.parametrize(
     ("size", "komi", "games"),
     [
-        (5, 0.0, 100),
-        (7, 3.0, 50),
-        (9, 7.5, 40),
+        (5, 0.0, 60),
+        (7, 3.0, 25),
+        (9, 7.5, 15),
         pytest.param(5, 2.0, 2000, marks=pytest.mark.slow),
         pytest.param(9, 7.5, 1000, marks=pytest.mark.slow),
         pytest.param(19, 7.5, 20, marks=pytest.mark.slow),

@@ -55,7 +55,11 @@ def in_precision(precision):
 
 @pytest.mark.parametrize("config", [GUMBEL, PUCT], ids=lambda c: c.policy)
 @pytest.mark.parametrize(
-    ("name", "precision"), [("tic_tac_toe", "float32"), ("connect_four", "float64")]
+    ("name", "precision"),
+    [
+        pytest.param("tic_tac_toe", "float32", marks=pytest.mark.slow),
+        ("connect_four", "float64"),
+    ],
 )
 def test_equals_mctx_with_the_same_noise(name, config, precision):
     precision = jnp.dtype(precision)

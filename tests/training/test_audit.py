@@ -191,6 +191,7 @@ def test_a_run_whose_batches_brought_games_with_them_goes_on(tmp_path, honest):
     assert run_once(tmp_path / "run", dataclasses.replace(honest.config, iterations=BATCHES + 2))
 
 
+@pytest.mark.slow
 def test_what_was_learned_again_is_equal_only_if_it_is_all_that_was_learned(
     tmp_path, honest, monkeypatch, capsys
 ):
@@ -211,6 +212,7 @@ def test_all_batches_of_a_run_can_be_played_again(tmp_path, honest):
     assert not source.different
 
 
+@pytest.mark.slow
 def test_a_batch_that_other_weights_played_than_the_ledger_says_is_named(
     tmp_path, honest, monkeypatch
 ):

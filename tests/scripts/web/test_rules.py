@@ -113,10 +113,15 @@ def test_a_check_says_how_far_it_is_and_ends_when_the_page_has_gone(monkeypatch)
         "def render(self, state): raise RuntimeError('no picture')",
         "def render(self, state): return 7",
         "def action_to_string(self, state, action): return 1 / 0",
-        "def observe(self, state): return state.board.reshape(3, 3, 1) / 0.0",
-        "def step(self, state, action): return state if action == 0 else state",
-        "num_actions = 'many'",
-        "__hash__ = None",
+        *(
+            pytest.param(body, marks=pytest.mark.slow)
+            for body in (
+                "def observe(self, state): return state.board.reshape(3, 3, 1) / 0.0",
+                "def step(self, state, action): return state if action == 0 else state",
+                "num_actions = 'many'",
+                "__hash__ = None",
+            )
+        ),
     ],
 )
 def test_whatever_a_game_breaks_its_page_and_its_check_are_answered(body, plug_in):
