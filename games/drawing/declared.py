@@ -38,7 +38,7 @@ def drawing(game: Any, state: Any, last: int | None, before: Any | None) -> Draw
     )
     marked: tuple[Place, ...] = ()
     if last is not None and before is not None:
-        place = _place(game, board, before, last)
+        place = _place(game, board, before, int(last))  # a caller's may be an array
         marked = last_places(place, _pieces(game, board, before), pieces)
     box = shapes.frame(board)
     drawn = [

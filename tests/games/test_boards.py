@@ -71,7 +71,7 @@ def drawings(game, played):
     found = [draw(game, jax.tree.map(lambda leaf: leaf[0], moves(played)[0][0].state))]
     for before, action, after in moves(played)[:4]:
         old, new = (jax.tree.map(lambda leaf: leaf[0], at.state) for at in (before, after))
-        found.append(draw(game, new, int(action[0]), old))
+        found.append(draw(game, new, jax.numpy.asarray(action[0]), old))
     return found
 
 
