@@ -28,6 +28,7 @@ APART = (1, 2, 2, 4)  # plies between two moves that are exchanged
 CONFIRMED = 4  # pairs looked at, before they are called one by rounding
 SHOWN = 8  # moves of those that led to a position
 PAIR = ("the first", "the second, with the same observation")
+STALE = "was the mask made from the board before the move? Else "
 CAUSE = (
     "something that the rules use is not in the observation: hidden, random or forgotten. Show it "
     "in a plane; if it must be left out, say what it is with a class attribute, for example "
@@ -182,6 +183,7 @@ class Alike:
         if differs(before[0].observation, before[1].observation).any():
             return False
         what = _unlike_masks(self.game, before)
+        cause = STALE + CAUSE if what and _came_from_others(lines) else CAUSE
         action = ""
         scenes = [scene(at.state, 0, about=about) for at, about in zip(before, PAIR, strict=True)]
         if not what:
@@ -203,7 +205,7 @@ class Alike:
             "alike",
             "positions that look alike to the mover to have the same legal actions, and an action "
             "to lead from them to what looks alike",
-            f"{what}: {CAUSE}",
+            f"{what}: {cause}",
             f"{boards[0]}\nand, with the same observation,\n{boards[1]}",
             action,
             scenes,
@@ -239,6 +241,13 @@ def _unlike_masks(game: Game[Any], before: list[Batch]) -> str:
     owner = 0 if before[0].mask[0, unlike[0]] else 1
     name = action_name(game, before[owner].state, 0, int(unlike[0]))
     return f"{name} is legal in the {('first', 'second')[owner]} only"
+
+
+def _came_from_others(lines: list[list[Batch]]) -> bool:
+    """Returns whether the positions before differ: a mask that is made from them does so too."""
+    if any(len(line) < 2 for line in lines):
+        return len(lines[0]) != len(lines[1])
+    return bool(differs(lines[0][-2].observation, lines[1][-2].observation).any())
 
 
 def _unlike_results(before: list[Batch], after: list[Batch]) -> str:

@@ -5,8 +5,8 @@ person can find every move on it is not.
 """
 
 import itertools
-import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,28 +14,17 @@ import numpy as np
 from games.conformance.form import action_name, rendered, scene
 from games.conformance.laws import Findings
 from games.conformance.playouts import Batch, take
+from games.drawing import faults
 from games.drawing.declared import clicks
-from games.game import Drawn, Game
-from games.layout import (
-    COLOURS,
-    FORMS,
-    GEOMETRIES,
-    SURFACES,
-    Area,
-    Arrow,
-    Board,
-    Edge,
-    Line,
-    Piece,
-    Place,
-    Point,
-    Text,
-)
+from games.game import Game
+from games.layout import Area, Arrow, Board, Edge, Line, Piece, Place, Point
+from games.plug_in import described
 
 LAW = "board"
 TRIED = 48  # positions, and as many moves
-MOST_PLACES, FARTHEST = 4096, 1000.0
 MOST = 0.5  # of the moves must change what lies where they are
+DECLARED = "board: declared by board, place and pieces"
+NOT_DECLARED = "board: none is declared, so what render shows is drawn"
 
 
 def check_board(
@@ -43,52 +32,41 @@ def check_board(
 ) -> None:
     """Tries what a game declares, if it does, at the positions of `moves` and after them."""
     findings.tried.add(LAW)
-    if not isinstance(game, Drawn):
+    methods = faults.methods_of(game)
+    findings.portrait.append(DECLARED if methods == faults.METHODS else NOT_DECLARED)
+    if methods != faults.METHODS:
+        _note_part(findings, game, methods)
         return
     with findings.trying(LAW, doing="board()"):
-        board = game.board()
-        faults = faults_of_board(board)
-        if game.board() != board:
-            faults.append("another board at the next call")
-        for fault in faults:
+        board = game.board()  # type: ignore[attr-defined]
+        found = faults.faults_of_board(board)
+        if not found and game.board() != board:  # type: ignore[attr-defined]
+            found = ["another board at the next call"]
+        for fault in found:
             findings.add(
                 LAW, "board() to return a Board of games/layout.py, always the same", fault
             )
-        if not faults:
-            _Judge(findings, game, board).watch(moves)
+    if not findings.breaks(LAW):
+        _Judge(findings, game, board).watch(moves)
 
 
-def faults_of_board(board: Any) -> list[str]:
-    """Returns what is wrong with a board without pieces, in words."""
-    if not isinstance(board, Board):
-        return [f"a {type(board).__name__}"]
-    faults = []
-    for name, value, known in (
-        ("geometry", board.geometry, GEOMETRIES),
-        ("surface", board.surface, SURFACES),
-        *(("colours", colour, COLOURS) for colour in board.colours),
-    ):
-        if value not in known:
-            faults.append(f"{name} {value!r}, which is none of {', '.join(known)}")
-    if len(board.colours) != 2:
-        faults.append(f"{len(board.colours)} colours for two seats")
-    if not 0 < len(board.centres) <= MOST_PLACES:
-        faults.append(f"{len(board.centres)} places, of 1 to {MOST_PLACES}")
-    points = [*board.centres, *((x, y) for x, y, _ in board.labels)]
-    points += [point for border in board.borders for point in border.points]
-    if not all(_is_near(number) for point in points for number in point):
-        faults.append(f"coordinates that are no numbers from {-FARTHEST:g} to {FARTHEST:g}")
-    if len(set(board.centres)) < len(board.centres):
-        faults.append("two places with one centre")
-    named = [*board.stars, *itertools.chain.from_iterable(board.lines)]
-    if unknown := [place for place in named if not _is_place(place, board)]:
-        faults.append(f"lines or stars at {unknown[0]!r}, of {len(board.centres)} places")
-    if any(border.seat not in (0, 1) for border in board.borders):
-        faults.append("a border of another seat than 0 and 1")
-    if not all(isinstance(text, str) for _, _, text in board.labels):
-        faults.append("labels that are no text")
-    hash(board)  # drawings are kept by it: lists would raise here
-    return faults
+def _note_part(findings: Findings, game: Any, methods: tuple[str, ...]) -> None:
+    """Notes that some of the methods are missing; one alone may have its name by chance."""
+    if len(methods) < 2 and not (methods == ("board",) and _has_board(game)):
+        return
+    missing = [name for name in faults.METHODS if name not in methods]
+    findings.note(
+        f"board: the class has {' and '.join(methods)}, but no {' and no '.join(missing)}: all "
+        "three are needed to declare a board, and what render shows is drawn instead. Is a name "
+        "misspelt?"
+    )
+
+
+def _has_board(game: Any) -> bool:
+    try:
+        return isinstance(game.board(), Board)
+    except Exception:  # a method of another kind, which wants a state
+        return False
 
 
 class _Judge:
@@ -106,12 +84,13 @@ class _Judge:
                 places = self._places(before, lane)
                 old, new = (self._pieces(batch.state, lane) for batch in (before, after))
                 move = int(action[lane])
-                if old is None or new is None or not isinstance(places.get(move), Place):
+                if old is None or new is None or move not in places:
                     continue
                 tried += 1
                 if not _shows(places[move], old, new):
                     self.elsewhere.append((before.state, lane, move))
-        if len(self.elsewhere) > MOST * tried:
+        # A fault that is known already would be the cause of this one too.
+        if len(self.elsewhere) > MOST * tried and not self.findings.breaks(LAW):
             states, lane, move = self.elsewhere[0]
             self._blame(
                 "moves to be where they change something: a piece at a point, at both ends of an "
@@ -122,17 +101,22 @@ class _Judge:
                 move,
             )
 
-    def _places(self, at: Batch, lane: int) -> dict[int, Any]:
+    def _places(self, at: Batch, lane: int) -> dict[int, Place]:
         """Returns the places of the legal actions, of which no two may be the same."""
         state = take(at.state, lane)
-        places: dict[int, Any] = {}
+        places: dict[int, Place] = {}
         for action in np.flatnonzero(at.mask[lane]).tolist():
-            place = places[action] = self.game.place(state, action)
-            if fault := _fault_of_place(place, self.board):
-                self._blame(
-                    "place(state, action) to be on the board", fault, at.state, lane, action
-                )
+            try:
+                place = self.game.place(state, action)
+            except Exception as error:
+                raised = described(error)
+                self._blame("place(state, action) to run", raised, at.state, lane, action)
                 return {}
+            if fault := faults.fault_of_place(place, self.board):
+                expected = "place(state, action) to return a place on the board"
+                self._blame(expected, fault, at.state, lane, action)
+                return {}
+            places[action] = place
         seen: dict[tuple[tuple[str, ...], str], int] = {}
         for action, place in places.items():
             first = seen.setdefault((clicks(place), place.label), action)
@@ -147,7 +131,7 @@ class _Judge:
         self._watch_areas(places, at, lane)
         return places
 
-    def _watch_areas(self, places: dict[int, Any], at: Batch, lane: int) -> None:
+    def _watch_areas(self, places: dict[int, Place], at: Batch, lane: int) -> None:
         inside: Counter[int] = Counter()
         areas = {place.places for place in places.values() if isinstance(place, Area)}
         inside.update(itertools.chain.from_iterable(areas))
@@ -166,11 +150,15 @@ class _Judge:
             )
 
     def _pieces(self, states: Any, lane: int) -> set[Piece | Edge] | None:
-        pieces = list(self.game.pieces(take(states, lane)))
-        for piece in pieces:
-            if fault := _fault_of_piece(piece, self.board):
-                self._blame("pieces(state) to lie on the board", fault, states, lane)
-                return None
+        try:
+            pieces = self.game.pieces(take(states, lane))
+            pieces = tuple(pieces) if isinstance(pieces, Iterator) else pieces  # runs only now
+        except Exception as error:
+            self._blame("pieces(state) to run", described(error), states, lane)
+            return None
+        if fault := faults.fault_of_pieces(pieces, self.board):
+            self._blame("pieces(state) to return what lies on the board", fault, states, lane)
+            return None
         return set(pieces)
 
     def _blame(
@@ -198,44 +186,3 @@ def _shows(place: Place, old: set[Piece | Edge], new: set[Piece | Edge]) -> bool
         case Line():
             return {place.start, place.end} in edges
     return True
-
-
-def _fault_of_place(place: Any, board: Board) -> str:
-    if not isinstance(place, Place):
-        return f"a {type(place).__name__} instead of a Point, Arrow, Line, Area or Text"
-    if not isinstance(place.label, str) or (isinstance(place, Text) and not place.label.strip()):
-        return f"{place}, whose label is no text"
-    if isinstance(place, Text):
-        return ""
-    named = [number for field in place[:-1] for number in np.atleast_1d(field).tolist()]
-    if isinstance(place, Arrow):
-        distinct = place.start != place.end
-    else:
-        distinct = len(set(named)) == len(named) > 0
-    known = all(_is_place(number, board) for number in named)
-    return "" if known and distinct else f"{place}, of {len(board.centres)} places"
-
-
-def _fault_of_piece(piece: Any, board: Board) -> str:
-    if not isinstance(piece, Piece | Edge):
-        return f"a {type(piece).__name__} instead of a Piece or Edge"
-    places = (piece.place,) if isinstance(piece, Piece) else (piece.start, piece.end)
-    if not all(_is_place(place, board) for place in places):
-        return f"{piece}, of {len(board.centres)} places"
-    if piece.seat not in (None, 0, 1):
-        return f"{piece}, which is of neither seat"
-    if isinstance(piece, Edge):
-        return ""
-    is_text = isinstance(piece.letter, str) and len(piece.letter) <= 2
-    if piece.form not in FORMS or not is_text or (piece.form == "letter" and not piece.letter):
-        return f"{piece}, which is neither {', '.join(FORMS)} nor has a letter of one or two"
-    return ""
-
-
-def _is_place(number: Any, board: Board) -> bool:
-    return isinstance(number, int | np.integer) and 0 <= int(number) < len(board.centres)
-
-
-def _is_near(number: Any) -> bool:
-    is_number = isinstance(number, int | float | np.number)
-    return bool(is_number and math.isfinite(number) and abs(number) <= FARTHEST)

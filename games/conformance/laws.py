@@ -143,6 +143,10 @@ class Findings:
         """Returns whether that expectation is known to be broken."""
         return any((v.law, v.expected) == (law, expected) for v in self.violations)
 
+    def breaks(self, law: str) -> bool:
+        """Returns whether the law is known to be broken."""
+        return any(violation.law == law for violation in self.violations)
+
     @contextlib.contextmanager
     def trying(self, *laws: str, doing: str) -> Iterator[None]:
         """Marks `laws` as tried; an exception inside becomes a violation of the first of them."""

@@ -115,6 +115,7 @@ class Portrait:
             return
         if not self._note_wrap():
             self._note_cut((self.plies == cut) & self.ended & (self.last_legal > 2), cut)
+        self._note_undecided()
         self._note_one_seat()
         self._note_next_seat()
         self._note_views()
@@ -134,8 +135,6 @@ class Portrait:
     def _note_cut(self, late: np.ndarray, cut: int) -> None:
         """Notes games that a count ends, with moves left: too many, too soon, or for one seat."""
         share, limit = late.mean(), self.game.max_plies
-        if not self._varied():
-            return
         if cut == limit and share > OFTEN:
             self.findings.notes.append(
                 f"length: {share:.0%} of random games are cut off at max_plies = {limit}, with "
@@ -179,6 +178,15 @@ class Portrait:
                 f"seats: all {decided.sum()} decided games were won by the seat that was to play "
                 f"next, which made the last move in {by_mover.mean():.0%} of them only: is the "
                 "winner the seat to play after the move, instead of the one that made it?"
+            )
+
+    def _note_undecided(self) -> None:
+        ended = int(self.ended.sum())
+        if ended >= ENOUGH and not self.returns[self.ended].any():
+            self.findings.notes.append(
+                f"returns: not one of {ended} random games was decided, all were drawn. If the "
+                "game can be won: is the winner missed, or is a win so rare in random play that "
+                "training would have none to begin with?"
             )
 
     def _note_one_seat(self) -> None:

@@ -1,36 +1,45 @@
 """Level 2: the board that a game declares."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from games.drawing import shapes, svg
+from games import plug_in, registry
+from games.drawing import faults, shapes, svg
 from games.drawing.result import Drawing, Move, names_of_spots
-from games.game import Drawn
 from games.layout import Area, Arrow, Board, Edge, Line, Piece, Place, Point
 
 
 def is_drawn(game: Any) -> bool:
-    """Returns whether a game declares its board; it may have methods of these names by chance."""
-    has_methods: bool = isinstance(game, Drawn)
-    return has_methods and isinstance(_board(game), Board)
+    """Returns whether a game declares its board; it may have methods of these names by chance.
+
+    Raises:
+      ValueError: it declares one that cannot be drawn, or its `board` raised.
+    """
+    return faults.methods_of(game) == faults.METHODS and _board(game) is not None
 
 
 def drawing(game: Any, state: Any, last: int | None, before: Any | None) -> Drawing:
-    """Returns the drawing of a position; the last move is marked where both are given."""
+    """Returns the drawing of a position; the last move is marked where both are given.
+
+    Raises:
+      ValueError: a method of the game raised, or returned what is no place or piece on its board.
+    """
     board = _board(game)
-    pieces = tuple(game.pieces(state))
+    assert board is not None
+    pieces = _pieces(game, board, state)
     actions = np.flatnonzero(np.asarray(state.legal_action_mask)).tolist()
-    placed = {action: game.place(state, action) for action in actions}
+    placed = {action: _place(game, board, state, action) for action in actions}
     moves = tuple(
         Move(action, game.action_to_string(state, action), clicks(place), place.label)
         for action, place in placed.items()
     )
     marked: tuple[Place, ...] = ()
     if last is not None and before is not None:
-        marked = last_places(game.place(before, last), tuple(game.pieces(before)), pieces)
+        place = _place(game, board, before, int(last))  # a caller's may be an array
+        marked = last_places(place, _pieces(game, board, before), pieces)
     box = shapes.frame(board)
     drawn = [
         *shapes.background(board, box),
@@ -70,8 +79,45 @@ def last_places(
 
 
 @functools.lru_cache(maxsize=16)
-def _board(game: Any) -> Any:
-    return game.board()
+def _board(game: Any) -> Board | None:
+    """Returns the board that a game declares, None for what is none."""
+    board = _asked(game, "board")
+    if not isinstance(board, Board):
+        return None
+    if found := faults.faults_of_board(board):
+        raise _refusal(game, "board()", f"returned a Board with {'; '.join(found)}")
+    return board
+
+
+def _place(game: Any, board: Board, state: Any, action: int) -> Place:
+    place: Place = _asked(game, "place", state, action)
+    if fault := faults.fault_of_place(place, board):
+        raise _refusal(game, f"place(state, {action})", f"returned {fault}")
+    return place
+
+
+def _pieces(game: Any, board: Board, state: Any) -> tuple[Piece | Edge, ...]:
+    pieces = _asked(game, "pieces", state)
+    if fault := faults.fault_of_pieces(pieces, board):
+        raise _refusal(game, "pieces(state)", f"returned {fault}")
+    return tuple(pieces)
+
+
+def _asked(game: Any, method: str, *given: Any) -> Any:
+    """Returns what a method of the game returns. Raises ValueError if it raises."""
+    try:
+        found = getattr(game, method)(*given)
+        return tuple(found) if isinstance(found, Iterator) else found  # a generator runs only now
+    except Exception as error:
+        if type(error).__name__ == "JaxRuntimeError":
+            raise  # a device's fault, such as a lack of memory
+        called = f"{method}({', '.join(['state', *map(str, given[1:])] if given else [])})"
+        raise _refusal(game, called, f"raised {plug_in.described(error)}") from error
+
+
+def _refusal(game: Any, called: str, what: str) -> ValueError:
+    spec = registry.spec_of(game)
+    return ValueError(f"{type(game).__name__}.{called} {what}; `selfplay check {spec}` says more")
 
 
 def _own_circle(board: Board, place: Place) -> dict[str, tuple[float, float, float]]:

@@ -11,14 +11,15 @@ UNIT = 40.0  # of the viewBox, between neighbours
 NARROWEST = 4.0  # places, so that a small board is not drawn large
 HEXAGON = [math.radians(60 * corner - 90) for corner in range(6)]
 HEXAGON_RADIUS = 1 / 3**0.5
-# Around the cells, the cells (and every other one), lines.
+# Around the cells, the cells (and every other one), the lines between them.
 SURFACES = {
-    "plain": ("#f6f4ee", "#fffdf7", "#fffdf7", "#b9b3a3"),
-    "checked": ("#f6f4ee", "#f0e0c0", "#c8a679", "#8a7350"),
+    "plain": ("#f6f4ee", "#fffdf7", "#fffdf7", "#b0a999"),
+    "checked": ("#f6f4ee", "#f0e0c0", "#c8a679", "#866f4d"),
     "wood": ("#e3b86c", "#e3b86c", "#e3b86c", "#5e4520"),
-    "felt": ("#1f5c39", "#2e7d4f", "#2e7d4f", "#1b4d31"),
+    "felt": ("#1f5c39", "#2e7d4f", "#2e7d4f", "#17472c"),
     "holes": ("#2f5fb3", "#eef1f6", "#eef1f6", "#234a8c"),
 }
+LINES = {"felt": "#a9d6bb", "holes": "#0d2145"}  # from place to place, where those would not show
 LABELS = {"felt": "#dfeee4", "holes": "#dfe8f7"}  # where the ink would not show
 # Face, rim, what is written on it, and a letter alone.
 COLOURS = {
@@ -64,6 +65,7 @@ def background(board: Board, box: tuple[float, float, float, float]) -> Iterator
             stroke_linejoin="round",
             stroke_linecap="round",
         )
+    lines = LINES.get(board.surface, lines)
     for start, end in board.lines:
         yield _line(board, start, end, "board-line", lines, 0.03)
     dots = svg.INK if board.surface == "plain" else lines

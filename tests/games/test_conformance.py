@@ -292,7 +292,52 @@ def test_of_the_same_games_without_the_bug_there_is_nothing_to_say(game):
     report = check(game, games=64, fresh_process=False)
     assert not report.violations, told(report)
     assert not report.notes, told(report)
-    assert len(report.portrait) == 2
+    assert len(report.portrait) == 3  # the third says that no board is declared
+
+
+def counting_to(**changes):
+    """A game of six moves, all of which may be legal to the last."""
+    return dataclasses.make_dataclass("C", [], bases=(Counting,), namespace=changes, frozen=True)()
+
+
+def test_games_that_are_all_cut_off_with_moves_left_get_a_note():
+    report = check(counting_to(), games=64, fresh_process=False)
+    assert any("100% of random games are cut off at max_plies = 6" in n for n in report.notes)
+
+
+def test_games_of_one_length_in_which_the_board_is_full_get_no_note():
+    report = check(games.load("dots_and_boxes:rows=2,cols=2"), games=64, fresh_process=False)
+    assert "12 to 12 plies" in report.portrait[0]
+    assert not report.notes, told(report)
+
+
+def test_games_of_which_none_is_decided_get_a_note():
+    report = check(
+        counting_to(returns=lambda self, state: jnp.zeros(2)), games=64, fresh_process=False
+    )
+    assert any("not one of 48 random games was decided" in note for note in report.notes)
+    report = check(counting_to(), games=64, fresh_process=False)
+    assert not any("was decided" in note for note in report.notes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stale(TicTacToe):
+    """What is legal is made from the board before the move, but what is taken stays forbidden."""
+
+    def step(self, state, action):
+        after = TicTacToe.step(self, state, action)
+        stale = (state.board == -1) | (after.board == -1)
+        return after._replace(legal_action_mask=stale & ~after.terminated)
+
+
+def test_a_mask_of_the_board_before_the_move_is_thought_of_where_alike_positions_differ():
+    report = check(Stale(), games=64, fresh_process=False)
+    case = next(violation for violation in report.violations if violation.law == "alike")
+    assert "was the mask made from the board before the move? Else something" in case.found
+    report = check(Pairs("hidden"), games=64, fresh_process=False)  # equal masks, unequal turns
+    case = next(violation for violation in report.violations if violation.law == "alike")
+    assert "keeps the turn" in case.found
+    assert "board before the move" not in case.found
 
 
 @dataclasses.dataclass(frozen=True)
