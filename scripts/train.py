@@ -126,8 +126,9 @@ def _run(args: Args, rows_from: Source) -> int:
 
 def _check_word(args: Args) -> None:
     """Raises ValueError where the folder's name is that of another game: it was meant as one."""
-    meant = args.run in games.names() and args.run != args.config.game.partition(":")[0]
-    if meant and not RunFolder(args.run).exists():
+    if not args.run or args.run == args.config.game.partition(":")[0]:
+        return
+    if args.run in games.names() and not RunFolder(args.run).exists():
         raise ValueError(
             f"{args.run} is a game, and a word without a flag is the run's folder: "
             f"selfplay train --game {args.run} trains it; --run-dir {args.run} is a folder so named"

@@ -2,7 +2,6 @@
 
 import atexit
 import ctypes
-import gc
 import importlib.metadata
 import os
 import shutil
@@ -46,7 +45,6 @@ def programs_of_a_file():
     """
     yield
     jax.clear_caches()
-    gc.collect()
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
 

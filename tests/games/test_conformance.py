@@ -34,6 +34,7 @@ SELDOM = {*VARIANTS, Counting, DerivedTurn, MakerBreaker, Nim, RandomOpening, Re
 
 
 FAST = {"connect_four", "tic_tac_toe"}
+LARGE = {"go", "gomoku", "othello"}
 
 
 pytestmark = pytest.mark.usefixtures("compile_in_haste")
@@ -50,7 +51,7 @@ def told(report):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow if n == "go" else ()) for n in registry.BUILT_IN],
+    [pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in registry.BUILT_IN],
 )
 def test_every_registered_game_conforms(name):
     report = check(games.load(name), games=256 if name in FAST else 16)

@@ -157,6 +157,7 @@ def test_a_round_that_is_lost_too_often_ends_the_ladder_and_what_was_counted_sta
     assert make(tmp_path).games == 5 * ladder.ROUND
 
 
+@pytest.mark.slow
 def test_the_command_plays_as_many_games_with_workers_as_without(tmp_path, monkeypatch, capsys):
     words = ("uniform:simulations=2", "random", "--game", "tic_tac_toe", "--games", "100")
     args = console.parse(command.Args, [*words, "--json", "--store", str(tmp_path)], "ladder")

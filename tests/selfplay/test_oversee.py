@@ -320,6 +320,7 @@ def test_a_plug_in_amplifiers_preference_is_shown_without_search(
     assert plays_corner(tmp_path / "plugged", moves) < 0.15
 
 
+@pytest.mark.slow
 def test_a_run_with_decisions_that_is_stopped_and_resumed_equals_one_that_was_not(
     tiny_config, run_path, tmp_path
 ):

@@ -194,9 +194,9 @@ def test_hostile_nesting_takes_linear_time():
         "()" * 100_000,
         "(;W[cc]" * 9_000 + ")" * 9_000,
         "(;W[cc])" * 100_000,
-        "(;W[bb])(;W[cc]" * 100_000,
-        "(;W[bb])(;C[" * 100_000,
-        "(;W[bb])(;\\" * 100_000,
+        "(;W[bb])(;W[cc]" * 30_000,
+        "(;W[bb])(;C[" * 30_000,
+        "(;W[bb])(;\\" * 30_000,
         "(;W[bb])(;W" * 100_000 + "[",
     ):
         for draft in read_drafts(f"{ROOT};B[aa]{text}"):

@@ -148,6 +148,7 @@ def test_a_worker_whose_weights_are_others_is_refused_before_anything_of_it_is_t
     assert {line.incarnation for line in known.taken} == {1 - liar}
 
 
+@pytest.mark.slow
 def test_a_worker_that_begins_to_differ_is_found_by_the_games_that_it_sent_along(
     tmp_path, config, monkeypatch
 ):

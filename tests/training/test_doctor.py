@@ -503,6 +503,7 @@ def test_a_target_on_an_illegal_action_is_a_large_loss_and_no_infinite_one():
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.slow
 def test_a_flipped_sign_in_the_value_target_is_named_with_what_to_change(tmp_path, capsys):
     fault = FAULTS["sign"]
     folder = run(tmp_path / "sign", SHORT, fault)
@@ -515,7 +516,7 @@ def test_a_flipped_sign_in_the_value_target_is_named_with_what_to_change(tmp_pat
     assert "change:" in first
 
 
-@pytest.mark.parametrize("augment", [True, False])
+@pytest.mark.parametrize("augment", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_an_overseer_worse_than_a_is_named_and_so_is_one_that_symmetries_average(augment, tmp_path):
     config = dataclasses.replace(
         SHORT,

@@ -40,7 +40,7 @@ from training.storage.checkpoint import CheckpointStore
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
-FLIPS = 2  # of each file
+FLIPS = 1  # of each file
 QUICK = settings(
     max_examples=60,
     deadline=None,

@@ -145,6 +145,7 @@ def test_the_rate_stays_up_until_patience_ends_and_falls_from_the_best_pass(
         assert falling == 0 or rates[-1] < 0.5 * rates[0]
 
 
+@pytest.mark.slow
 def test_games_that_teach_nothing_are_said_to(tiny_config, tmp_path, capsys):
     path = tmp_path / "few.jsonl"
     write_records(path, games_of_the_lowest_cell(20))

@@ -61,13 +61,13 @@ def test_a_log_goes_on_in_parts_and_reads_as_one(tmp_path):
     assert log.size_up_to(20) == sum(len(f'{{"kind": "x", "iteration": {i}}}\n') for i in range(21))
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_a_few_kills_change_nothing(kills):
+@pytest.mark.slow
+def test_a_few_kills_change_nothing():
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", "tests.soak", "--kills", str(kills), "--iterations", "6"]
+    command = [sys.executable, "-m", "tests.soak", "--kills", "4", "--iterations", "6"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert f"done: {kills} kills" in done.stdout
+    assert "done: 4 kills" in done.stdout
 
 
 @pytest.mark.slow

@@ -441,7 +441,7 @@ def resident():
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
-def test_fifty_loads_and_saves_keep_no_memory(run):
+def test_loads_and_saves_keep_no_memory(run):
     steps = training.checkpoint_steps(run)
     store = CheckpointStore(run)
     saved = store.load(steps[-1])
@@ -453,10 +453,10 @@ def test_fifty_loads_and_saves_keep_no_memory(run):
         store.save(saved, 0, None)
         store.wait()
 
-    for _ in range(10):
+    for _ in range(5):
         both()
     before = resident()
-    for _ in range(50):
+    for _ in range(20):
         both()
     with contextlib.closing(store):
-        assert resident() - before < 10e6  # orbax kept 2 MB a load, and 0.1 a save
+        assert resident() - before < 4e6  # orbax kept 2 MB a load, and 0.1 a save

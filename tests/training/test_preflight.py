@@ -155,6 +155,7 @@ def test_a_dry_run_tells_memory_disk_speed_and_hours_and_writes_nothing(
     assert 0 < hours[0] < hours[1] < hours[2]
 
 
+@pytest.mark.slow
 def test_a_call_that_would_take_minutes_is_timed_in_part_and_the_figures_are_of_the_whole(
     tiny_config, tmp_path, monkeypatch
 ):

@@ -215,6 +215,7 @@ def asking(config, **changes):
     return dataclasses.replace(config, targets=toys.SETTING, evaluation=evaluation, **changes)
 
 
+@pytest.mark.slow
 def test_a_run_learns_its_targets_and_goes_on_bit_by_bit(tiny_config, tmp_path):
     config = asking(tiny_config)
     assert not run_once(tmp_path / "stopped", config, stop_after=2)
@@ -244,6 +245,7 @@ def test_a_run_learns_its_targets_and_goes_on_bit_by_bit(tiny_config, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_run_begins_from_one_with_other_targets_with_the_heads_that_both_have(
     tiny_config, tmp_path
 ):

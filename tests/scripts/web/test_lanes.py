@@ -10,7 +10,7 @@ class Office:
     """Takes requests that are at work until they are let go."""
 
     def __init__(self):
-        self.open, self.begun, self.ended = set(), [], []
+        self.open, self.begun, self.ended, self.said = set(), [], [], []
         self.gates = {}
         self.changed = threading.Condition()
 
@@ -23,6 +23,9 @@ class Office:
             self.open.discard(number)
             self.ended.append(number)
             self.changed.notify_all()
+
+    def say(self, number, line):
+        self.said.append((number, line["note"]))
 
     def ask(self, lane, number):
         self.gates[number] = threading.Event()
@@ -40,6 +43,7 @@ def test_requests_of_a_lane_wait_for_each_other_in_their_order():
     for number in (1, 2, 3):
         office.ask(lane, number)
     assert office.sees(lambda: office.begun == [1])
+    assert office.said == [(number, "waiting for what was asked before") for number in (2, 3)]
     for number in (1, 2, 3):
         office.gates[number].set()
     assert office.sees(lambda: office.ended == [1, 2, 3])
