@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from games.game import Game
 from scripts.terminal.console import print_json, print_text, say
+from selfplay.row import parse_targets
 from training.config import RunConfig
 from training.preflight import estimate
 from training.preflight.estimate import Needs, in_words
@@ -46,7 +47,8 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
     trial = run_trial(folder, config, SECONDS)
     need = estimate.scaled(floor, trial.scale(floor))
-    outlook = foresee(config, need, trial)
+    row_bytes = estimate.row_bytes(game, parse_targets(config.targets))
+    outlook = foresee(config, need, trial, row_bytes)
     if as_json:
         print_json(
             {"needs": need._asdict(), "machine": has._asdict(), "rehearsal": trial._asdict()}
@@ -65,8 +67,12 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
     return 0
 
 
-def foresee(config: RunConfig, need: Needs, trial: Trial) -> Outlook:
-    """Returns what the run comes to at its limit; disk for the full ring where it has none."""
+def foresee(config: RunConfig, need: Needs, trial: Trial, row_bytes: int) -> Outlook:
+    """Returns what the run comes to at its limit; disk for the full ring where it has none.
+
+    Args:
+      row_bytes: of a replay row, uncompressed.
+    """
     iterations = _iterations(config, trial)
     rows = float(config.replay.capacity)
     steps = 0.0
@@ -75,7 +81,6 @@ def foresee(config: RunConfig, need: Needs, trial: Trial) -> Outlook:
         rows = positions if config.replay.keep == "all" else min(rows, positions)
         steps = positions * config.replay.samples_per_row / config.learner.batch
     disk = estimate.checkpoints_kept(config, steps) * need.checkpoint
-    row_bytes = need.replay // config.replay.capacity
     disk += int(rows * row_bytes * trial.compressed)
     if iterations is None:
         return Outlook(None, None, None, disk)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import jax
+
 import games
 from games import consent
 from games.conformance import require_form
@@ -26,7 +28,7 @@ from scripts.terminal.console import (
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay.files import durable, json_objects
 from selfplay.row import parse_targets
-from training import checkpoint_steps, losses, targets
+from training import cards, checkpoint_steps, losses, targets
 from training.config import RunConfig
 from training.context import Context
 from training.metrics import EvaluationLine, FleetLine, GateLine, IterationLine
@@ -317,7 +319,7 @@ class _Display:
     def __init__(self, config: RunConfig, scale: _Scale, update: Update) -> None:
         self._config, self._scale, self._update = config, scale, update
         self._previous: IterationLine | None = None
-        self._fleet = ""
+        self._fleet, self._peak = "", peak_of_all()
         self._done, self._note, self._told = 0.0, "", set[str]()
 
     def __call__(self, line: dict[str, Any]) -> None:
@@ -331,7 +333,9 @@ class _Display:
             say(describe_gate(json_objects.read(GateLine, line)))
         else:
             iteration = json_objects.read(IterationLine, line)
-            self._note = describe_iteration(iteration, self._previous, config.search.simulations)
+            self._note = describe_iteration(
+                iteration, self._previous, config.search.simulations, self._peak
+            )
             self._note += self._fleet
             self._previous = iteration
         # An iteration's line waits for its losses: the evaluation after it may come before it.
@@ -344,6 +348,13 @@ class _Display:
         if not sys.stderr.isatty() and text not in self._told:
             self._told.add(text)
             say(f"train: {text}")
+
+
+def peak_of_all() -> float | None:
+    """Returns the FLOP/s that the devices can do at most together; None where it is not known."""
+    all_devices = jax.devices()
+    each = cards.peak(all_devices[0].device_kind)
+    return each * len(all_devices) if each else None
 
 
 @contextlib.contextmanager

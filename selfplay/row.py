@@ -6,6 +6,7 @@ this file.
 """
 
 import enum
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_type_hints
 
@@ -89,6 +90,26 @@ class Form(NamedTuple):
     def zeros(self, count: int) -> np.ndarray:
         """Returns so many rows of zeros."""
         return np.zeros((count, *self.shape), self.dtype)
+
+
+def packed(values: np.ndarray) -> np.ndarray:
+    """Returns how rows of a column are held in memory: of truth values a bit each."""
+    if values.dtype != bool or values.ndim == 1:
+        return values
+    return np.packbits(values.reshape(len(values), -1), axis=1)
+
+
+def unpacked(held: np.ndarray, form: Form) -> np.ndarray:
+    """Returns rows of the given form from what `packed` made of them."""
+    if held.shape[1:] == form.shape and held.dtype == form.dtype:
+        return held
+    bits = np.unpackbits(held, axis=1, count=math.prod(form.shape))
+    return bits.view(bool).reshape(len(held), *form.shape)
+
+
+def held_bytes(form: Form) -> int:
+    """Returns the bytes of a row as `packed` holds it."""
+    return packed(form.zeros(1)).nbytes
 
 
 _WEIGHT = Column(Kind.SCALAR, "float32")  # of a target

@@ -25,7 +25,7 @@ from training.settings import (
     distil_problems,
 )
 
-Preset = Literal["quick", "gpu"]
+Preset = Literal["quick", "gpu", "gpu-small"]
 MAX_WHOLE = 1 << 53  # whole numbers up to here are floats too
 # Fields that a resumed run may change: they do not change what is computed.
 FREE = ("minutes", "iterations", "flops", "checkpoint", "fleet", "tensorboard")

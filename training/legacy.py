@@ -72,6 +72,7 @@ LEGACY: dict[str, Any] = {
     "learner.value_weight": 1.0,
     "learner.root_value_weight": 0.0,
     "learner.ema_decay": 0.99,
+    "learner.steps_per_iteration": 0,
     "learner.augment": True,
     "learner.on_nan": "stop",
     "learner.rollback_rate": 0.5,

@@ -1,6 +1,7 @@
 """The window of samples that training draws from, and its files on disk.
 
-Rows live in a NumPy ring on the host; device memory belongs to the search tree. Every row also goes
+Rows live in a NumPy ring on the host, truth values as bits: device memory belongs to the search
+tree. Every row also goes
 to a compressed chunk `replay/<first>-<last>.npz` (row numbers counted from the run's first row),
 written at each save: the durable record from which a resumed run fills its ring.
 """
@@ -34,7 +35,8 @@ class ReplayBuffer:
     def __init__(self, config: ReplayConfig, targets: Mapping[str, Form] = NO_TARGETS) -> None:
         self.config, self.targets = config, targets
         self.total = 0
-        self._columns: Sample | None = None
+        self._forms: dict[str, Form] = {}  # of the columns; empty as long as there is no row
+        self._held: dict[str, np.ndarray] = {}  # the ring, as `row.packed` makes it
         self._unsaved: list[Sample] = []
 
     def add(self, rows: Sample, is_saved: bool = False) -> None:
@@ -68,12 +70,13 @@ class ReplayBuffer:
         Args:
           total: draw as when the buffer held so many rows; those overwritten since are left out.
         """
-        if self._columns is None:
+        if not self._forms:
             raise ValueError("the replay buffer is empty: nothing to sample")
         total = self.total if total is None else total
         rows = total - 1 - rng.integers(0, self.window(total), count)
         places = rows[rows >= self.total - self.config.capacity] % self.config.capacity
-        return row.take(self._columns, places)
+        columns = {n: row.unpacked(self._held[n][places], form) for n, form in self._forms.items()}
+        return row.nested(Sample, columns)
 
     def oldest_kept(self) -> int:
         """Returns the number of the first row that a resume needs, or that is to be kept."""
@@ -111,13 +114,11 @@ class ReplayBuffer:
     def _append(self, rows: Sample) -> None:
         capacity, columns = self.config.capacity, row.flat(rows)
         forms = {n: Form(column.shape[1:], column.dtype) for n, column in columns.items()}
-        if self._columns is None:
-            empty = {name: form.zeros(capacity) for name, form in forms.items()}
-            self._columns = row.nested(Sample, empty)
-        held = row.flat(self._columns)
+        if not self._forms:
+            self._forms = forms
+            self._held = {name: _ring(capacity, form) for name, form in forms.items()}
         for name, form in forms.items():
-            ours = Form(held[name].shape[1:], held[name].dtype)
-            if form != ours:
+            if form != (ours := self._forms[name]):
                 raise ValueError(
                     f"replay rows of {form.dtype}{form.shape} do not go with the others, "
                     f"of {ours.dtype}{ours.shape}"
@@ -125,8 +126,13 @@ class ReplayBuffer:
         count = len(rows.ply)
         places = np.arange(self.total, self.total + count)[-capacity:] % capacity
         for name, column in columns.items():
-            held[name][places] = column[-capacity:]
+            self._held[name][places] = row.packed(column[-capacity:])
         self.total += count
+
+
+def _ring(capacity: int, form: Form) -> np.ndarray:
+    one = row.packed(form.zeros(1))
+    return np.zeros((capacity, *one.shape[1:]), one.dtype)
 
 
 def chunks(folder: pathlib.Path) -> list[tuple[int, int, pathlib.Path]]:

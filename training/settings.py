@@ -74,6 +74,9 @@ class LearnerConfig:
     ema_decay: float = setting(0.99, at_least=0, below=1)
     """Decay a step of the moving average of the weights, which plays and is evaluated. AlphaGo
     Zero: 0, no average."""
+    steps_per_iteration: int = setting(0, at_least=0)
+    """Most training steps after a call of self-play; those that the rows allow beyond it come after
+    later calls, so that many games that end at once make no burst. 0: no limit."""
     augment: bool = True
     """Show each row through a random symmetry of the game (AlphaGo Zero: as here). Off for an
     amplifier that does not decide alike in positions that are alike, which would be averaged."""

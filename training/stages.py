@@ -92,7 +92,9 @@ def distil(
       is_enough: asked before each step: whether to leave it and those after it for later.
     """
     progress = state.progress
-    due = state.replay.steps_allowed(context.config.learner.batch) - progress.passed - progress.step
+    learner = context.config.learner
+    due = state.replay.steps_allowed(learner.batch) - progress.passed - progress.step
+    due = min(due, learner.steps_per_iteration or due)
     horizon = jnp.float32(progress.horizon or NO_HORIZON)
     weights = decision_rows.policy_of_games(context.decision_rows, context.config.overseer)
     losses = []

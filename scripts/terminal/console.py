@@ -17,6 +17,7 @@ import rich.table
 
 from scripts.terminal import signals
 from scripts.terminal.options import Flat, FromFlag, Positional, flag_value, flag_words, parse
+from training import cards
 
 __all__ = [
     "Flat",
@@ -211,8 +212,15 @@ def announce_devices() -> None:
     import jax  # here, so that what needs no device starts at once
 
     devices = jax.devices()
-    kinds = ", ".join(sorted({device.device_kind for device in devices}))
-    say(f"devices: {len(devices)} x {devices[0].platform} ({kinds}), jax {jax.__version__}")
+    kinds = sorted({device.device_kind for device in devices})
+    parts = [f"{len(devices)} x {devices[0].platform} ({', '.join(kinds)})"]
+    if devices[0].platform == "gpu" and (driver := cards.driver()):
+        parts.append(f"driver {driver}")
+    if devices[0].platform != "cpu":
+        peak = cards.peak(kinds[0])
+        known = f"{peak / 1e12:.0f} TFLOP/s each" if peak else "not known"
+        parts.append(f"peak in bfloat16 {known}")
+    say(f"devices: {', '.join(parts)}, jax {jax.__version__}")
     card = pathlib.Path("/proc/driver/nvidia/version").exists() or os.path.exists("/dev/nvidia0")
     if card and devices[0].platform == "cpu":
         say(

@@ -40,7 +40,7 @@ def test_bash_completes_commands_flags_choices_games_players_runs_and_files(caps
         ("ar",): ["arena"],
         ("train", "--learner.lea"): ["--learner.learning-rate"],
         ("train", "--game", "conn"): ["connect_four"],
-        ("train", "--preset", ""): ["quick", "gpu"],
+        ("train", "--preset", ""): ["quick", "gpu", "gpu-small"],
         ("train", "--minutes", ""): [""],
         ("arena", "ran"): ["random"],
         ("arena", "runs/mine", "run"): ["runs/mine", "runs/my other"],

@@ -84,3 +84,25 @@ def test_a_missing_or_damaged_chunk_is_an_error_that_names_it(tmp_path):
 def test_an_empty_buffer_says_so():
     with pytest.raises(ValueError, match="empty"):
         ReplayBuffer(ReplayConfig()).sample(np.random.default_rng(0), 4)
+
+
+def test_truth_values_are_held_as_bits_and_come_out_as_they_went_in():
+    rng = np.random.default_rng(0)
+    given = row.make(
+        rng.random((40, 3, 3, 3)) < 0.5,  # 27 bits: not a whole number of bytes
+        legal_action_mask=rng.random((40, 9)) < 0.5,
+        policy_target=rng.random((40, 9), np.float32),
+        game_id=np.arange(40),
+    )
+    buffer = ReplayBuffer(ReplayConfig(capacity=16, min_rows=1))
+    buffer.add(row.take(given, slice(0, 30)))
+    buffer.add(row.take(given, slice(30, None)))
+    drawn = buffer.sample(rng, 200)
+    assert set(drawn.game_id.tolist()) == set(range(24, 40))
+    expected = row.flat(row.take(given, drawn.game_id))
+    for name, column in row.flat(drawn).items():
+        assert column.dtype == expected[name].dtype, name
+        np.testing.assert_array_equal(column, expected[name], err_msg=name)
+    held = sum(column.nbytes for column in buffer._held.values())
+    whole = sum(column[:16].nbytes for column in row.flat(given).values())
+    assert held == whole - 16 * (27 - 4) - 16 * (9 - 2)

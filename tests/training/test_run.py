@@ -88,6 +88,17 @@ def test_a_run_killed_after_its_last_save_does_the_lost_work_again_bit_by_bit(
     assert sorted(discarded) == ["000000099000-000000099999.npz", "metrics.jsonl"]
 
 
+def test_a_limit_of_steps_an_iteration_leaves_the_others_for_later(tiny_config, tmp_path):
+    learner = dataclasses.replace(tiny_config.learner, steps_per_iteration=2)
+    evaluation = dataclasses.replace(tiny_config.evaluation, every=0)
+    config = dataclasses.replace(tiny_config, learner=learner, evaluation=evaluation)
+    lines = []
+    assert training.train_run(tmp_path / "run", config, lines.append)
+    steps = [line["step"] for line in lines if line["kind"] == "iteration"]
+    assert max(np.diff([0, *steps])) == 2
+    assert steps[-1] < int(2.0 * lines[-1]["rows"]) // 32  # what the rows allow by now
+
+
 def test_no_game_is_lost_between_calls_and_every_row_is_in_the_replay_once(tiny_run):
     files = sorted((tiny_run / "replay").iterdir())
     rows = [np.load(file) for file in files]

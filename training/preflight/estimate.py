@@ -70,7 +70,7 @@ def needs(config: RunConfig, game: Game[Any], has: Machine) -> Needs:
         play=plies + FORWARD_TENSORS * _tensor_bytes(network, lanes),
         train=bytes_of(state.params) + back,
         weights=2 * bytes_of(state) + 2 * CALLS_HELD * acting,
-        replay=config.replay.capacity * row_bytes(game, targets),
+        replay=config.replay.capacity * held_bytes(game, targets),
         checkpoint=bytes_of(state) + acting,
     )
 
@@ -151,9 +151,18 @@ def checkpoints_kept(config: RunConfig, steps: float = 0.0) -> int:
 
 def row_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:
     """Returns the bytes of one replay row, uncompressed."""
+    return sum(form.bytes() for form in _forms(game, targets))
+
+
+def held_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:
+    """Returns the bytes of one row in the replay's ring."""
+    return sum(row.held_bytes(form) for form in _forms(game, targets))
+
+
+def _forms(game: Game[Any], targets: Collection[str]) -> Collection[Form]:
     observation = jax.eval_shape(lambda key: game.observe(game.init(key)), jax.random.key(0))
     forms = row.forms(game, targets) | {"observation": Form(observation.shape, observation.dtype)}
-    return sum(form.bytes() for form in forms.values())
+    return forms.values()
 
 
 def bytes_of(tree: Any) -> int:

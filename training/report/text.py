@@ -108,12 +108,13 @@ def sentences(evaluations: Sequence[EvaluationLine], amplify: str) -> list[str]:
 
 
 def describe_iteration(
-    line: IterationLine, previous: IterationLine | None, simulations: int
+    line: IterationLine, previous: IterationLine | None, simulations: int, peak: float | None = None
 ) -> str:
     """Returns an iteration and the speed since the one before it as a line.
 
     Args:
       simulations: of a move.
+      peak: what all devices can do at most, FLOP/s; None where that is not known.
     """
     seconds, games, positions = (
         getattr(line, name) - (getattr(previous, name) if previous else 0)
@@ -126,6 +127,9 @@ def describe_iteration(
         f"replay {line.rows:,}",
         f"kl {line.kl:.3f}",
     ]
+    if peak and line.flops is not None:
+        done = line.flops - ((previous.flops or 0) if previous else 0)
+        parts.insert(3, f"{done / seconds / peak:.1%} of the peak")
     if line.policy_loss is not None:
         parts.append(f"policy loss {line.policy_loss:.3f}, value loss {line.value_loss:.3f}")
     return " | ".join(parts)
