@@ -16,15 +16,15 @@ def test_the_page_is_what_the_script_writes():
 
 
 def test_every_setting_of_the_page_is_a_flag_and_has_its_preset_s_default():
-    rows = re.findall(r"^\| `(.*?)` \| (.*?) \| (.*?) \| .+ \|$", TEXT, re.MULTILINE)
+    rows = re.findall(r"^\| `(.*?)` \| (.*?) \| (.*?) \| (.*?) \| .+ \|$", TEXT, re.MULTILINE)
     for column, preset in ((1, "quick"), (2, "gpu"), (3, "gpu-small")):
-        argv = ["--preset", preset, "--game", "hex"]  # which has no preset of its own
+        argv = ["--preset", preset, "--game", "breakthrough"]  # which has no preset of its own
         for name, value in ((row[0], row[column]) for row in rows if row[0] != "game"):
             part, _, last = name.rpartition(".")
             no = f"{part}.no-{last}".lstrip(".")
             switch = {"on": [f"--{name}"], "off": [f"--{no}"], "none": [f"--{name}", ""]}
             argv += switch.get(value, [f"--{name}", value])
-        default = train.defaults(["--preset", preset, "--game", "hex"])
+        default = train.defaults(["--preset", preset, "--game", "breakthrough"])
         assert console.parse(train.Args, argv, "train", default) == default
 
 
