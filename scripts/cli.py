@@ -195,6 +195,8 @@ def _on_devices(script: ModuleType, args: object) -> int:
     from scripts.terminal import compilation_cache, devices, out_of_memory
 
     devices.one_per_core()
+    if script.__name__ == "scripts.train":  # what is short takes as little as may be
+        devices.take_free_cards()
     compilation_cache.start()
     less_memory = getattr(script, "less_memory", out_of_memory.halve)
     with out_of_memory.advise(lambda: less_memory(args)):

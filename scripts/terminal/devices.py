@@ -1,10 +1,20 @@
 """The devices that jax will see, set before the first of them starts."""
 
 import os
+import pathlib
+import subprocess
 
 import jax
 
+from scripts.terminal.console import say
+
 MAX_CPU_DEVICES = 8
+SHARE_FLAG = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+USERS_OWN = (SHARE_FLAG, "XLA_PYTHON_CLIENT_PREALLOCATE", "XLA_PYTHON_CLIENT_ALLOCATOR")
+SHARE = 0.92  # of a card that nobody else uses; the rest is CUDA's, cuDNN's and the driver's
+MOST_USED = 0.05  # of a card, by which it counts as free: a desktop takes some
+NVIDIA = pathlib.Path("/proc/driver/nvidia/version")
+QUERY = ["nvidia-smi", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits"]
 
 
 def one_per_core() -> None:
@@ -12,3 +22,35 @@ def one_per_core() -> None:
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         jax.config.update("jax_num_cpu_devices", min(cores, MAX_CPU_DEVICES))
+
+
+def take_free_cards() -> None:
+    """Lets jax take more than its usual 75% of NVIDIA cards that nobody else uses.
+
+    What the user has set about memory holds.
+    """
+    if any(name in os.environ for name in USERS_OWN) or not NVIDIA.exists():
+        return
+    if are_free(_memory_in_use()):
+        os.environ[SHARE_FLAG] = str(SHARE)
+        say(f"memory: {SHARE:.0%} of each card, which nobody else uses; {SHARE_FLAG} changes it")
+
+
+def are_free(text: str) -> bool:
+    """Returns whether nobody uses any of the cards, from what nvidia-smi says of their memory.
+
+    Args:
+      text: a line a card, `used, total` in MiB.
+    """
+    try:
+        cards = [tuple(map(float, line.split(","))) for line in text.splitlines()]
+    except ValueError:  # as `[N/A]`, of cards that share the host's memory
+        return False
+    return bool(cards) and all(used < MOST_USED * total for used, total in cards)
+
+
+def _memory_in_use() -> str:
+    try:
+        return subprocess.run(QUERY, capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,50 @@
+"""Memory of cards: more than usual of those that nobody else uses, and never against a user."""
+
+import os
+
+import pytest
+
+from scripts.terminal import devices
+
+
+@pytest.mark.parametrize(
+    ("told", "free"),
+    [
+        ("4, 81559\n", True),
+        ("4, 81559\n20000, 81559\n", False),
+        ("600, 12288\n", True),
+        ("700, 12288\n", False),
+        ("[N/A], [N/A]\n", False),
+        ("", False),
+        ("No devices were found\n", False),
+    ],
+)
+def test_cards_are_free_if_each_is_next_to_empty(told, free):
+    assert devices.are_free(told) == free
+
+
+@pytest.mark.parametrize("own", [None, *devices.USERS_OWN])
+def test_the_share_of_a_free_card_is_set_unless_the_user_has_said_something(
+    own, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "version").write_text("driver")
+    monkeypatch.setattr(devices, "NVIDIA", tmp_path / "version")
+    monkeypatch.setattr(devices, "QUERY", ["echo", "4, 81559"])
+    for name in devices.USERS_OWN:
+        monkeypatch.setenv(name, "")  # so that what is set below is taken back
+        monkeypatch.delenv(name)
+    if own:
+        monkeypatch.setenv(own, "0.5")
+    devices.take_free_cards()
+    expected = "0.92" if own is None else "0.5" if own == devices.SHARE_FLAG else None
+    assert os.environ.get(devices.SHARE_FLAG) == expected
+    assert ("92% of each card" in capsys.readouterr().err) == (own is None)
+
+
+def test_without_a_driver_or_its_program_nothing_is_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "NVIDIA", tmp_path / "absent")
+    devices.take_free_cards()
+    monkeypatch.setattr(devices, "NVIDIA", tmp_path)
+    monkeypatch.setattr(devices, "QUERY", [str(tmp_path / "no-such-program")])
+    devices.take_free_cards()
+    assert devices.SHARE_FLAG not in os.environ
