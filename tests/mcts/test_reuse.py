@@ -153,6 +153,7 @@ def test_searching_on_equals_a_plain_python_search_that_keeps_its_nodes(config):
     assert inherited > 100, "the positions show too little"
 
 
+@pytest.mark.slow
 def test_a_lane_whose_game_ended_starts_the_next_one_with_an_empty_tree():
     """Without noise all games are alike, as long as none inherits from the one before."""
     game = TicTacToe()

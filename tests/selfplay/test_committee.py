@@ -20,6 +20,7 @@ def evaluate(variables, observation):
     return Evaluation(flat @ variables + jnp.arange(9)[None] / 9, jnp.tanh(flat @ variables[:, 3]))
 
 
+@pytest.mark.slow
 def test_the_verdict_is_the_average_of_searches_of_the_mirrored_and_turned_games():
     played = [4, 0, 5]
     together = slot.load("committee:members=8", GAME, evaluate, SEARCH, None)

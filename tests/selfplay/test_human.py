@@ -137,6 +137,7 @@ class Person:
         return [name for name, cell in names.items() if cell not in "XO"]
 
 
+@pytest.mark.slow
 def test_what_a_person_decided_is_kept_and_never_asked_again(tiny_config, tmp_path, monkeypatch):
     config = dataclasses.replace(
         tiny_config,

@@ -277,6 +277,7 @@ def test_what_a_server_reads_runs_with_imports_nothing_that_computes(module):
     assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
 
 
+@pytest.mark.slow
 def test_a_resume_is_an_event_where_the_run_went_on_and_so_is_a_rollback(tiny_config, tmp_path):
     run = RunFolder(tmp_path / "run")
     run.create(tiny_config)

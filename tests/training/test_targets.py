@@ -180,6 +180,7 @@ def test_a_targets_loss_is_the_mean_over_the_rows_that_have_it():
         np.testing.assert_allclose(metrics[f"loss_{name}"], mean, 1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_row_of_weight_0_teaches_nothing_of_its_target_and_a_weight_counts():
     batch = random_batch()
     known = np.arange(16) < 8

@@ -1,10 +1,12 @@
 """Pages about runs in a real browser: live, damaged, deleted, and with names that mean harm."""
 
+import contextlib
 import dataclasses
 import json
 import random
 import re
 import shutil
+import urllib.parse
 
 import pytest
 
@@ -130,12 +132,9 @@ def hostile(tmp_path_factory):
         yield client, run, match
 
 
-@pytest.mark.parametrize("screen", ["runs", "run", "games", "play", "compare", "replay", "game"])
-def test_names_that_are_markup_are_shown_as_text(browser, hostile, screen):
-    from urllib.parse import urlencode
-
+def test_names_that_are_markup_are_shown_as_text(browser, hostile):
     client, run, match = hostile
-    params = {
+    screens = {
         "runs": {},
         "run": {"run": run},
         "games": {"run": run, "file": "games/self_play.jsonl"},
@@ -143,19 +142,22 @@ def test_names_that_are_markup_are_shown_as_text(browser, hostile, screen):
         "compare": {"match": match},
         "replay": {"run": run},
         "game": {"game": HARM},
-    }[screen]
-    with page_of(browser, client) as page:
-        open_screen(page, client, f"{screen}?{urlencode(params)}")
-        page.wait_for_selector(".screen h1, .error")
-        page.wait_for_timeout(1500)
-        assert page.evaluate("window.harmed") is None
-        assert page.query_selector("main img, main script") is None
-        if screen in ("runs", "run", "games"):
-            assert "<img src=x" in page.text_content("main")
-        # What is not there may be said; that something was refused to run may not, it never came.
-        page.complaints[:] = [
-            text for text in page.complaints if not re.search(r"status of (400|404)", text)
-        ]
+    }
+    with contextlib.ExitStack() as held:
+        pages = {screen: held.enter_context(page_of(browser, client)) for screen in screens}
+        for screen, page in pages.items():
+            open_screen(page, client, f"{screen}?{urllib.parse.urlencode(screens[screen])}")
+            page.wait_for_selector(".screen h1, .error")
+        pages["game"].wait_for_timeout(1500)
+        for screen, page in pages.items():
+            assert page.evaluate("window.harmed") is None, screen
+            assert page.query_selector("main img, main script") is None, screen
+            if screen in ("runs", "run", "games"):
+                assert "<img src=x" in page.text_content("main"), screen
+            # What is not there may be said; that something was refused to run may not.
+            page.complaints[:] = [
+                text for text in page.complaints if not re.search(r"status of (400|404)", text)
+            ]
 
 
 def test_a_run_says_how_much_of_it_is_left_by_its_limits(browser, tmp_path_factory):
