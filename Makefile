@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: train test test-all soak soak-workers lint format clean
+.PHONY: train test test-all soak soak-workers docs lint format clean
 
 train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; goes on if it is there
 	$(BIN)/selfplay train --game connect_four --run-dir runs/make-train
@@ -22,6 +22,10 @@ soak: $(READY)  ## kill a tiny run 200 times at random moments: it must end as i
 
 soak-workers: $(READY)  ## workers join, leave and are killed 100 times each, and nothing is lost
 	$(BIN)/python -m tests.soak_workers
+
+docs: $(READY)  ## the pages of docs/ in build/docs; a link that leads nowhere is an error
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
 lint: $(READY)  ## lint, format, types
 	$(BIN)/ruff check .

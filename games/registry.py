@@ -50,6 +50,12 @@ def load(spec: str) -> "Game[Any]":
     Raises:
       ValueError: no such game, class or option, a value that the game refuses, or a class that may
         not run here (`games/consent.py`).
+
+    Example:
+      >>> import games
+      >>> game = games.load("go:size=9")
+      >>> game.num_actions, game.observation_shape[:2]
+      (82, (9, 9))
     """
     target, texts = _split(spec)
     if target.startswith(PGX):

@@ -30,6 +30,21 @@ def search(
 
     Raises:
       ValueError: `state` has no batch axis.
+
+    Example:
+      >>> import games, jax, jax.numpy as jnp
+      >>> from mcts import Evaluation, SearchConfig, search
+      >>> game = games.load("tic_tac_toe")
+      >>> def knows_nothing(variables, observation):
+      ...     value = jnp.zeros(len(observation))
+      ...     return Evaluation(jnp.zeros((len(value), game.num_actions)), value)
+      >>> states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 2))
+      >>> for moves in ([0, 3], [6, 2], [1, 5], [7, 4]):  # one of each game
+      ...     states = jax.jit(jax.vmap(game.step))(states, jnp.array(moves))
+      >>> config = SearchConfig(simulations=32)
+      >>> searched = jax.jit(lambda *given: search(game, knows_nothing, (), *given, config))
+      >>> searched(states, jax.random.key(1)).action.tolist()  # one wins, one must block
+      [2, 6]
     """
     if state.to_play.ndim != 1:
         raise ValueError(

@@ -53,6 +53,14 @@ def load_player(
     Raises:
       ValueError: no run there, no such checkpoint, or settings that cannot work.
       CheckpointError: the checkpoint is damaged.
+
+    Example:
+      >>> player = training.load_player(folder, simulations=8)
+      >>> key = jax.random.key(0)
+      >>> states = jax.vmap(player.game.init)(jax.random.split(key, 2))
+      >>> result = player(states, key)
+      >>> result.action_weights.shape, result.value.shape
+      ((2, 9), (2,))
     """
     if simulations < 0:
         raise ValueError(f"simulations must be at least 0, got {simulations}")
@@ -109,7 +117,12 @@ def load_amplifier(
 
 
 def checkpoint_steps(path: str | os.PathLike[str]) -> list[int]:
-    """Returns the training steps of the run's checkpoints, oldest first."""
+    """Returns the training steps of the run's checkpoints, oldest first.
+
+    Example:
+      >>> training.checkpoint_steps(folder)[0]
+      0
+    """
     return CheckpointStore(RunFolder(path).path).steps()
 
 

@@ -12,6 +12,12 @@ def preset(name: Preset, game: str) -> RunConfig:
     """Returns the defaults for a game: its own where we have some, else the general ones.
 
     Those of a size, as `go:size=19`, hold for that size whatever its other options are.
+
+    Example:
+      >>> import training
+      >>> config = training.preset("quick", "tic_tac_toe")
+      >>> config.game, config.preset
+      ('tic_tac_toe', 'quick')
     """
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")

@@ -57,6 +57,20 @@ def train_run(
       CheckpointError: another process holds the run, or no checkpoint can be read.
       NonFiniteError: NaN or infinity came up.
       OSError: the disk is full, or the like; nothing that was saved is lost.
+
+    Example:
+      >>> import dataclasses, training
+      >>> from selfplay.config import SelfPlayConfig
+      >>> from training.settings import EvaluationConfig
+      >>> config = dataclasses.replace(
+      ...     training.preset("quick", "tic_tac_toe"),
+      ...     minutes=0.0,
+      ...     iterations=1,
+      ...     self_play=SelfPlayConfig(batch=16),
+      ...     evaluation=EvaluationConfig(every=0),  # nothing is measured
+      ... )
+      >>> training.train_run(folder, config)
+      True
     """
     config.check()
     folder = RunFolder(path)

@@ -17,7 +17,7 @@ class Args:
     move (the one that it would play), policy (weight of each move), value for the seat to play, and
     a principal variation, whose every move is the best one of a fresh search. With few simulations
     the heaviest weight may be that of another move: a Gumbel search plays one of those that it
-    visited most (docs/search.md).
+    visited most (docs/tree-search.md).
 
     Examples:
       selfplay play

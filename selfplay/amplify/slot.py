@@ -108,6 +108,13 @@ def load(
 
     Raises:
       ValueError: there is no such amplifier.
+
+    Example:
+      >>> from selfplay.amplify import slot
+      >>> amplifier = slot.load("policy", game, knows_nothing, config.search, training.load_player)
+      >>> result = amplifier((), states, jax.random.key(2))
+      >>> jnp.allclose(result.prior, 1 / 9).item()
+      True
     """
     for problem in problems(spec):
         raise ValueError(problem)
