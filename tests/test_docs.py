@@ -120,6 +120,30 @@ def test_every_module_that_a_page_runs_is_there(page):
         assert name.endswith(".NAME") or importlib.util.find_spec(name), name
 
 
+def reached_from(page: pathlib.Path, seen: frozenset[pathlib.Path]) -> frozenset[pathlib.Path]:
+    """Returns the pages that links lead to from a page, it and `seen` included."""
+    seen |= {page}
+    for link in re.findall(r"\]\(([^)#\s]+\.md)", page.read_text()):
+        other = (page.parent / link).resolve()
+        if other not in seen and other.exists():
+            seen |= reached_from(other, seen)
+    return seen
+
+
+def test_links_lead_from_the_index_to_every_page_of_the_docs():
+    index = ROOT / "docs" / "index.md"
+    assert {*index.parent.rglob("*.md")} <= reached_from(index, frozenset())
+    assert "docs/index.md" in (ROOT / "README.md").read_text()
+
+
+def test_links_are_followed_from_page_to_page(tmp_path):
+    first, second, alone = (tmp_path / name for name in ("first.md", "second.md", "alone.md"))
+    first.write_text("[x](second.md#here) [y](gone.md)")
+    second.write_text("[back](first.md)")
+    alone.write_text("[x](first.md)")
+    assert reached_from(first, frozenset()) == {first, second}
+
+
 def test_the_reading_sees_what_is_wrong():
     page = ROOT / "docs" / "page.md"
     assert missing_paths(page, "`mcts/search.py` [x](arena.md) `conformance/check.py`") == set()
