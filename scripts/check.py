@@ -5,8 +5,8 @@ from typing import Any
 
 import games
 from games.conformance import LAWS, Comparison, Report, Violation, check, compare, reference
-from games.conformance.laws import described
 from games.game import Game
+from games.plug_in import described
 from scripts.flags.check import Args
 from scripts.terminal.console import print_json, print_text, progress, say
 

@@ -147,7 +147,7 @@ class InProgress:
         self._played.append(str(move))
 
     def __str__(self) -> str:
-        if type(self.reference).__str__ is object.__str__:
+        if type(self.reference).__str__ is object.__str__:  # type: ignore[comparison-overlap]
             return ""
         with self._blamed("__str__"):
             return str(self.reference).rstrip()
