@@ -31,8 +31,10 @@ SPREADS = 8  # in an iteration of `_reach`'s loops: more are fewer kernels, but 
 
 
 class State(NamedTuple):
-    """A position with its past; N is size * size, T is `max_plies`. 1.7 kB on 9x9, 7.3 on 19x19,
-    of which the past takes 1.3 and 5.8: `forget` leaves it out."""
+    """A position with its past; N is size * size, T is `max_plies`.
+
+    1.7 kB on 9x9, 7.3 on 19x19, of which the past takes 1.3 and 5.8: `forget` leaves it out.
+    """
 
     chain: jax.Array  # int16[N]: 0 if empty, else 1 + a point of the stone's chain; below 0: seat 1
     atari: jax.Array  # bool[N], the stones of chains with exactly one liberty

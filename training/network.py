@@ -73,8 +73,10 @@ class Network:
     def forward_all(
         self, weights: Weights, observation: jax.Array
     ) -> tuple[Evaluation, dict[str, jax.Array], Any]:
-        """Returns beside that, before the moved statistics, what the network says of each target:
-        float32[M], [M, A] or [M, H, W]."""
+        """Returns beside that, before the moved statistics, what the network says of each target.
+
+        That is float32[M], [M, A] or [M, H, W].
+        """
         model = self._merge(weights)
         evaluation, predicted = model(observation)
         return evaluation, predicted, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))

@@ -61,8 +61,9 @@ def margin(game: Any, final: Any) -> jax.Array:
 
 
 def reply(game: Any, rows: Sample, to_play: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns float16[T, A], the policy target of the next ply, whoever decides it; none at the
-    last.
+    """Returns float16[T, A], the policy target of the next ply, whoever decides it.
+
+    The last ply has none.
 
     KataGo's opponent's reply (Wu 2019, https://arxiv.org/abs/1902.10565, section 3.4), which is of
     the other side where turns alternate.

@@ -98,7 +98,6 @@ def lanes_for(games: int, symmetries: int) -> Lanes:
 
 def batched(game: Game[Any]) -> Rules:
     """Returns the game's methods over lanes."""
-
     seeded = jax.vmap(lambda seed: look(game, game.init(jax.random.key(seed))))
     stepped = jax.vmap(lambda state, action: look(game, game.step(state, action)))
     seen = jax.vmap(lambda state: look(game, state))

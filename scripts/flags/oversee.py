@@ -10,7 +10,7 @@ from scripts.terminal.console import (
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Decide positions, with copies of a network as assistants, for it to learn from.
+    r"""Decide positions, with copies of a network as assistants, for it to learn from.
 
     Shows one position after the other. Ask for candidates (moves, as A's search sees them), send
     copies of A off to search the lines you name (look), then decide: play MOVE, or weights over
@@ -27,7 +27,7 @@ class Args:
       selfplay oversee runs/c4 --play
       selfplay oversee runs/ttt --program "python my_overseer.py"
       selfplay oversee runs/ttt --script decisions.txt --json
-      selfplay train --from runs/ttt --run-dir runs/ttt2 \\
+      selfplay train --from runs/ttt --run-dir runs/ttt2 \
         --overseer.decisions runs/ttt/oversight/decisions.jsonl
     """
 

@@ -91,8 +91,13 @@ def names_in(folder: pathlib.Path) -> list[str]:
 
 
 def no_link(path: str, flags: int) -> int:
-    """An `opener` of `open` that follows no link at `path` itself: a stranger's folder may hold
-    some, to files of ours. Raises OSError (ELOOP) at one."""
+    """An `opener` of `open` that follows no link at `path` itself.
+
+    A stranger's folder may hold some, to files of ours.
+
+    Raises:
+      OSError: `path` is a link (ELOOP).
+    """
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 

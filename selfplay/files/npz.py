@@ -73,7 +73,6 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
       Exception: what this machine lacks just now, such as memory or a thread, as it came: the file
         may be right.
     """
-
     return _read(path, _load)
 
 

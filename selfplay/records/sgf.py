@@ -38,6 +38,8 @@ _RESULT = re.compile(r"\s*([BW])\+\s*(\w?)", re.IGNORECASE)
 
 
 class MainLine(NamedTuple):
+    """The moves of a game without its variations, as far as the text can be read."""
+
     nodes: list[Node]  # of the main line
     end: int  # where reading goes on
     problem: str  # empty if there is none
@@ -62,8 +64,10 @@ def read_games(text: str) -> Iterator[tuple[str, Fields | str]]:
 
 
 class Plays(NamedTuple):
-    """A game as plays, seat and action each: a colour may play twice in a row, and what that means
-    is up to the caller."""
+    """A game as plays, seat and action each.
+
+    A colour may play twice in a row, and what that means is up to the caller.
+    """
 
     size: int
     komi: float | None  # None if not given
@@ -179,6 +183,7 @@ def main_line(text: str, position: int) -> MainLine:
 
 
 def property_name(identifier: str) -> str:
+    """Returns the name of a property as FF[4] writes it."""
     return "".join(filter(str.isupper, identifier))  # FF[3] wrote AddBlack for AB
 
 
@@ -259,6 +264,7 @@ def _point(action: int, size: int) -> str:
 
 
 def read_size(text: str) -> int:
+    """Returns the width of a square board; raises ValueError if it is no such."""
     width, colon, height = text.strip().partition(":")
     if not (width.isdecimal() and len(width) < 4 and (not colon or width == height)):
         raise ValueError(f"SZ[{text[:20]}] is no size of a square board")
@@ -266,6 +272,7 @@ def read_size(text: str) -> int:
 
 
 def read_komi(text: str) -> float:
+    """Returns the komi; raises ValueError if it is none."""
     try:
         return float(text.strip() or "0")
     except ValueError:
@@ -306,6 +313,7 @@ def extra_of(root: Node) -> Fields:
 
 
 def value_of(node: Node, name: str, default: str = "") -> str:
+    """Returns the first value of a property, as plain text, or `default` where there is none."""
     return _plain(node[name][0]) if name in node else default
 
 

@@ -19,6 +19,8 @@ CUT, LEFT_OUT = -1, -2  # instead of a number, where a line broke off: by itself
 
 
 class Variations(NamedTuple):
+    """The variations of a game, and what cannot be used of them."""
+
     moves: list[Move]
     notes: list[str]  # what was done with them, or left out
     names: set[str]  # of the properties in them

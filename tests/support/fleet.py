@@ -1,5 +1,7 @@
-"""A fleet in memory: workers that do as told, a transport that loses and repeats as told, and
-batches made from calls that were really played."""
+"""A fleet in memory: workers that do as told, a transport that loses and repeats as told.
+
+Its batches are made from calls that were really played.
+"""
 
 import dataclasses
 import io

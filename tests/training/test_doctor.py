@@ -1,5 +1,7 @@
-"""The doctor on real runs: it names planted faults, finds none in healthy runs, and says when it is
-too early. Each fault is planted in the code that trains (tests/planted), never in files."""
+"""The doctor on real runs: it names planted faults, finds none in healthy runs, knows too early.
+
+Each fault is planted in the code that trains (tests/planted), never in files.
+"""
 
 import contextlib
 import dataclasses

@@ -312,6 +312,5 @@ def _has_one_opening(game: Game[Any]) -> bool:
 @functools.partial(jax.jit, static_argnums=0)
 def _play_again(game: Game[Any], history: jax.Array) -> Any:
     """Returns states and observations [N, T, ...] before each move, and the returns at the end."""
-
     (states, seen), last = positions.watch(game, history, lambda s: (s, game.observe(s)))
     return states, seen, jax.vmap(game.returns)(last)

@@ -158,6 +158,7 @@ def forward(network: Network, state: TrainState, rows: Sample) -> tuple[np.ndarr
 def forward_batch(
     network: Network, weights: Weights, observation: jax.Array, legal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
+    """Returns policy and value of a batch as training computes them."""
     predicted, _ = network.forward(weights, observation)
     return jax.nn.softmax(learner.mask_illegal(predicted.prior_logits, legal)), predicted.value
 

@@ -71,8 +71,10 @@ def _differences(
 def _odd(
     lines: list[FleetLine], incarnation: int, measure: Measure
 ) -> tuple[float, float, float] | None:
-    """Returns a worker's mean, that of the others, and the difference in standard errors; None
-    where it is like them, or too little is known."""
+    """Returns a worker's mean, that of the others, and the difference in standard errors.
+
+    None where it is like them, or too little is known.
+    """
     value, most, most_share = measure
     less, others = _differences(lines, incarnation, value)
     if len(less) < FEW_LINES:

@@ -51,8 +51,10 @@ def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def summary(folder: RunFolder) -> dict[str, Any]:
-    """Returns the state of a run: game, operations, checkpoints, how its values agree with results,
-    and its newest line of metrics of each kind.
+    """Returns the state of a run, as JSON has it.
+
+    It has game, operations, checkpoints, how values agree with results, and the newest line of
+    metrics of each kind.
 
     Raises:
       ValueError: the folder is no run, or has no metrics yet.

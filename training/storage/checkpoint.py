@@ -227,8 +227,10 @@ class CheckpointStore:
         return True
 
     def _chunks(self, oldest: int, end: int) -> dict[str, str]:
-        """Returns the hashes of the chunks with rows from `oldest` on, those from `end` on left
-        out: workers' rows go on coming while a save is written."""
+        """Returns the hashes of the chunks with rows from `oldest` on.
+
+        Those from `end` on are left out: workers' rows go on coming while a save is written.
+        """
         names = {
             path.name
             for first, last, path in replay.chunks(self.replay_folder)
