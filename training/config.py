@@ -60,7 +60,8 @@ class RunConfig:
     tried every evaluation.every iterations; 0: it always takes the newest. AlphaGo Zero: 0.55;
     AlphaZero: none."""
     until_fixed_point: bool = False
-    """Stop when search no longer changes the network more than before: see docs/ida.md."""
+    """Stop when search no longer changes the network more than before: see
+    docs/ida/fixed-point.md."""
     tensorboard: bool = False
     """Also write TensorBoard files (pip install tensorboardX)."""
     amplify: str = "search"

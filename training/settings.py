@@ -139,7 +139,7 @@ class EvaluationConfig:
     """Games between new weights and those that play, with --gate. AlphaGo Zero: 400."""
     gap_positions: int = setting(256, at_least=0)
     """Positions of each of three sets on which the gap between the network and what amplifies it is
-    measured (docs/ida.md); 0: it is not."""
+    measured (docs/ida/fixed-point.md); 0: it is not."""
     strength_games: int = setting(32, even=True, at_least=0)
     """Games of each match of what amplifies against the network alone; 0: none."""
     strength_every: int = setting(4, at_least=1)

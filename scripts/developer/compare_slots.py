@@ -1,4 +1,4 @@
-"""A comparison of amplifiers and losses on one game: the table and the plot of docs/ida.md.
+"""A comparison of amplifiers and losses: the table and the plot of docs/ida/comparison.md.
 
     python -m scripts.developer.compare_slots --game tic_tac_toe --iterations 40 --out runs/slots
     python -m scripts.developer.compare_slots --game tic_tac_toe --iterations 40 --out runs/slots \

@@ -18,8 +18,8 @@ class Args:
     run; quit or Ctrl-C loses nothing, and positions that are decided do not come again.
 
     A program can decide in your place: it gets a JSON line for each position and answers with one
-    (docs/ida.md); a bad answer is reported and its position left undecided. Or a script: a file of
-    the commands that you would type, and of decisions as JSON lines.
+    (docs/ida/overseer.md); a bad answer is reported and its position left undecided. Or a script: a
+    file of the commands that you would type, and of decisions as JSON lines.
 
     Examples:
       selfplay oversee runs/c4

@@ -299,7 +299,7 @@ def test_the_distilled_network_shows_the_overseers_preference_without_search(
 def test_a_plug_in_amplifiers_preference_is_shown_without_search(
     tiny_config, tmp_path, monkeypatch
 ):
-    page = (pathlib.Path(games.__file__).parent.parent / "docs" / "ida.md").read_text()
+    page = (pathlib.Path(games.__file__).parent.parent / "docs" / "ida" / "overseer.md").read_text()
     (code,) = [
         c for c in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S) if "CORNERS" in c
     ]
