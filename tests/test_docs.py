@@ -1,4 +1,4 @@
-"""README, CONTRIBUTING and docs: files, flags, settings and modules that they name are there."""
+"""README and the like: files, flags, settings and modules that pages name are there."""
 
 import dataclasses
 import functools
@@ -16,7 +16,10 @@ from tests.support import ROOT
 from training.config import RunConfig
 
 LAYERS = ("games", "mcts", "selfplay", "training", "scripts", "tests")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 OF_ANY_COMMAND = {"--help", "--help-all", "--debug", "--allow", "--version"}  # read by cli.py
 OF_OTHERS = {  # flags of other programs that the docs run
     *("--mode", "--level", "--chinese-rules", "--positional-superko", "--capture-all-dead"),
