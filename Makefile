@@ -25,7 +25,8 @@ soak-workers: $(READY)  ## workers join, leave and are killed 100 times each, an
 
 docs: $(READY)  ## the pages of docs/ in build/docs; a link that leads nowhere is an error
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going \
+	  --fresh-env --write-all docs build/docs
 
 lint: $(READY)  ## lint, format, types
 	$(BIN)/ruff check .
