@@ -94,21 +94,25 @@ def compare(game: Game[Any], theirs: Stepper, batch: int, rounds: int) -> dict[s
     `env_steps_per_s` is theirs at `batch`; `by_batch` has, there and at BATCHES, `ours`, `theirs`
     and `ratio`, the median over the rounds of ours divided by theirs.
     """
-    sizes, by_batch = sorted({batch, *BATCHES}), {}
-    with progress("bench, rules", len(sizes) * (rounds + 1)) as update:
-        for number, size in enumerate(sizes):
-            calls = [compiled(rules, size) for rules in (stepper(game), theirs)]
-            rates: list[list[float]] = [[], []]
-            for round_number in range(rounds + 1):
-                for (call, steps), series in zip(calls, rates, strict=True):
-                    seconds = _seconds(call)
-                    if round_number:  # the first warms up
-                        series.append(size * steps / seconds)
-                update(number * (rounds + 1) + round_number + 1)
-            ratios = [ours / other for ours, other in zip(*rates, strict=True)]
-            medians = [statistics.median(series) for series in (*rates, ratios)]
-            by_batch[str(size)] = dict(zip(("ours", "theirs", "ratio"), medians, strict=True))
+    sizes = sorted({batch, *BATCHES})
+    by_batch = {str(size): at_batch(game, theirs, size, rounds) for size in sizes}
     return {"env_steps_per_s": by_batch[str(batch)]["theirs"], "by_batch": by_batch}
+
+
+def at_batch(game: Game[Any], theirs: Stepper, size: int, rounds: int) -> dict[str, float]:
+    """Returns `ours`, `theirs` and `ratio` at one batch, medians over the rounds."""
+    calls = [compiled(rules, size) for rules in (stepper(game), theirs)]
+    rates: list[list[float]] = [[], []]
+    with progress(f"bench, rules at batch {size}", rounds + 1) as update:
+        for round_number in range(rounds + 1):
+            for (call, steps), series in zip(calls, rates, strict=True):
+                seconds = _seconds(call)
+                if round_number:  # the first warms up
+                    series.append(size * steps / seconds)
+            update(round_number + 1)
+    ratios = [ours / other for ours, other in zip(*rates, strict=True)]
+    medians = [statistics.median(series) for series in (*rates, ratios)]
+    return dict(zip(("ours", "theirs", "ratio"), medians, strict=True))
 
 
 def _seconds(call: Callable[[], Any]) -> float:
