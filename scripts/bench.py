@@ -9,7 +9,7 @@ import jax
 import games
 from games import pgx_adapter
 from games.game import Game
-from scripts.benchmarks import loop, rules
+from scripts.benchmarks import figures, loop, plan, rules, suite
 from scripts.benchmarks.speed import agreement, measure
 from scripts.flags.bench import Args
 from scripts.terminal.console import (
@@ -24,9 +24,13 @@ from training.preflight import estimate
 from training.preflight.estimate import in_words
 from training.preflight.machine import this_machine
 
+SUITE = "suite"  # the folder of its figures, by default
+
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
+    if args.suite:
+        return _run_suite(args)
     game = games.load(args.game)
     problems = args.network.problems() + args.search.problems()
     if args.batch < 0 or args.rounds < 1:
@@ -59,6 +63,18 @@ def run(args: Args) -> int:
     else:
         _print(result)
     return 0
+
+
+def _run_suite(args: Args) -> int:
+    # This process starts no device: a GPU's memory belongs to its children, one after the other.
+    code, held = suite.run(
+        pathlib.Path(args.out or SUITE), plan.chosen(args.parts), args.minutes, args.long
+    )
+    if args.json:
+        print_json(held)
+    else:
+        print_text(figures.table(held))
+    return code
 
 
 def check_memory(args: Args, game: Game[Any], batch: int) -> None:

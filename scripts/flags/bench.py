@@ -1,9 +1,11 @@
 """The flags of `selfplay bench`."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from mcts import SearchConfig
+from scripts.benchmarks import plan
 from scripts.flags import checks
 from scripts.terminal.console import (
     flag_value,
@@ -13,8 +15,8 @@ from training.config import Preset
 from training.settings import NetworkConfig
 
 IN_SIGHT = {  # what `--help` shows
-    *("game", "preset", "batch", "rounds", "compare", "loop", "json"),
-    *("network.blocks", "network.channels", "network.dtype"),
+    *("game", "preset", "batch", "rounds", "compare", "loop", "suite", "json"),
+    *("network.blocks", "network.channels"),
     *("search.policy", "search.simulations"),
 }
 
@@ -28,11 +30,18 @@ class Args:
     long a step of the rules takes, as a share of an evaluation; where it is much, a sentence says
     where to look. The measurements take turns, and medians are reported.
 
+    With --suite, it measures all that we claim or aim at, each in a process of its own, and writes
+    JSON and a table into the folder --out (docs/accelerator.md). The same command goes on with what
+    is left, after Ctrl-C too, and tries again what failed. --minutes limits a call, --parts picks
+    (search, rules, training, learning, memory), --long adds a run of Go.
+
     Examples:
       selfplay bench --game connect_four --batch 256 --network.blocks 1 --network.channels 16
       selfplay bench --game connect_four --preset gpu --json
       selfplay bench --game go:size=9 --compare pgx
       selfplay bench --game connect_four --loop
+      selfplay bench --suite --out h100 --minutes 9
+      selfplay bench --suite --out h100 --parts search,rules
     """
 
     game: str = "connect_four"
@@ -48,6 +57,16 @@ class Args:
     the same game in pgx, at batches of 64 and 1024 too."""
     loop: bool = False
     """Instead measure the loop of `train`: the share of time in which no device works."""
+    suite: bool = False
+    """Instead measure everything, for a card that nobody has measured on."""
+    out: str = ""
+    """Of --suite: the folder for its figures and runs; by default suite."""
+    parts: str = ""
+    """Of --suite: the parts to measure, as in search,rules; by default all."""
+    minutes: float = 0.0
+    """Of --suite: how long this call may take; 0: until all is measured."""
+    long: bool = False
+    """Of --suite: also train Go 9x9 for 8 minutes, and play it against its own half and GNU Go."""
     network: NetworkConfig = NetworkConfig()
     search: SearchConfig = SearchConfig()
     json: bool = False
@@ -64,3 +83,10 @@ def defaults(argv: list[str]) -> Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.game)
+    if not args.suite and (args.out or args.parts or args.minutes or args.long):
+        raise ValueError("--out, --parts, --minutes and --long are for --suite: add it")
+    if args.suite and (args.loop or args.compare != "none"):
+        raise ValueError("--suite measures all by itself: leave out --loop and --compare")
+    if not 0 <= args.minutes < math.inf:
+        raise ValueError(f"--minutes must be at least 0, got {args.minutes}")
+    plan.chosen(args.parts)
