@@ -10,13 +10,14 @@ import games
 from scripts.benchmarks.figures import figure
 from scripts.benchmarks.settings import config_of, described, short
 from scripts.terminal import signals
+from training.players import checkpoint_steps
 from training.preflight import estimate
 from training.preflight.machine import this_machine
 from training.preflight.trial import run_trial
 from training.run import train_run
 from training.storage.run_folder import RunFolder
 
-ITERATIONS = 6
+ITERATIONS = 10  # until the first games of Go have ended, and their rows were trained on
 TRIAL_SECONDS = 1.0
 STATUS = pathlib.Path("/proc/self/status")
 
@@ -26,8 +27,10 @@ def measure(what: str, shrunk: bool) -> dict[str, Any]:
     config = short(config_of(what, shrunk), ITERATIONS)
     before = _resident()
     with signals.scratch() as scratch:
-        train_run(pathlib.Path(scratch, "run"), config)
+        run = pathlib.Path(scratch, "run")
+        train_run(run, config)
         used, note = _used(before)  # before the trial, which takes some too
+        note += f", after {checkpoint_steps(run)[-1]} training steps"
         folder = RunFolder(pathlib.Path(scratch, "trial"))
         has = this_machine(folder.path, config.learner.batch)
         floor = estimate.needs(config, games.load(what), has)
