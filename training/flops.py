@@ -120,6 +120,8 @@ def _traced_evaluations(config: RunConfig, game: Game[Any], network: Network) ->
 def of_program(program: core.ClosedJaxpr, within: str = "") -> int:
     """Returns the operations of a traced program, of a branch the dearest way.
 
+    Of what is written for each platform apart, the cheapest way counts: it needs no more.
+
     A loop whose length is known only when it runs counts once.
 
     Args:
@@ -142,7 +144,8 @@ def _of_equation(equation: Any, within: str) -> int:
         return 0 if within else _of_convolution(equation)
     inner = [_of_equations(jaxpr, within) for jaxpr in _programs_in(params)]
     if name == "cond":
-        return max(inner)
+        # What is written anew for a platform is no more work, though it may multiply zeros.
+        return min(inner) if params.get("branches_platforms") else max(inner)
     # The program of a shard is what each device runs on its share.
     times = {"scan": lambda: params["length"], "shard_map": lambda: params["mesh"].size}
     return times.get(name, lambda: 1)() * sum(inner)

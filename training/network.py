@@ -20,6 +20,9 @@ from selfplay.row import Kind
 from training.settings import NetworkConfig
 
 EPSILON = 1e-5  # batch norm's, in training and when folding alike
+# XLA's compiler for GPUs cuts long sums of a product into up to 16 parts, each of whole 16 bytes,
+# so of 8 bfloat16 numbers. Where they do not divide so, it pads the weights in every evaluation.
+SUMMED = 128
 
 
 class Affine(NamedTuple):
@@ -38,6 +41,7 @@ class Folded(NamedTuple):
     policy: Affine
     value_hidden: Affine
     value: Affine
+    both_heads: Affine  # `policy` and `value_hidden` as one layer on all of `heads_conv`
 
 
 class Weights(NamedTuple):
@@ -87,13 +91,15 @@ class Network:
         model = self._merge(weights)
         dtype = jnp.dtype(self.config.dtype)
         convolution = functools.partial(_fold, dtype=dtype)
+        policy, value_hidden = _dense(model.policy), _dense(model.value_hidden)
         return Folded(
             stem=convolution(model.stem),
             blocks=tuple((convolution(b.first), convolution(b.second)) for b in model.blocks),
             heads_conv=_side_by_side(convolution(model.policy_conv), convolution(model.value_conv)),
-            policy=_dense(model.policy),
-            value_hidden=_dense(model.value_hidden),
+            policy=policy,
+            value_hidden=value_hidden,
             value=_dense(model.value),
+            both_heads=_as_one(policy, value_hidden, self.config),
         )
 
     def evaluate(self, folded: Folded, observation: jax.Array) -> Evaluation:
@@ -122,13 +128,30 @@ class Network:
         heads = jax.nn.relu(_convolve(x, folded.heads_conv))
         policy = heads[..., : self.config.policy_channels]
         value = heads[..., self.config.policy_channels :]
-        hidden = jax.nn.relu(_apply_dense(_flat(value), folded.value_hidden))
-        evaluation = Evaluation(
-            prior_logits=_apply_dense(_flat(policy), folded.policy),
-            value=jnp.tanh(_apply_dense(hidden, folded.value))[:, 0],
+        # To an accelerator a launch costs more than products with zeros, to a CPU less.
+        logits, hidden = jax.lax.platform_dependent(
+            folded, heads, cpu=self._heads_apart, default=self._heads_as_one
         )
+        hidden = jax.nn.relu(hidden)
+        evaluation = Evaluation(logits, jnp.tanh(_apply_dense(hidden, folded.value))[:, 0])
         layers |= {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
         return evaluation, layers
+
+    def _heads_apart(self, folded: Folded, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns float32[B, A], the logits, and [B, value_hidden], what the value is made of."""
+        policy = heads[..., : self.config.policy_channels]
+        value = heads[..., self.config.policy_channels :]
+        return (
+            _apply_dense(_flat(policy), folded.policy),
+            _apply_dense(_flat(value), folded.value_hidden),
+        )
+
+    def _heads_as_one(self, folded: Folded, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the same by one product in place of two, rounded otherwise."""
+        x, (kernel, _) = _flat(heads), folded.both_heads
+        x = jnp.pad(x, ((0, 0), (0, len(kernel) - x.shape[1])))
+        both = _apply_dense(x, folded.both_heads)
+        return both[:, : self.num_actions], both[:, self.num_actions :]
 
     def _build(self, rngs: nnx.Rngs) -> "Tower":
         return Tower(self, rngs)
@@ -289,6 +312,23 @@ def _fold(layer: ConvNorm, dtype: Any) -> Affine:
 
 def _side_by_side(one: Affine, other: Affine) -> Affine:
     return Affine(*(jnp.concatenate(pair, axis=-1) for pair in zip(one, other, strict=True)))
+
+
+def _as_one(policy: Affine, value_hidden: Affine, config: NetworkConfig) -> Affine:
+    """Returns the heads' dense layers as one: of each cell all channels, 0 for the other head's."""
+
+    def by_cell(layer: Affine, channels: int, before: int, after: int) -> jax.Array:
+        kernel = layer.kernel.reshape(-1, channels, layer.kernel.shape[1])
+        return jnp.pad(kernel, ((0, 0), (before, after), (0, 0)))
+
+    own, others = config.policy_channels, config.value_channels
+    kernels = [by_cell(policy, own, 0, others), by_cell(value_hidden, others, own, 0)]
+    kernel = jnp.concatenate(kernels, axis=-1)
+    kernel = kernel.reshape(-1, kernel.shape[-1])
+    return Affine(
+        jnp.pad(kernel, ((0, -len(kernel) % SUMMED), (0, 0))),
+        jnp.concatenate([policy.bias, value_hidden.bias]),
+    )
 
 
 def _dense(layer: Any) -> Affine:

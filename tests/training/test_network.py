@@ -59,8 +59,10 @@ def random_weights(network, seed=0):
     return params, jax.tree.map(lambda s: s + rng.random(s.shape, np.float32), stats)
 
 
+@pytest.mark.parametrize("heads", ["cpu", "default"])  # as on a CPU, and elsewhere
 @pytest.mark.parametrize("blocks", [pytest.param(0, marks=pytest.mark.slow), 2])
-def test_folded_evaluation_equals_the_unfolded_network_in_plain_numpy(blocks):
+def test_folded_evaluation_equals_the_unfolded_network_in_plain_numpy(monkeypatch, blocks, heads):
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, **ways: ways[heads](*args))
     network = Network(NetworkConfig(blocks=blocks, channels=6), SHAPE, ACTIONS)
     params, stats = random_weights(network)
     observation = np.random.default_rng(1).random((7, *SHAPE)) < 0.5
