@@ -48,7 +48,7 @@ def start_rows(edge: jax.Array, batch: int, num_actions: int) -> jax.Array:
     Args:
       edge: int32[K * B, D], K slabs of B lanes.
     """
-    lane = jnp.arange(len(edge), dtype=jnp.int32) % batch
+    lane = jnp.tile(jnp.arange(batch, dtype=jnp.int32), len(edge) // batch)
     return jnp.maximum(edge, 0) // num_actions * batch + lane[:, None]
 
 
