@@ -3,8 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+GPU := .venv-gpu
 
-.PHONY: train test test-all soak soak-workers docs lint format clean
+.PHONY: train test test-all soak soak-workers check-gpu docs lint format clean
 
 train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; goes on if it is there
 	$(BIN)/selfplay train --game connect_four --run-dir runs/make-train
@@ -28,6 +29,9 @@ docs: $(READY)  ## the pages of docs/ in build/docs; a link that leads nowhere i
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going \
 	  --fresh-env --write-all docs build/docs
 
+check-gpu: $(GPU)/.ready  ## what the compiler for an H100, which need not be there, makes of us
+	$(GPU)/bin/python -m scripts.developer.check_gpu
+
 lint: $(READY)  ## lint, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,7 +42,7 @@ format: $(READY)  ## mend what lint can mend
 	$(BIN)/ruff format .
 
 clean:  ## remove the environment and caches; runs stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv $(GPU) .mypy_cache .pytest_cache .ruff_cache build *.egg-info
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -49,3 +53,9 @@ $(READY): pyproject.toml constraints.txt
 	@rm -rf selfplay.egg-info
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
+
+# Gigabytes of NVIDIA's libraries, so apart from what the tests need.
+$(GPU)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(GPU)
+	$(GPU)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[cuda]'
+	@touch $(GPU)/.ready
