@@ -242,7 +242,7 @@ def test_a_run_learns_its_targets_and_goes_on_bit_by_bit(tiny_config, tmp_path):
     assert need.checkpoint == sum(leaf.nbytes for leaf in saved.train_state.values())
     assert need.play > plain.play
     assert need.replay - plain.replay == config.replay.capacity * (
-        estimate.row_bytes(GAME, names) - estimate.row_bytes(GAME)
+        estimate.held_bytes(GAME, names) - estimate.held_bytes(GAME)
     )
 
 
