@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 GPU := .venv-gpu
+# One more than there are cores: a test often waits for a process that it has started.
+WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: train test test-all soak soak-workers check-gpu docs lint format clean
 
@@ -13,10 +15,10 @@ train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; g
 	$(BIN)/selfplay report runs/make-train
 
 test: $(READY)  ## the tests that a change must pass, within 10 minutes on 2 cores
-	$(BIN)/pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-all: $(READY)  ## all tests, the slow ones too, on programs compiled as users have them
-	JAX_DISABLE_MOST_OPTIMIZATIONS=false $(BIN)/pytest -n auto --dist loadfile
+	JAX_DISABLE_MOST_OPTIMIZATIONS=false $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 soak: $(READY)  ## kill a tiny run 200 times at random moments: it must end as if it had not been
 	$(BIN)/python -m tests.soak --kills 200

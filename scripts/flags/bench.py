@@ -7,9 +7,7 @@ from typing import Literal
 from mcts import SearchConfig
 from scripts.benchmarks import plan
 from scripts.flags import checks
-from scripts.terminal.console import (
-    flag_value,
-)
+from scripts.terminal.console import flag_value
 from training import presets
 from training.config import Preset
 from training.settings import NetworkConfig
