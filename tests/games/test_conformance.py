@@ -29,7 +29,6 @@ from tests.toys.unusual_games import (
     RelativeBoard,
 )
 
-# Shown by some other test too, or much like another; tried by `make test-all` only.
 # Bugs of a law that others of the same law show too.
 REPEATED = {
     "a misère game whose deciding move wins",
@@ -47,6 +46,7 @@ REPEATED = {
     "returns that a coin decides",
     "symmetries in floating point",
 }
+# Shown by some other test too, or much like another; tried by `make test-all` only.
 SELDOM = {
     *VARIANTS,
     *REPEATED,

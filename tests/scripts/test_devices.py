@@ -1,10 +1,13 @@
 """Memory of cards: more than usual of those that nobody else uses, and never against a user."""
 
 import os
+from types import SimpleNamespace
 
+import jax
 import pytest
 
-from scripts.terminal import devices
+from scripts.terminal import console, devices
+from training import cards
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,28 @@ def test_without_a_driver_or_its_program_nothing_is_set(tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "QUERY", [str(tmp_path / "no-such-program")])
     devices.take_free_cards()
     assert devices.SHARE_FLAG not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("platform", "kind", "said"),
+    [
+        (
+            "gpu",
+            "NVIDIA H100 80GB HBM3",
+            "2 x gpu (NVIDIA H100 80GB HBM3), driver 550.54.15, "
+            "peak in bfloat16 989 TFLOP/s each, jax",
+        ),
+        ("gpu", "NVIDIA T4", "2 x gpu (NVIDIA T4), driver 550.54.15, peak in bfloat16 not known"),
+        ("tpu", "TPU v5 lite", "2 x tpu (TPU v5 lite), peak in bfloat16 197 TFLOP/s each, jax"),
+        ("cpu", "cpu", "2 x cpu (cpu), jax"),
+    ],
+)
+def test_the_first_line_names_card_driver_and_peak(
+    platform, kind, said, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX Kernel Module  550.54.15  Tue")
+    monkeypatch.setattr(cards, "DRIVER", tmp_path / "version")
+    two = [SimpleNamespace(platform=platform, device_kind=kind)] * 2
+    monkeypatch.setattr(jax, "devices", lambda: two)
+    console.announce_devices()
+    assert capsys.readouterr().err.startswith(f"devices: {said}")

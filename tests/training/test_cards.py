@@ -3,6 +3,8 @@
 import pytest
 
 from training import cards
+from training.metrics import IterationLine
+from training.report.text import describe_iteration
 
 
 @pytest.mark.parametrize(
@@ -47,3 +49,14 @@ def test_the_drivers_version_is_read_where_there_is_one(tmp_path, monkeypatch):
     told = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024"
     (tmp_path / "version").write_text(told)
     assert cards.driver() == "550.54.15"
+
+
+def test_the_live_line_shows_the_share_of_the_peak_since_the_line_before():
+    def line(seconds, flops):
+        return IterationLine(
+            iteration=1, step=0, seconds=seconds, games=1, positions=1, rows=1, kl=0.0, flops=flops
+        )
+
+    before, now = line(10.0, 10**15), line(12.0, 3 * 10**15)
+    assert "| 50.0% of the peak |" in describe_iteration(now, before, 8, peak=2e15)
+    assert "peak" not in describe_iteration(now, before, 8)
