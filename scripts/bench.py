@@ -66,10 +66,11 @@ def run(args: Args) -> int:
 
 
 def _run_suite(args: Args) -> int:
+    out = pathlib.Path(args.out or SUITE)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file: name a folder")
     # This process starts no device: a GPU's memory belongs to its children, one after the other.
-    code, held = suite.run(
-        pathlib.Path(args.out or SUITE), plan.chosen(args.parts), args.minutes, args.long
-    )
+    code, held = suite.run(out, plan.chosen(args.parts), args.minutes, args.long)
     if args.json:
         print_json(held)
     else:

@@ -49,12 +49,15 @@ def read(out: pathlib.Path, device: dict[str, Any]) -> dict[str, Any]:
     file = out / STATE
     if not file.is_file():
         return {"format_version": FORMAT_VERSION, "device": device, "measurements": {}}
-    held = json_lines.parse(file.read_text(), str(file))
     try:
+        held = json_lines.parse(file.read_text(errors="replace"), str(file))
         known, other = held["format_version"], held["device"]
-        held["measurements"].items()
-    except (KeyError, TypeError, AttributeError):
-        raise ValueError(f"{file} is no result of a suite: name another --out") from None
+        table(held)  # meets all that an entry must have
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{file} is damaged, or no result of a suite ({type(error).__name__}: {error}): "
+            "move it away, or name another --out"
+        ) from None
     if known != FORMAT_VERSION:
         raise ValueError(
             f"{file} has format {known!r}, expected {FORMAT_VERSION}: name another --out"
@@ -87,16 +90,19 @@ def table(held: dict[str, Any]) -> str:
     """Returns Markdown: the machine, then a row for each figure, and for what failed."""
     measured = held["measurements"]
     dates = sorted({one["date"] for one in measured.values()})
-    lines = [f"{describe(held['device'])}; {' to '.join(dates[:1] + dates[1:][-1:])}"]
-    if held["device"]["platform"] == "cpu":
+    when = " to ".join(dates[:1] + dates[1:][-1:]) or "nothing is measured yet"
+    lines = [f"{describe(held['device'])}; {when}"]
+    is_shrunk = held["device"]["platform"] == "cpu"
+    if is_shrunk:
         lines.append(f"\n{SHRUNK}. Sizes are tiny, and no aim is meant for them.")
     lines += ["", _row(HEAD), _row(["---"] * len(HEAD))]
     for name, measurement in measured.items():
-        part = name.partition("/")[0]
+        part, error = name.partition("/")[0], measurement["error"]
         if measurement["status"] == FAILED:
-            lines.append(_row([part, name, FAILED, *"---", measurement["error"]]))
+            lines.append(_row([part, name, FAILED, *"---", error]))
         for one in measurement["figures"]:
-            values = [_shown(one[key]) for key in ("value", "aim", "beside")]
+            aim = None if is_shrunk else one["aim"]
+            values = [_shown(value) for value in (one["value"], aim, one["beside"])]
             lines.append(_row([part, one["measured"], one["figure"], *values, one["note"]]))
     return "\n".join(lines) + "\n"
 

@@ -24,6 +24,7 @@ SEARCHED = {  # rows of searching.py, and the seconds of each on a card
     "go9-self-play": 45,
 }
 BUFFERED = "go9-gumbel"
+ALL = "all"  # parts
 
 
 class Measurement(NamedTuple):
@@ -158,15 +159,19 @@ PARTS: dict[str, Callable[[Where], list[Measurement]]] = {
 
 
 def chosen(text: str) -> list[str]:
-    """Returns the parts that `--parts` names, in their order; all if it names none.
+    """Returns the parts that `--parts` names, in their order.
 
     Raises:
-      ValueError: there is no such part.
+      ValueError: it names none, or one that there is not.
     """
+    if text == ALL:
+        return list(PARTS)
     asked = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in asked if name not in PARTS]
     if unknown:
         raise ValueError(
             f"--parts: unknown {', '.join(map(repr, unknown))}; known: {', '.join(PARTS)}"
         )
-    return [name for name in PARTS if name in asked or not asked]
+    if not asked:
+        raise ValueError(f"--parts: names none; known: {ALL}, {', '.join(PARTS)}")
+    return [name for name in PARTS if name in asked]

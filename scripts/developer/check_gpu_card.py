@@ -48,7 +48,20 @@ def absent(name: str, memory: int = H100_BYTES) -> Any:
     Args:
       name: `h100`, or a TPU by its topology, such as `v5e:2x2`.
       memory: bytes of the H100; its compiler saves memory where a program would need more.
+
+    Raises:
+      SystemExit: its compiler is not installed; says what brings it.
     """
+    try:
+        return _absent(name, memory)
+    except NotImplementedError:
+        extra, instead = ("tpu", "") if name != H100 else ("cuda", "; `make check-gpu` has it")
+        raise SystemExit(
+            f"the compiler for {name} is not installed here: the extra `{extra}` brings it{instead}"
+        ) from None
+
+
+def _absent(name: str, memory: int) -> Any:
     if name != H100:
         os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # else it asks the network what machine this is
         return topologies.get_topology_desc(platform="tpu", topology_name=name).devices[0]

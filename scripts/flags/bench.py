@@ -59,8 +59,8 @@ class Args:
     """Instead measure everything, for a card that nobody has measured on."""
     out: str = ""
     """Of --suite: the folder for its figures and runs; by default suite."""
-    parts: str = ""
-    """Of --suite: the parts to measure, as in search,rules; by default all."""
+    parts: str = plan.ALL
+    """Of --suite: the parts to measure, as in search,rules."""
     minutes: float = 0.0
     """Of --suite: how long this call may take; 0: until all is measured."""
     long: bool = False
@@ -81,7 +81,7 @@ def defaults(argv: list[str]) -> Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.game)
-    if not args.suite and (args.out or args.parts or args.minutes or args.long):
+    if not args.suite and (args.out or args.parts != plan.ALL or args.minutes or args.long):
         raise ValueError("--out, --parts, --minutes and --long are for --suite: add it")
     if args.suite and (args.loop or args.compare != "none"):
         raise ValueError("--suite measures all by itself: leave out --loop and --compare")
