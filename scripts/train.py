@@ -9,8 +9,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import jax
-
 import games
 from games import consent
 from games.conformance import require_form
@@ -28,9 +26,10 @@ from scripts.terminal.console import (
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay.files import durable, json_objects
 from selfplay.row import parse_targets
-from training import cards, checkpoint_steps, losses, targets
+from training import checkpoint_steps, losses, targets
 from training.config import RunConfig
 from training.context import Context
+from training.devices import peak_of_all
 from training.metrics import EvaluationLine, FleetLine, GateLine, IterationLine
 from training.metrics_log import OnMetrics
 from training.oversight import decision_rows
@@ -68,7 +67,6 @@ def run(args: Args) -> int:
 
 def _run(args: Args, rows_from: Source) -> int:
     config = args.config
-    _check_word(args)
     # A wrong name must not leave a folder behind.
     game = games.load(config.game)
     require_form(game, config.game)
@@ -124,17 +122,6 @@ def _run(args: Args, rows_from: Source) -> int:
     if isinstance(rows_from, AgainSource) and finished:
         return 0 if _say_again(args, rows_from) else 1
     return 0 if finished else INTERRUPTED
-
-
-def _check_word(args: Args) -> None:
-    """Raises ValueError where the folder's name is that of another game: it was meant as one."""
-    if not args.run or args.run == args.config.game.partition(":")[0]:
-        return
-    if args.run in games.names() and not RunFolder(args.run).exists():
-        raise ValueError(
-            f"{args.run} is a game, and a word without a flag is the run's folder: "
-            f"selfplay train --game {args.run} trains it; --run-dir {args.run} is a folder so named"
-        )
 
 
 def _say_again(args: Args, source: AgainSource) -> bool:
@@ -348,13 +335,6 @@ class _Display:
         if not sys.stderr.isatty() and text not in self._told:
             self._told.add(text)
             say(f"train: {text}")
-
-
-def peak_of_all() -> float | None:
-    """Returns the FLOP/s that the devices can do at most together; None where it is not known."""
-    all_devices = jax.devices()
-    each = cards.peak(all_devices[0].device_kind)
-    return each * len(all_devices) if each else None
 
 
 @contextlib.contextmanager

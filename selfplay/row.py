@@ -99,17 +99,18 @@ def packed(values: np.ndarray) -> np.ndarray:
     return np.packbits(values.reshape(len(values), -1), axis=1)
 
 
-def unpacked(held: np.ndarray, form: Form) -> np.ndarray:
+def unpacked(bits: np.ndarray, form: Form) -> np.ndarray:
     """Returns rows of the given form from what `packed` made of them."""
-    if held.shape[1:] == form.shape and held.dtype == form.dtype:
-        return held
-    bits = np.unpackbits(held, axis=1, count=math.prod(form.shape))
-    return bits.view(bool).reshape(len(held), *form.shape)
+    if bits.shape[1:] == form.shape and bits.dtype == form.dtype:
+        return bits
+    values = np.unpackbits(bits, axis=1, count=math.prod(form.shape))
+    return values.view(bool).reshape(len(bits), *form.shape)
 
 
-def held_bytes(form: Form) -> int:
-    """Returns the bytes of a row as `packed` holds it."""
-    return packed(form.zeros(1)).nbytes
+def held(form: Form) -> Form:
+    """Returns the form of what `packed` makes of rows of a form."""
+    one = packed(form.zeros(1))
+    return Form(one.shape[1:], one.dtype)
 
 
 _WEIGHT = Column(Kind.SCALAR, "float32")  # of a target

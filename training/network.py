@@ -126,8 +126,7 @@ class Network:
             x = jax.nn.relu(x + _convolve(inner, second))
             layers |= {f"block {number}, inside": inner, f"block {number}": x}
         heads = jax.nn.relu(_convolve(x, folded.heads_conv))
-        policy = heads[..., : self.config.policy_channels]
-        value = heads[..., self.config.policy_channels :]
+        policy, value = self._of_each_head(heads)
         # To an accelerator a launch costs more than products with zeros, to a CPU less.
         logits, hidden = jax.lax.platform_dependent(
             folded, heads, cpu=self._heads_apart, default=self._heads_as_one
@@ -137,10 +136,13 @@ class Network:
         layers |= {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
         return evaluation, layers
 
+    def _of_each_head(self, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
+        own = self.config.policy_channels
+        return heads[..., :own], heads[..., own:]
+
     def _heads_apart(self, folded: Folded, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns float32[B, A], the logits, and [B, value_hidden], what the value is made of."""
-        policy = heads[..., : self.config.policy_channels]
-        value = heads[..., self.config.policy_channels :]
+        policy, value = self._of_each_head(heads)
         return (
             _apply_dense(_flat(policy), folded.policy),
             _apply_dense(_flat(value), folded.value_hidden),

@@ -116,7 +116,7 @@ class ReplayBuffer:
         forms = {n: Form(column.shape[1:], column.dtype) for n, column in columns.items()}
         if not self._forms:
             self._forms = forms
-            self._held = {name: _ring(capacity, form) for name, form in forms.items()}
+            self._held = {name: row.held(form).zeros(capacity) for name, form in forms.items()}
         for name, form in forms.items():
             if form != (ours := self._forms[name]):
                 raise ValueError(
@@ -128,11 +128,6 @@ class ReplayBuffer:
         for name, column in columns.items():
             self._held[name][places] = row.packed(column[-capacity:])
         self.total += count
-
-
-def _ring(capacity: int, form: Form) -> np.ndarray:
-    one = row.packed(form.zeros(1))
-    return np.zeros((capacity, *one.shape[1:]), one.dtype)
 
 
 def chunks(folder: pathlib.Path) -> list[tuple[int, int, pathlib.Path]]:

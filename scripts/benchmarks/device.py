@@ -6,6 +6,7 @@ import jax
 
 from selfplay import devices
 from training import cards
+from training.devices import peak_of_all
 
 
 def measure(what: str, shrunk: bool) -> dict[str, Any]:
@@ -24,8 +25,8 @@ def measure(what: str, shrunk: bool) -> dict[str, Any]:
 
 def share_of_peak(flops_per_second: float) -> float | None:
     """Returns such a rate of all devices as a share of what they can do; None if unknown."""
-    peak = cards.peak(jax.devices()[0].device_kind)
-    return flops_per_second / (peak * len(jax.devices())) if peak else None
+    peak = peak_of_all()
+    return flops_per_second / peak if peak else None
 
 
 def why_unknown(share: float | None) -> str:

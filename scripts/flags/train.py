@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from games import registry
 from scripts.flags import checks
 from scripts.terminal.console import (
     Flat,
@@ -133,9 +134,21 @@ def check(args: Args) -> None:
     if args.lockstep and not args.workers.isdigit():
         raise ValueError(f"--lockstep needs a fixed number, --workers N, got {args.workers!r}")
     checks.game(args.config.game)
+    _check_word(args)
     folder = RunFolder(folder_of(args))
     if folder_of(args) and folder.exists():
         folder.check_same(args.config)
+
+
+def _check_word(args: Args) -> None:
+    """Raises ValueError where the folder's name is that of another game: it was meant as one."""
+    if not args.run or args.run == args.config.game.partition(":")[0]:
+        return
+    if args.run in registry.names() and not RunFolder(args.run).exists():
+        raise ValueError(
+            f"{args.run} is a game, and a word without a flag is the run's folder: "
+            f"selfplay train --game {args.run} trains it; --run-dir {args.run} is a folder so named"
+        )
 
 
 def number_of_workers(text: str) -> tuple[int, int]:

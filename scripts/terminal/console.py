@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import pathlib
 import re
 import shutil
 import sys
@@ -221,7 +220,7 @@ def announce_devices() -> None:
         known = f"{peak / 1e12:.0f} TFLOP/s each" if peak else "not known"
         parts.append(f"peak in bfloat16 {known}")
     say(f"devices: {', '.join(parts)}, jax {jax.__version__}")
-    card = pathlib.Path("/proc/driver/nvidia/version").exists() or os.path.exists("/dev/nvidia0")
+    card = cards.DRIVER.exists() or os.path.exists("/dev/nvidia0")
     if card and devices[0].platform == "cpu":
         say(
             "warning: this machine has an NVIDIA card, but jax runs on the CPU; "

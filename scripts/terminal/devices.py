@@ -1,19 +1,18 @@
 """The devices that jax will see, set before the first of them starts."""
 
 import os
-import pathlib
 import subprocess
 
 import jax
 
 from scripts.terminal.console import say
+from training import cards
 
 MAX_CPU_DEVICES = 8
 SHARE_FLAG = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 USERS_OWN = (SHARE_FLAG, "XLA_PYTHON_CLIENT_PREALLOCATE", "XLA_PYTHON_CLIENT_ALLOCATOR")
 SHARE = 0.92  # of a card that nobody else uses; the rest is CUDA's, cuDNN's and the driver's
 MOST_USED = 0.05  # of a card, by which it counts as free: a desktop takes some
-NVIDIA = pathlib.Path("/proc/driver/nvidia/version")
 QUERY = ["nvidia-smi", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits"]
 
 
@@ -29,7 +28,7 @@ def take_free_cards() -> None:
 
     What the user has set about memory holds.
     """
-    if any(name in os.environ for name in USERS_OWN) or not NVIDIA.exists():
+    if any(name in os.environ for name in USERS_OWN) or not cards.DRIVER.exists():
         return
     if are_free(_memory_in_use()):
         os.environ[SHARE_FLAG] = str(SHARE)
@@ -43,10 +42,10 @@ def are_free(text: str) -> bool:
       text: a line a card, `used, total` in MiB.
     """
     try:
-        cards = [tuple(map(float, line.split(","))) for line in text.splitlines()]
+        memory = [tuple(map(float, line.split(","))) for line in text.splitlines()]
     except ValueError:  # as `[N/A]`, of cards that share the host's memory
         return False
-    return bool(cards) and all(used < MOST_USED * total for used, total in cards)
+    return bool(memory) and all(used < MOST_USED * total for used, total in memory)
 
 
 def _memory_in_use() -> str:

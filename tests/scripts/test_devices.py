@@ -31,7 +31,7 @@ def test_the_share_of_a_free_card_is_set_unless_the_user_has_said_something(
     own, tmp_path, monkeypatch, capsys
 ):
     (tmp_path / "version").write_text("driver")
-    monkeypatch.setattr(devices, "NVIDIA", tmp_path / "version")
+    monkeypatch.setattr(cards, "DRIVER", tmp_path / "version")
     monkeypatch.setattr(devices, "QUERY", ["echo", "4, 81559"])
     for name in devices.USERS_OWN:
         monkeypatch.setenv(name, "")  # so that what is set below is taken back
@@ -45,9 +45,9 @@ def test_the_share_of_a_free_card_is_set_unless_the_user_has_said_something(
 
 
 def test_without_a_driver_or_its_program_nothing_is_set(tmp_path, monkeypatch):
-    monkeypatch.setattr(devices, "NVIDIA", tmp_path / "absent")
+    monkeypatch.setattr(cards, "DRIVER", tmp_path / "absent")
     devices.take_free_cards()
-    monkeypatch.setattr(devices, "NVIDIA", tmp_path)
+    monkeypatch.setattr(cards, "DRIVER", tmp_path)
     monkeypatch.setattr(devices, "QUERY", [str(tmp_path / "no-such-program")])
     devices.take_free_cards()
     assert devices.SHARE_FLAG not in os.environ

@@ -156,7 +156,7 @@ def row_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:
 
 def held_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:
     """Returns the bytes of one row in the replay's ring."""
-    return sum(row.held_bytes(form) for form in _forms(game, targets))
+    return sum(row.held(form).bytes() for form in _forms(game, targets))
 
 
 def _forms(game: Game[Any], targets: Collection[str]) -> Collection[Form]:

@@ -63,6 +63,14 @@ def session(tmp_path_factory):
         yield opened
 
 
+def opened(session, address):
+    """Returns the page, once its board is there."""
+    page = session.open(address)
+    page.wait_for_selector(".board-picture svg")
+    settled(page)
+    return page
+
+
 def test_clicks_choose_moves_by_the_rule(session):
     page = session.open("runs")
     page.wait_for_selector(".screen")
@@ -85,9 +93,7 @@ def test_a_whole_game_is_played_by_clicks(session):
 
 
 def test_another_move_makes_a_branch_that_can_be_walked(session):
-    page = session.open("play?game=connect_four&player=none&analyst=random&moves=3,3,2")
-    page.wait_for_selector(".board-picture svg")
-    settled(page)
+    page = opened(session, "play?game=connect_four&player=none&analyst=random&moves=3,3,2")
     page.keyboard.press("ArrowLeft")
     settled(page)
     page.locator('[data-spot="area6"]').first.click()
@@ -103,9 +109,7 @@ def test_the_list_of_mistakes_begins_with_the_worst(session):
     # Yellow fills column 4; at move 7 Red could stop it, and does not; at move 8 Yellow forgets it,
     # where it would win at once, which no other mistake can exceed.
     moves = "0,3,0,3,6,3,6,5,3,5,1,5,2"
-    page = session.open(f"play?game=connect_four&player=none&analyst=uniform&moves={moves}")
-    page.wait_for_selector(".board-picture svg")
-    settled(page)
+    page = opened(session, f"play?game=connect_four&player=none&analyst=uniform&moves={moves}")
     page.get_by_role("button", name="Find the mistakes").click()
     page.get_by_role("button", name="Find the mistakes").wait_for()
     lines = page.locator(".mistake-list li").all_inner_texts()
@@ -190,18 +194,16 @@ def test_the_game_that_is_played_after_undo_is_the_main_line(session):
 
 
 def test_a_position_in_which_the_opponent_is_to_move_is_analysed_too(session):
-    page = session.open(f"{FOUR}&moves=3&ply=1&seat=0")
-    page.wait_for_selector(".board-picture svg")
-    settled(page)
+    page = opened(session, f"{FOUR}&moves=3&ply=1&seat=0")
     page.keyboard.press("a")
     page.wait_for_selector(".value .figure")
     assert settled(page) == "Yellow (uniform) to play."
 
 
 def test_a_pass_of_the_opponent_is_said(session):
-    page = session.open("play?game=go:size=5&player=uniform&simulations=8&moves=12,25&seat=0&ply=1")
-    page.wait_for_selector(".board-picture svg")
-    settled(page)
+    page = opened(
+        session, "play?game=go:size=5&player=uniform&simulations=8&moves=12,25&seat=0&ply=1"
+    )
     page.keyboard.press("ArrowRight")
     page.wait_for_selector(".spot.live")
     assert settled(page).startswith("White played pass. Your move")
@@ -226,9 +228,7 @@ def test_a_move_without_a_spot_shows_its_number_on_its_button(session):
 
 def test_a_files_result_is_shown_as_it_says(session, tmp_path):
     (tmp_path / "said.sgf").write_text("(;GM[1]SZ[5]KM[0.5]RE[W+3.5]DT[2020-01-01];B[cc];W[];B[])")
-    page = session.open("play?game=go:size=5&player=none&analyst=random")
-    page.wait_for_selector(".board-picture svg")
-    settled(page)
+    page = opened(session, "play?game=go:size=5&player=none&analyst=random")
     page.set_input_files("input[type=file]", tmp_path / "said.sgf")
     page.get_by_text("left out of the file: dates").wait_for()
     settled(page)
@@ -257,9 +257,7 @@ LINES = """() => [...document.querySelectorAll(".variation")].map((box) => {
 
 def test_variations_of_a_file_are_shown_walked_and_saved(session, tmp_path):
     (tmp_path / "sabaki.sgf").write_text(SABAKI)
-    page = session.open("play?game=go:size=5&player=none&analyst=random")
-    page.wait_for_selector(".board-picture svg")
-    settled(page)
+    page = opened(session, "play?game=go:size=5&player=none&analyst=random")
     page.set_input_files("input[type=file]", tmp_path / "sabaki.sgf")
     page.get_by_text("1 variation is cut before a move that the rules forbid").wait_for()
     settled(page)
@@ -290,9 +288,7 @@ def test_variations_of_a_file_are_shown_walked_and_saved(session, tmp_path):
 
 def test_a_file_that_breaks_off_before_its_first_move_leaves_the_board(session, tmp_path):
     (tmp_path / "broken.sgf").write_text("(;GM[1]SZ[9];B[aa")
-    page = session.open("play?game=connect_four&player=none&analyst=random&moves=3,3")
-    page.wait_for_selector(".board-picture svg")
-    settled(page)
+    page = opened(session, "play?game=connect_four&player=none&analyst=random&moves=3,3")
     page.set_input_files("input[type=file]", tmp_path / "broken.sgf")
     page.get_by_text("The board is as it was.").wait_for()
     assert page.locator(".ply-move").count() == 3
@@ -302,9 +298,7 @@ def test_text_of_a_file_is_shown_as_text(session, tmp_path):
     hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
     line = {"game": "connect_four", "moves": [3, 3], "returns": None, "players": [hostile, "b"]}
     (tmp_path / "games.jsonl").write_text(json.dumps(line) + "\n")
-    page = session.open("play?game=tic_tac_toe&player=none&analyst=random")
-    page.wait_for_selector(".board-picture svg")
-    settled(page)
+    page = opened(session, "play?game=tic_tac_toe&player=none&analyst=random")
     page.set_input_files("input[type=file]", tmp_path / "games.jsonl")
     page.get_by_text(hostile).wait_for()
     assert page.locator(".screen img, .screen script").count() == 0
