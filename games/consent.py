@@ -24,6 +24,7 @@ BARE = (  # flags without a value
 )
 COMMANDS = ("engine:", "gtp:", "human:")  # in a spec, a command follows
 OVERSEER = "player:"  # in a spec, that of a player follows
+SHIPPED = "shipped:"  # of a player that comes with the package, and is no code
 
 
 class Code(NamedTuple):
@@ -64,6 +65,8 @@ def code_of_player(spec: str) -> Code | None:
 
     A run folder whose path has a colon counts as code: what is one here may be none elsewhere.
     """
+    if spec.removeprefix(OVERSEER).startswith(SHIPPED):
+        return None
     code = code_of(spec)
     return code if code.kind == "command" or ":" in code.name else None
 

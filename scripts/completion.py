@@ -8,9 +8,10 @@ from scripts.cli import COMMANDS
 from scripts.flags.completion import Args
 from scripts.terminal.console import print_text
 from scripts.terminal.options import Option, options
+from selfplay import player_name, shipped
 
 FLAGS_OF_ALL = ("--help", "--debug", "--allow")
-PLAYERS = ("random", "uniform", "perfect")
+PLAYERS = (*player_name.NAMED, *(shipped.PREFIX + name for name in shipped.names()))
 # What bash and zsh share: CASES sets `kind`, what is completed, or `list`, the words themselves.
 CHOOSE = """\
   local kind= list=

@@ -15,6 +15,7 @@ from scripts.terminal.console import (
     say,
 )
 from scripts.terminal.match_report import Conditions, report_all
+from selfplay import shipped
 from selfplay.arena import play_match
 from selfplay.arena.openings import default_plies
 from selfplay.arena.result import MatchResult, match_records
@@ -57,7 +58,8 @@ def _play(args: Args, path: str, step: int | None, spec: str, team: ray_team.Tea
             progress=update,
             elsewhere=elsewhere,
         )
-    _keep(result, args, path, spec)
+    if not shipped.is_name(args.run):
+        _keep(result, args, path, spec)
     report_all([result], Conditions("random", plies, tuple(args.simulations)), args.json)
     return 0
 

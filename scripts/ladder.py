@@ -24,6 +24,7 @@ from scripts.terminal.console import (
 )
 from scripts.terminal.match_report import BY_FAULTS, Conditions
 from scripts.terminal.signals import INTERRUPTED, concluding
+from selfplay import shipped
 from selfplay.arena.ladder import ROUND, Ladder, Round, stored_players
 from selfplay.arena.openings import default_plies
 from selfplay.arena.rounds import Elsewhere, play_rounds
@@ -151,7 +152,7 @@ def _entrants(args: Args) -> list[Entrant]:
             settings = own.text or f":simulations={count}"
             if own.text and own.simulations is None:
                 settings += f",simulations={count}"
-            name = f"{run[0]}@{step}{settings}" if run else bare + settings
+            name = f"{shipped.name_of(run[0])}@{step}{settings}" if run else bare + settings
             entrants[name] = Entrant(name, run[0], step, count) if run else Entrant(name)
     return list(entrants.values())
 

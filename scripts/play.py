@@ -14,10 +14,10 @@ import games
 import training
 from games.game import State
 from mcts import SearchResult
-from scripts.flags.play import Args
+from scripts.flags.play import Args, names_a_game
 from scripts.terminal import board
 from scripts.terminal.console import ask, print_json, printable, say
-from selfplay import positions
+from selfplay import positions, shipped
 from selfplay.analysis import Analysis, analyse, analysis_text, ranked, varied_move
 from selfplay.arena.result import BY_RESIGNATION
 from selfplay.player_spec import parse_player
@@ -105,7 +105,9 @@ class Session:
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
-    if not args.player:
+    if names_a_game(args.player):
+        args = _against_shipped(args)
+    elif not args.player:
         args = dataclasses.replace(args, player=_newest_run(args.game))
     spec = find_game((args.player,), args.game)
     if args.records:
@@ -135,6 +137,26 @@ def run(args: Args) -> int:
     return 0
 
 
+def _against_shipped(args: Args) -> Args:
+    """Returns the flags with the player that comes with the package for the game they name.
+
+    Raises:
+      ValueError: there is none; says for which games there are some.
+    """
+    game, found = args.player, shipped.of_game(args.player)
+    known = [str(shipped.recipe(name)["game"]) for name in found]
+    # Without options, a player of another size will do.
+    if not found or (":" in game and games.load(known[0]) != games.load(game)):
+        others = f", but for {', '.join(known)}" if known else ""
+        raise ValueError(
+            f"no trained player comes with selfplay for {game}{others}: train one (selfplay train "
+            f"--game {game}), or play uniform --game {game}"
+        )
+    player = shipped.PREFIX + found[0]
+    say(f"playing against {player}, which comes with selfplay (docs/players.md)")
+    return dataclasses.replace(args, player=player)
+
+
 def _newest_run(game: str) -> str:
     """Returns the run in `RUNS` that was saved last, of a game if one is named; says which.
 
@@ -152,8 +174,8 @@ def _newest_run(game: str) -> str:
         of_game = f" of {game}" if game else ""
         raise ValueError(
             f"there is no run{of_game} in {RUNS}/ to play against: `selfplay train --game "
-            f"{game or 'tic_tac_toe'} --preset quick` makes one; `selfplay play uniform --game "
-            f"{game or 'connect_four'}` plays without"
+            f"{game or 'tic_tac_toe'} --preset quick` makes one; `selfplay play "
+            f"{game or 'connect_four'}` plays against a trained player that comes with selfplay"
         )
     newest, *others = sorted(saved, key=lambda path: -saved[path])
     also = f"; others: {', '.join(others[:SHOWN_RUNS])}" if others else ""

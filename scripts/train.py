@@ -24,6 +24,7 @@ from scripts.terminal.console import (
     say,
 )
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
+from selfplay import shipped
 from selfplay.files import durable, json_objects
 from selfplay.row import parse_targets
 from training import checkpoint_steps, losses, targets
@@ -98,7 +99,8 @@ def _run(args: Args, rows_from: Source) -> int:
                 folder.check_same(config)
                 folder.write_config(config)  # limits may have changed, and what may run
             else:
-                folder.create(config, f"{source[0].path}@{source[1]}" if source else "")
+                whose = f"{shipped.name_of(source[0].path)}@{source[1]}" if source else ""
+                folder.create(config, whose)
             goes_on = f"{_again(args, folder)} goes on"
             signals.say_at_end(f"selfplay train: interrupted; {goes_on}")
         say(f"run: {folder.path}")
@@ -241,7 +243,7 @@ def _find_source(text: str, run: RunFolder | None) -> tuple[RunFolder, int] | No
     path, step = _split_source(text)
     if run:
         began = run.source()
-        if text and text not in (began, _split_source(began)[0]):
+        if text and text not in (began, began.rpartition("@")[0]):
             raise ValueError(f"--from starts a new run, but {run.path} holds one already")
         path, step = _split_source(began)
     if not path:

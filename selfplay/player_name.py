@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from games.spelling import did_you_mean, near
 from mcts.config import SearchConfig
-from selfplay import old_names
+from selfplay import old_names, shipped
 
 NAMED = ("random", "uniform", "perfect")  # players that a word names
 BOOLS = {"true": True, "false": False}
@@ -20,18 +20,28 @@ BOOLS = {"true": True, "false": False}
 def run_of(spec: str) -> tuple[str, int | None] | None:
     """Returns the folder and the step that `R` or `R@STEP` names; None for players of other kinds.
 
+    Those of `shipped:NAME` are runs too.
+
     Raises:
-      ValueError: the step is not a number, or a setting is wrong.
+      ValueError: the step is not a number, a setting is wrong, or no such player is shipped.
     """
     spec, _ = split_settings(spec)
-    if os.path.isdir(spec):
-        return spec, None
-    folder, at, step = spec.rpartition("@")
-    if not (at and os.path.isdir(folder)):
+    if folder := _folder(spec):
+        return folder, None
+    name, at, step = spec.rpartition("@")
+    folder = _folder(name) if at else ""
+    if not folder:
         return None
     if not step.isdecimal():
         raise ValueError(f"player {spec!r}: the step after @ must be a number, got {step!r}")
     return folder, int(step)
+
+
+def _folder(text: str) -> str:
+    """Returns the folder that a text names, if it is there; empty otherwise."""
+    if shipped.is_name(text):
+        return "" if "@" in text else shipped.folder_of(text)
+    return text if os.path.isdir(text) else ""
 
 
 class PlayerSettings(NamedTuple):
@@ -97,7 +107,7 @@ def check(spec: str) -> None:
     if bare not in NAMED and ":" not in spec:
         raise ValueError(
             f"player {spec!r}: there is no such run folder{_meant(bare)}; a player is a run folder "
-            "R, R@STEP, random, uniform, perfect, gtp:COMMAND, or module:function"
+            "R, R@STEP, shipped:NAME, random, uniform, perfect, gtp:COMMAND, or module:function"
         )
 
 

@@ -35,7 +35,7 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
     """Returns the player that `spec` names on a command line.
 
     Args:
-      spec: a run folder `R`, `R@STEP`, `random`, `uniform`, `perfect`,
+      spec: a run folder `R`, `R@STEP`, `shipped:NAME`, `random`, `uniform`, `perfect`,
         `gtp:COMMAND`, or `module:function`;
         players that search may have settings of their own, see `player_name.py`.
       game: what players that are not a run play; None if no game is known.

@@ -11,7 +11,7 @@ import jax
 import games
 from games.game import Game
 from mcts import SearchConfig
-from selfplay import devices, old_names
+from selfplay import devices, old_names, shipped
 from selfplay.amplify import slot
 from selfplay.amplify.slot import Amplifier
 from selfplay.player_name import run_of
@@ -72,7 +72,7 @@ def load_player(
     step = _find_step(folder, checkpoint)
     network = network_of(config, game)
     variables = _load_folded(network, os.path.abspath(folder.path), step, _stamp(folder, step))
-    name = f"{os.path.normpath(path)}@{step}"
+    name = f"{shipped.name_of(path)}@{step}"
     wanted = {old_names.current_search(key): value for key, value in (search or {}).items()}
     settings = dataclasses.replace(config.search, **wanted)
     if problems := settings.problems():

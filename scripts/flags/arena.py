@@ -10,8 +10,9 @@ from scripts.terminal.console import Positional
 class Args:
     """Plays matches between two or more players, from varied openings, each from both seats.
 
-    A player is a run folder R (its newest checkpoint), R@STEP, random, uniform (search with a
-    uniform prior and zero value), perfect (tic_tac_toe, and hex up to size=5: it draws among the
+    A player is a run folder R (its newest checkpoint), R@STEP, shipped:NAME (a trained player that
+    comes with selfplay, docs/players.md), random, uniform (search with a uniform prior and zero
+    value), perfect (tic_tac_toe, and hex up to size=5: it draws among the
     moves that keep the result), gtp:COMMAND for an engine that speaks GTP (docs/gtp.md), or
     module:function for one of your own: a function of (states, key, history=None) that returns a
     SearchResult; `history` holds the actions so far, padded with -1. With an attribute
@@ -22,6 +23,7 @@ class Args:
 
     Examples:
       selfplay arena runs/c4 random
+      selfplay arena runs/c4 shipped:connect_four --games 400
       selfplay arena runs/c4 runs/c4@0 --games 512 --simulations 32 --out matches/c4-first-last
       selfplay arena runs/c4:simulations=64 runs/c4:simulations=64,policy=puct --openings balanced
       selfplay arena runs/c4 runs/c4@1200 --games 4000 --sprt 0 50

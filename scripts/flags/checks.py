@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from games import registry
-from selfplay import player_name
+from selfplay import player_name, shipped
 
 
 def game(spec: str) -> None:
@@ -21,9 +21,19 @@ def players(specs: Sequence[str], game: str) -> None:
         raise player_name.needs_game(specs[0])
 
 
-def run(path: str) -> None:
-    """Raises ValueError if there is no run folder R, nor that of R@STEP."""
-    if not os.path.exists(path) and not os.path.isdir(path.rpartition("@")[0]):
+def run(path: str, shipped_too: bool = False) -> None:
+    """Raises ValueError if there is no run folder R, nor that of R@STEP.
+
+    Args:
+      shipped_too: whether `shipped:NAME` will do, which has weights but no history.
+    """
+    if shipped.is_name(path):
+        if not shipped_too:
+            raise ValueError(
+                f"{path} is a player, not a run: it has no games, metrics or replay to look at"
+            )
+        player_name.run_of(path)
+    elif not os.path.exists(path) and not os.path.isdir(path.rpartition("@")[0]):
         raise player_name.no_such_run(path)
 
 

@@ -21,12 +21,13 @@ class Args:
     Examples:
       selfplay evaluate runs/c4 --against perfect --simulations 16 64 256
       selfplay evaluate runs/c4@1200 --against initial --games 512
+      selfplay evaluate shipped:connect_four --against perfect --simulations 64
       selfplay evaluate runs/c4 --against previous --games 2048 --workers 8
       selfplay evaluate runs/c4 --against perfect --positions my_positions.jsonl.gz --json
     """
 
     run: Positional[str]
-    """A run folder R (its newest checkpoint), or R@STEP."""
+    """A run folder R (its newest checkpoint), R@STEP, or shipped:NAME."""
     against: Literal["random", "previous", "initial", "perfect"] = "random"
     """Uniformly random moves; the run's checkpoint before this one; its step 0; perfect play."""
     simulations: tuple[int, ...] = (32,)
@@ -50,7 +51,7 @@ class Args:
 
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
-    checks.run(args.run)
+    checks.run(args.run, shipped_too=True)
     checks.workers(args.workers)
     if args.workers and args.against == "perfect":
         raise ValueError("--workers is for matches: --against perfect plays no games")

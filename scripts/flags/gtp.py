@@ -15,13 +15,15 @@ class Args:
     without, always --simulations.
 
     Examples:
+      selfplay gtp shipped:go_9x9
       selfplay gtp runs/go9
       selfplay gtp runs/go9 --simulations 800 --resign 0.05
       selfplay gtp uniform --game go:size=7
     """
 
     player: Positional[str]
-    """Who plays: a run folder R, R@STEP, random, uniform, or module:function."""
+    """Who plays: a run folder R, R@STEP, shipped:NAME (docs/players.md), random, uniform, or
+    module:function."""
     game: str = ""
     """The game; needed only if the player is not a run."""
     simulations: int = 200

@@ -1,14 +1,16 @@
 """The flags of `selfplay play`."""
 
 import dataclasses
+import os
 
+from games.catalogue import GAMES
 from scripts.flags import checks
 from scripts.terminal.console import Positional
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Play against a run in the terminal, or let it analyse a position.
+    """Play against a trained player in the terminal, or let it analyse a position.
 
     At your turn type a move, hint (what it thinks of the position), undo, analysis on (then it
     says so before each of its moves), resign, help or quit.
@@ -20,6 +22,7 @@ class Args:
     visited most (docs/tree-search.md).
 
     Examples:
+      selfplay play connect_four
       selfplay play
       selfplay play runs/c4
       selfplay play runs/c4 --seat 1 --simulations 400 --records my_games.jsonl
@@ -28,7 +31,8 @@ class Args:
     """
 
     player: Positional[str] = ""
-    """Your opponent: a run folder R, R@STEP, random, uniform, perfect, gtp:COMMAND, or
+    """A game's name, for the trained player that comes with selfplay (docs/players.md), or your
+    opponent: a run folder R, R@STEP, shipped:NAME, random, uniform, perfect, gtp:COMMAND, or
     module:function; by default the newest run in runs/."""
     game: str = ""
     """The game; needed only if the player is not a run."""
@@ -55,9 +59,18 @@ class Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.game)
-    if args.player:
+    if names_a_game(args.player):
+        checks.game(args.player)
+        if args.game not in ("", args.player):
+            raise ValueError(f"{args.player} and --game {args.game}: name one game")
+    elif args.player:
         checks.players([args.player], args.game)
     if not args.temperature >= 0:
         raise ValueError(f"--temperature must be at least 0, got {args.temperature:g}")
     if args.seat not in (0, 1):
         raise ValueError(f"--seat must be 0 or 1, got {args.seat}")
+
+
+def names_a_game(player: str) -> bool:
+    """Whether the word for the player is a game of ours, as in `hex:size=7`, and no folder."""
+    return player.partition(":")[0] in GAMES and not os.path.isdir(player)

@@ -11,6 +11,7 @@ from scripts.terminal.console import (
     flag_value,
     flag_words,
 )
+from selfplay import shipped
 from training import presets
 from training.config import RunConfig
 from training.storage.run_folder import RunFolder
@@ -40,6 +41,7 @@ class Args:
       selfplay train runs/c4 --minutes 12      # go on for another 6 minutes
       selfplay train --game go:size=9 --preset gpu --dry-run
       selfplay train --from runs/c4@1200 --run-dir runs/c4b --learner.learning-rate 1e-3
+      selfplay train --from shipped:othello_8x8 --run-dir runs/oth
     """
 
     config: Flat[RunConfig]
@@ -48,7 +50,7 @@ class Args:
     run_dir: str = ""
     """The run's folder; by default runs/<game>-<n>, the first free n."""
     from_: FromFlag = ""
-    """R or R@STEP: start a new run from these weights."""
+    """R, R@STEP or shipped:NAME: start a new run from these weights."""
     dry_run: bool = False
     """Say what the run will take (memory, disk, compilation, speed, hours), and write nothing."""
     deterministic: bool = False
@@ -141,7 +143,12 @@ def check(args: Args) -> None:
 
 
 def _check_word(args: Args) -> None:
-    """Raises ValueError where the folder's name is that of another game: it was meant as one."""
+    """Raises ValueError where the folder's name is that of something else: it was meant as that."""
+    if shipped.is_name(folder_of(args)):
+        raise ValueError(
+            f"{folder_of(args)} comes with selfplay and stays as it is: selfplay train --from "
+            f"{folder_of(args)} starts a run of your own from it"
+        )
     if not args.run or args.run == args.config.game.partition(":")[0]:
         return
     if args.run in registry.names() and not RunFolder(args.run).exists():
@@ -201,5 +208,6 @@ def _run_dir(argv: list[str]) -> str:
 
 
 def _split_source(text: str) -> tuple[str, str]:
+    """Returns the folder and the step of R, R@STEP or `shipped:NAME`; the step may be empty."""
     path, at, step = text.rpartition("@")
-    return (path, step) if at else (text, "")
+    return (shipped.folder_of(path), step) if at else (shipped.folder_of(text), "")

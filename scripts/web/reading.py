@@ -7,6 +7,7 @@ import games
 from games.catalogue import GAMES
 from scripts.web import reading_games, reading_match
 from scripts.web.shelf import Shelf
+from selfplay import shipped
 from training.report import described, history, listing
 from training.report import measured as beside
 from training.storage.run_folder import RunFolder
@@ -15,10 +16,12 @@ Reader: TypeAlias = Callable[[Shelf, Mapping[str, str]], dict[str, Any]]
 
 
 def runs(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
-    """Returns all runs, the newest first, and all matches by name."""
+    """Returns all runs, the newest first, all matches by name, and the players shipped with us."""
+    known = {name: shipped.recipe(name)["game"] for name in shipped.names()}
     return {
         "folders": list(map(str, shelf.roots)),
         "runs": [{"name": str(path), **listing.as_json(path)} for path in shelf.runs()],
+        "shipped": [{"name": shipped.PREFIX + name, "game": game} for name, game in known.items()],
         "matches": [{"name": str(path)} for path in shelf.matches()],
     }
 

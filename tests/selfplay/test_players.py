@@ -189,7 +189,7 @@ def test_settings_of_a_player_that_cannot_work_are_named(settings, wanted):
 @pytest.mark.parametrize(
     ("spec", "game", "wanted"),
     [
-        ("nothing_here", GAME, "no such run folder; a player is a run folder R, R@STEP, random"),
+        ("nothing_here", GAME, "no such run folder; a player is a run folder R, R@STEP, shipped"),
         ("no_module:f", GAME, "no module 'no_module'"),
         ("json:f", GAME, "no function 'f'"),
         (":f", GAME, "not a module's name"),

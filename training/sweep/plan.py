@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from games import consent, registry, spelling
 from mcts.setting import problems, setting
-from selfplay import old_names, player_name
+from selfplay import old_names, player_name, shipped
 from training import config as config_module
 from training import presets
 from training.config import RunConfig
@@ -248,7 +248,7 @@ def _measuring(given: dict[str, Any], faults: list[str]) -> Measuring:
         if measuring.against:
             player_name.check(measuring.against)
             run = player_name.run_of(measuring.against)
-            if run and run[1] is None:
+            if run and run[1] is None and not shipped.is_name(measuring.against):
                 faults.append(
                     f"against: {measuring.against!r} may go on meanwhile: name a checkpoint of it, "
                     "R@STEP, for all runs play against the same one"

@@ -26,7 +26,7 @@ export class Disagreements {
     const early = steps.length > 1 ? `${run.name}@${steps[Math.floor((steps.length - 1) / 2)]}` : "uniform";
     const sameGame = (player) => player && kept.run === run.name;
     this.players = [["First player", sameGame(kept.a) ? kept.a : run.name], ["Second player", sameGame(kept.b) ? kept.b : early]].map(([label, value]) =>
-      new PlayerChoice(label, { runs: known.runs, game: run.game, value, signal, onchange: () => this.keep() }));
+      new PlayerChoice(label, { runs: known.runs, shipped: known.shipped, game: run.game, value, signal, onchange: () => this.keep() }));
     const amount = (value, min, max) => h("input", { type: "number", value, min, max, onchange: () => this.keep() });
     this.simulations = amount(kept.simulations || "0", 0, 10000);
     this.looked = amount(kept.positions || USUAL_LOOKED, 1, 20000);

@@ -4,7 +4,7 @@ import { ask } from "../lib/api.js";
 import { Board, heatLegend } from "../board/board.js";
 import { choice, clear, field, h, percent, signed, table } from "../lib/dom.js";
 import { MoveLine, movesFrom, turnInWords } from "../board/moveline.js";
-import { GameChoice, PlayerChoice, checkpointsOf, playerName } from "../lib/players.js";
+import { GameChoice, PlayerChoice, checkpointsOf, isShipped, playerName } from "../lib/players.js";
 import { seatAsSubject } from "../board/positions.js";
 
 const VIEW_SHOWN = [["prior", "network's policy"], ["weight", "search's policy"], ["visits", "visits"], ["q", "value of each move"]];
@@ -20,12 +20,12 @@ export class TwoViews {
   async begin() {
     const { known, kept, signal } = this.part;
     const game = kept.game || known.runs.find((run) => run.game)?.game || "connect_four";
-    const players = kept.a && kept.b ? [kept.a, kept.b] : await usualPlayers(known.runs, game, signal);
+    const players = kept.a && kept.b ? [kept.a, kept.b] : await usualPlayers(known, game, signal);
     this.shown = VIEW_SHOWN.some(([key]) => key === kept.shown) ? kept.shown : "weight";
     this.part.keep({ game, a: players[0], b: players[1], shown: this.shown });
     const changed = () => { this.part.keep({ a: this.players[0].value, b: this.players[1].value }); this.think(); };
     this.players = ["First player", "Second player"].map((label, k) =>
-      new PlayerChoice(label, { runs: known.runs, game, value: players[k], onchange: changed, signal }));
+      new PlayerChoice(label, { runs: known.runs, shipped: known.shipped, game, value: players[k], onchange: changed, signal }));
     this.games = new GameChoice({ games: known.games, value: game, onchange: () => this.part.open("position", { game: this.games.value }) });
     this.simulations = h("input", { type: "number", min: 0, max: 100000, value: kept.simulations || VIEW_SIMULATIONS,
       onchange: () => { this.part.keep({ simulations: this.simulations.value }); this.think(); } });
@@ -156,10 +156,11 @@ export function apartInWords(apart) {
   return `Apart by ${apart.policy.toFixed(3)} nats in policy (Jensen-Shannon divergence, 0 to ln 2 = 0.693) and ${apart.value.toFixed(2)} in value (0 to 2).`;
 }
 
-// Returns two players to begin with: a run's newest checkpoint and the one before, else another run's newest.
-async function usualPlayers(runs, game, signal) {
-  const [first, second] = runs.filter((run) => run.game === game).map(({ name }) => name);
+// Returns two players to begin with: a run's newest checkpoint and the one before, else another run's newest, else
+// one that comes with the package.
+async function usualPlayers({ runs, shipped }, game, signal) {
+  const [first, second] = [...runs, ...shipped].filter((run) => run.game === game).map(({ name }) => name);
   if (!first) return ["uniform", "random"];
-  const { steps } = await checkpointsOf(first, signal).catch(() => ({ steps: [] }));
+  const { steps } = isShipped(first) ? { steps: [] } : await checkpointsOf(first, signal).catch(() => ({ steps: [] }));
   return [first, steps.length > 1 ? `${first}@${steps[steps.length - 2]}` : second || "uniform"];
 }

@@ -1,12 +1,12 @@
 // The choice of a player and of a game: from lists, or typed as on the command line.
 //
-//   const choice = new PlayerChoice("Opponent", { runs, game, none, onchange, signal });
+//   const choice = new PlayerChoice("Opponent", { runs, shipped, game, none, onchange, signal });
 //   parent.append(choice.element);
 //   choice.value;          the player's text as `selfplay arena` takes it, "" for none
 //   choice.set(text);      from outside; onchange is not called
 //   choice.setGame(spec);  runs of another game leave the list
 //
-// `runs` are those of GET /api/runs. `none` is the text of the choice of nobody; without it there is none.
+// `runs` and `shipped` are those of GET /api/runs. `none` is the text of the choice of nobody; without it there is none.
 
 import { get } from "./api.js";
 import { clear, h } from "./dom.js";
@@ -19,8 +19,8 @@ const NAMED = [
 const TYPED = "\0typed"; // no player's text
 
 export class PlayerChoice {
-  constructor(label, { runs, game = "", none = "", value = "", onchange, signal }) {
-    Object.assign(this, { runs, game, none, signal, onchange: onchange || (() => {}) });
+  constructor(label, { runs, shipped = [], game = "", none = "", value = "", onchange, signal }) {
+    Object.assign(this, { runs, shipped, game, none, signal, onchange: onchange || (() => {}) });
     this.select = h("select", { "aria-label": label, onchange: () => this.picked() });
     this.step = h("select", { "aria-label": `${label}: step of training`, hidden: true, onchange: () => this.onchange() });
     this.typed = h("input", { "aria-label": `${label}, typed`, hidden: true, spellcheck: "false", size: 18,
@@ -62,11 +62,12 @@ export class PlayerChoice {
   }
 
   fill() {
-    const playing = this.runs.filter((run) => !run.game || !this.game || run.game === this.game);
+    const [playing, shipped] = [this.runs, this.shipped].map((all) => all.filter((one) => !one.game || !this.game || one.game === this.game));
     const option = (value, text) => h("option", { value }, text);
     clear(this.select,
       this.none && option("", this.none),
       playing.length > 0 && h("optgroup", { label: "Runs" }, playing.map((run) => option(run.name, aboutRun(run)))),
+      shipped.length > 0 && h("optgroup", { label: "Come with selfplay" }, shipped.map(({ name }) => option(name, name))),
       h("optgroup", { label: "Without training" }, NAMED.map(([value, text]) => option(value, text))),
       option(TYPED, "typed …"));
   }
@@ -139,6 +140,11 @@ export function splitPlayer(text) {
   return { run, step: step || "", settings: hasSettings ? text.slice(colon + 1) : "" };
 }
 
+// Whether a player is one that comes with the package.
+export function isShipped(name) {
+  return name.startsWith("shipped:");
+}
+
 // Returns a game's spec in parts.
 export function splitGame(spec) {
   const colon = spec.lastIndexOf(":");
@@ -162,7 +168,7 @@ export function checkpointsOf(run, signal) {
 // null where this page has no such run.
 export function playerHere(text, runs, game) {
   const { run } = splitPlayer(text);
-  if (NAMED.some(([name]) => name === run)) return text;
+  if (isShipped(run) || NAMED.some(([name]) => name === run)) return text;
   const found = runs.filter((one) => one.game === game && (one.name === run || one.name.endsWith(`/${run}`) || run.endsWith(`/${one.name}`)));
   return found.length === 1 ? text.replace(run, found[0].name) : null;
 }

@@ -1,7 +1,7 @@
 // Who plays what: game, opponent, seat, and how much is searched.
 
 import { choice, clear, field, h } from "../lib/dom.js";
-import { GameChoice, PlayerChoice, playerName, splitPlayer } from "../lib/players.js";
+import { GameChoice, PlayerChoice, isShipped, playerName, splitPlayer } from "../lib/players.js";
 import { seatNameOf } from "../board/seats.js";
 
 const SIMULATIONS = 200; // as `selfplay play`
@@ -11,10 +11,10 @@ const MOST_SIMULATIONS = 100000; // what the worker takes
 export class PlaySetup {
   // begun: {game, player, analyst, seat, simulations, temperature}; onGame, onPlayer, onSeat and
   // onSearch are called after a change; onNew at the button.
-  constructor(root, { games, runs, begun, signal, onGame, onPlayer, onSeat, onSearch, onNew }) {
-    this.runs = runs;
+  constructor(root, { games, runs, shipped, begun, signal, onGame, onPlayer, onSeat, onSearch, onNew }) {
+    Object.assign(this, { runs, shipped });
     this.game = new GameChoice({ games, value: begun.game, onchange: () => { this.gameChosen(); onGame(); } });
-    const players = { runs, game: begun.game, signal };
+    const players = { runs, shipped, game: begun.game, signal };
     this.opponent = new PlayerChoice("Opponent", { ...players, none: "nobody: I move for both", value: begun.player,
       onchange: () => { this.opponentChosen(); onPlayer(); } });
     this.analyst = new PlayerChoice("Analysis by", { ...players, value: begun.analyst, onchange: () => { this.tell(); onSearch(); } });
@@ -41,7 +41,10 @@ export class PlaySetup {
 
   get analysing() { return this.analyst.value; }
 
-  get hasNetwork() { return this.analyst.isRun(splitPlayer(this.analysing).run); }
+  get hasNetwork() {
+    const { run } = splitPlayer(this.analysing);
+    return isShipped(run) || this.analyst.isRun(run);
+  }
 
   get seat() { return Number(this.seatSelect.value); }
 
@@ -85,8 +88,8 @@ export class PlaySetup {
     for (const one of [this.opponent, this.analyst]) {
       one.setGame(this.game.value);
       const { run } = splitPlayer(one.value);
-      const played = this.runs.find(({ name }) => name === run)?.game;
-      if (played && played !== this.game.value) one.set(strongest(this.runs, this.game.value));
+      const played = [...this.runs, ...this.shipped].find(({ name }) => name === run)?.game;
+      if (played && played !== this.game.value) one.set(strongest(this.runs, this.shipped, this.game.value));
     }
     this.tell();
   }
@@ -106,9 +109,10 @@ export class PlaySetup {
   }
 }
 
-// Returns the newest run that plays a game, else what plays any game.
-export function strongest(runs, game) {
-  return runs.find((run) => run.game === game && run.step !== null)?.name || "uniform";
+// Returns the newest run that plays a game, else the player that comes with the package, else what plays any game.
+export function strongest(runs, shipped, game) {
+  const trained = runs.find((run) => run.game === game && run.step !== null) || shipped.find((one) => one.game === game);
+  return trained?.name || "uniform";
 }
 
 function whole(label, otherwise) {

@@ -24,18 +24,18 @@ export async function show(root, params, page) {
 // Returns what the address asks for, and what is played where it says nothing.
 async function beginning(params, signal) {
   const { run, file, index } = params;
-  const [{ runs: found }, { games }, record] = await Promise.all([
+  const [{ runs: found, shipped }, { games }, record] = await Promise.all([
     get("runs", {}, signal), get("catalogue", {}, signal), file ? get("record", { run, file, index }, signal) : null]);
   const runs = await withGames(found, signal);
-  const gameOf = (player) => runs.find(({ name }) => name === splitPlayer(player || "").run)?.game;
+  const gameOf = (player) => [...runs, ...shipped].find(({ name }) => name === splitPlayer(player || "").run)?.game;
   const named = params.player ?? run;
   const game = record?.game || params.game || gameOf(named) || runs.find((one) => one.game && one.step !== null)?.game || "connect_four";
-  const player = record || named === NOBODY ? "" : named ?? strongest(runs, game);
+  const player = record || named === NOBODY ? "" : named ?? strongest(runs, shipped, game);
   const analysts = [params.analyst, player, run].filter((one) => one && (one === params.analyst || gameOf(one) === game));
   return {
-    games, runs, record, game, player,
+    games, runs, shipped, record, game, player,
     source: record ? { run, file, index } : null,
-    analyst: analysts[0] || strongest(runs, game),
+    analyst: analysts[0] || strongest(runs, shipped, game),
     moves: (params.moves || "").split(",").filter(Boolean).map(Number),
     ply: params.ply === undefined ? null : Number(params.ply),
     seat: params.seat === "1" ? 1 : 0,
