@@ -23,6 +23,7 @@ SPECIAL = [
     "Bg7 10. O-O-O O-O 11. Nb5 Be6 12. Nbd4 Nxd4 13. Nxd4 1/2-1/2",
     "1. a4 b5 2. axb5 a6 3. bxa6 Bb7 4. axb7 Nc6 5. bxa8=Q Nb8 6. Qxb8 Qxb8 7. Ra8 1-0",
     "1. a4 b5 2. axb5 a6 3. bxa6 Bb7 4. axb7 Nc6 5. bxa8=N 1-0",
+    "1. e4 a6 2. e5 d5 3. exd6 Qxd6 4. h3 Qd4 1/2-1/2",  # through where the pawn was taken
     "1. f3 e5 2. g4 Qh4# 0-1",
 ]
 PLIES = 60
