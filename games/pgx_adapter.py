@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from games import pgx_chess_moves
 from games.board import draw, find_action
 from games.game import Game, Symmetry, identity
 
@@ -271,27 +272,8 @@ def _unpack(state: State) -> Any:
     return before
 
 
-@functools.cache
-def _chess_planes() -> list[tuple[int, int, str]]:
-    """Returns (ranks up, files right, piece promoted to) for each of pgx's 73 kinds of move."""
-    back, forth = range(-7, 0), range(1, 8)
-    moves = [(1, files, piece) for piece in "rbn" for files in (0, 1, -1)]
-    moves += [(k, 0, "") for line in (back, forth) for k in line]
-    moves += [(0, k, "") for line in (back, forth) for k in line]
-    moves += [(k, k, "") for line in (back, forth) for k in line]
-    moves += [(-k, k, "") for line in (back, forth) for k in line]
-    knight = ((-1, 2), (1, 2), (-2, 1), (2, 1))
-    return moves + [(ranks, files * side, "") for side in (-1, 1) for ranks, files in knight]
-
-
 def _chess_move(state: State, action: int) -> str:
-    """Returns a move as UCI names it, for example e7e8q; squares count as the mover sees them."""
-    square, plane = divmod(action, 73)
-    file, rank = divmod(square, 8)
-    ranks, files, promotion = _chess_planes()[plane]
-    is_pawn = int(state.inner._x.board[square]) == 1
-    if is_pawn and rank + ranks == 7 and not promotion:
-        promotion = "q"
-    numbers = "12345678" if int(state.to_play) == 0 else "87654321"
-    ends = ((file, rank), (file + files, rank + ranks))
-    return "".join("abcdefgh"[x % 8] + numbers[y % 8] for x, y in ends) + promotion
+    """Returns a move as UCI names it, for example e7e8q."""
+    is_pawn = int(state.inner._x.board[action // pgx_chess_moves.KINDS]) == 1
+    move = pgx_chess_moves.move_of(action, int(state.to_play), is_pawn)
+    return "".join(map(pgx_chess_moves.square_name, move[:2])) + move.promotion

@@ -44,8 +44,8 @@ class Args:
     """Draws the openings, and the moves of players that draw lots."""
     openings: str = "random"
     """random: random plies; balanced: of eight times as many, those that the raw network of the
-    first run values closest to a draw; else a file of game records (.jsonl, .sgf), or of a list of
-    moves on each line."""
+    first run values closest to a draw; else a file of game records (.jsonl, .sgf, .pgn), or of a
+    list of moves on each line."""
     opening_plies: int | None = None
     """Plies before the players take over: random ones, or those of a record. By default 4, but 1
     where at least half of random games are over in less than 12; a match in --out keeps its own."""
@@ -66,7 +66,8 @@ class Args:
     cluster (pip install 'selfplay-zero[ray]'); the games are those that this process would play
     alone. 0: it does. Not with engines (docs/arena.md)."""
     records: str = ""
-    """Also write the games to this file: one JSON line each, or SGF (Go) if it ends in .sgf."""
+    """Also write the games to this file: one JSON line each, or what its name ends in: .sgf (Go,
+    Hex, gomoku, Othello) or .pgn (pgx:chess)."""
     csv: str = ""
     """Also write the matches, a line each, to this file (its columns: docs/arena.md)."""
     json: bool = False

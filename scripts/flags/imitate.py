@@ -19,11 +19,11 @@ IN_SIGHT = {  # what `--help` shows
 class Args:
     """Starts a run by imitating an expert: a network is fitted to recorded games.
 
-    Records are JSON lines, as `games/` of every run holds, or Go games as SGF, gzipped or not.
-    Every game is replayed by the rules; those that they forbid, and those of another game, are
-    named, with file and move, and skipped. A share of the games is held out, drawn by game: the
-    accuracy shown is on those. The pass that does best on them is kept as step 0 of the run, which
-    `selfplay train --run-dir R` goes on with.
+    Records are JSON lines, as `games/` of every run holds, or SGF (.sgf: Go, Hex, gomoku, Othello)
+    or PGN (.pgn: pgx:chess), gzipped or not. Every game is replayed by the rules; those that they
+    forbid, and those of another game, are named, with file and move, and skipped. A share of the
+    games is held out, drawn by game: the accuracy shown is on those. The pass that does best on
+    them is kept as step 0 of the run, which `selfplay train --run-dir R` goes on with.
     Ctrl-C ends the fitting and keeps the best pass so far.
 
     Examples:

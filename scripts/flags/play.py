@@ -51,7 +51,8 @@ class Args:
     seed: int | None = None
     """Draws lots; by default another one each time, with --json 0."""
     records: str = ""
-    """Add the finished game to this file: a JSON line, or SGF (Go) if it ends in .sgf."""
+    """Add the finished game to this file: a JSON line, or what its name ends in: .sgf (Go, Hex,
+    gomoku, Othello) or .pgn (pgx:chess)."""
     json: bool = False
     """Analyse the position and print one JSON object on stdout."""
 

@@ -9,9 +9,10 @@ from scripts.terminal.console import Positional
 class Args:
     """Shows recorded games: a list of those in a file, or one of them move by move.
 
-    A file holds one JSON line a game, or Go games as SGF if its name ends in .sgf. Of a run, it is
-    the sample of its self-play, and the newest game is shown. Every game is replayed by the rules;
-    those that they forbid are named on stderr, with place and move.
+    A file holds one JSON line a game, or SGF (Go, Hex, gomoku, Othello) or PGN (pgx:chess) if its
+    name ends in .sgf or .pgn. Of a run, it is the sample of its self-play, and the newest game is
+    shown. Every game is replayed by the rules; those that they forbid are named on stderr, with
+    place and move.
 
     Examples:
       selfplay show runs/c4

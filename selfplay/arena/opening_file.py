@@ -2,22 +2,23 @@
 
 A line is `{"moves": [3, 0, ...], ...}`, as game records and solved positions are, `[3, 0, ...]`, or
 words such as `d1 c1`. Of a record, the first plies are taken, as many as the match asks for; of the
-others, all. Empty lines, and those that start with `#`, are skipped. A name that ends in `.sgf` is
-that of Go games.
+others, all. Empty lines, and those that start with `#`, are skipped. A name that ends in `.sgf` or
+`.pgn` is that of games in that form.
 """
 
 import os
-import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+import games
+from games import registry
 from games.game import Game
 from selfplay import positions
 from selfplay.arena.openings import Openings, repeat
 from selfplay.files import json_lines
-from selfplay.records.game_record import read_records
+from selfplay.records.game_record import form_of, read_records
 
 CHUNK = 128  # openings replayed at once
 
@@ -43,14 +44,25 @@ def _read(
     path: str | os.PathLike[str], game: Game[Any], plies: int
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yields each opening with its place."""
-    if pathlib.Path(path).suffix.lower() == ".sgf":
+    if form_of(path):
         for number, record in enumerate(read_records(path), start=1):
-            yield f"{path}, game {number}", record.moves[:plies]
+            place = f"{path}, game {number}"
+            if not _alike(games.load(record.game), game):
+                raise ValueError(
+                    f"{place}: a game of {record.game}, not of {registry.spec_of(game)}"
+                )
+            yield place, record.moves[:plies]
         return
     for place, line in json_lines.read(path):
         text = line.strip()
         if not text.startswith("#"):
             yield place, _parse(text, game, plies, place)
+
+
+def _alike(one: Game[Any], other: Game[Any]) -> bool:
+    """Returns whether the actions of both mean the same; a komi, say, may differ."""
+    same_kind = type(one) is type(other) and one.num_actions == other.num_actions
+    return same_kind and one.observation_shape == other.observation_shape
 
 
 def _parse(text: str, game: Game[Any], plies: int, place: str) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from selfplay.gtp import clock, protocol, set_up
 from selfplay.gtp.game import GtpGame, Line, Refused
 from selfplay.gtp.thinking import Thinker, best_lines
 from selfplay.players import Player
+from selfplay.records import sgf_dialects
 
 Answer: TypeAlias = str | Iterator[str]  # or lines as they come, until the next command
 Handler: TypeAlias = Callable[[list[str]], Answer]
@@ -120,9 +121,10 @@ class GtpServer:
             "fixed_handicap": lambda words: set_up.fixed_handicap(self.game, words),
             "place_free_handicap": lambda words: set_up.free_handicap(self.game, words),
             "set_free_handicap": lambda words: set_up.set_handicap(self.game, words),
-            "loadsgf": self._load_sgf,
             "final_status_list": lambda words: set_up.status_list(self.game, words),
         }
+        if sgf_dialects.knows(self.game.game):
+            everywhere["loadsgf"] = self._load_sgf
         return everywhere | (go if isinstance(self.game.game, Go) else {})
 
     def _known_command(self, words: list[str]) -> str:
@@ -158,7 +160,11 @@ class GtpServer:
 
     def _load_sgf(self, words: list[str]) -> str:
         plays = set_up.read_sgf(words)
-        game, thinker = self._of_size(plays.size)
+        if type(plays.game) is not type(self.game.game):
+            raise Refused("cannot load file: it holds another game")
+        game, thinker = self._of_size(max(plays.game.observation_shape[:2]))
+        if plays.game.observation_shape != game.game.observation_shape:
+            raise Refused("unacceptable size")
         set_up.set_plays(game, plays)
         self._take(game, thinker)
         return ""

@@ -119,12 +119,15 @@ def read_sgf(words: Sequence[str]) -> sgf.Plays:
 
 def set_plays(game: GtpGame, plays: sgf.Plays) -> None:
     """Plays the game of a file; where that is refused, nothing changes."""
+    stones = plays.setup + plays.moves
+    if any(action >= game.game.num_actions for _, action in stones):
+        raise Refused("cannot load file: it swaps, and our game does not")
     with game.kept_if_refused():
         game.clear()
         if plays.komi is not None:
             game.set_komi(plays.komi)
         try:
-            for seat, action in plays.setup + plays.moves:
+            for seat, action in stones:
                 game.play(seat, action)
         except Refused:
             raise Refused("cannot load file: our rules forbid a move in it") from None

@@ -1,1 +1,1 @@
-"""Game records: finished games as JSON lines or SGF."""
+"""Game records: finished games as JSON lines, SGF or PGN."""

@@ -1,13 +1,14 @@
 """Game records: written, read back and checked by replaying, shown as text.
 
-A file holds one JSON line a game, or Go games as SGF if its name ends in `.sgf` (see `sgf`);
-gzipped ones are read too. A line is
+A file holds one JSON line a game, or what other programs read if its name says so: `.sgf` (see
+`sgf`), `.pgn` (see `pgn`); gzipped ones are read too. A line is
 `{"game": SPEC, "moves": [...], "returns": [r0, r1], "players": [a, b], ...}`: the moves are
 action numbers from the opening position, the returns are by seat, and so are the players. Where
 the result is not the rules' own, a key `ended_by` says why: `resignation`, `time`, `forfeit` or
 `agreement`. Other keys are kept as they are.
 """
 
+import dataclasses
 import functools
 import gzip
 import io
@@ -25,13 +26,13 @@ import numpy as np
 
 import games
 from games import registry
-from games.game import Game
-from games.go import Go
+from games.game import Game, Scoring
 from selfplay import positions
 from selfplay.files import durable, json_lines
-from selfplay.records import sgf
+from selfplay.records import pgn, sgf, sgf_dialects
 from selfplay.records.lines import GameRecord, fields_of, parse, read_fields
 
+SGF, PGN = ".sgf", ".pgn"
 MAX_BYTES = 64 << 20  # of a file, unpacked; what it holds takes a few times as much memory
 MAX_PROBLEMS = 1000  # after so many, a file is not what it was taken for
 # Games, with their options, of one file: each is compiled anew. That takes 1.4 s for Go on 5x5, 3 s
@@ -54,8 +55,11 @@ def check_path(path: str | os.PathLike[str], spec: str) -> None:
         raise ValueError(f"{path}: there is no such folder")
     if os.fspath(path).endswith(".gz"):
         raise ValueError(f"{path}: records are written unpacked: give a name without .gz")
-    if _is_sgf(path) and not isinstance(games.load(spec), Go):
-        raise ValueError(f"{path}: SGF is for Go, not for {spec}: give a name that ends in .jsonl")
+    if check := {SGF: sgf_dialects.written_as, PGN: pgn.check}.get(form_of(path)):
+        try:
+            check(spec)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
     _refuse_link(path)
     durable.check_file(path)
     # Or a match would be played whose games are lost. The old file is replaced, not opened.
@@ -67,7 +71,7 @@ def check_path(path: str | os.PathLike[str], spec: str) -> None:
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> None:
-    """Writes a new file, replacing an old one; SGF if the name ends in `.sgf`.
+    """Writes a new file, replacing an old one; its name says in which form.
 
     Raises:
       ValueError: the file is a symbolic link.
@@ -110,7 +114,7 @@ def scan_records(path: str | os.PathLike[str], plug_in: str = "", only: str = ""
     """Returns the games of a file that are right, and what is wrong with the others.
 
     Args:
-      path: JSON lines, or SGF if the name ends in `.sgf`; gzipped or not.
+      path: JSON lines, or what its name says; gzipped or not.
       plug_in: the spec of a game of the form `module:Class` that the file may hold; any other of
         this form is a problem, since reading a file must not run code that the file names.
       only: the spec of a game; one of any other is a problem.
@@ -134,7 +138,8 @@ def scan_records(path: str | os.PathLike[str], plug_in: str = "", only: str = ""
     for spec, chosen in _by_game({i: record.game for i, record in right.items()}).items():
         found = ends(named.load(spec), [right[i].moves for i in chosen])
         for i, end in zip(chosen, found, strict=True):
-            items[i] = (items[i][0], objection_at(right[i], end) or right[i])
+            record = _settled(right[i], end) if form_of(path) else right[i]
+            items[i] = (items[i][0], objection_at(record, end) or record)
     return Scan(
         [item for _, item in items if isinstance(item, GameRecord)],
         [f"{place}: {item}" for place, item in items if isinstance(item, str)],
@@ -159,7 +164,7 @@ def end_of(game: Game[Any], moves: Sequence[int]) -> "End":
             break
         state, plies = positions.step(game, state, np.int32(action)), plies + 1
     first, second = np.asarray(game.returns(state)).tolist()
-    lead = float(game.margin(state)) if isinstance(game, Go) else 0.0
+    lead = float(game.margin(state)) if isinstance(game, Scoring) else None
     return End(plies, bool(state.terminated), (first, second), lead)
 
 
@@ -185,19 +190,23 @@ def _refuse_link(path: str | os.PathLike[str]) -> None:
         )
 
 
-def _is_sgf(path: str | os.PathLike[str]) -> bool:
-    return os.fspath(path).lower().removesuffix(".gz").endswith(".sgf")
+def form_of(path: str | os.PathLike[str]) -> str:
+    """Returns `.sgf` or `.pgn` where a file's name ends so; empty for JSON lines."""
+    ending = pathlib.PurePath(os.fspath(path).lower().removesuffix(".gz")).suffix
+    return ending if ending in (SGF, PGN) else ""
 
 
 def _text(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> str:
     lines = [fields_of(record) for record in records]
-    if _is_sgf(path):
+    if form_of(path) == SGF:
         return "".join(map(sgf.write_game, lines, _leads(lines)))
+    if form_of(path) == PGN:
+        return "".join(map(pgn.write_game, lines))
     return "".join(map(to_line, lines))
 
 
 def _leads(lines: list[sgf.Fields]) -> list[float | None]:
-    """Returns by how much black leads at the end of each game of Go, None if it stopped early."""
+    """Returns by how much black leads at the end of each game, None if it stopped early."""
     leads: list[float | None] = [None] * len(lines)
     for spec, chosen in _by_game({i: line["game"] for i, line in enumerate(lines)}).items():
         found = ends(games.load(spec), [lines[i]["moves"] for i in chosen])
@@ -209,8 +218,10 @@ def _leads(lines: list[sgf.Fields]) -> list[float | None]:
 def _read(path: str | os.PathLike[str]) -> Iterator[tuple[str, sgf.Fields | str]]:
     """Yields each game's place and fields, or what is wrong with it."""
     data, damage = _unpacked(path)
-    if _is_sgf(path):
+    if form_of(path) == SGF:
         yield from sgf.read_games(data.decode("utf-8", errors="replace"))
+    elif form_of(path) == PGN:
+        yield from pgn.read_games(pgn.decoded(data))
     else:
         for number, line in enumerate(io.BytesIO(data), start=1):
             if line.strip():
@@ -306,13 +317,20 @@ def objection_at(record: GameRecord, end: "End") -> str:
     return ""
 
 
+def _settled(record: GameRecord, end: "End") -> GameRecord:
+    """Returns a record of another program's file, whose players may have stopped before the end."""
+    if record.ended_by or end.over or end.plies < len(record.moves):
+        return record
+    return dataclasses.replace(record, extra={"ended_by": sgf.AGREEMENT, **record.extra})
+
+
 class End(NamedTuple):
     """Where the moves of a record lead."""
 
     plies: int  # the moves that the rules allow
     over: bool
     returns: tuple[float, float]
-    lead: float  # of seat 0, in Go
+    lead: float | None  # of seat 0, where points decide
 
 
 def ends(game: Game[Any], moves: Sequence[Sequence[int]]) -> Iterator[End]:
@@ -322,13 +340,15 @@ def ends(game: Game[Any], moves: Sequence[Sequence[int]]) -> Iterator[End]:
     for first in range(0, len(moves), size):
         rows = moves[first : first + size]
         replayed = positions.replay(game, [*rows, *[[]] * (size - len(rows))], longest)
-        leads = _lead(game, replayed.states) if isinstance(game, Go) else np.zeros(len(rows))
+        leads: list[float | None] = [None] * len(rows)
+        if isinstance(game, Scoring):
+            leads = np.asarray(_lead(game, replayed.states)).tolist()
         over = np.asarray(replayed.states.terminated)
         for i in range(len(rows)):
             low, high = replayed.returns[i].tolist()
-            yield End(int(replayed.legal_plies[i]), bool(over[i]), (low, high), float(leads[i]))
+            yield End(int(replayed.legal_plies[i]), bool(over[i]), (low, high), leads[i])
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _lead(game: Go, states: Any) -> jax.Array:
+def _lead(game: Scoring[Any], states: Any) -> jax.Array:
     return jax.vmap(game.margin)(states)

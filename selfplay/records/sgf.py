@@ -1,7 +1,8 @@
-"""Go games as SGF, the format of Go programs: the fields of a record to text and back.
+"""SGF, the format of Go programs and of others: the fields of a record to text and back.
 
-Format: FF[4], https://www.red-bean.com/sgf/. A file may hold many games. Read are the main line
-(the first variation at every fork) and the properties that a record needs; the rest is skipped.
+Format: FF[4], https://www.red-bean.com/sgf/; how each game is written in it is in `sgf_dialects`. A
+file may hold many games. Read are the main line (the first variation at every fork) and the
+properties that a record needs; the rest is skipped.
 
 Why not the library sgfmill: it gives a collection whole or not at all, without a place, so one
 damaged game would hide a thousand good ones; and it holds every token at once. The tests take it as
@@ -14,13 +15,14 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-import games
+from games.game import Game
 from games.go import Go
+from games.othello import Othello
+from selfplay.records import sgf_dialects
 
 Fields: TypeAlias = dict[str, Any]  # a record's, named as in its JSON line
 Node: TypeAlias = dict[str, list[str]]  # the values of each property, escapes still in them
 
-RULES = "Tromp-Taylor"  # our games are such games in which nobody chose suicide
 AGREEMENT = "agreement"
 ENDED_BY = {"R": "resignation", "T": "time", "F": "forfeit"}  # what may follow RE[B+
 MAX_NODES = 10_000  # of one game; the longest of ours has 722 moves
@@ -28,6 +30,7 @@ COLOURS = "BW"  # by seat
 MOVES_A_LINE = 10
 KEYS = ("game", "moves", "returns", "players")
 SETUP = ("AB", "AW", "AE")
+OF_GAME = ("GM", "SZ", "KM", "RU")  # which game is played
 
 # Possessive (`*+`): a damaged file of any size is read once, without a stack of ways back.
 START = re.compile(r"\(\s*+;")
@@ -40,6 +43,7 @@ _RESULT = re.compile(r"\s*([BW])\+\s*(\w?)", re.IGNORECASE)
 class MainLine(NamedTuple):
     """The moves of a game without its variations, as far as the text can be read."""
 
+    start: int  # where it began
     nodes: list[Node]  # of the main line
     end: int  # where reading goes on
     problem: str  # empty if there is none
@@ -69,7 +73,7 @@ class Plays(NamedTuple):
     A colour may play twice in a row, and what that means is up to the caller.
     """
 
-    size: int
+    game: Game[Any]
     komi: float | None  # None if not given
     setup: list[tuple[int, int]]  # stones that are there before the first move
     moves: list[tuple[int, int]]
@@ -84,21 +88,20 @@ def read_plays(text: str) -> Plays:
     start = START.search(text)
     if not start:
         raise ValueError("it holds no SGF game")
-    nodes, _, problem = main_line(text, start.start())
+    _, nodes, _, problem = main_line(text, start.start())
     if problem:
         raise ValueError(problem)
-    size = read_size(value_of(nodes[0], "SZ", "19"))
-    komi = read_komi(value_of(nodes[0], "KM")) if "KM" in nodes[0] else None
-    plays = Plays(size, komi, [], [])
+    game = game_of(nodes)
+    plays = Plays(game, game.komi if isinstance(game, Go) and "KM" in nodes[0] else None, [], [])
     for number, node in enumerate(nodes):
         for seat, colour in enumerate(COLOURS):
             setup = node.get(f"A{colour}", ())
             if "AE" in node or (setup and number):
                 raise ValueError("it sets up stones within the game")
-            plays.setup.extend((seat, read_point(value, size, "setup")) for value in setup)
+            plays.setup.extend((seat, read_move(game, value, "setup")) for value in setup)
         for seat, colour in enumerate(COLOURS):
             plays.moves.extend(
-                (seat, read_point(value, size, "move")) for value in node.get(colour, ())
+                (seat, read_move(game, value, "move")) for value in node.get(colour, ())
             )
     return plays
 
@@ -110,27 +113,27 @@ def write_game(fields: Fields, lead: float | None, result: str = "") -> str:
 
     Args:
       fields: of a record; no result is given where its returns are None.
-      lead: black's points more than white's, the komi taken off; None if the game stopped early.
+      lead: black's points more than white's, the komi taken off; None if the game stopped early,
+        or is not won by points.
       result: the text of RE, where a file gave it; else it is made from the fields.
     """
-    game = go_of(fields)
-    moves = [write_move(ply, action, game.size) for ply, action in enumerate(fields["moves"])]
+    game = sgf_dialects.written_as(fields["game"])
+    moves = [write_move(game, ply, action) for ply, action in enumerate(fields["moves"])]
     lines = ["".join(moves[i : i + MOVES_A_LINE]) for i in range(0, len(moves), MOVES_A_LINE)]
     return "\n".join([write_root(fields, lead, result), *lines]) + ")\n"
 
 
 def write_root(fields: Fields, lead: float | None, result: str = "") -> str:
     """Returns the beginning of `write_game`: the parenthesis and the first node."""
-    game = go_of(fields)
+    game = sgf_dialects.written_as(fields["game"])
+    told = sgf_dialects.root_of(game)
     extra = {key: value for key, value in fields.items() if key not in KEYS}
     root = {
-        "GM": "1",
+        "GM": told.pop("GM"),
         "FF": "4",
         "CA": "UTF-8",
         "AP": "selfplay",
-        "SZ": str(game.size),
-        "KM": f"{game.komi:g}",
-        "RU": RULES,
+        **told,
         "PB": " ".join(fields["players"][0].split()),
         "PW": " ".join(fields["players"][1].split()),
     }
@@ -141,27 +144,20 @@ def write_root(fields: Fields, lead: float | None, result: str = "") -> str:
     return "(;" + "".join(f"{key}[{_escaped(value)}]" for key, value in root.items())
 
 
-def write_move(ply: int, action: int, size: int) -> str:
+def write_move(game: Game[Any], ply: int, action: int) -> str:
     """Returns the node of a move."""
-    return f";{COLOURS[ply % 2]}[{_point(action, size)}]"
+    return f";{COLOURS[ply % 2]}[{sgf_dialects.write_move(game, action)}]"
 
 
-def go_of(fields: Fields) -> Go:
-    """Returns the game of a record. Raises ValueError if it is another one than Go."""
-    game = games.load(fields["game"])
-    if not isinstance(game, Go):
-        raise ValueError(f"SGF is for Go, not for {fields['game']}: write .jsonl")
-    return game
-
-
-def main_line(text: str, position: int) -> MainLine:
+def main_line(text: str, start: int) -> MainLine:
     """Reads one game tree from its opening parenthesis on; keeps the nodes before the first end."""
+    position = start
     nodes: list[Node] = []
     depth, closed, name = 0, False, ""
     while True:
         token = TOKEN.match(text, position)
         if not token:
-            return MainLine(nodes, *_damage(text, position))
+            return MainLine(start, nodes, *_damage(text, position))
         position = token.end()
         delimiter, identifier, value = token.groups()
         if delimiter:
@@ -169,15 +165,17 @@ def main_line(text: str, position: int) -> MainLine:
             depth += {"(": 1, ")": -1, ";": 0}[delimiter]
             closed |= delimiter == ")"
             if depth == 0:
-                return MainLine(nodes, position, "")
+                return MainLine(start, nodes, position, "")
             if delimiter == ";" and not closed:
                 if len(nodes) == MAX_NODES:
-                    return MainLine(nodes, position, f"it has more than {MAX_NODES:,} nodes")
+                    return MainLine(start, nodes, position, f"it has more than {MAX_NODES:,} nodes")
                 nodes.append({})
         elif identifier:
             name = property_name(identifier)
         elif not name:
-            return MainLine(nodes, position, f"the value [{value[:20]}] belongs to no property")
+            return MainLine(
+                start, nodes, position, f"the value [{value[:20]}] belongs to no property"
+            )
         elif not closed:
             nodes[-1].setdefault(name, []).append(value)
 
@@ -206,19 +204,21 @@ def _fields_or_problem(nodes: list[Node]) -> Fields | str:
 
 def _fields(nodes: list[Node]) -> Fields:
     root = nodes[0]
-    if value_of(root, "GM", "1").strip() != "1":
-        raise ValueError(f"GM[{value_of(root, 'GM')}] is another game than Go, which is GM[1]")
-    size = read_size(value_of(root, "SZ", "19"))
-    game = Go(size, read_komi(value_of(root, "KM", "0")))
-    moves = _moves(nodes, size)
-    returns, ended_by = read_result(value_of(root, "RE"))
-    over = moves[-2:] == [size**2] * 2 or len(moves) == game.max_plies
-    ours = value_of(root, "RU").strip().lower() == RULES.lower()
-    if not (over and ours):
-        ended_by = ended_by or AGREEMENT
+    game = game_of(nodes)
+    moves, given_up = _moves(game, nodes)
+    if given_up and "RE" not in root:
+        loser, ended_by = given_up
+        returns = [-1.0, 1.0] if loser == 0 else [1.0, -1.0]
+    else:
+        returns, ended_by = read_result(value_of(root, "RE"))
+    if isinstance(game, Go):
+        over = moves[-2:] == [game.size**2] * 2 or len(moves) == game.max_plies
+        ours = value_of(root, "RU").strip().lower() == sgf_dialects.GO_RULES.lower()
+        if not (over and ours):
+            ended_by = ended_by or AGREEMENT
     names = [value_of(root, "PB") or "black", value_of(root, "PW") or "white"]
     fields = {
-        "game": f"go:size={size},komi={game.komi:g}",
+        "game": sgf_dialects.spec_of(game),
         "moves": moves,
         "returns": returns,
         "players": names,
@@ -226,57 +226,52 @@ def _fields(nodes: list[Node]) -> Fields:
     return ({"ended_by": ended_by} if ended_by else {}) | extra_of(root) | fields
 
 
-def _moves(nodes: list[Node], size: int) -> list[int]:
+def _moves(game: Game[Any], nodes: list[Node]) -> tuple[list[int], tuple[int, str] | None]:
+    """Returns the moves and, if the last was to give up, the seat that did, and how."""
     moves: list[int] = []
+    given_up: tuple[int, str] | None = None
     for node in nodes:
         place = f"move {len(moves) + 1}"
         for name in SETUP:
             if name in node:
                 raise ValueError(
-                    f"{place}: {name} sets up stones; here a game begins on the empty board"
+                    f"{place}: {name} sets up stones; here a game begins without, on its board"
                 )
-        played = [(colour, value) for colour in COLOURS for value in node.get(colour, ())]
+        played = [(seat, value) for seat in (0, 1) for value in node.get(COLOURS[seat], ())]
         if len(played) > 1:
             raise ValueError(f"{place}: one node holds {len(played)} moves")
-        for colour, value in played:
-            if colour != COLOURS[len(moves) % 2]:
-                raise ValueError(f"{place}: {colour} moves out of turn")
-            moves.append(read_point(value, size, place))
-    return moves
+        for seat, value in played:
+            if given_up:
+                raise ValueError(f"{place}: it comes after a {given_up[1]}")
+            if how := sgf_dialects.end_of(game, plain(value)):
+                given_up = seat, how
+            else:
+                moves.extend(_in_turn(game, len(moves), seat, read_move(game, value, place)))
+    return moves, given_up
 
 
-def read_point(value: str, size: int, place: str) -> int:
-    """Returns the action of an SGF point; `tt` is a pass on boards that have no such point."""
-    text = _plain(value).strip()
-    if text in ("", "tt"):
-        return size**2
-    row, col = (ord(text[1]) - ord("a"), ord(text[0]) - ord("a")) if len(text) == 2 else (-1, -1)
-    if not (0 <= row < size and 0 <= col < size):
-        raise ValueError(f"{place}: [{text[:20]}] is no point of a board of size {size}")
-    return row * size + col
+def _in_turn(game: Game[Any], ply: int, seat: int, action: int) -> list[int]:
+    """Returns a move, in Othello behind the pass that many programs do not write."""
+    if ply % 2 == seat:
+        return [action]
+    if not isinstance(game, Othello):
+        raise ValueError(f"move {ply + 1}: {COLOURS[seat]} moves out of turn")
+    return [game.size**2, action]
 
 
-def _point(action: int, size: int) -> str:
-    if action == size**2:
-        return ""
-    row, col = divmod(action, size)
-    return chr(ord("a") + col) + chr(ord("a") + row)
+def game_of(nodes: list[Node]) -> Game[Any]:
+    """Returns the game of a main line. Raises ValueError if it is none of ours."""
+    root = {key: value_of(nodes[0], key) for key in OF_GAME if key in nodes[0]}
+    moves = [plain(value) for node in nodes for key in COLOURS for value in node.get(key, ())]
+    return sgf_dialects.read_game(root, moves)
 
 
-def read_size(text: str) -> int:
-    """Returns the width of a square board; raises ValueError if it is no such."""
-    width, colon, height = text.strip().partition(":")
-    if not (width.isdecimal() and len(width) < 4 and (not colon or width == height)):
-        raise ValueError(f"SZ[{text[:20]}] is no size of a square board")
-    return int(width)
-
-
-def read_komi(text: str) -> float:
-    """Returns the komi; raises ValueError if it is none."""
+def read_move(game: Game[Any], value: str, place: str) -> int:
+    """Returns the action of a move; what is wrong with one is said with its place."""
     try:
-        return float(text.strip() or "0")
-    except ValueError:
-        raise ValueError(f"KM[{text[:20]}] is not a number") from None
+        return sgf_dialects.read_move(game, plain(value))
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
 
 
 def read_result(text: str) -> tuple[list[float], str]:
@@ -314,10 +309,10 @@ def extra_of(root: Node) -> Fields:
 
 def value_of(node: Node, name: str, default: str = "") -> str:
     """Returns the first value of a property, as plain text, or `default` where there is none."""
-    return _plain(node[name][0]) if name in node else default
+    return plain(node[name][0]) if name in node else default
 
 
-def _plain(value: str) -> str:
+def plain(value: str) -> str:
     """Returns the text of a value: a backslash makes the next character plain, or joins lines."""
     return _ESCAPE.sub(lambda match: "" if match[1][0] in "\r\n" else match[1], value)
 

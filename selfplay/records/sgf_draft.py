@@ -1,4 +1,4 @@
-"""Go games of other programs as games to look at: unfinished ones, with handicap, with variations.
+"""SGF of other programs as games to look at: unfinished, with handicap, with variations.
 
 `sgf.read_games` takes what a record needs, a whole game from the empty board. Here a game is taken
 as far as it can be, and what could not be used is said.
@@ -6,10 +6,11 @@ as far as it can be, and what could not be used is said.
 
 import itertools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from games.game import Game
 from games.go import Go
-from selfplay.records import sgf, sgf_variations
+from selfplay.records import sgf, sgf_dialects, sgf_variations
 from selfplay.records.sgf import Node
 
 RESULTS = ("?", "void", "")  # that say nothing
@@ -73,7 +74,7 @@ def read_drafts(text: str) -> Iterator[Draft]:
         problem = line.problem
         if draft.game:
             aside = sgf_variations.read(
-                text, start.start(), line, _size(line.nodes[0]), draft.moves, after, room
+                text, line, sgf.game_of(line.nodes), draft.moves, after, room
             )
             room -= len(aside.moves)
             draft = draft._replace(variations=aside.moves)
@@ -90,19 +91,16 @@ def _draft(nodes: list[Node]) -> tuple[Draft, list[int]]:
     """Returns the main line as a game and, by node, how many moves are made after it."""
     draft = Draft("", [], None, ["", ""], "", "", 0, [], "", [])
     after: list[int] = []
+    root = nodes[0] if nodes else {}
     try:
-        root = nodes[0] if nodes else {}
-        if sgf.value_of(root, "GM", "1").strip() != "1":
-            raise ValueError(f"GM[{sgf.value_of(root, 'GM')[:20]}] is another game than Go")
-        size = _size(root)
-        game = Go(size, sgf.read_komi(sgf.value_of(root, "KM", "0")))
+        game = sgf.game_of(nodes or [{}])
     except ValueError as error:
         return draft._replace(problem=str(error)), after
     names = [sgf.value_of(root, name).strip() for name in ("PB", "PW")]
     result = sgf.value_of(root, "RE").strip()
     returns, ended_by = _result(result, draft.notes)
     draft = draft._replace(
-        game=f"go:size={size},komi={game.komi:g}",
+        game=sgf_dialects.spec_of(game),
         players=names,
         returns=returns,
         result=result[:MAX_RESULT],
@@ -111,10 +109,10 @@ def _draft(nodes: list[Node]) -> tuple[Draft, list[int]]:
     setup: list[int] = []
     filled = 0
     try:
-        setup = _setup(root, size)
+        setup = _setup(root, game)
         draft.moves.extend(setup)
         for number, node in enumerate(nodes):
-            played = sgf_variations.plays(node, len(draft.moves), size, is_root=number == 0)
+            played = sgf_variations.plays(node, len(draft.moves), game, is_root=number == 0)
             filled += len(played) > 1
             draft.moves.extend(played)
             after.append(len(draft.moves))
@@ -122,10 +120,6 @@ def _draft(nodes: list[Node]) -> tuple[Draft, list[int]]:
         draft = draft._replace(problem=str(error))
     draft.notes.extend(_filled(len(setup), filled, sgf.value_of(root, "HA").strip()))
     return draft._replace(setup=len(setup)), after
-
-
-def _size(root: Node) -> int:
-    return sgf.read_size(sgf.value_of(root, "SZ", "19"))
 
 
 def _filled(setup: int, passes: int, handicap: str) -> Iterator[str]:
@@ -151,7 +145,9 @@ def _left_out(nodes: list[Node], aside: set[str]) -> list[str]:
     names = ({*nodes[0]} | later) - USED
     if sgf.extra_of(nodes[0]) and "C" not in later:
         names.discard("C")  # which `write_game` wrote
-    if sgf.value_of(nodes[0], "RU").strip().lower() == sgf.RULES.lower():
+    game = sgf.game_of(nodes)
+    ours = sgf_dialects.root_of(game).get("RU", "")
+    if sgf.value_of(nodes[0], "RU").strip().lower() == ours.lower():
         names.discard("RU")
     kinds = {KIND.get(name, OTHER) for name in names}
     return [kind for kind in (*LEFT_OUT, OTHER) if kind in kinds]
@@ -167,24 +163,29 @@ def _result(text: str, notes: list[str]) -> tuple[list[float] | None, str]:
         return None, ""
 
 
-def _setup(root: Node, size: int) -> list[int]:
+def _setup(root: Node, game: Game[Any]) -> list[int]:
     """Returns moves that put the stones of the root there; a side that has none to put passes."""
     if "AE" in root:
         raise ValueError("it takes stones off the empty board")
-    stones = [[*_points(root.get(f"A{colour}", ()), size)] for colour in sgf.COLOURS]
+    if not isinstance(game, Go):
+        if any(name in root for name in sgf.SETUP):
+            raise ValueError("it sets up stones, which is read of Go only")
+        return []
+    stones = [[*_points(root.get(f"A{colour}", ()), game)] for colour in sgf.COLOURS]
     moves: list[int] = []
     for pair in itertools.zip_longest(*stones):
         for seat, action in enumerate(pair):
             if action is not None:
-                moves.extend(sgf_variations.in_turn(len(moves), seat, action, size))
+                moves.extend(sgf_variations.in_turn(len(moves), seat, action, game))
     return moves
 
 
-def _points(values: "list[str] | tuple[()]", size: int) -> Iterator[int]:
+def _points(values: "list[str] | tuple[()]", game: Go) -> Iterator[int]:
     """Yields the points of a list, in which `aa:cc` stands for a rectangle."""
+    size = game.size
     for value in values:
         first, _, last = value.strip().partition(":")
-        corners = [sgf.read_point(text, size, "set-up") for text in (first, last or first)]
+        corners = [sgf.read_move(game, text, "set-up") for text in (first, last or first)]
         if size**2 in corners:
             raise ValueError(f"set-up: [{value[:20]}] is no point")
         (top, left), (bottom, right) = (divmod(corner, size) for corner in corners)

@@ -1,13 +1,14 @@
-"""Variations of a game of Go in SGF: read beside its main line, and written with it.
+"""Variations of a game in SGF: read beside its main line, and written with it.
 
 Positions are numbered: 0 is the opening, 1 to n those after the moves of the main line, and each
 move of a variation, `(parent, action)`, makes the next number; a parent comes before its children.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from selfplay.records import sgf
+from games.game import Game
+from selfplay.records import sgf, sgf_dialects
 from selfplay.records.sgf import Fields, MainLine, Node
 
 Move: TypeAlias = tuple[int, int]  # the number of the position before it, and the action
@@ -28,20 +29,25 @@ class Variations(NamedTuple):
 
 
 def read(
-    text: str, start: int, line: MainLine, size: int, moves: list[int], after: list[int], room: int
+    text: str,
+    line: MainLine,
+    game: Game[Any],
+    moves: list[int],
+    after: list[int],
+    room: int,
 ) -> Variations:
     """Returns the variations of a game.
 
     Args:
-      line: what `sgf.main_line` read from `start` on.
+      line: what `sgf.main_line` read of the text.
       moves: those of the main line, as far as they could be used.
       after: by node of the main line, how many of these moves are made after it.
       room: how many moves of variations may be returned, at most `MAX_MOVES`.
     """
-    tree = _Tree(size, moves, min(room, MAX_MOVES))
+    tree = _Tree(game, moves, min(room, MAX_MOVES))
     forks: list[int] = []
     here, nodes, closed, is_end = 0, 0, False, False
-    for kind, node in _parts(text, start, line.end):
+    for kind, node in _parts(text, line.start, line.end):
         if kind == "(":
             forks.append(here)
         elif kind == ")":
@@ -61,7 +67,7 @@ def read(
     return Variations(tree.moves, [*tree.notes()], tree.names, damage)
 
 
-def plays(node: Node, ply: int, size: int, is_root: bool = False) -> list[int]:
+def plays(node: Node, ply: int, game: Game[Any], is_root: bool = False) -> list[int]:
     """Returns the move of a node, if it has one, behind a pass if the other side is to play.
 
     Raises:
@@ -76,13 +82,23 @@ def plays(node: Node, ply: int, size: int, is_root: bool = False) -> list[int]:
     return [
         action
         for seat, value in played
-        for action in in_turn(ply, seat, sgf.read_point(value, size, place), size)
+        if not sgf_dialects.end_of(game, sgf.plain(value))
+        for action in in_turn(ply, seat, sgf.read_move(game, value, place), game)
     ]
 
 
-def in_turn(ply: int, seat: int, action: int, size: int) -> list[int]:
-    """Returns a seat's move, behind a pass of the other side if that one is to play."""
-    return [action] if ply % 2 == seat else [size**2, action]
+def in_turn(ply: int, seat: int, action: int, game: Game[Any]) -> list[int]:
+    """Returns a seat's move, behind a pass of the other side if that one is to play.
+
+    Raises:
+      ValueError: in this game nobody passes.
+    """
+    if ply % 2 == seat:
+        return [action]
+    other = sgf_dialects.pass_of(game)
+    if other is None:
+        raise ValueError(f"move {ply + 1}: {sgf.COLOURS[seat]} moves out of turn")
+    return [other, action]
 
 
 def kept(variations: Sequence[Move], plies: int, most: int) -> list[Move]:
@@ -100,7 +116,7 @@ def write_game(fields: Fields, lead: float | None, result: str, variations: Sequ
     """Returns a game as `sgf.write_game` does, with its variations: the main line comes first."""
     if not variations:
         return sgf.write_game(fields, lead, result)
-    size = sgf.go_of(fields).size
+    game = sgf_dialects.written_as(fields["game"])
     actions = [0, *fields["moves"], *(action for _, action in variations)]
     children: list[list[int]] = [[] for _ in actions]
     parents = [*range(len(fields["moves"])), *(parent for parent, _ in variations)]
@@ -114,7 +130,7 @@ def write_game(fields: Fields, lead: float | None, result: str, variations: Sequ
         if before == ")":
             continue
         if number:
-            written.append(sgf.write_move(ply - 1, actions[number], size))
+            written.append(sgf.write_move(game, ply - 1, actions[number]))
         after = children[number]
         if len(after) == 1:
             waiting.append((after[0], ply + 1, "" if ply % sgf.MOVES_A_LINE else "\n"))
@@ -150,8 +166,8 @@ def _parts(text: str, position: int, end: int) -> Iterator[tuple[str, Node]]:
 class _Tree:
     """Grows from the main line by what the nodes of variations play."""
 
-    def __init__(self, size: int, main: list[int], room: int) -> None:
-        self.size, self.room = size, room
+    def __init__(self, game: Game[Any], main: list[int], room: int) -> None:
+        self.game, self.room = game, room
         self.moves: list[Move] = []
         self.names: set[str] = set()
         self._plies = [*range(len(main) + 1)]  # by number
@@ -166,7 +182,7 @@ class _Tree:
         if at < 0:
             return at
         try:
-            actions = plays(node, self._plies[at], self.size)
+            actions = plays(node, self._plies[at], self.game)
         except ValueError as error:
             return self.cut(str(error))
         self._passes += len(actions) > 1

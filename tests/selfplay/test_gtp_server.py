@@ -234,6 +234,25 @@ def test_a_file_is_loaded_up_to_a_move(talk, tmp_path):
     talk.ok("boardsize 5")
 
 
+def test_a_file_of_its_own_game_is_loaded_and_one_of_another_is_not(tmp_path):
+    talk, path = Talk(games.load("hex:size=3,swap=true")), tmp_path / "game.sgf"
+    path.write_text("(;GM[11]SZ[3];B[b1];W[swap-pieces];B[c3])")
+    talk.ok(f"loadsgf {path}")
+    assert talk.server.game.moves == [1, 9, 8]
+    for text in (
+        "(;GM[11]SZ[4];B[b1])",
+        "(;GM[4]SZ[3];B[ba])",
+        "(;SZ[5];B[aa])",
+        "(;GM[11]SZ[3];W[b1])",
+    ):
+        path.write_text(text)
+        talk.fails(f"loadsgf {path}")
+    plain = Talk(games.load("hex:size=3"))
+    path.write_text("(;GM[11]SZ[3];B[b1];W[swap-pieces])")
+    plain.fails(f"loadsgf {path}")
+    assert talk.server.game.moves == [1, 9, 8]
+
+
 def test_it_resigns_below_the_threshold_only():
     for value, wanted in ((-0.95, "resign"), (-0.85, "pass")):
         losing = Talk(make=lambda game, n, v=value: stub(game, n, v), resign_below=0.05)

@@ -132,7 +132,8 @@ BAD = {
     f"(;{ROOT};B[fa])": "move 1: [fa] is no point of a board of size 5",
     f"(;{ROOT};B[a])": "move 1: [a] is no point",
     f"(;{ROOT};B[A1])": "move 1: [A1] is no point",
-    "(;GM[2]SZ[5]RE[0];B[])": "GM[2] is another game",
+    "(;GM[3]SZ[5]RE[0];B[])": "GM[3] is another game",
+    "(;GM[2]SZ[5]RE[0];B[])": "size must be even",
     "(;SZ[5:7]RE[0];B[])": "SZ[5:7] is no size of a square board",
     "(;SZ[4]RE[0];B[])": "size must be a whole number from 5 to 19, got 4",
     "(;SZ[5]KM[0.25]RE[0];B[])": "komi must be a multiple of 0.5",
@@ -186,7 +187,7 @@ def test_the_dialects_of_other_programs_are_read(tmp_path, text, returns, moves,
 
 
 def test_sgf_is_refused_for_other_games_before_a_move_is_played(tmp_path):
-    with pytest.raises(ValueError, match="SGF is for Go, not for tic_tac_toe"):
+    with pytest.raises(ValueError, match=r"SGF is for go .*, not for tic_tac_toe"):
         game_record.check_path(tmp_path / FILE, "tic_tac_toe")
     game_record.check_path(tmp_path / FILE, "go:size=5")
     with pytest.raises(ValueError, match="no such folder"):

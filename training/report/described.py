@@ -21,7 +21,8 @@ from training.storage import starts
 from training.storage.manifest import STEP, CheckpointError
 from training.storage.run_folder import RunFolder
 
-GAMES = (".jsonl", ".sgf", ".jsonl.gz", ".sgf.gz")  # ends of names of files of games
+# The ends of names of files of games.
+GAMES = (".jsonl", ".sgf", ".pgn", ".jsonl.gz", ".sgf.gz", ".pgn.gz")
 MOST_FILES = 200
 MOST_PROBLEMS = 20
 NOTHING = history.Newest(History([], [], [], [], []), [])

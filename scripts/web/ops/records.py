@@ -9,12 +9,11 @@ import numpy as np
 import games
 from games import consent, registry
 from games.game import Game
-from games.go import Go
 from scripts.web.ops.game_argument import beside, game_of, state_of, variations_of
 from scripts.web.ops.permission import ConsentError, require
 from scripts.web.ops.question import Args, Op, Tell, text
 from selfplay import positions
-from selfplay.records import game_record, sgf, sgf_variations
+from selfplay.records import game_record, pgn, sgf, sgf_variations
 from selfplay.records.game_record import CHUNK, MAX_BYTES, MAX_GAMES, MAX_SPEC
 from selfplay.records.lines import ENDINGS, GameRecord, fields_of, parse, read_fields
 from selfplay.records.sgf_draft import Draft, read_drafts
@@ -31,7 +30,7 @@ NO_GAME = Draft("", [], None, ["", ""], "", "", 0, [], "", [])
 
 
 def parse_games(args: Args, tell: Tell) -> dict[str, Any]:
-    """Returns the games of a text: SGF, or our JSON lines; what cannot be used is said of each.
+    """Returns the games of a text: SGF, PGN or our JSON lines; what cannot be used is said of each.
 
     A game that would run code of somebody's own is not looked at; its `consent` says which.
     """
@@ -39,8 +38,13 @@ def parse_games(args: Args, tell: Tell) -> dict[str, Any]:
     if len(content) > MAX_BYTES:
         raise ValueError(f"the file is larger than {MAX_BYTES >> 20} MiB")
     name = str(args.get("name", ""))
-    is_sgf = name.lower().endswith(".sgf") or content.lstrip("\ufeff \t\r\n").startswith("(")
-    found = _drafts(content) if is_sgf else _lines(content)
+    begins = content.lstrip("\ufeff \t\r\n")[:7]
+    if name.lower().endswith(".sgf") or begins.startswith("("):
+        found = _drafts(content)
+    elif name.lower().endswith(".pgn") or begins == "[Event ":
+        found = _chess(content)
+    else:
+        found = _lines(content)
     records: list[dict[str, Any]] = []
     more = False
     for one in found:
@@ -93,6 +97,16 @@ def _lines(content: str) -> Iterator[dict[str, Any]]:
             yield _of_record(record, unfinished)
         else:
             yield _of_draft(NO_GAME._replace(problem=f"line {number}: {record}"))
+
+
+def _chess(content: str) -> Iterator[dict[str, Any]]:
+    """Yields games of PGN, each without its variations; one that is damaged has no moves."""
+    for place, fields in pgn.read_games(content.lstrip("\ufeff")):
+        record = fields if isinstance(fields, str) else parse(fields)
+        if isinstance(record, GameRecord):
+            yield _of_record(record, False) | {"is_draft": True}
+        else:
+            yield _of_draft(NO_GAME._replace(problem=f"{place}: {record}"))
 
 
 def _of_record(record: GameRecord, unfinished: bool) -> dict[str, Any]:
@@ -176,19 +190,17 @@ def _compare(game: Game[Any], one: dict[str, Any], end: game_record.End) -> None
 
 
 def write_game(args: Args, tell: Tell) -> dict[str, Any]:
-    """Returns a game as the text of a file, `form` jsonl or sgf, and a name for it.
+    """Returns a game as the text of a file, `form` jsonl, sgf or pgn, and a name for it.
 
-    One that is not finished has no result: as SGF none is written; as JSON line its `returns` are
-    null, so that no command takes it for a finished game, and only this page reads it back. Of a
-    game that a file said a result of, `result` is that text; it is written as it was. As
-    SGF `variations` are written too, behind the main line, which `moves` is then.
+    One that is not finished has no result: as SGF and PGN none is written; as JSON line its
+    `returns` are null, so that no command takes it for a finished game, and only this page reads it
+    back. Of a game that a file said a result of, `result` is that text; as SGF and JSON line it is
+    written as it was. As SGF `variations` are written too, behind the main line, which `moves` is.
     """
     form = text(args, "form")
     record, finished = _record(args)
-    if form not in ("jsonl", "sgf"):
-        raise ValueError(f"'form' must be jsonl or sgf, got {form[:40]!r}")
-    if form == "sgf" and not isinstance(games.load(record.game), Go):
-        raise ValueError(f"SGF is for Go, not for {record.game}: save it as a JSON line")
+    if form not in ("jsonl", "sgf", "pgn"):
+        raise ValueError(f"'form' must be jsonl, sgf or pgn, got {form[:40]!r}")
     lead = None
     if form == "sgf" and finished and not record.ended_by:
         lead = game_record.end_of(games.load(record.game), record.moves).lead
@@ -197,6 +209,8 @@ def write_game(args: Args, tell: Tell) -> dict[str, Any]:
     if form == "sgf":
         variations = _variations(args, tell)
         written = sgf_variations.write_game(fields, lead, result, variations)
+    elif form == "pgn":
+        written = pgn.write_game(fields)
     else:
         written = game_record.to_line(fields | ({"result": result} if result else {}))
     stem = re.sub(r"[^A-Za-z0-9]+", "-", record.game).strip("-")[:60]

@@ -204,6 +204,7 @@ def test_a_finished_game_that_is_written_is_a_record_that_all_commands_read(tmp_
         ("jsonl", "tic_tac_toe", DRAWN),
         ("jsonl", "go:size=5,komi=0.5", [12, 25, 25]),
         ("sgf", "go:size=5,komi=0.5", [12, 25, 25]),
+        ("sgf", "hex:size=2,swap=true", [0, 4, 1, 2, 3]),
     ):
         told = ask("write", game=spec, moves=moves, players=PLAYERS, form=form)
         path = tmp_path / told["name"]
@@ -248,6 +249,13 @@ def test_a_files_own_result_is_told_and_written_as_it_was():
         assert {key: again[key] for key in given} == given
     (alone,) = ask("parse", text=SAID.replace("W+3.5", "B+24.5"), name="x.sgf")["records"]
     assert alone["ended_by"] == ""  # as the rules say
+
+
+def test_a_damaged_game_of_chess_is_told_with_its_place_and_shows_no_board():
+    for name in ("x.pgn", "x.txt"):
+        (read,) = ask("parse", text='[Event "x"]\n\n1. e4 e5 2. Ke3 1-0', name=name)["records"]
+        assert read["problem"].startswith("game 1 (line 1): line 3, move 2. Ke3 is illegal")
+        assert (read["game"], read["moves"]) == ("", [])
 
 
 GO = {"game": "go:size=5,komi=0.5"}

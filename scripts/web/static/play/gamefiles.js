@@ -9,23 +9,24 @@ const MOST = 60 << 20; // bytes; the server takes few more
 // Returns what is shown to load and save games.
 //   onLoad(record)   a record was chosen: {game, moves, variations, returns, players}; returns notes
 //   game()           the spec of the game under way
-//   record(form)     what to save as jsonl or sgf: {game, moves, players, returns}, variations for sgf
+//   record(form)     what to save as jsonl, sgf or pgn: {game, moves, players, returns}, variations for sgf
 export class GameFiles {
   constructor(root, drop, { onLoad, game, record, onError, signal }) {
     Object.assign(this, { root, onLoad, game, record, onError, signal });
-    this.input = h("input", { type: "file", accept: ".sgf,.jsonl,.json,.txt", "aria-label": "File of games", onchange: () => this.read(this.input.files[0]) });
+    this.input = h("input", { type: "file", accept: ".sgf,.pgn,.jsonl,.json,.txt", "aria-label": "File of games", onchange: () => this.read(this.input.files[0]) });
     this.input.hidden = true;
     this.about = h("p", { class: "quiet small" });
     this.found = h("div", { class: "found-games", "aria-live": "polite" });
     this.sgf = h("button", { type: "button", onclick: () => this.save("sgf") }, "Save SGF");
+    this.pgn = h("button", { type: "button", onclick: () => this.save("pgn") }, "Save PGN");
     clear(root,
       h("div", { class: "row" },
         h("button", { type: "button", onclick: () => this.input.click() }, "Load a file …"),
         h("button", { type: "button", onclick: () => this.save("jsonl") }, "Save record"),
-        this.sgf),
+        this.sgf, this.pgn),
       this.input,
       this.about,
-      h("p", { class: "quiet small" }, "SGF (Go) or our records, a JSON line a game; a file may be dropped anywhere on this page."),
+      h("p", { class: "quiet small" }, "SGF (Go, Hex, gomoku, Othello), PGN (chess) or our records, a JSON line a game; a file may be dropped anywhere on this page."),
       this.found);
     drop.addEventListener("dragover", (event) => this.over(event, drop));
     drop.addEventListener("dragleave", () => drop.classList.remove("dropping"));
@@ -37,9 +38,10 @@ export class GameFiles {
     });
   }
 
-  // SGF holds games of Go only.
+  // Of each form, the games that the server can write in it.
   setGame(spec) {
-    this.sgf.hidden = !/^go(:|$)/.test(spec);
+    this.sgf.hidden = !/^(go|hex|gomoku|othello)(:|$)/.test(spec);
+    this.pgn.hidden = spec !== "pgx:chess";
   }
 
   // plies: of the line that is saved; aside: how many other lines there are.
