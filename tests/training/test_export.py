@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import sys
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ import pytest
 import safetensors.numpy
 
 import games
+from mcts import Evaluation
 from scripts import cli
 from selfplay.files import durable
 from tests.support import ROOT
@@ -28,23 +30,29 @@ from training.players import Trained, load_trained, network_of
 from training.settings import NetworkConfig
 
 # Sizes that differ from each other wherever they can: one taken for another is seen.
-SMALL = NetworkConfig(blocks=1, channels=6, policy_channels=3, value_channels=2, value_hidden=5)
+SMALL = NetworkConfig(
+    blocks=1, channels=6, policy_channels=3, value_channels=2, value_hidden=9, momentum=0
+)
 
 
-def trained(spec, config=SMALL, targets=""):
-    """A network whose batch statistics are not those that it starts with."""
+class Case(NamedTuple):
+    """A network, and what it says as it is trained: its batch norm takes these positions' own."""
+
+    trained: Trained
+    seen: np.ndarray  # held-out positions of random games
+    in_training: Evaluation
+
+
+def case(spec, config=SMALL, targets=""):
+    """A network whose running statistics are those of the positions that it is shown."""
     game, run = games.load(spec), RunConfig(game=spec, network=config, targets=targets)
-    network = network_of(run, game)
-    rng = np.random.default_rng(3)
+    network, rng = network_of(run, game), np.random.default_rng(3)
     params, stats = network.init(jax.random.key(0))
     params = jax.tree.map(lambda p: p + 0.1 * rng.standard_normal(p.shape, np.float32), params)
-    stats = jax.tree.map(lambda s: s + rng.uniform(-0.5, 0.5, s.shape).astype(np.float32), stats)
-    return Trained("runs/x@3", run, game, network, network.fold(Weights(params, stats)), 3)
-
-
-def observations(game, count=16):
-    """What is seen of held-out positions of random games."""
-    return np.asarray(jax.vmap(game.observe)(random_positions(game, count, seed=7)))
+    seen = np.asarray(jax.vmap(game.observe)(random_positions(game, 16, seed=7)))
+    said, stats = jax.jit(network.forward)(Weights(params, stats), seen)
+    folded = network.fold(Weights(params, stats))
+    return Case(Trained("runs/x@3", run, game, network, folded, 3), seen, said)
 
 
 def run_onnx(path, seen):
@@ -70,24 +78,22 @@ def without_names(game):
 def test_onnxruntime_says_of_held_out_positions_what_our_network_says(
     tmp_path, spec, blocks, targets
 ):
-    one = trained(spec, dataclasses.replace(SMALL, blocks=blocks), targets)
+    (one, seen, said) = case(spec, dataclasses.replace(SMALL, blocks=blocks), targets)
     path = tmp_path / "a.onnx"
     onnx_file.write(path, contents(one, without_names(one.game)))
-    seen = observations(one.game)
-    own = jax.jit(one.network.evaluate)(one.folded, seen)
-    assert np.ptp(own.value) > 0.01, "the positions look alike to this network"
+    assert np.ptp(said.value) > 0.01, "the positions look alike to this network"
     logits, value = run_onnx(path, seen)
-    np.testing.assert_allclose(logits, own.prior_logits, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(value, own.value, rtol=1e-5, atol=1e-5)
+    for own, margin in ((one.network.evaluate(one.folded, seen), 1e-5), (said, 1e-3)):
+        np.testing.assert_allclose(logits, own.prior_logits, rtol=margin, atol=margin)
+        np.testing.assert_allclose(value, own.value, rtol=margin, atol=margin)
     one_by_one = [run_onnx(path, seen[i : i + 1])[1][0] for i in range(3)]
     np.testing.assert_allclose(one_by_one, value[:3], atol=1e-5)
 
 
 def test_a_bfloat16_network_is_exported_as_the_rounded_weights_that_play(tmp_path):
-    narrow = trained("connect_four", dataclasses.replace(SMALL, dtype="bfloat16"))
+    narrow, seen, _ = case("connect_four", dataclasses.replace(SMALL, dtype="bfloat16"))
     path = tmp_path / "a.onnx"
     onnx_file.write(path, contents(narrow, without_names(narrow.game)))
-    seen = observations(narrow.game)
     wide = Network(SMALL, narrow.game.observation_shape, narrow.game.num_actions)
     as_float32 = jax.tree.map(lambda array: array.astype(jnp.float32), narrow.folded)
     own = wide.evaluate(as_float32, seen)
@@ -135,7 +141,7 @@ def test_the_numpy_reader_of_the_docs_says_what_our_network_says(exported, tiny_
     for block in blocks:
         exec(block.replace("c4.", "net."), read)
     one = load_trained(tiny_run)
-    seen = observations(one.game)
+    seen = sample.draw(one.game, seed=7).observations[:16]
     logits, value = read["evaluate"](seen.astype(np.float32))
     own = one.network.evaluate(one.folded, seen)
     np.testing.assert_allclose(logits, own.prior_logits, atol=1e-5)
