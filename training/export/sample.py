@@ -18,9 +18,10 @@ class Sample(NamedTuple):
     """N unfinished positions."""
 
     observations: np.ndarray  # [N, H, W, C], in the game's own dtype
-    # Of each action the name that it had in all of these positions; None where it had several, as
-    # moves have that are counted from the mover's side, and where it was never legal.
-    names: list[str | None]
+    # Of each action its name, None if it was legal in none of many positions. None for all where
+    # an action had two names, as in games that count moves from the mover's side: there a name of
+    # one position may be wrong in the next.
+    names: list[str | None] | None
 
 
 def draw(game: Game[Any], seed: int = 0) -> Sample:
@@ -46,10 +47,12 @@ def _play(game: Game[Any], key: jax.Array) -> tuple[State, jax.Array]:
     return flat
 
 
-def _names(game: Game[Any], states: State) -> list[str | None]:
+def _names(game: Game[Any], states: State) -> list[str | None] | None:
     found: list[set[str]] = [set() for _ in range(game.num_actions)]
     for number, legal in enumerate(np.asarray(states.legal_action_mask)):
         state = positions.take(states, number)
         for action in map(int, np.flatnonzero(legal)):
             found[action].add(game.action_to_string(state, action))
-    return [names.pop() if len(names) == 1 else None for names in found]
+    if any(len(names) > 1 for names in found):
+        return None
+    return [next(iter(names), None) for names in found]
