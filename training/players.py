@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -30,6 +30,17 @@ from training.storage.run_folder import RunFolder
 # Checkpoints whose weights are kept after loading: those of a run's ladder, which play in each of
 # its evaluations.
 LOADED = 10
+
+
+class Trained(NamedTuple):
+    """The network of a player, as it plays."""
+
+    name: str  # R@STEP
+    config: RunConfig
+    game: Game[Any]
+    network: Network
+    folded: Any
+    step: int  # of its training
 
 
 def load_player(
@@ -66,18 +77,31 @@ def load_player(
         raise ValueError(f"simulations must be at least 0, got {simulations}")
     if not temperature >= 0:
         raise ValueError(f"temperature must be at least 0, got {temperature}")
+    trained = load_trained(path, checkpoint)
+    wanted = {old_names.current_search(key): value for key, value in (search or {}).items()}
+    settings = dataclasses.replace(trained.config.search, **wanted)
+    if problems := settings.problems():
+        raise ValueError(f"{trained.name}: {'; '.join(problems)}")
+    return make_player(
+        *(trained.name, trained.game, trained.network, trained.folded),
+        *(settings, simulations, temperature),
+    )
+
+
+def load_trained(path: str | os.PathLike[str], checkpoint: int | None = None) -> Trained:
+    """Returns the network of a run at one of its checkpoints, by default the newest.
+
+    Raises:
+      ValueError: no run there, or no such checkpoint.
+      CheckpointError: the checkpoint is damaged.
+    """
     folder = RunFolder(path)
     config = folder.read_config()
     game = games.load(config.game)
     step = _find_step(folder, checkpoint)
     network = network_of(config, game)
-    variables = _load_folded(network, os.path.abspath(folder.path), step, _stamp(folder, step))
-    name = f"{shipped.name_of(path)}@{step}"
-    wanted = {old_names.current_search(key): value for key, value in (search or {}).items()}
-    settings = dataclasses.replace(config.search, **wanted)
-    if problems := settings.problems():
-        raise ValueError(f"{name}: {'; '.join(problems)}")
-    return make_player(name, game, network, variables, settings, simulations, temperature)
+    folded = _load_folded(network, os.path.abspath(folder.path), step, _stamp(folder, step))
+    return Trained(f"{shipped.name_of(path)}@{step}", config, game, network, folded, step)
 
 
 def make_player(

@@ -31,6 +31,7 @@ METAVARS = {
     **{"game": "GAME", "run": "RUN", "runs": "RUN", "run_dir": "RUN", "from_": "RUN"},
     **{"player": "PLAYER", "players": "PLAYER", "sprt": "ELO0 ELO1", "name": "NAME"},
     **{"file": "FILE", "records": "FILE", "positions": "FILE", "decisions": "FILE"},
+    **{"onnx": "FILE", "safetensors": "FILE"},
     **{"script": "FILE", "openings": "KIND|FILE", "out": "FOLDER", "store": "FOLDER"},
     **{"program": "COMMAND", "moves": "MOVES", "by": "WHO", "shell": "SHELL", "folder": "FOLDER"},
 }

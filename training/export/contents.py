@@ -1,0 +1,83 @@
+"""What is written of a network: its folded weights by name, and what a reader must know of it."""
+
+import importlib.metadata
+import json
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from training.export.sample import Sample
+from training.network import Affine
+from training.players import Trained
+
+FORMAT_VERSION = 1  # of names, shapes and metadata; docs/export.md
+PLANES = "plane 0 shows the pieces of the seat to play"
+
+
+class Contents(NamedTuple):
+    """A network, independent of the form of a file."""
+
+    # float32, by name: `stem.kernel`, `blocks.0.first.bias`. Kernels are [k, k, in, out] of
+    # convolutions and [in, out] of dense layers, whose inputs are [H, W, channels], made flat.
+    weights: dict[str, np.ndarray]
+    metadata: dict[str, str]
+    observation_shape: tuple[int, ...]  # H, W, C
+    num_actions: int
+    blocks: int
+
+
+def contents(trained: Trained, sample: Sample) -> Contents:
+    """Returns what is written of a network.
+
+    Args:
+      sample: positions of its game, from which the names of actions are read.
+    """
+    weights = {}
+    for name, layer in _layers(trained):
+        for part, array in zip(Affine._fields, layer, strict=True):
+            weights[f"{name}.{part}"] = np.asarray(array).astype(np.float32)
+    game = trained.game
+    return Contents(
+        weights=weights,
+        metadata=_metadata(trained, sample),
+        observation_shape=tuple(game.observation_shape),
+        num_actions=game.num_actions,
+        blocks=len(trained.folded.blocks),
+    )
+
+
+def _layers(trained: Trained) -> Iterator[tuple[str, Affine]]:
+    """Yields the layers by name; the heads' convolutions, folded side by side, apart."""
+    folded, own = trained.folded, trained.network.config.policy_channels
+    yield "stem", folded.stem
+    for number, (first, second) in enumerate(folded.blocks):
+        yield f"blocks.{number}.first", first
+        yield f"blocks.{number}.second", second
+    yield "policy_conv", Affine(*(array[..., :own] for array in folded.heads_conv))
+    yield "policy", folded.policy
+    yield "value_conv", Affine(*(array[..., own:] for array in folded.heads_conv))
+    yield "value_hidden", folded.value_hidden
+    yield "value", folded.value
+
+
+def _metadata(trained: Trained, sample: Sample) -> dict[str, str]:
+    """Returns what a reader must know, each a text: that is all that either form can hold."""
+    run = os.path.abspath(trained.name.rpartition("@")[0] or trained.name)
+    height, width, planes = trained.game.observation_shape
+    return {
+        "format_version": str(FORMAT_VERSION),
+        "game": trained.config.game,
+        "board_shape": json.dumps([height, width]),
+        "planes": str(planes),
+        "planes_about": PLANES,
+        "observation_dtype": str(sample.observations.dtype),
+        "blocks": str(len(trained.folded.blocks)),
+        "num_actions": str(trained.game.num_actions),
+        "actions": json.dumps(sample.names),
+        "run": os.path.basename(run),  # where it lay is nobody's business
+        "step": str(trained.step),
+        "trained_dtype": trained.network.config.dtype,
+        "written_by": f"selfplay-zero {importlib.metadata.version('selfplay-zero')}",
+    }
