@@ -1,4 +1,4 @@
-"""docs/jobs/train.sbatch, with stand-ins for Slurm's commands: what goes on, and what ends."""
+"""docs/jobs: the script, with stand-ins for Slurm's commands; what a container is built from."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -102,6 +103,17 @@ def test_a_job_without_the_name_of_a_run_says_what_is_missing(tmp_path):
     slurm = Slurm(tmp_path, SELFPLAY)
     assert slurm.run() == [1]
     assert not slurm.lines("steps")
+
+
+def test_the_container_is_built_from_all_that_the_wheel_is_made_of():
+    lines = (ROOT / "docs" / "jobs" / "Containerfile").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
+    copied = [word for word in copied if not word.startswith(("--from", "/"))]
+    assert all((ROOT / name).exists() for name in copied)
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {name.split(".")[0] for name in built["tool"]["setuptools"]["packages"]}
+    files = {built["project"]["readme"], *built["project"]["license-files"], "pyproject.toml"}
+    assert packages | files | {"constraints.txt"} == {*copied}
 
 
 @pytest.mark.slow  # each start imports jax; what a signal does to `train` is in test_cli.py
