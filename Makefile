@@ -26,7 +26,7 @@ soak: $(READY)  ## kill a tiny run 200 times at random moments: it must end as i
 soak-workers: $(READY)  ## workers join, leave and are killed 100 times each, and nothing is lost
 	$(BIN)/python -m tests.soak_workers
 
-docs: $(READY)  ## the pages of docs/ in build/docs; a link that leads nowhere is an error
+docs: $(READY)  ## the pages of docs/ in build/docs, the notebook run; a dead link is an error
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going \
 	  --fresh-env --write-all docs build/docs

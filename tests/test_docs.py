@@ -1,9 +1,11 @@
 """README and the like: files, flags, settings and modules that pages name are there."""
 
+import ast
 import dataclasses
 import functools
 import importlib
 import importlib.util
+import json
 import pathlib
 import re
 
@@ -19,6 +21,7 @@ LAYERS = ("games", "mcts", "selfplay", "training", "scripts", "tests")
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "docs" / "notebook.ipynb",  # its links, flags and files stand in it as in Markdown
 ]
 OF_ANY_COMMAND = {"--help", "--help-all", "--debug", "--allow", "--version"}  # read by cli.py
 OF_OTHERS = {  # flags of other programs that the docs run
@@ -27,6 +30,9 @@ OF_OTHERS = {  # flags of other programs that the docs run
     *("--kills", "--only"),  # tests.soak, tests.golden
     "--plot",  # scripts.developer.compare_slots
     "--xla_gpu_enable_command_buffer",
+    *("--signal", "--gpus", "--time"),  # Slurm
+    *("--build-arg", "--device", "--file", "--nv", "--rm", "--stop-timeout", "--tag", "--volume"),
+    "--no-deps",  # pip
 }
 SECTIONS = [
     field.name for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.default)
@@ -121,6 +127,41 @@ def test_every_setting_that_a_page_names_is_one(page):
 def test_every_module_that_a_page_runs_is_there(page):
     for name in re.findall(r"python -m\s+([\w.]+)", page.read_text()):
         assert name.endswith(".NAME") or importlib.util.find_spec(name), name
+
+
+def of_ours(tree: ast.AST) -> set[str]:
+    """Returns what code takes of our packages, as `package.module.name`."""
+    named, modules = set(), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {one.asname or one.name: one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            named.add(f"{modules.get(node.value.id)}.{node.attr}")
+    return {name for name in {*named, *modules.values()} if name.split(".")[0] in LAYERS}
+
+
+def is_there(name: str) -> bool:
+    """Returns whether a module, or what one holds, is there."""
+    module, _, attribute = name.rpartition(".")
+    if not module or importlib.util.find_spec(module) is None:
+        return not module and importlib.util.find_spec(name) is not None
+    held = importlib.import_module(module)
+    return hasattr(held, attribute) or importlib.util.find_spec(name) is not None
+
+
+def test_the_notebook_has_no_outputs_and_what_it_takes_of_ours_is_there():
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text())
+    assert (notebook["nbformat"], notebook["metadata"]["kernelspec"]["name"]) == (4, "python3")
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not [cell["id"] for cell in cells if cell["outputs"] or cell["execution_count"]]
+    taken = of_ours(ast.parse("\n".join("".join(cell["source"]) for cell in cells)))
+    assert {"games.picture", "training.train_run", "mcts.search"} <= taken
+    assert not {name for name in taken if not is_there(name)}
+    for wrong in ("import games\ngames.pictures", "from training import trains"):
+        assert not all(map(is_there, of_ours(ast.parse(wrong)))), wrong
 
 
 def reached_from(page: pathlib.Path, seen: frozenset[pathlib.Path]) -> frozenset[pathlib.Path]:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from games.drawing import board_of_text, characters, declared, spotting, text
+from games.drawing import board_of_text, characters, declared, spotting, text, weighed
 from games.drawing.children import rendered
 from games.drawing.grid import Frame, fits, frame
-from games.drawing.result import Drawing
+from games.drawing.result import Drawing, Picture
 from games.drawing.sight import Sight, sight
 from games.game import Game
 
@@ -36,6 +36,36 @@ def draw(
     return board_of_text.drawing(seen_grid, found, shown, old, seen)
 
 
-def picture(game: Game[Any], state: Any, last: int | None = None, before: Any | None = None) -> str:
-    """Returns a position as SVG, what `draw` draws."""
-    return draw(game, state, last, before).svg
+def picture(
+    game: Game[Any],
+    state: Any,
+    last: int | None = None,
+    before: Any | None = None,
+    weights: Any | None = None,
+) -> Picture:
+    """Returns a position as SVG text, what `draw` draws; in a notebook it is seen as a picture.
+
+    Args:
+      state, last, before: as for `draw`.
+      weights: float[A], one for each action, such as a policy. Where a legal move ends there is a
+        disc whose area is its share of the place, with that in percent. A move that has no place
+        on the board, such as a pass, has no disc.
+
+    Raises:
+      ValueError: there is not one weight for each action, or one is not in [0, 1].
+
+    Example:
+      >>> import games, jax, numpy as np
+      >>> game = games.load("tic_tac_toe")
+      >>> state = game.init(jax.random.key(0))
+      >>> games.picture(game, state, weights=np.full(9, 1 / 9))
+      3 . . .
+      2 . . .
+      1 . . .
+        a b c
+    """
+    drawing = draw(game, state, last, before)
+    shown = rendered(game, state)
+    if weights is None:
+        return Picture(drawing.svg, shown)
+    return Picture(weighed.weighed(drawing, weights, game.num_actions), shown)

@@ -1,5 +1,6 @@
 """What a drawing of a position is: a picture, the spots in it, and the moves as spots."""
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -31,6 +32,29 @@ class Drawing(NamedTuple):
     moves: tuple[Move, ...]  # the legal ones, by action
     ordered: bool
     level: int  # 0: the game's text; 1: a grid seen in it; 2: the board that the game declares
+
+
+class Picture(str):
+    """A position as SVG text, which a notebook shows as a picture, and a terminal as `text`."""
+
+    text: str  # the position as its game writes it
+    longer_side = 320.0  # in the pixels of a notebook, whose cells are as wide as its page
+
+    def __new__(cls, svg: str, text: str) -> "Picture":
+        picture = super().__new__(cls, svg)
+        picture.text = text
+        return picture
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_svg_(self) -> str:
+        box = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', self)
+        assert box, "every drawing has one"
+        width, height = map(float, box.groups())
+        scale = self.longer_side / max(width, height)
+        size = f'width="{width * scale:.0f}" height="{height * scale:.0f}"'
+        return self.replace("<svg ", f"<svg {size} ", 1)
 
 
 def names_of_spots(moves: Iterable[Move]) -> dict[str, str]:

@@ -410,6 +410,51 @@ def test_numpy_and_jax_states_are_drawn_alike_and_twice_the_same():
             assert games.picture(game, state, last, before) == wanted.svg
 
 
+def test_a_picture_in_a_cell_is_the_same_svg_with_a_size_and_in_a_terminal_the_games_text():
+    game = games.load("breakthrough:rows=5,cols=4")
+    state = game.init(jax.random.key(0))
+    picture = games.picture(game, state)
+    root, shown = (well_formed(text)[0].attrib for text in (picture, picture._repr_svg_()))
+    size = [float(shown.pop(name)) for name in ("width", "height")]
+    assert (shown, max(size)) == (root, 320)
+    assert size[0] / size[1] == pytest.approx(_ratio(root["viewBox"]), rel=0.01)
+    assert repr(picture) == game.render(state)
+
+
+def _ratio(box):
+    _, _, width, height = map(float, box.split())
+    return width / height
+
+
+@pytest.mark.parametrize("spec", ["connect_four", "breakthrough:rows=5,cols=4", "go:size=5"])
+def test_discs_of_weights_lie_where_moves_end_and_their_areas_are_as_the_weights(spec):
+    game = games.load(spec)
+    for state, _, _ in random_game(game, plies=3):
+        legal = np.asarray(state.legal_action_mask)
+        weights = legal * np.arange(1, game.num_actions + 1.0)
+        weights /= weights.sum()
+        drawing, wanted = draw(game, state), {}
+        for move in drawing.moves:
+            if move.spots:  # a pass has none
+                at = tuple(round(x, 2) for x in drawing.spots[move.spots[-1]][:2])
+                wanted[at] = wanted.get(at, 0.0) + weights[move.action]
+        found = well_formed(games.picture(game, state, weights=weights))
+        discs = [e for e in found if e.get("class") == "board-weight" and "r" in e.attrib]
+        areas = {middle(e): float(e.get("r")) ** 2 for e in discs}
+        whole = (0.92 * 20) ** 2
+        wanted = {at: weight * whole for at, weight in wanted.items() if weight >= 0.005}
+        assert areas.keys() == wanted.keys()
+        assert all(areas[at] == pytest.approx(wanted[at], abs=0.3) for at in areas)
+
+
+def test_weights_that_are_none_are_refused_with_what_to_do():
+    game = games.load("tic_tac_toe")
+    state = game.init(jax.random.key(0))
+    for weights, told in ((np.ones((1, 9)) / 9, "take one"), (np.full(9, -1.0), "softmax")):
+        with pytest.raises(ValueError, match=told):
+            games.picture(game, state, weights=weights)
+
+
 def test_an_arrow_is_clicked_from_where_the_piece_stands_to_where_it_goes():
     game = games.load("breakthrough:rows=5,cols=4")
     for state, _, _ in random_game(game):

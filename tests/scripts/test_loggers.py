@@ -1,0 +1,94 @@
+"""docs/loggers/tail.py, with stand-ins for wandb, MLflow and trackio: what arrives there."""
+
+import json
+import runpy
+import sys
+import types
+
+import pytest
+
+from tests.support import ROOT
+
+SCRIPT = ROOT / "docs" / "loggers" / "tail.py"
+
+
+class StandIns:
+    """The three loggers' calls that the script makes, and what they were given."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, dict[str, float]]] = []
+        self.began: list[dict[str, object]] = []
+
+    def modules(self) -> dict[str, types.SimpleNamespace]:
+        def begin(**given):
+            self.began.append(given)
+            return types.SimpleNamespace(
+                define_metric=lambda name, step_metric: None,
+                log=lambda values: log({**values}, values["iteration"]),
+                info=types.SimpleNamespace(run_id="chosen by MLflow"),
+            )
+
+        def log(values, step):
+            values.pop("iteration", None)
+            self.sent.append((step, values))
+
+        return {
+            "wandb": types.SimpleNamespace(init=begin),
+            "mlflow": types.SimpleNamespace(
+                start_run=begin, log_metrics=log, set_experiment=lambda name: None
+            ),
+            "trackio": types.SimpleNamespace(init=begin, log=log),
+        }
+
+
+def line(iteration, kind="iteration", **entries):
+    return json.dumps({"kind": kind, "iteration": iteration, **entries}) + "\n"
+
+
+@pytest.mark.parametrize("logger", ["wandb", "mlflow", "trackio"])
+def test_each_line_arrives_once_over_restarts_full_parts_and_a_run_that_went_back(
+    logger, tmp_path, monkeypatch
+):
+    run, stand_ins = tmp_path / "run", StandIns()
+    run.mkdir()
+    config = {"format_version": 1, "config": {}, "run_id": "0123456789abcdef"}
+    (run / "config.json").write_text(json.dumps(config))
+    for name, module in stand_ins.modules().items():
+        monkeypatch.setitem(sys.modules, name, module)
+    log = run / "metrics.jsonl"
+    rates = {"perfect": {"all": {"raw": 0.25, "by_ply": [{"ply": 1}]}}, "verdict": "a text"}
+
+    def grown():
+        log.write_text(line(1, loss=1.5) + line(2) + line(3)[:-9])
+        yield
+        log.write_text(line(1, loss=1.5) + line(2) + line(3, "evaluation", **rates) + line(3))
+        log.rename(run / "metrics-000001.jsonl")
+        log.write_text(line(4) + line(5))
+        yield
+        raise KeyboardInterrupt  # the script is started again
+        yield
+
+    def went_back():
+        yield
+        log.write_text(line(4) + line(5, again=1.0) + line(6))
+        yield
+        raise KeyboardInterrupt
+        yield
+
+    for time in (grown(), went_back()):
+        if time.__name__ == "grown":
+            next(time)  # the run is there before the script
+        monkeypatch.setattr("time.sleep", lambda seconds, time=time: next(time))
+        with pytest.raises(KeyboardInterrupt):
+            runpy.run_path(str(SCRIPT))["follow"](str(run), logger)
+    assert stand_ins.sent == [
+        (1, {"iteration/loss": 1.5}),
+        (2, {}),
+        (3, {"evaluation/perfect/all/raw": 0.25}),
+        *((iteration, {}) for iteration in (3, 4, 5, 6)),
+    ]
+    first, second = stand_ins.began
+    if logger == "mlflow":  # it names its runs itself
+        assert (first.pop("run_id"), second.pop("run_id")) == (None, "chosen by MLflow")
+    assert first == second
+    assert "run-01234567" in first.values()
