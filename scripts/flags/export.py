@@ -19,12 +19,13 @@ class Args:
 
     Examples:
       selfplay export runs/c4 --onnx c4.onnx
+      selfplay export shipped:connect_four --onnx c4.onnx
       selfplay export runs/c4@2000 --safetensors c4.safetensors
       selfplay export runs/go --onnx go.onnx --safetensors go.safetensors --json
     """
 
     run: Positional[str]
-    """A run folder R, or R@STEP; by default its newest checkpoint."""
+    """A run folder R (its newest checkpoint), R@STEP, or shipped:NAME."""
     onnx: str = ""
     """Write an ONNX model to this file, which must not exist yet
     (pip install 'selfplay-zero[onnx]')."""
@@ -51,4 +52,4 @@ def check(args: Args) -> None:
                 f"{flag} {files[flag]}: it is there already, and nothing is written over it: "
                 "remove it, or name another file"
             )
-    checks.run(args.run)
+    checks.run(args.run, shipped_too=True)
