@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 import games
 from mcts import SearchConfig, SearchResult
 from selfplay import players
-from selfplay.gtp import clock, protocol, server, thinking
+from selfplay.engines import clock, thinking
+from selfplay.engines.thinking import ladder
+from selfplay.gtp import protocol, server
 from selfplay.gtp.game import handicap_points
 from selfplay.gtp.server import GtpServer
-from selfplay.gtp.thinking import ladder
 from tests.oracles.go import PlainGo
 from tests.support.engines import GNUGO
 
