@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from games import pgx_moves
 from games.board import draw, find_action
 from games.game import Game, Symmetry, identity
 
@@ -98,9 +99,9 @@ class PgxGame:
     """A two-player, deterministic, perfect-information game of pgx, by its name there.
 
     Observations are pgx's, in its dtype: bool, float32 in the four chess-like games. Only the
-    identity is known of its symmetries. Actions are named by their number, in chess by the squares
-    as the Universal Chess Interface does. Pictures use capitals for seat 0 and show no castling
-    rights or the like.
+    identity is known of its symmetries. Actions are named by their number, in the four chess-like
+    games as `pgx_moves.py` says. Pictures use capitals for seat 0 and show no castling rights or
+    the like.
     """
 
     name: str
@@ -156,9 +157,14 @@ class PgxGame:
         return (identity(self.observation_shape, self.num_actions),)
 
     def action_to_string(self, state: State, action: int) -> str:
-        return _chess_move(state, action) if self.name == "chess" else str(action)
+        if not pgx_moves.has_names(self.name):
+            return str(action)
+        return pgx_moves.move_name(self.name, state.inner, int(state.to_play), action)
 
     def string_to_action(self, state: State, text: str) -> int:
+        legal = np.flatnonzero(np.asarray(state.legal_action_mask))
+        if text.strip() in map(str, legal):  # as all of them were once written
+            return int(text)
         return find_action(self, state, text)
 
     def render(self, state: State) -> str:
@@ -269,29 +275,3 @@ def _unpack(state: State) -> Any:
     if hasattr(getattr(before, "_x", None), "legal_action_mask"):
         before = before.replace(_x=before._x._replace(legal_action_mask=state.legal_action_mask))
     return before
-
-
-@functools.cache
-def _chess_planes() -> list[tuple[int, int, str]]:
-    """Returns (ranks up, files right, piece promoted to) for each of pgx's 73 kinds of move."""
-    back, forth = range(-7, 0), range(1, 8)
-    moves = [(1, files, piece) for piece in "rbn" for files in (0, 1, -1)]
-    moves += [(k, 0, "") for line in (back, forth) for k in line]
-    moves += [(0, k, "") for line in (back, forth) for k in line]
-    moves += [(k, k, "") for line in (back, forth) for k in line]
-    moves += [(-k, k, "") for line in (back, forth) for k in line]
-    knight = ((-1, 2), (1, 2), (-2, 1), (2, 1))
-    return moves + [(ranks, files * side, "") for side in (-1, 1) for ranks, files in knight]
-
-
-def _chess_move(state: State, action: int) -> str:
-    """Returns a move as UCI names it, for example e7e8q; squares count as the mover sees them."""
-    square, plane = divmod(action, 73)
-    file, rank = divmod(square, 8)
-    ranks, files, promotion = _chess_planes()[plane]
-    is_pawn = int(state.inner._x.board[square]) == 1
-    if is_pawn and rank + ranks == 7 and not promotion:
-        promotion = "q"
-    numbers = "12345678" if int(state.to_play) == 0 else "87654321"
-    ends = ((file, rank), (file + files, rank + ranks))
-    return "".join("abcdefgh"[x % 8] + numbers[y % 8] for x, y in ends) + promotion

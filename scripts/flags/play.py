@@ -28,7 +28,7 @@ class Args:
     """
 
     player: Positional[str] = ""
-    """Your opponent: a run folder R, R@STEP, random, uniform, perfect, gtp:COMMAND, or
+    """Your opponent: a run folder R, R@STEP, random, uniform, perfect, gtp:COMMAND, uci:COMMAND, or
     module:function; by default the newest run in runs/."""
     game: str = ""
     """The game; needed only if the player is not a run."""
