@@ -10,6 +10,7 @@ when they are imported, so that this is put off until a game is first used.
 import dataclasses
 import functools
 import importlib.util
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -57,6 +58,8 @@ NOT_BOARD_GAMES = {
     "minatar": "has one player",
     "sparrow_mahjong": "has three players and hidden tiles",
 }
+# Pieces, whose turn, castling, en passant, plies since a capture or a pawn's move, move.
+_FEN = re.compile(r"[1-8pnbrqkPNBRQK/]+ [wb] (?:-|[KQkq]{1,4}) (?:-|[a-h][36]) \d{1,3} \d{1,4}")
 # Which of our games are also pgx's, by class and size.
 COUNTERPARTS = {
     ("ConnectFour", None): "connect_four",
@@ -189,6 +192,31 @@ class PgxGame:
             ]
             lines.append(f"in hand: {''.join(pieces) or 'none'}")
         return "\n".join(lines)
+
+
+def chess_position(fen: str) -> State:
+    """Returns a position of `pgx:chess` from its FEN, whose two counts may be absent.
+
+    Raises:
+      ValueError: it is none.
+    """
+    words = fen.split()
+    words += ["0", "1"][len(words) - 4 :] if len(words) in (4, 5) else []
+    if not _FEN.fullmatch(" ".join(words)) or not _is_board(words[0]):
+        raise ValueError(f"no position of chess: {fen!r}")
+    with jax.numpy_rank_promotion("allow"):
+        _environment("chess")
+        from pgx.experimental.chess import from_fen
+
+        state: State = jax.tree.map(np.asarray, _pack(from_fen(" ".join(words))))
+    return state
+
+
+def _is_board(rows: str) -> bool:
+    """Whether it is eight rows of eight squares, with one king of each colour."""
+    filled = [re.sub("[1-8]", lambda digit: "." * int(digit[0]), row) for row in rows.split("/")]
+    one_each = rows.count("K") == rows.count("k") == 1
+    return [len(row) for row in filled] == [8] * 8 and one_each
 
 
 def raw(game: Game[Any]) -> Stepper:

@@ -39,6 +39,7 @@ GROUPS = {
     "play": {
         "play": "play against a run, or analyse a position",
         "gtp": "be a GTP engine, for front ends of Go",
+        "uci": "be a UCI engine, for front ends of chess",
     },
     "oversee": {
         "oversee": "decide positions yourself, or by a program, for a run to learn from",

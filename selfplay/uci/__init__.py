@@ -1,7 +1,6 @@
 """The Universal Chess Interface, both ways: an engine for front ends, and others' as players."""
 
 from selfplay.uci.engine_player import engine_player
+from selfplay.uci.server import UciServer
 
-# from selfplay.uci.server import UciServer
-
-__all__ = ["engine_player"]
+__all__ = ["UciServer", "engine_player"]
