@@ -144,7 +144,9 @@ class UciServer:
                 return player
 
             thinker = Thinker(make, self._simulations, self._seed)
-            thinker.warm_up(Position(game).state, thinker.rungs)
+            opening = Position(game)
+            thinker.warm_up(opening.state, thinker.rungs)
+            self._search(thinker, opening, thinker.rungs[0])  # for the line that it shows
             self._thinker = thinker
         return self._thinker
 
