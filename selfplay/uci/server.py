@@ -162,7 +162,9 @@ class UciServer:
         if limit.endless:
             yield from self._until_told(thinker, at)
             return
-        result, text = self._search(thinker, at, _rung(thinker, limit))
+        in_haste = limit.seconds < math.inf  # the line would take time that nobody has measured
+        plies = 1 if in_haste else LINE_PLIES
+        result, text = self._search(thinker, at, _rung(thinker, limit), plies)
         yield text
         yield self._best(at, result)
 
@@ -188,7 +190,9 @@ class UciServer:
         yield self._best(at, result)
         yield from self.answer(next_line)
 
-    def _search(self, thinker: Thinker, at: Position, rung: int) -> tuple[SearchResult, str]:
+    def _search(
+        self, thinker: Thinker, at: Position, rung: int, plies: int = LINE_PLIES
+    ) -> tuple[SearchResult, str]:
         """Returns what a search finds, and that as a line."""
         began = time.monotonic()
         result = thinker.think(at.state, at.moves, rung)
@@ -200,13 +204,13 @@ class UciServer:
             f"score cp {centipawns(float(result.value))}",
         ]
         if action >= 0:
-            parts.append(f"pv {self._line(thinker, at, action)}")
+            parts.append(f"pv {self._line(thinker, at, action, plies)}")
         return result, " ".join(parts) + "\n"
 
-    def _line(self, thinker: Thinker, at: Position, action: int) -> str:
+    def _line(self, thinker: Thinker, at: Position, action: int, plies: int) -> str:
         """Returns a move and how play is expected to go on, by the quickest of our searches."""
         player, state, names = thinker.player(thinker.rungs[0]), at.state, []
-        line = best_lines(player, state, [action], LINE_PLIES, jax.random.key(self._seed))[0]
+        line = best_lines(player, state, [action], plies, jax.random.key(self._seed))[0]
         for move in line:
             names.append(move_name(at.game, state, move))
             state = positions.step(at.game, state, np.int32(move))
