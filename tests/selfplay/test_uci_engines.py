@@ -21,7 +21,7 @@ from tests.support.engines import FAIRY, GNUGO, RHINO, STOCKFISH
 
 GAME = games.load("breakthrough")
 BAD = f"{shlex.quote(sys.executable)} {ROOT / 'tests' / 'planted' / 'bad_uci_engine.py'}"
-A2A3 = find_move(GAME, positions.opening_position(GAME), "a2a3")
+A2A3 = 25  # of the second row from above, the first column, straight ahead
 needs_fairy = pytest.mark.skipif(FAIRY is None, reason="needs Debian's fairy-stockfish")
 
 
