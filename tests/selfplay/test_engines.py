@@ -131,7 +131,10 @@ def test_an_interrupt_ends_the_engines_and_does_not_wait_for_them(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         ask(player, (), (3, 4))
     assert time.monotonic() - began < 60
-    assert not any(process.alive for process in player.act._engines if process)
+    # One that was starting just then is ended a moment later, by its own thread.
+    while any(process.alive for process in player.act._engines if process):
+        assert time.monotonic() - began < 60
+        time.sleep(0.01)
 
 
 def test_an_engine_that_starts_during_an_interrupt_is_ended_too(monkeypatch):
