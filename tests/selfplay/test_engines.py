@@ -125,8 +125,14 @@ def test_an_engine_that_ends_by_itself_leaves_none_of_its_own_when_the_next_one_
 
 def test_an_interrupt_ends_the_engines_and_does_not_wait_for_them(monkeypatch):
     player = make(f"{BAD} hang", options="timeout=500,processes=2:")
+    answer = player.act._answer
+
+    def answer_and_interrupt(*args):  # not before: until then nobody waits for an engine
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        return answer(*args)
+
+    monkeypatch.setattr(player.act, "_answer", answer_and_interrupt)
     signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 1.0)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         ask(player, (), (3, 4))
