@@ -22,7 +22,8 @@ BARE = (  # flags without a value
     *("--json", "--text", "--play", "--dry-run", "--dry_run", "--deterministic", "--tensorboard"),
     *("--until-fixed-point", "--until_fixed_point", "--help", "--help-all", "-h"),
 )
-COMMANDS = ("engine:", "gtp:", "human:")  # in a spec, a command follows
+ENGINES = ("gtp:", "uci:")  # in a player's spec, the command of an engine follows
+COMMANDS = ("engine:", *ENGINES, "human:")  # in a spec, a command follows
 OVERSEER = "player:"  # in a spec, that of a player follows
 SHIPPED = "shipped:"  # of a player that comes with the package, and is no code
 

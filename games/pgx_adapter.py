@@ -10,6 +10,7 @@ when they are imported, so that this is put off until a game is first used.
 import dataclasses
 import functools
 import importlib.util
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games import pgx_chess_moves
+from games import pgx_moves
 from games.board import draw, find_action
 from games.game import Game, Symmetry, identity
 
@@ -57,6 +58,8 @@ NOT_BOARD_GAMES = {
     "minatar": "has one player",
     "sparrow_mahjong": "has three players and hidden tiles",
 }
+# Pieces, whose turn, castling, en passant, plies since a capture or a pawn's move, move.
+_FEN = re.compile(r"[1-8pnbrqkPNBRQK/]+ [wb] (?:-|[KQkq]{1,4}) (?:-|[a-h][36]) \d{1,3} \d{1,4}")
 # Which of our games are also pgx's, by class and size.
 COUNTERPARTS = {
     ("ConnectFour", None): "connect_four",
@@ -99,9 +102,9 @@ class PgxGame:
     """A two-player, deterministic, perfect-information game of pgx, by its name there.
 
     Observations are pgx's, in its dtype: bool, float32 in the four chess-like games. Only the
-    identity is known of its symmetries. Actions are named by their number, in chess by the squares
-    as the Universal Chess Interface does. Pictures use capitals for seat 0 and show no castling
-    rights or the like.
+    identity is known of its symmetries. Actions are named by their number, in the four chess-like
+    games as `pgx_moves.py` says. Pictures use capitals for seat 0 and show no castling rights or
+    the like.
     """
 
     name: str
@@ -157,9 +160,14 @@ class PgxGame:
         return (identity(self.observation_shape, self.num_actions),)
 
     def action_to_string(self, state: State, action: int) -> str:
-        return _chess_move(state, action) if self.name == "chess" else str(action)
+        if not pgx_moves.has_names(self.name):
+            return str(action)
+        return pgx_moves.move_name(self.name, state.inner, int(state.to_play), action)
 
     def string_to_action(self, state: State, text: str) -> int:
+        legal = np.flatnonzero(np.asarray(state.legal_action_mask))
+        if text.strip() in map(str, legal):  # as all of them were once written
+            return int(text)
         return find_action(self, state, text)
 
     def render(self, state: State) -> str:
@@ -184,6 +192,31 @@ class PgxGame:
             ]
             lines.append(f"in hand: {''.join(pieces) or 'none'}")
         return "\n".join(lines)
+
+
+def chess_position(fen: str) -> State:
+    """Returns a position of `pgx:chess` from its FEN, whose two counts may be absent.
+
+    Raises:
+      ValueError: it is none.
+    """
+    words = fen.split()
+    words += ["0", "1"][len(words) - 4 :] if len(words) in (4, 5) else []
+    if not _FEN.fullmatch(" ".join(words)) or not _is_board(words[0]):
+        raise ValueError(f"no position of chess: {fen!r}")
+    with jax.numpy_rank_promotion("allow"):
+        _environment("chess")
+        from pgx.experimental.chess import from_fen
+
+        state: State = jax.tree.map(np.asarray, _pack(from_fen(" ".join(words))))
+    return state
+
+
+def _is_board(rows: str) -> bool:
+    """Whether it is eight rows of eight squares, with one king of each colour."""
+    filled = [re.sub("[1-8]", lambda digit: "." * int(digit[0]), row) for row in rows.split("/")]
+    one_each = rows.count("K") == rows.count("k") == 1
+    return [len(row) for row in filled] == [8] * 8 and one_each
 
 
 def raw(game: Game[Any]) -> Stepper:
@@ -270,10 +303,3 @@ def _unpack(state: State) -> Any:
     if hasattr(getattr(before, "_x", None), "legal_action_mask"):
         before = before.replace(_x=before._x._replace(legal_action_mask=state.legal_action_mask))
     return before
-
-
-def _chess_move(state: State, action: int) -> str:
-    """Returns a move as UCI names it, for example e7e8q."""
-    is_pawn = int(state.inner._x.board[action // pgx_chess_moves.KINDS]) == 1
-    move = pgx_chess_moves.move_of(action, int(state.to_play), is_pawn)
-    return "".join(map(pgx_chess_moves.square_name, move[:2])) + move.promotion

@@ -39,6 +39,7 @@ GROUPS = {
     "play": {
         "play": "play against a run, or analyse a position",
         "gtp": "be a GTP engine, for front ends of Go",
+        "uci": "be a UCI engine, for front ends of chess",
         "export": "write a run's network as ONNX or safetensors, for other programs",
     },
     "oversee": {

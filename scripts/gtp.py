@@ -1,9 +1,6 @@
 """`selfplay gtp`."""
 
-import os
 import sys
-import threading
-from collections import deque
 from typing import Any
 
 import games
@@ -11,13 +8,12 @@ import training
 from games.game import Game
 from scripts.flags.gtp import Args
 from scripts.terminal.console import announce_devices, say
+from scripts.terminal.front_end import Lines, serve
 from selfplay.gtp import GtpServer
 from selfplay.gtp.protocol import MAX_LINE
 from selfplay.player_spec import parse_player
 from selfplay.players import Player
 from training.players import find_game
-
-MAX_WAITING = 1000  # lines read ahead of the answers
 
 
 def run(args: Args) -> int:
@@ -34,68 +30,9 @@ def run(args: Args) -> int:
     def make(game: Game[Any], simulations: int) -> Player:
         return parse_player(args.player, game, simulations, training.load_player)
 
-    lines = Lines(sys.stdin.fileno())
+    lines = Lines(sys.stdin.fileno(), MAX_LINE)
     say(f"compiling for {spec}")
     server = GtpServer(games.load(spec), make, args.simulations, args.resign, args.seed, lines.wait)
     say("ready")
     serve(server, lines)
     return 0
-
-
-def serve(server: GtpServer, lines: "Lines") -> None:
-    """Answers until the input ends, or `quit`."""
-    try:
-        while not server.closed and (line := lines.next()) is not None:
-            for text in server.answer(line):
-                sys.stdout.buffer.write(text.encode())
-                sys.stdout.buffer.flush()
-    except BrokenPipeError:  # the front end has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _read_some(descriptor: int) -> bytes:
-    """Returns what there is to read; nothing at the end, and where the other end is lost."""
-    try:
-        return os.read(descriptor, MAX_LINE)
-    except OSError:  # closed meanwhile, or a terminal that is gone
-        return b""
-
-
-class Lines:
-    """Lines of an open file, read by a thread: one can know of the next before taking it."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._lines: deque[bytes | None] = deque()  # None: the end
-        self._changed = threading.Condition()
-        threading.Thread(target=self._read, args=(descriptor,), daemon=True).start()
-
-    def next(self) -> bytes | None:
-        """Returns the next line, None at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._lines)
-            line = self._lines[0] if self._lines[0] is None else self._lines.popleft()
-            self._changed.notify_all()
-            return line
-
-    def wait(self, seconds: float) -> bool:
-        """Waits up to so many seconds for a line; returns whether there is one, or the end."""
-        with self._changed:
-            return bool(self._changed.wait_for(lambda: self._lines, seconds))
-
-    def _read(self, descriptor: int) -> None:
-        # Not by Python's buffered stream, whose lock this thread would hold while the program ends.
-        rest = b""
-        while data := _read_some(descriptor):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                self._put(line)
-            rest = rest[: MAX_LINE + 1]  # enough to see that it is too long
-        if rest:
-            self._put(rest)
-        self._put(None)
-
-    def _put(self, line: bytes | None) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._lines) < MAX_WAITING)
-            self._lines.append(line)
-            self._changed.notify_all()

@@ -6,6 +6,8 @@ the new name only.
 
 from collections.abc import Sequence
 
+from games.consent import ENGINES
+
 SETTINGS = {
     "search.first_play": "search.fpu",
     "search.puct_values": "search.q_transform",
@@ -52,11 +54,11 @@ def _flag(word: str) -> str:
 def current_player(name: str) -> str:
     """Returns a player's name, such as `R@5:leaves=2,reuse=0`, as its settings are called now.
 
-    A command of `gtp:`, and what is no list of settings, stays as it is.
+    A command of an engine, and what is no list of settings, stays as it is.
     """
     head, colon, text = name.rpartition(":")
     parts = text.split(",")
-    if not colon or name.startswith("gtp:") or not all("=" in part for part in parts):
+    if not colon or name.startswith(ENGINES) or not all("=" in part for part in parts):
         return name
     pairs = (part.partition("=") for part in parts)
     return head + colon + ",".join(current_search(key) + "=" + value for key, _, value in pairs)

@@ -9,6 +9,7 @@ import dataclasses
 import os
 from typing import Any, NamedTuple
 
+from games.consent import ENGINES
 from games.spelling import did_you_mean, near
 from mcts.config import SearchConfig
 from selfplay import old_names, shipped
@@ -60,7 +61,7 @@ def split_settings(spec: str) -> tuple[str, PlayerSettings]:
       ValueError: a setting that does not exist, or a value that it cannot have.
     """
     name, colon, text = spec.rpartition(":")
-    if not colon or "=" not in text or spec.startswith("gtp:"):  # a command may hold anything
+    if not colon or "=" not in text or spec.startswith(ENGINES):  # a command may hold anything
         return spec, PlayerSettings()
     examples = dataclasses.asdict(SearchConfig()) | {"temperature": 0.0}
     settings: dict[str, Any] = {}
@@ -107,7 +108,8 @@ def check(spec: str) -> None:
     if bare not in NAMED and ":" not in spec:
         raise ValueError(
             f"player {spec!r}: there is no such run folder{_meant(bare)}; a player is a run folder "
-            "R, R@STEP, shipped:NAME, random, uniform, perfect, gtp:COMMAND, or module:function"
+            "R, R@STEP, shipped:NAME, random, uniform, perfect, gtp:COMMAND, uci:COMMAND, or "
+            "module:function"
         )
 
 

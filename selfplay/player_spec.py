@@ -11,10 +11,11 @@ from games import plug_in
 from games.game import Game, State
 from mcts import SearchConfig, SearchResult, Variables
 from selfplay import player_name
-from selfplay.gtp.engine_player import engine_player
+from selfplay.gtp.engine_player import engine_player as gtp_engine
 from selfplay.perfect.player import perfect_player
 from selfplay.player_name import run_of, split_settings
 from selfplay.players import Act, Player, check_form, random_player, uniform_player
+from selfplay.uci.engine_player import engine_player as uci_engine
 
 
 class LoadRun(Protocol):
@@ -36,7 +37,7 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
 
     Args:
       spec: a run folder `R`, `R@STEP`, `shipped:NAME`, `random`, `uniform`, `perfect`,
-        `gtp:COMMAND`, or `module:function`;
+        `gtp:COMMAND`, `uci:COMMAND`, or `module:function`;
         players that search may have settings of their own, see `player_name.py`.
       game: what players that are not a run play; None if no game is known.
       simulations: of each search; 0 for a run's raw policy.
@@ -71,7 +72,9 @@ def parse_player(spec: str, game: Game[Any] | None, simulations: int, load_run: 
     if bare == "perfect":
         return perfect_player(game)
     if spec.startswith("gtp:"):
-        return engine_player(spec, game)
+        return gtp_engine(spec, game)
+    if spec.startswith("uci:"):
+        return uci_engine(spec, game)
     return _plug_in(spec, game)
 
 

@@ -12,8 +12,8 @@ class Args:
 
     A player is a run folder R (its newest checkpoint), R@STEP, shipped:NAME (a trained player that
     comes with selfplay, docs/players.md), random, uniform (search with a uniform prior and zero
-    value), perfect (tic_tac_toe, and hex up to size=5: it draws among the
-    moves that keep the result), gtp:COMMAND for an engine that speaks GTP (docs/gtp.md), or
+    value), perfect (tic_tac_toe, and hex up to size=5: it draws among the moves that keep the
+    result), gtp:COMMAND or uci:COMMAND for an engine (docs/engines.md), or
     module:function for one of your own: a function of (states, key, history=None) that returns a
     SearchResult; `history` holds the actions so far, padded with -1. With an attribute
     on_device = True it is jitted and called without history. A run and uniform may have settings of

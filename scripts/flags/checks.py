@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 from games import registry
+from games.consent import ENGINES
 from selfplay import player_name, shipped
 
 
@@ -41,7 +42,7 @@ def workers(number: int, players: Sequence[str] = ()) -> None:
     """Raises ValueError for a number of processes that cannot be, and for engines."""
     if number < 0:
         raise ValueError(f"--workers must be at least 0, got {number}")
-    engines = [spec for spec in players if spec.startswith("gtp:")]
+    engines = [spec for spec in players if spec.startswith(ENGINES)]
     if number and engines:
         raise ValueError(
             f"--workers is not for engines, got {engines[0]}: an engine may draw lots or remember "

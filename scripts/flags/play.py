@@ -32,7 +32,8 @@ class Args:
 
     player: Positional[str] = ""
     """A game's name, for the trained player that comes with selfplay (docs/players.md), or your
-    opponent: a run folder R, R@STEP, shipped:NAME, random, uniform, perfect, gtp:COMMAND, or
+    opponent: a run folder R, R@STEP, shipped:NAME, random, uniform, perfect, gtp:COMMAND,
+    uci:COMMAND, or
     module:function; by default the newest run in runs/."""
     game: str = ""
     """The game; needed only if the player is not a run."""

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from games.consent import ENGINES
 from scripts.terminal import csv_file
 from scripts.terminal.console import print_json, print_text
 from selfplay.arena.result import MatchResult
@@ -41,7 +42,7 @@ class Conditions(NamedTuple):
 def _at_default(player: str) -> bool:
     """Whether a player may search with the simulations that the command names."""
     has_own = "simulations=" in player.rpartition(":")[2]
-    return not (has_own or player == "random" or player.startswith("gtp:"))
+    return not (has_own or player == "random" or player.startswith(ENGINES))
 
 
 def report_all(

@@ -1,55 +1,28 @@
-"""One GTP engine: a process that is asked commands and cannot harm us.
+"""One GTP engine: a process that is asked commands, and killed at the first thing it does wrong."""
 
-It may hang, crash, flood or talk nonsense: then `ask` raises `EngineFault` with a sentence, and the
-process, with all that it started, is killed.
-"""
-
-import itertools
-import os
 import re
-import select
-import selectors
-import shlex
-import subprocess
 import time
 from collections.abc import Sequence
 
-from selfplay import children
+from selfplay.engines.lines import shared
+from selfplay.engines.process import START_SECONDS, EngineFault, Process
 
-MAX_ANSWER = 1 << 20  # bytes
-KEPT_ERRORS = 300  # bytes of the end of what it writes to stderr, for our sentence
-START_SECONDS = 180.0  # for its first answers: some compile first
-LONGEST_WAIT = 1.0  # seconds without a look whether another thread has ended the engine
 _ANSWER = re.compile(r"([=?])(\d*)\s*(.*)", re.DOTALL)
-
-
-def shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """Returns how many items two sequences have in common from the start."""
-    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    return sum(1 for _ in pairs)
-
-
-class EngineFault(Exception):
-    """The engine failed; the message is a sentence without its subject."""
 
 
 class Engine:
     """A running engine on the opening position; `moves` are the commands that led further.
 
     Args:
-      command: split as a shell would, but no shell runs it.
+      command: as `Process` takes it.
       setup: commands that prepare it, such as the board's size.
       seconds: for each later answer.
     """
 
     def __init__(self, command: str, setup: Sequence[str], seconds: float) -> None:
         self.moves: tuple[str, ...] = ()
-        self._seconds = seconds
-        self._number, self._pending, self._errors = 0, b"", b""
-        try:
-            self._process = children.start(shlex.split(command), stderr=subprocess.PIPE)
-        except (OSError, ValueError, IndexError) as error:
-            raise EngineFault(f"does not start: {error}") from None
+        self._seconds, self._number = seconds, 0
+        self._process = Process(command)
         try:
             self._undoes = "undo" in self.ask("list_commands", START_SECONDS).split()
             for line in setup:
@@ -84,26 +57,21 @@ class Engine:
         self._number += 1
         deadline = time.monotonic() + (seconds or self._seconds)
         try:
-            return self._converse(f"{self._number} {command}", command, deadline)
+            self._process.tell(f"{self._number} {command}", command)
+            return self._read(self._process.hear(command, deadline, _first_answer), command)
         except BaseException:
             self.kill()
             raise
 
     def kill(self) -> None:
         """Ends the process and all that it started."""
-        children.end(self._process)
+        self._process.kill()
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._process.alive
 
-    def _converse(self, line: str, command: str, deadline: float) -> str:
-        try:
-            self._process.stdin.write(f"{line}\n".encode())  # type: ignore[union-attr]
-            self._process.stdin.flush()  # type: ignore[union-attr]
-        except (OSError, ValueError):
-            raise EngineFault(self._ended(command)) from None
-        answer = self._read(command, deadline).decode("utf-8", errors="replace")
+    def _read(self, answer: str, command: str) -> str:
         match = _ANSWER.fullmatch(answer.strip())
         if not match or match[2] != str(self._number):
             raise EngineFault(
@@ -114,51 +82,8 @@ class Engine:
             raise EngineFault(f"refused {command!r}: {match[3][:80]}")
         return match[3]
 
-    def _read(self, command: str, deadline: float) -> bytes:
-        """Returns the bytes up to the next empty line after something else."""
-        with selectors.DefaultSelector() as selector:
-            for pipe in (self._process.stdout, self._process.stderr):
-                selector.register(pipe, selectors.EVENT_READ)  # type: ignore[arg-type]
-            while True:
-                self._pending = self._pending.replace(b"\r\n", b"\n").lstrip(b"\n")
-                answer, end, rest = self._pending.partition(b"\n\n")
-                if end:
-                    self._pending = rest
-                    return answer
-                if len(self._pending) > MAX_ANSWER:
-                    raise EngineFault(f"wrote more than {MAX_ANSWER} bytes to {command!r}")
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise EngineFault(f"did not answer {command!r} in time")
-                if self._process.stdout.closed:  # type: ignore[union-attr]
-                    raise EngineFault(self._ended(command))
-                # Not for all the time at once: a pipe that another thread closes wakes nobody.
-                self._take(selector.select(min(left, LONGEST_WAIT)), selector, command)
 
-    def _take(
-        self,
-        ready: list[tuple[selectors.SelectorKey, int]],
-        selector: selectors.BaseSelector,
-        command: str,
-    ) -> None:
-        for key, _ in ready:
-            data = os.read(key.fd, 1 << 16)
-            if key.fileobj is self._process.stderr:
-                self._errors = (self._errors + data)[-KEPT_ERRORS:]
-                if not data:
-                    selector.unregister(key.fileobj)
-            elif data:
-                self._pending += data
-            else:
-                raise EngineFault(self._ended(command))
-
-    def _ended(self, command: str) -> str:
-        try:
-            code = f"exit status {self._process.wait(1)}"
-        except subprocess.TimeoutExpired:
-            code = "it closed its output"
-        errors = self._process.stderr
-        if errors and not errors.closed and select.select([errors], [], [], 0)[0]:
-            self._errors += os.read(errors.fileno(), 1 << 16)  # last words, still in the pipe
-        last = self._errors.decode("utf-8", errors="replace").strip().split("\n")[-1][:120]
-        return f"ended at {command!r} ({code}{': ' if last else ''}{last})"
+def _first_answer(unread: bytes) -> tuple[bytes, bytes] | None:
+    """Cuts at the first empty line after something else."""
+    answer, end, rest = unread.replace(b"\r\n", b"\n").lstrip(b"\n").partition(b"\n\n")
+    return (answer, rest) if end else None

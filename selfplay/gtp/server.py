@@ -14,9 +14,10 @@ from games.go import Go
 from games.registry import spec_of
 from selfplay import positions
 from selfplay.analysis import ranked
-from selfplay.gtp import clock, protocol, set_up
+from selfplay.engines import clock
+from selfplay.engines.thinking import Thinker, best_lines
+from selfplay.gtp import protocol, set_up
 from selfplay.gtp.game import GtpGame, Line, Refused
-from selfplay.gtp.thinking import Thinker, best_lines
 from selfplay.players import Player
 from selfplay.records import sgf_dialects
 

@@ -24,6 +24,7 @@ with_ray = pytest.mark.skipif(
     [
         (("random", "uniform", "--workers", -1), "at least 0, got -1"),
         (("random", "gtp:gnugo --mode gtp", "--workers", 2), "not for engines, got gtp:gnugo"),
+        (("random", "uci:nodes=5:x", "--workers", 2), "not for engines, got uci:nodes=5:x"),
     ],
 )
 def test_workers_that_cannot_be_are_refused_with_one_sentence(args, wanted):

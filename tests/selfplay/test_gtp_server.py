@@ -12,35 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import games
-from mcts import SearchConfig, SearchResult
+from mcts import SearchConfig
 from selfplay import players
-from selfplay.gtp import clock, protocol, server, thinking
+from selfplay.engines import clock, thinking
+from selfplay.engines.thinking import ladder
+from selfplay.gtp import protocol, server
 from selfplay.gtp.game import handicap_points
 from selfplay.gtp.server import GtpServer
-from selfplay.gtp.thinking import ladder
 from tests.oracles.go import PlainGo
 from tests.support.engines import GNUGO
+from tests.support.stubs import stub
 
 GO = games.load("go:size=5,komi=0.5")
 # Farnebäck's list (section 6): required ones, tournament and regression subsets, and showboard.
 SPECIFIED = """protocol_version name version known_command list_commands quit boardsize clear_board
 komi play genmove fixed_handicap place_free_handicap set_free_handicap undo time_settings time_left
 final_score final_status_list loadsgf reg_genmove showboard"""
-
-
-def stub(game, simulations, value=0.0, spend=lambda simulations: None):
-    """A player without jax: the last legal move, a pass in Go; `spend` is its thinking."""
-
-    def act(variables, states, key, history):
-        spend(simulations)
-        legal = np.asarray(states.legal_action_mask)
-        action = legal.shape[1] - 1 - legal[:, ::-1].argmax(axis=1)
-        one = np.eye(legal.shape[1], dtype=np.float32)[action]
-        values = np.full(len(legal), value, np.float32)
-        visits = (one * simulations).astype(np.int32)
-        return SearchResult(action, one, visits, values, one * value, one, values)
-
-    return players.Player("stub", game, act, on_device=False)
 
 
 class Talk:

@@ -124,7 +124,7 @@ def test_an_old_name_in_a_players_name_means_the_new_one_and_the_player_is_the_s
 
 @pytest.mark.parametrize(
     "name",
-    ["random", "gtp:./x reuse=1", "module:function", "a:b=1:c", "R@5"],
+    ["random", "gtp:./x reuse=1", "uci:reuse=1:x", "module:function", "a:b=1:c", "R@5"],
 )
 def test_what_holds_no_settings_stays_as_it_is(name):
     assert old_names.current_player(name) == name

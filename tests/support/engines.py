@@ -1,10 +1,18 @@
-"""Other programs that play: where GNU Go is, and whether a process still runs."""
+"""Other programs that play: where they are, and whether a process still runs."""
 
 import pathlib
 import shutil
 
-GNUGO = shutil.which("gnugo") or shutil.which("gnugo", path="/usr/games")
 
+def debian(name):
+    """Returns the path of a game program of Debian, None if it is not installed."""
+    return shutil.which(name) or shutil.which(name, path="/usr/games")
+
+
+GNUGO = debian("gnugo")
+FAIRY = debian("fairy-stockfish")
+STOCKFISH = debian("stockfish")
+RHINO = debian("gtp-rhino")
 
 GNUGO_OPTIONS = (
     "--mode gtp --chinese-rules --positional-superko --capture-all-dead --play-out-aftermath"

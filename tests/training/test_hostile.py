@@ -323,6 +323,7 @@ TOUCH = "touch executed"
 NAMED = {  # what a stranger's settings name
     "engine": {"amplify": f"engine:{TOUCH}"},
     "engine with options": {"amplify": f"player:gtp:timeout=3,processes=1:{TOUCH}"},
+    "engine by UCI": {"amplify": f"player:uci:Skill Level=3:{TOUCH}"},
     "program": {"amplify": f"human:{TOUCH}"},
     "amplifier": {"amplify": "evil:f"},
     "player": {"amplify": "player:evil:f"},
@@ -343,6 +344,7 @@ USING = {
     "ladder {run} random --games 2 --simulations 1 --store store": ("game",),
     "play {run} --json --simulations 1": ("game",),
     "gtp {run} --simulations 1": ("game",),
+    "uci {run} --simulations 1": ("game",),
     "doctor {run} --seconds 1": ("game",),
     "report {run}": (),
     "report {run} --text": (),
@@ -386,7 +388,7 @@ def test_a_stranger_s_run_executes_nothing_whatever_is_done_with_it(
     before = sorted(downloads.rglob("*"))
     for line, used in USING.items():
         if not used or next(iter(NAMED[kind])) in used:
-            with open(os.devnull) as nothing:  # `gtp` reads commands
+            with open(os.devnull) as nothing:  # `gtp` and `uci` read commands
                 monkeypatch.setattr("sys.stdin", nothing)
                 code = command(line, run)
             said = " ".join(capsys.readouterr().err.split())
@@ -400,7 +402,7 @@ def test_a_stranger_s_run_executes_nothing_whatever_is_done_with_it(
 def test_what_a_stranger_s_run_names_is_not_needed_to_look_at_it(kind, tiny_run, downloads):
     run = of_a_stranger(tiny_run, downloads / "run", **NAMED[kind])
     for line, used in USING.items():
-        if "gtp" not in line and next(iter(NAMED[kind])) not in used:
+        if "gtp" not in line and "uci" not in line and next(iter(NAMED[kind])) not in used:
             assert command(line, run) == 0, line
     assert not (downloads / "executed").exists()
 
@@ -422,6 +424,7 @@ def test_who_names_what_a_file_names_lets_it_run(tiny_run, downloads):
         (["--game", "a:B:size=3"], ["a:B", "a:B:size=9"], ["a:C", "engine:a:B", "a"]),
         (["--amplify=player:gtp:x -y"], ["engine:x -y", "human:x -y"], ["engine:x", "gtp:x:y"]),
         (["R", "gtp:timeout=3:x"], ["gtp:timeout=3:x"], ["gtp:x"]),
+        (["R", "uci:A B=3:x"], ["uci:A B=3:x"], ["uci:x", "uci:A B=4:x"]),
         (["--program", "python x.py"], ["human:python x.py"], ["engine:python y.py"]),
         (["--records", "a:B", "--out", "c:D"], [], ["a:B", "c:D"]),
         (["a:B", "script"], [], ["a:B", "engine:script", "human:a:B"]),  # paths that are there

@@ -187,6 +187,7 @@ def test_code_that_a_request_names_is_not_imported_before_a_person_allows_it(tmp
             ("analyse", {"game": spec, "player": "uniform"}),
             ("move", {**TTT, "player": player}),
             ("move", {**TTT, "player": "gtp:touch /tmp/never"}),
+            ("move", {**TTT, "player": "uci:nodes=1:touch /tmp/never"}),
         ):
             with pytest.raises(ConsentError):
                 ask(op, moves=[], **args)

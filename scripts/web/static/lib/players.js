@@ -134,7 +134,7 @@ export class GameChoice {
 // Returns a player's text in parts: {run, step, settings}; run is its word if it is no run.
 export function splitPlayer(text) {
   const colon = text.lastIndexOf(":");
-  const hasSettings = colon > 0 && text.slice(colon).includes("=") && !text.startsWith("gtp:");
+  const hasSettings = colon > 0 && text.slice(colon).includes("=") && !/^(gtp|uci):/.test(text);
   const bare = hasSettings ? text.slice(0, colon) : text;
   const [, run, step] = /^(.*?)(?:@(\d+))?$/s.exec(bare);
   return { run, step: step || "", settings: hasSettings ? text.slice(colon + 1) : "" };

@@ -2,12 +2,12 @@
 
 import os
 
-from scripts.gtp import Lines
+from scripts.terminal.front_end import Lines
 
 
 def test_lines_come_whole_and_then_the_end():
     reading, writing = os.pipe()
-    lines = Lines(reading)
+    lines = Lines(reading, 100)
     os.write(writing, b"na")
     os.write(writing, b"me\nquit\nla")
     os.close(writing)
@@ -19,4 +19,4 @@ def test_a_front_end_that_is_lost_is_the_end_of_input_and_no_traceback():
     reading, writing = os.pipe()
     os.close(reading)
     os.close(writing)
-    assert Lines(reading).next() is None  # an error in its thread would fail this test
+    assert Lines(reading, 100).next() is None  # an error in its thread would fail this test

@@ -61,6 +61,12 @@ def budget(clock: Clock, moves_to_come: int) -> float:
     return max(0.0, SAFETY * share - LAG_SECONDS)
 
 
+def budget_with_increment(left: float, increment: float, moves_to_come: int) -> float:
+    """Returns the seconds that the next move may take where each move adds some to the clock."""
+    share = left / max(moves_to_come, 1) + increment
+    return max(0.0, SAFETY * min(share, left) - LAG_SECONDS)
+
+
 def _in_overtime(clock: Clock) -> Clock:
     """Returns the clock, moved on from spent main time."""
     if clock.due == 0 and clock.left <= 0 and clock.period:
