@@ -6,6 +6,7 @@ Squares are those of the picture: files from the left, ranks from below, as seat
 turns the board to the mover: in chess upside down, in shogi by half a turn.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
