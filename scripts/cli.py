@@ -39,6 +39,7 @@ GROUPS = {
     "play": {
         "play": "play against a run, or analyse a position",
         "gtp": "be a GTP engine, for front ends of Go",
+        "analyse": "analyse positions for another program, as JSON lines",
     },
     "oversee": {
         "oversee": "decide positions yourself, or by a program, for a run to learn from",

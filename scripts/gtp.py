@@ -11,6 +11,7 @@ import training
 from games.game import Game
 from scripts.flags.gtp import Args
 from scripts.terminal.console import announce_devices, say
+from scripts.terminal.pipes import lines_of
 from selfplay.gtp import GtpServer
 from selfplay.gtp.protocol import MAX_LINE
 from selfplay.player_spec import parse_player
@@ -53,14 +54,6 @@ def serve(server: GtpServer, lines: "Lines") -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _read_some(descriptor: int) -> bytes:
-    """Returns what there is to read; nothing at the end, and where the other end is lost."""
-    try:
-        return os.read(descriptor, MAX_LINE)
-    except OSError:  # closed meanwhile, or a terminal that is gone
-        return b""
-
-
 class Lines:
     """Lines of an open file, read by a thread: one can know of the next before taking it."""
 
@@ -83,15 +76,8 @@ class Lines:
             return bool(self._changed.wait_for(lambda: self._lines, seconds))
 
     def _read(self, descriptor: int) -> None:
-        # Not by Python's buffered stream, whose lock this thread would hold while the program ends.
-        rest = b""
-        while data := _read_some(descriptor):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                self._put(line)
-            rest = rest[: MAX_LINE + 1]  # enough to see that it is too long
-        if rest:
-            self._put(rest)
+        for line in lines_of(descriptor, MAX_LINE):
+            self._put(line)
         self._put(None)
 
     def _put(self, line: bytes | None) -> None:
