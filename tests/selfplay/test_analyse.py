@@ -134,7 +134,7 @@ def test_a_request_cancelled_while_it_is_searched_has_no_other_answer():
         return players.Player("stub", GAME, act, on_device=False)
 
     server, answers = made(make)
-    server.read(b'{"id": "a", "include": ["principal_variation"]}')
+    server.read(b'{"id": "a"}')
     server.close()
     server.run()
     assert answers[0] == {"id": "a", "turn": 0, "cancelled": True}
