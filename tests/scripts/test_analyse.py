@@ -1,5 +1,6 @@
 """`selfplay analyse` in pipes: answers whole, whoever reads, and an end that says nothing."""
 
+import contextlib
 import json
 import os
 import signal
@@ -18,35 +19,36 @@ from tests.support import ROOT
 SMALL = ["uniform", "--game", "tic_tac_toe", "--simulations", "2", "--batch", "32"]
 
 
-@pytest.fixture
-def piped(monkeypatch, capfd):  # which would take its place, were it later
-    """Runs the command between two pipes; yields where to write and what reads all answers."""
+@contextlib.contextmanager
+def pipes_as_streams(monkeypatch):
+    """Puts pipes in the place of stdin and stdout; yields where to write and where to read."""
+    # In the test's own body: pytest sets the streams anew between a fixture and its test.
     asked, ask = os.pipe()
     read, answered = os.pipe()
-    with os.fdopen(asked) as stdin, os.fdopen(answered, "w") as stdout:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        monkeypatch.setattr(sys, "stdout", stdout)
+    with os.fdopen(asked) as stdin, os.fdopen(answered, "w") as stdout, monkeypatch.context() as m:
+        m.setattr(sys, "stdin", stdin)
+        m.setattr(sys, "stdout", stdout)
         yield ask, read
 
 
-def test_a_thousand_requests_and_malformed_lines_have_an_answer_each(piped, capfd):
-    ask, read = piped
+def test_a_thousand_requests_and_malformed_lines_have_an_answer_each(monkeypatch, capfd):
     lines = [
         b'{"id": "%d", "moves": [%d]}\n' % (n, n % 9) if n % 10 else b"nonsense\n"
         for n in range(1000)
     ]
 
-    def talk():  # all is written before anything is read, far more than a pipe holds
+    answers = []
+
+    def talk(ask, read):  # all is written before anything is read, far more than a pipe holds
         with os.fdopen(ask, "wb") as file:
             file.writelines(lines)
         with os.fdopen(read) as file:
             answers.extend(map(json.loads, file))
 
-    answers = []
-    talking = threading.Thread(target=talk, daemon=True)
-    talking.start()
-    assert cli.run(["analyse", *SMALL]) == 0
-    sys.stdout.close()
+    with pipes_as_streams(monkeypatch) as ends:
+        talking = threading.Thread(target=talk, args=ends, daemon=True)
+        talking.start()
+        assert cli.run(["analyse", *SMALL]) == 0
     talking.join()
     assert len(answers) == 1000
     assert sorted(a["line"] for a in answers if "error" in a) == list(range(1, 1001, 10))
@@ -54,14 +56,14 @@ def test_a_thousand_requests_and_malformed_lines_have_an_answer_each(piped, capf
     assert "ready" in capfd.readouterr().err
 
 
-def test_whoever_leaves_ends_it_without_a_word(piped, capfd):
-    ask, read = piped
-    os.close(read)
-    os.write(ask, b'{"id": "a"}\n')  # and more might come
-    with pytest.raises(BrokenPipeError):
-        cli.run(["analyse", *SMALL])
+def test_whoever_leaves_ends_it_without_a_word(monkeypatch, capfd):
+    with pipes_as_streams(monkeypatch) as (ask, read):
+        os.close(read)
+        os.write(ask, b'{"id": "a"}\n')  # and more might come
+        with pytest.raises(BrokenPipeError):
+            cli.run(["analyse", *SMALL])
+        os.close(ask)
     assert capfd.readouterr().err.splitlines()[-1] == "ready"
-    os.close(ask)
 
 
 def test_a_line_is_written_whole_through_a_pipe_that_is_full():
@@ -93,8 +95,11 @@ def test_what_cannot_be_is_told_at_once(flags, said):
 
 
 @pytest.mark.parametrize("player", ["random", "perfect"])
-def test_a_player_that_does_not_search_on_the_device_is_refused(player, piped, capfd):
-    assert cli.run(["analyse", player, "--game", "tic_tac_toe"]) == 2
+def test_a_player_that_does_not_search_on_the_device_is_refused(player, monkeypatch, capfd):
+    with pipes_as_streams(monkeypatch) as (ask, read):
+        assert cli.run(["analyse", player, "--game", "tic_tac_toe"]) == 2
+        os.close(ask)
+        os.close(read)
     assert "does not search on the device" in capfd.readouterr().err
 
 
