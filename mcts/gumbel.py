@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mcts import keys
 from mcts.config import SearchConfig
 from mcts.contract import mask_illegal
 from mcts.node import (
@@ -187,5 +188,9 @@ def _halving_action(
 
 def _noise(config: SearchConfig, key: jax.Array, logits: jax.Array) -> jax.Array:
     """Returns float[B, A] noise; the key is used as mctx uses it, so that both search alike."""
-    _, key = jax.random.split(key)
-    return config.gumbel_scale * jax.random.gumbel(key, logits.shape, logits.dtype)
+    _, key = keys.split(key)
+
+    def sample(key: jax.Array, logits: jax.Array) -> jax.Array:
+        return jax.random.gumbel(key, logits.shape, logits.dtype)
+
+    return config.gumbel_scale * keys.draw(sample, key, logits)

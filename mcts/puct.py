@@ -8,6 +8,7 @@ rule of its own: only its prior differs, by noise.
 import jax
 import jax.numpy as jnp
 
+from mcts import keys
 from mcts.config import SearchConfig
 from mcts.contract import mask_illegal
 from mcts.node import (
@@ -30,8 +31,12 @@ def root_logits(
         return masked_logits
     shape, dtype = masked_logits.shape, masked_logits.dtype
     alpha = config.dirichlet_alpha or 10.0 / jnp.maximum(legal.sum(axis=-1, keepdims=True), 1)
+
     # Gamma in log space: at small alpha all draws of a row could underflow to 0.
-    log_gamma = jax.random.loggamma(key, jnp.broadcast_to(alpha, shape), dtype=dtype)
+    def sample(key: jax.Array, alpha: jax.Array) -> jax.Array:
+        return jax.random.loggamma(key, alpha, dtype=dtype)
+
+    log_gamma = keys.draw(sample, key, jnp.broadcast_to(alpha, shape))
     noise = jax.nn.softmax(mask_illegal(log_gamma, legal))
     fraction = config.dirichlet_fraction
     mixed = (1 - fraction) * jax.nn.softmax(masked_logits) + fraction * noise

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from games.game import Game, S
+from mcts import keys
 from mcts.config import SearchConfig
 from mcts.contract import Evaluate, SearchResult, Variables, evaluate_states
 from mcts.policy import POLICIES
@@ -26,7 +27,8 @@ def search(
     Args:
       evaluate: maps `variables` and observations `[B, *game.observation_shape]` to an `Evaluation`.
       state: the roots, each leaf `[B, ...]`.
-      key: PRNG key, consumed.
+      key: PRNG key, consumed; or B of them, one a root, so that the noise of a root is the same
+        whatever is searched beside it (not with the engine mctx).
 
     Raises:
       ValueError: `state` has no batch axis.
@@ -74,12 +76,14 @@ def search_on(
     """
     root = evaluate_states(game, evaluate, variables, state, config.average_symmetries)
     if config.engine == "mctx":
+        if keys.by_position(key):
+            raise ValueError("the engine mctx takes one key for all roots: use the engine tree")
         from mcts import reference  # only here: mctx takes a second to import
 
         return reference.search(game, evaluate, variables, state, root, key, config), None
 
     policy, legal = POLICIES[config.policy], state.legal_action_mask
-    logits_key, plan_key = jax.random.split(key)
+    logits_key, plan_key = keys.split(key)
     logits = policy.root_logits(config, logits_key, root.prior_logits, legal)
     if kept is None:
         kept = empty_trees(game, state, config)

@@ -40,6 +40,7 @@ GROUPS = {
         "play": "play against a run, or analyse a position",
         "gtp": "be a GTP engine, for front ends of Go",
         "uci": "be a UCI engine, for front ends of chess",
+        "analyse": "analyse positions for another program, as JSON lines",
         "export": "write a run's network as ONNX or safetensors, for other programs",
     },
     "oversee": {

@@ -18,7 +18,7 @@ from scripts.flags.play import Args, names_a_game
 from scripts.terminal import board
 from scripts.terminal.console import ask, print_json, printable, say
 from selfplay import positions, shipped
-from selfplay.analysis import Analysis, analyse, analysis_text, ranked, varied_move
+from selfplay.analysis import Analysis, analyse, analysis_text, by_move, varied_move
 from selfplay.arena.result import BY_RESIGNATION
 from selfplay.player_spec import parse_player
 from selfplay.players import FORFEIT, RESIGN, Player
@@ -336,21 +336,5 @@ def analysis_json(session: Session) -> dict[str, Any]:
         about |= {"returns": list(session.returns), "value": session.returns[about["to_play"]]}
         return about | {"move": None, "policy": {}, "principal_variation": []}
     analysis = session.analyse(variation_plies=8)
-    result, move = analysis.result, int(analysis.result.action)
-
-    def by_move(numbers: jax.Array) -> dict[str, Any]:
-        return {
-            game.action_to_string(state, action): numbers[action].item()
-            for action in ranked(result, state.legal_action_mask)
-        }
-
-    return about | {
-        "move": game.action_to_string(state, move) if move >= 0 else None,  # else it gives up
-        "policy": by_move(result.action_weights),
-        "value": float(result.value),
-        "principal_variation": positions.notation(game, state, analysis.principal_variation),
-        "prior": by_move(result.prior),
-        "raw_value": float(result.raw_value),
-        "visits": by_move(result.visit_counts),
-        "q": by_move(result.q),
-    }
+    line = positions.notation(game, state, analysis.principal_variation)
+    return about | by_move(game, state, analysis.result) | {"principal_variation": line}

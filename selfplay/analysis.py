@@ -140,6 +140,28 @@ def ranked(result: SearchResult, legal: Any) -> list[int]:
     return sorted(actions, key=rank)
 
 
+def by_move(game: Game[Any], state: State, result: SearchResult) -> dict[str, Any]:
+    """Returns an unbatched result as JSON has it; numbers by move, in the game's notation."""
+    names = {
+        action: game.action_to_string(state, action)
+        for action in ranked(result, state.legal_action_mask)
+    }
+
+    def each(numbers: Any) -> dict[str, Any]:
+        listed = np.asarray(numbers).tolist()
+        return {name: listed[action] for action, name in names.items()}
+
+    return {
+        "move": names.get(int(result.action)),  # None: it gives up
+        "policy": each(result.action_weights),
+        "value": float(result.value),
+        "prior": each(result.prior),
+        "raw_value": float(result.raw_value),
+        "visits": each(result.visit_counts),
+        "q": each(result.q),
+    }
+
+
 def analysis_text(game: Game[Any], state: State, analysis: Analysis) -> str:
     """Returns the network's and the search's analysis as a small table; `>` is what it plays."""
     result = analysis.result

@@ -30,6 +30,7 @@ from mcts import (
     SearchConfig,
     SearchResult,
     Variables,
+    keys,
     mask_illegal,
     search,
 )
@@ -50,6 +51,7 @@ class Player:
     variables: Variables = ()
     on_device: bool = True
     faults: list[str] = dataclasses.field(default_factory=list)  # a sentence for each `FORFEIT`
+    draws_lots: bool = False  # it breaks ties by its key, and takes one a position too
 
     def __call__(
         self, states: State, key: jax.Array, history: np.ndarray | None = None
@@ -58,7 +60,8 @@ class Player:
 
         Args:
           states: batched, each leaf `[B, ...]`.
-          key: PRNG key, consumed.
+          key: PRNG key, consumed; or B of them for a player that draws lots: then a position has
+            the same answer in every batch of B.
           history: int32[B, T], the actions so far, padded with -1; only players outside the device
             look at it.
 
@@ -96,6 +99,15 @@ def _act_in_shares(act: Act, variables: Variables, states: State, key: jax.Array
     def fill(leaf: jax.Array) -> jax.Array:
         return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], missing, axis=0)])
 
+    if keys.by_position(key):
+
+        def act_by_position(variables: Variables, lanes: tuple[State, jax.Array], own: jax.Array):  # type: ignore[no-untyped-def]
+            del own  # of this device: each position has brought its key
+            return act(variables, *lanes)
+
+        lanes = jax.tree.map(fill, (states, key)) if missing else (states, key)
+        known: SearchResult = devices.data_parallel(act_by_position)(variables, lanes, key[0])
+        return known
     padded = jax.tree.map(fill, states) if missing else states
     result: SearchResult = devices.data_parallel(act)(variables, padded, key)
     return result
@@ -145,7 +157,7 @@ def uniform_player(game: Game[Any], config: SearchConfig) -> Player:
     actions of lowest number and at no other.
     """
     act = _search_act(game, _UniformEvaluate(game.num_actions), config, 0.0)  # type: ignore[arg-type]
-    return Player("uniform", game, act)
+    return Player("uniform", game, act, draws_lots=True)
 
 
 def check_form(what: str, answer: Any, states: State) -> SearchResult:
@@ -178,7 +190,7 @@ def _search_act(
     game: Game[Any], evaluate: Evaluate, config: SearchConfig, temperature: float
 ) -> Act:
     def act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
-        search_key, action_key = jax.random.split(key)
+        search_key, action_key = keys.split(key)
         result = search(game, evaluate, variables, states, search_key, config)
         return _at_temperature(result, states, action_key, temperature)
 

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
+from scripts.terminal.pipes import lines_of
+
 MAX_WAITING = 1000  # lines read ahead of the answers
 
 
@@ -27,14 +29,6 @@ def serve(server: Server, lines: "Lines") -> None:
                 sys.stdout.buffer.flush()
     except BrokenPipeError:  # the front end has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _read_some(descriptor: int, most: int) -> bytes:
-    """Returns what there is to read; nothing at the end, and where the other end is lost."""
-    try:
-        return os.read(descriptor, most)
-    except OSError:  # closed meanwhile, or a terminal that is gone
-        return b""
 
 
 class Lines:
@@ -64,15 +58,8 @@ class Lines:
             return bool(self._changed.wait_for(lambda: self._lines, seconds))
 
     def _read(self, descriptor: int) -> None:
-        # Not by Python's buffered stream, whose lock this thread would hold while the program ends.
-        rest = b""
-        while data := _read_some(descriptor, self._longest):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                self._put(line)
-            rest = rest[: self._longest + 1]
-        if rest:
-            self._put(rest)
+        for line in lines_of(descriptor, self._longest):
+            self._put(line)
         self._put(None)
 
     def _put(self, line: bytes | None) -> None:
