@@ -159,14 +159,23 @@ def load_weights(folder: RunFolder, step: int, network: Network) -> Weights:
     try:
         saved = store.load(step, with_replay=False)
     except DamagedError as error:
-        others = ", ".join(str(other) for other in store.steps() if other != step)
-        raise DamagedError(f"{error}; {folder.path}@STEP names another of {others}") from None
+        raise DamagedError(f"{error}; {_way_out(folder, store.steps(), step)}") from None
     finally:
         store.close()
     template = jax.eval_shape(network.init, jax.random.key(0))
     averages = [under(f"state/average_{part}", saved.train_state) for part in Weights._fields]
     pairs = map(_common_heads, template, averages)
     return Weights(*(unflatten(wanted, leaves) for wanted, leaves in pairs))
+
+
+def _way_out(folder: RunFolder, steps: Sequence[int], damaged: int) -> str:
+    """Returns what to do about a checkpoint that is damaged."""
+    name = shipped.name_of(folder.path)
+    if shipped.is_name(name):
+        return f"{name} comes with selfplay: install it again"
+    if others := ", ".join(str(step) for step in steps if step != damaged):
+        return f"{folder.path}@STEP names another of {others}"
+    return "the run has no other"
 
 
 def playable(network: Network, weights: Weights) -> Any:

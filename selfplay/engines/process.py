@@ -76,8 +76,12 @@ class Process:
                     raise EngineFault(f"did not answer {command!r} in time")
                 if self.popen.stdout.closed:  # type: ignore[union-attr]
                     raise EngineFault(self._ended(command))
-                # Not for all the time at once: a pipe that another thread closes wakes nobody.
-                self._take(selector.select(min(left, LONGEST_WAIT)), selector, command)
+                # Not for all the time at once: a pipe that another thread closes wakes nobody, nor
+                # does the end of an engine whose children hold its output open.
+                ready = selector.select(min(left, LONGEST_WAIT))
+                if not ready and not self.alive:
+                    raise EngineFault(self._ended(command))
+                self._take(ready, selector, command)
 
     def kill(self) -> None:
         """Ends the process and all that it started."""

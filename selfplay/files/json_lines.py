@@ -78,8 +78,11 @@ def parse(line: str, place: str) -> Any:
         return json.loads(line)
     except RecursionError:
         raise ValueError(f"{place}: not JSON that we read: nested too deeply") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise ValueError(f"{place}: not JSON: {error}") from None
+    except ValueError:
+        most = sys.get_int_max_str_digits()
+        raise ValueError(f"{place}: a whole number has more than {most:,} digits") from None
 
 
 def is_number(value: Any) -> bool:

@@ -61,8 +61,10 @@ def recipe(name: str) -> dict[str, object]:
     """Returns how a player was made, and of which game it is."""
     file = FOLDER / name / RECIPE
     content = json_lines.parse(file.read_text(), str(file))
-    if not isinstance(content, dict):
-        raise ValueError(f"{file} is damaged: it holds no JSON object")
+    if not (isinstance(content, dict) and isinstance(content.get("game"), str)):
+        raise ValueError(
+            f"{file} is damaged: it names no game; it comes with selfplay: install it again"
+        )
     return content
 
 

@@ -86,8 +86,9 @@ def _checked(option: Option, value: str) -> str:
         raise EngineFault(f"takes true or false as {option.name}, got {value!r}")
     if option.kind == "spin":
         number = int(value) if re.fullmatch(r"-?[0-9]{1,18}", value) else None
-        outside = number is None or number < (low or number) or number > (high or number)
-        if outside:
+        too_low = number is not None and low is not None and number < low
+        too_high = number is not None and high is not None and number > high
+        if number is None or too_low or too_high:
             raise EngineFault(
                 f"takes a whole number from {low} to {high} as {option.name}, got {value!r}"
             )

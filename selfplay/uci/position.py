@@ -58,7 +58,7 @@ class Position:
     def _show(self, words: list[str]) -> None:
         end = words.index("moves") if "moves" in words else len(words)
         first, names = words[:end], words[end + 1 :]
-        if first[:1] == ["fen"]:
+        if first[:1] == ["fen"] and len(first) > 1:
             fen = " ".join(first[1:])
             fen = "" if fen == START else fen
         elif first == ["startpos"]:

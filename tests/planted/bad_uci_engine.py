@@ -16,6 +16,7 @@ option name UCI_LimitStrength type check default false
 option name UCI_Elo type spin default 1350 min 1350 max 2850
 option name Style type combo default Normal var Risky var Very Risky var Normal
 option name Clear Hash type button
+option name Contempt type spin default 0 min 0 max 0
 option name UCI_Variant type combo default chess var chess var breakthrough
 uciok"""
 
@@ -46,6 +47,9 @@ def misbehave(fault, move):
     if fault == "child":
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         time.sleep(600)
+    if fault == "orphan":  # the child holds the output open
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        os._exit(4)
     if fault == "crash":
         print("segmentation fault", file=sys.stderr, flush=True)
         sys.exit(3)

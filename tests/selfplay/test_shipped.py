@@ -73,6 +73,20 @@ def test_one_that_was_altered_by_a_byte_is_refused_or_is_the_very_same(tmp_path,
     assert refused > 20
 
 
+def test_a_damaged_one_is_to_be_installed_again(tmp_path, monkeypatch):
+    whole = pathlib.Path(shipped.folder_of("shipped:tic_tac_toe"))
+    network = network_of(RunFolder(whole).read_config(), games.load("tic_tac_toe"))
+    [step] = training.checkpoint_steps(whole)
+    shutil.copytree(whole, tmp_path / "x")
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    (tmp_path / "x/checkpoints" / str(step) / "train_state/arrays.npz").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="shipped:x comes with selfplay: install it again"):
+        load_weights(RunFolder(tmp_path / "x"), step, network)
+    (tmp_path / "x/recipe.json").write_text("{}")
+    with pytest.raises(ValueError, match="names no game; it comes with selfplay: install it again"):
+        shipped.recipe("x")
+
+
 def test_tic_tac_toe_makes_no_mistake_in_any_position():
     [(name, solved)] = mistakes.load_positions("tic_tac_toe").items()
     folder, step = player_name.run_of("shipped:tic_tac_toe")

@@ -69,6 +69,7 @@ def test_it_names_itself_and_its_options_before_anything_is_compiled():
         ("isready\r\n", ["readyok"]),
         ("fly", ["info string unknown command 'fly'"]),
         ("position", ["info string syntax: position startpos|fen FEN [moves MOVE ...]"]),
+        ("position fen moves a2a3", ["info string syntax: position startpos|fen FEN [moves MOV"]),
         ("position startpos moves a2a5", ["info string illegal move 'a2a5' at ply 1"]),
         (f"position fen {START[1:]}", ["info string positions by FEN are for chess only: use "]),
         ("setoption name Simulations value -1", ["info string Simulations must be from 0 to "]),
