@@ -119,7 +119,8 @@ def no_such_run(path: str) -> ValueError:
 
 
 def _meant(spec: str) -> str:
-    return did_you_mean(spec, NAMED) or _folder_meant(spec)
+    bare = {name: shipped.PREFIX + name for name in shipped.names()}
+    return did_you_mean(spec, NAMED) or _folder_meant(spec) or did_you_mean(spec, (), bare)
 
 
 def _folder_meant(path: str) -> str:

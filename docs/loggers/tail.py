@@ -1,5 +1,6 @@
 """Sends what a run measures to wandb, MLflow or trackio as it goes: `tail.py runs/go9 wandb`."""
 
+import contextlib
 import json
 import pathlib
 import sys
@@ -47,7 +48,10 @@ def numbers(name, value):
 
 def follow(path, logger):
     """Logs each iteration's lines once, however often the run or this script is started again."""
-    folder, kept = RunFolder(path), pathlib.Path(f"{path}.{logger}.json")
+    path = pathlib.Path(path).resolve()
+    folder, kept = RunFolder(path), path.with_name(f"{path.name}.{logger}.json")
+    if not folder.exists():
+        sys.exit(f"{path} holds no run yet: start it first")
     state = {"id": folder.run_id(), "logged": {}}  # the last iteration of each kind of line
     if kept.exists():
         state = json.loads(kept.read_text())
@@ -69,4 +73,7 @@ def follow(path, logger):
 LOGGERS = {"wandb": to_wandb, "mlflow": to_mlflow, "trackio": to_trackio}
 
 if __name__ == "__main__":
-    follow(*sys.argv[1:])
+    if len(sys.argv) != 3 or sys.argv[2] not in LOGGERS:
+        sys.exit(f"usage: tail.py RUN {'|'.join(LOGGERS)}")
+    with contextlib.suppress(KeyboardInterrupt):
+        follow(*sys.argv[1:])

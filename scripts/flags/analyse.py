@@ -24,7 +24,7 @@ class Args:
     """
 
     player: Positional[str]
-    """Who analyses: a run folder R, R@STEP, or uniform."""
+    """Who analyses: a run folder R, R@STEP, shipped:NAME, or uniform."""
     game: str = ""
     """The game; needed only if the player is not a run."""
     simulations: int = 200

@@ -80,7 +80,8 @@ def test_each_line_arrives_once_over_restarts_full_parts_and_a_run_that_went_bac
             next(time)  # the run is there before the script
         monkeypatch.setattr("time.sleep", lambda seconds, time=time: next(time))
         with pytest.raises(KeyboardInterrupt):
-            runpy.run_path(str(SCRIPT))["follow"](str(run), logger)
+            runpy.run_path(str(SCRIPT))["follow"](f"{run}/", logger)
+    assert (tmp_path / f"run.{logger}.json").exists()  # beside the folder, not in it
     assert stand_ins.sent == [
         (1, {"iteration/loss": 1.5}),
         (2, {}),
@@ -92,3 +93,9 @@ def test_each_line_arrives_once_over_restarts_full_parts_and_a_run_that_went_bac
         assert (first.pop("run_id"), second.pop("run_id")) == (None, "chosen by MLflow")
     assert first == second
     assert "run-01234567" in first.values()
+
+
+def test_a_run_that_is_not_there_is_refused_and_nothing_is_kept_of_it(tmp_path):
+    with pytest.raises(SystemExit, match="holds no run yet"):
+        runpy.run_path(str(SCRIPT))["follow"](str(tmp_path / "run"), "wandb")
+    assert not list(tmp_path.iterdir())

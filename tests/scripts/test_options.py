@@ -70,6 +70,8 @@ def test_no_color_is_heard_in_help(capsys, monkeypatch):
         ("doctor runs/mine", "no such run folder: runs/mine (did you mean runs/mine-1?)"),
         ("evaluate mine-1", "no such run folder: mine-1 (did you mean runs/mine-1?)"),
         ("play runs/mine@12", "(did you mean runs/mine-1@12?)"),
+        ("play hex_5x5", "(did you mean shipped:hex_5x5?)"),
+        ("arena tictactoe random", "(did you mean shipped:tic_tac_toe?)"),
         ("doctor runs/other", "no such run folder: runs/other\n"),  # like in nothing but the folder
         ("doctor mine", "(did you mean runs/mine-1?)"),
     ],

@@ -16,9 +16,9 @@ const COMPARE_TABS = [
 ];
 
 export async function show(root, params, page) {
-  const [{ runs, matches }, { games }] = await Promise.all([
+  const [{ runs, matches, shipped }, { games }] = await Promise.all([
     get("runs", {}, page.signal), get("catalogue", {}, page.signal)]);
-  const known = { matches, games, runs: await runsWithGames(runs, page.signal) };
+  const known = { matches, games, shipped, runs: await runsWithGames(runs, page.signal) };
   const body = h("div", { role: "tabpanel", "aria-label": "Comparison" });
   const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "What to compare" });
   clear(root, h("h1", {}, "Compare"), tabs, body);
