@@ -12,6 +12,7 @@ myst_heading_anchors = 3  # headings can be linked to, as in the repository's Ma
 
 nb_execution_mode = "force"  # a notebook is kept without its outputs
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True  # here `import games` would find the folder of pages of that name
 nb_execution_timeout = 600  # seconds of a cell, on a busy machine too
 # The kernel `python3` is this environment's, whatever else its user has installed by that name.
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
