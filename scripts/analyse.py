@@ -79,7 +79,7 @@ def _make_player(name: str, spec: str, simulations: int) -> Player:
     if not player.on_device or name == "random":
         raise ValueError(
             f"player {name!r} does not search on the device: analyse takes a run folder R, R@STEP, "
-            "or uniform"
+            "shipped:NAME, or uniform"
         )
     return player
 

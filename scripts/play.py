@@ -153,7 +153,7 @@ def _against_shipped(args: Args) -> Args:
             f"--game {game}), or play uniform --game {game}"
         )
     player = shipped.PREFIX + found[0]
-    say(f"playing against {player}, which comes with selfplay (docs/players.md)")
+    say(f"playing {known[0]} against {player}, which comes with selfplay (docs/players.md)")
     return dataclasses.replace(args, player=player)
 
 

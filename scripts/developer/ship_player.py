@@ -7,10 +7,8 @@ command, seed, minutes, operations, machine, versions. What was there under that
 """
 
 import argparse
-import dataclasses
 import json
 import shutil
-from typing import Any
 
 from selfplay import shipped
 from training import checkpoint_steps
@@ -22,18 +20,16 @@ from training.storage.run_folder import RunFolder
 AVERAGES = "state/average_"  # how the names of averaged weights begin
 
 
-def ship(run: str, name: str, recipe: dict[str, str], search: dict[str, Any]) -> None:
+def ship(run: str, name: str, recipe: dict[str, str]) -> None:
     """Writes `shipped:NAME` from the newest checkpoint of a run.
 
     Args:
       recipe: what the run does not know of itself: the command, and the machine.
-      search: fields of `SearchConfig` with which it is to search, other than the run did.
     """
     source, target = RunFolder(run), RunFolder(shipped.FOLDER / name)
     step = checkpoint_steps(run)[-1]
     saved = CheckpointStore(source.path).load(step, with_replay=False)
     config = source.read_config()
-    config = dataclasses.replace(config, search=dataclasses.replace(config.search, **search))
     if target.path.exists():
         shutil.rmtree(target.path)
     target.create(config)
@@ -68,10 +64,8 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--command", required=True)
     parser.add_argument("--machine", required=True)
-    parser.add_argument("--search", nargs="*", default=[], help="fields to set true, as proven")
     args = parser.parse_args()
-    recipe = {"command": args.command, "machine": args.machine}
-    ship(args.run, args.name, recipe, dict.fromkeys(args.search, True))
+    ship(args.run, args.name, {"command": args.command, "machine": args.machine})
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import jax
 import pytest
 
 import games
@@ -18,7 +17,7 @@ from selfplay.engines.process import EngineFault
 from selfplay.gtp import engine
 from selfplay.records.game_record import read_records, write_records
 from tests.support import ROOT
-from tests.support.engines import GNUGO, GNUGO_OPTIONS, is_running
+from tests.support.engines import GNUGO, GNUGO_OPTIONS, ask, is_running
 
 GAME = games.load("go:size=5,komi=0.5")
 PASS = 25
@@ -27,15 +26,6 @@ BAD = f"{shlex.quote(sys.executable)} {ROOT / 'tests' / 'planted' / 'bad_engine.
 
 def make(command, game=GAME, options=""):
     return player_spec.parse_player(f"gtp:{options}{command}", game, 1, None)
-
-
-def ask(player, *lines, game=GAME):
-    """Returns the player's actions after some move lists, and its new faults."""
-    before = len(player.faults)
-    states = positions.replay(game, lines).states
-    result = player(states, jax.random.key(0), positions.pad_moves(lines))
-    assert result.action_weights.shape == (len(lines), game.num_actions)
-    return result.action.tolist(), player.faults[before:]
 
 
 @pytest.mark.parametrize("fault", ["", "slow-start", "errors", "no-undo"])

@@ -17,7 +17,7 @@ from selfplay.arena import play_match
 from selfplay.uci.moves import VARIANTS, find_move, move_name
 from selfplay.uci.spec import read_spec
 from tests.support import ROOT
-from tests.support.engines import FAIRY, GNUGO, RHINO, STOCKFISH
+from tests.support.engines import FAIRY, GNUGO, RHINO, STOCKFISH, ask
 
 GAME = games.load("breakthrough")
 BAD = f"{shlex.quote(sys.executable)} {ROOT / 'tests' / 'planted' / 'bad_uci_engine.py'}"
@@ -27,14 +27,6 @@ needs_fairy = pytest.mark.skipif(FAIRY is None, reason="needs Debian's fairy-sto
 
 def make(command, game=GAME, options=""):
     return player_spec.parse_player(f"uci:{options}{command}", game, 1, None)
-
-
-def ask(player, *lines, game=GAME):
-    """Returns the player's actions after some move lists, and its new faults."""
-    before = len(player.faults)
-    states = positions.replay(game, lines).states
-    result = player(states, jax.random.key(0), positions.pad_moves(lines))
-    return result.action.tolist(), player.faults[before:]
 
 
 def test_each_question_is_a_new_game_from_the_opening_with_the_options_set_before(
