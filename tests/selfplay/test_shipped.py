@@ -16,7 +16,7 @@ from scripts.train import _find_source
 from selfplay import player_name, shipped
 from selfplay.perfect import mistakes
 from training.players import find_game, load_weights, network_of
-from training.storage.manifest import CheckpointError
+from training.storage.manifest import CheckpointError, read_manifest
 from training.storage.run_folder import RunFolder
 
 LARGEST = 1_100_000  # bytes, in all: what the package may grow by
@@ -48,9 +48,10 @@ def test_one_that_was_altered_by_a_byte_is_refused_or_is_the_very_same(tmp_path,
     network = network_of(RunFolder(whole).read_config(), games.load("tic_tac_toe"))
     [step] = training.checkpoint_steps(whole)
     expected = load_weights(RunFolder(whole), step, network)
+    manifest = read_manifest(whole / f"checkpoints/{step}")
     rng = np.random.default_rng(0)
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
-    refused = 0
+    refused, listed = 0, {whole / f"checkpoints/{step}" / name for name in manifest["files"]}
     for file in files_of(whole):
         for _ in range(6):
             shutil.rmtree(tmp_path / "x", ignore_errors=True)
@@ -67,6 +68,7 @@ def test_one_that_was_altered_by_a_byte_is_refused_or_is_the_very_same(tmp_path,
             except (CheckpointError, ValueError):
                 refused += 1
                 continue
+            assert file not in listed, "its sum tells"
             for one, two in zip(weights, expected, strict=True):
                 for leaf, same in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
                     np.testing.assert_array_equal(leaf, same)
