@@ -14,6 +14,7 @@ import os
 import sys
 from types import ModuleType
 
+from scripts.hosts import ENVIRONMENT
 from scripts.terminal import signals
 
 GROUPS = {
@@ -67,7 +68,6 @@ OF_ANY = {
 # These import no jax either.
 WITHOUT_DEVICES = ("games", "new-game", "runs", "fleet", "web", "completion")
 GO_ON = ("train", "oversee", "ladder", "sweep")  # the same command goes on where it was interrupted
-MAX_SENTENCE = 4000  # characters of an error
 ALLOW = "--allow"
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
@@ -76,6 +76,10 @@ def main() -> None:
     """The entry point of the `selfplay` command."""
     argv = sys.argv[1:]
     signals.begin(*_if_interrupted(argv))  # before what takes long to import
+    if ENVIRONMENT in os.environ:  # one of several processes that train together
+        from scripts.hosts import child
+
+        child.begin()
     code: object
     try:
         try:
@@ -146,8 +150,10 @@ def run(argv: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        print(f"selfplay {command}: {_sentence(error)}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError | FileNotFoundError) else 1
+        from scripts.terminal.console import code_of, sentence
+
+        print(f"selfplay {command}: {sentence(error)}", file=sys.stderr)
+        return code_of(error)
 
 
 def _take_allowed(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -187,7 +193,8 @@ def _call(command: str, argv: list[str]) -> int:
     in_sight = getattr(flags, "IN_SIGHT", ())
     args = console.parse(flags.Args, argv, command, defaults, in_sight)
     getattr(flags, "check", lambda _: None)(args)
-    quick = command in WITHOUT_DEVICES
+    name = getattr(flags, "script", lambda _: name)(args)
+    quick = command in WITHOUT_DEVICES or name == "hosts.parent"
     with contextlib.nullcontext() if quick else console.starting():
         script = importlib.import_module(f"scripts.{name}")
     code: int = script.run(args) if quick else _on_devices(script, args)
@@ -205,24 +212,6 @@ def _on_devices(script: ModuleType, args: object) -> int:
     with out_of_memory.advise(lambda: less_memory(args)):
         code: int = script.run(args)
     return code
-
-
-def _sentence(error: Exception) -> str:
-    from scripts.terminal.console import printable
-
-    text = printable(" ".join(str(error).split()))
-    if len(text) > MAX_SENTENCE:  # it quotes a hostile file; the advice comes last
-        text = f"{text[: MAX_SENTENCE // 2]} ... {text[-MAX_SENTENCE // 2 :]}"
-    ours = type(error).__module__.partition(".")[0] in (
-        "games",
-        "mcts",
-        "selfplay",
-        "training",
-        "scripts",
-    )
-    if ours or isinstance(error, ValueError | OSError):
-        return text
-    return f"{type(error).__name__}: {text} (--debug shows where)"
 
 
 def _usage() -> str:

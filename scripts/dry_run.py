@@ -1,12 +1,17 @@
 """`selfplay train --dry-run`, and the short check at the start of every `train`."""
 
+import dataclasses
 import math
 from typing import Any, NamedTuple
+
+import jax
 
 from games.game import Game
 from scripts.terminal.console import print_json, print_text, say
 from selfplay.row import parse_targets
 from training.config import RunConfig
+from training.hosts import exchange
+from training.players import network_of
 from training.preflight import estimate
 from training.preflight.estimate import Needs, in_words
 from training.preflight.machine import Machine, this_machine
@@ -16,6 +21,7 @@ from training.storage.run_folder import RunFolder
 
 SECONDS = 5.0  # of measurement
 GOALS = (10_000, 100_000, 1_000_000)  # games
+LINKS = (1.0, 10.0, 100.0)  # Gbit/s between hosts
 
 
 class Outlook(NamedTuple):
@@ -27,25 +33,53 @@ class Outlook(NamedTuple):
     disk_bytes: int
 
 
-def check(config: RunConfig, game: Game[Any], folder: RunFolder) -> None:
-    """Says what the run asks for. Raises ValueError if it cannot work here."""
+def check(config: RunConfig, game: Game[Any], folder: RunFolder, hosts: int = 1) -> None:
+    """Says what the run asks for, of each host. Raises ValueError if it cannot work here."""
+    config = share_of(config, hosts)
     has = this_machine(folder.path, config.learner.batch)
     say(estimate.summary(estimate.needs(config, game, has), has))
     _refuse(estimate.problems(config, game, has))
 
 
-def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) -> int:
+def share_of(config: RunConfig, hosts: int) -> RunConfig:
+    """Returns the settings with the games, the rows and the window that one of so many hosts has.
+
+    Raises:
+      ValueError: the games or the rows cannot be shared equally.
+    """
+    shared = {"self_play": config.self_play.batch, "learner": config.learner.batch}
+    for name, count in shared.items():
+        if count % max(hosts, 1):
+            raise ValueError(f"{name}.batch must be a multiple of the {hosts} hosts, got {count}")
+    if hosts <= 1:
+        return config
+    parts = {
+        name: dataclasses.replace(getattr(config, name), batch=count // hosts)
+        for name, count in shared.items()
+    }
+    capacity = max(config.replay.capacity // hosts, config.replay.min_rows)
+    replay = dataclasses.replace(config.replay, capacity=capacity)
+    return dataclasses.replace(config, replay=replay, **parts)
+
+
+def run(
+    config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool, hosts: int = 1
+) -> int:
     """Compiles and measures for a few seconds, prints what the run will take; returns 0.
+
+    Of several hosts, it is one's share that is tried: this machine's speed counts for each.
 
     Raises:
       ValueError: it cannot work here.
     """
     if config.amplify == "human":
         raise ValueError("--dry-run measures speed: leave out --amplify human")
-    has = this_machine(folder.path, config.learner.batch)
-    floor = estimate.needs(config, game, has)
+    own = share_of(config, hosts)
+    has = this_machine(folder.path, own.learner.batch)
+    floor = estimate.needs(own, game, has)
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
-    trial = run_trial(folder, config, SECONDS)
+    trial = _of_all(run_trial(folder, own, SECONDS), hosts)
+    summed = _exchange(config, game, hosts)
     need = estimate.scaled(floor, trial.scale(floor))
     row_bytes = estimate.row_bytes(game, parse_targets(config.targets))
     outlook = foresee(config, need, trial, row_bytes)
@@ -53,10 +87,13 @@ def run(config: RunConfig, game: Game[Any], folder: RunFolder, as_json: bool) ->
         print_json(
             {"needs": need._asdict(), "machine": has._asdict(), "rehearsal": trial._asdict()}
             | {"outlook": outlook._asdict(), "hours_to_games": _hours_to_games(trial)}
+            | ({"exchange": summed} if summed else {})
         )
     else:
         print_text(describe(config, need, has, trial, outlook))
-    refused = estimate.problems(config, game, has, trial.scale(floor))
+        if summed:
+            print_text(_describe_exchange(summed, hosts, trial))
+    refused = estimate.problems(own, game, has, trial.scale(floor))
     if has.disk_bytes is not None and outlook.disk_bytes > has.disk_bytes:
         refused.append(
             f"the whole run needs {in_words(outlook.disk_bytes)} of disk, and there is "
@@ -125,6 +162,40 @@ def describe(config: RunConfig, need: Needs, has: Machine, trial: Trial, outlook
             f"{_operations(outlook.flops)}"
         )
     return "\n".join(lines)
+
+
+def _of_all(trial: Trial, hosts: int) -> Trial:
+    """Returns what so many hosts do together, each as fast as this one alone."""
+    return trial._replace(
+        call_flops=trial.call_flops * hosts,
+        step_flops=trial.step_flops * hosts,
+        iteration_flops=trial.iteration_flops * hosts,
+        positions_per_s=trial.positions_per_s * hosts,
+        games_per_s=trial.games_per_s * hosts,
+    )
+
+
+def _exchange(config: RunConfig, game: Game[Any], hosts: int) -> dict[str, Any]:
+    """Returns the bytes that a step sums over the hosts, and the seconds it takes by link."""
+    if hosts <= 1:
+        return {}
+    weights = jax.eval_shape(network_of(config, game).init, jax.random.key(0))
+    summed = 4 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(weights))
+    return {
+        "bytes": summed,
+        "seconds_by_gigabits": {
+            f"{link:g}": exchange.seconds_over(summed, hosts, link) for link in LINKS
+        },
+    }
+
+
+def _describe_exchange(summed: dict[str, Any], hosts: int, trial: Trial) -> str:
+    links = [f"{1e3 * s:.3g} ms at {link}" for link, s in summed["seconds_by_gigabits"].items()]
+    return (
+        f"exchange        {in_words(summed['bytes'])} a training step among {hosts} hosts: "
+        f"{', '.join(links)} Gbit/s, beside {1e3 * trial.step_s:.3g} ms of computing; the link's "
+        "latency comes on top"
+    )
 
 
 def _iterations(config: RunConfig, trial: Trial) -> float | None:

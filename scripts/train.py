@@ -15,6 +15,7 @@ from games.conformance import require_form
 from games.game import Game
 from scripts import dry_run
 from scripts.flags.train import Args, _split_source, folder_of, number_of_workers, resources
+from scripts.hosts import child, rank
 from scripts.terminal import out_of_memory, signals
 from scripts.terminal.console import (
     Update,
@@ -31,6 +32,7 @@ from training import checkpoint_steps, losses, targets
 from training.config import RunConfig
 from training.context import Context
 from training.devices import peak_of_all
+from training.hosts.peers import ALONE, Peers
 from training.metrics import EvaluationLine, FleetLine, GateLine, IterationLine
 from training.metrics_log import OnMetrics
 from training.oversight import decision_rows
@@ -59,14 +61,21 @@ from training.workers.transport import Own
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
     args.config.check()
+    words = child.words()
+    lead = functools.partial(_run_with, args)
+    return lead(ALONE) if words is None else rank.run(words, lead)
+
+
+def _run_with(args: Args, peers: Peers) -> int:
+    """Runs the command alone, or as rank 0 of several."""
     with contextlib.ExitStack() as held:
-        code = _run(args, LOCAL if args.dry_run else _rows_from(args, held))
+        code = _run(args, LOCAL if args.dry_run else _rows_from(args, held), peers)
         if args.workers:  # to end Ray takes a moment, when all is said
             signals.conclude(code)
         return code
 
 
-def _run(args: Args, rows_from: Source) -> int:
+def _run(args: Args, rows_from: Source, peers: Peers) -> int:
     config = args.config
     # A wrong name must not leave a folder behind.
     game = games.load(config.game)
@@ -85,11 +94,12 @@ def _run(args: Args, rows_from: Source) -> int:
     source = _find_source(args.from_, folder if is_there else None)
     if source:
         _check_source(args.from_, source, config, game)
-    dry_run.check(config, game, folder)
+    hosts = max(args.hosts, 1)
+    dry_run.check(config, game, folder, hosts)
     if args.dry_run:
         if is_there:
             folder.check_same(config)
-        return dry_run.run(config, game, folder, args.json)
+        return dry_run.run(config, game, folder, args.json, hosts)
     with contextlib.ExitStack() as held:
         with signals.whole():  # a folder is made with its settings or not at all
             if not run_dir:
@@ -104,8 +114,9 @@ def _run(args: Args, rows_from: Source) -> int:
             goes_on = f"{_again(args, folder)} goes on"
             signals.say_at_end(f"selfplay train: interrupted; {goes_on}")
         say(f"run: {folder.path}")
+        rank.introduce(peers, config, has_workers=rows_from is not LOCAL)
         # It is asked at the start of an iteration: the first one compiles, and may be done again.
-        stop = held.enter_context(stop_on_signal(worth_saving=2))
+        stop = rank.also_of_command(held.enter_context(stop_on_signal(worth_saving=2)))
         with _display(config) as show, _tensorboard(folder, config) as write:
             last: dict[str, Any] = {}
 
@@ -118,7 +129,8 @@ def _run(args: Args, rows_from: Source) -> int:
                 write(line)
 
             with out_of_memory.advise(lambda: _less_memory(config, game, folder)):
-                finished = train(folder, config, watch, stop, source, show.activity, rows_from)
+                given = source, show.activity, rows_from, peers
+                finished = train(folder, config, watch, stop, *given)
     last = last or (folder.read_metrics(lambda problem: None) or [{}])[-1]
     _say_end(args, folder, last, finished)
     if isinstance(rows_from, AgainSource) and finished:
@@ -215,6 +227,10 @@ def _again(args: Args, folder: RunFolder) -> str:
     ):
         words += [flag, value] if value else []
     words += ["--lockstep"] if args.lockstep else []
+    if args.hosts > 1:
+        words += ["--hosts", str(args.hosts)]
+    if args.coordinator:
+        words += ["--coordinator", args.coordinator, "--rank", str(args.rank)]
     return shlex.join(words)
 
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _Process = subprocess.Popen[bytes]
 CLOSING_SECONDS = 10.0  # for the watcher to end after its owner is done
@@ -35,13 +35,16 @@ for end, numbers in ((os.killpg, groups), (os.kill, processes)):
 """
 
 
-def start(words: Sequence[str], stderr: int | None = None) -> _Process:
+def start(
+    words: Sequence[str], stderr: int | None = None, more: Mapping[str, str] | None = None
+) -> _Process:
     """Starts a process with pipes for its input and output; it ends with us, however we end.
 
     It leads a process group: `end` ends all that it started, too, unless that left the group.
 
     Args:
       stderr: as `subprocess.Popen` takes it.
+      more: variables of its environment, beside ours.
 
     Raises:
       OSError, ValueError, IndexError: it does not start.
@@ -52,6 +55,7 @@ def start(words: Sequence[str], stderr: int | None = None) -> _Process:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
+        env={**os.environ, **(more or {})},
         start_new_session=True,  # a process group of its own, to kill as a whole
     )
     try:

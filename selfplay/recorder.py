@@ -29,11 +29,18 @@ class FinishedGame(NamedTuple):
 class Recorder:
     """Holds the plies of unfinished games; `add` gives back those whose game has ended.
 
-    `pending` is what a checkpoint must hold: the rows of unfinished games, keyed by field.
+    `pending` is what a checkpoint must hold: the rows of unfinished games, keyed by field. Lanes
+    may be some of a run's, of `all_lanes` those from `first_lane` on: games are numbered in it.
     """
 
-    def __init__(self, pending: dict[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        pending: dict[str, np.ndarray] | None = None,
+        first_lane: int = 0,
+        all_lanes: int | None = None,
+    ) -> None:
         self.pending = pending
+        self._first_lane, self._all_lanes = first_lane, all_lanes
 
     def add(self, trajectory: Trajectory, weights_step: int) -> tuple[Sample, list[FinishedGame]]:
         """Takes one call's plies, its leaves as NumPy arrays.
@@ -45,7 +52,8 @@ class Recorder:
           The samples of games that ended in this call, game after game and ply after ply, and
           the games themselves.
         """
-        rows = _concatenate(self.pending, _to_rows(trajectory, weights_step))
+        game_id = self._game_ids(np.asarray(trajectory.game_number))
+        rows = _concatenate(self.pending, _to_rows(trajectory, weights_step, game_id))
         order = np.lexsort((rows["ply"], rows["game_id"]))
         rows = {name: column[order] for name, column in rows.items()}
         ends = np.flatnonzero(rows["terminated"])  # one a finished game, its last ply
@@ -70,6 +78,11 @@ class Recorder:
         weights = dict.fromkeys(targets, np.ones(len(last), np.float32))
         return sample._replace(targets=targets, target_weights=weights), _finished_games(done)
 
+    def _game_ids(self, game_number: np.ndarray) -> np.ndarray:
+        """Returns int64[T, B], the numbers in the run of games that are numbered in their lanes."""
+        lanes = np.arange(game_number.shape[1]) + self._first_lane
+        return game_number.astype(np.int64) * (self._all_lanes or len(lanes)) + lanes
+
 
 def draw_games(
     finished: list[FinishedGame], lanes: int, watched: int, rng: np.random.Generator
@@ -89,7 +102,9 @@ def lanes_to_watch(max_plies: int, lanes: int, plies_per_call: int) -> int:
     return min(wanted, MOST_WATCHED, lanes)
 
 
-def _to_rows(trajectory: Trajectory, weights_step: int) -> dict[str, np.ndarray]:
+def _to_rows(
+    trajectory: Trajectory, weights_step: int, game_id: np.ndarray
+) -> dict[str, np.ndarray]:
     """Returns the plies as columns of T * B rows, by flat name."""
     plies, lanes = trajectory.ply.shape
     columns = {
@@ -97,7 +112,6 @@ def _to_rows(trajectory: Trajectory, weights_step: int) -> dict[str, np.ndarray]
         for name, value in row.flat(trajectory).items()
         if name not in ("kl", "entropy", "game_number")
     }
-    game_id = trajectory.game_number.astype(np.int64) * lanes + np.arange(lanes)[None, :]
     columns["game_id"] = game_id.reshape(-1)
     columns["weights_step"] = np.full(plies * lanes, weights_step, np.int64)
     return columns

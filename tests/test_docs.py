@@ -30,7 +30,7 @@ OF_OTHERS = {  # flags of other programs that the docs run
     *("--kills", "--only"),  # tests.soak, tests.golden
     "--plot",  # scripts.developer.compare_slots
     "--xla_gpu_enable_command_buffer",
-    *("--signal", "--gpus", "--time"),  # Slurm
+    *("--signal", "--gpus", "--time", "--nodes", "--ntasks-per-node"),  # Slurm
     *("--build-arg", "--device", "--file", "--nv", "--rm", "--stop-timeout", "--tag", "--volume"),
     "--no-deps",  # pip
 }

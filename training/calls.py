@@ -37,6 +37,39 @@ def of_games(rows: Sample, plies: Sequence[int] | np.ndarray) -> dict[str, Any]:
     }
 
 
+def counted(call: PlayedCall | None, problem: str = "") -> dict[str, Any]:
+    """Returns what one host says to all of its call, or why there is none."""
+    if call is None:
+        return {"problem": problem}
+    return {
+        "problem": "",
+        "rows": len(call.rows.ply),
+        "games": call.games,
+        "plies": call.plies,
+        "monitors": call.monitors,
+    }
+
+
+def joined(monitors: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the entries of a line of metrics about the calls of all hosts."""
+    if len(monitors) == 1:
+        return monitors[0]
+
+    def mean(name: str, weight: str = "") -> float | None:
+        given = [(m[name], m[weight] if weight else 1) for m in monitors if m[name] is not None]
+        total = sum(weight for _, weight in given)
+        return sum(value * weight for value, weight in given) / total if total else None
+
+    return {
+        "kl": mean("kl"),
+        "entropy": mean("entropy"),
+        "new_games": sum(m["new_games"] for m in monitors),
+        "new_rows": sum(m["new_rows"] for m in monitors),
+        "game_plies": mean("game_plies", "new_games") or 0.0,
+        "value_error": mean("value_error", "new_rows"),
+    }
+
+
 def unpack(
     config: RunConfig,
     game: Game[Any],
@@ -61,7 +94,7 @@ def unpack(
     non_finite.check_plies(config.game, config.amplify, trajectory)
     rows, finished = pending.add(trajectory, weights_step)
     rows = targets.of_games(rows, finished, wanted, game)
-    lanes, plies = config.self_play.batch, config.self_play.plies_per_call
+    plies, lanes = trajectory.ply.shape
     watched = recorder.lanes_to_watch(game.max_plies, lanes, plies)
     monitors = {
         "kl": float(trajectory.kl.mean()),

@@ -1,4 +1,4 @@
-"""The devices that train a network: all of them, each with its share of a batch."""
+"""The devices that train a network: all of them, of all hosts, each with its share of a batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,26 +17,55 @@ MOST_IN_FLIGHT = 16  # training steps of a CPU that are dispatched and not waite
 
 
 def learner_mesh(rows: int) -> Mesh:
-    """Returns the devices that train on batches of so many rows: all of them.
+    """Returns the devices that train on batches of so many rows, of all hosts: all of them.
 
-    Of a CPU's, which are as many as its cores, as many as get equal shares that are large enough.
+    Of a CPU's, which are as many as its cores, as many as get equal shares that are large enough;
+    of each host as many as of the others.
     """
-    devices = jax.local_devices()
-    if devices[0].platform == "cpu":
-        most = max(1, min(len(devices), rows // LEAST_SHARE))
-        devices = devices[: max(count for count in range(1, most + 1) if rows % count == 0)]
-    return Mesh(np.array(devices), (AXIS,))
+    by_host: dict[int, list[jax.Device]] = {}
+    for device in jax.devices():
+        by_host.setdefault(device.process_index, []).append(device)
+    hosts, each = len(by_host), min(map(len, by_host.values()))
+    if jax.local_devices()[0].platform == "cpu":
+        most = max(1, min(each, rows // hosts // LEAST_SHARE))
+        fits = (count for count in range(1, most + 1) if rows % (hosts * count) == 0)
+        each = max(fits, default=1)
+    chosen = [device for host in sorted(by_host) for device in by_host[host][:each]]
+    return Mesh(np.array(chosen), (AXIS,))
 
 
 def to_learner(tree: Any, rows: int) -> Any:
     """Puts a copy of every leaf on every device that trains on batches of so many rows."""
-    return jax.device_put(tree, NamedSharding(learner_mesh(rows), WHOLE))
+    return _put(tree, NamedSharding(learner_mesh(rows), WHOLE))
 
 
 def split_rows(tree: Any) -> Any:
-    """Splits every leaf of a training batch over the devices that train."""
-    rows = len(jax.tree.leaves(tree)[0])
-    return jax.device_put(tree, NamedSharding(learner_mesh(rows), BY_LANE))
+    """Splits every leaf of a training batch over the devices that train.
+
+    Of several hosts, each gives its own share of the rows.
+    """
+    rows = len(jax.tree.leaves(tree)[0]) * jax.process_count()
+    return _put(tree, NamedSharding(learner_mesh(rows), BY_LANE))
+
+
+def _put(tree: Any, sharding: NamedSharding) -> Any:
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+
+    # `device_put` would compare the arrays of all hosts, by an exchange.
+    def put(leaf: Any) -> jax.Array:
+        return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
+
+    return jax.tree.map(put, tree)
+
+
+def local(tree: Any) -> Any:
+    """Returns arrays that no exchange is needed for: of those on several hosts, this one's copy."""
+
+    def own(leaf: jax.Array) -> jax.Array:
+        return leaf if leaf.is_fully_addressable else leaf.addressable_data(0)
+
+    return jax.tree.map(own, tree)
 
 
 def wait_for_all_but_last(results: Sequence[Any]) -> None:

@@ -53,7 +53,7 @@ class TrainState(NamedTuple):
         return Weights(self.average_params, self.average_batch_stats)
 
 
-TrainStep = Callable[[TrainState, Minibatch, jax.Array], tuple[TrainState, dict[str, jax.Array]]]
+TrainStep = Callable[[TrainState, Minibatch, Any], tuple[TrainState, dict[str, jax.Array]]]
 
 
 def init(network: Network, config: LearnerConfig, key: jax.Array) -> TrainState:

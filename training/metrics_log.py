@@ -46,3 +46,13 @@ class MetricsLog:
             extra={"iteration": iteration, "game_id": game.game_id},
         )
         self._folder.logs["self_play"].append(to_lines([record]))
+
+
+class Silent(MetricsLog):
+    """The log of a host that does not write: notices alone are told."""
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Rank 0 writes it."""
+
+    def write_game(self, game: FinishedGame, spec: str, iteration: int) -> None:
+        """Rank 0 writes its own."""

@@ -59,6 +59,10 @@ class Progress:
                 raise ValueError(f"the checkpoint's {name} is {counters[name]!r}, no number")
         return cls(**{name: counters[name] for name in names})
 
+    def adopt(self, counters: dict[str, Any]) -> None:
+        """Takes over what another rank has counted and decided."""
+        vars(self).update(vars(Progress.of(counters)))
+
     def elapsed(self) -> float:
         """Returns the run's seconds so far, over all its processes."""
         return self.seconds + time.monotonic() - self._seconds_told

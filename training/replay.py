@@ -9,7 +9,8 @@ written at each save: the durable record from which a resumed run fills its ring
 import pathlib
 import re
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,30 +27,61 @@ NO_TARGETS: Mapping[str, Form] = {}
 LEFT = re.compile(rf"{NAME.pattern}({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
 
 
+class Block(NamedTuple):
+    """Rows of ours that came at once."""
+
+    own: int  # the number of the first among our rows
+    number: int  # and among those of all hosts; of a chunk's, that of the chunk's first
+
+
 class ReplayBuffer:
     """A ring of the newest rows; `total` counts every row ever added.
 
-    `targets` are the columns of the run's targets, as `row.target_forms` gives them.
+    `targets` are the columns of the run's targets, as `row.target_forms` gives them. Of several
+    hosts each has its `share`, (rank, count), of the rows and of the window; `total` counts those
+    of all, and numbers go through all: call by call, and within a call rank by rank.
     """
 
-    def __init__(self, config: ReplayConfig, targets: Mapping[str, Form] = NO_TARGETS) -> None:
+    def __init__(
+        self,
+        config: ReplayConfig,
+        targets: Mapping[str, Form] = NO_TARGETS,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self.config, self.targets = config, targets
+        self.rank, self.count = share
+        self.capacity = max(1, config.capacity // self.count)
         self.total = 0
+        self._own = 0  # the number among our rows of the next one
+        self._blocks: list[Block] = []
+        # Ranks that have no row yet, of several.
+        self._without = set(range(self.count)) if self.count > 1 else set()
         self._forms: dict[str, Form] = {}  # of the columns; empty as long as there is no row
         self._held: dict[str, np.ndarray] = {}  # the ring, as `row.packed` makes it
-        self._unsaved: list[Sample] = []
+        self._unsaved: list[tuple[int, Sample]] = []
 
-    def add(self, rows: Sample, is_saved: bool = False) -> None:
+    def add(
+        self,
+        rows: Sample | None,
+        is_saved: bool = False,
+        counts: Sequence[int] | None = None,
+    ) -> None:
         """Appends rows; the oldest make room.
 
         Args:
           is_saved: a chunk holds them already.
+          counts: of several hosts, how many rows each adds now.
         """
-        if len(rows.ply) == 0:
+        if counts is None:
+            counts = [len(rows.ply) if rows is not None else 0]
+        first = self.total + sum(counts[: self.rank])
+        self.total += sum(counts)
+        self._without -= {rank for rank, count in enumerate(counts) if count}
+        if rows is None or len(rows.ply) == 0:
             return
         if not is_saved:
-            self._unsaved.append(rows)
-        self._append(rows)
+            self._unsaved.append((first, rows))
+        self._append(rows, first)
 
     def window(self, total: int | None = None) -> int:
         """Returns the number of newest rows that `sample` draws from (when it held `total`)."""
@@ -60,12 +92,12 @@ class ReplayBuffer:
 
     def steps_allowed(self, minibatch: int) -> int:
         """Returns how many training steps of `minibatch` rows the rows so far allow."""
-        if self.total < self.config.min_rows:
+        if self.total < self.config.min_rows or self._without:
             return 0
         return int(self.total * self.config.samples_per_row) // minibatch
 
     def sample(self, rng: np.random.Generator, count: int, total: int | None = None) -> Sample:
-        """Draws rows from the window, uniformly and with replacement.
+        """Draws rows from our share of the window, uniformly and with replacement.
 
         Args:
           total: draw as when the buffer held so many rows; those overwritten since are left out.
@@ -73,22 +105,33 @@ class ReplayBuffer:
         if not self._forms:
             raise ValueError("the replay buffer is empty: nothing to sample")
         total = self.total if total is None else total
-        rows = total - 1 - rng.integers(0, self.window(total), count)
-        places = rows[rows >= self.total - self.config.capacity] % self.config.capacity
+        own = self._own_of(total)
+        window = min(own, self.capacity, max(1, self.window(total) // self.count))
+        rows = own - 1 - rng.integers(0, window, count)
+        places = rows[rows >= self._own - self.capacity] % self.capacity
         columns = {n: row.unpacked(self._held[n][places], form) for n, form in self._forms.items()}
         return row.nested(Sample, columns)
 
     def oldest_kept(self) -> int:
         """Returns the number of the first row that a resume needs, or that is to be kept."""
-        return 0 if self.config.keep == "all" else max(0, self.total - self.config.capacity)
+        if self.config.keep == "all":
+            return 0
+        if self.count == 1:
+            return max(0, self.total - self.capacity)
+        return self._blocks[0].number if self._blocks else self.total
 
     def take_unsaved(self) -> tuple[int, Sample | None]:
         """Returns the rows since the last call, for a chunk, and the number of the first one."""
-        rows, self._unsaved = self._unsaved, []
-        if not rows:
-            return self.total, None
-        joined = row.concatenate(rows)
-        return self.total - len(joined.ply), joined
+        numbers, rows = self.take_unsaved_numbered()
+        return (int(numbers[0]), rows) if rows is not None else (self.total, None)
+
+    def take_unsaved_numbered(self) -> tuple[np.ndarray, Sample | None]:
+        """Returns the rows since the last call, and int64[N], the number of each in the run."""
+        unsaved, self._unsaved = self._unsaved, []
+        if not unsaved:
+            return np.zeros(0, np.int64), None
+        numbers = [np.arange(first, first + len(rows.ply)) for first, rows in unsaved]
+        return np.concatenate(numbers), row.concatenate([rows for _, rows in unsaved])
 
     def restore(self, folder: pathlib.Path, total: int, run_id: str = "") -> None:
         """Fills the ring from the chunks of a run in `folder`, up to row `total`.
@@ -99,20 +142,34 @@ class ReplayBuffer:
           ValueError: rows are missing, or a chunk cannot be read.
         """
         oldest = max(0, total - self.config.capacity)
-        self.total = expected = oldest
-        for first, last, path in chunks(folder):
-            if last < oldest or first >= total:
-                continue
-            rows = read_chunk(path, run_id, self.targets)
-            if first > expected:
-                break
-            self._append(row.take(rows, slice(max(0, oldest - first), None)))
-            expected = last + 1
-        if expected != total:
-            raise ValueError(f"{folder}: replay rows {expected} to {total - 1} are missing")
+        self.total = self._own = oldest
+        for first, rows in stored(folder, oldest, total, run_id, self.targets):
+            assert first == self.total
+            self.add(rows, is_saved=True)
 
-    def _append(self, rows: Sample) -> None:
-        capacity, columns = self.config.capacity, row.flat(rows)
+    def restore_share(self, number: int, rows: Sample) -> None:
+        """Takes our rows of a chunk that begins with row `number`; chunks come oldest first."""
+        if len(rows.ply):
+            self._append(rows, number)
+
+    def restored(self, total: int, ranks: Collection[int]) -> None:
+        """Ends `restore_share`: the run has so many rows, and these ranks have some."""
+        self.total = total
+        self._without -= set(ranks)
+
+    def has_rows(self) -> bool:
+        """Whether we have rows of our own."""
+        return bool(self._forms)
+
+    def _own_of(self, total: int) -> int:
+        """Returns how many rows we had when the run had `total`."""
+        if self.count == 1 or total == self.total:
+            return self._own if self.count > 1 else total
+        later = [block.own for block in self._blocks if block.number >= total]
+        return later[0] if later else self._own
+
+    def _append(self, rows: Sample, number: int) -> None:
+        capacity, columns = self.capacity, row.flat(rows)
         forms = {n: Form(column.shape[1:], column.dtype) for n, column in columns.items()}
         if not self._forms:
             self._forms = forms
@@ -124,10 +181,39 @@ class ReplayBuffer:
                     f"of {ours.dtype}{ours.shape}"
                 )
         count = len(rows.ply)
-        places = np.arange(self.total, self.total + count)[-capacity:] % capacity
+        places = np.arange(self._own, self._own + count)[-capacity:] % capacity
         for name, column in columns.items():
             self._held[name][places] = row.packed(column[-capacity:])
-        self.total += count
+        if self.count > 1:
+            self._blocks.append(Block(self._own, number))
+        self._own += count
+        while len(self._blocks) > 1 and self._blocks[1].own <= self._own - capacity:
+            del self._blocks[0]
+
+
+def stored(
+    folder: pathlib.Path,
+    oldest: int,
+    total: int,
+    run_id: str = "",
+    targets: Mapping[str, Form] = NO_TARGETS,
+) -> Iterator[tuple[int, Sample]]:
+    """Yields the rows from `oldest` up to `total`, chunk by chunk, with the first one's number.
+
+    Raises:
+      ValueError: rows are missing, or a chunk cannot be read.
+    """
+    expected = oldest
+    for first, last, path in chunks(folder):
+        if last < oldest or first >= total:
+            continue
+        rows = read_chunk(path, run_id, targets)
+        if first > expected:
+            break
+        yield expected, row.take(rows, slice(max(0, oldest - first), None))
+        expected = last + 1
+    if expected != total:
+        raise ValueError(f"{folder}: replay rows {expected} to {total - 1} are missing")
 
 
 def chunks(folder: pathlib.Path) -> list[tuple[int, int, pathlib.Path]]:

@@ -6,20 +6,24 @@ iteration behind those that learn, and a checkpoint holds, beside the training s
 that the call in flight plays with and the games from before it: a resumed run repeats that call.
 """
 
+import functools
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 import games
 from games.conformance import require_form
 from selfplay import devices
-from training import non_finite
+from training import non_finite, shares
 from training.config import RunConfig
 from training.context import Context, make_context, open_store
+from training.devices import local
 from training.evaluation import gate, in_run
 from training.evaluation.fixed_point import FixedPointMonitor
 from training.evaluation.in_run import Evaluated
-from training.metrics_log import MetricsLog, OnMetrics
+from training.hosts.peers import ALONE, BEGIN, AnewError, Peers, any_of, told
+from training.metrics_log import MetricsLog, OnMetrics, Silent
 from training.source import LOCAL, Source
 from training.stages import distil, evaluate, report, save, write_pending
 from training.start import begin_and_save, resume
@@ -94,8 +98,11 @@ def train(
     first_weights: tuple[RunFolder, int] | None = None,
     on_activity: Callable[[str], None] = lambda text: None,
     source: Source = LOCAL,
+    peers: Peers = ALONE,
 ) -> bool:
     """Trains until the run's limits, or until `stop()`; saves either way.
+
+    Of several hosts, this is what rank 0 does; the others `follow`.
 
     Args:
       folder: a run folder that exists and whose lock is held; one without a checkpoint begins,
@@ -104,6 +111,7 @@ def train(
       first_weights: a run and step whose weights a new run begins with.
       on_activity: called with what begins and takes a while: compiling, evaluating.
       source: of the rows that are learned from.
+      peers: the hosts that train together.
 
     Returns:
       Whether the run reached its limits.
@@ -119,10 +127,13 @@ def train(
             if saved is not None:
                 progress = snapshot.progress_of(saved)
                 if progress.finished(config) and not saved.logs.get("line"):
+                    peers.share(BEGIN, {"is_over": True})
                     return True
                 rollbacks = max(progress.rollbacks, rollbacks)
             metrics.activity("compiling")
-            context = make_context(folder, config, metrics, store, rollbacks)
+            is_new = saved is None
+            peers.share(BEGIN, {"is_over": False, "rollbacks": rollbacks, "is_new": is_new})
+            context = make_context(folder, config, metrics, store, rollbacks, peers)
             if saved is None:
                 state = begin_and_save(context, source, first_weights)
             else:
@@ -132,10 +143,13 @@ def train(
                         "plays by itself; with --fleet or --workers they go on"
                     )
                 taken = ledger.taken_since(store.replay_folder, progress.batches)
-                rows_from = RecordedSource(store.replay_folder, taken, source)
+                if taken:
+                    _check_adoption(source, peers, len(taken))
+                    rows_from = RecordedSource(store.replay_folder, taken, source)
                 chunks = frozenset(line.chunk for line in taken if line.rows)
+                saved = shares.hand_out(peers, saved, config.self_play.batch)
                 state = resume(context, rows_from, saved, progress, chunks)
-            device = f"{devices.mesh().size} x {devices.kind()}"
+            device = f"{devices.mesh().size * peers.count} x {devices.kind()}"
             starts.note(folder.path, state.progress.where(), device, why if saved else "new")
             ended = _loop(context, state, rows_from, stop)
             return ended
@@ -147,27 +161,77 @@ def train(
             store.close()  # what is being saved is saved, whatever happened
 
 
+def _check_adoption(source: Source, peers: Peers, batches: int) -> None:
+    """Raises ValueError where hosts that play themselves would first have to take workers' rows."""
+    if source is LOCAL and peers.count > 1:
+        raise ValueError(
+            f"{batches} batches of workers came after the last save: go on with --fleet or "
+            "--workers as before, or once without --hosts, which takes them"
+        )
+
+
+def follow(
+    folder: RunFolder,
+    config: RunConfig,
+    on_metrics: OnMetrics,
+    stop: Callable[[], bool],
+    peers: Peers,
+    source: Source = LOCAL,
+) -> bool:
+    """Trains as one of several hosts, beside rank 0, which alone reads, writes and measures.
+
+    Args:
+      folder: of rank 0, perhaps on another machine: nothing is read or written there.
+      config, on_metrics, stop, source: as for `train`; of metrics there are notices alone.
+
+    Returns:
+      Whether the run reached its limits.
+    """
+    metrics = Silent(folder, on_metrics)
+    start: dict[str, Any] | None = None
+    while True:
+        start = start or peers.share(BEGIN, {})[0]
+        if start["is_over"]:
+            return True
+        store = open_store(folder, config)
+        try:
+            context = make_context(folder, config, metrics, store, start["rollbacks"], peers)
+            if start["is_new"]:
+                state = begin_and_save(context, source, None)
+            else:
+                saved = shares.take(peers)
+                state = resume(context, source, saved, snapshot.progress_of(saved))
+            return _loop(context, state, source, stop)
+        except AnewError as error:
+            start = error.start
+        except NonFiniteError:  # rank 0 meets it, too, and goes back to its last save, or ends
+            start = None
+        finally:
+            store.close()
+
+
 def _loop(context: Context, state: State, source: Source, stop: Callable[[], bool]) -> bool:
     """Goes round until the limits, `stop()`, or a number that is not finite; see `train`."""
-    config, progress = context.config, state.progress
-    monitor = FixedPointMonitor(context) if config.evaluation.gap_positions else None
-    ended, saved_at = progress.finished(config), time.monotonic()
+    config, progress, peers = context.config, state.progress, context.peers
+    is_first = peers.rank == 0
+    measures = is_first and config.evaluation.gap_positions
+    monitor = FixedPointMonitor(context) if measures else None
+    save_at = time.monotonic() + config.checkpoint.every_seconds
     first = progress.iteration + 1
 
     def halt() -> bool:
         return stop() or progress.finished(config)
 
-    while not ended and not stop():
+    limits = told(peers, "limits", lambda: {"are_reached": progress.finished(config)})
+    ended = limits["are_reached"]
+    while not ended and not any_of(peers, "stop", stop()):
         began = time.monotonic()
-        chosen = gate.decide(context, state, _candidate(state))
-        progress.measured += chosen.evaluations
-        if chosen.line is not None:
-            context.metrics.write(chosen.line)
-        monitors = source.next(context, state, chosen.behaviour, halt)
+        behaviour = _behaviour(context, state)
+        monitors = source.next(context, state, behaviour, halt)
         if monitors is None:
-            ended = not stop()  # else there are no more rows
+            ended = not any_of(peers, "why", stop())  # else there are no more rows
             break
-        losses = distil(context, state, source.is_enough)
+        losses = distil(context, state, _is_enough(peers, source))
         progress.iteration += 1
         progress.count(context.work, config.learner.batch)
         if not config.until_fixed_point:  # which lowers the rate itself
@@ -175,26 +239,72 @@ def _loop(context: Context, state: State, source: Source, stop: Callable[[], boo
         report(context, state, monitors, losses)
         if progress.iteration > first:  # which compiled: the next one will be faster
             progress.iteration_seconds = time.monotonic() - began
-        ended, must_save = progress.finished(config), False
-        is_early = in_run.is_early(config, progress)
-        if in_run.is_due(config, progress, ended) or is_early:
-            context.metrics.activity("evaluating at the end" if ended else "evaluating")
-            progress.evaluations += 1
-            measured = evaluate(context, state, monitor, ended or is_early)
-            must_save = _apply(context, state, measured)
-            ended = ended or progress.finished(config)
-        if must_save or time.monotonic() - saved_at >= config.checkpoint.every_seconds:
+        measure = functools.partial(_measure, context, state, monitor, save_at)
+        decided = told(peers, "the end of an iteration", measure)
+        ended = decided["ended"]
+        if not is_first:
+            progress.adopt(decided["progress"])
+        if decided["save"]:
             save(context, state)
-            saved_at = time.monotonic()
+            save_at = time.monotonic() + config.checkpoint.every_seconds
     write_pending(context, state)
     save(context, state)
     context.store.wait()
+    peers.settle()
+    peers.share("saved", {})
     return ended
+
+
+def _is_enough(peers: Peers, source: Source) -> Callable[[State], bool]:
+    """Returns what is asked before each training step; of several hosts, rank 0 says it for all."""
+    if peers.count == 1 or source is LOCAL:
+        return source.is_enough
+    return lambda state: told(peers, "step", lambda: {"is": source.is_enough(state)})["is"]
+
+
+def _behaviour(context: Context, state: State) -> Behaviour:
+    """Returns the weights that are to play from now on, by a match if the run has a gate."""
+    candidate, decision = _candidate(state), None
+
+    def decide() -> dict[str, Any]:
+        nonlocal decision
+        decision = gate.decide(context, state, candidate)
+        return {"step": decision.behaviour.step, "evaluations": decision.evaluations}
+
+    decided = told(context.peers, "gate", decide) if context.config.gate else {}
+    state.progress.measured += decided.get("evaluations", 0)
+    if decision is not None and decision.line is not None:
+        context.metrics.write(decision.line)
+    is_promoted = decided.get("step", candidate.step) == candidate.step
+    return candidate if is_promoted else state.in_flight.behaviour
+
+
+def _measure(
+    context: Context, state: State, monitor: FixedPointMonitor | None, save_at: float
+) -> dict[str, Any]:
+    """Returns whether the run ends here, whether it is saved now, and its progress.
+
+    Evaluates if that is due. Of several hosts rank 0 alone does so: each has a clock of its own.
+
+    Args:
+      save_at: when a save is due, by `time.monotonic`.
+    """
+    config, progress = context.config, state.progress
+    ended, must_save = progress.finished(config), False
+    is_early = in_run.is_early(config, progress)
+    if in_run.is_due(config, progress, ended) or is_early:
+        context.metrics.activity("evaluating at the end" if ended else "evaluating")
+        progress.evaluations += 1
+        measured = evaluate(context, state, monitor, ended or is_early)
+        must_save = _apply(context, state, measured)
+        ended = ended or progress.finished(config)
+    must_save = must_save or time.monotonic() >= save_at
+    return {"ended": ended, "save": must_save, "progress": progress.counters()}
 
 
 def _candidate(state: State) -> Behaviour:
     """Returns copies of the averaged weights: the next training step donates the state's own."""
-    return Behaviour(devices.copy(state.train.averages), state.progress.step)
+    return Behaviour(devices.copy(local(state.train.averages)), state.progress.step)
 
 
 def _apply(context: Context, state: State, result: Evaluated) -> bool:

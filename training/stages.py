@@ -4,13 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from selfplay.randomness import RunPurpose
 from selfplay.row import Sample
 from selfplay.self_play import SelfPlayState
-from training import calls, non_finite
+from training import calls, non_finite, shares
 from training.calls import PlayedCall
 from training.context import Context
 from training.devices import wait_for_all_but_last
@@ -37,7 +36,9 @@ def _stage(function: Callable[..., Any]) -> Callable[..., Any]:
 def amplify(context: Context, index: int, behaviour: Behaviour, before: SelfPlayState) -> InFlight:
     """Dispatches self-play call `index`; returns at once."""
     variables = playable(context.network, behaviour.weights)
-    after, trajectory = context.play(variables, before, context.key(RunPurpose.PLAY, index))
+    given = variables, before, context.key(RunPurpose.PLAY, index)
+    first = (context.first_device,) if context.first_device else ()
+    after, trajectory = context.play(*given, *first)
     return InFlight(behaviour, before, after, trajectory)
 
 
@@ -52,34 +53,52 @@ def record(context: Context, state: State) -> dict[str, Any]:
     assert flight.trajectory is not None
     rng = np.random.default_rng([config.seed, RunPurpose.RECORD, state.progress.iteration + 1])
     learned = context.game, context.targets
+    call, problem = None, ""
     try:
         call = calls.unpack(
             config, *learned, state.recorder, flight.trajectory, flight.behaviour.step, rng
         )
-    except NonFiniteError:
+    except NonFiniteError as error:
+        problem = str(error)
+    of_all = context.peers.share("record", calls.counted(call, problem))
+    for told in filter(None, (told["problem"] for told in of_all)):
         write_pending(context, state)  # knows the step at which it began
-        raise
-    return take(context, state, call)
+        raise NonFiniteError(told)
+    assert call is not None
+    return take(context, state, call, of_all)
 
 
 def take(
-    context: Context, state: State, call: PlayedCall, is_saved: bool = False
+    context: Context,
+    state: State,
+    call: PlayedCall,
+    of_all: list[dict[str, Any]] | None = None,
+    is_saved: bool = False,
 ) -> dict[str, Any]:
     """Gives the replay the rows of a call, and counts it; some of its games go to disk.
 
     Args:
+      of_all: what each host says of its own call, as `calls.counted` makes it; None for a call
+        of a worker, whose rows go to all hosts.
       is_saved: a chunk holds the rows already.
 
     Returns:
       Entries for metrics.jsonl.
     """
-    progress = state.progress
-    state.replay.add(call.rows, is_saved)
-    progress.games += call.games
-    progress.positions += call.plies
+    progress, rows = state.progress, call.rows
+    if of_all is None:
+        of_all = [calls.counted(call)]
+        counts = [len(rows.ply)]
+        if context.peers.count > 1:
+            rows, counts = shares.spread(context, rows, of_all[0])
+    else:
+        counts = [told["rows"] for told in of_all]
+    state.replay.add(rows, is_saved, counts)
+    progress.games += sum(told["games"] for told in of_all)
+    progress.positions += sum(told["plies"] for told in of_all)
     for game in call.watched:
         context.metrics.write_game(game, context.config.game, progress.iteration + 1)
-    return call.monitors
+    return calls.joined([told["monitors"] for told in of_all])
 
 
 @_stage
@@ -95,7 +114,7 @@ def distil(
     learner = context.config.learner
     due = state.replay.steps_allowed(learner.batch) - progress.passed - progress.step
     due = min(due, learner.steps_per_iteration or due)
-    horizon = jnp.float32(progress.horizon or NO_HORIZON)
+    horizon = np.float32(progress.horizon or NO_HORIZON)
     weights = decision_rows.policy_of_games(context.decision_rows, context.config.overseer)
     losses = []
     for _ in range(due):
@@ -120,12 +139,17 @@ def evaluate(
 @_stage
 def save(context: Context, state: State) -> None:
     """Starts writing a checkpoint whose resume repeats the call in flight; the device goes on."""
+    if context.peers.rank:
+        shares.give(context, state)
+        return
+    join = shares.collect(context, state)
+    # Of several hosts these are in what is joined, with the others'.
     first_row, rows = state.replay.take_unsaved()
     notes = decision_rows.counters(context.decision_rows)
     packed = snapshot.pack(state, context.folder.seal_logs(), notes)
     progress = state.progress
     context.store.wanted = {progress.best_step, progress.strength_step, *progress.rungs[-1:]}
-    context.store.save(packed, first_row, rows)
+    context.store.save(packed, first_row, rows, join)
 
 
 def draw(
@@ -136,8 +160,10 @@ def draw(
     Args:
       total: draw as when the replay held so many rows.
     """
-    rng = np.random.default_rng([context.config.seed, RunPurpose.SAMPLE, step])
-    rows = state.replay.sample(rng, context.config.learner.batch, total)
+    peers, batch = context.peers, context.config.learner.batch
+    own = (peers.rank,) if peers.count > 1 else ()
+    rng = np.random.default_rng([context.config.seed, RunPurpose.SAMPLE, step, *own])
+    rows = state.replay.sample(rng, batch // peers.count, total)
     symmetry = rng.integers(0, context.symmetries, len(rows.ply), np.int32)
     overseer = context.config.overseer
     return decision_rows.mix(context.decision_rows, overseer, rows, symmetry, rng)
@@ -175,8 +201,9 @@ def write_pending(context: Context, state: State) -> None:
     if bad is not None:
         step = line["step"] - len(losses) + bad
         path = context.folder.path / f"nan-{step}.npz"
-        rows, _ = draw(context, state, step, line["rows"])
-        non_finite.write_batch(path, rows, state.train)
+        if context.peers.rank == 0:
+            rows, _ = draw(context, state, step, line["rows"])
+            non_finite.write_batch(path, rows, state.train)
         raise NonFiniteError(f"NaN or infinity at training step {step}, see {path}")
     for name in losses[0] if losses else ():
         line[name] = float(np.mean([measured[name] for measured in losses]))

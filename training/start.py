@@ -1,13 +1,14 @@
 """The start of a process with a run: it begins, or goes on from a checkpoint."""
 
 import jax
+import numpy as np
 
 from selfplay import devices, row
 from selfplay.randomness import RunPurpose
 from selfplay.recorder import Recorder
-from training import learner
+from training import learner, shares
 from training.context import Context
-from training.devices import to_learner
+from training.devices import local, to_learner
 from training.network import Weights
 from training.oversight import decision_rows
 from training.players import load_weights
@@ -18,6 +19,7 @@ from training.stages import save
 from training.state import Behaviour, State
 from training.storage import snapshot
 from training.storage.checkpoint import Checkpoint
+from training.storage.leaves import flatten, unflatten
 from training.storage.run_folder import RunFolder
 
 SHOWN_PROBLEMS = 20
@@ -33,11 +35,12 @@ def begin(context: Context, source: Source = LOCAL, weights: Weights | None = No
         train = learner.with_weights(train, weights)
     train = to_learner(train, context.config.learner.batch)
     games = context.open_games()
+    behaviour = Behaviour(devices.copy(local(train.averages)), 0)
     return State(
         train=train,
-        in_flight=source.start(context, 0, Behaviour(devices.copy(train.averages), 0), games),
+        in_flight=source.start(context, 0, behaviour, games),
         replay=empty_replay(context),
-        recorder=Recorder(),
+        recorder=own_recorder(context),
         progress=progress,
     )
 
@@ -47,8 +50,15 @@ def begin_and_save(
 ) -> State:
     """Returns the state of a new run, whose first save comes before all else that it writes."""
     _notice_decisions(context)
-    context.folder.check_unbegun()
-    weights = load_weights(*first_weights, context.network) if first_weights else None
+    name, peers = "weights", context.peers
+    if peers.rank == 0:
+        context.folder.check_unbegun()
+        weights = load_weights(*first_weights, context.network) if first_weights else None
+        shares.send_arrays(peers, name, {} if weights is None else flatten(tuple(weights)))
+    else:
+        arrays = shares.receive_arrays(peers, name)
+        template = jax.eval_shape(context.network.init, jax.random.key(0))
+        weights = Weights(*unflatten(tuple(template), arrays)) if arrays else None
     state = begin(context, source, weights)
     save(context, state)
     context.store.wait()  # what comes later is told from what was there before the run
@@ -74,12 +84,13 @@ def resume(
     if changed := decision_rows.changes(context.decision_rows, saved.counters):
         context.metrics.notice(changed)
     oldest = saved.counters["replay_oldest_kept"]
-    for notice in context.folder.discard_after(
-        progress.iteration, oldest, saved.logs, saved.chunks | chunks
-    ):
-        context.metrics.notice(notice)
+    if context.peers.rank == 0:
+        for notice in context.folder.discard_after(
+            progress.iteration, oldest, saved.logs, saved.chunks | chunks
+        ):
+            context.metrics.notice(notice)
     replay = empty_replay(context)
-    replay.restore(context.store.replay_folder, saved.counters["rows"], context.folder.run_id())
+    shares.restore(context, replay, saved.counters)
     shapes = jax.eval_shape(
         lambda key: learner.init(context.network, context.config.learner, key),
         context.key(RunPurpose.INIT, 0),
@@ -90,15 +101,22 @@ def resume(
         train=held.train,
         in_flight=source.start(context, progress.iteration, held.behaviour, held.games),
         replay=replay,
-        recorder=held.recorder,
+        recorder=own_recorder(context, held.recorder.pending),
         progress=progress,
         line=held.line,
     )
 
 
 def empty_replay(context: Context) -> ReplayBuffer:
-    """Returns the run's replay, with the columns of its targets."""
-    return ReplayBuffer(context.config.replay, row.target_forms(context.targets, context.game))
+    """Returns the run's replay, with the columns of its targets; of several hosts our share."""
+    forms = row.target_forms(context.targets, context.game)
+    return ReplayBuffer(context.config.replay, forms, (context.peers.rank, context.peers.count))
+
+
+def own_recorder(context: Context, pending: dict[str, np.ndarray] | None = None) -> Recorder:
+    """Returns what records the games of our lanes."""
+    own = context.own.batch
+    return Recorder(pending, context.peers.rank * own, context.config.self_play.batch)
 
 
 def _notice_decisions(context: Context) -> None:

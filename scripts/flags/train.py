@@ -1,9 +1,12 @@
 """The flags of `selfplay train`."""
 
 import dataclasses
+import os
 
 from games import registry
 from scripts.flags import checks
+from scripts.hosts import child
+from scripts.hosts.place import Place, place_of
 from scripts.terminal.console import (
     Flat,
     FromFlag,
@@ -42,6 +45,7 @@ class Args:
       selfplay train --game go:size=9 --preset gpu --dry-run
       selfplay train --from runs/c4@1200 --run-dir runs/c4b --learner.learning-rate 1e-3
       selfplay train --from shipped:othello_8x8 --run-dir runs/oth
+      selfplay train runs/c4 --hosts 2 --coordinator gpu1:2345 --rank 0  # on gpu1; on gpu2 --rank 1
     """
 
     config: Flat[RunConfig]
@@ -69,6 +73,13 @@ class Args:
     fleet: str = ""
     """A folder through which workers play for this run, `selfplay worker FOLDER` on any machine
     that sees it; this process then only learns (docs/fleet.md)."""
+    hosts: int = 0
+    """N: so many processes train one network together, each with its share of games and rows. Under
+    Slurm, one a task; alone, all on this machine, for trying (docs/hosts.md)."""
+    coordinator: str = ""
+    """With --hosts: HOST:PORT, where that with --rank 0 is reached; the same on all hosts."""
+    rank: int = -1
+    """With --coordinator: this host's number, from 0; rank 0 has the run's folder."""
     replay_of: str = ""
     """Learn again, in a new run, what run R has learned from its workers, in the same order, and
     say whether the weights are equal bit by bit."""
@@ -127,6 +138,7 @@ def check(args: Args) -> None:
         raise ValueError(f"{args.run} and --run-dir {args.run_dir}: name one folder")
     if sum(map(bool, (args.replay_of, args.fleet, args.workers))) > 1:
         raise ValueError("--replay-of, --fleet and --workers each say where rows come from: one")
+    _check_hosts(args)
     number_of_workers(args.workers)
     resources(args.worker_resources)
     if args.worker_resources and not args.workers:
@@ -140,6 +152,25 @@ def check(args: Args) -> None:
     folder = RunFolder(folder_of(args))
     if folder_of(args) and folder.exists():
         folder.check_same(args.config)
+
+
+def script(args: Args) -> str:
+    """Returns the module that does the work: with several hosts, what starts others of its kind."""
+    is_parent = _place(args) is not None and child.settings() is None and not args.dry_run
+    return "hosts.parent" if is_parent else "train"
+
+
+def _place(args: Args) -> Place | None:
+    return place_of(args.hosts, args.coordinator, args.rank, os.environ)
+
+
+def _check_hosts(args: Args) -> None:
+    """Raises ValueError for hosts that cannot be meant."""
+    if _place(args) is None:
+        return
+    for flag, value in (("--replay-of", args.replay_of), ("--lockstep", args.lockstep)):
+        if value:
+            raise ValueError(f"--hosts and {flag} do not go together: leave one out")
 
 
 def _check_word(args: Args) -> None:

@@ -41,6 +41,7 @@ UNPRINTABLE = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
 UNBOUNDED = 1000  # columns, where nobody says how many there are
+MAX_SENTENCE = 4000  # characters of an error
 LOG_EVERY_SECONDS = 10.0  # without a terminal, progress is a plain line this often
 
 
@@ -69,6 +70,28 @@ def say(line: str) -> None:
     # A run of days must not end because its terminal is gone, or the disk of its log is full.
     with contextlib.suppress(OSError):
         print(printable(line), file=sys.stderr, flush=True)
+
+
+def sentence(error: BaseException) -> str:
+    """Returns what to say of an error: its message, and of one that is not ours its type too."""
+    text = printable(" ".join(str(error).split()))
+    if len(text) > MAX_SENTENCE:  # it quotes a hostile file; the advice comes last
+        text = f"{text[: MAX_SENTENCE // 2]} ... {text[-MAX_SENTENCE // 2 :]}"
+    ours = type(error).__module__.partition(".")[0] in (
+        "games",
+        "mcts",
+        "selfplay",
+        "training",
+        "scripts",
+    )
+    if ours or isinstance(error, ValueError | OSError):
+        return text
+    return f"{type(error).__name__}: {text} (--debug shows where)"
+
+
+def code_of(error: BaseException) -> int:
+    """Returns the exit code of an error: 2 where something else must be typed."""
+    return 2 if isinstance(error, ValueError | FileNotFoundError) else 1
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from selfplay.players import random_player
 from training import flops
 from training.config import RunConfig
 from training.context import Context
+from training.devices import local
 from training.evaluation import budget, ladder
 from training.evaluation.fixed_point import Decided, FixedPointMonitor
 from training.evaluation.ladder import Rated
@@ -99,7 +100,7 @@ def evaluate(
     """
     began = time.monotonic()
     config, progress = context.config, state.progress
-    variables = playable(context.network, state.train.averages)
+    variables = playable(context.network, local(state.train.averages))
     played = evaluate_run(config, context.game, context.network, variables, config.seed)
     entries, spent = played.entries, played.evaluations
     decided = Decided()

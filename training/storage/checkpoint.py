@@ -70,6 +70,9 @@ class Checkpoint(NamedTuple):
     chunks: frozenset[str] = frozenset()  # names of the replay chunks that belong to it
 
 
+Join = Callable[[Checkpoint], tuple[Checkpoint, int, Sample | None]]
+
+
 class CheckpointStore:
     """The checkpoints of one run folder."""
 
@@ -140,15 +143,23 @@ class CheckpointStore:
         file = self.folder.parent / CONFIG
         return str(read_json(file).get("run_id", "")) if file.exists() else ""
 
-    def save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
+    def save(
+        self,
+        checkpoint: Checkpoint,
+        first_row: int,
+        rows: Sample | None,
+        join: Join | None = None,
+    ) -> None:
         """Starts saving; `rows`, numbered from `first_row`, become a replay chunk first.
+
+        Of several hosts, `join` returns all three for the whole run, in the saving thread.
 
         Leaves may be device arrays: they are fetched by the saving thread. Waits for an earlier
         save, and raises what that one met: `WriteError`, or `NonFiniteError`, as no state with
         NaN or infinity in it is ever saved.
         """
         self.wait()
-        self._saving = self._thread.submit(self._save, checkpoint, first_row, rows)
+        self._saving = self._thread.submit(self._save, checkpoint, first_row, rows, join)
 
     def wait(self) -> None:
         """Returns when the last save is on disk. Raises what it met, for example OSError."""
@@ -168,7 +179,11 @@ class CheckpointStore:
         """Moves a checkpoint that cannot be loaded to `folder`."""
         durable.move(self.folder / str(step), folder / f"checkpoint-{step}")
 
-    def _save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
+    def _save(
+        self, checkpoint: Checkpoint, first_row: int, rows: Sample | None, join: Join | None
+    ) -> None:
+        if join is not None:
+            checkpoint, first_row, rows = join(checkpoint)
         final = self.folder / str(checkpoint.step)
         state = {name: np.asarray(leaf) for name, leaf in checkpoint.train_state.items()}
         _check_finite(state, checkpoint.step)

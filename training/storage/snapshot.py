@@ -7,7 +7,7 @@ import numpy as np
 from selfplay import devices
 from selfplay.recorder import Recorder
 from selfplay.self_play import SelfPlayState
-from training.devices import to_learner
+from training.devices import local, to_learner
 from training.learner import TrainState
 from training.network import Weights
 from training.progress import Progress
@@ -47,7 +47,7 @@ def pack(state: State, seals: dict[str, Any], notes: dict[str, Any]) -> Checkpoi
     return Checkpoint(
         step=state.progress.step,
         train_state=flatten(
-            {"state": devices.copy(state.train), BEHAVIOUR: tuple(behaviour.weights)}
+            {"state": devices.copy(local(state.train)), BEHAVIOUR: tuple(behaviour.weights)}
         ),
         games=flatten({"games": state.in_flight.before, "pending": state.recorder.pending or {}}),
         counters=counters | notes,
@@ -77,7 +77,7 @@ def unpack(
     return Unpacked(
         train=to_learner(unflatten(train, under("state", saved.train_state)), learner_rows),
         behaviour=Behaviour(
-            Weights(*to_learner(weights, learner_rows)), saved.counters[BEHAVIOUR_STEP]
+            Weights(*local(to_learner(weights, learner_rows))), saved.counters[BEHAVIOUR_STEP]
         ),
         games=devices.split_lanes(unflatten(games, under("games", saved.games))),
         recorder=Recorder(under("pending", saved.games) or None),

@@ -19,6 +19,7 @@ import jax
 
 from selfplay.files import durable
 from selfplay.self_play import SelfPlayState
+from training import shares
 from training.context import Context
 from training.stages import take
 from training.state import Behaviour, InFlight, State
@@ -124,6 +125,8 @@ class FleetSource:
                 pass_over(context, state)
                 self._report(state)
                 return monitors
+        if context.peers.count > 1:
+            shares.no_batch(context.peers)
         return None
 
     def is_enough(self, state: State) -> bool:

@@ -88,7 +88,7 @@ def take_again(
         )
     progress.horizon = line.horizon
     progress.batches += 1
-    monitors = take(context, state, _read(folder, context, line), is_saved)
+    monitors = take(context, state, _read(folder, context, line), is_saved=is_saved)
     if line.rows and is_saved:
         context.store.add_chunk(line.chunk, line.sha256)
     pass_over(context, state)

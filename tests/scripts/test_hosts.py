@@ -1,0 +1,363 @@
+"""`selfplay train --hosts N`: the commands of several hosts and the processes that they watch."""
+
+import os
+import pathlib
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from scripts.hosts import line, parent
+from scripts.hosts.line import AbsentError
+from scripts.hosts.parent import Command
+from scripts.hosts.place import Place, first_node, free_port, place_of
+from scripts.terminal.signals import INTERRUPTED
+from training import checkpoint_steps
+
+LOCAL = "127.0.0.1"
+NONE = (0, "", -1)
+
+# ---- where this process stands ------------------------------------------------------------------
+
+
+def slurm(**changes):
+    told = {
+        "SLURM_STEP_NUM_TASKS": "4",
+        "SLURM_PROCID": "2",
+        "SLURM_JOB_ID": "70123",
+        "SLURM_STEP_NODELIST": "gpu[07-10]",
+    }
+    return told | changes
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "place"),
+    [
+        (NONE, {}, None),
+        ((1, "", -1), {}, None),
+        ((3, "", -1), {}, Place(3, (0, 1, 2))),
+        ((2, "gpu1:2345", 1), {}, Place(2, (1,), "gpu1", 2345)),
+        ((2, "[::1]:2345", 0), {}, Place(2, (0,), "::1", 2345)),
+        ((4, "", -1), slurm(), Place(4, (2,), "gpu07", 61000 + 70123 % 4000)),
+        ((2, "a:1", 0), slurm(), Place(2, (0,), "a", 1)),
+        # A batch script is no step, and one task trains alone, or starts all.
+        ((2, "", -1), slurm(SLURM_STEP_NUM_TASKS="1"), Place(2, (0, 1))),
+        (NONE, slurm(), None),
+    ],
+)
+def test_the_place_follows_from_flags_or_from_slurm(flags, environment, place):
+    assert place_of(*flags, environment) == place
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "said"),
+    [
+        ((0, "a:1", 0), {}, "go together"),
+        ((2, "", 0), {}, "go together"),
+        ((2, "a:1", -1), {}, "go together"),
+        ((2, "a", 0), {}, "--coordinator must be HOST:PORT of rank 0, got 'a'"),
+        ((2, "a:0", 0), {}, "got 'a:0'"),
+        ((2, ":12", 0), {}, "got ':12'"),
+        ((2, "a:1", 2), {}, "--rank must be 0 to 1 with --hosts 2, got 2"),
+        ((-1, "", -1), {}, "at least 1, got -1"),
+        ((3, "", -1), slurm(), "--hosts 3, but Slurm has started 4 tasks"),
+        ((4, "", -1), slurm(SLURM_PROCID=""), "SLURM_PROCID"),
+    ],
+)
+def test_a_place_that_cannot_be_meant_is_refused_with_what_to_do(flags, environment, said):
+    with pytest.raises(ValueError, match=said.replace("[", r"\[")):
+        place_of(*flags, environment)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("n1", "n1"),
+        ("n1,n2", "n1"),
+        ("gpu[001-004,009],big1", "gpu001"),
+        ("gpu[3,5]", "gpu3"),
+        ("r[1-2]n[03-04]", "r1n03"),
+        ("a-b-c2", "a-b-c2"),
+    ],
+)
+def test_the_first_of_slurms_nodes_is_where_rank_0_is(nodes, first):
+    assert first_node(nodes) == first
+
+
+# ---- the line between commands ------------------------------------------------------------------
+
+
+def test_ranks_that_do_not_come_are_named(monkeypatch):
+    monkeypatch.setattr(line, "JOIN_SECONDS", 0.5)
+    port, events = free_port(LOCAL), queue.Queue()
+    reached = threading.Thread(
+        target=lambda: line.reach(LOCAL, port, 4, 2, events, lambda text: None), daemon=True
+    )
+    reached.start()
+    told = []
+    with pytest.raises(AbsentError, match=r"rank 1, 3 of 4 did not come .* --hosts 2"):
+        line.gather(LOCAL, port, 4, events, told.append)
+    reached.join(5.0)
+    assert told[-1] == "waiting for rank 1, 3 of 4"
+
+
+def test_a_coordinator_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setattr(line, "JOIN_SECONDS", 0.2)
+    with pytest.raises(AbsentError, match=r"rank 0 did not answer at 127\.0\.0\.1"):
+        line.reach(LOCAL, free_port(LOCAL), 2, 1, queue.Queue(), lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "rank", "said"),
+    [
+        (3, 1, "--hosts 2, and this one with 3"),
+        (2, 0, "--rank must be 1 to 1"),
+        (2, 5, "--rank must be 1 to 1"),
+    ],
+)
+def test_a_command_that_does_not_belong_is_told_why_and_keeps_nobody_out(hosts, rank, said):
+    port, events = free_port(LOCAL), queue.Queue()
+    gathered = []
+    gathering = threading.Thread(
+        target=lambda: gathered.append(line.gather(LOCAL, port, 2, events, lambda text: None)),
+        daemon=True,
+    )
+    gathering.start()
+    heard = queue.Queue()
+    line.reach(LOCAL, port, hosts, rank, heard, lambda text: None)
+    word = heard.get(timeout=5.0).word
+    assert (word["kind"], word["code"]) == ("over", 2)
+    assert said in word["text"]
+    stranger = socket.create_connection((LOCAL, port))  # says nothing
+    line.reach(LOCAL, port, 2, 1, queue.Queue(), lambda text: None)
+    gathering.join(5.0)
+    stranger.close()
+    assert sorted(gathered[0][1]) == [0, 1]
+
+
+# ---- commands and stand-ins of their processes --------------------------------------------------
+
+
+@pytest.fixture
+def fates(monkeypatch):
+    """Lets processes be stand-ins; the times of patience are short."""
+    monkeypatch.setattr(parent, "PROGRAM", [sys.executable, "-m", "tests.planted.ranks"])
+    monkeypatch.setattr(parent, "GRACE_SECONDS", 2.0)
+    monkeypatch.setattr(parent, "SILENT_SECONDS", 4.0)
+
+
+def in_one_command(fates, stop=lambda: False):
+    return Command(Place(len(fates), tuple(range(len(fates)))), fates).run(stop)
+
+
+def in_a_command_each(fates, stop=lambda: False):
+    port, codes, ranks = free_port(LOCAL), {}, range(len(fates))
+
+    def run(rank):
+        place = Place(len(fates), (rank,), LOCAL, port)
+        codes[rank] = Command(place, fates).run(stop if rank else lambda: False)
+
+    threads = [threading.Thread(target=run, args=(rank,), daemon=True) for rank in ranks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30.0)
+        assert not thread.is_alive(), "a command waits for ever"
+    return codes
+
+
+ENDINGS = [
+    (["works", "works", "works"], 0, ""),
+    (["goes on", "is killed", "sees a loss"], INTERRUPTED, "rank 1 of 3 was ended by SIGKILL"),
+    (["is killed", "goes on", "sees a loss"], INTERRUPTED, "rank 0 of 3 was ended by SIGKILL"),
+    (["goes on", "fails", "sees a loss"], 2, "rank 1 of 3: komi must be a number"),
+    (["fails", "goes on", "goes on"], 2, "rank 0 of 3: komi must be a number"),
+    (["goes on", "is silent", "goes on"], INTERRUPTED, "rank 1 of 3 has said nothing for"),
+    (["goes on", "goes on", "exits"], 3, "rank 2 of 3 has ended with code 3"),
+    (["sees a loss", "goes on", "goes on"], INTERRUPTED, "Gloo: connection reset by peer"),
+]
+
+
+@pytest.mark.parametrize(("told", "code", "said"), ENDINGS)
+def test_the_end_of_one_rank_ends_the_command_with_its_reason(fates, capfd, told, code, said):
+    assert in_one_command(told) == code
+    heard = capfd.readouterr()
+    assert said in heard.err
+    assert ("the same command goes on" in heard.err) == (code == INTERRUPTED)
+    if not code:
+        assert sorted(heard.out.splitlines()) == ["0 of 3", "1 of 3", "2 of 3"]
+
+
+@pytest.mark.parametrize(("told", "code", "said"), ENDINGS[:4])
+def test_the_end_of_one_rank_ends_the_commands_of_all_hosts(fates, capfd, told, code, said):
+    assert in_a_command_each(told) == dict.fromkeys(range(3), code)
+    name = socket.gethostname()
+    said = said.replace(" of 3", f" of 3 on {name}")
+    # Each of them says so, but that some see no host's name where they were not told it.
+    assert capfd.readouterr().err.count(said) == (3 if said else 0) or not said
+
+
+def test_a_signal_to_one_command_reaches_the_processes_of_all(fates):
+    assert in_a_command_each(["stops", "stops"], stop=lambda: True) == {0: 75, 1: 75}
+    assert in_one_command(["stops", "stops"], stop=lambda: True) == 75
+
+
+# ---- for real -----------------------------------------------------------------------------------
+
+TINY = (
+    *("--game", "tic_tac_toe", "--network.blocks", "1", "--network.channels", "8"),
+    *("--network.value-hidden", "8", "--search.simulations", "4", "--self-play.batch", "16"),
+    *("--self-play.plies-per-call", "6", "--replay.min-rows", "40", "--learner.batch", "32"),
+    *("--evaluation.every", "0", "--checkpoint.every-seconds", "2"),
+)
+CLI = (sys.executable, "-m", "scripts.cli", "train")
+READY = "policy loss"  # in what rank 0 says once it trains
+WATCHDOG = 240.0
+
+
+class Gang:
+    """Commands of hosts, each a process of this machine."""
+
+    def __init__(self, folder, count, *flags):
+        self.folder, self.port = folder, free_port(LOCAL)
+        self.logs = [folder.parent / f"rank-{rank}.txt" for rank in range(count)]
+        self.commands = [self.start(rank, count, *flags) for rank in range(count)]
+
+    def start(self, rank, count, *flags):
+        where = ("--coordinator", f"{LOCAL}:{self.port}", "--rank", str(rank))
+        with self.logs[rank].open("w") as log:
+            return subprocess.Popen(
+                [*CLI, str(self.folder), *TINY, "--hosts", str(count), *where, *flags],
+                env={**os.environ, "XLA_FLAGS": ""},
+                stdout=log,
+                stderr=log,
+            )
+
+    def said(self, rank):
+        return self.logs[rank].read_text()
+
+    def wait_until(self, text, rank=0):
+        end = time.monotonic() + WATCHDOG
+        while text not in self.said(rank):
+            assert time.monotonic() < end, self.said(rank)
+            assert self.commands[rank].poll() is None, self.said(rank)
+            time.sleep(0.1)
+
+    def wait_until_saved(self):
+        self.wait_until(READY)
+        end = time.monotonic() + WATCHDOG
+        while checkpoint_steps(self.folder)[-1] == 0:
+            assert time.monotonic() < end, self.said(0)
+            time.sleep(0.1)
+
+    def child(self, rank):
+        """Returns the process that trains, of a command."""
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                owner = int(path.with_name("stat").read_text().rpartition(") ")[2].split()[1])
+                mine = owner == self.commands[rank].pid and b"scripts.cli" in path.read_bytes()
+            except OSError:
+                continue
+            if mine:
+                return int(path.parent.name)
+        raise AssertionError("no process trains")
+
+    def end(self, within=WATCHDOG):
+        """Returns the exit codes, and how long it took."""
+        began = time.monotonic()
+        try:
+            codes = [c.wait(max(0.1, began + within - time.monotonic())) for c in self.commands]
+        finally:
+            for command in self.commands:
+                command.kill()
+        return codes, time.monotonic() - began
+
+
+def test_hosts_stop_together_and_another_number_of_them_goes_on(tmp_path):
+    folder = tmp_path / "run"
+    gang = Gang(folder, 2, "--iterations", "100000")
+    gang.wait_until_saved()
+    gang.commands[1].send_signal(signal.SIGTERM)
+    codes, seconds = gang.end()
+    assert codes == [INTERRUPTED] * 2, gang.said(0) + gang.said(1)
+    assert seconds < 60.0
+    assert f"--coordinator {LOCAL}:{gang.port} --rank 0 goes on" in gang.said(0)
+    assert "of which the exchange of" in gang.said(0)
+    stopped = checkpoint_steps(folder)[-1]
+    assert stopped > 0
+    alone = subprocess.run(
+        [*CLI, str(folder), *TINY, "--minutes", "0.02", "--iterations", "0"],
+        capture_output=True,
+        text=True,
+        timeout=WATCHDOG,
+    )
+    assert alone.returncode == 0, alone.stderr
+    assert checkpoint_steps(folder)[-1] >= stopped
+
+
+FAULTS = {
+    "the process of rank 0 is killed": lambda gang: os.kill(gang.child(0), signal.SIGKILL),
+    "the process of rank 1 is killed": lambda gang: os.kill(gang.child(1), signal.SIGKILL),
+    "the command of rank 0 is killed": lambda gang: gang.commands[0].kill(),
+    "the command of rank 1 is killed": lambda gang: gang.commands[1].kill(),
+    "the process of rank 0 is stopped": lambda gang: os.kill(gang.child(0), signal.SIGSTOP),
+    "the process of rank 1 is stopped": lambda gang: os.kill(gang.child(1), signal.SIGSTOP),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_loss_ends_all_hosts_within_a_minute_and_the_same_command_goes_on(tmp_path, fault):
+    folder = tmp_path / "run"
+    gang = Gang(folder, 2, "--iterations", "100000")
+    gang.wait_until_saved()
+    FAULTS[fault](gang)
+    codes, seconds = gang.end(60.0)
+    assert seconds < 60.0
+    assert set(codes) <= {INTERRUPTED, -signal.SIGKILL}
+    saved = checkpoint_steps(folder)[-1]
+    again = Gang(folder, 2, "--iterations", "100000")
+    again.wait_until(READY)  # within the watchdog
+    again.commands[0].send_signal(signal.SIGTERM)
+    assert again.end()[0] == [INTERRUPTED] * 2, again.said(0) + again.said(1)
+    assert checkpoint_steps(folder)[-1] >= saved
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_exception_of_one_rank_is_the_sentence_of_all(tmp_path, rank):
+    gang = Gang(
+        tmp_path / "run",
+        2,
+        *("--iterations", "100000", "--distil", f"tests.planted.rank_losses:fails_on_{rank}"),
+    )
+    codes, _ = gang.end()
+    assert codes == [1, 1]
+    for other in (0, 1):
+        assert "no loss of mine" in gang.said(other)
+        assert f"rank {rank} of 2" in gang.said(other)
+
+
+@pytest.mark.slow
+def test_a_run_of_hosts_that_was_stopped_ends_as_one_that_was_not(tmp_path):
+    limit = ("--learner.horizon-steps", "300", "--minutes", "0", "--iterations")
+    for name, stops in (("whole", [9]), ("stopped", [3, 6, 9])):
+        for iterations in stops:
+            gang = Gang(tmp_path / name, 2, *limit, str(iterations))
+            assert gang.end()[0] == [0, 0], gang.said(0) + gang.said(1)
+    step = checkpoint_steps(tmp_path / "whole")[-1]
+    assert step > 0
+    for file in ("train_state/arrays.npz", "games.npz"):
+        whole, stopped = (
+            np.load(tmp_path / name / "checkpoints" / str(step) / file)
+            for name in ("whole", "stopped")
+        )
+        assert whole.files == stopped.files
+        for array in whole.files:
+            np.testing.assert_array_equal(whole[array], stopped[array])

@@ -1,0 +1,1 @@
+"""Several hosts that train one network: what they tell each other beside gradients."""
