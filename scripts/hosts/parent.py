@@ -254,6 +254,9 @@ class Command:
                     wire.say({"kind": "ended", "code": code, "rank": rank})
             if 0 in self._place.ranks:
                 self._wait_for_others()
+            else:  # rank 0 says where the run stands
+                how = "stopped with the others" if code == INTERRUPTED else "done"
+                say(f"{self._name(self._place.ranks[0])}: {how}")
             return code
         for wire in self._wires.values():
             wire.say({"kind": "over", "text": ending.text, "code": ending.code})

@@ -18,7 +18,7 @@ from scripts.hosts.line import AbsentError
 from scripts.hosts.parent import Command
 from scripts.hosts.place import Place, first_node, free_port, place_of
 from scripts.terminal.signals import INTERRUPTED
-from training import checkpoint_steps
+from training import checkpoint_steps, replay
 
 LOCAL = "127.0.0.1"
 NONE = (0, "", -1)
@@ -345,19 +345,40 @@ def test_an_exception_of_one_rank_is_the_sentence_of_all(tmp_path, rank):
 
 
 @pytest.mark.slow
-def test_a_run_of_hosts_that_was_stopped_ends_as_one_that_was_not(tmp_path):
-    limit = ("--learner.horizon-steps", "300", "--minutes", "0", "--iterations")
-    for name, stops in (("whole", [9]), ("stopped", [3, 6, 9])):
-        for iterations in stops:
-            gang = Gang(tmp_path / name, 2, *limit, str(iterations))
-            assert gang.end()[0] == [0, 0], gang.said(0) + gang.said(1)
-    step = checkpoint_steps(tmp_path / "whole")[-1]
-    assert step > 0
+def test_a_run_of_hosts_that_was_killed_ends_as_one_that_was_not(tmp_path):
+    limit = ("--iterations", "300")
+    whole = Gang(tmp_path / "whole", 2, *limit)
+    assert whole.end()[0] == [0, 0], whole.said(0) + whole.said(1)
+    killed = Gang(tmp_path / "killed", 2, *limit)
+    for rank in (1, 0):
+        killed.wait_until_saved()
+        os.kill(killed.child(rank), signal.SIGKILL)
+        assert killed.end(60.0)[0] == [INTERRUPTED] * 2
+        killed = Gang(tmp_path / "killed", 2, *limit)
+    assert killed.end()[0] == [0, 0], killed.said(0) + killed.said(1)
+    step = checkpoint_steps(whole.folder)[-1]
+    assert step == checkpoint_steps(killed.folder)[-1] > 0
     for file in ("train_state/arrays.npz", "games.npz"):
-        whole, stopped = (
-            np.load(tmp_path / name / "checkpoints" / str(step) / file)
-            for name in ("whole", "stopped")
+        arrays, others = (
+            np.load(gang.folder / "checkpoints" / str(step) / file) for gang in (whole, killed)
         )
-        assert whole.files == stopped.files
-        for array in whole.files:
-            np.testing.assert_array_equal(whole[array], stopped[array])
+        assert arrays.files == others.files
+        for name in arrays.files:
+            np.testing.assert_array_equal(arrays[name], others[name])
+    assert_same_rows(whole.folder / "replay", killed.folder / "replay")
+
+
+def assert_same_rows(folder, other):
+    """Both hold the same rows under the same numbers, in whatever chunks."""
+    rows, others = (
+        {
+            int(path.stem[:12]) + place: (int(game), int(ply))
+            for path in sorted(where.glob("*.npz"))
+            for columns in [replay.read_chunk(path)]
+            for place, (game, ply) in enumerate(zip(columns.game_id, columns.ply, strict=True))
+        }
+        for where in (folder, other)
+    )
+    common = rows.keys() & others.keys()
+    assert len(common) > 300
+    assert {number: rows[number] for number in common} == {n: others[n] for n in common}

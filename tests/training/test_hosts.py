@@ -111,6 +111,8 @@ def test_the_shares_of_a_checkpoint_are_joined_to_the_same_one(saved, tiny_confi
     parts = []
     for rank in range(count):
         share = shares.share_of(saved, rank, count, lanes)
+        own = share.games["pending/game_id"] % lanes  # plies of games in the lanes of its share
+        assert set(own.tolist()) <= set(range(rank * lanes // count, (rank + 1) * lanes // count))
         rows = {"numbers": np.zeros(0, np.int64), "oldest": np.array([7 + rank])}
         parts.append({**share.games, **rows})
     joined, first, rows = shares.joined(saved, parts)
