@@ -34,6 +34,8 @@ from training.storage.run_folder import RunFolder
 from training.workers import ledger
 from training.workers.recorded import RecordedSource
 
+UNASKED_STEPS = 7  # training steps of several hosts between those at which workers are looked for
+
 
 def train_run(
     path: str | os.PathLike[str],
@@ -259,7 +261,20 @@ def _is_enough(peers: Peers, source: Source) -> Callable[[State], bool]:
     """Returns what is asked before each training step; of several hosts, rank 0 says it for all."""
     if peers.count == 1 or source is LOCAL:
         return source.is_enough
-    return lambda state: told(peers, "step", lambda: {"is": source.is_enough(state)})["is"]
+    # Batches that are taken again come at the very steps at which they came first.
+    unasked = 0 if isinstance(source, RecordedSource) else UNASKED_STEPS
+    left = 0
+
+    def is_enough(state: State) -> bool:
+        nonlocal left
+        if left:
+            left -= 1
+            return False
+        word = told(peers, "step", lambda: {"is": source.is_enough(state), "unasked": unasked})
+        left = word["unasked"]
+        return bool(word["is"])
+
+    return is_enough
 
 
 def _behaviour(context: Context, state: State) -> Behaviour:
