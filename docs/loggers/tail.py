@@ -56,7 +56,10 @@ def follow(path, logger):
     if kept.exists():
         state = json.loads(kept.read_text())
     logged = state["logged"]
-    log = LOGGERS[logger](f"{folder.path.name}-{state['id'][:8]}", state)
+    try:
+        log = LOGGERS[logger](f"{folder.path.name}-{state['id'][:8]}", state)
+    except ImportError as error:
+        sys.exit(f"{logger} cannot be used ({error}): pip install {logger}, beside selfplay-zero")
     tail = Tail(folder.logs["metrics"])
     while True:
         if tail.is_changed():  # the run went on from a save, and writes later lines anew

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 
+from games import registry
 from games.catalogue import GAMES
 from scripts.flags import checks
 from scripts.terminal.console import Positional
@@ -66,6 +67,7 @@ def check(args: Args) -> None:
         if args.game not in ("", args.player):
             raise ValueError(f"{args.player} and --game {args.game}: name one game")
     elif args.player:
+        _check_not_a_game(args.player)
         checks.players([args.player], args.game)
     if not args.temperature >= 0:
         raise ValueError(f"--temperature must be at least 0, got {args.temperature:g}")
@@ -76,3 +78,13 @@ def check(args: Args) -> None:
 def names_a_game(player: str) -> bool:
     """Whether the word for the player is a game of ours, as in `hex:size=7`, and no folder."""
     return player.partition(":")[0] in GAMES and not os.path.isdir(player)
+
+
+def _check_not_a_game(player: str) -> None:
+    """Raises ValueError for another name of a game, as in `chess`, and for a game of pgx's."""
+    game = registry.OTHER_NAMES.get(player, player)
+    if os.path.isdir(player) or (game == player and not player.startswith(registry.PGX)):
+        return
+    ours = game.partition(":")[0] in GAMES
+    advice = f"selfplay play {game}" if ours else f"selfplay play uniform --game {game}"
+    raise ValueError(f"{player} is a game, not a player: {advice}")

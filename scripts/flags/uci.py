@@ -22,7 +22,7 @@ class Args:
     """
 
     player: Positional[str]
-    """Who plays: a run folder R, R@STEP, random, uniform, or module:function."""
+    """Who plays: a run folder R, R@STEP, shipped:NAME, random, uniform, or module:function."""
     game: str = ""
     """The game to begin with, if the player is not a run; by default pgx:chess."""
     simulations: int = 200

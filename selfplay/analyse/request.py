@@ -88,7 +88,7 @@ def _object(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise RequestError(f"the line is not UTF-8: {error}") from None
     try:
-        value = json_lines.parse(text, "the line")
+        value = json_lines.parse(text, "the line", once=True)
     except ValueError as error:
         raise RequestError(f"{error}; a request is one JSON object on a line") from None
     if not isinstance(value, dict):

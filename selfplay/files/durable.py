@@ -45,7 +45,7 @@ def writing(path: pathlib.Path) -> Iterator[None]:
         advice = ADVICE.get(error.errno or 0, "mend that")
         raise WriteError(
             f"cannot write {path} ({error.strerror or error}): {advice}, "
-            "then the same command goes on from the last save"
+            "then give the same command again (a run goes on from its last save)"
         ) from error
 
 

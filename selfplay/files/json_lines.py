@@ -14,6 +14,7 @@ MAX_LINE = 1 << 20  # bytes; the longest game's record is some thousands
 MAX_BYTES = 256 << 20  # of a file, unpacked; what it holds takes a few times as much memory
 MAX_LINES = 1 << 20  # of a file: an object a line takes memory too, however short the line
 GZIP = b"\x1f\x8b"
+SHOWN = 60  # characters of a name in a message
 
 
 def read(
@@ -72,10 +73,23 @@ def _decode(raw: bytes, place: str) -> str:
         raise ValueError(f"{place}: not text: {error}") from None
 
 
-def parse(line: str, place: str) -> Any:
-    """Returns what a line says. Raises ValueError if that is not JSON."""
+class _Repeated(ValueError):
+    """An object that has a name twice."""
+
+
+def parse(line: str, place: str, once: bool = False) -> Any:
+    """Returns what a line says.
+
+    Args:
+      once: whether an object may have a name once only; else the last of them counts.
+
+    Raises:
+      ValueError: it is not JSON, or has a name twice that it may not.
+    """
     try:
-        return json.loads(line)
+        return json.loads(line, object_pairs_hook=_each_once if once else None)
+    except _Repeated as error:
+        raise ValueError(f"{place}: {error}") from None
     except RecursionError:
         raise ValueError(f"{place}: not JSON that we read: nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -83,6 +97,15 @@ def parse(line: str, place: str) -> Any:
     except ValueError:
         most = sys.get_int_max_str_digits()
         raise ValueError(f"{place}: a whole number has more than {most:,} digits") from None
+
+
+def _each_once(entries: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in entries:
+        if name in fields:
+            raise _Repeated(f"{json.dumps(name[:SHOWN])} is named twice: name it once")
+        fields[name] = value
+    return fields
 
 
 def is_number(value: Any) -> bool:

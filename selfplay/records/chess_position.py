@@ -7,6 +7,7 @@ A square is `rank * 8 + file`, a1 being 0. White is seat 0.
 """
 
 import functools
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -75,6 +76,17 @@ def in_check(position: Position) -> bool:
     """Returns whether the king of the side to move is attacked."""
     king = position.board.find("K" if position.seat == 0 else "k")
     return king >= 0 and _is_attacked(position.board, king, 1 - position.seat)
+
+
+def waits_in_check(fen: str) -> bool:
+    """Returns whether the king that is not to move is attacked: no move leads there.
+
+    Args:
+      fen: of a position, as `games.pgx_adapter.chess_position` takes it.
+    """
+    rows, to_move = fen.split()[:2]
+    ranks = re.sub("[1-8]", lambda digit: EMPTY * int(digit[0]), rows).split("/")
+    return in_check(Position("".join(reversed(ranks)), 1 - "wb".index(to_move)))
 
 
 def can_move(position: Position) -> bool:

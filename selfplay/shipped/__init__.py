@@ -8,10 +8,14 @@ docs/players.md. Nothing here needs jax.
 
 import os
 import pathlib
+from typing import TYPE_CHECKING, Any
 
 from games import consent, registry
 from games.spelling import did_you_mean
 from selfplay.files import json_lines
+
+if TYPE_CHECKING:
+    from games.game import Game
 
 PREFIX = consent.SHIPPED
 FOLDER = pathlib.Path(__file__).parent
@@ -62,9 +66,7 @@ def recipe(name: str) -> dict[str, object]:
     file = FOLDER / name / RECIPE
     content = json_lines.parse(file.read_text(), str(file))
     if not (isinstance(content, dict) and isinstance(content.get("game"), str)):
-        raise ValueError(
-            f"{file} is damaged: it names no game; it comes with selfplay: install it again"
-        )
+        raise _damaged(file, "it names no game")
     return content
 
 
@@ -78,6 +80,17 @@ def of_game(spec: str) -> list[str]:
       ValueError: there is no such game.
     """
     wanted = registry.load(spec)
-    games = {name: registry.load(str(recipe(name)["game"])) for name in names()}
+    games = {name: _game_of(name) for name in names()}
     same = [name for name, game in games.items() if type(game) is type(wanted)]
     return sorted(same, key=lambda name: (games[name] != wanted, -games[name].num_actions))
+
+
+def _game_of(name: str) -> "Game[Any]":
+    try:
+        return registry.load(str(recipe(name)["game"]))
+    except ValueError as error:
+        raise _damaged(FOLDER / name / RECIPE, str(error)) from None
+
+
+def _damaged(file: pathlib.Path, what: str) -> ValueError:
+    return ValueError(f"{file} is damaged: {what}; it comes with selfplay: install it again")

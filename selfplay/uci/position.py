@@ -9,6 +9,7 @@ from games import pgx_adapter
 from games.game import Game, State
 from selfplay import positions
 from selfplay.engines.lines import shared
+from selfplay.records import chess_position
 from selfplay.uci.moves import find_move, variant_of
 
 START = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"
@@ -87,6 +88,9 @@ class Position:
         if variant_of(self.game) != "chess":
             raise Refused("positions by FEN are for chess only: use startpos and moves")
         try:
-            return pgx_adapter.chess_position(fen)
+            state = pgx_adapter.chess_position(fen)
         except ValueError as error:
             raise Refused(str(error)) from None
+        if chess_position.waits_in_check(fen):
+            raise Refused(f"no position of chess: {fen!r}: who is not to move is in check")
+        return state

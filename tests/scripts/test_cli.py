@@ -118,6 +118,8 @@ def test_the_bare_command_lists_the_commands(capsys):
         (["arena", "nobody", "random"], "nobody"),
         (["bench", "--game", "nogame"], "unknown game 'nogame'"),
         (["check", "no_module:Game"], "no_module"),
+        (["play", "chess"], "a game, not a player: selfplay play uniform --game pgx:chess"),
+        (["play", "reversi"], "selfplay play othello"),
     ],
 )
 def test_a_users_mistake_is_exit_code_2_and_a_sentence_with_the_value(

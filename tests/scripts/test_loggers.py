@@ -95,6 +95,14 @@ def test_each_line_arrives_once_over_restarts_full_parts_and_a_run_that_went_bac
     assert "run-01234567" in first.values()
 
 
+def test_a_logger_that_is_not_installed_is_a_sentence(tmp_path, monkeypatch):
+    config = {"format_version": 1, "config": {}, "run_id": "0123456789abcdef"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    with pytest.raises(SystemExit, match=r"^trackio cannot be used .*pip install trackio"):
+        runpy.run_path(str(SCRIPT))["follow"](str(tmp_path), "trackio")
+
+
 def test_a_run_that_is_not_there_is_refused_and_nothing_is_kept_of_it(tmp_path):
     with pytest.raises(SystemExit, match="holds no run yet"):
         runpy.run_path(str(SCRIPT))["follow"](str(tmp_path / "run"), "wandb")

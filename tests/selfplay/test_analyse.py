@@ -148,6 +148,7 @@ MALFORMED = [
     (b"[" * 50_000, None, "nested"),
     (b"x" * (request.MAX_LINE + 1), None, "longer than 65,536"),
     (b'{"id": 1' + b"0" * 5_000 + b"}", None, "more than 4,300 digits"),
+    (b'{"id":"a","id":"b"}', None, '"id" is named twice'),
     (b'{"moves": []}', "id", "got none"),
     (b'{"id": ["a"]}', "id", '["a"]'),
     (b'{"id": "a", "move": []}', "move", "did you mean moves?"),

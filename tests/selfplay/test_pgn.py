@@ -217,3 +217,15 @@ def test_pgx_plays_these_games_and_knows_the_same_moves_after_them(tmp_path):
         }
         assert {Move(m.from_square, m.to_square, promoted(m)) for m in board.legal_moves} == mine
     assert scan_records(path) == scan
+
+
+def test_who_waits_in_check_is_told_as_by_python_chess():
+    found = set()
+    for game in GAMES:
+        for node in game.mainline():
+            board = node.board()
+            for board.turn in (chess.WHITE, chess.BLACK):
+                told = chess_position.waits_in_check(board.fen())
+                assert told == board.was_into_check(), board.fen()
+                found.add((told, board.turn))
+    assert len(found) == 4

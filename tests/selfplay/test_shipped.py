@@ -87,6 +87,9 @@ def test_a_damaged_one_is_to_be_installed_again(tmp_path, monkeypatch):
     (tmp_path / "x/recipe.json").write_text("{}")
     with pytest.raises(ValueError, match="names no game; it comes with selfplay: install it again"):
         shipped.recipe("x")
+    (tmp_path / "x/recipe.json").write_text('{"game": "ludo"}')
+    with pytest.raises(ValueError, match=r"x/recipe\.json is damaged: .*'ludo'.*install it again"):
+        shipped.of_game("tic_tac_toe")
 
 
 def test_tic_tac_toe_makes_no_mistake_in_any_position():

@@ -215,6 +215,14 @@ def test_no_input_breaks_it(talk, lines):
 
 
 @pytest.mark.slow
+def test_a_position_to_which_no_move_leads_is_refused():
+    talk = Talk(variants=("chess",))
+    (said,) = talk("position fen 4k3/8/8/8/8/8/8/4RK2 w - - 0 1")
+    assert said.endswith("who is not to move is in check")
+    assert talk("position fen 4k3/8/8/8/8/8/8/4RK2 b - - 0 1") == []
+
+
+@pytest.mark.slow
 def test_python_chess_plays_a_game_with_it():
     chess_engine = pytest.importorskip("chess.engine")
     import chess

@@ -381,7 +381,7 @@ def test_a_file_that_cannot_be_written_stays_and_nothing_half_written_is_left(tm
     def full(file):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(durable.WriteError, match=r"cannot write .*file \(No space"):
+    with pytest.raises(durable.WriteError, match=r"cannot write .*file \(No space.*then give the"):
         durable.write_whole(path, full)
     assert path.read_bytes() == b"old"
     assert [left.name for left in tmp_path.iterdir()] == ["file"]
