@@ -1,14 +1,18 @@
 """`selfplay train --hosts N`: the commands of several hosts and the processes that they watch."""
 
+import contextlib
+import json
 import os
 import pathlib
 import queue
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
+from multiprocessing.connection import Client
 
 import numpy as np
 import pytest
@@ -139,6 +143,72 @@ def test_a_command_that_does_not_belong_is_told_why_and_keeps_nobody_out(hosts, 
     gathering.join(5.0)
     stranger.close()
     assert sorted(gathered[0][1]) == [0, 1]
+
+
+@contextlib.contextmanager
+def gathering(port, hosts, events):
+    """Lets rank 0 wait for the others; yields where its result will be."""
+    gathered = []
+    thread = threading.Thread(
+        target=lambda: gathered.append(line.gather(LOCAL, port, hosts, events, lambda text: None)),
+        daemon=True,
+    )
+    thread.start()
+    yield gathered
+    thread.join(5.0)
+
+
+def connected(port):
+    end = time.monotonic() + 5.0
+    while True:
+        try:
+            return Client((LOCAL, port), family="AF_INET")
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"kind": "hello"}',
+        b"[" * 60_000,  # deeper than a parser goes
+        b'{"kind": "hello", "format": "selfplay hosts 1", "hosts": 2, "rank": [1]}',
+    ],
+)
+def test_a_stranger_who_speaks_and_leaves_at_once_keeps_nobody_out(monkeypatch, said):
+    monkeypatch.setattr(line, "JOIN_SECONDS", 5.0)
+    port = free_port(LOCAL)
+    with gathering(port, 2, queue.Queue()) as gathered:
+        for _ in range(5):
+            connection = connected(port)
+            with socket.socket(fileno=os.dup(connection.fileno())) as stranger:
+                stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.send_bytes(said)
+                connection.close()  # and what is sent to it now breaks
+        line.reach(LOCAL, port, 2, 1, queue.Queue(), lambda text: None)
+    assert sorted(gathered[0][1]) == [0, 1]
+
+
+def test_a_host_whose_command_has_ended_before_all_came_may_come_again():
+    port = free_port(LOCAL)
+    hello = {"kind": "hello", "format": line.FORMAT, "hosts": 3, "rank": 1, "name": "first"}
+    with gathering(port, 3, queue.Queue()) as gathered:
+        first = connected(port)
+        first.send_bytes(json.dumps(hello).encode())
+        time.sleep(0.3)
+        first.close()
+        time.sleep(0.5)
+        for rank in (1, 2):
+            line.reach(LOCAL, port, 3, rank, queue.Queue(), lambda text: None)
+    assert gathered[0][1] == dict.fromkeys(range(3), socket.gethostname())
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_do():
+    with socket.create_server((LOCAL, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match=rf"cannot listen at {LOCAL}:{port} .*no other program"):
+            line.gather(LOCAL, port, 2, queue.Queue(), lambda text: None)
 
 
 # ---- commands and stand-ins of their processes --------------------------------------------------
