@@ -119,10 +119,12 @@ class Command:
             rank = place.ranks[0]
             where = place.host, place.port
             self._wires = {0: line.reach(*where, place.hosts, rank, self._events, wait)}
-            while True:
+            heard = time.monotonic()
+            while time.monotonic() - heard <= SILENT_SECONDS:
                 wait(f"rank {rank} of {place.hosts}: waiting for the others")
                 with contextlib.suppress(queue.Empty):
                     word = self._events.get(timeout=POLL_SECONDS).word
+                    heard = time.monotonic()
                     if word["kind"] == "go":
                         say(f"hosts: rank {rank} of {place.hosts}, rank 0 at {place.host}")
                         return str(word["coordinator"])
@@ -130,6 +132,12 @@ class Command:
                         text = word.get("text", "rank 0 has left")
                         self._end(text, word.get("code", INTERRUPTED), is_cause=True)
                         return ""
+            self._end(
+                f"who listens at {place.host}:{place.port} has said nothing for "
+                f"{SILENT_SECONDS:.0f} s: is that the port of rank 0's --coordinator?",
+                INTERRUPTED,
+            )
+            return ""
 
     def _start(self, coordinator: str) -> None:
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []

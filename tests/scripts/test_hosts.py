@@ -273,6 +273,19 @@ def test_the_end_of_one_rank_ends_the_commands_of_all_hosts(fates, capfd, told, 
     assert capfd.readouterr().err.count(said) == (3 if said else 0) or not said
 
 
+def test_a_host_does_not_wait_for_ever_for_one_that_says_nothing(fates, monkeypatch, capfd):
+    monkeypatch.setattr(parent, "SILENT_SECONDS", 0.5)
+    codes = []
+    with socket.create_server((LOCAL, 0)) as other:  # a program that is not ours, or is stopped
+        port = other.getsockname()[1]
+        command = Command(Place(2, (1,), LOCAL, port), [])
+        run = threading.Thread(target=lambda: codes.append(command.run(lambda: False)), daemon=True)
+        run.start()
+        run.join(10.0)
+    assert codes == [INTERRUPTED]
+    assert f"who listens at {LOCAL}:{port} has said nothing" in capfd.readouterr().err
+
+
 def test_a_signal_to_one_command_reaches_the_processes_of_all(fates):
     assert in_a_command_each(["stops", "stops"], stop=lambda: True) == {0: 75, 1: 75}
     assert in_one_command(["stops", "stops"], stop=lambda: True) == 75
