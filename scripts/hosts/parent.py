@@ -26,7 +26,7 @@ from scripts.hosts import ENVIRONMENT, line
 from scripts.hosts.line import GONE, SILENT_SECONDS, Event, Events, Wire
 from scripts.hosts.place import Place, free_port, place_of
 from scripts.terminal.console import progress, say
-from scripts.terminal.signals import INTERRUPTED, stop_on_signal
+from scripts.terminal.signals import INTERRUPTED, scratch, stop_on_signal
 from selfplay import children
 
 PROGRAM = [sys.executable, "-m", "scripts.cli"]
@@ -75,23 +75,21 @@ class Command:
         self._ended: dict[int, int] = {}  # codes of ranks that have ended well
         self._worth = False  # there is something to save
         self._ending: Ending | None = None
-        self._logs = pathlib.Path(tempfile.mkdtemp(prefix="selfplay-hosts-"))
+        self._logs = pathlib.Path()  # what libraries of C++ write
 
     def run(self, stop: Callable[[], bool]) -> int:
         """Runs until all ranks have ended."""
-        is_blamed = False
-        try:
-            coordinator = self._meet()
-            if coordinator:
-                self._start(coordinator)
-                self._watch(stop)
-            is_blamed = self._ending is not None and not self._ending.is_cause
-            return self._conclude()
-        finally:
-            for process in self._processes.values():
-                children.end(process)
-            if not is_blamed:
-                shutil.rmtree(self._logs, ignore_errors=True)
+        with scratch() as logs:
+            self._logs = pathlib.Path(logs)
+            try:
+                coordinator = self._meet()
+                if coordinator:
+                    self._start(coordinator)
+                    self._watch(stop)
+                return self._conclude()
+            finally:
+                for process in self._processes.values():
+                    children.end(process)
 
     # ---- the start ------------------------------------------------------------------------------
 
@@ -269,7 +267,9 @@ class Command:
         if ending.code == INTERRUPTED:
             say(f"selfplay train: {GOES_ON}")
         if not ending.is_cause:
-            say(f"what jax wrote about it is in {self._logs}")
+            kept = tempfile.mkdtemp(prefix="selfplay-hosts-")
+            shutil.copytree(self._logs, kept, dirs_exist_ok=True)
+            say(f"what jax wrote about it is in {kept}")
         return ending.code
 
     def _wait_for_others(self) -> None:

@@ -291,6 +291,25 @@ def test_a_signal_to_one_command_reaches_the_processes_of_all(fates):
     assert in_one_command(["stops", "stops"], stop=lambda: True) == 75
 
 
+def test_a_command_that_a_signal_ends_leaves_no_file_behind(tmp_path):
+    where = ("--hosts", "2", "--coordinator", f"{LOCAL}:{free_port(LOCAL)}", "--rank", "0")
+    command = subprocess.Popen(
+        [*CLI, "--game", "tic_tac_toe", *where],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 60.0
+        while not list(tmp_path.iterdir()):  # what libraries will write
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(30.0) == INTERRUPTED
+    finally:
+        command.kill()
+    assert not list(tmp_path.iterdir())
+
+
 # ---- for real -----------------------------------------------------------------------------------
 
 TINY = (
