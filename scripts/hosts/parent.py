@@ -171,7 +171,7 @@ class Command:
 
     def _watch(self, stop: Callable[[], bool]) -> None:
         """Returns when all ranks of this host have ended, or the reason is known to end them."""
-        wished = False
+        wished, looked = False, time.monotonic()
         while not self._is_over():
             with contextlib.suppress(queue.Empty):
                 self._take(self._events.get(timeout=POLL_SECONDS))
@@ -180,8 +180,12 @@ class Command:
                 self._wish()
                 for wire in self._wires.values():  # rank 0 may be waiting for workers
                     wire.say({"kind": "stop"})
+            now = time.monotonic()
+            if now - looked > SILENT_SECONDS / 2:  # we were stopped ourselves, as by Ctrl-Z
+                self._heard = dict.fromkeys(self._heard, now)
+            looked = now
             for rank, heard in self._heard.items():
-                silent = time.monotonic() - heard
+                silent = now - heard
                 if rank not in self._ended and silent > SILENT_SECONDS:
                     self._end(
                         f"{self._name(rank)} has said nothing for {silent:.0f} s", INTERRUPTED

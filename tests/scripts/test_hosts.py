@@ -286,6 +286,18 @@ def test_a_host_does_not_wait_for_ever_for_one_that_says_nothing(fates, monkeypa
     assert f"who listens at {LOCAL}:{port} has said nothing" in capfd.readouterr().err
 
 
+def test_a_command_that_was_stopped_itself_blames_nobody_for_silence(fates, monkeypatch):
+    take, stopped = Command._take, []
+
+    def take_late(command, event):
+        if not stopped:
+            stopped.append(time.sleep(parent.SILENT_SECONDS + 0.5))  # as Ctrl-Z and `fg` do
+        take(command, event)
+
+    monkeypatch.setattr(Command, "_take", take_late)
+    assert in_one_command(["works", "works"]) == 0
+
+
 def test_a_signal_to_one_command_reaches_the_processes_of_all(fates):
     assert in_a_command_each(["stops", "stops"], stop=lambda: True) == {0: 75, 1: 75}
     assert in_one_command(["stops", "stops"], stop=lambda: True) == 75
