@@ -13,11 +13,12 @@ import sys
 import threading
 import time
 from multiprocessing.connection import Client
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from scripts.hosts import line, parent
+from scripts.hosts import line, parent, rank
 from scripts.hosts.line import AbsentError
 from scripts.hosts.parent import Command
 from scripts.hosts.place import Place, first_node, free_port, place_of
@@ -320,6 +321,24 @@ def test_a_command_that_a_signal_ends_leaves_no_file_behind(tmp_path):
     finally:
         command.kill()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flags", [[], ["--debug"]])
+def test_debug_shows_where_a_rank_failed(monkeypatch, capsys, flags):
+    class Ended:
+        told: ClassVar = {"coordinator": f"{LOCAL}:1", "rank": 0, "hosts": 2, "device": None}
+
+        def fail(self, text, code):
+            raise SystemExit(f"{text} {code}")
+
+    def join(*place):
+        raise TypeError("planted")
+
+    monkeypatch.setattr(rank.store, "join", join)
+    monkeypatch.setattr(sys, "argv", ["selfplay", "train", *flags])
+    with pytest.raises(SystemExit, match=r"planted.* 1"):
+        rank.run(Ended(), lambda peers: 0)
+    assert ("in join" in capsys.readouterr().err) == bool(flags)
 
 
 # ---- for real -----------------------------------------------------------------------------------
