@@ -4,6 +4,7 @@ Rank 0's command listens, and passes on what concerns all. Words are JSON, one a
 silent for too long counts as gone, as a host is that has lost its power.
 """
 
+import contextlib
 import json
 import queue
 import socket
@@ -76,7 +77,7 @@ def read(content: bytes) -> dict[str, Any] | None:
     """Returns a word; None if it is not one of ours."""
     try:
         word = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return word if isinstance(word, dict) and isinstance(word.get("kind"), str) else None
 
@@ -84,7 +85,7 @@ def read(content: bytes) -> dict[str, Any] | None:
 def gather(
     host: str, port: int, hosts: int, events: Events, wait: Callable[[str], None]
 ) -> tuple[dict[int, Wire], dict[int, str]]:
-    """Waits, as rank 0's command, for those of all others.
+    """Waits, as rank 0's command, for those of all others; one that leaves may come again.
 
     Args:
       wait: called now and then with what is waited for.
@@ -94,16 +95,17 @@ def gather(
 
     Raises:
       AbsentError: some did not come in JOIN_SECONDS.
-      OSError: the port is taken, or HOST is not this machine.
+      OSError: the port is taken, or HOST is not this machine; says so.
     """
-    family = "AF_INET6" if ":" in host else "AF_INET"
     wires: dict[int, Wire] = {}
     names = {0: socket.gethostname()}
     come: queue.Queue[tuple[Connection, dict[str, Any]]] = queue.Queue()
-    with Listener((host, port), family=family, backlog=hosts) as listener:
+    with _listening(host, port, hosts) as listener:
         threading.Thread(target=_accept, args=(listener, come), daemon=True).start()
         end = time.monotonic() + JOIN_SECONDS
         while len(names) < hosts:
+            for rank in _who_left(events):
+                del names[rank], wires[rank]
             absent = sorted(set(range(hosts)) - names.keys())
             wait(f"waiting for {_ranks(absent)} of {hosts}")
             if time.monotonic() > end:
@@ -118,12 +120,35 @@ def gather(
                 continue
             refusal = _refusal(word, hosts, names)
             if refusal:
-                connection.send_bytes(json.dumps({"kind": "over", **refusal}).encode())
+                with contextlib.suppress(OSError):  # it does not wait for an answer
+                    connection.send_bytes(json.dumps({"kind": "over", **refusal}).encode())
                 connection.close()
                 continue
-            names[word["rank"]] = str(word["name"])[:200]
+            names[word["rank"]] = str(word.get("name"))[:200]
             wires[word["rank"]] = Wire(connection, word["rank"], events)
     return wires, names
+
+
+def _listening(host: str, port: int, hosts: int) -> Listener:
+    family = "AF_INET6" if ":" in host else "AF_INET"
+    try:
+        return Listener((host, port), family=family, backlog=hosts)
+    except OSError as error:
+        raise OSError(
+            f"rank 0 cannot listen at {host}:{port} ({error.strerror or error}): --coordinator "
+            "must be this machine, with a port that no other program has"
+        ) from None
+
+
+def _who_left(events: Events) -> list[int]:
+    """Returns the ranks whose commands have ended before all were here; forgets other words."""
+    left = []
+    with contextlib.suppress(queue.Empty):
+        while True:
+            event = events.get_nowait()
+            if event.word["kind"] == GONE:
+                left.append(event.rank)
+    return left
 
 
 def _refusal(word: dict[str, Any], hosts: int, names: dict[int, str]) -> dict[str, Any]:
@@ -169,11 +194,14 @@ def reach(
     """
     end = time.monotonic() + JOIN_SECONDS
     family = "AF_INET6" if ":" in host else "AF_INET"
+    name = socket.gethostname()
+    hello = {"kind": "hello", "format": FORMAT, "hosts": hosts, "rank": rank, "name": name}
     while True:
         wait(f"waiting for rank 0 at {host}:{port}")
         try:
             connection = Client((host, port), family=family)
-            break
+            connection.send_bytes(json.dumps(hello).encode())
+            return Wire(connection, 0, events)
         except OSError as error:
             if time.monotonic() > end:
                 raise AbsentError(
@@ -181,10 +209,6 @@ def reach(
                     f"({error.strerror or error}): is its command running, and its port open?"
                 ) from None
             time.sleep(RETRY_SECONDS)
-    name = socket.gethostname()
-    hello = {"kind": "hello", "format": FORMAT, "hosts": hosts, "rank": rank, "name": name}
-    connection.send_bytes(json.dumps(hello).encode())
-    return Wire(connection, 0, events)
 
 
 def _ranks(ranks: list[int]) -> str:

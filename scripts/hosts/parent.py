@@ -26,7 +26,7 @@ from scripts.hosts import ENVIRONMENT, line
 from scripts.hosts.line import GONE, SILENT_SECONDS, Event, Events, Wire
 from scripts.hosts.place import Place, free_port, place_of
 from scripts.terminal.console import progress, say
-from scripts.terminal.signals import INTERRUPTED, stop_on_signal
+from scripts.terminal.signals import INTERRUPTED, scratch, stop_on_signal
 from selfplay import children
 
 PROGRAM = [sys.executable, "-m", "scripts.cli"]
@@ -75,23 +75,21 @@ class Command:
         self._ended: dict[int, int] = {}  # codes of ranks that have ended well
         self._worth = False  # there is something to save
         self._ending: Ending | None = None
-        self._logs = pathlib.Path(tempfile.mkdtemp(prefix="selfplay-hosts-"))
+        self._logs = pathlib.Path()  # what libraries of C++ write
 
     def run(self, stop: Callable[[], bool]) -> int:
         """Runs until all ranks have ended."""
-        is_blamed = False
-        try:
-            coordinator = self._meet()
-            if coordinator:
-                self._start(coordinator)
-                self._watch(stop)
-            is_blamed = self._ending is not None and not self._ending.is_cause
-            return self._conclude()
-        finally:
-            for process in self._processes.values():
-                children.end(process)
-            if not is_blamed:
-                shutil.rmtree(self._logs, ignore_errors=True)
+        with scratch() as logs:
+            self._logs = pathlib.Path(logs)
+            try:
+                coordinator = self._meet()
+                if coordinator:
+                    self._start(coordinator)
+                    self._watch(stop)
+                return self._conclude()
+            finally:
+                for process in self._processes.values():
+                    children.end(process)
 
     # ---- the start ------------------------------------------------------------------------------
 
@@ -119,10 +117,12 @@ class Command:
             rank = place.ranks[0]
             where = place.host, place.port
             self._wires = {0: line.reach(*where, place.hosts, rank, self._events, wait)}
-            while True:
+            heard = time.monotonic()
+            while time.monotonic() - heard <= SILENT_SECONDS:
                 wait(f"rank {rank} of {place.hosts}: waiting for the others")
                 with contextlib.suppress(queue.Empty):
                     word = self._events.get(timeout=POLL_SECONDS).word
+                    heard = time.monotonic()
                     if word["kind"] == "go":
                         say(f"hosts: rank {rank} of {place.hosts}, rank 0 at {place.host}")
                         return str(word["coordinator"])
@@ -130,6 +130,12 @@ class Command:
                         text = word.get("text", "rank 0 has left")
                         self._end(text, word.get("code", INTERRUPTED), is_cause=True)
                         return ""
+            self._end(
+                f"who listens at {place.host}:{place.port} has said nothing for "
+                f"{SILENT_SECONDS:.0f} s: is that the port of rank 0's --coordinator?",
+                INTERRUPTED,
+            )
+            return ""
 
     def _start(self, coordinator: str) -> None:
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -165,7 +171,7 @@ class Command:
 
     def _watch(self, stop: Callable[[], bool]) -> None:
         """Returns when all ranks of this host have ended, or the reason is known to end them."""
-        wished = False
+        wished, looked = False, time.monotonic()
         while not self._is_over():
             with contextlib.suppress(queue.Empty):
                 self._take(self._events.get(timeout=POLL_SECONDS))
@@ -174,8 +180,12 @@ class Command:
                 self._wish()
                 for wire in self._wires.values():  # rank 0 may be waiting for workers
                     wire.say({"kind": "stop"})
+            now = time.monotonic()
+            if now - looked > SILENT_SECONDS / 2:  # we were stopped ourselves, as by Ctrl-Z
+                self._heard = dict.fromkeys(self._heard, now)
+            looked = now
             for rank, heard in self._heard.items():
-                silent = time.monotonic() - heard
+                silent = now - heard
                 if rank not in self._ended and silent > SILENT_SECONDS:
                     self._end(
                         f"{self._name(rank)} has said nothing for {silent:.0f} s", INTERRUPTED
@@ -264,7 +274,9 @@ class Command:
         if ending.code == INTERRUPTED:
             say(f"selfplay train: {GOES_ON}")
         if not ending.is_cause:
-            say(f"what jax wrote about it is in {self._logs}")
+            kept = tempfile.mkdtemp(prefix="selfplay-hosts-")
+            shutil.copytree(self._logs, kept, dirs_exist_ok=True)
+            say(f"what jax wrote about it is in {kept}")
         return ending.code
 
     def _wait_for_others(self) -> None:

@@ -1,6 +1,8 @@
 """What the process of a rank does: it joins the others, and rank 0 tells them what to train."""
 
 import pathlib
+import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -36,6 +38,8 @@ def run(words: Words, lead: Callable[[Peers], int]) -> NoReturn:
     except BaseException as error:
         if store.is_loss(error):
             words.lose(sentence(error))
+        if "--debug" in sys.argv:
+            traceback.print_exc()
         words.fail(sentence(error), code_of(error))
     words.end(code)
 

@@ -1,19 +1,24 @@
 """`selfplay train --hosts N`: the commands of several hosts and the processes that they watch."""
 
+import contextlib
+import json
 import os
 import pathlib
 import queue
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
+from multiprocessing.connection import Client
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from scripts.hosts import line, parent
+from scripts.hosts import line, parent, rank
 from scripts.hosts.line import AbsentError
 from scripts.hosts.parent import Command
 from scripts.hosts.place import Place, first_node, free_port, place_of
@@ -141,6 +146,72 @@ def test_a_command_that_does_not_belong_is_told_why_and_keeps_nobody_out(hosts, 
     assert sorted(gathered[0][1]) == [0, 1]
 
 
+@contextlib.contextmanager
+def gathering(port, hosts, events):
+    """Lets rank 0 wait for the others; yields where its result will be."""
+    gathered = []
+    thread = threading.Thread(
+        target=lambda: gathered.append(line.gather(LOCAL, port, hosts, events, lambda text: None)),
+        daemon=True,
+    )
+    thread.start()
+    yield gathered
+    thread.join(5.0)
+
+
+def connected(port):
+    end = time.monotonic() + 5.0
+    while True:
+        try:
+            return Client((LOCAL, port), family="AF_INET")
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"kind": "hello"}',
+        b"[" * 60_000,  # deeper than a parser goes
+        b'{"kind": "hello", "format": "selfplay hosts 1", "hosts": 2, "rank": [1]}',
+    ],
+)
+def test_a_stranger_who_speaks_and_leaves_at_once_keeps_nobody_out(monkeypatch, said):
+    monkeypatch.setattr(line, "JOIN_SECONDS", 5.0)
+    port = free_port(LOCAL)
+    with gathering(port, 2, queue.Queue()) as gathered:
+        for _ in range(5):
+            connection = connected(port)
+            with socket.socket(fileno=os.dup(connection.fileno())) as stranger:
+                stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.send_bytes(said)
+                connection.close()  # and what is sent to it now breaks
+        line.reach(LOCAL, port, 2, 1, queue.Queue(), lambda text: None)
+    assert sorted(gathered[0][1]) == [0, 1]
+
+
+def test_a_host_whose_command_has_ended_before_all_came_may_come_again():
+    port = free_port(LOCAL)
+    hello = {"kind": "hello", "format": line.FORMAT, "hosts": 3, "rank": 1, "name": "first"}
+    with gathering(port, 3, queue.Queue()) as gathered:
+        first = connected(port)
+        first.send_bytes(json.dumps(hello).encode())
+        time.sleep(0.3)
+        first.close()
+        time.sleep(0.5)
+        for rank in (1, 2):
+            line.reach(LOCAL, port, 3, rank, queue.Queue(), lambda text: None)
+    assert gathered[0][1] == dict.fromkeys(range(3), socket.gethostname())
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_do():
+    with socket.create_server((LOCAL, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match=rf"cannot listen at {LOCAL}:{port} .*no other program"):
+            line.gather(LOCAL, port, 2, queue.Queue(), lambda text: None)
+
+
 # ---- commands and stand-ins of their processes --------------------------------------------------
 
 
@@ -203,9 +274,71 @@ def test_the_end_of_one_rank_ends_the_commands_of_all_hosts(fates, capfd, told, 
     assert capfd.readouterr().err.count(said) == (3 if said else 0) or not said
 
 
+def test_a_host_does_not_wait_for_ever_for_one_that_says_nothing(fates, monkeypatch, capfd):
+    monkeypatch.setattr(parent, "SILENT_SECONDS", 0.5)
+    codes = []
+    with socket.create_server((LOCAL, 0)) as other:  # a program that is not ours, or is stopped
+        port = other.getsockname()[1]
+        command = Command(Place(2, (1,), LOCAL, port), [])
+        run = threading.Thread(target=lambda: codes.append(command.run(lambda: False)), daemon=True)
+        run.start()
+        run.join(10.0)
+    assert codes == [INTERRUPTED]
+    assert f"who listens at {LOCAL}:{port} has said nothing" in capfd.readouterr().err
+
+
+def test_a_command_that_was_stopped_itself_blames_nobody_for_silence(fates, monkeypatch):
+    take, stopped = Command._take, []
+
+    def take_late(command, event):
+        if not stopped:
+            stopped.append(time.sleep(parent.SILENT_SECONDS + 0.5))  # as Ctrl-Z and `fg` do
+        take(command, event)
+
+    monkeypatch.setattr(Command, "_take", take_late)
+    assert in_one_command(["works", "works"]) == 0
+
+
 def test_a_signal_to_one_command_reaches_the_processes_of_all(fates):
     assert in_a_command_each(["stops", "stops"], stop=lambda: True) == {0: 75, 1: 75}
     assert in_one_command(["stops", "stops"], stop=lambda: True) == 75
+
+
+def test_a_command_that_a_signal_ends_leaves_no_file_behind(tmp_path):
+    where = ("--hosts", "2", "--coordinator", f"{LOCAL}:{free_port(LOCAL)}", "--rank", "0")
+    command = subprocess.Popen(
+        [*CLI, "--game", "tic_tac_toe", *where],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 60.0
+        while not list(tmp_path.iterdir()):  # what libraries will write
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(30.0) == INTERRUPTED
+    finally:
+        command.kill()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flags", [[], ["--debug"]])
+def test_debug_shows_where_a_rank_failed(monkeypatch, capsys, flags):
+    class Ended:
+        told: ClassVar = {"coordinator": f"{LOCAL}:1", "rank": 0, "hosts": 2, "device": None}
+
+        def fail(self, text, code):
+            raise SystemExit(f"{text} {code}")
+
+    def join(*place):
+        raise TypeError("planted")
+
+    monkeypatch.setattr(rank.store, "join", join)
+    monkeypatch.setattr(sys, "argv", ["selfplay", "train", *flags])
+    with pytest.raises(SystemExit, match=r"planted.* 1"):
+        rank.run(Ended(), lambda peers: 0)
+    assert ("in join" in capsys.readouterr().err) == bool(flags)
 
 
 # ---- for real -----------------------------------------------------------------------------------
