@@ -166,8 +166,19 @@ def _place(args: Args) -> Place | None:
 
 def _check_hosts(args: Args) -> None:
     """Raises ValueError for hosts that cannot be meant."""
-    if _place(args) is None:
+    if (place := _place(args)) is None:
         return
+    args.config.check()  # here, once, and not in each process
+    shared = {
+        "self-play.batch": args.config.self_play.batch,
+        "learner.batch": args.config.learner.batch,
+    }
+    for name, count in shared.items():
+        if count % place.hosts:
+            raise ValueError(
+                f"--{name} is shared among the hosts: it must be a multiple of {place.hosts}, "
+                f"got {count}"
+            )
     for flag, value in (("--replay-of", args.replay_of), ("--lockstep", args.lockstep)):
         if value:
             raise ValueError(f"--hosts and {flag} do not go together: leave one out")

@@ -18,7 +18,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from scripts.hosts import line, parent, rank
+from scripts import cli
+from scripts.hosts import line, parent
+from scripts.hosts import rank as rank_module
 from scripts.hosts.line import AbsentError
 from scripts.hosts.parent import Command
 from scripts.hosts.place import Place, first_node, free_port, place_of
@@ -93,6 +95,21 @@ def test_a_place_that_cannot_be_meant_is_refused_with_what_to_do(flags, environm
 )
 def test_the_first_of_slurms_nodes_is_where_rank_0_is(nodes, first):
     assert first_node(nodes) == first
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--hosts", "2", "--learner.batch", "33"), "must be a multiple of 2, got 33"),
+        (("--hosts", "3", "--self-play.batch", "64"), "must be a multiple of 3, got 64"),
+        (("--hosts", "2", "--targets", "nothing"), "there is no target 'nothing'"),
+        (("--hosts", "2", "--lockstep", "--workers", "2"), "--hosts and --lockstep"),
+        (("--rank", "1"), "go together"),
+    ],
+)
+def test_what_hosts_cannot_share_is_refused_before_any_process_starts(capsys, flags, said):
+    assert cli.run(["train", "--game", "tic_tac_toe", *flags]) == 2
+    assert said in capsys.readouterr().err
 
 
 # ---- the line between commands ------------------------------------------------------------------
@@ -334,10 +351,10 @@ def test_debug_shows_where_a_rank_failed(monkeypatch, capsys, flags):
     def join(*place):
         raise TypeError("planted")
 
-    monkeypatch.setattr(rank.store, "join", join)
+    monkeypatch.setattr(rank_module.store, "join", join)
     monkeypatch.setattr(sys, "argv", ["selfplay", "train", *flags])
     with pytest.raises(SystemExit, match=r"planted.* 1"):
-        rank.run(Ended(), lambda peers: 0)
+        rank_module.run(Ended(), lambda peers: 0)
     assert ("in join" in capsys.readouterr().err) == bool(flags)
 
 

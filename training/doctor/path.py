@@ -18,6 +18,7 @@ from training.devices import learner_mesh, to_learner
 from training.doctor.evidence import Evidence, last_part, row_names, take
 from training.doctor.findings import Finding, Result
 from training.doctor.refit import BATCH, forward, own_learner
+from training.hosts.peers import ALONE
 from training.losses import RowLosses
 from training.oversight import decision_rows
 
@@ -84,7 +85,7 @@ def _draw(evidence: Evidence, rows: Sample) -> tuple[Sample, np.ndarray]:
     buffer.add(rows)
     symmetries = len(evidence.game.symmetries()) if config.learner.augment else 1
     context = types.SimpleNamespace(
-        config=config, symmetries=symmetries, decision_rows=decision_rows.NOTHING
+        config=config, symmetries=symmetries, decision_rows=decision_rows.NOTHING, peers=ALONE
     )
     state = types.SimpleNamespace(replay=buffer)
     steps = -(-4 * count // config.learner.batch)
