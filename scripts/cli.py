@@ -14,7 +14,6 @@ import os
 import sys
 from types import ModuleType
 
-from scripts.hosts import ENVIRONMENT
 from scripts.terminal import signals
 
 GROUPS = {
@@ -76,6 +75,8 @@ def main() -> None:
     """The entry point of the `selfplay` command."""
     argv = sys.argv[1:]
     signals.begin(*_if_interrupted(argv))  # before what takes long to import
+    from scripts.hosts import ENVIRONMENT
+
     if ENVIRONMENT in os.environ:  # one of several processes that train together
         from scripts.hosts import child
 
