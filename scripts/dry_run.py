@@ -44,22 +44,21 @@ def check(config: RunConfig, game: Game[Any], folder: RunFolder, hosts: int = 1)
 def share_of(config: RunConfig, hosts: int) -> RunConfig:
     """Returns the settings with the games, the rows and the window that one of so many hosts has.
 
-    Raises:
-      ValueError: the games or the rows cannot be shared equally.
+    That they can be shared equally, the flags have made sure of.
     """
-    shared = {"self_play": config.self_play.batch, "learner": config.learner.batch}
-    for name, count in shared.items():
-        if count % max(hosts, 1):
-            raise ValueError(f"{name}.batch must be a multiple of the {hosts} hosts, got {count}")
-    if hosts <= 1:
+    if hosts == 1:
         return config
-    parts = {
-        name: dataclasses.replace(getattr(config, name), batch=count // hosts)
-        for name, count in shared.items()
-    }
-    capacity = max(config.replay.capacity // hosts, config.replay.min_rows)
-    replay = dataclasses.replace(config.replay, capacity=capacity)
-    return dataclasses.replace(config, replay=replay, **parts)
+    replay, rows = config.replay, config.learner.batch // hosts
+    lanes, capacity = (
+        config.self_play.batch // hosts,
+        max(replay.capacity // hosts, replay.min_rows),
+    )
+    return dataclasses.replace(
+        config,
+        self_play=dataclasses.replace(config.self_play, batch=lanes),
+        learner=dataclasses.replace(config.learner, batch=rows),
+        replay=dataclasses.replace(replay, capacity=capacity),
+    )
 
 
 def run(
@@ -177,10 +176,10 @@ def _of_all(trial: Trial, hosts: int) -> Trial:
 
 def _exchange(config: RunConfig, game: Game[Any], hosts: int) -> dict[str, Any]:
     """Returns the bytes that a step sums over the hosts, and the seconds it takes by link."""
-    if hosts <= 1:
+    if hosts == 1:
         return {}
     weights = jax.eval_shape(network_of(config, game).init, jax.random.key(0))
-    summed = 4 * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(weights))
+    summed = 4 * exchange.exchanged(weights)
     return {
         "bytes": summed,
         "seconds_by_gigabits": {

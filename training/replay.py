@@ -163,8 +163,8 @@ class ReplayBuffer:
 
     def _own_of(self, total: int) -> int:
         """Returns how many rows we had when the run had `total`."""
-        if self.count == 1 or total == self.total:
-            return self._own if self.count > 1 else total
+        if self.count == 1:
+            return total
         later = [block.own for block in self._blocks if block.number >= total]
         return later[0] if later else self._own
 

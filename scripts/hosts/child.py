@@ -16,8 +16,6 @@ from scripts.hosts import ENVIRONMENT
 from scripts.hosts.line import BEAT_SECONDS
 from scripts.terminal.signals import INTERRUPTED
 
-LOST_EXIT = INTERRUPTED
-
 
 def settings() -> dict[str, Any] | None:
     """Returns what this process was told as a rank; None if it is none."""
@@ -45,7 +43,7 @@ class Words:
             try:
                 _write(self._file, line.encode())
             except OSError:
-                os._exit(LOST_EXIT)
+                os._exit(INTERRUPTED)
 
     def end(self, code: int) -> NoReturn:
         """Says that all went well, and ends at once: threads of libraries are still at work."""
@@ -63,7 +61,7 @@ class Words:
         """Says that another rank is gone, as far as this one sees, and waits likewise."""
         self.say("lost", text=text)
         time.sleep(60.0)
-        os._exit(LOST_EXIT)
+        os._exit(INTERRUPTED)
 
     def _beat(self) -> None:
         while True:

@@ -260,8 +260,7 @@ class Command:
         if ending is None:
             code = self._ended[self._place.ranks[0]]
             for wire in self._wires.values():
-                for rank in self._place.ranks:
-                    wire.say({"kind": "ended", "code": code, "rank": rank})
+                wire.say({"kind": "ended", "code": code})
             if 0 in self._place.ranks:
                 self._wait_for_others()
             else:  # rank 0 says where the run stands

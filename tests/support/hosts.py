@@ -38,11 +38,16 @@ class Memory:
 def together(count: int, do: Callable[[Hosts], Any], store: Memory | None = None) -> list[Any]:
     """Returns what each of `count` ranks returns or raises, all at the same time."""
     store = store or Memory()
+    return at_once(count, lambda rank: do(Hosts(store, rank, count)))
+
+
+def at_once(count: int, do: Callable[[int], Any]) -> list[Any]:
+    """Returns what `do` of each number returns or raises, each in a thread."""
     results: list[Any] = [None] * count
 
     def run(rank: int) -> None:
         try:
-            results[rank] = do(Hosts(store, rank, count))
+            results[rank] = do(rank)
         except Exception as error:
             results[rank] = error
 
