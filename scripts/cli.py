@@ -20,13 +20,11 @@ GROUPS = {
     "train": {
         "train": "train a network by self-play, or go on with a run",
         "imitate": "start a run by imitating an expert's recorded games",
-        "worker": "play games for a run that trains elsewhere",
     },
     "look": {
         "runs": "list runs: state, step, last evaluation, size",
         "web": "see runs learn, play and explore them, in the browser",
         "report": "plots and a page for one or more runs",
-        "fleet": "the workers of a run: who plays, how fast, who was refused",
         "doctor": "is a run learning, and if not, why?",
         "show": "show recorded games",
     },
@@ -65,7 +63,7 @@ OF_ANY = {
     "--version": "print the version; without a command",
 }
 # These import no jax either.
-WITHOUT_DEVICES = ("games", "new-game", "runs", "fleet", "web", "completion")
+WITHOUT_DEVICES = ("games", "new-game", "runs", "web", "completion")
 GO_ON = ("train", "oversee", "ladder", "sweep")  # the same command goes on where it was interrupted
 ALLOW = "--allow"
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
@@ -75,12 +73,6 @@ def main() -> None:
     """The entry point of the `selfplay` command."""
     argv = sys.argv[1:]
     signals.begin(*_if_interrupted(argv))  # before what takes long to import
-    from scripts.hosts import ENVIRONMENT
-
-    if ENVIRONMENT in os.environ:  # one of several processes that train together
-        from scripts.hosts import child
-
-        child.begin()
     code: object
     try:
         try:
@@ -195,7 +187,7 @@ def _call(command: str, argv: list[str]) -> int:
     args = console.parse(flags.Args, argv, command, defaults, in_sight)
     getattr(flags, "check", lambda _: None)(args)
     name = getattr(flags, "script", lambda _: name)(args)
-    quick = command in WITHOUT_DEVICES or name == "hosts.parent"
+    quick = command in WITHOUT_DEVICES or name == "local_hosts"
     with contextlib.nullcontext() if quick else console.starting():
         script = importlib.import_module(f"scripts.{name}")
     code: int = script.run(args) if quick else _on_devices(script, args)

@@ -4,14 +4,10 @@ import dataclasses
 import math
 from typing import Any, NamedTuple
 
-import jax
-
 from games.game import Game
 from scripts.terminal.console import print_json, print_text, say
 from selfplay.row import parse_targets
 from training.config import RunConfig
-from training.hosts import exchange
-from training.players import network_of
 from training.preflight import estimate
 from training.preflight.estimate import Needs, in_words
 from training.preflight.machine import Machine, this_machine
@@ -21,7 +17,6 @@ from training.storage.run_folder import RunFolder
 
 SECONDS = 5.0  # of measurement
 GOALS = (10_000, 100_000, 1_000_000)  # games
-LINKS = (1.0, 10.0, 100.0)  # Gbit/s between hosts
 
 
 class Outlook(NamedTuple):
@@ -78,7 +73,6 @@ def run(
     floor = estimate.needs(own, game, has)
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
     trial = _of_all(run_trial(folder, own, SECONDS), hosts)
-    summed = _exchange(config, game, hosts)
     need = estimate.scaled(floor, trial.scale(floor))
     row_bytes = estimate.row_bytes(game, parse_targets(config.targets))
     outlook = foresee(config, need, trial, row_bytes)
@@ -86,12 +80,9 @@ def run(
         print_json(
             {"needs": need._asdict(), "machine": has._asdict(), "rehearsal": trial._asdict()}
             | {"outlook": outlook._asdict(), "hours_to_games": _hours_to_games(trial)}
-            | ({"exchange": summed} if summed else {})
         )
     else:
         print_text(describe(config, need, has, trial, outlook))
-        if summed:
-            print_text(_describe_exchange(summed, hosts, trial))
     refused = estimate.problems(own, game, has, trial.scale(floor))
     if has.disk_bytes is not None and outlook.disk_bytes > has.disk_bytes:
         refused.append(
@@ -171,29 +162,6 @@ def _of_all(trial: Trial, hosts: int) -> Trial:
         iteration_flops=trial.iteration_flops * hosts,
         positions_per_s=trial.positions_per_s * hosts,
         games_per_s=trial.games_per_s * hosts,
-    )
-
-
-def _exchange(config: RunConfig, game: Game[Any], hosts: int) -> dict[str, Any]:
-    """Returns the bytes that a step sums over the hosts, and the seconds it takes by link."""
-    if hosts == 1:
-        return {}
-    weights = jax.eval_shape(network_of(config, game).init, jax.random.key(0))
-    summed = 4 * exchange.exchanged(weights)
-    return {
-        "bytes": summed,
-        "seconds_by_gigabits": {
-            f"{link:g}": exchange.seconds_over(summed, hosts, link) for link in LINKS
-        },
-    }
-
-
-def _describe_exchange(summed: dict[str, Any], hosts: int, trial: Trial) -> str:
-    links = [f"{1e3 * s:.3g} ms at {link}" for link, s in summed["seconds_by_gigabits"].items()]
-    return (
-        f"exchange        {in_words(summed['bytes'])} a training step among {hosts} hosts: "
-        f"{', '.join(links)} Gbit/s, beside {1e3 * trial.step_s:.3g} ms of computing; the link's "
-        "latency comes on top"
     )
 
 

@@ -83,11 +83,11 @@ def tiny_config():
 @pytest.fixture(scope="session")
 def tiny_run(tiny_config, tmp_path_factory):
     """The folder of a finished tiny run; do not write to it."""
-    from training.run import train
+    from training.evaluation.train_run import train_folder
     from training.storage.run_folder import RunFolder
 
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "tiny")
     folder.create(tiny_config)
     with folder.lock():
-        assert train(folder, tiny_config, on_metrics=lambda line: None, stop=lambda: False)
+        assert train_folder(folder, tiny_config, on_metrics=lambda line: None, stop=lambda: False)
     return folder.path

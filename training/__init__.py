@@ -8,9 +8,9 @@ are read without jax.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from training.evaluation.train_run import train_run
     from training.players import checkpoint_steps, load_player
     from training.presets import preset
-    from training.run import train_run
 
 __all__ = ["checkpoint_steps", "load_player", "preset", "train_run"]
 
@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
     elif name == "preset":
         from training import presets as module  # type: ignore[no-redef]
     elif name == "train_run":
-        from training import run as module  # type: ignore[no-redef]
+        from training.evaluation import train_run as module  # type: ignore[no-redef]
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(module, name)

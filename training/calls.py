@@ -37,36 +37,28 @@ def of_games(rows: Sample, plies: Sequence[int] | np.ndarray) -> dict[str, Any]:
     }
 
 
-def counted(call: PlayedCall | None, problem: str = "") -> dict[str, Any]:
-    """Returns what one host says to all of its call, or why there is none."""
-    if call is None:
-        return {"problem": problem}
+def sums(call: PlayedCall) -> tuple[float, ...]:
+    """Returns what `joined` needs of a rollout: sums over its plies, games and rows."""
+    told, rows = call.monitors, len(call.rows.ply)
+    return (
+        1.0,
+        told["kl"],
+        told["entropy"],
+        told["game_plies"] * call.games,
+        (told["value_error"] or 0.0) * rows,
+    )
+
+
+def joined(sums: Sequence[float], games: int, rows: int) -> dict[str, Any]:
+    """Returns the entries of a line of metrics about several rollouts, from their summed `sums`."""
+    rollouts, kl, entropy, plies, error = sums
     return {
-        "problem": "",
-        "rows": len(call.rows.ply),
-        "games": call.games,
-        "plies": call.plies,
-        "monitors": call.monitors,
-    }
-
-
-def joined(monitors: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the entries of a line of metrics about the calls of all hosts."""
-    if len(monitors) == 1:
-        return monitors[0]
-
-    def mean(name: str, weight: str = "") -> float | None:
-        given = [(m[name], m[weight] if weight else 1) for m in monitors if m[name] is not None]
-        total = sum(weight for _, weight in given)
-        return sum(value * weight for value, weight in given) / total if total else None
-
-    return {
-        "kl": mean("kl"),
-        "entropy": mean("entropy"),
-        "new_games": sum(m["new_games"] for m in monitors),
-        "new_rows": sum(m["new_rows"] for m in monitors),
-        "game_plies": mean("game_plies", "new_games") or 0.0,
-        "value_error": mean("value_error", "new_rows"),
+        "kl": kl / rollouts,
+        "entropy": entropy / rollouts,
+        "new_games": games,
+        "new_rows": rows,
+        "game_plies": plies / games if games else 0.0,
+        "value_error": error / rows if rows else None,
     }
 
 

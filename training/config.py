@@ -16,11 +16,11 @@ from training.settings import (
     OF_GAMES,
     CheckpointConfig,
     EvaluationConfig,
-    FleetConfig,
     LearnerConfig,
     NetworkConfig,
     OverseerConfig,
     ReplayConfig,
+    WorkersConfig,
     distil_code,
     distil_problems,
 )
@@ -28,7 +28,7 @@ from training.settings import (
 Preset = Literal["quick", "gpu", "gpu-small"]
 MAX_WHOLE = 1 << 53  # whole numbers up to here are floats too
 # Fields that a resumed run may change: they do not change what is computed.
-FREE = ("minutes", "iterations", "flops", "checkpoint", "fleet", "tensorboard")
+FREE = ("minutes", "iterations", "flops", "checkpoint", "workers", "tensorboard")
 FREE_FIELDS = (
     "learner.on_nan",  # these two matter from the next NaN on
     "learner.rollback_rate",
@@ -82,7 +82,7 @@ class RunConfig:
     overseer: OverseerConfig = OverseerConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
-    fleet: FleetConfig = FleetConfig()
+    workers: WorkersConfig = WorkersConfig()
 
     def problems(self) -> list[str]:
         """Returns what is wrong, a sentence each, over all parts."""

@@ -1,6 +1,7 @@
 """The context of a run: what its settings give, and what never changes while it goes on."""
 
 import dataclasses
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,24 +9,21 @@ import jax
 
 import games
 from games.game import Game
-from selfplay import devices, row, self_play
+from selfplay import row, self_play
 from selfplay.amplify.slot import Amplifier
 from selfplay.config import SelfPlayConfig
 from selfplay.randomness import RunPurpose
 from selfplay.self_play import Play, SelfPlayState
-from training import flops, learner, losses, targets
+from training import flops, learner, losses, multihost, targets
 from training.config import RunConfig
+from training.decision_rows import NOTHING, DecisionRows
 from training.devices import learner_mesh
 from training.flops import Work
-from training.hosts.exchange import Together
-from training.hosts.peers import ALONE, Hosts, Peers
 from training.learner import TrainStep
 from training.metrics_log import MetricsLog
 from training.network import Network
-from training.oversight import decision_rows
-from training.oversight.decision_rows import DecisionRows
 from training.players import load_amplifier, network_of
-from training.storage.checkpoint import CheckpointStore
+from training.storage.checkpoint import CheckpointStore, Part
 from training.storage.run_folder import RunFolder
 
 
@@ -47,18 +45,12 @@ class Context:
     train_step: TrainStep
     rollbacks: int  # that have lowered the learning rate of `train_step`
     symmetries: int  # through which rows are shown; the first one is the identity
-    peers: Peers = ALONE  # with whom this process trains
 
     @property
-    def own(self) -> SelfPlayConfig:
-        """How this host plays: with its share of the run's games."""
+    def own_games(self) -> SelfPlayConfig:
+        """How this process plays: with its part of the run's environments."""
         games = self.config.self_play
-        return dataclasses.replace(games, batch=games.batch // self.peers.count)
-
-    @property
-    def first_device(self) -> int:
-        """The number of our first device among those of all hosts."""
-        return self.peers.rank * devices.mesh().size
+        return dataclasses.replace(games, batch=games.batch // multihost.parts())
 
     def key(self, purpose: RunPurpose, index: int) -> jax.Array:
         """Returns the key of one use of randomness."""
@@ -66,15 +58,18 @@ class Context:
         return jax.random.fold_in(key, index)
 
     def open_games(self) -> SelfPlayState:
-        """Returns the run's first games, of several hosts this one's."""
+        """Returns the first games of this process's environments."""
         history = not self.amplifier.on_device
-        key = self.key(RunPurpose.OPEN, 0)
-        return self_play.start(self.game, self.own, key, history, self.first_device)
+        key, first = self.key(RunPurpose.OPEN, 0), multihost.first_device()
+        return self_play.start(self.game, self.own_games, key, history, first)
 
 
 def open_store(folder: RunFolder, config: RunConfig) -> CheckpointStore:
     """Returns the checkpoints of a run; a save waits for its logs, and that the run is held."""
-    store = CheckpointStore(folder.path, config.checkpoint)
+    # A number that no other start has: shares that an earlier one has left are not taken for ours.
+    number = int(multihost.broadcast([secrets.randbits(48)])[0])
+    part = Part(multihost.part(), multihost.parts(), f"{number:012x}")
+    store = CheckpointStore(folder.path, config.checkpoint, part)
     store.sync_logs, store.check_held = folder.sync_logs, folder.check_held
     return store
 
@@ -85,12 +80,9 @@ def make_context(
     metrics: MetricsLog,
     store: CheckpointStore,
     rollbacks: int = 0,
-    peers: Peers = ALONE,
+    decision_rows: DecisionRows = NOTHING,
 ) -> Context:
     """Returns the context of a run at the learning rate that so many rollbacks have left.
-
-    Args:
-      peers: with whom this process trains.
 
     Raises:
       ValueError: the settings cannot work here; says which.
@@ -101,7 +93,7 @@ def make_context(
     rows, count = config.learner.batch, learner_mesh(config.learner.batch).size
     if rows % count:
         raise ValueError(f"learner.batch must be a multiple of the {count} devices, got {rows}")
-    check_shares(config, amplifier, peers.count)
+    multihost.check_parts(config, amplifier)
     wanted = row.parse_targets(config.targets)
     targets.check(wanted, game, config.game)
     settings = config.learner
@@ -110,8 +102,6 @@ def make_context(
     train_step = learner.make_train_step(
         network, game, settings, losses.load(config.distil), wanted
     )
-    if isinstance(peers, Hosts):
-        train_step = Together(train_step, peers, rows, metrics.notice)
     return Context(
         folder=folder,
         config=config,
@@ -121,7 +111,7 @@ def make_context(
         network=network,
         work=flops.work_of(config, game, network),
         amplifier=amplifier,
-        decision_rows=decision_rows.load(config.overseer, config.game, game),
+        decision_rows=decision_rows,
         targets=wanted,
         play=self_play.make_amplified_play(
             game, amplifier, config.self_play, targets.computes(wanted)
@@ -129,21 +119,4 @@ def make_context(
         train_step=train_step,
         rollbacks=rollbacks,
         symmetries=len(game.symmetries()) if config.learner.augment else 1,
-        peers=peers,
     )
-
-
-def check_shares(config: RunConfig, amplifier: Amplifier, hosts: int) -> None:
-    """Raises ValueError unless so many hosts can share a run."""
-    if hosts == 1:
-        return
-    if not amplifier.on_device:
-        raise ValueError(
-            f"--hosts needs a search on each host's devices, and {config.amplify} is none"
-        )
-    count = hosts * devices.mesh().size
-    if config.self_play.batch % count:
-        raise ValueError(
-            f"self_play.batch must be a multiple of the {count} devices of {hosts} hosts, "
-            f"got {config.self_play.batch}"
-        )

@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding
 
 from selfplay.devices import AXIS, BY_LANE, WHOLE
-from training import cards
+from training import cards, multihost
 
 # Batch norm's statistics are of a device's share of the rows: of few, they are mostly noise.
 LEAST_SHARE = 64
@@ -44,12 +44,12 @@ def split_rows(tree: Any) -> Any:
 
     Of several hosts, each gives its own share of the rows.
     """
-    rows = len(jax.tree.leaves(tree)[0]) * jax.process_count()
+    rows = len(jax.tree.leaves(tree)[0]) * multihost.parts()
     return _put(tree, NamedSharding(learner_mesh(rows), BY_LANE))
 
 
 def _put(tree: Any, sharding: NamedSharding) -> Any:
-    if jax.process_count() == 1:
+    if multihost.parts() == 1:
         return jax.device_put(tree, sharding)
 
     # `device_put` would compare the arrays of all hosts, by an exchange.

@@ -93,7 +93,6 @@ LEGACY: dict[str, Any] = {
     "checkpoint.every_seconds": 60.0,
     "checkpoint.keep_newest": 2,
     "checkpoint.keep_every": 0,
-    "fleet.max_lag": 2,
-    "fleet.surplus": "take",
-    "fleet.audit": 1000,
+    "workers.max_lag": 2,
+    "workers.surplus": "take",
 }

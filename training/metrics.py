@@ -233,48 +233,33 @@ class ImitationLine:
 class WorkerFigures:
     """What one worker did since the line before."""
 
-    slot: int  # its place among the workers
-    incarnation: int  # how many had joined the run before it
-    worker: str  # its name
+    worker: int  # its number in the run; no two have the same
     host: str  # where it runs
     device: str  # number and kind of its devices
-    restarts: int = 0  # workers that had its place before it
-    batches: int  # taken from it so far
-    rows: int  # in these
-    rate: float  # rows a second since the line before
-    best_rate: float  # its best so far
-    silent: float  # seconds since its last batch
-    lag: int  # training steps that the weights of its batches were behind, at most
-    call_seconds: float  # that a call took it, mean
-    games: int  # since the line before
-    game_plies: float | None = None  # rows of these games, mean
-    value_bias: float | None = None  # mean of A's value minus the outcome, at these rows
-    value_error: float | None = None  # mean squared error of A's value, at these rows
+    rate: float  # examples a second since the line before
+    silent: float  # seconds since its last rollout
+    lag: int  # training steps that the weights of its rollouts were behind, at most
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FleetLine:
-    """What the workers of a run did, every 10 seconds (docs/fleet.md)."""
+class WorkersLine:
+    """What the workers of a run did, every 10 seconds (docs/distributed.md)."""
 
-    kind: ClassVar[str] = "fleet"
+    kind: ClassVar[str] = "workers"
     iteration: int  # as in an iteration's line
     step: int  # training steps so far
     seconds: float  # of the run so far
-    rate: float  # rows a second, of all workers
-    reuse: float | None = None  # times that a new row is trained on, since the line before
+    rate: float  # examples a second, of all workers
+    reuse: float | None = None  # times that a new example is trained on, since the line before
     wanted_reuse: float  # the setting replay.samples_per_row
-    is_learner_bound: bool  # whether batches wait for the learner, and reuse is below that
-    duplicates: int  # batches that came again, so far
-    refused: int  # batches and workers that were refused, so far
-    audited: int = 0  # batches that the learner played again with the same result, so far
-    workers: tuple[WorkerFigures, ...] = ()  # by slot
-    refusals: tuple[str, ...] = ()  # the newest, in words
+    is_learner_bound: bool  # whether rollouts wait for the learner, and reuse is below that
+    lost: int  # workers that died, were frozen or failed, so far in this process
+    workers: tuple[WorkerFigures, ...] = ()
 
 
-Line: TypeAlias = IterationLine | EvaluationLine | GateLine | ImitationLine | FleetLine
-KINDS: dict[str, type[Line]] = {
-    line.kind: line for line in (IterationLine, EvaluationLine, GateLine, ImitationLine, FleetLine)
-}
+Line: TypeAlias = IterationLine | EvaluationLine | GateLine | ImitationLine | WorkersLine
+LINES = (IterationLine, EvaluationLine, GateLine, ImitationLine, WorkersLine)
+KINDS: dict[str, type[Line]] = {line.kind: line for line in LINES}
 
 
 class History(NamedTuple):
@@ -284,7 +269,7 @@ class History(NamedTuple):
     evaluations: list[EvaluationLine]
     gates: list[GateLine]
     imitations: list[ImitationLine]
-    fleets: list[FleetLine]
+    workers: list[WorkersLine]
 
 
 def history(lines: Iterable[Mapping[str, Any]]) -> History:

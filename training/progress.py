@@ -20,8 +20,8 @@ class Progress:
 
     iteration: int = 0  # self-play calls recorded
     step: int = 0  # training steps dispatched
-    passed: int = 0  # steps that the rows allowed, and that a learner could not keep up with
-    batches: int = 0  # taken from workers
+    skipped: int = 0  # steps that the rows allowed, and that a learner could not keep up with
+    workers: int = 0  # that have joined: the number of the next one
     games: int = 0
     positions: int = 0  # plies played
     flops: int = 0  # operations of self-play and training; this and the next follow from the other
@@ -58,10 +58,6 @@ class Progress:
             if type(values) is not list or any(type(v) not in (int, float) for v in values):
                 raise ValueError(f"the checkpoint's {name} is {counters[name]!r}, no number")
         return cls(**{name: counters[name] for name in names})
-
-    def adopt(self, counters: dict[str, Any]) -> None:
-        """Takes over what another rank has counted and decided."""
-        vars(self).update(vars(Progress.of(counters)))
 
     def elapsed(self) -> float:
         """Returns the run's seconds so far, over all its processes."""

@@ -9,7 +9,7 @@ written at each save: the durable record from which a resumed run fills its ring
 import pathlib
 import re
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,68 +20,55 @@ from selfplay.row import Form, Sample
 from training.settings import ReplayConfig
 
 NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
-# More arrays of a chunk that a worker made, see training/workers/batch.py: one, and the names of
-# games before it begin so.
-HEADER, LANES = "header", "lanes/"
 NO_TARGETS: Mapping[str, Form] = {}
 LEFT = re.compile(rf"{NAME.pattern}({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
 
 
-class Block(NamedTuple):
-    """Rows of ours that came at once."""
+class Stretch(NamedTuple):
+    """Rows that came at once."""
 
-    own: int  # the number of the first among our rows
-    number: int  # and among those of all hosts; of a chunk's, that of the chunk's first
+    own: int  # number of the first in this ring
+    number: int  # how many the run had before, of all processes
+    kept_from: int  # number in the run from which chunks are kept as long as these rows are
 
 
 class ReplayBuffer:
-    """A ring of the newest rows; `total` counts every row ever added.
+    """A ring of the newest examples; `total` counts every one ever added, of all processes.
 
     `targets` are the columns of the run's targets, as `row.target_forms` gives them. Of several
-    hosts each has its `share`, (rank, count), of the rows and of the window; `total` counts those
-    of all, and numbers go through all: call by call, and within a call rank by rank.
+    processes each has one of `parts` equal parts of the window, filled by its own environments.
     """
 
     def __init__(
-        self,
-        config: ReplayConfig,
-        targets: Mapping[str, Form] = NO_TARGETS,
-        share: tuple[int, int] = (0, 1),
+        self, config: ReplayConfig, targets: Mapping[str, Form] = NO_TARGETS, parts: int = 1
     ) -> None:
-        self.config, self.targets = config, targets
-        self.rank, self.count = share
-        self.capacity = max(1, config.capacity // self.count)
+        self.config, self.targets, self._parts = config, targets, parts
+        self.capacity = max(1, config.capacity // parts)
         self.total = 0
-        self._own = 0  # the number among our rows of the next one
-        self._blocks: list[Block] = []
-        # Ranks that have no row yet, of several.
-        self._without = set(range(self.count)) if self.count > 1 else set()
+        self.is_ready = True  # every process has examples to draw from, once there are enough
+        self._own = 0  # examples that were ever added to this ring
         self._forms: dict[str, Form] = {}  # of the columns; empty as long as there is no row
         self._held: dict[str, np.ndarray] = {}  # the ring, as `row.packed` makes it
-        self._unsaved: list[tuple[int, Sample]] = []
+        self._unsaved: list[Sample] = []
+        self._first = 0  # of these, the first that was here: a resume begins with the newest
+        self._saved = 0  # of all processes, that chunks hold
+        self._stretches: list[Stretch] = []  # those with rows in the ring
 
-    def add(
-        self,
-        rows: Sample | None,
-        is_saved: bool = False,
-        counts: Sequence[int] | None = None,
-    ) -> None:
+    def __len__(self) -> int:
+        """Number of rows in this ring."""
+        return min(self._own - self._first, self.capacity)
+
+    def add(self, rows: Sample, everywhere: int | None = None) -> None:
         """Appends rows; the oldest make room.
 
         Args:
-          is_saved: a chunk holds them already.
-          counts: of several hosts, how many rows each adds now.
+          everywhere: how many rows all processes add now; None: there is one process.
         """
-        if counts is None:
-            counts = [len(rows.ply) if rows is not None else 0]
-        first = self.total + sum(counts[: self.rank])
-        self.total += sum(counts)
-        self._without -= {rank for rank, count in enumerate(counts) if count}
-        if rows is None or len(rows.ply) == 0:
-            return
-        if not is_saved:
-            self._unsaved.append((first, rows))
-        self._append(rows, first)
+        count = len(rows.ply)
+        if count:
+            self._unsaved.append(rows)
+            self._append(rows, self.total, self._saved)
+        self.total += count if everywhere is None else everywhere
 
     def window(self, total: int | None = None) -> int:
         """Returns the number of newest rows that `sample` draws from (when it held `total`)."""
@@ -92,21 +79,22 @@ class ReplayBuffer:
 
     def steps_allowed(self, minibatch: int) -> int:
         """Returns how many training steps of `minibatch` rows the rows so far allow."""
-        if self.total < self.config.min_rows or self._without:
+        if self.total < self.config.min_rows or not self.is_ready:
             return 0
         return int(self.total * self.config.samples_per_row) // minibatch
 
     def sample(self, rng: np.random.Generator, count: int, total: int | None = None) -> Sample:
-        """Draws rows from our share of the window, uniformly and with replacement.
+        """Draws rows of this ring that are in the window, uniformly and with replacement.
 
         Args:
-          total: draw as when the buffer held so many rows; those overwritten since are left out.
+          total: draw as when the run had so many rows; those overwritten since are left out.
         """
         if not self._forms:
             raise ValueError("the replay buffer is empty: nothing to sample")
-        total = self.total if total is None else total
-        own = self._own_of(total)
-        window = min(own, self.capacity, max(1, self.window(total) // self.count))
+        own = self._own
+        if total is not None:
+            own = next((s.own for s in self._stretches if s.number >= total), own)
+        window = min(own - self._first, self.capacity, max(1, self.window(total) // self._parts))
         rows = own - 1 - rng.integers(0, window, count)
         places = rows[rows >= self._own - self.capacity] % self.capacity
         columns = {n: row.unpacked(self._held[n][places], form) for n, form in self._forms.items()}
@@ -116,59 +104,45 @@ class ReplayBuffer:
         """Returns the number of the first row that a resume needs, or that is to be kept."""
         if self.config.keep == "all":
             return 0
-        if self.count == 1:
+        if self._parts == 1:
             return max(0, self.total - self.capacity)
-        return self._blocks[0].number if self._blocks else self.total
+        return self._stretches[0].kept_from if self._stretches else self.total
 
     def take_unsaved(self) -> tuple[int, Sample | None]:
-        """Returns the rows since the last call, for a chunk, and the number of the first one."""
-        numbers, rows = self.take_unsaved_numbered()
-        return (int(numbers[0]), rows) if rows is not None else (self.total, None)
-
-    def take_unsaved_numbered(self) -> tuple[np.ndarray, Sample | None]:
-        """Returns the rows since the last call, and int64[N], the number of each in the run."""
+        """Returns the rows since the last call, for a chunk, and how many the run had then."""
         unsaved, self._unsaved = self._unsaved, []
-        if not unsaved:
-            return np.zeros(0, np.int64), None
-        numbers = [np.arange(first, first + len(rows.ply)) for first, rows in unsaved]
-        return np.concatenate(numbers), row.concatenate([rows for _, rows in unsaved])
+        before, self._saved = self._saved, self.total
+        return before, row.concatenate(unsaved) if unsaved else None
 
-    def restore(self, folder: pathlib.Path, total: int, run_id: str = "") -> None:
-        """Fills the ring from the chunks of a run in `folder`, up to row `total`.
+    def restore(
+        self,
+        folder: pathlib.Path,
+        total: int,
+        oldest: int,
+        run_id: str = "",
+        owned: Callable[[np.ndarray], np.ndarray] = lambda game_id: np.ones(len(game_id), bool),
+    ) -> None:
+        """Fills the ring from the chunks of a run in `folder`, from row `oldest` up to `total`.
 
         The chunks are as `training/storage/checkpoint.py` has checked them.
+
+        Args:
+          owned: which rows are this process's, by their game's number.
 
         Raises:
           ValueError: rows are missing, or a chunk cannot be read.
         """
-        oldest = max(0, total - self.config.capacity)
-        self.total = self._own = oldest
+        if self._parts == 1:
+            oldest = max(oldest, total - self.capacity)
+            # A row has the place it would have without a stop.
+            self._own = self._first = oldest
         for first, rows in stored(folder, oldest, total, run_id, self.targets):
-            assert first == self.total
-            self.add(rows, is_saved=True)
+            kept = row.take(rows, owned(rows.game_id))
+            if len(kept.ply):
+                self._append(kept, first, first)
+        self.total = self._saved = total
 
-    def restore_share(self, number: int, rows: Sample) -> None:
-        """Takes our rows of a chunk that begins with row `number`; chunks come oldest first."""
-        if len(rows.ply):
-            self._append(rows, number)
-
-    def restored(self, total: int, ranks: Collection[int]) -> None:
-        """Ends `restore_share`: the run has so many rows, and these ranks have some."""
-        self.total = total
-        self._without -= set(ranks)
-
-    def has_rows(self) -> bool:
-        """Whether we have rows of our own."""
-        return bool(self._forms)
-
-    def _own_of(self, total: int) -> int:
-        """Returns how many rows we had when the run had `total`."""
-        if self.count == 1:
-            return total
-        later = [block.own for block in self._blocks if block.number >= total]
-        return later[0] if later else self._own
-
-    def _append(self, rows: Sample, number: int) -> None:
+    def _append(self, rows: Sample, number: int, kept_from: int) -> None:
         capacity, columns = self.capacity, row.flat(rows)
         forms = {n: Form(column.shape[1:], column.dtype) for n, column in columns.items()}
         if not self._forms:
@@ -184,11 +158,10 @@ class ReplayBuffer:
         places = np.arange(self._own, self._own + count)[-capacity:] % capacity
         for name, column in columns.items():
             self._held[name][places] = row.packed(column[-capacity:])
-        if self.count > 1:
-            self._blocks.append(Block(self._own, number))
+        self._stretches.append(Stretch(self._own, number, kept_from))
         self._own += count
-        while len(self._blocks) > 1 and self._blocks[1].own <= self._own - capacity:
-            del self._blocks[0]
+        while len(self._stretches) > 1 and self._stretches[1].own <= self._own - capacity:
+            del self._stretches[0]
 
 
 def stored(
@@ -298,8 +271,7 @@ def read_chunk(
     Raises:
       ValueError: it is damaged, not of the rows in its name, or another run's.
     """
-    held = npz.read(path).items()
-    columns = {n: c for n, c in held if n != HEADER and not n.startswith(LANES)}
+    columns = npz.read(path)
     known = _run_of(path)
     if run_id and known and known != run_id:
         raise ValueError(f"{path} is another run's: put this run's own replay/ there")

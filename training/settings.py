@@ -170,22 +170,19 @@ class CheckpointConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class FleetConfig:
-    """How workers play for a run (docs/fleet.md); a run that goes on may change it."""
+class WorkersConfig:
+    """How workers play for a run (docs/distributed.md); a run that goes on may change it."""
 
     max_lag: int = setting(2, at_least=0)
-    """A worker begins no call with weights that are so many published versions older than the
+    """A worker begins no rollout with weights that are so many published versions older than the
     newest."""
     surplus: Literal["take", "wait"] = setting("take", choices=("take", "wait"))
     """When workers play more than the learner can train on: take all of it and train less often on
-    each row, or let them wait. wait: replay.samples_per_row holds, as in a run without workers."""
-    audit: int = setting(1000, at_least=0)
-    """One in so many batches of each worker, the first among them, is played again by the learner,
-    which refuses a worker whose games come out otherwise. 0: none."""
+    each example, or let them wait. wait: replay.samples_per_row holds, as without workers."""
 
     def problems(self) -> list[str]:
         """Returns what is wrong with these settings, a sentence each."""
-        return problems(self, "fleet")
+        return problems(self, "workers")
 
 
 @dataclasses.dataclass(frozen=True)

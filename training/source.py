@@ -1,4 +1,4 @@
-"""Where the rows of an iteration come from: the seam between self-play and what is learned."""
+"""Where an iteration's examples come from: the seam between self-play and the replay buffer."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -6,62 +6,57 @@ from typing import Any, Protocol
 from selfplay.self_play import SelfPlayState
 from training.context import Context
 from training.stages import amplify, record
-from training.state import Behaviour, InFlight, State
+from training.state import Actor, InFlight, State
 
 
 class Source(Protocol):
-    """Gives the loop the rows of finished games, one self-play call an iteration."""
+    """Gives the loop the examples of finished games, one self-play rollout an iteration."""
 
-    def start(
-        self, context: Context, index: int, behaviour: Behaviour, games: SelfPlayState
-    ) -> InFlight:
-        """Returns what a process with the run begins with: call `index`, perhaps running."""
+    def start(self, context: Context, index: int, actor: Actor, games: SelfPlayState) -> InFlight:
+        """Returns what a process with the run begins with: rollout `index`, perhaps running."""
 
     def next(
-        self, context: Context, state: State, behaviour: Behaviour, stop: Callable[[], bool]
+        self, context: Context, state: State, actor: Actor, stop: Callable[[], bool]
     ) -> dict[str, Any] | None:
-        """Puts the rows of the next call into the replay of `state`, and counts them.
+        """Puts the examples of the next rollout into the replay of `state`, and counts them.
 
         Args:
-          behaviour: the weights that are to play from now on.
-          stop: asked while it waits for others; true: return without rows.
+          actor: the weights that play from now on.
+          stop: asked while it waits for others; true: return without examples.
 
         Returns:
-          Entries for metrics.jsonl; None without rows.
+          Entries for metrics.jsonl; None without examples.
         """
 
-    def is_enough(self, state: State) -> bool:
-        """Whether the training steps that are still due should wait for the next rows."""
+    def should_yield(self, state: State) -> bool:
+        """Whether to stop training early, since newer examples wait."""
 
-    def close(self, finished: bool) -> None:
-        """The loop ends; `finished`: the run has reached its limits."""
+    def close(self) -> None:
+        """The loop ends."""
 
 
 class LocalSource:
-    """Self-play on the devices that learn: the next call runs while the last one is learned."""
+    """Self-play on the devices that learn: the next rollout runs while the last one is learned."""
 
-    def start(
-        self, context: Context, index: int, behaviour: Behaviour, games: SelfPlayState
-    ) -> InFlight:
-        """Dispatches call `index`."""
-        return amplify(context, index, behaviour, games)
+    def start(self, context: Context, index: int, actor: Actor, games: SelfPlayState) -> InFlight:
+        """Dispatches rollout `index`."""
+        return amplify(context, index, actor, games)
 
     def next(
-        self, context: Context, state: State, behaviour: Behaviour, stop: Callable[[], bool]
+        self, context: Context, state: State, actor: Actor, stop: Callable[[], bool]
     ) -> dict[str, Any] | None:
-        """Dispatches the call after the one in flight, then takes the rows of that one."""
-        del stop  # a call takes seconds
-        index, games = state.progress.iteration + 1, state.in_flight.after
-        following = amplify(context, index, behaviour, games)
+        """Dispatches the rollout after the one in flight, then takes the examples of that one."""
+        del stop  # a rollout takes seconds
+        following = amplify(context, state.progress.iteration + 1, actor, state.in_flight.after)
         monitors = record(context, state)
         state.in_flight = following
         return monitors
 
-    def is_enough(self, state: State) -> bool:
-        """No: this source's next rows wait for the steps."""
+    def should_yield(self, state: State) -> bool:
+        """No: this source's next examples wait for the training steps."""
         return False
 
-    def close(self, finished: bool) -> None:
+    def close(self) -> None:
         """Does nothing."""
 
 

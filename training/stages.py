@@ -9,17 +9,13 @@ import numpy as np
 from selfplay.randomness import RunPurpose
 from selfplay.row import Sample
 from selfplay.self_play import SelfPlayState
-from training import calls, non_finite, shares
+from training import calls, decision_rows, multihost, non_finite
 from training.calls import PlayedCall
 from training.context import Context
 from training.devices import wait_for_all_but_last
-from training.evaluation import in_run
-from training.evaluation.fixed_point import FixedPointMonitor
-from training.evaluation.in_run import Evaluated
 from training.losses import minibatch
-from training.oversight import decision_rows
 from training.players import playable
-from training.state import Behaviour, InFlight, State
+from training.state import Actor, InFlight, State
 from training.storage import snapshot
 from training.storage.checkpoint import NonFiniteError
 
@@ -28,23 +24,24 @@ NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
 STAGES = ("amplify", "record", "distil", "evaluate", "save")
 
 
-def _stage(function: Callable[..., Any]) -> Callable[..., Any]:
+def stage(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a part of the loop under its name in jax's profiler."""
     return jax.profiler.annotate_function(function, name=function.__name__)
 
 
-@_stage
-def amplify(context: Context, index: int, behaviour: Behaviour, before: SelfPlayState) -> InFlight:
-    """Dispatches self-play call `index`; returns at once."""
-    variables = playable(context.network, behaviour.weights)
+@stage
+def amplify(context: Context, index: int, actor: Actor, before: SelfPlayState) -> InFlight:
+    """Dispatches self-play rollout `index`; returns at once."""
+    variables = playable(context.network, actor.weights)
     given = variables, before, context.key(RunPurpose.PLAY, index)
-    first = (context.first_device,) if context.first_device else ()
+    first = (multihost.first_device(),) if multihost.first_device() else ()
     after, trajectory = context.play(*given, *first)
-    return InFlight(behaviour, before, after, trajectory)
+    return InFlight(actor, before, after, trajectory)
 
 
-@_stage
+@stage
 def record(context: Context, state: State) -> dict[str, Any]:
-    """Waits for the plies of the call in flight; finished games go to the replay, some to disk.
+    """Waits for the plies of the rollout in flight; finished games go to the replay, some to disk.
 
     Returns:
       Entries for metrics.jsonl.
@@ -56,69 +53,55 @@ def record(context: Context, state: State) -> dict[str, Any]:
     call, problem = None, ""
     try:
         call = calls.unpack(
-            config, *learned, state.recorder, flight.trajectory, flight.behaviour.step, rng
+            config, *learned, state.recorder, flight.trajectory, flight.actor.step, rng
         )
     except NonFiniteError as error:
         problem = str(error)
-    of_all = context.peers.share("record", calls.counted(call, problem))
-    for told in filter(None, (told["problem"] for told in of_all)):
+    # A process whose network gives NaN must not leave the others waiting for it.
+    if multihost.any_process(call is None):
         write_pending(context, state)  # knows the step at which it began
-        raise NonFiniteError(told)
+        raise NonFiniteError(problem or "the network that plays gives NaN or infinity elsewhere")
     assert call is not None
-    return take(context, state, call, of_all)
+    return take(context, state, call)
 
 
-def take(
-    context: Context,
-    state: State,
-    call: PlayedCall,
-    of_all: list[dict[str, Any]] | None = None,
-    is_saved: bool = False,
-) -> dict[str, Any]:
-    """Gives the replay the rows of a call, and counts it; some of its games go to disk.
-
-    Args:
-      of_all: what each host says of its own call, as `calls.counted` makes it; None for a call
-        of a worker, whose rows go to all hosts.
-      is_saved: a chunk holds the rows already.
+def take(context: Context, state: State, call: PlayedCall) -> dict[str, Any]:
+    """Gives the replay the examples of a rollout, and counts it; some of its games go to disk.
 
     Returns:
-      Entries for metrics.jsonl.
+      Entries for metrics.jsonl, of the rollouts of all processes.
     """
-    progress, rows = state.progress, call.rows
-    if of_all is None:
-        of_all = [calls.counted(call)]
-        counts = [len(rows.ply)]
-        if context.peers.count > 1:
-            rows, counts = shares.spread(context, rows, of_all[0])
-    else:
-        counts = [told["rows"] for told in of_all]
-    state.replay.add(rows, is_saved, counts)
-    progress.games += sum(told["games"] for told in of_all)
-    progress.positions += sum(told["plies"] for told in of_all)
+    progress, rows = state.progress, len(call.rows.ply)
+    held = len(state.replay) + rows
+    told = multihost.all_gather([rows, held, call.games, call.plies, *calls.sums(call)])
+    total, _, games, plies, *sums = told.sum(axis=0).tolist()
+    state.replay.add(call.rows, int(total))
+    state.replay.is_ready = bool((told[:, 1] > 0).all())
+    progress.games += int(games)
+    progress.positions += int(plies)
     for game in call.watched:
         context.metrics.write_game(game, context.config.game, progress.iteration + 1)
-    return calls.joined([told["monitors"] for told in of_all])
+    return call.monitors if len(told) == 1 else calls.joined(sums, int(games), int(total))
 
 
-@_stage
+@stage
 def distil(
-    context: Context, state: State, is_enough: Callable[[State], bool]
+    context: Context, state: State, should_yield: Callable[[State], bool]
 ) -> list[dict[str, jax.Array]]:
     """Dispatches the training steps that the replay allows; returns the losses of each.
 
     Args:
-      is_enough: asked before each step: whether to leave it and those after it for later.
+      should_yield: asked before each step: whether to leave it and those after it for later.
     """
     progress = state.progress
     learner = context.config.learner
-    due = state.replay.steps_allowed(learner.batch) - progress.passed - progress.step
+    due = state.replay.steps_allowed(learner.batch) - progress.skipped - progress.step
     due = min(due, learner.steps_per_iteration or due)
     horizon = np.float32(progress.horizon or NO_HORIZON)
     weights = decision_rows.policy_of_games(context.decision_rows, context.config.overseer)
     losses = []
     for _ in range(due):
-        if is_enough(state):
+        if should_yield(state):
             break
         batch = minibatch(*draw(context, state, progress.step), *weights)
         state.train, measured = context.train_step(state.train, batch, horizon)
@@ -128,28 +111,18 @@ def distil(
     return losses
 
 
-@_stage
-def evaluate(
-    context: Context, state: State, monitor: FixedPointMonitor | None, last: bool
-) -> Evaluated:
-    """Measures the averaged weights; `last`: the run ends here."""
-    return in_run.evaluate(context, state, monitor, last)
-
-
-@_stage
+@stage
 def save(context: Context, state: State) -> None:
-    """Starts writing a checkpoint whose resume repeats the call in flight; the device goes on."""
-    if context.peers.rank:
-        shares.give(context, state)
-        return
-    join = shares.collect(context, state)
-    # Of several hosts these are in what is joined, with the others'.
-    first_row, rows = state.replay.take_unsaved()
+    """Starts writing a checkpoint whose resume repeats the rollout in flight; no device waits."""
+    before, rows = state.replay.take_unsaved()
+    unsaved = multihost.all_gather([0 if rows is None else len(rows.ply)])[:, 0]
+    first_row = before + int(unsaved[: multihost.part()].sum())
     notes = decision_rows.counters(context.decision_rows)
-    packed = snapshot.pack(state, context.folder.seal_logs(), notes)
+    seals = context.folder.seal_logs() if multihost.is_first() else {}
+    packed = snapshot.pack(state, seals, notes)
     progress = state.progress
     context.store.wanted = {progress.best_step, progress.strength_step, *progress.rungs[-1:]}
-    context.store.save(packed, first_row, rows, join)
+    context.store.save(packed, first_row, rows)
 
 
 def draw(
@@ -160,10 +133,10 @@ def draw(
     Args:
       total: draw as when the replay held so many rows.
     """
-    peers, batch = context.peers, context.config.learner.batch
-    own = (peers.rank,) if peers.count > 1 else ()
-    rng = np.random.default_rng([context.config.seed, RunPurpose.SAMPLE, step, *own])
-    rows = state.replay.sample(rng, batch // peers.count, total)
+    batch = context.config.learner.batch // multihost.parts()
+    seed = [context.config.seed, RunPurpose.SAMPLE, step, *multihost.seed()]
+    rng = np.random.default_rng(seed)
+    rows = state.replay.sample(rng, batch, total)
     symmetry = rng.integers(0, context.symmetries, len(rows.ply), np.int32)
     overseer = context.config.overseer
     return decision_rows.mix(context.decision_rows, overseer, rows, symmetry, rng)
@@ -201,7 +174,7 @@ def write_pending(context: Context, state: State) -> None:
     if bad is not None:
         step = line["step"] - len(losses) + bad
         path = context.folder.path / f"nan-{step}.npz"
-        if context.peers.rank == 0:
+        if multihost.is_first():
             rows, _ = draw(context, state, step, line["rows"])
             non_finite.write_batch(path, rows, state.train)
         raise NonFiniteError(f"NaN or infinity at training step {step}, see {path}")

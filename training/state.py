@@ -11,7 +11,7 @@ from training.progress import Progress
 from training.replay import ReplayBuffer
 
 
-class Behaviour(NamedTuple):
+class Actor(NamedTuple):
     """Weights that play, and the training step that they are from."""
 
     weights: Weights
@@ -21,7 +21,7 @@ class Behaviour(NamedTuple):
 class InFlight(NamedTuple):
     """One self-play call of our own, perhaps still running on the device."""
 
-    behaviour: Behaviour
+    actor: Actor
     before: SelfPlayState
     after: SelfPlayState
     trajectory: Trajectory | None  # None where workers play: these games wait

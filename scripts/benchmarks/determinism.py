@@ -16,8 +16,8 @@ from scripts.benchmarks.figures import figure
 from scripts.benchmarks.settings import config_of, described, short
 from scripts.cli import DETERMINISTIC
 from scripts.terminal import signals
+from training.evaluation.train_run import train_run
 from training.players import checkpoint_steps, load_weights, network_of
-from training.run import train_run
 from training.storage.run_folder import RunFolder
 
 RUN = "run-"  # begins the name of what a child of ours does

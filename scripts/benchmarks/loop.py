@@ -14,7 +14,7 @@ import jax
 from scripts.terminal import signals
 from scripts.terminal.console import progress
 from training.config import RunConfig
-from training.run import train
+from training.evaluation.train_run import train_folder
 from training.stages import STAGES
 from training.storage.run_folder import RunFolder
 
@@ -49,7 +49,7 @@ def measure(config: RunConfig) -> dict[str, Any]:
                 jax.profiler.stop_trace()
 
         with folder.lock():
-            train(folder, config, watch, stop=lambda: False)
+            train_folder(folder, config, watch, stop=lambda: False)
         file = next(file.rglob("*.xplane.pb"))
         work, stages = _read(jax.profiler.ProfileData.from_file(str(file)))
     return {"iterations": ITERATIONS} | summary(work, stages)

@@ -10,11 +10,11 @@ import games
 from scripts.benchmarks.figures import figure
 from scripts.benchmarks.settings import config_of, described, short
 from scripts.terminal import signals
+from training.evaluation.train_run import train_run
 from training.players import checkpoint_steps
 from training.preflight import estimate
 from training.preflight.machine import this_machine
 from training.preflight.trial import run_trial
-from training.run import train_run
 from training.storage.run_folder import RunFolder
 
 ITERATIONS = 10  # until the first games of Go have ended, and their rows were trained on

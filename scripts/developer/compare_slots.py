@@ -15,9 +15,9 @@ import sys
 from scripts.terminal.console import parse, say
 from training import metrics, presets
 from training.config import RunConfig
+from training.evaluation.train_run import train_folder
 from training.report.curves import Plot, Series
 from training.report.drawing import draw
-from training.run import train
 from training.storage.run_folder import RunFolder
 
 SIMULATIONS = 16
@@ -62,7 +62,7 @@ def main() -> None:
         with folder.lock():
             if not folder.exists():
                 folder.create(config)
-            train(folder, config, lambda line: None, lambda: False)
+            train_folder(folder, config, lambda line: None, lambda: False)
         evaluations = metrics.history(folder.read_metrics()).evaluations
         rates = [line.perfect for line in evaluations if line.perfect is not None]
         told = [f"{k} raw {r.raw:.1%}, search {r.search:.1%}" for k, r in rates[-1].items()]

@@ -1,12 +1,9 @@
 """The flags of `selfplay train`."""
 
 import dataclasses
-import os
 
 from games import registry
 from scripts.flags import checks
-from scripts.hosts import child
-from scripts.hosts.place import Place, place_of
 from scripts.terminal.console import (
     Flat,
     FromFlag,
@@ -45,6 +42,8 @@ class Args:
       selfplay train --game go:size=9 --preset gpu --dry-run
       selfplay train --from runs/c4@1200 --run-dir runs/c4b --learner.learning-rate 1e-3
       selfplay train --from shipped:othello_8x8 --run-dir runs/oth
+      selfplay train runs/c4 --workers 4-32    # workers on Ray play for it
+      srun selfplay train runs/c4 --hosts 4    # a process on each of 4 nodes
       selfplay train runs/c4 --hosts 2 --coordinator gpu1:2345 --rank 0  # on gpu1; on gpu2 --rank 1
     """
 
@@ -61,31 +60,22 @@ class Args:
     """On a GPU, use only operations that give the same bits each time, as a CPU's do. Slower, by
     how much we have not measured; give it again when the run goes on."""
     workers: str = ""
-    """N or LEAST-MOST: so many workers play for this run, on this machine or, with RAY_ADDRESS,
-    on a cluster; this process only learns (pip install 'selfplay-zero[ray]', docs/fleet.md)."""
-    lockstep: bool = False
-    """With --workers N: each call of self-play is shared among these N, and the run is, bit by
-    bit, the one that a process with as many devices as they have together would be, also after a
-    kill. Slower: each call waits for the last worker."""
+    """N or LEAST-MOST: so many workers on Ray play for this run, on this machine or, with
+    RAY_ADDRESS, on a cluster; this process only learns (pip install 'selfplay-zero[ray]',
+    docs/distributed.md)."""
     worker_resources: str = ""
     """What each of these workers needs, as in GPU=1 or CPU=4,TPU=1; by default its share of this
     machine's cores."""
-    fleet: str = ""
-    """A folder through which workers play for this run, `selfplay worker FOLDER` on any machine
-    that sees it; this process then only learns (docs/fleet.md)."""
     hosts: int = 0
-    """N: so many processes train one network together, each with its share of games and rows. Under
-    Slurm, one a task; alone, all on this machine, for trying (docs/hosts.md)."""
+    """N: this is one of N processes that train one network together, each with its part of the
+    games and examples, in a run folder on a shared disk (docs/distributed.md). Slurm, Open MPI and
+    Kubernetes say which process it is."""
+    local: bool = False
+    """With --hosts N: start all N processes on this machine, for a try."""
     coordinator: str = ""
-    """With --hosts: HOST:PORT, where that with --rank 0 is reached; the same on all hosts."""
+    """With --hosts, where no launcher says it: HOST:PORT of process 0; the same on all hosts."""
     rank: int = -1
-    """With --coordinator: this host's number, from 0; rank 0 has the run's folder."""
-    replay_of: str = ""
-    """Learn again, in a new run, what run R has learned from its workers, in the same order, and
-    say whether the weights are equal bit by bit."""
-    play_again: bool = False
-    """With --replay-of R: play all batches of R's workers again, too, with the weights that they
-    had, and stop at one whose rows are others. Takes as long as the workers took together."""
+    """With --coordinator: the number of this process, from 0."""
     json: bool = False
     """Print one JSON object about the run on stdout when it stops."""
 
@@ -98,8 +88,6 @@ def defaults(argv: list[str]) -> Args:
     """
     if "" in argv or any("" in (flag_words(argv, flag) or ()) for flag in ("run-dir", "from")):
         raise ValueError("an argument is empty; leave it out, or say what it should be")
-    if other := flag_value(argv, "replay-of"):
-        return Args(_to_learn_again(RunFolder(other)), from_=f"{other}@0")
     run_dir, source = _run_dir(argv), flag_value(argv, "from")
     if run_dir and RunFolder(run_dir).exists():
         return Args(RunFolder(run_dir).read_config())
@@ -118,35 +106,15 @@ def defaults(argv: list[str]) -> Args:
     return Args(config)
 
 
-def _to_learn_again(run: RunFolder) -> RunConfig:
-    """Returns the settings with which a run is learned again: its own, without measurements."""
-    config = run.read_config()
-    return dataclasses.replace(
-        config,
-        minutes=0.0,
-        iterations=0,
-        flops=0.0,
-        gate=0.0,
-        until_fixed_point=False,
-        evaluation=dataclasses.replace(config.evaluation, every=0),
-    )
-
-
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     if args.run and args.run_dir:
         raise ValueError(f"{args.run} and --run-dir {args.run_dir}: name one folder")
-    if sum(map(bool, (args.replay_of, args.fleet, args.workers))) > 1:
-        raise ValueError("--replay-of, --fleet and --workers each say where rows come from: one")
     _check_hosts(args)
     number_of_workers(args.workers)
     resources(args.worker_resources)
     if args.worker_resources and not args.workers:
         raise ValueError("--worker-resources needs --workers")
-    if args.play_again and not args.replay_of:
-        raise ValueError("--play-again needs --replay-of R")
-    if args.lockstep and not args.workers.isdigit():
-        raise ValueError(f"--lockstep needs a fixed number, --workers N, got {args.workers!r}")
     checks.game(args.config.game)
     _check_word(args)
     folder = RunFolder(folder_of(args))
@@ -155,33 +123,53 @@ def check(args: Args) -> None:
 
 
 def script(args: Args) -> str:
-    """Returns the module that does the work: with several hosts, what starts others of its kind."""
-    is_parent = _place(args) is not None and child.settings() is None and not args.dry_run
-    return "hosts.parent" if is_parent else "train"
-
-
-def _place(args: Args) -> Place | None:
-    return place_of(args.hosts, args.coordinator, args.rank, os.environ)
+    """Returns the module that does the work: with `--local`, what starts the processes."""
+    is_started = bool(args.coordinator) or args.dry_run
+    return "local_hosts" if args.local and not is_started else "train"
 
 
 def _check_hosts(args: Args) -> None:
     """Raises ValueError for hosts that cannot be meant."""
-    if (place := _place(args)) is None:
+    if args.hosts < 2:
+        for flag, value in (
+            ("--local", args.local),
+            ("--coordinator", args.coordinator),
+            ("--rank", args.rank >= 0),
+        ):
+            if value:
+                raise ValueError(f"{flag} needs --hosts N, 2 or more")
         return
     args.config.check()  # here, once, and not in each process
+    if not folder_of(args) and not args.dry_run:
+        raise ValueError("--hosts needs a run folder that all processes see: --run-dir R")
+    if args.workers:
+        raise ValueError("--hosts and --workers do not go together: each host plays its own games")
     shared = {
         "self-play.batch": args.config.self_play.batch,
         "learner.batch": args.config.learner.batch,
     }
     for name, count in shared.items():
-        if count % place.hosts:
+        if count % args.hosts:
             raise ValueError(
-                f"--{name} is shared among the hosts: it must be a multiple of {place.hosts}, "
+                f"--{name} is shared among the hosts: it must be a multiple of {args.hosts}, "
                 f"got {count}"
             )
-    for flag, value in (("--replay-of", args.replay_of), ("--lockstep", args.lockstep)):
-        if value:
-            raise ValueError(f"--hosts and {flag} do not go together: leave one out")
+    _check_coordinator(args)
+
+
+def _check_coordinator(args: Args) -> None:
+    """Raises ValueError unless --coordinator and --rank go together, or neither is given."""
+    if not args.coordinator and args.rank < 0:
+        return
+    if not args.coordinator or args.rank < 0:
+        raise ValueError("--coordinator HOST:PORT and --rank R go together, with --hosts N")
+    host, colon, port = args.coordinator.rpartition(":")
+    if not (colon and host and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"--coordinator must be HOST:PORT of process 0, got {args.coordinator!r}")
+    if args.rank >= args.hosts:
+        raise ValueError(
+            f"--rank must be 0 to {args.hosts - 1} with --hosts {args.hosts}, got {args.rank}"
+        )
 
 
 def _check_word(args: Args) -> None:

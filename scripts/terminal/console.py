@@ -42,6 +42,7 @@ UNPRINTABLE = re.compile(
 )
 UNBOUNDED = 1000  # columns, where nobody says how many there are
 MAX_SENTENCE = 4000  # characters of an error
+_is_quiet = False
 LOG_EVERY_SECONDS = 10.0  # without a terminal, progress is a plain line this often
 
 
@@ -65,8 +66,16 @@ def note(text: str) -> None:
     say(f"note: {text}")
 
 
+def only_errors() -> None:
+    """Has `say` and `progress` show nothing from now on: another process tells what happens."""
+    global _is_quiet
+    _is_quiet = True
+
+
 def say(line: str) -> None:
     """Prints a line for people, on stderr: stdout belongs to results and `--json`."""
+    if _is_quiet:
+        return
     # A run of days must not end because its terminal is gone, or the disk of its log is full.
     with contextlib.suppress(OSError):
         print(printable(line), file=sys.stderr, flush=True)
@@ -155,7 +164,7 @@ def progress(
       unit: of `done` and `total`, as in "games".
       bar: False where a person is asked meanwhile.
     """
-    if bar and sys.stderr.isatty():
+    if bar and sys.stderr.isatty() and not _is_quiet:
         with _bar(total is not None) as shown_bar:
             task = shown_bar.add_task(printable(description), total=total)
 

@@ -21,10 +21,11 @@ from selfplay.oversight.program import Program, ProgramFault
 from selfplay.row import Sample
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
+from training import decision_rows
+from training.evaluation.train_run import train_folder
 from training.losses import minibatch
-from training.oversight import decision_rows
+from training.oversight import decision_file
 from training.oversight.queries import from_file, with_images
-from training.run import train
 from training.settings import OverseerConfig
 from training.storage.run_folder import RunFolder
 
@@ -163,7 +164,7 @@ def test_training_says_whose_decisions_it_learns_from_and_that_they_are_not_alik
     file, notices = run_path / "decisions.jsonl", []
     for decision in [by_lowest([4, 1]), by_lowest([4, 7]), by_lowest([4, 1], by="ann")]:
         decisions.append(file, decision)
-    augmented = decision_rows.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    augmented = decision_file.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
     assert augmented.whose == "1 by lowest, 1 by ann"  # the last one of a position counts
     decisions.append(file, by_lowest([4, 1]))
     for augment in (True, False):
@@ -173,7 +174,7 @@ def test_training_says_whose_decisions_it_learns_from_and_that_they_are_not_alik
         folder = RunFolder(tmp_path / str(augment))
         folder.create(config)
         with folder.lock():
-            train(folder, config, notices.append, stop=lambda: True)
+            train_folder(folder, config, notices.append, stop=lambda: True)
         said = [line["text"] for line in notices if line["kind"] == "notice"]
         assert any(f"of {file}: 2 by lowest" in text for text in said)
         assert any("--overseer.no-augment" in text for text in said) == augment
@@ -229,7 +230,7 @@ def test_damaged_lines_of_a_file_are_named_and_the_others_are_learned_from(tmp_p
     np.testing.assert_array_equal(
         found.states.board, np.tile([1, -1, -1, -1, 0, -1, -1, -1, -1], (len(BAD_LINES), 1))
     )
-    decided = decision_rows.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    decided = decision_file.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
     assert len(decided.digests) == 1  # the same position, decided again and again
 
 
@@ -373,7 +374,7 @@ def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
     fresh = train_flags.defaults(["--game", "tic_tac_toe"]).config.overseer
     going_on = train_flags.defaults(["--from", str(run_path)]).config.overseer
     file, _ = no_corners(run_path, 4)
-    decided = decision_rows.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
+    decided = decision_file.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
     weights = decision_rows.policy_of_games
     assert weights(decision_rows.NOTHING, going_on) == (1.0, 1.0)  # nobody decides
     assert weights(decided, fresh) == (1.0, 1.0)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.run import train
+from training.evaluation.train_run import train_folder
 from training.settings import CheckpointConfig
 from training.source import LOCAL
 from training.storage.checkpoint import CheckpointStore
@@ -27,7 +27,7 @@ def run_once(path, config, stop_after=None, source=None, rows_from=LOCAL):
         return stop_after is not None and len(lines) + 1 >= stop_after
 
     with folder.lock():
-        return train(folder, config, watch, stop, source, source=rows_from)
+        return train_folder(folder, config, watch, stop, source, source=rows_from)
 
 
 def everything(path):

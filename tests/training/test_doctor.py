@@ -46,9 +46,9 @@ from training.doctor.evidence import gather
 from training.doctor.findings import Finding, Result
 from training.doctor.rows import Again, exploration, rules
 from training.doctor.samples import samples
+from training.evaluation.train_run import train_folder
 from training.metrics import GateLine
 from training.report import verdict
-from training.run import train
 from training.settings import (
     EvaluationConfig,
     LearnerConfig,
@@ -94,7 +94,7 @@ def run(path, config, fault=None):
     folder = RunFolder(path)
     folder.create(fault.config(config) if fault else config)
     with folder.lock(), fault.plant() if fault else contextlib.nullcontext():
-        train(
+        train_folder(
             folder, config if not fault else folder.read_config(), lambda line: None, lambda: False
         )
     return folder

@@ -26,7 +26,7 @@ from tests.support.checkpoints import made as made_checkpoint
 from tests.support.runs import assert_same, run_once
 from training import learner, non_finite
 from training.evaluation import in_run, ladder
-from training.run import train
+from training.evaluation.train_run import train_folder
 from training.settings import CheckpointConfig
 from training.storage.checkpoint import CheckpointStore, NonFiniteError
 from training.storage.manifest import CheckpointError
@@ -401,7 +401,7 @@ def train_with(run, config, act):
     folder = RunFolder(run)
     config = dataclasses.replace(config, iterations=5)
     with folder.lock():
-        return train(folder, config, act, lambda: False)
+        return train_folder(folder, config, act, lambda: False)
 
 
 def test_parts_of_a_run_may_lie_on_another_disk(run, made, tmp_path, capsys):

@@ -18,9 +18,9 @@ from selfplay.players import Player, random_player
 from tests.support.runs import everything
 from training.evaluation import fixed_point
 from training.evaluation.fixed_point import Point, stage
+from training.evaluation.train_run import train_folder
 from training.metrics import FixedPoint, Gap, Match
 from training.presets import preset
-from training.run import train
 from training.storage.run_folder import RunFolder
 
 SEED = np.random.SeedSequence(7)
@@ -305,7 +305,7 @@ def _train(path, config, stop_after=10**9):
         seen.append(line["kind"])
 
     with folder.lock():
-        return train(folder, config, watch, lambda: seen.count("evaluation") >= stop_after)
+        return train_folder(folder, config, watch, lambda: seen.count("evaluation") >= stop_after)
 
 
 @pytest.mark.slow

@@ -11,9 +11,9 @@ import pytest
 import games
 from selfplay.arena.result import PlayedGame, result_of
 from training.evaluation import gate, ladder
+from training.evaluation.train_run import train_folder
 from training.players import checkpoint_steps, load_player, network_of
 from training.progress import Progress
-from training.run import train
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 
@@ -54,7 +54,7 @@ def run(path, config, stops=()):
                 seen.append(line["iteration"] + 1)
 
         with folder.lock():
-            train(folder, config, watch, stop)
+            train_folder(folder, config, watch, stop)
     store = CheckpointStore(folder.path)
     saved = store.load(store.steps()[-1])
     return folder.read_metrics(), saved

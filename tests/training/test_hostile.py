@@ -31,10 +31,10 @@ from training import config as config_module
 from training import replay
 from training.config import RunConfig
 from training.evaluation.distillation import audit
+from training.evaluation.train_run import train_folder
 from training.oversight import queries
 from training.players import load_amplifier
 from training.report.text import text_report
-from training.run import train
 from training.storage import run_folder, trust
 from training.storage.checkpoint import CheckpointStore
 from training.storage.manifest import CheckpointError
@@ -528,7 +528,7 @@ def test_what_a_file_names_is_refused_in_python_too(tiny_run, downloads):
         for use in (
             lambda: load_amplifier(config, game),
             lambda: audit(folder, 1, 8, 0),
-            lambda: train(folder, longer, pytest.fail, lambda: True),
+            lambda: train_folder(folder, longer, pytest.fail, lambda: True),
         ):
             with pytest.raises(ValueError, match=r"not made here by you: .* add --allow"):
                 use()

@@ -14,7 +14,7 @@ import pytest
 from scripts import cli
 from tests import soak
 from tests.support import ROOT
-from training.run import train
+from training.evaluation.train_run import train_folder
 from training.settings import CheckpointConfig
 from training.storage.checkpoint import CheckpointStore
 from training.storage.log import Log
@@ -42,7 +42,7 @@ def test_memory_and_file_handles_stay_flat(iterations, megabytes, tiny_config, t
         seen.append((resident, len(os.listdir("/proc/self/fd"))))
 
     with folder.lock():
-        assert train(folder, config, watch, lambda: False)
+        assert train_folder(folder, config, watch, lambda: False)
     early, late = np.array(seen)[[len(seen) // 3, -1]]
     assert late[0] - early[0] < megabytes << 20, (early, late)
     # The least of each third: a save in progress holds some more for a moment.

@@ -19,8 +19,8 @@ from training import metrics
 from training.config import RunConfig
 from training.doctor.evidence import recent_mean
 from training.evaluation import fixed_point
+from training.evaluation.train_run import train_folder
 from training.report import curves, described, text
-from training.run import train
 from training.storage.log import Log
 from training.storage.run_folder import RunFolder
 
@@ -197,11 +197,11 @@ def test_a_run_that_measures_itself_goes_on_beside_a_damaged_line(tiny_config, t
             told.append(line["text"])
 
     with folder.lock():
-        assert train(folder, config, watch, lambda: False)
+        assert train_folder(folder, config, watch, lambda: False)
         content = folder.metrics_file.read_bytes()
         folder.metrics_file.write_bytes(content.replace(b'"kind"', b'"kinx"', 1))
         more = dataclasses.replace(config, iterations=5)
-        assert train(folder, more, watch, lambda: False)
+        assert train_folder(folder, more, watch, lambda: False)
     assert sum("damaged lines" in text for text in told) == 1
     assert len(folder.logs["metrics"].read(lambda problem: None)) == 2 * 5 - 1
 

@@ -17,9 +17,9 @@ from selfplay.files import durable
 from tests.support import ROOT, long_runs
 from training import metrics
 from training.config import RunConfig
+from training.evaluation.train_run import train_folder
 from training.report import curves, described, events, history, listing, measured, verdict
 from training.report.thinning import Strided, Thinned
-from training.run import train
 from training.storage import starts
 from training.storage.run_folder import RunFolder
 from training.storage.tail import Tail
@@ -282,9 +282,9 @@ def test_a_resume_is_an_event_where_the_run_went_on_and_so_is_a_rollback(tiny_co
     run = RunFolder(tmp_path / "run")
     run.create(tiny_config)
     with run.lock():
-        train(run, tiny_config, lambda line: None, lambda: False)
+        train_folder(run, tiny_config, lambda line: None, lambda: False)
         more = dataclasses.replace(tiny_config, iterations=6)
-        train(run, more, lambda line: None, lambda: False)
+        train_folder(run, more, lambda line: None, lambda: False)
     first, second = starts.read(run.path)
     assert (first["why"], first["step"], second["why"]) == ("new", 0, "resume")
     [event] = history.curves(run)["events"]

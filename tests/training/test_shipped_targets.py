@@ -15,12 +15,11 @@ import games
 from selfplay import row
 from tests.oracles import last_boards
 from tests.support.runs import assert_same, everything, run_once
-from training import learner, losses, replay, targets
+from training import decision_rows, learner, losses, replay, targets
 from training.config import OverseerConfig
 from training.doctor import evidence, path
 from training.learner import LearnerConfig
 from training.losses import minibatch
-from training.oversight import decision_rows
 from training.players import network_of
 from training.preflight import estimate
 from training.settings import ReplayConfig

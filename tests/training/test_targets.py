@@ -19,13 +19,12 @@ from selfplay.self_play import SelfPlayConfig
 from tests.support import ROOT
 from tests.support.runs import assert_same, everything, run_once
 from tests.toys import targets as toys
-from training import learner, replay, targets
+from training import decision_rows, learner, replay, targets
 from training.config import OverseerConfig
 from training.learner import LearnerConfig
 from training.losses import minibatch
 from training.network import Network, NetworkConfig
 from training.non_finite import check_plies
-from training.oversight import decision_rows
 from training.players import load_weights, network_of
 from training.preflight import estimate, trial
 from training.preflight.machine import Machine

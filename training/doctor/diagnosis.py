@@ -21,7 +21,6 @@ from training.doctor import (
     searching,
     values,
     weights,
-    workers,
 )
 from training.doctor.evidence import gather
 from training.doctor.findings import Finding, Result
@@ -30,7 +29,6 @@ from training.storage.run_folder import RunFolder
 # Causes before their consequences: the first finding is the one to act on.
 ORDER = (
     "wrong-observations",
-    "worker-odd",
     "lost-outcomes",
     "lost-rows",
     "repeated-rows",
@@ -113,7 +111,6 @@ def diagnose(
         functools.partial(values.value, evidence),
         functools.partial(searching.searching, evidence, seconds),
         functools.partial(overseer.overseer, evidence),
-        functools.partial(workers.workers, evidence),
     )
     results = []
     for check in checks:

@@ -19,9 +19,9 @@ from selfplay.row import Form, Sample
 from training import metrics, presets, replay
 from training.config import RunConfig
 from training.evaluation.surprise import evaluate
-from training.metrics import EvaluationLine, FleetLine, GateLine, IterationLine
+from training.metrics import EvaluationLine, GateLine, IterationLine, WorkersLine
 from training.network import Folded, Network, Weights
-from training.oversight import decision_rows
+from training.oversight import decision_file
 from training.players import network_of
 from training.storage.checkpoint import CheckpointStore
 from training.storage.leaves import under, unflatten
@@ -64,7 +64,7 @@ class Evidence:
     iterations: list[IterationLine]
     evaluations: list[EvaluationLine]
     gates: list[GateLine]
-    fleets: list[FleetLine]
+    workers: list[WorkersLine]
     rows: Sample  # the newest, oldest first
     initial: SavedWeights | None  # of step 0
     newest: SavedWeights
@@ -86,7 +86,7 @@ class Evidence:
     def decided(self) -> Sample | None:
         """The overseer's decisions that the run learns from; None without, or if they are gone."""
         try:
-            return decision_rows.load(self.config.overseer, self.config.game, self.game).rows
+            return decision_file.load(self.config.overseer, self.config.game, self.game).rows
         except ValueError:  # the file is elsewhere by now
             return None
 
@@ -146,7 +146,7 @@ def gather(folder: RunFolder) -> Evidence:
         iterations=history.iterations,
         evaluations=history.evaluations,
         gates=history.gates,
-        fleets=history.fleets,
+        workers=history.workers,
         rows=rows,
         initial=weights[0] if weights[0].step == 0 else None,
         newest=weights[-1],

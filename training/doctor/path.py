@@ -13,14 +13,12 @@ from selfplay import positions, row
 from selfplay.information import cross_entropy
 from selfplay.recorder import Sample
 from selfplay.row import Kind
-from training import learner, losses, replay, stages
+from training import decision_rows, learner, losses, replay, stages
 from training.devices import learner_mesh, to_learner
 from training.doctor.evidence import Evidence, last_part, row_names, take
 from training.doctor.findings import Finding, Result
 from training.doctor.refit import BATCH, forward, own_learner
-from training.hosts.peers import ALONE
 from training.losses import RowLosses
-from training.oversight import decision_rows
 
 TRIED = 256  # rows that are sent along the way
 TURNED = 16  # games that are played again through each symmetry
@@ -85,7 +83,7 @@ def _draw(evidence: Evidence, rows: Sample) -> tuple[Sample, np.ndarray]:
     buffer.add(rows)
     symmetries = len(evidence.game.symmetries()) if config.learner.augment else 1
     context = types.SimpleNamespace(
-        config=config, symmetries=symmetries, decision_rows=decision_rows.NOTHING, peers=ALONE
+        config=config, symmetries=symmetries, decision_rows=decision_rows.NOTHING
     )
     state = types.SimpleNamespace(replay=buffer)
     steps = -(-4 * count // config.learner.batch)

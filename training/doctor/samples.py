@@ -65,9 +65,9 @@ def _most_lag(evidence: Evidence) -> int:
 
     With workers an iteration is a batch: as many go by while each of them plays one.
     """
-    if not evidence.fleets:
+    if not evidence.workers:
         return MOST_LAG
-    newest, lines = evidence.fleets[-1], evidence.iterations
+    newest, lines = evidence.workers[-1], evidence.iterations
     rate = newest.iteration / max(newest.seconds, 1.0)
     if len(lines) > 1:
         first, last = lines[-min(len(lines), 50)], lines[-1]

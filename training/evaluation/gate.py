@@ -16,24 +16,24 @@ from training import flops
 from training.context import Context
 from training.evaluation import budget
 from training.players import make_player, playable
-from training.state import Behaviour, State
+from training.state import Actor, State
 
 
 class Decision(NamedTuple):
     """Which weights play next, and the line of metrics that says why, if a match was due."""
 
-    behaviour: Behaviour
+    actor: Actor
     line: dict[str, Any] | None = None
     evaluations: int = 0  # of networks, that the match took
 
 
-def decide(context: Context, state: State, candidate: Behaviour) -> Decision:
+def decide(context: Context, state: State, candidate: Actor) -> Decision:
     """Returns the weights of the next self-play call: the candidate's, or those that play now.
 
     It depends on nothing but the iteration and the two weights, both of which a checkpoint holds:
     a resume decides alike.
     """
-    config, progress, incumbent = context.config, state.progress, state.in_flight.behaviour
+    config, progress, incumbent = context.config, state.progress, state.in_flight.actor
     settings = config.evaluation
     if not config.gate or candidate.step == incumbent.step:
         return Decision(candidate)
@@ -41,12 +41,12 @@ def decide(context: Context, state: State, candidate: Behaviour) -> Decision:
         return Decision(incumbent)
     seed = np.random.SeedSequence([config.seed, RunPurpose.GATE, candidate.step])
 
-    def player(behaviour: Behaviour) -> Player:
+    def player(actor: Actor) -> Player:
         return make_player(
-            f"step {behaviour.step}",
+            f"step {actor.step}",
             context.game,
             context.network,
-            playable(context.network, behaviour.weights),
+            playable(context.network, actor.weights),
             config.search,
             settings.simulations,
         )

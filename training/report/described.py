@@ -151,11 +151,11 @@ def _evaluation(lines: History, config: RunConfig | None) -> dict[str, Any] | No
 def _workers(lines: History) -> list[dict[str, Any]]:
     return [
         {
-            **{name: getattr(worker, name) for name in ("worker", "host", "device", "restarts")},
+            **{name: getattr(worker, name) for name in ("worker", "host", "device")},
             "rate": short(worker.rate),
             "silent": short(worker.silent),
         }
-        for line in lines.fleets[-1:]
+        for line in lines.workers[-1:]
         for worker in line.workers
     ]
 

@@ -9,7 +9,7 @@ import numpy as np
 from training import metrics
 from training.config import RunConfig
 from training.evaluation import target_quality
-from training.metrics import EvaluationLine, GateLine, History, IterationLine
+from training.metrics import EvaluationLine, GateLine, History, IterationLine, WorkersLine
 from training.report import curves, values
 from training.storage.run_folder import RunFolder
 
@@ -207,3 +207,18 @@ def _spark(values: Sequence[float], width: int = 40) -> str:
     low, high = chosen.min(), chosen.max()
     scaled = (chosen - low) / max(high - low, 1e-12) * (len(marks) - 1)
     return "".join(marks[round(float(level))] for level in scaled)
+
+
+def describe_workers(line: WorkersLine) -> str:
+    """Returns a line about workers as a clause."""
+    parts = [
+        f"{len(line.workers)} worker{'s' * (len(line.workers) != 1)}",
+        f"{line.rate:,.0f} examples/s",
+    ]
+    if line.workers:
+        parts.append(f"lag {max(worker.lag for worker in line.workers)} steps")
+    if line.lost:
+        parts.append(f"lost {line.lost}")
+    if line.is_learner_bound:
+        parts.append(f"learner-bound: reuse {line.reuse:.1f} of {line.wanted_reuse:g}")
+    return ", ".join(parts)

@@ -3,7 +3,8 @@
 A checkpoint is a folder `checkpoints/<step>/`:
 
 - `train_state/arrays.npz`: weights, averages and optimizer;
-- `games.npz`: the games in flight and their plies so far;
+- `games.npz`, and `games-<n>.npz` of each further process: the games in flight and their plies so
+  far, each of its part of the environments;
 - `counters.json`: iteration, rows, seconds and the like;
 - `config.json`: a copy of the run's, should that be damaged;
 - `logs.json`: the sizes and sums of the logs, and the line that they do not have yet;
@@ -19,9 +20,11 @@ a run that is killed at any moment finds its last whole checkpoint again.
 
 import concurrent.futures
 import functools
+import json
 import pathlib
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +34,7 @@ from selfplay.recorder import Sample
 from training import replay
 from training.settings import CheckpointConfig
 from training.storage import orbax_arrays
-from training.storage.leftovers import OLD, REMOVED
+from training.storage.leftovers import OLD, REMOVED, SHARE
 from training.storage.manifest import (
     ARRAYS,
     CONFIG,
@@ -51,6 +54,9 @@ from training.storage.manifest import (
     write_json,
 )
 
+GAMES = "games.npz"
+SHARE_SECONDS = 300.0  # in which the other processes must have written their shares of a save
+SHARE_POLL = 0.02
 # What the content of a file can cause that is not what it should be.
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
@@ -70,13 +76,26 @@ class Checkpoint(NamedTuple):
     chunks: frozenset[str] = frozenset()  # names of the replay chunks that belong to it
 
 
-Join = Callable[[Checkpoint], tuple[Checkpoint, int, Sample | None]]
+class Part(NamedTuple):
+    """The part of a save that a process writes; of several, each writes its own games and rows."""
+
+    number: int = 0
+    of: int = 1
+    start: str = ""  # of the processes, a name that no other start of theirs has
+
+
+WHOLE = Part()
 
 
 class CheckpointStore:
     """The checkpoints of one run folder."""
 
-    def __init__(self, run_folder: pathlib.Path, config: CheckpointConfig | None = None) -> None:
+    def __init__(
+        self,
+        run_folder: pathlib.Path,
+        config: CheckpointConfig | None = None,
+        part: Part = WHOLE,
+    ) -> None:
         # Absolute, as orbax wants it; it also holds if somebody changes the working folder.
         self.folder = run_folder.absolute() / "checkpoints"
         self.replay_folder = run_folder.absolute() / "replay"
@@ -84,6 +103,7 @@ class CheckpointStore:
         self.wanted: set[int] = set()  # steps that retention must keep
         self.sync_logs: Callable[[], None] = lambda: None  # called before a save counts
         self.check_held: Callable[[], None] = lambda: None  # and before anything gets its name
+        self._part, self._saves = part, 0
         self._chunk_hashes: dict[str, str] = {}
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "checkpoint")
         self._saving: concurrent.futures.Future[None] | None = None
@@ -119,7 +139,7 @@ class CheckpointStore:
             self._chunk_hashes = dict(manifest["replay"])
         try:
             state = _read_arrays(folder / STATE)
-            games = npz.read(folder / "games.npz")
+            games = _read_games(folder, manifest["files"])
             counters = check_counters(read_json(folder / "counters.json"))
             has_logs = "logs.json" in manifest["files"]
             logs = check_logs(read_json(folder / "logs.json")) if has_logs else {}
@@ -143,23 +163,20 @@ class CheckpointStore:
         file = self.folder.parent / CONFIG
         return str(read_json(file).get("run_id", "")) if file.exists() else ""
 
-    def save(
-        self,
-        checkpoint: Checkpoint,
-        first_row: int,
-        rows: Sample | None,
-        join: Join | None = None,
-    ) -> None:
+    def save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
         """Starts saving; `rows`, numbered from `first_row`, become a replay chunk first.
 
-        Of several hosts, `join` returns all three for the whole run, in the saving thread.
+        Of several processes, each saves its part: its rows, and `checkpoint.games`. The first one
+        writes all else, and the save counts once it has the shares of the others.
 
         Leaves may be device arrays: they are fetched by the saving thread. Waits for an earlier
         save, and raises what that one met: `WriteError`, or `NonFiniteError`, as no state with
         NaN or infinity in it is ever saved.
         """
         self.wait()
-        self._saving = self._thread.submit(self._save, checkpoint, first_row, rows, join)
+        self._saves += 1
+        save = self._save if self._part.number == 0 else self._save_share
+        self._saving = self._thread.submit(save, checkpoint, first_row, rows)
 
     def wait(self) -> None:
         """Returns when the last save is on disk. Raises what it met, for example OSError."""
@@ -171,19 +188,11 @@ class CheckpointStore:
         """Ends the saving thread, after the save that it is at."""
         self._thread.shutdown()
 
-    def add_chunk(self, name: str, sha256: str) -> None:
-        """Notes a chunk that somebody else has written, for the saves from now on."""
-        self._chunk_hashes[name] = sha256
-
     def set_aside(self, step: int, folder: pathlib.Path) -> None:
         """Moves a checkpoint that cannot be loaded to `folder`."""
         durable.move(self.folder / str(step), folder / f"checkpoint-{step}")
 
-    def _save(
-        self, checkpoint: Checkpoint, first_row: int, rows: Sample | None, join: Join | None
-    ) -> None:
-        if join is not None:
-            checkpoint, first_row, rows = join(checkpoint)
+    def _save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
         final = self.folder / str(checkpoint.step)
         state = {name: np.asarray(leaf) for name, leaf in checkpoint.train_state.items()}
         _check_finite(state, checkpoint.step)
@@ -201,20 +210,17 @@ class CheckpointStore:
         rows: Sample | None,
     ) -> None:
         self.sync_logs()
-        for folder in (self.replay_folder, self.folder):
-            if not folder.is_dir():  # it may be a link
-                durable.make_folder(folder)
         self.check_held()
-        if rows is not None:
-            chunk = replay.write_chunk(self.replay_folder, first_row, rows, self._run_id)
-            self._chunk_hashes[chunk.name] = sha256(chunk)
+        self._write_chunk(first_row, rows)
         partial = durable.partial_of(final)
         partial.mkdir()
         (partial / STATE).mkdir()
         np.savez(partial / STATE / ARRAYS, allow_pickle=False, **state)
         games = {name: np.asarray(value) for name, value in checkpoint.games.items()}
-        np.savez(partial / "games.npz", allow_pickle=False, **games)
-        write_json(partial / "counters.json", checkpoint.counters)
+        np.savez(partial / GAMES, allow_pickle=False, **games)
+        oldest = self._take_shares(partial, checkpoint.counters["replay_oldest_kept"])
+        counters = checkpoint.counters | {"replay_oldest_kept": oldest}
+        write_json(partial / "counters.json", counters)
         write_json(partial / "logs.json", checkpoint.logs)
         config = self.folder.parent / CONFIG
         if config.exists():
@@ -224,14 +230,63 @@ class CheckpointStore:
             "format_version": FORMAT_VERSION,
             "run_id": self._run_id,
             "files": {str(path.relative_to(partial)): sha256(path) for path in files},
-            "replay": self._chunks(
-                checkpoint.counters["replay_oldest_kept"], checkpoint.counters["rows"]
-            ),
+            "replay": self._chunks(oldest),
         }
         write_json(partial / "manifest.json", manifest)
         durable.sync_tree(partial)
         self.check_held()
         _put_in_place(partial, final)
+
+    def _write_chunk(self, first_row: int, rows: Sample | None) -> dict[str, str]:
+        """Writes a chunk of the replay if there are rows; returns its name and SHA-256."""
+        for folder in (self.replay_folder, self.folder):
+            if not folder.is_dir():  # it may be a link
+                durable.make_folder(folder)
+        if rows is None:
+            return {}
+        chunk = replay.write_chunk(self.replay_folder, first_row, rows, self._run_id)
+        written = {chunk.name: sha256(chunk)}
+        self._chunk_hashes |= written
+        return written
+
+    # ---- shares of several processes ------------------------------------------------------------
+
+    def _share(self, number: int) -> pathlib.Path:
+        """The file of a process's share of the save in progress."""
+        return self.folder / f"{SHARE}{self._part.start}-{self._saves}-{number}.npz"
+
+    def _save_share(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
+        """Writes this process's games and rows for the first one to take."""
+        share = self._share(self._part.number)
+        with durable.writing(share):
+            chunks = self._write_chunk(first_row, rows)
+            known = {"chunks": chunks, "oldest": checkpoint.counters["replay_oldest_kept"]}
+            arrays = {name: np.asarray(value) for name, value in checkpoint.games.items()}
+            arrays[SHARE] = np.frombuffer(json.dumps(known).encode(), np.uint8)
+            durable.write_whole(share, lambda file: np.savez(file, allow_pickle=False, **arrays))
+
+    def _take_shares(self, partial: pathlib.Path, oldest: int) -> int:
+        """Waits for the shares of the other processes, and moves them into a checkpoint.
+
+        Returns:
+          The first row that any of them needs.
+        """
+        for number in range(1, self._part.of):
+            share = self._share(number)
+            deadline = time.monotonic() + SHARE_SECONDS
+            while not is_file(share):
+                if time.monotonic() > deadline:
+                    raise durable.WriteError(
+                        f"{share} did not come within {SHARE_SECONDS:.0f} s: do all hosts see the "
+                        "same run folder, and can they write there?"
+                    )
+                time.sleep(SHARE_POLL)
+            arrays = npz.read(share)
+            known = json.loads(arrays.pop(SHARE).tobytes())
+            self._chunk_hashes |= known["chunks"]
+            oldest = min(oldest, known["oldest"])
+            share.rename(partial / games_file(number))
+        return oldest
 
     def _is_own(self, step: int) -> bool:
         """Returns whether a folder is a checkpoint of this run."""
@@ -241,16 +296,10 @@ class CheckpointStore:
             return False
         return True
 
-    def _chunks(self, oldest: int, end: int) -> dict[str, str]:
-        """Returns the hashes of the chunks with rows from `oldest` on.
-
-        Those from `end` on are left out: workers' rows go on coming while a save is written.
-        """
-        names = {
-            path.name
-            for first, last, path in replay.chunks(self.replay_folder)
-            if last >= oldest and first < end
-        }
+    def _chunks(self, oldest: int) -> dict[str, str]:
+        """Returns the hashes of the chunks with rows from `oldest` on."""
+        chunks = replay.chunks(self.replay_folder)
+        names = {path.name for _, last, path in chunks if last >= oldest}
         known = dict(self._chunk_hashes)
         return {name: sha for name, sha in known.items() if name in names}
 
@@ -282,6 +331,20 @@ def _read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
     """Returns the arrays of train_state/, also of those that orbax wrote."""
     file = folder / ARRAYS
     return npz.read(file) if is_file(file) else orbax_arrays.read(folder)
+
+
+def games_file(number: int) -> str:
+    """The name of the file with the games of a process's environments."""
+    return f"games-{number}.npz" if number else GAMES
+
+
+def _read_games(folder: pathlib.Path, files: Collection[str]) -> dict[str, np.ndarray]:
+    """Returns the games of all environments, put together from those of each process."""
+    parts = [npz.read(folder / GAMES)]
+    while (name := games_file(len(parts))) in files:
+        parts.append(npz.read(folder / name))
+        del parts[-1][SHARE]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _check_finite(state: dict[str, np.ndarray], step: int) -> None:

@@ -7,10 +7,11 @@ from selfplay.files import durable
 from selfplay.files.durable import PARTIAL
 from training import replay
 
-OLD, REMOVED = ".old", ".removed"
+OLD, REMOVED, SHARE = ".old", ".removed", "share-"
 # What a kill leaves, and nothing else that may lie where a link leads.
 LEFT = re.compile(
     rf"[0-9]{{1,18}}(({durable.UNIQUE})?{re.escape(PARTIAL)}|{re.escape(OLD)}|{re.escape(REMOVED)})"
+    rf"|{SHARE}[0-9a-f]{{12}}-[0-9]+-[0-9]+\.npz(({durable.UNIQUE})?{re.escape(PARTIAL)})?"
 )
 LEFT_OF_CONFIG = re.compile(rf"config\.json({durable.UNIQUE})?{re.escape(PARTIAL)}")
 

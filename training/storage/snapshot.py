@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfplay import devices
-from selfplay.recorder import Recorder
 from selfplay.self_play import SelfPlayState
 from training.devices import local, to_learner
 from training.learner import TrainState
 from training.network import Weights
 from training.progress import Progress
-from training.state import Behaviour, State
+from training.state import Actor, State
 from training.storage.checkpoint import Checkpoint
 from training.storage.leaves import flatten, under, unflatten
 from training.storage.manifest import BEHAVIOUR, BEHAVIOUR_STEP, CheckpointError
@@ -20,13 +19,13 @@ from training.storage.manifest import BEHAVIOUR, BEHAVIOUR_STEP, CheckpointError
 class Unpacked(NamedTuple):
     """What a checkpoint holds of a state: all but replay rows, which lie in chunks, and progress.
 
-    The call in flight is not held. Its behaviour weights and the games before it repeat it.
+    The call in flight is not held. Its actor weights and the games before it repeat it.
     """
 
     train: TrainState
-    behaviour: Behaviour
+    actor: Actor
     games: SelfPlayState
-    recorder: Recorder
+    pending: dict[str, np.ndarray] | None  # plies of these games
     line: dict[str, Any] | None
 
 
@@ -37,17 +36,17 @@ def pack(state: State, seals: dict[str, Any], notes: dict[str, Any]) -> Checkpoi
       seals: of the logs, as `RunFolder.seal_logs` returned them.
       notes: counters beside those of the progress and the replay.
     """
-    behaviour, replay = state.in_flight.behaviour, state.replay
+    actor, replay = state.in_flight.actor, state.replay
     line = dict(state.line or {})
     counters = state.progress.counters() | {
         "rows": replay.total,
         "replay_oldest_kept": replay.oldest_kept(),
-        BEHAVIOUR_STEP: behaviour.step,
+        BEHAVIOUR_STEP: actor.step,
     }
     return Checkpoint(
         step=state.progress.step,
         train_state=flatten(
-            {"state": devices.copy(local(state.train)), BEHAVIOUR: tuple(behaviour.weights)}
+            {"state": devices.copy(local(state.train)), BEHAVIOUR: tuple(actor.weights)}
         ),
         games=flatten({"games": state.in_flight.before, "pending": state.recorder.pending or {}}),
         counters=counters | notes,
@@ -76,11 +75,11 @@ def unpack(
     weights = unflatten(averages, under(BEHAVIOUR, saved.train_state))
     return Unpacked(
         train=to_learner(unflatten(train, under("state", saved.train_state)), learner_rows),
-        behaviour=Behaviour(
+        actor=Actor(
             Weights(*local(to_learner(weights, learner_rows))), saved.counters[BEHAVIOUR_STEP]
         ),
         games=devices.split_lanes(unflatten(games, under("games", saved.games))),
-        recorder=Recorder(under("pending", saved.games) or None),
+        pending=under("pending", saved.games) or None,
         line=line | {"losses": losses} if line else None,
     )
 

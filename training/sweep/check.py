@@ -13,7 +13,7 @@ from selfplay.row import parse_targets
 from training import losses, targets
 from training.config import RunConfig
 from training.devices import learner_mesh
-from training.oversight import decision_rows
+from training.oversight import decision_file
 from training.players import load_amplifier, load_player, network_of
 from training.preflight import estimate
 from training.preflight.machine import Machine, this_machine
@@ -86,7 +86,7 @@ def _of_variant(config: RunConfig, game: Game[Any], has: Machine) -> list[str]:
         lambda: network_of(config, game),
         lambda: targets.check(parse_targets(config.targets), game, config.game),
         lambda: losses.check_form(losses.load(config.distil), game, config.learner.batch),
-        lambda: decision_rows.load(config.overseer, config.game, game),
+        lambda: decision_file.load(config.overseer, config.game, game),
     )
     for attempt in tries:
         try:

@@ -38,7 +38,9 @@ def train(
     Raises:
       ValueError: the run there has other settings; and as `training.train_run`.
     """
-    from training.run import train_run  # here: the state of a sweep is read without jax
+    from training.evaluation.train_run import (
+        train_run,  # here: the state of a sweep is read without jax
+    )
 
     folder = RunFolder(pathlib.Path(out, job.place))
     check_same(plan, job, folder)

@@ -134,8 +134,8 @@ export function problems(run, data) {
 export function workersOf(run) {
   if (!run.workers.length) return null;
   return h("section", { class: "card" }, h("h2", {}, "Workers"),
-    table(["worker", "host", "device", "rows a second", "silent for", "restarts"], run.workers.map((one) =>
-      [one.worker, one.host, one.device, number(one.rate), `${number(one.silent)} s`, String(one.restarts)])));
+    table(["worker", "host", "device", "examples a second", "silent for"], run.workers.map((one) =>
+      [String(one.worker), one.host, one.device, number(one.rate), `${number(one.silent)} s`])));
 }
 
 // Plots by ply and value, and tables, as training/report/measured.py gives them.

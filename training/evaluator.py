@@ -1,0 +1,45 @@
+"""The evaluator: the seam through which a run measures itself, and what follows from it."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias
+
+from training.context import Context
+from training.state import Actor, State
+
+
+class Decision(NamedTuple):
+    """What follows from an iteration."""
+
+    ended: bool  # the run is complete
+    save: bool = False  # these weights must be saved: as the best, or to be compared with later
+
+
+class Evaluator(Protocol):
+    """Measures a run; `training/evaluation/evaluator.py` is the one that runs have.
+
+    Of several processes, the first one alone is asked. It may change the progress of the state.
+    """
+
+    def choose_actor(self, context: Context, state: State, candidate: Actor) -> Actor:
+        """Returns the weights that play from now on: the candidate, or those that play now."""
+
+    def after_iteration(self, context: Context, state: State) -> Decision:
+        """Measures what is due, and says what follows."""
+
+
+MakeEvaluator: TypeAlias = Callable[[Context], Evaluator]
+
+
+class NoEvaluation:
+    """The evaluator of a run that measures nothing: it ends at its limits."""
+
+    def __init__(self, context: Context) -> None:
+        """Needs nothing."""
+
+    def choose_actor(self, context: Context, state: State, candidate: Actor) -> Actor:
+        """Returns the candidate: the newest weights play, as in AlphaZero."""
+        return candidate
+
+    def after_iteration(self, context: Context, state: State) -> Decision:
+        """Ends the run at its limits."""
+        return Decision(state.progress.finished(context.config))

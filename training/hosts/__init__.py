@@ -1,1 +1,0 @@
-"""Several hosts that train one network: what they tell each other beside gradients."""
