@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import games
-from games.conformance import require_form
+from games.form import require_form
 from scripts.flags.imitate import Args
 from scripts.terminal.console import (
     announce_devices,

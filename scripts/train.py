@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import games
 from games import consent
-from games.conformance import require_form
+from games.form import require_form
 from games.game import Game
 from scripts import dry_run
 from scripts.flags.train import Args, _split_source, folder_of, number_of_workers, resources

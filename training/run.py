@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import games
-from games.conformance import require_form
+from games.form import require_form
 from selfplay import devices
 from training import non_finite, shares
 from training.config import RunConfig
