@@ -14,8 +14,8 @@ from scripts.terminal.console import (
     say,
 )
 from scripts.terminal.signals import stop_on_signal
+from selfplay.files.game_lines import GameRecord
 from selfplay.records.game_record import Scan, scan_records
-from selfplay.records.lines import GameRecord
 from training.imitation import inverse_rl
 from training.imitation.fit import Imitation, by_chance, fit, make_run, steps_of_pass
 from training.imitation.rows import rows_of, split
