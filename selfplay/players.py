@@ -1,4 +1,4 @@
-"""Ways to choose a move, with one signature for all: `player(states, key) -> SearchResult`.
+"""Players: ways to choose a move, with one signature, `player(states, key) -> SearchResult`.
 
 A player on the device is a pure, batched function `act(variables, states, key)` and the variables
 to call it with. Players with the same `act` share its compilations: two checkpoints of one run

@@ -1,4 +1,4 @@
-"""Players from a run folder."""
+"""Players from checkpoints: the network of a run, with its search or without."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""The targets that a run may also learn: how each of `selfplay/row.py` is computed, its loss.
+"""Auxiliary targets: how each of `selfplay/row.py` is computed, and its loss.
 
 docs/targets.md says what they are and how to add one. The head follows from what the target holds
 of a row (`training/network.py`).
