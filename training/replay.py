@@ -1,4 +1,4 @@
-"""The window of samples that training draws from, and its files on disk.
+"""The replay buffer: the window of samples that training draws from, and its files on disk.
 
 Rows live in a NumPy ring on the host, truth values as bits: device memory belongs to the search
 tree. Every row also goes
