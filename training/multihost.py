@@ -46,6 +46,8 @@ def join(hosts: int, coordinator: str, rank: int) -> None:
             initialization_timeout=JOIN_SECONDS,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
             shutdown_timeout_seconds=HEARTBEAT_SECONDS,
+            # Who says which process this is need not say which device: it takes all of them.
+            cluster_detection_method="deactivate" if coordinator else None,
         )
     except (ValueError, KeyError) as error:  # of variables that are not there
         raise ValueError(
