@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from games.consent import ENGINES
 from games.spelling import did_you_mean, near
 from mcts.config import SearchConfig
-from selfplay import old_names, shipped
+from selfplay import shipped
 
 NAMED = ("random", "uniform", "perfect")  # players that a word names
 BOOLS = {"true": True, "false": False}
@@ -51,7 +51,7 @@ class PlayerSettings(NamedTuple):
     simulations: int | None = None
     temperature: float = 0.0
     search: dict[str, Any] = {}  # noqa: RUF012  # other fields of `SearchConfig`, never changed
-    text: str = ""  # as it was written, with its colon, but for old names
+    text: str = ""  # as it was written, with its colon
 
 
 def split_settings(spec: str) -> tuple[str, PlayerSettings]:
@@ -67,7 +67,6 @@ def split_settings(spec: str) -> tuple[str, PlayerSettings]:
     settings: dict[str, Any] = {}
     for part in text.split(","):
         key, equals, value = part.partition("=")
-        key = old_names.current_search(key)
         if not equals or key not in examples:
             raise ValueError(
                 f"player {spec!r}: {part!r} is no setting{did_you_mean(key, examples)}; "
@@ -81,8 +80,7 @@ def split_settings(spec: str) -> tuple[str, PlayerSettings]:
         raise ValueError(f"player {spec!r}: temperature must be at least 0, got {temperature}")
     if problems := dataclasses.replace(SearchConfig(), **settings).problems():
         raise ValueError(f"player {spec!r}: {'; '.join(problems)}")
-    current = old_names.current_player(colon + text)
-    return name, PlayerSettings(simulations, temperature, settings, current)
+    return name, PlayerSettings(simulations, temperature, settings, colon + text)
 
 
 def _parse_setting(spec: str, name: str, text: str, kind: type) -> Any:

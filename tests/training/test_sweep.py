@@ -75,13 +75,13 @@ def make(planned, one, out, **given):
 # ---- the file -----------------------------------------------------------------------------------
 
 
-def test_settings_are_read_by_any_of_their_spellings_and_old_names(write):
-    text = TINY + 'final-rate = 0.2\n[variants.other]\n"learner.final_rate_fraction" = 0.2\n'
+def test_settings_are_read_by_any_of_their_spellings(write):
+    text = TINY + 'ema-decay = 0.9\n[variants.other]\n"learner.ema_decay" = 0.9\n'
     planned = plan.read(write(text + 'learner = { "learning-rate" = 4e-3 }\n'))
     assert planned.variants["fast"].config == planned.variants["other"].config
     config = planned.config(Job("fast", 2))
     assert (config.seed, config.iterations, config.minutes) == (2, 4, 0.0)
-    assert (config.learner.learning_rate, config.learner.final_rate_fraction) == (4e-3, 0.2)
+    assert (config.learner.learning_rate, config.learner.ema_decay) == (4e-3, 0.9)
     assert config.self_play.plies_per_call == 6
     assert planned.baseline == "today"
     assert [one.place for one in planned.jobs()][:3] == [
@@ -110,7 +110,7 @@ seed = 3
 "search.policy" = "magic"
 [variants.b]
 "learner.batch" = "many"
-"learner.final_rate" = 0.1
+"learner.final-rate-fraction" = 0.1
 "learner.final_rate_fraction" = 0.1
 own_limit = { hours = 3 }
 """
