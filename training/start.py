@@ -80,14 +80,11 @@ def resume(
     """
     _notice_decisions(context)
     progress.rollbacks = context.rollbacks
-    progress.count(context.work, context.config.learner.batch)  # old versions did not
     if changed := decision_rows.changes(context.decision_rows, saved.counters):
         context.metrics.notice(changed)
     oldest = saved.counters["replay_oldest_kept"]
     if context.peers.rank == 0:
-        for notice in context.folder.discard_after(
-            progress.iteration, oldest, saved.logs, saved.chunks | chunks
-        ):
+        for notice in context.folder.discard_after(oldest, saved.logs, saved.chunks | chunks):
             context.metrics.notice(notice)
     replay = empty_replay(context)
     shares.restore(context, replay, saved.counters)

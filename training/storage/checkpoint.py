@@ -30,19 +30,16 @@ from selfplay.files import durable, npz
 from selfplay.recorder import Sample
 from training import replay
 from training.settings import CheckpointConfig
-from training.storage import orbax_arrays
 from training.storage.leftovers import OLD, REMOVED
 from training.storage.manifest import (
     ARRAYS,
     CONFIG,
     FORMAT_VERSION,
-    STATE,
     STEP,
     CheckpointError,
     DamagedError,
     check_counters,
     check_logs,
-    is_file,
     oldest_row,
     read_json,
     read_manifest,
@@ -51,6 +48,7 @@ from training.storage.manifest import (
     write_json,
 )
 
+NO_LOGS: dict[str, Any] = {"sizes": {}, "sums": {}, "losses": [], "line": {}}  # never changed
 # What the content of a file can cause that is not what it should be.
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
@@ -66,7 +64,7 @@ class Checkpoint(NamedTuple):
     train_state: dict[str, np.ndarray]  # by `flatten`
     games: dict[str, np.ndarray]
     counters: dict[str, Any]  # JSON
-    logs: dict[str, Any] = {}  # noqa: RUF012 - a default that is never changed; see training/run.py
+    logs: dict[str, Any] = NO_LOGS  # JSON
     chunks: frozenset[str] = frozenset()  # names of the replay chunks that belong to it
 
 
@@ -77,7 +75,7 @@ class CheckpointStore:
     """The checkpoints of one run folder."""
 
     def __init__(self, run_folder: pathlib.Path, config: CheckpointConfig | None = None) -> None:
-        # Absolute, as orbax wants it; it also holds if somebody changes the working folder.
+        # Absolute: it also holds if somebody changes the working folder.
         self.folder = run_folder.absolute() / "checkpoints"
         self.replay_folder = run_folder.absolute() / "replay"
         self.config = config or CheckpointConfig()
@@ -118,11 +116,10 @@ class CheckpointStore:
             verify(self.replay_folder, manifest["replay"])
             self._chunk_hashes = dict(manifest["replay"])
         try:
-            state = _read_arrays(folder / STATE)
+            state = npz.read(folder / ARRAYS)
             games = npz.read(folder / "games.npz")
             counters = check_counters(read_json(folder / "counters.json"))
-            has_logs = "logs.json" in manifest["files"]
-            logs = check_logs(read_json(folder / "logs.json")) if has_logs else {}
+            logs = check_logs(read_json(folder / "logs.json"))
         except DAMAGE as error:  # files as they were written, but not by us
             raise DamagedError(f"{folder} is not a checkpoint of ours: {error}") from error
         chunks = frozenset(manifest["replay"])
@@ -130,7 +127,7 @@ class CheckpointStore:
 
     def _check_own(self, folder: pathlib.Path, manifest: dict[str, Any]) -> None:
         """Raises CheckpointError if a checkpoint is another run's."""
-        own, other = self._run_id, manifest.get("run_id", "")
+        own, other = self._run_id, manifest["run_id"]
         if own != other:
             raise CheckpointError(
                 f"{folder} is another run's (its id is {other or 'none'}, that of "
@@ -139,9 +136,9 @@ class CheckpointStore:
 
     @functools.cached_property
     def _run_id(self) -> str:
-        """The id in the run's config.json; early runs have none."""
+        """The id in the run's config.json; empty where there is none."""
         file = self.folder.parent / CONFIG
-        return str(read_json(file).get("run_id", "")) if file.exists() else ""
+        return str(read_json(file).get("run_id")) if file.exists() else ""
 
     def save(
         self,
@@ -210,8 +207,8 @@ class CheckpointStore:
             self._chunk_hashes[chunk.name] = sha256(chunk)
         partial = durable.partial_of(final)
         partial.mkdir()
-        (partial / STATE).mkdir()
-        np.savez(partial / STATE / ARRAYS, allow_pickle=False, **state)
+        (partial / ARRAYS).parent.mkdir()
+        np.savez(partial / ARRAYS, allow_pickle=False, **state)
         games = {name: np.asarray(value) for name, value in checkpoint.games.items()}
         np.savez(partial / "games.npz", allow_pickle=False, **games)
         write_json(partial / "counters.json", checkpoint.counters)
@@ -276,12 +273,6 @@ class CheckpointStore:
             if last < oldest:
                 path.unlink()
                 self._chunk_hashes.pop(path.name, None)
-
-
-def _read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of train_state/, also of those that orbax wrote."""
-    file = folder / ARRAYS
-    return npz.read(file) if is_file(file) else orbax_arrays.read(folder)
 
 
 def _check_finite(state: dict[str, np.ndarray], step: int) -> None:

@@ -69,9 +69,9 @@ def unpack(
     """
     losses = [
         {name: np.float32(value) for name, value in measured.items()}
-        for measured in saved.logs.get("losses", [])
+        for measured in saved.logs["losses"]
     ]
-    line = saved.logs.get("line")
+    line = saved.logs["line"]
     averages = tuple(train.averages)
     weights = unflatten(averages, under(BEHAVIOUR, saved.train_state))
     return Unpacked(
