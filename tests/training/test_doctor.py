@@ -384,6 +384,8 @@ def test_rows_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
         seconds=1.0,
         acting_step=0,
         games=40,
+        simulations=4,
+        opening_plies=2,
         score=0.5,
         interval=(0.4, 0.6),
         promoted=False,
