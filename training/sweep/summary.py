@@ -110,7 +110,7 @@ def notes(plan: Plan, results: Mapping[Job, Mapping[str, Any]]) -> list[str]:
     if missing:
         said.append(f"{len(missing)} of {len(plan.jobs())} runs are left out: {_some(missing)}")
     for name, many in MAKERS.items():
-        made = {str(run[name]) for result in results.values() if name in (run := result["run"])}
+        made = {str(result["run"][name]) for result in results.values()}
         if len(made) > 1:
             said.append(f"the runs were made by {len(made)} {many}, not by one")
     return said + _unequal(plan, results)
