@@ -201,7 +201,7 @@ class GateLine:
     iteration: int  # as in an iteration's line
     step: int  # of the new weights
     seconds: float  # of the run so far
-    acting_step: int  # of the weights that play
+    actor_step: int  # of the weights that play
     games: int  # of the match
     simulations: int  # of a move
     opening_plies: int  # random ones, with which its games begin

@@ -22,7 +22,7 @@ def save(folder, step, first, count):
     if steps := store.steps():
         store.load(steps[-1])  # as a run does that goes on
     counters = {"step": step, "rows": first + count, "replay_oldest_kept": max(0, first - 10)}
-    counters |= {"acting_step": 0}
+    counters |= {"actor_step": 0}
     try:
         store.save(made(step)._replace(counters=counters), first, rows(first, count))
         store.wait()

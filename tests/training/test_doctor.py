@@ -382,7 +382,7 @@ def test_rows_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
         iteration=1,
         step=9,
         seconds=1.0,
-        acting_step=0,
+        actor_step=0,
         games=40,
         simulations=4,
         opening_plies=2,

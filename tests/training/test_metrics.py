@@ -57,7 +57,7 @@ EVALUATION = {
 AGAINST = {"games": 16, "score": 0.75, "interval": [0.5, 0.9]}
 OTHER = {key: value for key, value in EVALUATION.items() if key != "perfect"} | {"random": AGAINST}
 GATE = {
-    **{"kind": "gate", "iteration": 2, "step": 40, "seconds": 32.5, "acting_step": 20},
+    **{"kind": "gate", "iteration": 2, "step": 40, "seconds": 32.5, "actor_step": 20},
     **{"games": 8, "score": 0.625, "interval": [0.5, 0.75], "promoted": True},
     **{"simulations": 4, "opening_plies": 2},
 }

@@ -313,7 +313,7 @@ def test_decisions_are_events_at_the_step_of_the_network_that_they_were_made_bes
 def test_gates_and_the_fixed_point_are_events_and_come_in_polls(folder):
     write(folder, lines(2))
     offset = history.curves(folder)["offset"]
-    gate = {"kind": "gate", "iteration": 3, "step": 96, "seconds": 25.0, "acting_step": 32}
+    gate = {"kind": "gate", "iteration": 3, "step": 96, "seconds": 25.0, "actor_step": 32}
     gate |= {"simulations": 4, "opening_plies": 2}
     gate |= {"games": 8, "score": 0.25, "interval": [0.1, 0.5], "promoted": False}
     ended = long_runs.evaluation(4, random.Random(0))

@@ -82,11 +82,11 @@ def _lag(evidence: Evidence, label: int) -> int:
     With a gate these are the weights that it has let through, which may be old by design.
     """
     gates = {gate.iteration: gate for gate in evidence.gates}
-    acting, lag = 0, 0
+    actor, lag = 0, 0
     for line in evidence.iterations:
         if gate := gates.get(line.iteration - 1):  # decided before this iteration's training
-            acting = gate.step if gate.promoted else gate.acting_step
-        newest = acting if evidence.config.gate else line.step
+            actor = gate.step if gate.promoted else gate.actor_step
+        newest = actor if evidence.config.gate else line.step
         # Iterations in which no game ended made no rows, and say nothing of their weights.
         lag += bool(line.new_rows) and label < newest and line.step <= evidence.newest.step
     return lag

@@ -154,10 +154,10 @@ def describe_evaluation(line: EvaluationLine, amplify: str) -> str:
 
 def describe_gate(line: GateLine) -> str:
     """Returns a match of new weights against those that play as a sentence."""
-    taken = "now plays" if line.promoted else f"does not pass: step {line.acting_step} plays on"
+    taken = "now plays" if line.promoted else f"does not pass: step {line.actor_step} plays on"
     return (
         f"gate: step {line.step} scored {line.score:.1%} in {line.games} games against "
-        f"step {line.acting_step} and {taken}{_conditions(line)}"
+        f"step {line.actor_step} and {taken}{_conditions(line)}"
     )
 
 

@@ -13,9 +13,8 @@ FORMAT_VERSION = 1
 STEP = re.compile("[0-9]{1,18}")
 ARRAYS = "train_state/arrays.npz"
 FILES = {ARRAYS, "games.npz", "counters.json", "logs.json"}  # what every save has
-# What a checkpoint calls the behaviour weights, and the step that they are from. Names in files do
-# not change when the code's do.
-BEHAVIOUR, BEHAVIOUR_STEP = "acting", "acting_step"
+# What a checkpoint calls the behaviour weights, and the step that they are from.
+BEHAVIOUR, BEHAVIOUR_STEP = "actor", "actor_step"
 COUNTERS = ("rows", "replay_oldest_kept", BEHAVIOUR_STEP)  # what every save has
 MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
 CONFIG = "config.json"
