@@ -380,11 +380,11 @@ def test_runs_at_once_that_end_by_the_clock_compare_badly(limit, write, fake_run
         assert told == (limit == "minutes" and workers > 1), (limit, workers)
 
 
-def test_runs_of_other_devices_are_named_in_a_note_and_results_that_name_none_are_not(write):
+def test_runs_of_other_devices_are_named_in_a_note(write):
     planned = plan.read(write())
     found = results_of({("today", 1): (1e9, {"x": 0.2}), ("fast", 1): (1e9, {"x": 0.1})})
     one, other = (result["run"] for result in found.values())
-    one["devices"] = "2 x cpu, cores: 2"
+    one["devices"] = other["devices"] = "2 x cpu, cores: 2"
     assert not any("devices" in note for note in summary.notes(planned, found))
     other["devices"] = "1 x cpu, cores: 1"
     assert "the runs were made by 2 sets of devices, not by one" in summary.notes(planned, found)
