@@ -138,7 +138,7 @@ class CheckpointStore:
     def _run_id(self) -> str:
         """The id in the run's config.json; empty where there is none."""
         file = self.folder.parent / CONFIG
-        return str(read_json(file).get("run_id")) if file.exists() else ""
+        return str(read_json(file).get("run_id", "")) if file.exists() else ""
 
     def save(
         self,
