@@ -50,9 +50,6 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "selfplay needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	@# The name of early versions: two distributions must not own the same files.
-	$(BIN)/python -m pip uninstall -qq --yes selfplay
-	@rm -rf selfplay.egg-info
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 

@@ -112,7 +112,7 @@ def _make_one(plan: Plan, job: Job, out: pathlib.Path) -> int:
 
 def _share(line: Mapping[str, Any], limit: Limit) -> float:
     done = {
-        "flops": line.get("flops") or 0.0,
+        "flops": line["flops"],
         "iterations": line["iteration"],
         "minutes": line["seconds"] / 60,
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from games.consent import ENGINES
 from games.spelling import did_you_mean, near
 from mcts.config import SearchConfig
-from selfplay import old_names, shipped
+from selfplay import shipped
 
 if TYPE_CHECKING:
     from games.game import Game
@@ -149,7 +149,6 @@ def split_settings(spec: str) -> tuple[str, PlayerSettings]:
     settings: dict[str, Any] = {}
     for part in text.split(","):
         key, equals, value = part.partition("=")
-        key = old_names.current_search(key)
         if not equals or key not in examples:
             raise ValueError(
                 f"player {spec!r}: {part!r} is no setting{did_you_mean(key, examples)}; "
@@ -163,8 +162,7 @@ def split_settings(spec: str) -> tuple[str, PlayerSettings]:
         raise ValueError(f"player {spec!r}: temperature must be at least 0, got {temperature}")
     if problems := dataclasses.replace(SearchConfig(), **settings).problems():
         raise ValueError(f"player {spec!r}: {'; '.join(problems)}")
-    current = old_names.current_player(colon + text)
-    return name, PlayerSettings(simulations, temperature, settings, current)
+    return name, PlayerSettings(simulations, temperature, settings, colon + text)
 
 
 def _parse_setting(spec: str, name: str, text: str, kind: type) -> Any:

@@ -18,7 +18,6 @@ OWNERS = {
     "flax": {"training/network.py"},
     "optax": {"training/learner.py"},
     "orbax": set(),
-    "tensorstore": {"training/storage/orbax_arrays.py"},
     "pgx": {"games/pgx_adapter.py"},
     "pyspiel": {"games/conformance/reference.py"},
     "matplotlib": {"training/report/drawing.py"},

@@ -13,7 +13,6 @@ import pytest
 
 from scripts import cli
 from scripts.terminal.options import options
-from selfplay import old_names
 from tests.support import ROOT
 from training.config import RunConfig
 
@@ -27,7 +26,7 @@ OF_ANY_COMMAND = {"--help", "--help-all", "--debug", "--allow", "--version"}  # 
 OF_OTHERS = {  # flags of other programs that the docs run
     *("--mode", "--level", "--chinese-rules", "--positional-superko", "--capture-all-dead"),
     *("--play-out-aftermath", "--never-resign"),  # GNU Go
-    *("--kills", "--only"),  # tests.soak, tests.golden
+    "--kills",  # tests.soak
     "--plot",  # scripts.developer.compare_slots
     "--xla_gpu_enable_command_buffer",
     *("--signal", "--gpus", "--time", "--nodes", "--ntasks-per-node"),  # Slurm
@@ -37,8 +36,6 @@ OF_OTHERS = {  # flags of other programs that the docs run
 SECTIONS = [
     field.name for field in dataclasses.fields(RunConfig) if dataclasses.is_dataclass(field.default)
 ]
-# It explains the old names.
-OLD_NAMES_PAGE = ROOT / "docs" / "decisions" / "old-names.md"
 
 texts = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -111,16 +108,14 @@ def test_every_file_that_a_page_names_is_there(page):
 
 @texts
 def test_every_flag_that_a_page_names_is_one_and_of_the_command_before_it(page):
-    if page != OLD_NAMES_PAGE:
-        unknown = unknown_flags(page.read_text())
-        assert not unknown
+    unknown = unknown_flags(page.read_text())
+    assert not unknown
 
 
 @texts
 def test_every_setting_that_a_page_names_is_one(page):
-    if page != OLD_NAMES_PAGE:
-        unknown = settings_in(page.read_text()) - setting_names(RunConfig())
-        assert not unknown
+    unknown = settings_in(page.read_text()) - setting_names(RunConfig())
+    assert not unknown
 
 
 @texts
@@ -199,5 +194,3 @@ def test_the_reading_sees_what_is_wrong():
         "replay.reuse",
         "self_play.batch",
     }
-    old = [f"--{name.replace('_', '-')}" for name in old_names.SETTINGS if "." in name]
-    assert unknown_flags(" ".join(old)) == set(old)

@@ -8,10 +8,9 @@ from typing import Any, Literal
 from games import consent, registry
 from mcts.config import SearchConfig
 from mcts.setting import problems, setting
-from selfplay import old_names, row
+from selfplay import row
 from selfplay.amplify import spec
 from selfplay.config import SelfPlayConfig
-from training.legacy import LEGACY
 from training.settings import (
     OF_GAMES,
     CheckpointConfig,
@@ -141,8 +140,7 @@ def from_dict(data: dict[str, Any]) -> RunConfig:
     """Returns the configuration that `to_dict` gave.
 
     Raises:
-      ValueError: a field is unknown, given twice, or has another type. Fields that are absent, as
-        in a run of an older version, mean what training/legacy.py says.
+      ValueError: a field is missing, unknown, or has another type.
     """
     config: RunConfig = _build(RunConfig, data, "")
     return config
@@ -185,20 +183,14 @@ def _build(cls: Any, data: Any, where: str) -> Any:
         raise ValueError(f"config: {where or 'the whole'} must be an object, got {repr(data)[:80]}")
     types = typing.get_type_hints(cls)
     prefix = f"{where}." if where else ""
-    named: dict[str, Any] = {}
-    for name, value in data.items():
-        current = old_names.current(prefix + name).removeprefix(prefix)
-        if current in named:
-            raise ValueError(f"config: {prefix}{current} is given twice, once by its old name")
-        named[current] = value
-    for name, kind in types.items():
-        if name not in named:
-            named[name] = {} if dataclasses.is_dataclass(kind) else LEGACY[prefix + name]
+    unknown, missing = data.keys() - types.keys(), types.keys() - data.keys()
+    for what, names in (("unknown", unknown), ("missing", missing)):
+        if names:
+            paths = ", ".join(prefix + name for name in sorted(names))
+            raise ValueError(f"config: {what} fields {paths}: the run was made by another version")
     values = {}
-    for name, value in named.items():
+    for name, value in data.items():
         path = prefix + name
-        if name not in types:
-            raise ValueError(f"config: unknown field {path!r}: made by a newer version?")
         if dataclasses.is_dataclass(types[name]):
             value = _build(types[name], value, path)
         elif types[name] is float and type(value) is int and abs(value) < MAX_WHOLE:

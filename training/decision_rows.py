@@ -72,12 +72,10 @@ def counters(decision_rows: DecisionRows) -> dict[str, Any]:
 
 def changes(decision_rows: DecisionRows, saved: dict[str, Any]) -> str:
     """Returns how the decisions differ from those of a checkpoint's counters; "" if they do not."""
-    before, now = saved.get("decisions", 0), len(decision_rows.digests)
-    if before == now and saved.get("decisions_sha256", _digest(())) == _digest(
-        decision_rows.digests
-    ):
-        return ""
-    if saved.get("decisions_sha256", _digest(())) == _digest(decision_rows.digests[:before]):
+    before, now = saved["decisions"], len(decision_rows.digests)
+    if saved["decisions_sha256"] == _digest(decision_rows.digests[:before]):
+        if before == now:
+            return ""
         return f"{now - before} new decisions are learned from, beside {before}"
     return f"other decisions are learned from now: {now}, where there were {before}"
 

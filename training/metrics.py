@@ -1,8 +1,8 @@
 """The lines of a run's metrics.jsonl, as types.
 
-Reading is tolerant: an entry that older versions did not write has its default, and one that a
-newer version adds is passed over. Nothing that computes is imported: a page reads a run beside the
-job that trains it. `docs/metrics.md` explains every entry.
+An entry that was not measured has its default; one that no type names is passed over. Nothing that
+computes is imported: a page reads a run beside the job that trains it. `docs/metrics.md` explains
+every entry.
 """
 
 import dataclasses
@@ -37,8 +37,8 @@ class IterationLine:
     learning_rate: float | None = None  # of the optimizer
     policy_loss: float | None = None  # nats, or what the loss slot counts in
     value_loss: float | None = None  # squared error of the value
-    flops: int | None = None  # operations of self-play and training so far
-    flops_measured: int | None = None  # of measuring so far, which are not among these
+    flops: int  # operations of self-play and training so far
+    flops_measured: int  # of measuring so far, which are not among these
     target_losses: dict[str, float] = dataclasses.field(default_factory=dict)  # by target
 
 
@@ -147,7 +147,7 @@ def amplified(amplify: str) -> str:
 class FixedPoint:
     """How near the run is to the fixed point of amplification and distillation."""
 
-    own: Gap | None = None  # on positions of A against A, moves drawn from its policy
+    own: Gap  # on positions of A against A, moves drawn from its policy
     fresh: Gap  # on positions of A's best moves against random ones
     probe: Gap  # on the random positions that stay the same for the whole run
     stage: str | None = None  # moving, flat, settled or stuck
@@ -158,7 +158,7 @@ class FixedPoint:
     @property
     def blunders(self) -> float:
         """Share of blunders in A's games, against itself or random moves, whichever is more."""
-        return max(self.fresh.blunders, self.own.blunders if self.own else 0.0)
+        return max(self.fresh.blunders, self.own.blunders)
 
     @property
     def strongest(self) -> Match | None:
@@ -179,14 +179,14 @@ class EvaluationLine:
     perfect: dict[str, MistakeRates] | None = None  # by set of positions
     random: AgainstRandom | None = None  # where perfect play of whole games is not known
     loss: float  # fraction: the search's mean mistake rate, or 1 - its score
-    simulations: int | None = None  # of a move by search
+    simulations: int  # of a move by search
     opening_plies: int | None = None  # random ones, with which the games of its matches begin
     ladder: Rating | None = None  # among the run's own past
     fixed_point: FixedPoint | None = None  # how near the run is to it
     share: float | None = None  # fraction of network evaluations so far that measuring took
     seconds_per_move: dict[str, float] | None = None  # that `amplified` and `policy` take
-    flops: int | None = None  # operations of self-play and training so far
-    flops_measured: int | None = None  # of measuring so far, this included
+    flops: int  # operations of self-play and training so far
+    flops_measured: int  # of measuring so far, this included
 
     def __post_init__(self) -> None:
         if self.perfect is None and self.random is None:
@@ -201,10 +201,10 @@ class GateLine:
     iteration: int  # as in an iteration's line
     step: int  # of the new weights
     seconds: float  # of the run so far
-    acting_step: int  # of the weights that play
+    actor_step: int  # of the weights that play
     games: int  # of the match
-    simulations: int | None = None  # of a move
-    opening_plies: int | None = None  # random ones, with which its games begin
+    simulations: int  # of a move
+    opening_plies: int  # random ones, with which its games begin
     score: float  # fraction, of the new weights, draws counting half
     interval: Interval  # of the score
     promoted: bool  # whether the new weights now play

@@ -11,7 +11,7 @@ import jax
 import games
 from games.game import Game
 from mcts import SearchConfig
-from selfplay import devices, old_names, shipped
+from selfplay import devices, shipped
 from selfplay.amplify import slot
 from selfplay.amplify.slot import Amplifier
 from selfplay.player_spec import parse_player, run_of
@@ -77,8 +77,7 @@ def load_player(
     if not temperature >= 0:
         raise ValueError(f"temperature must be at least 0, got {temperature}")
     trained = load_trained(path, checkpoint)
-    wanted = {old_names.current_search(key): value for key, value in (search or {}).items()}
-    settings = dataclasses.replace(trained.config.search, **wanted)
+    settings = dataclasses.replace(trained.config.search, **(search or {}))
     if problems := settings.problems():
         raise ValueError(f"{trained.name}: {'; '.join(problems)}")
     return make_player(

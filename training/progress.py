@@ -50,9 +50,14 @@ class Progress:
         """Returns the progress that a checkpoint's counters tell.
 
         Raises:
-          ValueError: a counter is no number.
+          ValueError: a counter is missing, or no number.
         """
-        names = {field.name for field in dataclasses.fields(cls)} & counters.keys()
+        names = {field.name for field in dataclasses.fields(cls)}
+        if missing := names - counters.keys():
+            raise ValueError(
+                f"the checkpoint lacks {', '.join(sorted(missing))}: the run was made by another "
+                "version"
+            )
         for name in names - {"trained_from", "best_loss", "fixed_point"}:
             values = counters[name] if name == "rungs" else [counters[name]]
             if type(values) is not list or any(type(v) not in (int, float) for v in values):

@@ -221,7 +221,7 @@ def newest_parts(
         except (ValueError, OSError):
             continue
         whole = len(part) == len(names) and all(len(column) == rows for column in part.values())
-        if whole and not (run_id and known and known != run_id):
+        if whole and run_id in ("", known):
             parts.insert(0, (last + 1 - rows, part))
             left -= rows
         if not left:
@@ -242,8 +242,7 @@ def stretch(
     """
     for start, last, path in chunks(folder):
         if start <= first <= last:
-            known = _run_of(path)
-            if run_id and known and known != run_id:
+            if run_id not in ("", _run_of(path)):
                 raise ValueError(f"{path} is another run's")
             return npz.read_rows(path, names, first - start, count)
     return {}
@@ -272,8 +271,7 @@ def read_chunk(
       ValueError: it is damaged, not of the rows in its name, or another run's.
     """
     columns = npz.read(path)
-    known = _run_of(path)
-    if run_id and known and known != run_id:
+    if run_id not in ("", _run_of(path)):
         raise ValueError(f"{path} is another run's: put this run's own replay/ there")
     first, _, last = path.stem.partition("-")
     count = int(last) - int(first) + 1
@@ -288,4 +286,4 @@ def read_chunk(
 
 def _run_of(path: pathlib.Path) -> str:
     with zipfile.ZipFile(path) as archive:
-        return archive.comment.decode(errors="replace")  # the first chunks had none
+        return archive.comment.decode(errors="replace")

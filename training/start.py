@@ -107,9 +107,7 @@ def resume(context: Context, source: Source, saved: Checkpoint, progress: Progre
         context.metrics.notice(changed)
     oldest = saved.counters["replay_oldest_kept"]
     if multihost.is_first():
-        for notice in context.folder.discard_after(
-            progress.iteration, oldest, saved.logs, saved.chunks
-        ):
+        for notice in context.folder.discard_after(oldest, saved.logs, saved.chunks):
             context.metrics.notice(notice)
     replay = _restored_replay(context, saved, oldest)
     shapes = jax.eval_shape(

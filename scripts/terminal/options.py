@@ -17,7 +17,6 @@ import tyro
 from tyro.conf import Positional
 
 from games import spelling
-from selfplay import old_names
 
 __all__ = ["Flat", "FromFlag", "Positional", "flag_value", "flag_words", "options", "parse"]
 
@@ -59,7 +58,6 @@ def parse(
       in_sight: fields that `--help` shows, as in `network.blocks`; needs a default. Empty: all.
         `--help-all` always shows all.
     """
-    argv = old_names.current_flags(argv)
     prog = f"selfplay {command}"
     if os.environ.get("NO_COLOR"):  # https://no-color.org, which tyro does not know
         os.environ["TERM"] = "dumb"

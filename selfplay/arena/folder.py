@@ -17,16 +17,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from selfplay import old_names
-from selfplay.arena.openings import DEFAULT_PLIES, Openings
+from selfplay.arena.openings import Openings
 from selfplay.arena.result import PlayedGame, match_records, result_of
 from selfplay.files import durable, json_lines
 from selfplay.players import Player
 from selfplay.records.game_record import append_records
 
 FORMAT_VERSION = 1
-# Settings that folders of earlier versions lack; the digest of their openings tells them apart.
-YOUNGER = ("opening_plies",)
 # What a kill at the start may leave.
 FIRST_FILES = re.compile(rf"lock|match\.json({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
 
@@ -71,13 +68,10 @@ class MatchFolder:
         stored = json_lines.parse(self.settings_file.read_text(errors="replace"), name)
         if not isinstance(stored, dict):
             raise ValueError(f"{name} is damaged: it holds no JSON object; name another folder")
-        players = stored.get("players")
-        if isinstance(players, list):
-            stored["players"] = [old_names.current_player(str(name)) for name in players]
         different = [
             f"{name}: {stored.get(name)!r} there, {wanted!r} asked for"
             for name, wanted in self.settings.items()
-            if stored.get(name, wanted if name in YOUNGER else None) != wanted
+            if stored.get(name) != wanted
         ]
         if different:
             raise ValueError(
@@ -107,14 +101,13 @@ class MatchFolder:
 def plies_of(path: str | os.PathLike[str]) -> int | None:
     """Returns the plies before the players took over in the match, or the round robin, of a folder.
 
-    None where there is no match, or none that can be read, which `MatchFolder.open` will say. What
-    an earlier version began had `DEFAULT_PLIES`, unless the command said otherwise.
+    None where there is no match, or none that can be read, which `MatchFolder.open` will say.
     """
     folder = pathlib.Path(path)
     for file in sorted([*folder.glob("match.json"), *folder.glob("*/match.json")]):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stored = json_lines.parse(file.read_text(errors="replace"), str(file))
-            plies = stored.get("opening_plies", DEFAULT_PLIES)
+            plies = stored.get("opening_plies")
             return plies if isinstance(plies, int) else None
     return None
 

@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from games.game import Game
-from selfplay import old_names
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
 from selfplay.arena.result import MatchResult, match_records
@@ -230,7 +229,7 @@ class Ladder:
         first, second = (self._index(name) for name in record["players"])
         if first is None or second is None:
             return
-        seats, weights = (first, second), record.get("weights", {})
+        seats, weights = (first, second), record["weights"]
         played = zip(record["players"], seats, strict=True)
         if any(
             i < len(self.players) and weights.get(name) != self.weights[i] for name, i in played
@@ -302,7 +301,6 @@ def from_store(name: str, runs: Collection[str], home: str) -> str:
     Args:
       runs: the paths of the present players, as stored.
     """
-    name = old_names.current_player(name)
     match = _CHECKPOINT.fullmatch(name)
     if match is None:
         return name
@@ -326,7 +324,7 @@ def _record(line: bytes) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise ValueError("it must be an object")
     game, players, moves = (record.get(key) for key in ("game", "players", "moves"))
-    returns, weights = record.get("returns"), record.get("weights", {})
+    returns, weights = record.get("returns"), record.get("weights")
     forms = {
         "game": isinstance(game, str),
         "players": isinstance(players, list)

@@ -8,6 +8,8 @@ import types
 import pytest
 
 from tests.support import ROOT
+from training.config import RunConfig
+from training.storage.run_folder import RunFolder
 
 SCRIPT = ROOT / "docs" / "loggers" / "tail.py"
 
@@ -50,9 +52,7 @@ def test_each_line_arrives_once_over_restarts_full_parts_and_a_run_that_went_bac
     logger, tmp_path, monkeypatch
 ):
     run, stand_ins = tmp_path / "run", StandIns()
-    run.mkdir()
-    config = {"format_version": 1, "config": {}, "run_id": "0123456789abcdef"}
-    (run / "config.json").write_text(json.dumps(config))
+    RunFolder(run).create(RunConfig())
     for name, module in stand_ins.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
     log = run / "metrics.jsonl"
@@ -92,12 +92,11 @@ def test_each_line_arrives_once_over_restarts_full_parts_and_a_run_that_went_bac
     if logger == "mlflow":  # it names its runs itself
         assert (first.pop("run_id"), second.pop("run_id")) == (None, "chosen by MLflow")
     assert first == second
-    assert "run-01234567" in first.values()
+    assert f"run-{RunFolder(run).run_id()[:8]}" in first.values()
 
 
 def test_a_logger_that_is_not_installed_is_a_sentence(tmp_path, monkeypatch):
-    config = {"format_version": 1, "config": {}, "run_id": "0123456789abcdef"}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    RunFolder(tmp_path).create(RunConfig())
     monkeypatch.setitem(sys.modules, "trackio", None)
     with pytest.raises(SystemExit, match=r"^trackio cannot be used .*pip install trackio"):
         runpy.run_path(str(SCRIPT))["follow"](str(tmp_path), "trackio")

@@ -21,7 +21,9 @@ from training.storage.run_folder import RunFolder
 HOSTILE = "</script><script>alert(1)</script><!--<b>&amp;\u2028"
 DIAGNOSIS = {
     **{"step": 3, "healthy": True, "findings": []},
-    "checks": [{"check": "rules", "verdict": "healthy", "summary": HOSTILE, "unjudged": ""}],
+    "checks": [
+        {"check": "rules", "verdict": "healthy", "summary": HOSTILE, "unjudged": "", "notes": []}
+    ],
 }
 DIAGNOSIS["checks"][0]["healthy"] = ""
 

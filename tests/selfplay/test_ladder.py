@@ -96,6 +96,7 @@ def test_a_store_goes_on_and_takes_games_from_others(tmp_path, simulated):
 
 
 GAME = {"game": "pile", "players": ["random", "weak"], "moves": [1], "returns": [1, -1]}
+GAME |= {"weights": {}}
 
 
 @pytest.mark.parametrize(

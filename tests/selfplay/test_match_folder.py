@@ -153,13 +153,9 @@ def test_ctrl_c_keeps_the_finished_blocks_and_the_same_command_goes_on(
 def test_a_match_begun_with_other_openings_goes_on_with_them_unless_it_is_told(capsys, tmp_path):
     words = ("random", "random", "--game", "tic_tac_toe", "--games", 8, "--json", "--out", tmp_path)
     _, first = run(capsys, *words, "--opening-plies", 4)
-    file = tmp_path / "match.json"
-    stored = json.loads(file.read_text())
-    assert stored.pop("opening_plies") == 4
-    for content in (file.read_text(), json.dumps(stored)):  # as this and as an earlier version
-        file.write_text(content)
-        code, again = run(capsys, *words)
-        assert (code, again.out) == (0, first.out)
+    assert json.loads((tmp_path / "match.json").read_text())["opening_plies"] == 4
+    code, again = run(capsys, *words)
+    assert (code, again.out) == (0, first.out)
     with pytest.raises(ValueError, match="holds a match of other settings"):
         run(capsys, *words, "--opening-plies", 1)
 
@@ -189,20 +185,6 @@ def test_three_players_meet_all_against_all(capsys, tmp_path):
     _, said = run(capsys, *words, *options)  # nothing is played again
     assert f"{words[1]} - {words[2]}" in said.out
     assert said.err.count("8 games are there already") == 3
-
-
-def test_a_match_under_old_names_of_settings_goes_on_under_either(capsys, tmp_path):
-    old, new = (f"uniform:simulations=2,policy=puct,{name}=zero" for name in ("first_play", "fpu"))
-    words = ("random", "--game", "tic_tac_toe", "--games", 8, "--out", tmp_path, "--json")
-    _, first = run(capsys, new, *words)
-    file = tmp_path / "match.json"
-    stored = file.read_text()
-    assert new in stored
-    file.write_text(stored.replace(new, old))  # as an earlier version wrote it
-    for spec in (old, new):
-        code, again = run(capsys, spec, *words)
-        assert (code, again.out) == (0, first.out)
-        assert "8 games are there already" in again.err
 
 
 def test_faults_alone_rate_nobody_and_decide_no_test():

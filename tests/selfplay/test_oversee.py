@@ -347,9 +347,8 @@ def test_what_changed_since_a_checkpoint_is_said():
     assert "1 new" in decision_rows.changes(decisions_of("abc"), saved)
     assert "other decisions" in decision_rows.changes(decisions_of("ac"), saved)
     assert "other decisions" in decision_rows.changes(decisions_of("a"), saved)
-    assert (
-        decision_rows.changes(decision_rows.NOTHING, {}) == ""
-    )  # a checkpoint of an older version
+    none = decision_rows.counters(decision_rows.NOTHING)
+    assert decision_rows.changes(decision_rows.NOTHING, none) == ""
 
 
 @pytest.mark.parametrize("weight", [0.01, 0.25, 0.5, 1.0])
@@ -379,7 +378,7 @@ def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
     assert weights(decision_rows.NOTHING, going_on) == (1.0, 1.0)  # nobody decides
     assert weights(decided, fresh) == (1.0, 1.0)
     assert weights(decided, going_on) == (0.0, 1.0)  # a win at once is not forgotten
-    old = training.config.from_dict({"overseer": {"games_policy": 0.0}}).overseer
+    old = OverseerConfig(games_policy=0.0, wins_policy=0.0)
     assert weights(decided, old) == (0.0, 0.0)  # a run goes on as it began
     q = np.zeros((4, 9), np.float16)
     q[1, 3], q[2, 3], q[3, :] = 1.0, 0.99, 1.0  # the last one wins by illegal actions alone

@@ -31,5 +31,5 @@ def made(step, total=0):
             "games/board": rng.integers(-1, 2, (2, 9)).astype(np.int8),
             "pending/nothing": np.zeros((0, 3), np.float16),
         },
-        counters={"step": step, "rows": total, "replay_oldest_kept": 0, "acting_step": 0},
+        counters={"step": step, "rows": total, "replay_oldest_kept": 0, "actor_step": 0},
     )

@@ -54,6 +54,7 @@ def evaluation(number, rng):
         "flops": 98_400_000_000 * number,
         "flops_measured": 1_200_000_000 * number,
         "loss": 0.2 * left + 0.01,
+        "simulations": 16,
         "perfect": {"random": mistakes, "quiet": mistakes},
         "random": {"games": 64, "score": 1 - 0.5 * left, "interval": [1 - 0.6 * left, 1.0]},
         "ladder": {

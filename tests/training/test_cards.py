@@ -54,7 +54,9 @@ def test_the_drivers_version_is_read_where_there_is_one(tmp_path, monkeypatch):
 def test_the_live_line_shows_the_share_of_the_peak_since_the_line_before():
     def line(seconds, flops):
         return IterationLine(
-            iteration=1, step=0, seconds=seconds, games=1, positions=1, rows=1, kl=0.0, flops=flops
+            **dict.fromkeys(("iteration", "step", "games", "positions", "rows"), 1),
+            seconds=seconds,
+            **{"kl": 0.0, "flops": flops, "flops_measured": 0},
         )
 
     before, now = line(10.0, 10**15), line(12.0, 3 * 10**15)

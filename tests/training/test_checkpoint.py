@@ -90,7 +90,7 @@ def test_the_newest_two_can_be_resumed_while_old_replay_rows_go(tmp_path):
     store, capacity = CheckpointStore(tmp_path), 25
     for number in range(1, 8):
         counters = {"rows": 10 * number, "replay_oldest_kept": max(0, 10 * number - capacity)}
-        counters |= {"acting_step": 0}
+        counters |= {"actor_step": 0}
         checkpoint = made(number)._replace(counters=counters)
         save(store, checkpoint, 10 * (number - 1), rows(10 * (number - 1), 10))
         for step in store.steps()[-2:]:
@@ -109,7 +109,7 @@ def test_a_damaged_older_checkpoint_stops_no_save_and_loses_no_chunk(tmp_path, c
         save(store, made(number, 10 * number), 10 * (number - 1), rows(10 * (number - 1), 10))
     file = tmp_path / "checkpoints" / "1" / "counters.json"
     file.unlink() if content is None else file.write_bytes(content)
-    counters = {"rows": 20, "replay_oldest_kept": 20, "acting_step": 0}
+    counters = {"rows": 20, "replay_oldest_kept": 20, "actor_step": 0}
     save(store, made(2)._replace(counters=counters))  # again, as after an early interruption
     assert len(list((tmp_path / "replay").iterdir())) == 2
     save(store, made(3)._replace(counters=counters))
@@ -120,7 +120,7 @@ def test_saving_a_step_again_replaces_it(tmp_path):
     store = CheckpointStore(tmp_path)
     save(store, made(0))
     later = made(0)._replace(
-        counters={"step": 0, "rows": 9, "replay_oldest_kept": 0, "acting_step": 0}
+        counters={"step": 0, "rows": 9, "replay_oldest_kept": 0, "actor_step": 0}
     )
     save(store, later)
     assert store.load(0).counters["rows"] == 9

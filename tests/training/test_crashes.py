@@ -10,7 +10,7 @@ from tests.support.checkpoints import made, rows
 from training.config import RunConfig
 from training.replay import ReplayBuffer
 from training.settings import ReplayConfig
-from training.storage.checkpoint import CheckpointStore
+from training.storage.checkpoint import NO_LOGS, CheckpointStore
 from training.storage.leftovers import recover
 from training.storage.log import Log
 from training.storage.run_folder import RunFolder
@@ -22,7 +22,7 @@ def save(folder, step, first, count):
     if steps := store.steps():
         store.load(steps[-1])  # as a run does that goes on
     counters = {"step": step, "rows": first + count, "replay_oldest_kept": max(0, first - 10)}
-    counters |= {"acting_step": 0}
+    counters |= {"actor_step": 0}
     try:
         store.save(made(step)._replace(counters=counters), first, rows(first, count))
         store.wait()
@@ -65,7 +65,7 @@ def test_a_crash_at_any_operation_of_a_save_leaves_the_old_state_or_the_new_one(
         left = [path.name for path in folder.rglob("*") if "." in path.name]
         assert not [name for name in left if name.endswith(("partial", "old", "removed"))], k
         # The run goes on, does the lost work again, and has nothing twice.
-        RunFolder(folder).discard_after(0, 0, {}, CheckpointStore(folder).load(newest).chunks)
+        RunFolder(folder).discard_after(0, NO_LOGS, CheckpointStore(folder).load(newest).chunks)
         if newest == 7:
             save(folder, 9, 30, 10)
         assert CheckpointStore(folder).steps()[-2:] == [7, 9], k

@@ -274,8 +274,8 @@ def test_nothing_to_learn_from_search_is_a_fault_unless_search_moves_nothing(
     found = gather(healthy)
     rows = found.rows
     for known in (*found.others, found.newest):
-        policy, _ = found.predict(found.fold(known.behaviour), rows)
-        named = (rows.weights_step == known.behaviour_step)[:, None]
+        policy, _ = found.predict(found.fold(known.actor), rows)
+        named = (rows.weights_step == known.actor_step)[:, None]
         own = np.where(named, policy, rows.policy_target).astype(np.float16)
         rows = rows._replace(policy_target=own)
     again = Again(searched=128, changed=0.0, noisy=noisy, moved=moved)
@@ -330,7 +330,7 @@ def test_weights_that_play_for_long_or_past_the_gate_are_named(healthy):
     stayed = steps[np.where(place < len(steps) - 2, place // 6 * 6, place)]
     rows = known.rows._replace(weights_step=stayed)
     # No weights are left whose values rows could be compared with.
-    gone = {"initial": None, "others": (), "newest": known.newest._replace(behaviour_step=0)}
+    gone = {"initial": None, "others": (), "newest": known.newest._replace(actor_step=0)}
     named = samples(changed(known, rows=rows, **gone)).findings
     assert ["the same weights played for" in finding.sentence for finding in named] == [True]
     assert not samples(changed(known, **gone)).findings
@@ -382,8 +382,10 @@ def test_rows_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
         iteration=1,
         step=9,
         seconds=1.0,
-        acting_step=0,
+        actor_step=0,
         games=40,
+        simulations=4,
+        opening_plies=2,
         score=0.5,
         interval=(0.4, 0.6),
         promoted=False,

@@ -232,12 +232,6 @@ FAULTS = {
         2,
         r"config.json is damaged, or was edited.*; copy \S+/config.json over it",
     ),
-    "config of a newer version": Row(
-        lambda r: change(r / "config.json", '"seed": 0', '"seeds": 0'),
-        REPORT,
-        2,
-        r"config.json: config: unknown field 'seeds': made by a newer version|checksum differs",
-    ),
     "metrics line damaged": Row(
         lambda r: change(r / "metrics.jsonl", '"kind"', '"kind'),
         REPORT,

@@ -174,7 +174,8 @@ def test_noise_is_flat_and_a_fall_a_rise_and_a_hump_are_not():
 
 def _flat_line(count, start=1, blunders=0.0):
     return [
-        Point(start + i, 0.1 + 0.01 * (i % 2), 0.2 - 0.01 * (i % 2), blunders) for i in range(count)
+        Point(start + i, 0.1 + 0.01 * (i % 2), 0.2 - 0.01 * (i % 2), blunders, 0.1)
+        for i in range(count)
     ]
 
 
@@ -183,7 +184,7 @@ def test_a_plateau_ends_a_run_only_at_the_lowest_rate():
     assert stage(_flat_line(9), lowered=0) == "flat"
     assert stage(_flat_line(9), lowered=100) == "moving", "the rate has not fallen yet"
     assert stage(_flat_line(9, start=100), lowered=100) == "settled"
-    falling = [Point(100 + i, 1.0 - 0.1 * i, 0.2, 0.0) for i in range(9)]
+    falling = [Point(100 + i, 1.0 - 0.1 * i, 0.2, 0.0, 0.1) for i in range(9)]
     assert stage(falling, lowered=100) == "moving"
 
 
@@ -240,8 +241,6 @@ def test_a_fall_in_games_against_itself_alone_is_no_plateau():
     line = [point._replace(own=1.0 - 0.1 * i) for i, point in enumerate(_flat_line(9, start=100))]
     assert stage(line, lowered=100) == "moving"
     assert stage([point._replace(own=0.1) for point in line], lowered=100) == "settled"
-    # Of a run that an older version began, some evaluations did not measure it.
-    assert stage([line[0]._replace(own=None), *line[1:]], lowered=100) == "settled"
 
 
 def test_a_blunder_in_games_against_itself_counts_as_any_other():
@@ -250,14 +249,15 @@ def test_a_blunder_in_games_against_itself_counts_as_any_other():
     measured = FixedPoint(own=own, fresh=clean, probe=clean)
     assert "2.0% of the network's own moves are blunders" in fixed_point.verdict(measured, 32)
     assert "cannot hold" in fixed_point.verdict(measured, 32)
-    without = dataclasses.replace(measured, own=None)
-    assert "search adds nothing more" in fixed_point.verdict(without, 32)
+    assert "search adds nothing more" in fixed_point.verdict(
+        dataclasses.replace(measured, own=clean), 32
+    )
 
 
 def _verdict(blunders, low, high=0.9, changed=0.1, regret=0.1, amplify="search"):
     match = Match(score=0.5, interval=(low, high), elo=1.0, elo_interval=(-9.0, 9.0))
     gap = Gap(kl=0.1, blunders=blunders, changed=changed, regret=regret)
-    measured = FixedPoint(fresh=gap, probe=gap, strength={"8": match, "32": match})
+    measured = FixedPoint(own=gap, fresh=gap, probe=gap, strength={"8": match, "32": match})
     return fixed_point.verdict(measured, 32, amplify)
 
 

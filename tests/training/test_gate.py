@@ -73,10 +73,10 @@ def test_only_weights_that_pass_play_on_and_a_stopped_run_decides_alike(
     assert [line["promoted"] for line in lines] == [False, True, False][: len(lines)]
     assert len(lines) == 3
     first, second, third = lines
-    assert first["acting_step"] == second["acting_step"] == 0 < second["step"]
-    assert third["acting_step"] == second["step"] == saved.counters["acting_step"]
+    assert first["actor_step"] == second["actor_step"] == 0 < second["step"]
+    assert third["actor_step"] == second["step"] == saved.counters["actor_step"]
     assert [names[:2] for names in asked] == [
-        (f"step {line['step']}", f"step {line['acting_step']}") for line in lines
+        (f"step {line['step']}", f"step {line['actor_step']}") for line in lines
     ]
     whole = asked.copy()
     asked.clear()

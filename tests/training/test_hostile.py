@@ -9,10 +9,8 @@ import os
 import random
 import shutil
 import sys
-import tarfile
 import tracemalloc
 
-import jax
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,7 +32,6 @@ from training.evaluation.distillation import audit
 from training.evaluation.train_run import train_folder
 from training.oversight import queries
 from training.players import load_amplifier
-from training.report.text import text_report
 from training.storage import run_folder, trust
 from training.storage.checkpoint import CheckpointStore
 from training.storage.manifest import CheckpointError
@@ -54,15 +51,6 @@ JSON = st.recursive(
 )
 
 
-@pytest.fixture(scope="session")
-def old_run(tmp_path_factory):
-    """A run that the first version of the format made; its lock names another machine."""
-    folder = tmp_path_factory.mktemp("old")
-    with tarfile.open("tests/data/run_format_1.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "run1"
-
-
 def read(run):
     """Returns all that a resume reads of a run, in comparable form."""
     folder = RunFolder(run)
@@ -79,19 +67,15 @@ def read(run):
     return found
 
 
-@pytest.mark.parametrize("which", ["tiny_run", pytest.param("old_run", marks=pytest.mark.slow)])
-def test_a_flipped_bit_anywhere_in_a_run_is_an_error_or_changes_nothing(which, request, tmp_path):
-    source = request.getfixturevalue(which)
+def test_a_flipped_bit_anywhere_in_a_run_is_an_error_or_changes_nothing(tiny_run, tmp_path):
     run = tmp_path / "run"
-    shutil.copytree(source, run)
+    shutil.copytree(tiny_run, run)
     whole, rng = read(run), random.Random(7)
     logs = {"metrics.jsonl", "self_play.jsonl"}  # read below
-    seals = which == "tiny_run"  # the first version had no sum over config.json
     files = [
         path
         for path in sorted(run.rglob("*"))
         if path.is_file() and path.stat().st_size and path.name not in logs | {"lock"}
-        if seals or path != run / "config.json"
     ]
     errors = 0
     for path in files:
@@ -138,24 +122,6 @@ def test_a_metrics_line_without_a_number_that_reports_need_is_named(name, tiny_r
         folder.metrics_file.write_text("\n".join([*others, damaged, *others]) + "\n")
         with pytest.raises(ValueError, match=rf"line {len(others) + 1}: '{name}' must be a number"):
             folder.read_metrics()
-
-
-@pytest.mark.slow
-def test_a_run_of_the_first_format_plays_reports_and_goes_on(old_run, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(old_run, run)
-    assert training.checkpoint_steps(run) == [0, 14]
-    player = training.load_player(run, simulations=2)
-    game = games.load("tic_tac_toe")
-    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 2))
-    assert player(states, jax.random.key(1)).action.shape == (2,)
-    assert "step 14, " in text_report([RunFolder(run)])
-    from scripts import cli
-
-    assert cli.run(["train", "--run-dir", str(run)]) == 0
-    lines = [line for line in RunFolder(run).read_metrics() if line["kind"] == "iteration"]
-    assert [line["iteration"] for line in lines] == [1, 2, 3, 4]
-    assert CheckpointStore(run).steps()[1] == 14
 
 
 def test_a_checkpoint_that_declares_more_than_memory_is_refused(tiny_run, monkeypatch):
@@ -261,14 +227,21 @@ def test_a_number_that_is_none_is_taken_for_no_setting(value):
         for name in [name for name, old in fields.items() if isinstance(old, float)]:
             changed = {part: fields | {name: value}} if fields is settings_of else {name: value}
             with pytest.raises(ValueError, match=name):
-                config_module.from_dict(changed).check()
+                config_module.from_dict(config_module.to_dict(RunConfig()) | changed).check()
+
+
+def whole(config):
+    """A config.json with these settings, under the right sum."""
+    content = dict.fromkeys(run_folder.ENTRIES - {"sha256"}, "") | {"config": config}
+    content["format_version"] = run_folder.FORMAT_VERSION
+    return content | {"sha256": run_folder._digest(content)}
 
 
 @QUICK
 @given(JSON)
 def test_any_json_as_a_config_is_a_config_or_a_sentence(tmp_path, value):
     path = tmp_path / "config.json"
-    for content in (value, {"format_version": 1, "config": value}):
+    for content in (value, whole(value)):
         path.write_text(json.dumps(content))
         try:
             assert isinstance(RunFolder(tmp_path).read_config(), RunConfig)
@@ -285,7 +258,7 @@ def test_any_value_of_any_setting_is_taken_or_named(tmp_path, part, name, value)
         stored[part][names[len(name) % len(names)]] = value
     else:
         stored[part] = value
-    (tmp_path / "config.json").write_text(json.dumps({"format_version": 1, "config": stored}))
+    (tmp_path / "config.json").write_text(json.dumps(whole(stored)))
     try:
         RunFolder(tmp_path).read_config()
     except ValueError as error:

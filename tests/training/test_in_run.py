@@ -130,7 +130,8 @@ def _line(step, elo, best_step, over_best):
         over_best=over_best,
         over_best_error=10.0,
     )
-    counts = {"iteration": 1, "games": 1, "positions": 1}
+    counts = {"iteration": 1, "games": 1, "positions": 1, "simulations": 4}
+    counts |= {"flops": 1, "flops_measured": 0}
     random = AgainstRandom(score=1.0, interval=(0.5, 1.0))
     return EvaluationLine(
         step=step, seconds=60.0 * step, random=random, loss=0.0, ladder=rating, **counts

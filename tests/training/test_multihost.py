@@ -135,7 +135,7 @@ def save(all_stores, step, first, counts, oldest):
     """Saves, each process its part: so many rows, and two environments."""
     for number, store in enumerate(all_stores):
         mine = first + sum(counts[:number])
-        counters = {"step": step, "rows": first + sum(counts), "acting_step": 0}
+        counters = {"step": step, "rows": first + sum(counts), "actor_step": 0}
         part = made(step)._replace(counters=counters | {"replay_oldest_kept": oldest[number]})
         part.games["games/board"] += number
         taken = rows(mine, counts[number]) if counts[number] else None

@@ -91,31 +91,29 @@ def test_plots_do_not_depend_on_a_file_of_matplotlibs_settings():
     np.testing.assert_equal(usual[:4], b"\x89PNG")
 
 
-def test_what_a_run_computed_is_told_and_strength_drawn_over_it_where_it_was_counted(tmp_path):
+def test_what_a_run_computed_is_told_and_strength_drawn_over_it(tmp_path):
     random = {"games": 2, "score": 0.75, "interval": [0.5, 1.0]}
     line = {"kind": "evaluation", "iteration": 1, "step": 9, "seconds": 60.0, "games": 1}
-    line |= {"positions": 9, "random": random, "loss": 0.25}
-    counted = line | {"flops": 41 * 10**12, "flops_measured": 12 * 10**11}
-    old, new = metrics.history([line]), metrics.history([line, counted])
-    said = text.summary(RunConfig(), new)
+    line |= {"positions": 9, "random": random, "loss": 0.25, "simulations": 8}
+    line |= {"flops": 41 * 10**12, "flops_measured": 12 * 10**11}
+    none, some = metrics.history([]), metrics.history([line])
+    said = text.summary(RunConfig(), some)
     assert said.endswith("41 TFLOP of self-play and training, 1.2 of measuring")
-    assert "FLOP" not in text.summary(RunConfig(), old)
-    assert "evaluations-flops" not in {plot.name for plot in curves.plots({"a": old})}
-    [plot] = [p for p in curves.plots({"a": old, "b": new}) if p.name == "evaluations-flops"]
+    assert "FLOP" not in text.summary(RunConfig(), none)
+    [plot] = [p for p in curves.plots({"a": none, "b": some}) if p.name == "evaluations-flops"]
     assert [(curve.x, curve.values) for curve in plot.series] == [([41.0], [0.75])]
     assert "TFLOP" in plot.across
 
     folder = RunFolder(tmp_path / "run")
     folder.create(RunConfig(game="tic_tac_toe", iterations=1))
-    for lines, told in (([line], (None, None)), ([line, counted], (41 * 10**12, 12 * 10**11))):
-        folder.metrics_file.write_text("".join(json.dumps(one) + "\n" for one in lines))
-        summary = table.summary(folder)
-        assert (summary["flops"], summary["flops_measured"]) == told
+    folder.metrics_file.write_text(json.dumps(line) + "\n")
+    summary = table.summary(folder)
+    assert (summary["flops"], summary["flops_measured"]) == (41 * 10**12, 12 * 10**11)
 
 
 def test_a_run_that_learns_targets_has_a_plot_of_their_losses_and_no_other_has():
     line = {"kind": "iteration", "iteration": 1, "step": 9, "seconds": 60.0, "games": 1}
-    line |= {"positions": 9, "rows": 9}
+    line |= {"positions": 9, "rows": 9, "flops": 9, "flops_measured": 0}
     plain = metrics.history([line])
     learning = metrics.history([line | {"loss_score": 0.5, "loss_answer": 2.0}])
     assert "targets" not in {plot.name for plot in curves.plots({"a": plain})}

@@ -296,17 +296,6 @@ def test_a_resume_is_an_event_where_the_run_went_on_and_so_is_a_rollback(tiny_co
     assert [event["kind"] for event in events.of_files(run)] == ["resume", "rollback"]
 
 
-def test_a_run_of_an_earlier_version_tells_of_a_kill_by_what_was_discarded(folder):
-    write(folder, lines(9))
-    gone = folder.discarded()
-    write(RunFolder(gone), lines(9)[5:])
-    [event] = history.curves(folder)["events"]
-    assert (event["kind"], event["step"], event["iteration"]) == ("resume", 192, 6)
-    (folder.path / "nan-250.npz").touch()
-    [event] = history.curves(folder)["events"]
-    assert event["kind"] == "rollback"
-
-
 def test_decisions_are_events_at_the_step_of_the_network_that_they_were_made_beside(folder):
     write(folder, lines(9))
     decided = {"game": "tic_tac_toe", "moves": [], "weights": {"4": 1.0}, "value": 0.0}
@@ -324,7 +313,8 @@ def test_decisions_are_events_at_the_step_of_the_network_that_they_were_made_bes
 def test_gates_and_the_fixed_point_are_events_and_come_in_polls(folder):
     write(folder, lines(2))
     offset = history.curves(folder)["offset"]
-    gate = {"kind": "gate", "iteration": 3, "step": 96, "seconds": 25.0, "acting_step": 32}
+    gate = {"kind": "gate", "iteration": 3, "step": 96, "seconds": 25.0, "actor_step": 32}
+    gate |= {"simulations": 4, "opening_plies": 2}
     gate |= {"games": 8, "score": 0.25, "interval": [0.1, 0.5], "promoted": False}
     ended = long_runs.evaluation(4, random.Random(0))
     ended["fixed_point"]["verdict"] = "fixed point: nothing more to learn"

@@ -75,13 +75,13 @@ def make(planned, one, out, **given):
 # ---- the file -----------------------------------------------------------------------------------
 
 
-def test_settings_are_read_by_any_of_their_spellings_and_old_names(write):
-    text = TINY + 'final-rate = 0.2\n[variants.other]\n"learner.final_rate_fraction" = 0.2\n'
+def test_settings_are_read_by_any_of_their_spellings(write):
+    text = TINY + 'ema-decay = 0.9\n[variants.other]\n"learner.ema_decay" = 0.9\n'
     planned = plan.read(write(text + 'learner = { "learning-rate" = 4e-3 }\n'))
     assert planned.variants["fast"].config == planned.variants["other"].config
     config = planned.config(Job("fast", 2))
     assert (config.seed, config.iterations, config.minutes) == (2, 4, 0.0)
-    assert (config.learner.learning_rate, config.learner.final_rate_fraction) == (4e-3, 0.2)
+    assert (config.learner.learning_rate, config.learner.ema_decay) == (4e-3, 0.9)
     assert config.self_play.plies_per_call == 6
     assert planned.baseline == "today"
     assert [one.place for one in planned.jobs()][:3] == [
@@ -110,7 +110,7 @@ seed = 3
 "search.policy" = "magic"
 [variants.b]
 "learner.batch" = "many"
-"learner.final_rate" = 0.1
+"learner.final-rate-fraction" = 0.1
 "learner.final_rate_fraction" = 0.1
 own_limit = { hours = 3 }
 """
@@ -380,11 +380,11 @@ def test_runs_at_once_that_end_by_the_clock_compare_badly(limit, write, fake_run
         assert told == (limit == "minutes" and workers > 1), (limit, workers)
 
 
-def test_runs_of_other_devices_are_named_in_a_note_and_results_that_name_none_are_not(write):
+def test_runs_of_other_devices_are_named_in_a_note(write):
     planned = plan.read(write())
     found = results_of({("today", 1): (1e9, {"x": 0.2}), ("fast", 1): (1e9, {"x": 0.1})})
     one, other = (result["run"] for result in found.values())
-    one["devices"] = "2 x cpu, cores: 2"
+    one["devices"] = other["devices"] = "2 x cpu, cores: 2"
     assert not any("devices" in note for note in summary.notes(planned, found))
     other["devices"] = "1 x cpu, cores: 1"
     assert "the runs were made by 2 sets of devices, not by one" in summary.notes(planned, found)
@@ -489,8 +489,9 @@ def test_the_quantile_is_students_as_published():
 
 
 def results_of(values):
+    run = dict.fromkeys((*summary.COUNTS, *summary.MAKERS), 1.0)
     return {
-        Job(name, seed): {"measures": measures, "run": {"flops": flops, "seconds": 1.0}}
+        Job(name, seed): {"measures": measures, "run": run | {"flops": flops}}
         for (name, seed), (flops, measures) in values.items()
     }
 

@@ -25,7 +25,7 @@ from training.oversight import decision_file
 from training.players import network_of
 from training.storage.checkpoint import CheckpointStore
 from training.storage.leaves import under, unflatten
-from training.storage.manifest import BEHAVIOUR, BEHAVIOUR_STEP, CheckpointError
+from training.storage.manifest import ACTOR, ACTOR_STEP, CheckpointError
 from training.storage.run_folder import RunFolder
 
 MOST_ROWS = 20_000  # newest replay rows that are read
@@ -41,8 +41,8 @@ class SavedWeights(NamedTuple):
     step: int
     trained: Weights
     average: Weights  # that play
-    behaviour: Weights  # of the self-play call in flight
-    behaviour_step: int
+    actor: Weights  # of the self-play call in flight
+    actor_step: int
 
 
 class Replayed(NamedTuple):
@@ -224,8 +224,8 @@ def _all_weights(folder: RunFolder, network: Network) -> list[SavedWeights]:
                 step=step,
                 trained=pair("state/"),
                 average=pair("state/average_"),
-                behaviour=Weights(*unflatten(tuple(template), under(BEHAVIOUR, saved.train_state))),
-                behaviour_step=saved.counters[BEHAVIOUR_STEP],
+                actor=Weights(*unflatten(tuple(template), under(ACTOR, saved.train_state))),
+                actor_step=saved.counters[ACTOR_STEP],
             )
         )
     return weights
@@ -266,7 +266,7 @@ def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:
 
 def _labels(weights: list[SavedWeights]) -> list[int]:
     """Returns the `weights_step` that rows made by weights on disk have."""
-    return [step for known in weights for step in (known.step, known.behaviour_step)]
+    return [step for known in weights for step in (known.step, known.actor_step)]
 
 
 def _replay_games(

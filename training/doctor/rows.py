@@ -316,5 +316,5 @@ def _known_weights(evidence: Evidence) -> dict[int, Weights]:
     """Returns the weights that rows may be labelled with, by the label."""
     every = (*evidence.others, evidence.newest)
     return {weights.step: weights.average for weights in every} | {
-        weights.behaviour_step: weights.behaviour for weights in every
+        weights.actor_step: weights.actor for weights in every
     }

@@ -82,11 +82,11 @@ def _lag(evidence: Evidence, label: int) -> int:
     With a gate these are the weights that it has let through, which may be old by design.
     """
     gates = {gate.iteration: gate for gate in evidence.gates}
-    acting, lag = 0, 0
+    actor, lag = 0, 0
     for line in evidence.iterations:
         if gate := gates.get(line.iteration - 1):  # decided before this iteration's training
-            acting = gate.step if gate.promoted else gate.acting_step
-        newest = acting if evidence.config.gate else line.step
+            actor = gate.step if gate.promoted else gate.actor_step
+        newest = actor if evidence.config.gate else line.step
         # Iterations in which no game ended made no rows, and say nothing of their weights.
         lag += bool(line.new_rows) and label < newest and line.step <= evidence.newest.step
     return lag
@@ -182,9 +182,9 @@ def _untaught_targets(evidence: Evidence) -> list[Finding]:
     if is_near(legal / legal.sum(axis=1, keepdims=True), newest):
         what = "are alike for all legal actions"
     for known in (evidence.newest, *reversed(evidence.others)):
-        named = last_part(take(rows, rows.weights_step == known.behaviour_step), 512)
+        named = last_part(take(rows, rows.weights_step == known.actor_step), 512)
         if len(named.ply) >= FEW_ROWS and not what:
-            policy, _ = evidence.predict(evidence.fold(known.behaviour), named)
+            policy, _ = evidence.predict(evidence.fold(known.actor), named)
             if is_near(policy, named):
                 if _at_fixed_point(evidence):
                     return []  # as they should be: search moves no policy
@@ -227,17 +227,17 @@ def _stale(evidence: Evidence, lag: int) -> list[Finding]:
                 )
             ]
     for known in (evidence.newest, *reversed(evidence.others)):
-        rows = take(evidence.rows, evidence.rows.weights_step == known.behaviour_step)
+        rows = take(evidence.rows, evidence.rows.weights_step == known.actor_step)
         rows = last_part(rows, 512)
-        if len(rows.ply) >= FEW_ROWS and known.behaviour_step > 0:
-            gap = distance(rows, known.behaviour)
-            if gap > near > distance(rows, known.behaviour, sign=-1):
-                return [_negated(known.behaviour_step)]
+        if len(rows.ply) >= FEW_ROWS and known.actor_step > 0:
+            gap = distance(rows, known.actor)
+            if gap > near > distance(rows, known.actor, sign=-1):
+                return [_negated(known.actor_step)]
             if gap > near and lag <= most:
                 return [
                     _stale_weights(
                         "self-play does not act with the weights that it names: the values of rows "
-                        f"of step {known.behaviour_step} are off by {gap:.2f} (they may be stale)."
+                        f"of step {known.actor_step} are off by {gap:.2f} (they may be stale)."
                     )
                 ]
     if lag <= most:

@@ -53,7 +53,7 @@ class Point(NamedTuple):
     # Share of A's own moves that lose much, as Amplify(A) sees it: in games against random moves
     # or against itself, whichever is more.
     blunders: float
-    own: float | None = None  # KL on positions of A against A; runs of older versions have none
+    own: float  # KL on positions of A against A
 
 
 class Decided(NamedTuple):
@@ -240,7 +240,7 @@ class FixedPointMonitor:
 
 def _point(step: int, measured: FixedPoint) -> Point:
     own, fresh, probe = measured.own, measured.fresh, measured.probe
-    return Point(step, fresh.kl, probe.kl, measured.blunders, own.kl if own else None)
+    return Point(step, fresh.kl, probe.kl, measured.blunders, own.kl)
 
 
 def stage(history: list[Point], lowered: float, spacing: float = 1.0, warmup: int = 0) -> Stage:
@@ -279,7 +279,7 @@ def _is_flat(history: list[Point]) -> bool:
         return False
     window = history[-WINDOW:]
     columns = [[getattr(point, name) for point in window] for name in ("fresh", "probe", "own")]
-    return all(is_flat(column) for column in columns if None not in column)
+    return all(map(is_flat, columns))
 
 
 def is_flat(series: list[float]) -> bool:

@@ -64,7 +64,7 @@ def decide(context: Context, state: State, candidate: Actor) -> Decision:
         "iteration": progress.iteration,
         "step": candidate.step,
         "seconds": round(progress.elapsed(), 3),
-        "acting_step": incumbent.step,
+        "actor_step": incumbent.step,
         "games": result.games,
         "simulations": settings.simulations,
         "opening_plies": default_plies(context.game),

@@ -58,7 +58,7 @@ def needs(config: RunConfig, game: Game[Any], has: Machine) -> Needs:
     """Returns the bytes that a run asks for; the network's tensors by their floor."""
     network = network_of(config, game)
     state = _state_shapes(network, config.learner)
-    acting = bytes_of(state.averages)
+    actor = bytes_of(state.averages)
     lanes = math.ceil(config.self_play.batch / has.players)
     targets = tuple(row.parse_targets(config.targets))
     ply_bytes = row_bytes(game, targets) + _of_other_seat(game, targets)
@@ -69,9 +69,9 @@ def needs(config: RunConfig, game: Game[Any], has: Machine) -> Needs:
         tree=_tree_bytes(game, config.search, lanes),  # type: ignore[arg-type]
         play=plies + FORWARD_TENSORS * _tensor_bytes(network, lanes),
         train=bytes_of(state.params) + back,
-        weights=2 * bytes_of(state) + 2 * CALLS_HELD * acting,
+        weights=2 * bytes_of(state) + 2 * CALLS_HELD * actor,
         replay=config.replay.capacity * held_bytes(game, targets),
-        checkpoint=bytes_of(state) + acting,
+        checkpoint=bytes_of(state) + actor,
     )
 
 

@@ -25,7 +25,10 @@ MEANS = (
     "game_plies",
 )
 SPEEDS = {"games_per_second": "games", "positions_per_second": "positions"}
-REQUIRED = ("iteration", "step", "seconds", "games", "positions", "rows")
+REQUIRED = (
+    *("iteration", "step", "seconds", "games", "positions", "rows"),
+    *("flops", "flops_measured"),
+)
 WHERE = ("iteration", "step", "minutes", "games", "positions", "tflop")  # x axes of evaluations
 
 
@@ -52,9 +55,7 @@ def _is_drawn(name: str) -> bool:
     return name in _DRAWN or name.startswith(metrics.TARGET_LOSS)
 
 
-_DRAWN = frozenset(
-    {*REQUIRED, *MEANS, "flops", "flops_measured", "window", "learning_rate", "new_games"}
-)
+_DRAWN = frozenset({*REQUIRED, *MEANS, "window", "learning_rate", "new_games"})
 
 
 def finite(line: dict[str, Any]) -> dict[str, Any]:
@@ -69,8 +70,8 @@ def entries_of(line: Mapping[str, Any]) -> dict[str, Number | None]:
     if line.get("new_games") == 0:
         entries["game_plies"] = None  # it says 0 there: the mean of no games
     entries["minutes"] = line["seconds"] / 60
-    entries["tflop"] = _tera(line.get("flops"))
-    entries["tflop_measured"] = _tera(line.get("flops_measured"))
+    entries["tflop"] = line["flops"] / 1e12
+    entries["tflop_measured"] = line["flops_measured"] / 1e12
     return entries
 
 
@@ -88,12 +89,8 @@ def where(line: EvaluationLine) -> dict[str, Number | None]:
     return {
         **{name: getattr(line, name) for name in ("iteration", "step", "games", "positions")},
         "minutes": line.seconds / 60,
-        "tflop": _tera(line.flops),
+        "tflop": line.flops / 1e12,
     }
-
-
-def _tera(count: Number | None) -> float | None:
-    return None if count is None else count / 1e12
 
 
 def measured(line: EvaluationLine) -> dict[str, Number]:
@@ -117,7 +114,7 @@ def measured(line: EvaluationLine) -> dict[str, Number]:
 
 
 GAPS: dict[str, Callable[[FixedPoint], float | None]] = {
-    "gap/own": lambda measured: measured.own.kl if measured.own else None,
+    "gap/own": lambda measured: measured.own.kl,
     "gap/fresh": lambda measured: measured.fresh.kl,
     "gap/probe": lambda measured: measured.probe.kl,
     "changed": lambda measured: measured.fresh.changed,

@@ -178,7 +178,7 @@ def distilled_plot(folders: Sequence[RunFolder]) -> Plot | None:
 
 
 def _by_operations(runs: Mapping[str, History]) -> list[Plot]:
-    """Returns the plots of strength once more over what was computed, where that was counted."""
+    """Returns the plots of strength once more over what was computed."""
     drawn = [_evaluations(runs, OPERATIONS), *_ratings(runs, OPERATIONS)]
     return [
         plot._replace(name=f"{plot.name}-flops", title=f"{plot.title} by operations")
@@ -187,11 +187,9 @@ def _by_operations(runs: Mapping[str, History]) -> list[Plot]:
     ]
 
 
-def _place(line: EvaluationLine, across: str) -> float | None:
-    """Returns where a line lies on an x axis; None if it does not say."""
-    if across == MINUTES:
-        return line.seconds / 60
-    return None if line.flops is None else line.flops / 1e12
+def _place(line: EvaluationLine, across: str) -> float:
+    """Returns where a line lies on an x axis."""
+    return line.seconds / 60 if across == MINUTES else line.flops / 1e12
 
 
 def _evaluations(runs: Mapping[str, History], across: str) -> Plot:
@@ -200,8 +198,6 @@ def _evaluations(runs: Mapping[str, History], across: str) -> Plot:
         points: dict[str, list[tuple[float, Interval]]] = {}
         for line in history.evaluations:
             place = _place(line, across)
-            if place is None:
-                continue
             for name, result in results(line).items():
                 points.setdefault(name, []).append((place, result))
         series += [_with_intervals(f"{run} {name}", curve) for name, curve in points.items()]
@@ -247,9 +243,7 @@ def gained(
         level = levels.get(rating.best_step, 0.0) + rating.over_best
         levels[line.step] = level
         spread = Z95 * (rating.over_best_error or 0.0)
-        place = _place(line, across)
-        if place is not None:
-            points.append((place, (level, level - spread, level + spread)))
+        points.append((_place(line, across), (level, level - spread, level + spread)))
     return points
 
 
@@ -260,7 +254,7 @@ def mistakes_by_ply(runs: Mapping[str, History]) -> list[Plot]:
         measured = [line.perfect for line in history.evaluations if line.perfect is not None]
         for name, rates in (measured[-1] if measured else {}).items():
             rows = rates.by_ply
-            if rows:  # runs of older versions have none
+            if rows:
                 plies, raw = [float(row.ply) for row in rows], [row.raw for row in rows]
                 series.append(Series(f"{run} {name}, raw", plies, raw))
             for budget in rows[0].budgets if rows else ():
@@ -313,8 +307,8 @@ def _fixed_point_series(
     return series
 
 
-def _own_gap(measured: FixedPoint) -> Interval | None:
-    return (measured.own.kl,) * 3 if measured.own else None
+def _own_gap(measured: FixedPoint) -> Interval:
+    return (measured.own.kl,) * 3
 
 
 def _fresh_gap(measured: FixedPoint) -> Interval:

@@ -102,7 +102,7 @@ def limits(config: RunConfig, lines: History) -> list[dict[str, Any]]:
     told = [
         {"name": name, "limit": limit, "done": done, "left": _left(limit, done, seconds)}
         for name, (limit, done) in counted.items()
-        if limit and done is not None
+        if limit
     ]
     return sorted(told, key=lambda one: math.inf if one["left"] is None else one["left"])
 

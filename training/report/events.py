@@ -10,15 +10,12 @@ import pathlib
 import re
 from typing import Any
 
-from selfplay.files import durable, json_lines
+from selfplay.files import json_lines
 from training.metrics import EvaluationLine, GateLine
 from training.report import text
 from training.storage import starts
 from training.storage.run_folder import RunFolder
 
-NAN_FILE = re.compile(r"nan-([0-9]{1,18})\.npz")
-HEAD = 1 << 16  # bytes of a discarded log that are looked at
-MOST_FOLDERS = 200  # of discarded/, the newest
 OF_STEP = re.compile(r"@([0-9]{1,15})\b")  # in a player's name
 
 
@@ -44,11 +41,7 @@ def _event(kind: str, line: GateLine | EvaluationLine, said: str) -> dict[str, A
 
 def of_files(folder: RunFolder) -> list[dict[str, Any]]:
     """Returns the events that a run's other files tell: where it went on, and after what."""
-    told = starts.read(folder.path)
-    found = [_of_start(start) for start in told if start["why"] != "new"]
-    if not told:  # of an earlier version
-        found += _of_discarded(folder.path)
-    return found
+    return [_of_start(start) for start in starts.read(folder.path) if start["why"] != "new"]
 
 
 def _of_start(start: dict[str, Any]) -> dict[str, Any]:
@@ -61,32 +54,6 @@ def _of_start(start: dict[str, Any]) -> dict[str, Any]:
         "step": start["step"],
         "text": f"{what} step {start['step']}, {start['process']}, {start['device']}",
     }
-
-
-def _of_discarded(run: pathlib.Path) -> list[dict[str, Any]]:
-    """Returns the resumes after which something was done anew, where no file tells of all.
-
-    What was written after the save lies in discarded/, and its first line says where that was. If
-    NaN had come up at a step of it, that was the reason.
-    """
-    bad = {int(found[1]) for name in _names(run) if (found := NAN_FILE.fullmatch(name))}
-    events = []
-    for name in sorted(_names(run / "discarded"))[-MOST_FOLDERS:]:
-        line = _first_line(run / "discarded" / name / "metrics.jsonl")
-        if line is None:
-            continue
-        rolled = any(step >= line["step"] for step in bad)
-        events.append(
-            {
-                "kind": "rollback" if rolled else "resume",
-                "minutes": round(line["seconds"] / 60, 4),
-                "iteration": line["iteration"],
-                "step": line["step"],
-                "text": "went back to a save"
-                + (" after NaN or infinity" if rolled else ": what came after it was done anew"),
-            }
-        )
-    return events
 
 
 def of_decisions(file: pathlib.Path) -> list[dict[str, Any]]:
@@ -113,23 +80,3 @@ def of_decisions(file: pathlib.Path) -> list[dict[str, Any]]:
         }
         for (step, by), count in sorted(counts.items())
     ]
-
-
-def _names(folder: pathlib.Path) -> list[str]:
-    try:
-        return durable.names_in(folder)
-    except OSError:
-        return []
-
-
-def _first_line(file: pathlib.Path) -> dict[str, Any] | None:
-    """Returns where the first line of a discarded log was; None if it does not say."""
-    with contextlib.suppress(OSError, ValueError):
-        durable.check_file(file)
-        with open(file, "rb", opener=durable.no_link) as content:
-            line = json_lines.parse(content.read(HEAD).split(b"\n")[0].decode(), str(file))
-        if isinstance(line, dict) and all(
-            json_lines.is_number(line.get(name)) for name in ("seconds", "iteration", "step")
-        ):
-            return line
-    return None

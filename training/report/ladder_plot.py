@@ -24,7 +24,7 @@ class Point(NamedTuple):
     simulations: int
     minutes: float
     positions: int
-    tflop: float | None  # None where an older version trained it
+    tflop: float | None  # None before the run's first iteration
     elo: float
     low: float
     high: float

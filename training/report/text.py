@@ -70,18 +70,14 @@ class Computed(NamedTuple):
 
 
 def operations_so_far(history: History) -> Computed | None:
-    """Returns the operations of a run so far; None if an older version wrote all of its lines."""
+    """Returns the operations of a run so far; None before its first line."""
     newest: list[IterationLine | EvaluationLine] = [
         *history.iterations[-1:],
         *history.evaluations[-1:],
     ]
-    counted = [line for line in newest if line.flops is not None]
-    if not counted:
+    if not newest:
         return None
-    return Computed(
-        max(line.flops or 0 for line in counted),
-        max(line.flops_measured or 0 for line in counted),
-    )
+    return Computed(max(line.flops for line in newest), max(line.flops_measured for line in newest))
 
 
 def unit_of(operations: float) -> tuple[float, str]:
@@ -127,8 +123,8 @@ def describe_iteration(
         f"replay {line.rows:,}",
         f"kl {line.kl:.3f}",
     ]
-    if peak and line.flops is not None:
-        done = line.flops - ((previous.flops or 0) if previous else 0)
+    if peak:
+        done = line.flops - (previous.flops if previous else 0)
         parts.insert(3, f"{done / seconds / peak:.1%} of the peak")
     if line.policy_loss is not None:
         parts.append(f"policy loss {line.policy_loss:.3f}, value loss {line.value_loss:.3f}")
@@ -158,19 +154,19 @@ def describe_evaluation(line: EvaluationLine, amplify: str) -> str:
 
 def describe_gate(line: GateLine) -> str:
     """Returns a match of new weights against those that play as a sentence."""
-    taken = "now plays" if line.promoted else f"does not pass: step {line.acting_step} plays on"
+    taken = "now plays" if line.promoted else f"does not pass: step {line.actor_step} plays on"
     return (
         f"gate: step {line.step} scored {line.score:.1%} in {line.games} games against "
-        f"step {line.acting_step} and {taken}{_conditions(line)}"
+        f"step {line.actor_step} and {taken}{_conditions(line)}"
     )
 
 
 def _conditions(line: EvaluationLine | GateLine) -> str:
-    """Returns what was searched, and how games began, as far as the line knows."""
-    said = [] if line.simulations is None else [f"{line.simulations} simulations"]
+    """Returns what was searched, and how games began if any were played."""
+    said = [f"{line.simulations} simulations"]
     if line.opening_plies is not None:
         said.append(f"games from {line.opening_plies} random {_plies(line.opening_plies)}")
-    return f" ({', '.join(said)})" if said else ""
+    return f" ({', '.join(said)})"
 
 
 def _plies(count: int) -> str:

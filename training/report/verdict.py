@@ -56,7 +56,7 @@ def _checked(content: Any) -> dict[str, Any]:
         raise TypeError("not what the doctor writes")
     checks = [
         {name: str(check[name]) for name in ("check", "verdict", "summary", "healthy", "unjudged")}
-        | {"notes": [str(note) for note in check.get("notes", ())]}
+        | {"notes": [str(note) for note in check["notes"]]}
         for check in content["checks"]
     ]
     findings = [

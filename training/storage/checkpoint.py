@@ -33,13 +33,11 @@ from selfplay.files import durable, npz
 from selfplay.row import Sample
 from training import replay
 from training.settings import CheckpointConfig
-from training.storage import orbax_arrays
 from training.storage.leftovers import OLD, REMOVED, SHARE
 from training.storage.manifest import (
     ARRAYS,
     CONFIG,
     FORMAT_VERSION,
-    STATE,
     STEP,
     CheckpointError,
     DamagedError,
@@ -57,6 +55,7 @@ from training.storage.manifest import (
 GAMES = "games.npz"
 SHARE_SECONDS = 300.0  # in which the other processes must have written their shares of a save
 SHARE_POLL = 0.02
+NO_LOGS: dict[str, Any] = {"sizes": {}, "sums": {}, "losses": [], "line": {}}  # never changed
 # What the content of a file can cause that is not what it should be.
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
@@ -72,7 +71,7 @@ class Checkpoint(NamedTuple):
     train_state: dict[str, np.ndarray]  # by `flatten`
     games: dict[str, np.ndarray]
     counters: dict[str, Any]  # JSON
-    logs: dict[str, Any] = {}  # noqa: RUF012 - a default that is never changed; see training/run.py
+    logs: dict[str, Any] = NO_LOGS  # JSON
     chunks: frozenset[str] = frozenset()  # names of the replay chunks that belong to it
 
 
@@ -96,7 +95,7 @@ class CheckpointStore:
         config: CheckpointConfig | None = None,
         part: Part = WHOLE,
     ) -> None:
-        # Absolute, as orbax wants it; it also holds if somebody changes the working folder.
+        # Absolute: it also holds if somebody changes the working folder.
         self.folder = run_folder.absolute() / "checkpoints"
         self.replay_folder = run_folder.absolute() / "replay"
         self.config = config or CheckpointConfig()
@@ -138,11 +137,10 @@ class CheckpointStore:
             verify(self.replay_folder, manifest["replay"])
             self._chunk_hashes = dict(manifest["replay"])
         try:
-            state = _read_arrays(folder / STATE)
+            state = npz.read(folder / ARRAYS)
             games = _read_games(folder, manifest["files"])
             counters = check_counters(read_json(folder / "counters.json"))
-            has_logs = "logs.json" in manifest["files"]
-            logs = check_logs(read_json(folder / "logs.json")) if has_logs else {}
+            logs = check_logs(read_json(folder / "logs.json"))
         except DAMAGE as error:  # files as they were written, but not by us
             raise DamagedError(f"{folder} is not a checkpoint of ours: {error}") from error
         chunks = frozenset(manifest["replay"])
@@ -150,7 +148,7 @@ class CheckpointStore:
 
     def _check_own(self, folder: pathlib.Path, manifest: dict[str, Any]) -> None:
         """Raises CheckpointError if a checkpoint is another run's."""
-        own, other = self._run_id, manifest.get("run_id", "")
+        own, other = self._run_id, manifest["run_id"]
         if own != other:
             raise CheckpointError(
                 f"{folder} is another run's (its id is {other or 'none'}, that of "
@@ -159,7 +157,7 @@ class CheckpointStore:
 
     @functools.cached_property
     def _run_id(self) -> str:
-        """The id in the run's config.json; early runs have none."""
+        """The id in the run's config.json; empty where there is none."""
         file = self.folder.parent / CONFIG
         return str(read_json(file).get("run_id", "")) if file.exists() else ""
 
@@ -214,8 +212,8 @@ class CheckpointStore:
         self._write_chunk(first_row, rows)
         partial = durable.partial_of(final)
         partial.mkdir()
-        (partial / STATE).mkdir()
-        np.savez(partial / STATE / ARRAYS, allow_pickle=False, **state)
+        (partial / ARRAYS).parent.mkdir()
+        np.savez(partial / ARRAYS, allow_pickle=False, **state)
         games = {name: np.asarray(value) for name, value in checkpoint.games.items()}
         np.savez(partial / GAMES, allow_pickle=False, **games)
         oldest = self._take_shares(partial, checkpoint.counters["replay_oldest_kept"])
@@ -325,12 +323,6 @@ class CheckpointStore:
             if last < oldest:
                 path.unlink()
                 self._chunk_hashes.pop(path.name, None)
-
-
-def _read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Returns the arrays of train_state/, also of those that orbax wrote."""
-    file = folder / ARRAYS
-    return npz.read(file) if is_file(file) else orbax_arrays.read(folder)
 
 
 def games_file(number: int) -> str:

@@ -6,7 +6,6 @@ however often the run was killed.
 
 import contextlib
 import itertools
-import json
 import pathlib
 import re
 import zlib
@@ -113,19 +112,6 @@ class Log:
         if not self.path.exists() and (left := self.parts()):
             left[-1].rename(self.path)  # it was full when what is now cut off was there
         return problem
-
-    def size_up_to(self, iteration: int) -> int:
-        """Returns the bytes of the lines up to `iteration`, for saves that noted no size."""
-        total = 0
-        for path in self.parts():
-            for raw in path.read_bytes().splitlines(keepends=True):
-                try:
-                    if json.loads(raw)["iteration"] > iteration:
-                        return total
-                except (ValueError, KeyError, TypeError):
-                    return total  # cut off by a kill
-                total += len(raw)
-        return total
 
     def _older(self) -> list[pathlib.Path]:
         """Returns the parts that are full, oldest first."""

@@ -11,11 +11,11 @@ from selfplay.files import json_lines
 
 FORMAT_VERSION = 1
 STEP = re.compile("[0-9]{1,18}")
-STATE, ARRAYS = "train_state", "arrays.npz"
-# What a checkpoint calls the behaviour weights, and the step that they are from. Names in files do
-# not change when the code's do.
-BEHAVIOUR, BEHAVIOUR_STEP = "acting", "acting_step"
-COUNTERS = ("rows", "replay_oldest_kept", BEHAVIOUR_STEP)  # what every save has
+ARRAYS = "train_state/arrays.npz"
+FILES = {ARRAYS, "games.npz", "counters.json", "logs.json"}  # what every save has
+# What a checkpoint calls the actor weights, and the step that they are from.
+ACTOR, ACTOR_STEP = "actor", "actor_step"
+COUNTERS = ("rows", "replay_oldest_kept", ACTOR_STEP)  # what every save has
 MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
 CONFIG = "config.json"
 
@@ -41,25 +41,20 @@ def read_manifest(folder: pathlib.Path) -> dict[str, Any]:
             f"{folder} has format {manifest.get('format_version')}, this version reads "
             f"{FORMAT_VERSION}: use the version of selfplay that wrote it"
         )
-    if unknown := manifest.keys() - {"format_version", "run_id", "files", "replay"}:
-        raise DamagedError(f"{path} has unknown entries: {', '.join(sorted(unknown))}")
+    if different := manifest.keys() ^ {"format_version", "run_id", "files", "replay"}:
+        raise DamagedError(f"{path}: unknown or missing entries: {', '.join(sorted(different))}")
     for part in ("files", "replay"):
         hashes = manifest.get(part)
         if not isinstance(hashes, dict) or not all(type(sha) is str for sha in hashes.values()):
             raise DamagedError(f"{path} is damaged: it has no list of {part}")
     if outside := [name for name in manifest["files"] if not _is_inside(name)]:
         raise DamagedError(f"{path} is damaged: {outside[0]!r} is no file of the checkpoint")
+    if absent := FILES - manifest["files"].keys():
+        raise DamagedError(f"{path} is damaged: it does not list {', '.join(sorted(absent))}")
+    # What else lies there, as file managers and editors leave it, is never read.
     for file in (folder, *folder.rglob("*")):
-        name = str(file.relative_to(folder))
-        if file.name.startswith("."):
-            continue
-        if file.is_symlink():
+        if file.is_symlink() and not file.name.startswith("."):
             raise DamagedError(f"{file} is a link: it was not written by us")
-        # File managers and editors may leave what they like where only listed files are read;
-        # what orbax left is read as a whole.
-        read = name.startswith(f"{STATE}/") and f"{STATE}/{ARRAYS}" not in manifest["files"]
-        if read and name not in manifest["files"] and not file.is_dir():
-            raise DamagedError(f"{file} is not in the manifest")
     if any(pathlib.PurePath(name).name != name for name in manifest["replay"]):
         raise DamagedError(f"{path} is damaged: a replay chunk lies in no other folder")
     return manifest
@@ -105,9 +100,11 @@ def check_counters(counters: dict[str, Any]) -> dict[str, Any]:
 
 def check_logs(logs: dict[str, Any]) -> dict[str, Any]:
     """Returns what a save notes of the logs. Raises ValueError if it is of another form."""
-    counts = [logs.get("sizes", {}), logs.get("sums", {})]
-    line, losses = logs.get("line") or {}, logs.get("losses", [])
-    if not all(isinstance(part, dict) for part in (*counts, line, *losses)):
+    counts: list[Any] = [logs.get("sizes"), logs.get("sums")]
+    line: Any = logs.get("line")
+    losses: Any = logs.get("losses")
+    objects = [*counts, line, *(losses if isinstance(losses, list) else [None])]
+    if not all(isinstance(part, dict) for part in objects):
         raise ValueError("logs.json: 'sizes', 'sums', 'line' and each of 'losses' are objects")
     if not all(type(value) is int for part in counts for value in part.values()):
         raise ValueError("logs.json: 'sizes' and 'sums' hold whole numbers")

@@ -50,6 +50,7 @@ from training.storage.manifest import CheckpointError
 FORMAT_VERSION = 1
 MAX_CONFIG = 1 << 20  # bytes
 SIGNED = ("config", "run_id", "folder")  # entries of config.json
+ENTRIES = {"format_version", *SIGNED, "versions", "commit", "source", "signature", "sha256"}
 LINKS = ("checkpoints", "replay")  # what may be one: people keep these on larger disks
 BEGUN = ("lock", "games")  # what a kill while a run is made may leave, beside partial files
 LIBRARIES = ("selfplay-zero", "jax", "jaxlib", "flax", "optax", "mctx", "numpy")
@@ -102,7 +103,7 @@ class RunFolder:
         What it names may run from now on without being named again: it was typed, or allowed.
         """
         before = self._read()
-        self._write(config, before.get("source", ""), before.get("run_id", ""), before)
+        self._write(config, before["source"], before["run_id"], before)
 
     def _write(
         self, config: RunConfig, source: str, run_id: str, before: dict[str, Any] | None = None
@@ -115,7 +116,7 @@ class RunFolder:
         ]
         signed = {
             "config": config_module.to_dict(config),
-            "run_id": run_id,  # early runs have none
+            "run_id": run_id,
             "folder": folders[0] if folders else "",  # where its code was looked for
         }
         content = {
@@ -168,11 +169,11 @@ class RunFolder:
 
     def _allow(self, config: RunConfig, content: dict[str, Any]) -> None:
         """Lets run what config.json names, if this user made it."""
-        signed = {name: content.get(name) for name in SIGNED}
-        signature = content.get("signature")
+        signed = {name: content[name] for name in SIGNED}
+        signature = content["signature"]
         ours = trust.is_signed(signed, signature)
-        why = trust.fault() if signature else " (it bears no signature: early versions wrote none)"
-        folder = str(content.get("folder", ""))
+        why = trust.fault() if signature else " (it bears no signature)"
+        folder = str(content["folder"])
         for code in config_module.code_in(config).values():
             if ours and consent.means_the_same(code, folder):
                 consent.allow(code, folder)
@@ -180,12 +181,12 @@ class RunFolder:
                 consent.named_by(f"{self.config_file}{why}", code)
 
     def run_id(self) -> str:
-        """Returns what tells this run from others; empty for early ones, which had none."""
-        return str(self._read().get("run_id", "")) if self.exists() else ""
+        """Returns what tells this run from others; empty where there is none."""
+        return str(self._read()["run_id"]) if self.exists() else ""
 
     def source(self) -> str:
         """Returns R@STEP if the run began with the weights of another, else an empty text."""
-        return str(self._read().get("source", "")) if self.exists() else ""
+        return str(self._read()["source"]) if self.exists() else ""
 
     def _read(self) -> dict[str, Any]:
         """Returns what config.json holds; raises ValueError if it is not what a run wrote."""
@@ -203,16 +204,12 @@ class RunFolder:
                 f"{file} has format {version}, this version reads {FORMAT_VERSION}: "
                 "use the version of selfplay that wrote it"
             )
-        unknown = content.keys() - {
-            *("format_version", "versions", "commit", "source", "sha256", "signature"),
-            *SIGNED,
-        }
-        if unknown:
-            raise ValueError(
-                f"{file} has the unknown entries {sorted(unknown)}: made by a newer version?"
-            )
-        # Runs from before the sum was written have none.
-        if "sha256" in content and content.pop("sha256") != _digest(content):
+        unknown, missing = content.keys() - ENTRIES, ENTRIES - content.keys()
+        for what, names in (("unknown", unknown), ("missing", missing)):
+            if names:
+                entries = ", ".join(sorted(names))
+                raise ValueError(f"{file}: {what} {entries}: the run was made by another version")
+        if content.pop("sha256") != _digest(content):
             raise ValueError(
                 f"{file} is damaged, or was edited (flags change settings): "
                 f"its checksum differs{self._copies()}"
@@ -272,14 +269,13 @@ class RunFolder:
             )
 
     def discard_after(
-        self, iteration: int, oldest_row: int, seals: dict[str, Any], chunks: frozenset[str]
+        self, oldest_row: int, seals: dict[str, Any], chunks: frozenset[str]
     ) -> list[str]:
         """Moves what was written after a save to discarded/: a resume does it again.
 
         Args:
-          iteration: the last iteration that the save holds.
           oldest_row: the first replay row that the save's chunks hold; older ones are not its.
-          seals: of the logs at the save, as `seal_logs` returned them; early runs have none.
+          seals: of the logs at the save, as `seal_logs` returned them.
           chunks: the names of the replay chunks that belong to the save.
 
         Returns:
@@ -289,10 +285,10 @@ class RunFolder:
         for _, last, path in replay.chunks(self.path / "replay"):
             if last >= oldest_row and path.name not in chunks:
                 durable.move(path, discarded() / path.name)
-        notices, sizes, sums = [], seals.get("sizes"), seals.get("sums", {})
+        notices = []
         for name, log in self.logs.items():
-            size = log.size_up_to(iteration) if sizes is None else sizes.get(name, 0)
-            if problem := log.cut(size, sums.get(name), discarded):
+            size, crc = seals["sizes"].get(name, 0), seals["sums"].get(name)
+            if problem := log.cut(size, crc, discarded):
                 notices.append(f"{log.path} is not as it was saved: {problem}")
         return notices
 

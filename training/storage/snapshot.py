@@ -13,7 +13,7 @@ from training.progress import Progress
 from training.state import Actor, State
 from training.storage.checkpoint import Checkpoint
 from training.storage.leaves import flatten, under, unflatten
-from training.storage.manifest import BEHAVIOUR, BEHAVIOUR_STEP, CheckpointError
+from training.storage.manifest import ACTOR, ACTOR_STEP, CheckpointError
 
 
 class Unpacked(NamedTuple):
@@ -41,12 +41,12 @@ def pack(state: State, seals: dict[str, Any], notes: dict[str, Any]) -> Checkpoi
     counters = state.progress.counters() | {
         "rows": replay.total,
         "replay_oldest_kept": replay.oldest_kept(),
-        BEHAVIOUR_STEP: actor.step,
+        ACTOR_STEP: actor.step,
     }
     return Checkpoint(
         step=state.progress.step,
         train_state=flatten(
-            {"state": devices.copy(local(state.train)), BEHAVIOUR: tuple(actor.weights)}
+            {"state": devices.copy(local(state.train)), ACTOR: tuple(actor.weights)}
         ),
         games=flatten({"games": state.in_flight.before, "pending": state.recorder.pending or {}}),
         counters=counters | notes,
@@ -68,16 +68,14 @@ def unpack(
     """
     losses = [
         {name: np.float32(value) for name, value in measured.items()}
-        for measured in saved.logs.get("losses", [])
+        for measured in saved.logs["losses"]
     ]
-    line = saved.logs.get("line")
+    line = saved.logs["line"]
     averages = tuple(train.averages)
-    weights = unflatten(averages, under(BEHAVIOUR, saved.train_state))
+    weights = unflatten(averages, under(ACTOR, saved.train_state))
     return Unpacked(
         train=to_learner(unflatten(train, under("state", saved.train_state)), learner_rows),
-        actor=Actor(
-            Weights(*local(to_learner(weights, learner_rows))), saved.counters[BEHAVIOUR_STEP]
-        ),
+        actor=Actor(Weights(*local(to_learner(weights, learner_rows))), saved.counters[ACTOR_STEP]),
         games=devices.split_lanes(unflatten(games, under("games", saved.games))),
         pending=under("pending", saved.games) or None,
         line=line | {"losses": losses} if line else None,

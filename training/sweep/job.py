@@ -90,7 +90,7 @@ def result(plan: Plan, job: Job, out: str | os.PathLike[str]) -> dict[str, Any] 
     content = json_lines.parse(file.read_text(), str(file))
     try:
         if content["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"{file}: a newer version wrote it")
+            raise ValueError(f"{file}: it was made by another version")
         run_id, measured = content["run"]["run_id"], content["measuring"]
         fits = content["measures"].items() and measured == plan.measuring.identity()
     except (KeyError, TypeError, AttributeError):
@@ -137,8 +137,8 @@ def _end(folder: RunFolder) -> dict[str, Any]:
     counts = ("iteration", "step", "games", "positions", "seconds", "flops")
     return {
         "run_id": folder.run_id(),
-        "commit": made.get("commit"),
-        "versions": made.get("versions"),
+        "commit": made["commit"],
+        "versions": made["versions"],
         "devices": devices.described(),
-        **{name: getattr(last, name, None) for name in counts},
+        **{name: getattr(last, name) for name in counts},
     }

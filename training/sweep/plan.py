@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from games import consent, registry, spelling
 from mcts.setting import problems, setting
-from selfplay import old_names, player_spec, shipped
+from selfplay import player_spec, shipped
 from training import config as config_module
 from training import presets
 from training.config import RunConfig
@@ -302,14 +302,14 @@ def _variant(
 
 
 def _flat(table: Any, whose: str, faults: list[str]) -> dict[str, Any]:
-    """Returns a table's settings by the dotted names that they have now."""
+    """Returns a table's settings by the dotted names."""
     settings: dict[str, Any] = {}
     if not isinstance(table, dict):
         faults.append(f"{whose} must be a table of settings, got {table!r}")
         return settings
     known = config_module.leaves_of(config_module.to_dict(RunConfig()))
     for written, value in _entries(table):
-        name = old_names.current(written.replace("-", "_"))
+        name = written.replace("-", "_")
         if name in OF_THE_SWEEP:
             faults.append(f"{whose}: {written}: {OF_THE_SWEEP[name]}")
         elif any(one.startswith(f"{name}.") for one in known):

@@ -93,17 +93,12 @@ def _band(label: str, runs: Sequence[Points]) -> Series | None:
 def _measured(lines: Sequence[EvaluationLine]) -> dict[str, Points]:
     points: dict[str, Points] = {}
     for line in lines:
-        if line.flops is not None:
-            for name, (value, _, _) in curves.results(line).items():
-                points.setdefault(name, []).append((line.flops / 1e12, value))
+        for name, (value, _, _) in curves.results(line).items():
+            points.setdefault(name, []).append((line.flops / 1e12, value))
     return points
 
 
 def _loss(lines: Sequence[IterationLine], entry: Callable[[IterationLine], float | None]) -> Points:
-    pairs = [
-        (line.flops / 1e12, value)
-        for line in lines
-        if line.flops is not None and (value := entry(line)) is not None
-    ]
+    pairs = [(line.flops / 1e12, value) for line in lines if (value := entry(line)) is not None]
     smoothed = curves.smooth([value for _, value in pairs]) if pairs else []
     return list(zip((place for place, _ in pairs), smoothed, strict=True))

@@ -8,7 +8,7 @@ from training.sweep.intervals import Estimate
 from training.sweep.plan import Job, Plan
 
 COUNTS = ("flops", "seconds", "positions", "games", "step", "iteration")
-# What made a run, and how several of these are called; early results do not name their devices.
+# What made a run, and how several of these are called.
 MAKERS = {"commit": "commits", "versions": "versions", "devices": "sets of devices"}
 VERDICTS = {-1: "worse", 0: "no difference", 1: "better", None: ""}
 UNEQUAL = 0.02  # of the baseline's operations; a run ends with an iteration, so a little is usual
@@ -66,9 +66,8 @@ def _of(name: str, results: Mapping[Job, Mapping[str, Any]]) -> dict[int, Mappin
 
 
 def _mean(results: Mapping[int, Mapping[str, Any]], count: str) -> float | None:
-    values = [result["run"].get(count) for result in results.values()]
-    known = [value for value in values if value is not None]
-    return intervals.estimate(known).mean if known and len(known) == len(values) else None
+    values = [result["run"][count] for result in results.values()]
+    return intervals.estimate(values).mean if values else None
 
 
 def _measure(
@@ -111,7 +110,7 @@ def notes(plan: Plan, results: Mapping[Job, Mapping[str, Any]]) -> list[str]:
     if missing:
         said.append(f"{len(missing)} of {len(plan.jobs())} runs are left out: {_some(missing)}")
     for name, many in MAKERS.items():
-        made = {str(run[name]) for result in results.values() if name in (run := result["run"])}
+        made = {str(result["run"][name]) for result in results.values()}
         if len(made) > 1:
             said.append(f"the runs were made by {len(made)} {many}, not by one")
     return said + _unequal(plan, results)

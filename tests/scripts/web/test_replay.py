@@ -16,6 +16,7 @@ from tests.support.runs import run_once
 from training import replay
 from training.evaluation import row_positions
 from training.evaluation.row_positions import Seen
+from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")
 TARGETS = ("reply", "short_value", "soft_policy")
@@ -204,7 +205,7 @@ def test_a_row_whose_position_cannot_be_is_shown_by_its_planes_alone(run, tmp_pa
     held = replay.read_chunk(file)
     full = held._replace(observation=np.ones_like(held.observation))  # both have all cells
     file.unlink()
-    replay.write_chunk(copy / "replay", first, full)
+    replay.write_chunk(copy / "replay", first, full, RunFolder(copy).run_id())
     found = ask("row", run=str(copy), id=last)
     assert found["position"] is None
     assert found["moves"] is None
