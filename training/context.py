@@ -93,7 +93,7 @@ def make_context(
     rows, count = config.learner.batch, learner_mesh(config.learner.batch).size
     if rows % count:
         raise ValueError(f"learner.batch must be a multiple of the {count} devices, got {rows}")
-    multihost.check_parts(config, amplifier)
+    multihost.check_parts(config.self_play.batch, config.amplify, amplifier.on_device)
     wanted = row.parse_targets(config.targets)
     targets.check(wanted, game, config.game)
     settings = config.learner

@@ -1,4 +1,4 @@
-"""Decision rows: an overseer's decisions as examples, mixed into every minibatch."""
+"""Training examples from an overseer's decisions, mixed into every minibatch."""
 
 import hashlib
 from typing import Any, NamedTuple

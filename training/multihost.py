@@ -14,8 +14,6 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from selfplay import devices
-from selfplay.amplify.slot import Amplifier
-from training.config import RunConfig
 
 JOIN_SECONDS = 300  # for all processes to come
 HEARTBEAT_SECONDS = 30  # after which jax ends the others of a process that is silent
@@ -118,20 +116,24 @@ def part() -> int:
     return jax.process_index()
 
 
-def check_parts(config: RunConfig, amplifier: Amplifier) -> None:
-    """Raises ValueError unless a run can be split over the processes."""
+def check_parts(environments: int, amplify: str, on_device: bool) -> None:
+    """Raises ValueError unless a run can be split over the processes.
+
+    Args:
+      amplify: the setting; `on_device`: whether that amplifier searches on this host's devices.
+    """
     count = jax.process_count()
     if count == 1:
         return
-    if not amplifier.on_device:
+    if not on_device:
         raise ValueError(
-            f"--hosts needs a search on each host's devices, and {config.amplify} is none"
+            f"--hosts needs a search on each host's devices, and {amplify} is none"
         )
     total = count * devices.mesh().size
-    if config.self_play.batch % total:
+    if environments % total:
         raise ValueError(
             f"self_play.batch must be a multiple of the {total} devices of {count} hosts, "
-            f"got {config.self_play.batch}"
+            f"got {environments}"
         )
 
 

@@ -88,13 +88,13 @@ def first_weights(by_name: bool) -> Callable[[pytest.MonkeyPatch], None]:
     """Returns a patch by which the weights of step 0 go on playing, under that name or not."""
     kept: dict[int, Any] = {}
 
-    def around(original: Any, state: Any) -> Any:
-        candidate = original(state)
+    def around(original: Any, *given: Any) -> Any:
+        candidate = original(*given)
         if candidate.step == 0:
             kept[0] = candidate
         return kept[0] if by_name else kept[0]._replace(step=candidate.step)
 
-    return wrap(run_module, "_candidate", around)
+    return wrap(run_module, "_choose_actor", around)
 
 
 def one_row(original: Any, buffer: Any, rng: Any, count: int, total: int | None = None) -> Any:

@@ -57,7 +57,7 @@ ORDER = (
     "getting-worse",
 )
 PROVE = ("rules", "path")
-CHECKS = 13
+CHECKS = 12
 NOTE = "training a fresh network"
 Progress = Callable[[float, str], None]
 
