@@ -37,26 +37,29 @@ def of_games(rows: Sample, plies: Sequence[int] | np.ndarray) -> dict[str, Any]:
     }
 
 
-def sums(call: PlayedCall) -> tuple[float, ...]:
-    """Returns what `joined` needs of a rollout: sums over its plies, games and rows."""
+def counted(call: PlayedCall | None, held: int) -> tuple[float, ...]:
+    """Returns what processes tell each other of a rollout; `joined` takes all but the first four.
+
+    Args:
+      call: None where its network gives NaN or infinity.
+      held: examples in this process's replay before it.
+    """
+    if call is None:
+        return (1.0, *(0.0,) * 9)
     told, rows = call.monitors, len(call.rows.ply)
-    return (
-        1.0,
-        told["kl"],
-        told["entropy"],
-        told["game_plies"] * call.games,
-        (told["value_error"] or 0.0) * rows,
-    )
+    sums = (told["game_plies"] * call.games, (told["value_error"] or 0.0) * rows)
+    counts = (0.0, held + rows, call.games, call.plies)
+    return (*counts, 1.0, told["kl"], told["entropy"], *sums, rows)
 
 
-def joined(sums: Sequence[float], games: int, rows: int) -> dict[str, Any]:
-    """Returns the entries of a line of metrics about several rollouts, from their summed `sums`."""
-    rollouts, kl, entropy, plies, error = sums
+def joined(sums: Sequence[float], games: int) -> dict[str, Any]:
+    """Returns the entries of a line of metrics about several rollouts, from sums of `counted`."""
+    rollouts, kl, entropy, plies, error, rows = sums
     return {
         "kl": kl / rollouts,
         "entropy": entropy / rollouts,
         "new_games": games,
-        "new_rows": rows,
+        "new_rows": int(rows),
         "game_plies": plies / games if games else 0.0,
         "value_error": error / rows if rows else None,
     }

@@ -126,9 +126,7 @@ def check_parts(environments: int, amplify: str, on_device: bool) -> None:
     if count == 1:
         return
     if not on_device:
-        raise ValueError(
-            f"--hosts needs a search on each host's devices, and {amplify} is none"
-        )
+        raise ValueError(f"--hosts needs a search on each host's devices, and {amplify} is none")
     total = count * devices.mesh().size
     if environments % total:
         raise ValueError(

@@ -57,31 +57,38 @@ def record(context: Context, state: State) -> dict[str, Any]:
         )
     except NonFiniteError as error:
         problem = str(error)
-    # A process whose network gives NaN must not leave the others waiting for it.
-    if multihost.any_process(call is None):
-        write_pending(context, state)  # knows the step at which it began
-        raise NonFiniteError(problem or "the network that plays gives NaN or infinity elsewhere")
-    assert call is not None
-    return take(context, state, call)
+    return take(context, state, call, problem)
 
 
-def take(context: Context, state: State, call: PlayedCall) -> dict[str, Any]:
+def take(
+    context: Context, state: State, call: PlayedCall | None, problem: str = ""
+) -> dict[str, Any]:
     """Gives the replay the examples of a rollout, and counts it; some of its games go to disk.
+
+    Args:
+      call: None where the network that played gives NaN or infinity, as `problem` says.
 
     Returns:
       Entries for metrics.jsonl, of the rollouts of all processes.
+
+    Raises:
+      NonFiniteError: the network does, on this process or another.
     """
-    progress, rows = state.progress, len(call.rows.ply)
-    held = len(state.replay) + rows
-    told = multihost.all_gather([rows, held, call.games, call.plies, *calls.sums(call)])
-    total, _, games, plies, *sums = told.sum(axis=0).tolist()
-    state.replay.add(call.rows, int(total))
+    progress, held = state.progress, len(state.replay)
+    # The counts of all processes, before anything is trained: as many steps are due everywhere.
+    told = multihost.all_gather(calls.counted(call, held))
+    failed, _, games, plies, *sums = told.sum(axis=0).tolist()
+    if call is None or failed:
+        write_pending(context, state)  # knows the step at which it began
+        raise NonFiniteError(problem or "the network gives NaN or infinity on another host")
+    total = int(sums[-1])
+    state.replay.add(call.rows, total)
     state.replay.is_ready = bool((told[:, 1] > 0).all())
     progress.games += int(games)
     progress.positions += int(plies)
     for game in call.watched:
         context.metrics.write_game(game, context.config.game, progress.iteration + 1)
-    return call.monitors if len(told) == 1 else calls.joined(sums, int(games), int(total))
+    return call.monitors if len(told) == 1 else calls.joined(sums, int(games))
 
 
 @stage

@@ -114,13 +114,15 @@ def of_call(games, plies, error, rng):
 def test_the_monitors_of_several_rollouts_are_means_over_what_they_are_of():
     rng = np.random.default_rng(0)
     played = [of_call(3, 5, 0.5, rng), of_call(0, 9, 0.1, rng), of_call(1, 9, 1.0, rng)]
-    sums = np.sum([calls.sums(call) for call in played], axis=0).tolist()
-    joined = calls.joined(sums, games=4, rows=24)
+    _, _, games, _, *sums = np.sum([calls.counted(call, 0) for call in played], axis=0).tolist()
+    joined = calls.joined(sums, int(games))
+    assert (joined["new_games"], joined["new_rows"]) == (4, 24)
     assert joined["game_plies"] == pytest.approx(24 / 4)
     assert joined["value_error"] == pytest.approx((15 * 0.25 + 9 * 1.0) / 24)
     assert joined["kl"] == pytest.approx(np.mean([call.monitors["kl"] for call in played]))
-    alone = calls.joined(list(calls.sums(played[0])), games=3, rows=15)
+    alone = calls.joined(calls.counted(played[0], 7)[4:], games=3)
     assert alone == pytest.approx(played[0].monitors)
+    assert len(calls.counted(None, 7)) == len(calls.counted(played[0], 7))
 
 
 # ---- saves --------------------------------------------------------------------------------------
