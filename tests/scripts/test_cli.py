@@ -14,7 +14,7 @@ import pytest
 
 from scripts import cli, train
 from scripts.flags import train as flags
-from scripts.terminal import console
+from scripts.terminal import console, train_display
 from scripts.terminal.signals import stop_on_signal
 from tests.support import ROOT
 from training.config import RunConfig
@@ -368,7 +368,7 @@ def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration
         ({"minutes": 1.0}, [("20", "60 s"), ("45", "60 s"), ("45", "60 s")], "75%"),
         ({"flops": 2e13}, [("5", "20 TFLOP"), ("10", "20 TFLOP"), ("10", "20 TFLOP")], "50%"),
     ):
-        with train._display(RunConfig(**limits)) as show:
+        with train_display.display(RunConfig(**limits)) as show:
             show(iteration | {"iteration": 1, "seconds": 20.0, "flops": 5 * 10**12})
             show(evaluation | {"iteration": 2, "seconds": 45.0, "flops": 10**13})
             show(iteration | {"iteration": 2, "seconds": 22.0, "flops": 10**13})
