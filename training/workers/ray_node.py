@@ -44,8 +44,8 @@ def running(cpus: float, command: str) -> Iterator[Any]:
     _check_answers(address)
     ray = _import_ray()
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    # Ray puts the driver's current folder on its workers' import path: so that is our own meanwhile,
-    # and not one in which a stranger's jax.py may lie.
+    # Ray puts the driver's current folder on its workers' import path: meanwhile that is our own,
+    # not one in which a stranger's jax.py may lie.
     with _handlers_kept(), contextlib.chdir(ROOT):
         if address:
             ray.init(address=address, **quiet)

@@ -144,6 +144,8 @@ class WorkerSource:
         for event in self._pool.look(seconds):
             if not isinstance(event, Answer):
                 self._players.pop(event.worker, None)
+            elif event.worker not in self._players:
+                pass  # it was replaced a moment ago
             elif event.error is not None:
                 self._raised(state, event.worker, event.error)
             else:
