@@ -1,4 +1,4 @@
-"""Consent to run code that a text names: a module to import, or a command to start.
+"""Untrusted code: consent to import a module, or to start a command, that a text names.
 
 Whoever types such a name wants it to run. A file that names one may be somebody else's, such as a
 run's settings: there a name counts only if it was typed too, or if the file was made here by this

@@ -1,4 +1,4 @@
-"""Code of a user's own, named on a command line: modules, and functions as `module:function`."""
+"""Plug-ins: modules and functions of a user's own, named as `module:function`."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""Names that are nearly right: what somebody may have meant."""
+"""Spelling suggestions: the known name that is nearest to an unknown one."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""The key of a search: one for its batch, or one a position, whose lots no neighbour changes."""
+"""PRNG keys of a search: one for the batch, or one a position, so that no neighbour changes it."""
 
 from collections.abc import Callable
 

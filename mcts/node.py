@@ -1,4 +1,4 @@
-"""A node as the rules of selection see it, and what these rules share.
+"""A node of the search tree as the rules of selection see it, and what these rules share.
 
 All functions take A actions with any leading axes.
 """

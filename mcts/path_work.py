@@ -1,4 +1,4 @@
-"""Work along the paths of B simulations, in the form that suits the device.
+"""Backup along the search paths of B simulations, in the form that suits the device.
 
 On an accelerator idle threads cost nothing and a branch waits for the host. So all B * D places are
 worked on at once, the empty ones too: this is the plain form, written out here. The CPU's form,

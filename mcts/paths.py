@@ -1,4 +1,4 @@
-"""The paths of B simulations: the edges from the roots to the positions evaluated.
+"""The search paths of B simulations: the edges from the roots to the positions evaluated.
 
 A path is a row of int32[B, D], after its end -1. An edge is numbered `node * A + action`.
 """

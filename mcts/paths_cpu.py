@@ -1,4 +1,4 @@
-"""The CPU's form of the work along the paths: slice after slice of the edges that there are.
+"""Backup along the search paths on a CPU: slice after slice of the edges that there are.
 
 On a CPU every place costs, and few places of [B, D] are in use. So the edges are listed, and a loop
 over the list passes over the empty places. `path_work.py` says what is computed.

@@ -1,4 +1,4 @@
-"""Proven results: what a node's return can at least and at most be, exactly, and backed up so.
+"""MCTS-Solver: exact bounds on a node's return, and proven results, backed up through the tree.
 
 Every edge keeps the least and the most that seat 0 can get beyond it under perfect play: -1 and 1
 until more is known, both the result where the game has ended. A result is proven where they meet.

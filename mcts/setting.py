@@ -1,4 +1,4 @@
-"""A setting: a field of a configuration whose definition says which values it may have."""
+"""A setting of a configuration: a field whose definition says which values it may have."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -26,8 +26,7 @@ from selfplay.arena.openings import (
     purpose_key,
 )
 from selfplay.arena.result import MatchResult, PlayedGame, match_records, result_of
-from selfplay.player_name import run_of
-from selfplay.player_spec import parse_player
+from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player
 from selfplay.randomness import MatchPurpose
 from selfplay.rating.sprt import Sprt

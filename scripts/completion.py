@@ -8,10 +8,10 @@ from scripts.cli import COMMANDS
 from scripts.flags.completion import Args
 from scripts.terminal.console import print_text
 from scripts.terminal.options import Option, options
-from selfplay import player_name, shipped
+from selfplay import player_spec, shipped
 
 FLAGS_OF_ALL = ("--help", "--debug", "--allow")
-PLAYERS = (*player_name.NAMED, *(shipped.PREFIX + name for name in shipped.names()))
+PLAYERS = (*player_spec.WORDS, *(shipped.PREFIX + name for name in shipped.names()))
 # What bash and zsh share: CASES sets `kind`, what is completed, or `list`, the words themselves.
 CHOOSE = """\
   local kind= list=

@@ -21,7 +21,7 @@ from selfplay.arena.openings import default_plies
 from selfplay.arena.result import MatchResult, match_records
 from selfplay.files import durable
 from selfplay.perfect import mistakes
-from selfplay.player_name import run_of
+from selfplay.player_spec import run_of
 from selfplay.players import Player, random_player
 from selfplay.records.game_record import append_records
 from training.storage.run_folder import RunFolder

@@ -5,7 +5,7 @@ from typing import Any
 
 from scripts.flags.export import Args
 from scripts.terminal.console import print_json, print_text
-from selfplay.player_name import run_of
+from selfplay.player_spec import run_of
 from training.export import comparison, onnx_file, safetensors_file, sample
 from training.export.contents import contents
 from training.players import load_trained

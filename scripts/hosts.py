@@ -23,6 +23,7 @@ def run(args: Args, work: Callable[[], int]) -> int:
     Whatever goes wrong here ends this process at once, and jax then ends the others: Python's own
     way out would wait for processes that wait for this one.
     """
+    _keep_stdout()
     multihost.join(args.hosts, args.coordinator, args.rank)
     if not multihost.is_first():
         console.only_errors()
@@ -41,6 +42,12 @@ def run(args: Args, work: Callable[[], int]) -> int:
             traceback.print_exc()
         print(text, file=sys.stderr, flush=True)
         os._exit(code)
+
+
+def _keep_stdout() -> None:
+    """Leaves stdout to results: gloo, which connects the processes of CPUs, writes there too."""
+    sys.stdout = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
 
 
 def open_shared(folder: RunFolder, open_first: Callable[[], None]) -> None:

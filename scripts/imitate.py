@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import games
-from games.conformance import require_form
+from games.form import require_form
 from scripts.flags.imitate import Args
 from scripts.terminal.console import (
     announce_devices,
@@ -14,8 +14,8 @@ from scripts.terminal.console import (
     say,
 )
 from scripts.terminal.signals import stop_on_signal
+from selfplay.files.game_lines import GameRecord
 from selfplay.records.game_record import Scan, scan_records
-from selfplay.records.lines import GameRecord
 from training.imitation import inverse_rl
 from training.imitation.fit import Imitation, by_chance, fit, make_run, steps_of_pass
 from training.imitation.rows import rows_of, split

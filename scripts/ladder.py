@@ -29,8 +29,7 @@ from selfplay.arena.ladder import ROUND, Ladder, Round, stored_players
 from selfplay.arena.openings import default_plies
 from selfplay.arena.rounds import Elsewhere, play_rounds
 from selfplay.files import durable
-from selfplay.player_name import run_of, split_settings
-from selfplay.player_spec import parse_player
+from selfplay.player_spec import parse_player, run_of, split_settings
 from selfplay.players import Player
 from selfplay.rating import bradley_terry
 from selfplay.rating.bradley_terry import Ratings

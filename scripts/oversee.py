@@ -16,7 +16,7 @@ from scripts.terminal.signals import INTERRUPTED, concluding
 from selfplay.oversight import terminal
 from selfplay.oversight.program import Program, oversee
 from selfplay.oversight.session import OverseerSession
-from selfplay.player_name import run_of
+from selfplay.player_spec import run_of
 from training.oversight import desk
 from training.storage.run_folder import RunFolder
 

@@ -20,10 +20,10 @@ from scripts.terminal.console import ask, print_json, printable, say
 from selfplay import positions, shipped
 from selfplay.analysis import Analysis, analyse, analysis_text, by_move, varied_move
 from selfplay.arena.result import BY_RESIGNATION
+from selfplay.files.game_lines import GameRecord
 from selfplay.player_spec import parse_player
 from selfplay.players import FORFEIT, RESIGN, Player
 from selfplay.records.game_record import append_records, check_path
-from selfplay.records.lines import GameRecord
 from training.players import find_game
 from training.storage.run_folder import RunFolder
 

@@ -7,8 +7,8 @@ import games
 from scripts.flags.show import Args
 from scripts.terminal.console import ask, print_json, print_text, say
 from selfplay import positions
+from selfplay.files.game_lines import GameRecord, in_words
 from selfplay.records.game_record import Scan, record_pages, scan_records
-from selfplay.records.lines import GameRecord, in_words
 from training.storage.run_folder import RunFolder
 
 SHOWN_PROBLEMS = 10

@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 import games
-from games.conformance import require_form
+from games.form import require_form
 from games.game import Game
 from scripts import dry_run, hosts
 from scripts.flags.train import Args, _split_source, folder_of, number_of_workers, resources

@@ -9,8 +9,7 @@ from games.game import Game
 from scripts.flags.uci import Args
 from scripts.terminal.console import announce_devices, say
 from scripts.terminal.front_end import Lines, serve
-from selfplay.player_name import run_of
-from selfplay.player_spec import parse_player
+from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player
 from selfplay.uci import UciServer
 from selfplay.uci.moves import VARIANTS, variant_of

@@ -1,4 +1,4 @@
-"""What a player thinks of one position: its result, the line that it expects, the move it makes."""
+"""Analysis of a position by a player: its search result, principal variation and move."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple

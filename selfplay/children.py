@@ -1,4 +1,4 @@
-"""Processes that end with their owner, even when it is killed.
+"""Child processes that end with their parent, even when it is killed.
 
 An owner that gets SIGKILL can do nothing more, and what it started may be deaf to the end of its
 input. So a small watcher, a process in a session of its own, holds the list of what is to end, and

@@ -1,7 +1,8 @@
-"""Splitting a batch of games over the devices: one `data` axis, one device is the case of one.
+"""Data parallelism: a batch of games split over the devices, along one `data` axis.
 
 Games do not see each other, so each device runs its own share of lanes without any exchange
-(`jax.shard_map`), and no search waits for the deepest tree of another device.
+(`jax.shard_map`), and no search waits for the deepest tree of another device. One device is
+the case of one.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Measures of information between policies, in nats: of arrays of NumPy, or of JAX in a jit."""
+"""KL divergence and entropy of policies, in nats: of arrays of NumPy, or of JAX in a jit."""
 
 from types import ModuleType
 from typing import TypeVar

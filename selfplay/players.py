@@ -1,4 +1,4 @@
-"""Ways to choose a move, with one signature for all: `player(states, key) -> SearchResult`.
+"""Players: ways to choose a move, with one signature, `player(states, key) -> SearchResult`.
 
 A player on the device is a pure, batched function `act(variables, states, key)` and the variables
 to call it with. Players with the same `act` share its compilations: two checkpoints of one run
@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from games import plug_in
 from games.game import Game, State
 from mcts import (
     Evaluate,
@@ -160,6 +161,17 @@ def uniform_player(game: Game[Any], config: SearchConfig) -> Player:
     return Player("uniform", game, act, draws_lots=True)
 
 
+def plug_in_player(spec: str, game: Game[Any]) -> Player:
+    """Returns the player of `module:function`, the current folder last on the import path."""
+    what = f"player {spec!r}"
+    function = plug_in.import_function(spec, what)
+    on_device = bool(getattr(function, "on_device", False))
+    plug_in.check_call(
+        function, ("states", "key") if on_device else ("states", "key", "history"), what
+    )
+    return Player(spec, game, _plug_in_act(function, what), on_device=on_device)
+
+
 def check_form(what: str, answer: Any, states: State) -> SearchResult:
     """Returns an answer about B positions in the contract's dtypes.
 
@@ -205,6 +217,15 @@ def _policy_act(game: Game[Any], evaluate: Evaluate, temperature: float) -> Act:
         logits = mask_illegal(evaluation.prior_logits, legal)
         result = _without_search(logits.argmax(axis=-1), jax.nn.softmax(logits), evaluation.value)
         return _at_temperature(result, states, key, temperature)
+
+    return act
+
+
+@functools.cache
+def _plug_in_act(function: Callable[..., SearchResult], what: str) -> Act:
+    def act(variables: Variables, states: State, key: jax.Array, *history: Any) -> SearchResult:
+        del variables
+        return check_form(what, function(states, key, *history), states)
 
     return act
 

@@ -1,4 +1,4 @@
-"""The purposes of randomness: one seed gives each use numbers of its own.
+"""PRNG seeds by purpose: one seed gives each use of randomness numbers of its own.
 
 A purpose keeps its number for ever: another one would change every run, match and measurement.
 """

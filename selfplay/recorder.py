@@ -4,13 +4,15 @@ A ply waits until its game has ended and its outcome is known: no truncated game
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from selfplay import row
 from selfplay.row import Sample
-from selfplay.self_play import Trajectory
+
+if TYPE_CHECKING:
+    from selfplay.self_play import Trajectory  # which imports jax, and the recorder does without
 
 MOST_WATCHED = 16  # lanes: the limit of a game's plies may be far above what its games take
 # Begin the names of targets' columns; those of the end say something in last plies alone.
@@ -42,7 +44,7 @@ class Recorder:
         self.pending = pending
         self._first_lane, self._all_lanes = first_lane, all_lanes
 
-    def add(self, trajectory: Trajectory, weights_step: int) -> tuple[Sample, list[FinishedGame]]:
+    def add(self, trajectory: "Trajectory", weights_step: int) -> tuple[Sample, list[FinishedGame]]:
         """Takes one call's plies, its leaves as NumPy arrays.
 
         Args:
@@ -103,7 +105,7 @@ def lanes_to_watch(max_plies: int, lanes: int, plies_per_call: int) -> int:
 
 
 def _to_rows(
-    trajectory: Trajectory, weights_step: int, game_id: np.ndarray
+    trajectory: "Trajectory", weights_step: int, game_id: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Returns the plies as columns of T * B rows, by flat name."""
     plies, lanes = trajectory.ply.shape

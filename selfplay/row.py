@@ -1,4 +1,4 @@
-"""The replay row, said once: what files, checks, symmetries and estimates know of its columns.
+"""A training example, which is a row of the replay: its columns, as files and checks know them.
 
 A field of `Sample` is a column that every run has. An entry of `TARGETS` is one that a run has if
 its setting `targets` asks for it (docs/targets.md). Readers of a run need no jax, so neither does

@@ -1,4 +1,4 @@
-"""Numbered tasks that others do, in whatever order: their results come in the order of the numbers.
+"""A task queue: numbered tasks that others do in any order, their results by number.
 
 A task's result depends on what it is given only, so it does not matter who does it, nor how often.
 Who does is a `Crew`, about which nothing is believed: it may be late, lose a task with the process

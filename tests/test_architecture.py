@@ -1,9 +1,14 @@
 """The rules of the folder structure, read from the imports and from what a wheel holds."""
 
 import ast
+import os
 import pathlib
 import re
+import subprocess
+import sys
 import tomllib
+
+import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 LAYERS = ("games", "mcts", "selfplay", "training", "scripts")
@@ -27,6 +32,27 @@ OWNERS = {
     "starlette": {"scripts/web/"},
     "uvicorn": {"scripts/web/"},
 }
+# An algorithm file is one beside the rooms of a package: `mcts/search.py`. These are the rooms that
+# it may import; all others attach themselves to it, by being passed in or named in a table.
+ALGORITHMS = LAYERS[:-1]
+OPEN_ROOMS = {"files", "storage", "amplify"}
+# How many files of ours an import loads at most, packages counted too.
+CLOSURES = {
+    "training.run": 80,
+    "training.players": 62,
+    "training.learner": 24,  # no search: it learns from rows
+    "selfplay.self_play": 36,
+}
+# What a person in the field would search for. Beside these, a game may begin with its own name.
+TERMS = re.compile(
+    r"""\b(amplify|auxiliary.target|backup|board|checkpoint|child.process|configuration|data.parallelism
+    |distill?|FLOP|game|Gumbel|hyperparameter|KL.divergence|learning.rate|loss|MCTS|mctx|metric
+    |multi.host.training|training.(loop|step)
+    |NaN|network|optimizer|pgx|player|plug.in|policy|position|preset|PRNG|PUCT|registry|replay
+    |search|self.play|setting|simulation|spelling.suggestion|symmetr(y|ie)|task.queue|training.example
+    |trajectory|tree|untrusted.code)(s|es)?\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def imports(path: pathlib.Path) -> set[str]:
@@ -186,6 +212,147 @@ def test_the_checker_sees_every_way_to_import_a_module_of_ours(tmp_path, monkeyp
     ):
         file.write_text(text + "\n")
         assert imported_modules(file, known) == {wanted}, text
+
+
+def algorithm_files() -> list[pathlib.Path]:
+    return [path for layer in ALGORITHMS for path in sorted((ROOT / layer).glob("*.py"))]
+
+
+def room_of(path: pathlib.Path) -> str:
+    """Returns the room that a file of an algorithm's package lies in; empty for none."""
+    parts = path.relative_to(ROOT).parts
+    return parts[1] if len(parts) > 2 and parts[0] in ALGORITHMS else ""
+
+
+def closed_rooms(path: pathlib.Path, known: dict[str, pathlib.Path]) -> set[str]:
+    """Returns the rooms that a file imports, anywhere in it, and an algorithm file must not."""
+    return {room_of(known[name]) for name in imported_modules(path, known)} - OPEN_ROOMS - {""}
+
+
+def test_an_algorithm_file_imports_no_room_but_files_storage_and_amplify():
+    known = modules()
+    for path in algorithm_files():
+        name, found = path.relative_to(ROOT).as_posix(), closed_rooms(path, known)
+        assert not found, f"{name} imports of the rooms {found}: pass it in"
+
+
+def planted(root: pathlib.Path, files: dict[str, str]) -> None:
+    """Writes files below `root`, and what makes their folders packages."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (path.parent, *path.parent.parents):
+            if folder == root:
+                break
+            (folder / "__init__.py").touch()
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from selfplay.gtp import engine", {"gtp"}),
+        ("def f():\n    import selfplay.gtp.engine", {"gtp"}),
+        ("from selfplay import gtp", {"gtp"}),
+        ("importlib.import_module('selfplay.gtp.engine')", {"gtp"}),
+        ("from selfplay.files import npz\nfrom selfplay.amplify import slot", set()),
+        ("from selfplay import row\nimport scripts.web.app", set()),
+    ],
+)
+def test_an_algorithm_file_that_imports_a_room_is_found(text, found, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    rooms = dict.fromkeys((f"selfplay/{room}.py" for room in ("gtp/engine", "row")), "")
+    open_rooms = {"selfplay/files/npz.py": "", "selfplay/amplify/slot.py": "import selfplay.gtp"}
+    breach = {"training/a.py": text, "scripts/web/app.py": ""}
+    planted(tmp_path, {**rooms, **open_rooms, **breach})
+    known = modules()
+    assert closed_rooms(tmp_path / "training/a.py", known) == found
+    checked = [path.relative_to(tmp_path).as_posix() for path in algorithm_files()]
+    assert "training/a.py" in checked
+    assert "selfplay/amplify/slot.py" not in checked
+    assert "scripts/web/app.py" not in checked
+
+
+def loaded(module: str) -> list[pathlib.Path]:
+    """Returns the files of ours that are loaded by `import module`, in a new process."""
+    code = (
+        f"import sys, {module}\n"
+        "print(*(m.__file__ for m in [*sys.modules.values()] if getattr(m, '__file__', None)),"
+        " sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    files = {pathlib.Path(line) for line in done.stdout.splitlines()}
+    return sorted(files & {*sources()})
+
+
+def test_an_import_of_the_core_stays_under_its_bound_and_out_of_the_rooms():
+    for module, most in CLOSURES.items():
+        files = loaded(module)
+        names = [path.relative_to(ROOT).as_posix() for path in files]
+        assert len(files) <= most, f"import {module} loads {len(files)} files:\n" + "\n".join(names)
+        # Here also what the open rooms import, of which the rule above knows nothing.
+        assert {room_of(path) for path in files} <= {*OPEN_ROOMS, ""}, (module, names)
+
+
+def test_the_files_that_an_import_loads_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    texts = {
+        "training/a.py": "import json\nfrom training import b\nif False:\n    import training.c",
+        "training/b.py": "def f():\n    import training.c\nimport training.room.d",
+        "training/c.py": "",
+        "training/room/d.py": "",
+    }
+    planted(tmp_path, texts)
+    names = ["__init__.py", "a.py", "b.py", "room/__init__.py", "room/d.py"]
+    assert loaded("training.a") == [tmp_path / "training" / name for name in names]
+    monkeypatch.setitem(globals(), "CLOSURES", {"training.a": 4})
+    with pytest.raises(AssertionError, match=r"import training\.a loads 5 files"):
+        test_an_import_of_the_core_stays_under_its_bound_and_out_of_the_rooms()
+    monkeypatch.setitem(globals(), "CLOSURES", {"training.a": 5})
+    with pytest.raises(AssertionError, match="room/d"):
+        test_an_import_of_the_core_stays_under_its_bound_and_out_of_the_rooms()
+
+
+def searched_for(path: pathlib.Path) -> bool:
+    """Returns whether a file's first line has a word that a person would search for."""
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    line = text.partition("\n")[0]
+    own_name = path.stem.replace("_", ".")
+    is_game = path.parent == ROOT / "games" and re.match(own_name, line, re.IGNORECASE)
+    return bool(is_game or TERMS.search(line))
+
+
+def test_the_first_line_of_an_algorithm_file_has_a_term_of_the_field():
+    """That it is the right one, no test can tell."""
+    for path in algorithm_files():
+        name = path.relative_to(ROOT).as_posix()
+        assert searched_for(path), f"{name}: no term of the field in its first line"
+
+
+def test_a_first_line_in_words_of_our_own_is_found(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    lines = {
+        "training/a.py": '"""What the lot of the others owes."""',
+        "training/b.py": '"""The replayed."""',
+        "training/c.py": '"""What is what.\n\nThe replay buffer.\n"""',
+        "training/d.py": "x = 1",
+        "training/nim.py": '"""Nim: take matches."""',
+        "games/nim.py": '"""Nim: take matches."""',
+        "training/e.py": '"""The replay buffer."""',
+        "training/f.py": '"""FLOP/s: of self-play."""',
+    }
+    planted(tmp_path, lines)
+    found = {name for name in lines if searched_for(tmp_path / name)}
+    assert found == {"games/nim.py", "training/e.py", "training/f.py"}
 
 
 def test_no_file_is_named_for_nothing():

@@ -5,23 +5,20 @@ settings to begin with. They are imported when they are first asked for: setting
 are read without jax.
 """
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import Any
 
-if TYPE_CHECKING:
-    from training.evaluation.train_run import train_run
-    from training.players import checkpoint_steps, load_player
-    from training.presets import preset
-
+# Where each lies; `train_run` in a room, for it composes the loop with all that attaches to it.
+OFFERED = {
+    "checkpoint_steps": "training.players",
+    "load_player": "training.players",
+    "preset": "training.presets",
+    "train_run": "training.evaluation.train_run",
+}
 __all__ = ["checkpoint_steps", "load_player", "preset", "train_run"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("checkpoint_steps", "load_player"):
-        from training import players as module
-    elif name == "preset":
-        from training import presets as module  # type: ignore[no-redef]
-    elif name == "train_run":
-        from training.evaluation import train_run as module  # type: ignore[no-redef]
-    else:
+    if name not in OFFERED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(module, name)
+    return getattr(importlib.import_module(OFFERED[name]), name)

@@ -1,4 +1,4 @@
-"""What one self-play call gives to learn from: the rows of the games that ended in it."""
+"""The training examples of one self-play rollout: the rows of the games that ended in it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What an accelerator can do at most, by the name that jax gives it: the peak that shares are of.
+"""Peak FLOP/s of accelerators, by the name that jax gives them.
 
 Dense bfloat16 products with float32 sums, in FLOP/s of one device, from the vendors' data sheets;
 where these tell of sparse products alone, half of that. Cards without bfloat16 (T4, V100) and what

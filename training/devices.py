@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding
 
 from selfplay.devices import AXIS, BY_LANE, WHOLE
-from training import cards, multihost
+from training import multihost
 
 # Batch norm's statistics are of a device's share of the rows: of few, they are mostly noise.
 LEAST_SHARE = 64
@@ -85,9 +85,3 @@ def sum_shares(tree: Any) -> Any:
     """Inside `shard`: returns the sums over the devices, by one exchange for all leaves."""
     flat, rebuild = ravel_pytree(tree)
     return rebuild(jax.lax.psum(flat, AXIS))
-
-
-def peak_of_all() -> float | None:
-    """Returns the FLOP/s that the devices can do at most together; None where it is not known."""
-    each = cards.peak(jax.devices()[0].device_kind)
-    return each * len(jax.devices()) if each else None

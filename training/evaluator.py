@@ -1,4 +1,4 @@
-"""The evaluator: the seam through which a run measures itself, and what follows from it."""
+"""The evaluator: the seam through which the training loop measures the network."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias

@@ -1,6 +1,6 @@
-"""The operations of a run, counted from what its network computes.
+"""FLOPs of a run, counted from what its network computes.
 
-An operation is a multiplication or an addition of a convolution or dense layer; all else is cheap
+A FLOP is a multiplication or an addition of a convolution or dense layer; all else is cheap
 beside these. As usual, each output position of a convolution counts its whole kernel, also where
 "SAME" padding feeds it zeros: 2 H W k k C_in C_out. What plays counts as it runs, folded. A row of
 a training step counts three ways forward, heads of targets included, for the gradient costs twice

@@ -1,4 +1,4 @@
-"""Distil: what the network learns from a batch, one small loss each, in one slot.
+"""Loss functions: what the network learns from a batch (Distil), one small loss each, in one slot.
 
 `loss(predicted, batch, value_target) -> (policy_loss, value_loss)`, float32[M] each, a row's own
 loss in it; the learner takes the weighted means and adds them. `predicted.prior_logits` is

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from selfplay.files.game_lines import GameRecord, fields_of, to_line
 from selfplay.recorder import FinishedGame
-from selfplay.records.game_record import to_lines
-from selfplay.records.lines import GameRecord
 from training.storage.run_folder import RunFolder
 
 # Called with a line of metrics.jsonl, or with {"kind": "notice", "text": ...}.
@@ -45,7 +44,7 @@ class MetricsLog:
             players=("self", "self"),
             extra={"iteration": iteration, "game_id": game.game_id},
         )
-        self._folder.logs["self_play"].append(to_lines([record]))
+        self._folder.logs["self_play"].append(to_line(fields_of(record)))
 
 
 class Silent(MetricsLog):

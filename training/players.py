@@ -1,4 +1,4 @@
-"""Players from a run folder."""
+"""Players from checkpoints: the network of a run, with its search or without."""
 
 import dataclasses
 import functools
@@ -14,8 +14,7 @@ from mcts import SearchConfig
 from selfplay import devices, old_names, shipped
 from selfplay.amplify import slot
 from selfplay.amplify.slot import Amplifier
-from selfplay.player_name import run_of
-from selfplay.player_spec import parse_player
+from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player, policy_player, search_player
 from selfplay.row import Kind, parse_targets
 from training import targets

@@ -1,4 +1,4 @@
-"""The defaults of a run by machine and game: what we tuned, beside the general ones."""
+"""Presets: tuned hyperparameters by machine and game, beside the general defaults."""
 
 import dataclasses
 

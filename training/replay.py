@@ -1,4 +1,4 @@
-"""The window of samples that training draws from, and its files on disk.
+"""The replay buffer: the window of samples that training draws from, and its files on disk.
 
 Rows live in a NumPy ring on the host, truth values as bits: device memory belongs to the search
 tree. Every row also goes
@@ -118,8 +118,8 @@ class ReplayBuffer:
         self,
         folder: pathlib.Path,
         total: int,
-        oldest: int,
         run_id: str = "",
+        oldest: int = 0,
         owned: Callable[[np.ndarray], np.ndarray] = lambda game_id: np.ones(len(game_id), bool),
     ) -> None:
         """Fills the ring from the chunks of a run in `folder`, from row `oldest` up to `total`.

@@ -1,4 +1,4 @@
-"""The parts of a run's configuration: every setting, the paper's value and ours."""
+"""Hyperparameters: each setting of a run's configuration, the paper's value and ours."""
 
 import dataclasses
 import math

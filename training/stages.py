@@ -1,4 +1,4 @@
-"""The stages of the loop, as functions of the context of a run and its state."""
+"""The stages of the training loop, from self-play to save: functions of a context and a state."""
 
 from collections.abc import Callable
 from typing import Any

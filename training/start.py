@@ -165,8 +165,8 @@ def _restored_replay(context: Context, saved: Checkpoint, oldest: int) -> Replay
     replay.restore(
         context.store.replay_folder,
         int(saved.counters["rows"]),
-        oldest,
         context.folder.run_id(),
+        oldest,
         lambda game_id: multihost.owned(game_id, environments),
     )
     replay.is_ready = not multihost.any_process(not len(replay))

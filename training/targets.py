@@ -1,11 +1,11 @@
-"""The targets that a run may also learn: how each of `selfplay/row.py` is computed, its loss.
+"""Auxiliary targets: how each of `selfplay/row.py` is computed, and its loss.
 
 docs/targets.md says what they are and how to add one. The head follows from what the target holds
 of a row (`training/network.py`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,10 @@ from mcts import mask_illegal
 from selfplay import row
 from selfplay.recorder import FinishedGame
 from selfplay.row import Form, Kind, Sample
-from selfplay.self_play import Compute
 from training.losses import Minibatch, cross_entropy
+
+if TYPE_CHECKING:
+    from selfplay.self_play import Compute  # who learns from rows needs no self-play
 
 # `(predicted, target, batch) -> float32[M]`, a row's own loss. `predicted` is float32[M], [M, A] or
 # [M, H, W]; `target` has its shape and the column's dtype. Both are of `batch`, whose rows are
@@ -205,7 +207,7 @@ def _has(game: Game[Any], name: str) -> bool:
     return callable(getattr(game, name, None))
 
 
-def computes(names: Iterable[str]) -> dict[str, Compute]:
+def computes(names: Iterable[str]) -> dict[str, "Compute"]:
     """Returns how self-play computes those of these targets that it knows, on the device."""
     known = [name for name in names if row.TARGETS[name].at in ("ply", "end")]
     return {name: LEARNED[name].compute for name in known}

@@ -5,10 +5,10 @@
 ()
 """
 
-from games.conformance.check import check, require_form
+from games.conformance.check import check
 from games.conformance.comparison import Comparison, compare
-from games.conformance.laws import LAWS, Report, Scene, Violation
 from games.conformance.reference import Reference
+from games.laws import LAWS, Report, Scene, Violation
 
 __all__ = [
     "LAWS",
@@ -19,5 +19,4 @@ __all__ = [
     "Violation",
     "check",
     "compare",
-    "require_form",
 ]

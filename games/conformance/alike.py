@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.conformance.form import action_name, rendered, scene
-from games.conformance.laws import Findings
+from games.conformance.cases import action_name, rendered, scene
 from games.conformance.playouts import Batch, Lanes, Ply, Rules, choose, differs, fill, take
 from games.game import Game
+from games.laws import Findings
 
 SOUGHT_PLIES = 256  # of the games played to meet pairs
 FEW = 3  # moves that a narrow game chooses from, of those it prefers

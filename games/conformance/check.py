@@ -8,8 +8,6 @@ import numpy as np
 from games.conformance.alike import Alike
 from games.conformance.drawn import check_board
 from games.conformance.final import LastBoards
-from games.conformance.form import check_construction, check_form, check_import, check_purity
-from games.conformance.laws import Findings, Report
 from games.conformance.moves import Invariant, MoveLaws, Sample
 from games.conformance.overflow import check_overflow
 from games.conformance.pieces import Pieces
@@ -34,9 +32,12 @@ from games.conformance.positions import (
     check_transpositions,
     ends_anyway,
 )
+from games.conformance.purity import check_import, check_purity
 from games.conformance.seats import Alternation, SeatSwapLanes, SeatViews, check_results
 from games.conformance.symmetry import Images, well_formed
+from games.form import check_construction, check_form
 from games.game import Game, Symmetry
+from games.laws import Findings, Report
 
 # Positions on which methods are also called without jit, which is slow.
 PLAIN_LIVE, PLAIN_FINAL = 3, 2
@@ -70,25 +71,6 @@ def check(
         with findings.trying("form", doing="a check of this game"):
             _check_play(findings, game, games, np.random.default_rng([seed, games]))
     return findings.report()
-
-
-def require_form(game: Game[Any], spec: str) -> None:
-    """Raises ValueError at once where a check would find that `game` cannot even be traced.
-
-    For whoever is about to train on it without a check: what training would say is harder to read.
-    The games of this package are tested, so they are not traced again.
-    """
-    if type(game).__module__.partition(".")[0] == "games":
-        return
-    findings = Findings()
-    if check_construction(findings, game):
-        check_form(findings, game)
-    if findings.violations:
-        law, expected, observed, *_ = findings.violations[0]
-        raise ValueError(
-            f"game {spec!r} breaks the law of {law}: expected {expected}; found {observed}; "
-            f"selfplay check {spec} shows all"
-        )
 
 
 def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.Generator) -> None:

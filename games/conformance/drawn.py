@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from games.conformance.form import action_name, rendered, scene
-from games.conformance.laws import Findings
+from games.conformance.cases import action_name, rendered, scene
 from games.conformance.playouts import Batch, take
 from games.drawing import faults
 from games.drawing.declared import clicks
 from games.game import Game
+from games.laws import Findings
 from games.layout import Area, Arrow, Board, Edge, Line, Piece, Place, Point
 from games.plug_in import described
 

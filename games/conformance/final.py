@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.conformance.form import rendered, scene
-from games.conformance.laws import Findings, Scene
+from games.conformance.cases import rendered, scene
 from games.conformance.moves import ENOUGH
 from games.conformance.playouts import Batch, Lanes, Ply
 from games.conformance.seats import WARM_UP, SeatSwapLanes
 from games.conformance.symmetry import Images
 from games.game import Game, largest_margin
+from games.laws import Findings, Scene
 
 LAW = "last board"
 EXCHANGED = (

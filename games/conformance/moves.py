@@ -7,8 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance.form import action_name, rendered, scene
-from games.conformance.laws import Findings
+from games.conformance.cases import action_name, rendered, scene
 from games.conformance.playouts import (
     LONGEST,
     Batch,
@@ -22,6 +21,7 @@ from games.conformance.playouts import (
     without_mask,
 )
 from games.game import Game, Invariable
+from games.laws import Findings
 
 ENOUGH = 8  # deciding moves of each seat, before anything is said about who they favour
 OFTEN_LATE = 0.3  # of the games that were won: their last mover lost, whatever it did

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from games.conformance.form import action_name, rendered, scene
-from games.conformance.laws import Findings
+from games.conformance.cases import action_name, rendered, scene
 from games.conformance.playouts import Batch, differs, look, one
 from games.game import Game
+from games.laws import Findings
 from games.plug_in import installed
 
 SIGNED, UNSIGNED = ("int8", "int16"), ("uint8", "uint16")

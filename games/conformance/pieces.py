@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from games.conformance.form import action_name, rendered, scene
-from games.conformance.laws import Findings, Scene
+from games.conformance.cases import action_name, rendered, scene
 from games.conformance.moves import ENOUGH
 from games.conformance.playouts import Batch, Rules, choose
 from games.conformance.seats import with_to_play
 from games.game import Game
+from games.laws import Findings, Scene
 
 
 @dataclasses.dataclass

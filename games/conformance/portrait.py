@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance.form import action_name, rendered, scene
-from games.conformance.laws import Findings, Scene
+from games.conformance.cases import action_name, rendered, scene
 from games.conformance.playouts import MOVES_TRIED, Batch, Lanes, Ply, differs, take
 from games.game import Game
+from games.laws import Findings, Scene
 
 ENOUGH = 16  # games or moves, before anything is called odd
 OFTEN = 1 / 3  # of games that are cut off at max_plies, which may be a rule

@@ -6,8 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance.form import action_name, rendered, scene
-from games.conformance.laws import Findings
+from games.conformance.cases import action_name, rendered, scene
 from games.conformance.playouts import (
     Batch,
     Rules,
@@ -21,6 +20,7 @@ from games.conformance.playouts import (
     without_mask,
 )
 from games.game import Game, Remembering
+from games.laws import Findings
 from games.plug_in import described
 
 FINALS = 4  # final positions on which every action is tried

@@ -16,11 +16,11 @@ import jax
 import numpy as np
 
 from games.board import dihedral
-from games.conformance.form import action_name, rendered, scene
-from games.conformance.laws import Findings, Scene
+from games.conformance.cases import action_name, rendered, scene
 from games.conformance.moves import ENOUGH
 from games.conformance.playouts import Batch, Lanes, Ply, Rules, choose, differs, fill, join, take
 from games.game import Game, Symmetry
+from games.laws import Findings, Scene
 
 SELDOM = 0.3  # of positions: what is there at more of them is how the game is shown
 WARM_UP = 2  # plies, one of each seat, after which twins that still look alike are the same game

@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance.form import action_name, rendered, scene
-from games.conformance.laws import Findings
+from games.conformance.cases import action_name, rendered, scene
 from games.conformance.playouts import Batch, Lanes, Ply, differs, take
 from games.game import Game, Symmetry
+from games.laws import Findings
 
 
 def well_formed(findings: Findings, game: Game[Any]) -> tuple[Symmetry, ...]:

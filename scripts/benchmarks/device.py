@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 
+from scripts.terminal.devices import peak_of_all
 from selfplay import devices
 from training import cards
-from training.devices import peak_of_all
 
 
 def measure(what: str, shrunk: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from selfplay import positions
 from selfplay.arena import match, result
 from selfplay.arena.openings import Openings
 from selfplay.perfect.player import perfect_player
-from selfplay.player_name import run_of
+from selfplay.player_spec import run_of
 from selfplay.players import Player
 from selfplay.rating.elo import score_interval, score_to_elo
 from training import flops, players

@@ -4,7 +4,7 @@ import dataclasses
 
 from scripts.flags import checks
 from scripts.terminal.console import Positional
-from selfplay import player_name
+from selfplay import player_spec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.game)
     checks.players([args.player], args.game)
-    _, own = player_name.split_settings(args.player)
+    _, own = player_spec.split_settings(args.player)
     if own.simulations is not None or own.temperature:
         raise ValueError(
             f"player {args.player!r}: requests say how many simulations, and the best move is the "

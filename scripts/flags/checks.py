@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from games import registry
 from games.consent import ENGINES
-from selfplay import player_name, shipped
+from selfplay import player_spec, shipped
 
 
 def game(spec: str) -> None:
@@ -17,9 +17,9 @@ def game(spec: str) -> None:
 def players(specs: Sequence[str], game: str) -> None:
     """Raises ValueError for names of players that cannot be, or that leave open what they play."""
     for spec in specs:
-        player_name.check(spec)
-    if specs and not game and not any(map(player_name.run_of, specs)):
-        raise player_name.needs_game(specs[0])
+        player_spec.check(spec)
+    if specs and not game and not any(map(player_spec.run_of, specs)):
+        raise player_spec.needs_game(specs[0])
 
 
 def run(path: str, shipped_too: bool = False) -> None:
@@ -33,9 +33,9 @@ def run(path: str, shipped_too: bool = False) -> None:
             raise ValueError(
                 f"{path} is a player, not a run: it has no games, metrics or replay to look at"
             )
-        player_name.run_of(path)
+        player_spec.run_of(path)
     elif not os.path.exists(path) and not os.path.isdir(path.rpartition("@")[0]):
-        raise player_name.no_such_run(path)
+        raise player_spec.no_such_run(path)
 
 
 def workers(number: int, players: Sequence[str] = ()) -> None:

@@ -53,3 +53,9 @@ def _memory_in_use() -> str:
         return subprocess.run(QUERY, capture_output=True, text=True, timeout=10).stdout
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def peak_of_all() -> float | None:
+    """Returns the FLOP/s that the devices can do at most together; None where it is not known."""
+    each = cards.peak(jax.devices()[0].device_kind)
+    return each * len(jax.devices()) if each else None

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from scripts.terminal.console import Update, progress, say
+from scripts.terminal.devices import peak_of_all
 from selfplay.files import json_objects
 from training.config import RunConfig
-from training.devices import peak_of_all
 from training.metrics import EvaluationLine, GateLine, IterationLine, WorkersLine
 from training.metrics_log import OnMetrics
 from training.report.text import (

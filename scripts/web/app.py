@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from scripts.web.crew import Crew
 from scripts.web.reading import READERS, Reader
 from scripts.web.shelf import NotThereError, Shelf
-from selfplay import player_name, shipped
+from selfplay import player_spec, shipped
 from training.storage.manifest import CheckpointError
 
 STATIC = pathlib.Path(__file__).parent / "static"
@@ -77,7 +77,7 @@ def _check_names(shelf: Shelf, args: Mapping[str, Any]) -> None:
         for player in given if isinstance(given, list) else [given]:
             if not isinstance(player, str) or shipped.is_name(player):
                 continue
-            if run := player_name.run_of(player):
+            if run := player_spec.run_of(player):
                 shelf.run(run[0])
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.web.shelf import NotThereError, Shelf
+from selfplay.files.game_lines import GameRecord
 from selfplay.records import opening_tree
 from selfplay.records.game_index import DRAWN, GameIndex, GamesFile, Indexes
-from selfplay.records.lines import GameRecord
 from selfplay.records.opening_tree import Counts, Wanted
 
 PAGE = 100  # games of a list

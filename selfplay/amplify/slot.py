@@ -26,7 +26,6 @@ from mcts import (
     search,
     search_on,
 )
-from selfplay.amplify import committee, human
 from selfplay.amplify.spec import parse_committee, problems
 from selfplay.players import FORFEIT, Act, Player, check_form, policy_player
 
@@ -123,13 +122,19 @@ def load(
         return search_amplifier(game, evaluate, search_config)
     if spec == "policy":
         return Amplifier(spec, policy_player(spec, game, evaluate, (), temperature=1.0).act)
+    # What follows is imported when it is named: a search needs none of it, and overseers are a room
+    # of their own.
     if kind == "committee":
+        from selfplay.amplify import committee
+
         act = committee.committee_act(game, evaluate, search_config, parse_committee(rest))
         return Amplifier(spec, act)
     if kind in ("player", "engine"):
         player = load_player(rest if kind == "player" else f"gtp:{rest}")
         return player_amplifier(spec, player, game, evaluate)
     if kind == "human":
+        from selfplay.amplify import human
+
         overseer = human.program(rest) if rest else human.person(decisions, game_spec, game)
         act = human.human_act(overseer, game, game_spec, evaluate, search_config)
         return Amplifier(spec, act, on_device=False)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from selfplay.files.game_lines import GameRecord
 from selfplay.rating import sprt
 from selfplay.rating.elo import PAIR_SCORES, score_interval, score_to_elo, superiority
-from selfplay.records.lines import GameRecord
 
 # How a game ended that the rules did not end, in the words of game records.
 BY_RESIGNATION, BY_FORFEIT = "resignation", "forfeit"

@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from selfplay.files import durable, json_lines
-from selfplay.records.lines import GameRecord, parse, problem, read_fields
+from selfplay.files.game_lines import GameRecord, parse, problem, read_fields
 
 MAX_BYTES = 64 << 20  # of a file's end; what stands before it is left out
 PART = 1 << 20  # bytes read at once

@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import gzip
 import io
-import json
 import os
 import pathlib
 import shlex
@@ -29,8 +28,8 @@ from games import registry
 from games.game import Game, Scoring
 from selfplay import positions
 from selfplay.files import durable, json_lines
+from selfplay.files.game_lines import GameRecord, fields_of, parse, read_fields, to_line
 from selfplay.records import pgn, sgf, sgf_dialects
-from selfplay.records.lines import GameRecord, fields_of, parse, read_fields
 
 SGF, PGN = ".sgf", ".pgn"
 MAX_BYTES = 64 << 20  # of a file, unpacked; what it holds takes a few times as much memory
@@ -84,16 +83,6 @@ def write_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) -
 def append_records(path: str | os.PathLike[str], records: Iterable[GameRecord]) -> None:
     """Adds to the end of a file, which need not exist; the games are on disk on return."""
     durable.append(path, _text(path, records))
-
-
-def to_line(fields: Mapping[str, Any]) -> str:
-    """Returns the line of a record's keys and values."""
-    return json.dumps(fields) + "\n"
-
-
-def to_lines(records: Iterable[GameRecord]) -> str:
-    """Returns the text of records, a JSON line each."""
-    return _text("", records)
 
 
 def read_records(path: str | os.PathLike[str], plug_in: str = "") -> list[GameRecord]:

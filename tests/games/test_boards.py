@@ -11,7 +11,6 @@ import pytest
 import games
 from games.breakthrough import Breakthrough
 from games.conformance.drawn import check_board
-from games.conformance.laws import Findings
 from games.conformance.playouts import batched, choose
 from games.connect_four import ConnectFour
 from games.dots_and_boxes import DotsAndBoxes
@@ -19,6 +18,7 @@ from games.drawing import shapes
 from games.drawing.faults import fault_of_piece, fault_of_place, faults_of_board
 from games.drawing.picture import draw
 from games.game import Drawn
+from games.laws import Findings
 from games.layout import (
     Area,
     Arrow,

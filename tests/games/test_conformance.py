@@ -235,7 +235,7 @@ def test_the_same_seed_finds_the_same():
 
 
 def test_a_slow_constructor_is_found(monkeypatch):
-    monkeypatch.setattr("games.conformance.form.CHEAP_SECONDS", 0.0)
+    monkeypatch.setattr("games.form.CHEAP_SECONDS", 0.0)
     report = check(TicTacToe(), games=4, fresh_process=False)
     assert report.verdict("construction") == "broken"
 

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from scripts import cli
+from selfplay.files.game_lines import GameRecord
 from selfplay.records.game_record import append_records
-from selfplay.records.lines import GameRecord
 from training.config import RunConfig
 from training.storage.run_folder import RunFolder
 

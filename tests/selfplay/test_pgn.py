@@ -12,9 +12,9 @@ import pytest
 import games
 from games.pgx_chess_moves import Move, action_of, move_of
 from selfplay import positions
+from selfplay.files.game_lines import parse
 from selfplay.records import chess_position, game_record, pgn, san
 from selfplay.records.game_record import scan_records
-from selfplay.records.lines import parse
 
 # Castling to both sides, a capture en passant, a knight told from another, a promotion with capture
 # to a queen and to a knight, mate.

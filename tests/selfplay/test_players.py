@@ -1,6 +1,7 @@
 """Players: each rule for choosing a move, weights as arguments, and names on the command line."""
 
 import dataclasses
+import importlib
 import sys
 import types
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import games
+from games import consent
 from mcts import Evaluation, SearchConfig
 from selfplay import player_spec, players, positions
 
@@ -124,6 +126,15 @@ def test_parse_player_knows_its_forms(tmp_path):
         for spec in (run, f"{run}@12", f"{run}@5", "random", "uniform")
     ]
     assert names == [f"{run}|3|None", f"{run}|3|12", f"{run}@5|3|None", "random", "uniform"]
+
+
+def test_every_kind_of_player_has_a_factory_and_those_that_run_a_command_need_consent():
+    """The table is text: what it names is looked up here, not when somebody asks for it."""
+    named = [*player_spec.WORDS.values(), *player_spec.PREFIXES.values(), player_spec.PLUG_IN]
+    for place in named:
+        module, _, function = place.partition(":")
+        assert callable(getattr(importlib.import_module(module), function)), place
+    assert tuple(player_spec.PREFIXES) == consent.ENGINES
 
 
 def test_parse_player_calls_a_plug_in_with_the_history_and_on_the_device_if_it_says_so(monkeypatch):

@@ -13,6 +13,7 @@ import pytest
 import games
 from selfplay import positions
 from selfplay.arena.result import MatchResult, PlayedGame, match_records
+from selfplay.files.game_lines import GameRecord, in_words
 from selfplay.records import game_record
 from selfplay.records.game_record import (
     append_records,
@@ -22,7 +23,6 @@ from selfplay.records.game_record import (
     scan_records,
     write_records,
 )
-from selfplay.records.lines import GameRecord, in_words
 
 WON = GameRecord("tic_tac_toe", (0, 3, 1, 4, 2), (1.0, -1.0), ("a", "b"), {"seed": 7})
 DRAWN = GameRecord("tic_tac_toe", (0, 1, 2, 4, 3, 5, 7, 6, 8), (0.0, 0.0), ("a", "random"))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selfplay.files.game_lines import GameRecord
 from selfplay.records import game_record, sgf
 from selfplay.records.game_record import (
     append_records,
@@ -15,7 +16,6 @@ from selfplay.records.game_record import (
     scan_records,
     write_records,
 )
-from selfplay.records.lines import GameRecord
 from tests.oracles.go import PlainGo
 
 with warnings.catch_warnings():

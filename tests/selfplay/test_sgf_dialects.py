@@ -9,9 +9,9 @@ import pytest
 import games
 from selfplay import positions
 from selfplay.arena.opening_file import file_openings
+from selfplay.files.game_lines import GameRecord
 from selfplay.records import sgf
 from selfplay.records.game_record import check_path, read_records, scan_records, write_records
-from selfplay.records.lines import GameRecord
 from selfplay.records.sgf_draft import read_drafts
 
 with warnings.catch_warnings():

@@ -13,7 +13,7 @@ from games import consent
 from scripts.flags import checks, play
 from scripts.flags import train as train_flags
 from scripts.train import _find_source
-from selfplay import player_name, shipped
+from selfplay import player_spec, shipped
 from selfplay.perfect import mistakes
 from training.players import find_game, load_weights, network_of
 from training.storage.manifest import CheckpointError, read_manifest
@@ -61,7 +61,7 @@ def test_one_that_was_altered_by_a_byte_is_refused_or_is_the_very_same(tmp_path,
             data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
             other.write_bytes(data)
             try:
-                folder = RunFolder(player_name.run_of("shipped:x")[0])
+                folder = RunFolder(player_spec.run_of("shipped:x")[0])
                 folder.read_config()
                 [found] = training.checkpoint_steps(folder.path)
                 weights = load_weights(folder, found, network)
@@ -94,7 +94,7 @@ def test_a_damaged_one_is_to_be_installed_again(tmp_path, monkeypatch):
 
 def test_tic_tac_toe_makes_no_mistake_in_any_position():
     [(name, solved)] = mistakes.load_positions("tic_tac_toe").items()
-    folder, step = player_name.run_of("shipped:tic_tac_toe")
+    folder, step = player_spec.run_of("shipped:tic_tac_toe")
     raw = training.load_player(folder, 0, step)
     rate = mistakes.measure(raw, {8: training.load_player(folder, 8, step)}, solved)
     assert (name, rate["positions"]) == ("all", 4520)
@@ -103,12 +103,12 @@ def test_tic_tac_toe_makes_no_mistake_in_any_position():
 
 
 def test_a_name_stands_for_the_folder_its_checkpoint_and_its_game():
-    folder, step = player_name.run_of("shipped:tic_tac_toe:simulations=8")
+    folder, step = player_spec.run_of("shipped:tic_tac_toe:simulations=8")
     assert step is None
     player = training.load_player(folder)
     [only] = training.checkpoint_steps(folder)
     assert player.name == f"shipped:tic_tac_toe@{only}"
-    assert player_name.run_of(player.name) == (folder, only)
+    assert player_spec.run_of(player.name) == (folder, only)
     assert find_game(["uniform", "shipped:tic_tac_toe"], "") == "tic_tac_toe"
     meant = r"shipped:tictactoe.*did you mean tic_tac_toe\?.*there are"
     with pytest.raises(ValueError, match=meant):

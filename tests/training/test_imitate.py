@@ -10,8 +10,8 @@ import pytest
 import games
 import training
 from scripts import cli, imitate
+from selfplay.files.game_lines import GameRecord
 from selfplay.records.game_record import write_records
-from selfplay.records.lines import GameRecord
 from tests.support.runs import run_once
 from training import learner
 from training.imitation import inverse_rl

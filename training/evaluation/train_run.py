@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 import games
-from games.conformance import require_form
+from games.form import require_form
 from training import multihost
 from training.config import RunConfig
 from training.evaluation.evaluator import RunEvaluator

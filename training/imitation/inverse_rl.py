@@ -18,8 +18,8 @@ import numpy as np
 from games.game import Game
 from mcts import mask_illegal
 from selfplay import positions
+from selfplay.files.game_lines import GameRecord
 from selfplay.recorder import Sample
-from selfplay.records.lines import GameRecord
 
 CHUNK = 64  # games a step
 STEPS, RATE, MOMENTUM, PENALTY = 400, 0.5, 0.9, 1e-4  # of gradient descent on the likelihood

@@ -9,7 +9,7 @@ import numpy as np
 
 from games.game import Game
 from selfplay import positions, row
-from selfplay.records.lines import GameRecord
+from selfplay.files.game_lines import GameRecord
 from selfplay.row import Sample
 
 CHUNK = 64  # games replayed at once

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from selfplay.files import durable, npz
-from selfplay.recorder import Sample
+from selfplay.row import Sample
 from training import replay
 from training.settings import CheckpointConfig
 from training.storage import orbax_arrays

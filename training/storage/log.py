@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from selfplay.files import durable, json_lines
-from training import metrics
 
 MAX_BYTES = 16 << 20  # of a part; then another begins
 
@@ -77,6 +76,8 @@ class Log:
         Raises:
           ValueError: another line is damaged; says which, and which entry.
         """
+        from training import metrics  # only here: who trains writes lines, and others read them
+
         lines: list[dict[str, Any]] = []
         for path in self.parts():
             with _telling(damaged):

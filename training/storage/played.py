@@ -7,8 +7,8 @@ import pathlib
 import time
 
 from selfplay.files import durable
+from selfplay.files.game_lines import GameRecord
 from selfplay.records import game_record
-from selfplay.records.lines import GameRecord
 from training.storage.run_folder import RunFolder
 
 FILE, LOCK = "played.jsonl", "played.lock"

@@ -37,7 +37,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from games import consent
-from selfplay import player_name
+from selfplay import player_spec
 from selfplay.files import durable, json_lines
 from training import config as config_module
 from training import replay
@@ -139,7 +139,7 @@ class RunFolder:
           ValueError: there is no run here, or its config.json cannot be understood.
         """
         if not self.path.exists():
-            raise player_name.no_such_run(str(self.path))
+            raise player_spec.no_such_run(str(self.path))
         if not self.exists():
             raise ValueError(
                 f"{self.path} is not a run folder: it has no config.json{self._copies()}"

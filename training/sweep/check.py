@@ -5,7 +5,7 @@ import pathlib
 from typing import Any
 
 import games
-from games.conformance import require_form
+from games.form import require_form
 from games.game import Game
 from selfplay import devices
 from selfplay.player_spec import parse_player

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from games import consent, registry, spelling
 from mcts.setting import problems, setting
-from selfplay import old_names, player_name, shipped
+from selfplay import old_names, player_spec, shipped
 from training import config as config_module
 from training import presets
 from training.config import RunConfig
@@ -246,8 +246,8 @@ def _measuring(given: dict[str, Any], faults: list[str]) -> Measuring:
     faults += measuring.problems()
     try:
         if measuring.against:
-            player_name.check(measuring.against)
-            run = player_name.run_of(measuring.against)
+            player_spec.check(measuring.against)
+            run = player_spec.run_of(measuring.against)
             if run and run[1] is None and not shipped.is_name(measuring.against):
                 faults.append(
                     f"against: {measuring.against!r} may go on meanwhile: name a checkpoint of it, "
@@ -363,4 +363,4 @@ def _with(
 
 
 def _is_run(player: str) -> bool:
-    return player_name.run_of(player) is not None
+    return player_spec.run_of(player) is not None

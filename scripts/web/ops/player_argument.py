@@ -7,8 +7,7 @@ from games import consent, registry
 from games.game import Game
 from scripts.web.ops.permission import require, require_run
 from scripts.web.ops.question import Args, Tell, number, text
-from selfplay.player_name import run_of, split_settings
-from selfplay.player_spec import parse_player
+from selfplay.player_spec import parse_player, run_of, split_settings
 from selfplay.players import Player
 from training.players import load_player
 

@@ -13,9 +13,9 @@ from scripts.web.ops.game_argument import beside, game_of, state_of, variations_
 from scripts.web.ops.permission import ConsentError, require
 from scripts.web.ops.question import Args, Op, Tell, text
 from selfplay import positions
+from selfplay.files.game_lines import ENDINGS, GameRecord, fields_of, parse, read_fields, to_line
 from selfplay.records import game_record, pgn, sgf, sgf_variations
 from selfplay.records.game_record import CHUNK, MAX_BYTES, MAX_GAMES, MAX_SPEC
-from selfplay.records.lines import ENDINGS, GameRecord, fields_of, parse, read_fields
 from selfplay.records.sgf_draft import Draft, read_drafts
 from training.storage import played
 from training.storage.run_folder import RunFolder
@@ -212,7 +212,7 @@ def write_game(args: Args, tell: Tell) -> dict[str, Any]:
     elif form == "pgn":
         written = pgn.write_game(fields)
     else:
-        written = game_record.to_line(fields | ({"result": result} if result else {}))
+        written = to_line(fields | ({"result": result} if result else {}))
     stem = re.sub(r"[^A-Za-z0-9]+", "-", record.game).strip("-")[:60]
     return {"text": written, "name": f"{stem}-{len(record.moves)}-moves.{form}"}
 

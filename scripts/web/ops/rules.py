@@ -14,7 +14,7 @@ import numpy as np
 from games import registry
 from games.conformance import LAWS, Scene, Violation
 from games.conformance import check as check_game
-from games.conformance.form import rendered
+from games.conformance.cases import rendered
 from games.drawing.picture import draw
 from games.drawing.text import svg_of_text
 from games.game import Drawn, Game, Invariable, Remembering, Scoring, State, Territorial

@@ -1,4 +1,4 @@
-"""Game records as JSON lines: their form, without the rules of their games. Needs no jax."""
+"""Game records as JSON lines: their fields, without the rules of their games. Needs no jax."""
 
 import dataclasses
 import json
@@ -50,6 +50,11 @@ def fields_of(record: GameRecord) -> dict[str, Any]:
         "players": list(record.players),
         **record.extra,
     }
+
+
+def to_line(fields: Mapping[str, Any]) -> str:
+    """Returns the line of a record's keys and values."""
+    return json.dumps(fields) + "\n"
 
 
 def read_fields(line: bytes | str) -> dict[str, Any] | str:

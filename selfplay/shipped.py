@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from games.game import Game
 
 PREFIX = consent.SHIPPED
-FOLDER = pathlib.Path(__file__).parent
+FOLDER = pathlib.Path(__file__).with_suffix("")  # data alone, beside this file
 RECIPE = "recipe.json"
 
 
