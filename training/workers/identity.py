@@ -37,10 +37,11 @@ def alike(game: str) -> Alike:
 
 def difference(theirs: Alike, ours: Alike, fields: Sequence[str] = Alike._fields) -> str:
     """Returns in which of the fields a worker is not as we are; empty if in none."""
+    pairs = {name: (getattr(theirs, name), getattr(ours, name)) for name in fields}
     return "; ".join(
-        f"{name} {getattr(theirs, name)} there, {getattr(ours, name)} here"
-        for name in fields
-        if getattr(theirs, name) != getattr(ours, name)
+        "another version of the code" if name == "code" else f"{name} {there} there, {here} here"
+        for name, (there, here) in pairs.items()
+        if there != here
     )
 
 

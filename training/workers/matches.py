@@ -98,7 +98,7 @@ class Crew:
                     Lost(task, event.why) for number, task in event.tasks if self._owns(number)
                 ]
                 continue
-            self._pool.worked(event.worker)  # what is raised would be so anywhere: it is a result
+            self._pool.worked()  # what is raised would be so anywhere: it is a result
             number, task = event.task
             if self._owns(number):
                 ended.append(Failed(task, event.error) if event.error else Done(task, event.result))

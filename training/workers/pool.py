@@ -5,6 +5,7 @@ actors; here they are watched, and another is started in the place of one that i
 """
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,14 +21,14 @@ from training.workers.ray_node import WorkersError
 PING_SECONDS = 5.0
 SILENT_SECONDS = 30.0  # a worker that answers nothing for so long is taken for frozen
 ROOM_SECONDS = 60.0  # after which it is said who waits for room on the cluster
-MOST_PAUSE = 60.0  # seconds before a worker is replaced that has failed again and again
-# Of each worker, one after the other without a task done between: what our code raises comes back,
-# while processes may be killed for many reasons, and start in seconds.
-MOST_FAILURES, MOST_DEATHS = 3, 20
+PAUSE_SECONDS = 1.0  # before a worker is replaced
+# Failures without a right answer between them, of each worker on average: what our code raises
+# comes back, while processes may be killed for many reasons.
+FAILURE, DEATH, MOST_STRIKES = 10, 1, 20
 FORCED = "xla_force_host_platform_device_count"
 CACHE = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
 BEAT = "beat"  # the group of methods that run in a thread of their own
-_HELLO = object()  # the task of a worker that has not joined
+HELLO = object()  # the task of a worker that has not joined
 
 
 class Job(Protocol):
@@ -80,8 +81,8 @@ class Worker:
         self.asked: dict[Any, Any] = {}  # tasks by the reference of their result
         self.is_in = False  # it has said hello, and may be asked
         self.host = self.device = ""
-        self.beat: Any = None  # the reference of a question whether it is alive, if one is open
         self.has_begun = False  # the process is there: it has answered once
+        self.beat: Any = None  # the reference of a question whether it is alive, if one is open
         self.beat_at = 0.0  # when it was asked last
         self.silent = 0.0  # seconds since then in which we have listened
 
@@ -106,15 +107,6 @@ class Gone(NamedTuple):
 Event: TypeAlias = Answer | Gone
 
 
-class _Place:
-    """One of the pool's workers, whichever it is by now."""
-
-    def __init__(self) -> None:
-        self.worker: Worker | None = None
-        self.retry_at = 0.0
-        self.failures = self.deaths = 0  # since a task was done
-
-
 class Pool:
     """So many workers, for one job after the other."""
 
@@ -122,16 +114,12 @@ class Pool:
         """Takes `ray`, which was started, how many workers there are to be, and what each needs."""
         self.ray, self.number, self.resources = ray, number, dict(resources)
         self.lost = 0  # workers that were replaced
-        self._places = [_Place() for _ in range(number)]
-        self._jobs = 0
-        self._start: Callable[[], Worker] | None = None
+        self._all: list[Worker] = []
+        self._jobs = self._strikes = 0
+        self._retry_at, self._tell_at, self._looked = 0.0, math.inf, 0.0
 
     def begin(
-        self,
-        game: str,
-        devices: int,
-        must_equal: Sequence[str],
-        notice: Callable[[str], None],
+        self, game: str, devices: int, must_equal: Sequence[str], notice: Callable[[str], None]
     ) -> None:
         """Lets workers come from now on. To be called once jax has its settings here.
 
@@ -141,34 +129,14 @@ class Pool:
           must_equal: the fields of `Alike` in which a worker must be as this process.
           notice: called with what a person should know.
         """
-        self._notice, self._wanted, self._fields = notice, identity.alike(game), must_equal
-        if self._start:
-            return
-        settings: dict[str, Any] = {}
-        if FORCED not in os.environ.get("XLA_FLAGS", ""):
-            settings["jax_num_cpu_devices"] = devices
-        if self.resources.keys() == {"CPU"}:
-            settings["jax_platforms"] = "cpu"
-        if not ray_node.is_cluster():
-            settings |= {name: getattr(jax.config, name) for name in CACHE}
-        needs = {name.lower(): self.resources.get(name, 0) for name in ("CPU", "GPU")}
-        others = {n: amount for n, amount in self.resources.items() if n.lower() not in needs}
-        remote = self.ray.remote(concurrency_groups={BEAT: 1})(Actor).options(
-            num_cpus=needs["cpu"],
-            num_gpus=needs["gpu"],
-            resources=others,
-            scheduling_strategy="SPREAD",
-        )
-        given = settings, os.getcwd(), consent.allowed()
-
-        def start() -> Worker:
-            worker = Worker(remote.remote(*given))
-            worker.asked[worker.actor.hello.remote(game)] = _HELLO
-            return worker
-
-        self._start = start
+        self._notice, self._game = notice, game
+        self._wanted, self._must_equal = identity.alike(game), must_equal
+        needs = dict(self.resources)
+        options = {"num_cpus": needs.pop("CPU"), "num_gpus": needs.pop("GPU", 0)}
+        remote = self.ray.remote(concurrency_groups={BEAT: 1})(Actor)
+        self._remote = remote.options(**options, resources=needs, scheduling_strategy="SPREAD")
+        self._given = _settings(devices, self.resources), os.getcwd(), consent.allowed()
         self._tell_at = time.monotonic() + ROOM_SECONDS
-        self._looked = time.monotonic()
         self._fill()
 
     def new_job(self, job: Job) -> Shared:
@@ -178,7 +146,7 @@ class Pool:
 
     def workers(self) -> list[Worker]:
         """Returns those that may be asked."""
-        return [p.worker for p in self._places if p.worker and p.worker.is_in]
+        return [worker for worker in self._all if worker.is_in]
 
     def ask(self, worker: Worker, task: Any, job: Shared, *given: Any) -> None:
         """Asks a worker for a task of a job, after those that it was asked for before.
@@ -196,101 +164,89 @@ class Pool:
           WorkersError: workers have failed too often.
         """
         self._fill()
-        owners = {
-            reference: place
-            for place in self._places
-            if place.worker
-            for reference in place.worker.asked
-        }
+        owners = {reference: worker for worker in self._all for reference in worker.asked}
         if not owners:
             time.sleep(seconds)
             return []
         ready, _ = self.ray.wait(list(owners), num_returns=1, timeout=seconds)
         if ready:
             ready, _ = self.ray.wait(list(owners), num_returns=len(owners), timeout=0)
-        events = [
-            event for reference in ready for event in self._settle(owners[reference], reference)
-        ]
+        events = [event for one in ready for event in self._settle(owners[one], one)]
         return events + self._listen()
 
-    def worked(self, worker: Worker) -> None:
-        """A worker's answer was right: its failures are forgotten."""
-        for place in self._places:
-            if place.worker is worker:
-                place.failures = place.deaths = 0
+    def worked(self) -> None:
+        """An answer was right: earlier failures are forgotten."""
+        self._strikes = 0
 
-    def replace(self, worker: Worker, why: str, raised: bool = True) -> list[Event]:
+    def replace(self, worker: Worker, why: str, strikes: int = FAILURE) -> list[Event]:
         """Ends a worker; another takes its place, after a pause.
 
         Args:
-          raised: our code has failed on it, or what it gave was wrong; else its process is gone.
+          strikes: how much this counts among failures without a right answer between them.
 
         Raises:
           WorkersError: workers have failed too often.
         """
-        places = [place for place in self._places if place.worker is worker]
-        for place in places:
-            self.ray.kill(worker.actor)
-            place.worker = None
-            place.failures += raised
-            place.deaths += not raised
-            place.retry_at = time.monotonic() + min(2.0**place.failures, MOST_PAUSE)
-            self.lost += 1
-            self._notice(f"a worker{f' on {worker.host}' if worker.host else ''} is gone: {why}")
-        if all(p.failures >= MOST_FAILURES or p.deaths >= MOST_DEATHS for p in self._places):
+        if worker not in self._all:
+            return []
+        self._all.remove(worker)
+        self.ray.kill(worker.actor)
+        self.lost += 1
+        self._strikes += strikes
+        self._notice(f"a worker is gone{f', on {worker.host}' if worker.host else ''}: {why}")
+        if self._strikes > MOST_STRIKES * self.number:
             raise WorkersError(f"no worker is left; the last one: {why}")
-        tasks = [task for task in worker.asked.values() if task is not _HELLO]
-        return [Gone(worker, tasks, why)] if places else []
+        self._retry_at = time.monotonic() + PAUSE_SECONDS
+        return [Gone(worker, [task for task in worker.asked.values() if task is not HELLO], why)]
 
     def forget(self) -> None:
-        """Asks for nothing that was asked for before; the workers stay."""
+        """Wants nothing more of what was asked for; the workers stay."""
         for worker in self.workers():
             worker.asked.clear()
 
     def end(self) -> None:
         """Ends the workers."""
-        for place in self._places:
-            if place.worker:
-                with contextlib.suppress(Exception):
-                    self.ray.kill(place.worker.actor)
+        for worker in self._all:
+            with contextlib.suppress(Exception):
+                self.ray.kill(worker.actor)
 
     def _fill(self) -> None:
         """Starts the workers that are missing, and says who waits for room."""
         now = time.monotonic()
-        for place in self._places:
-            if place.worker is None and now >= place.retry_at and self._start:
-                place.worker = self._start()
-        waiting = sum(p.worker is not None and not p.worker.has_begun for p in self._places)
+        while len(self._all) < self.number and now >= self._retry_at:
+            worker = Worker(self._remote.remote(*self._given))
+            worker.asked[worker.actor.hello.remote(self._game)] = HELLO
+            self._all.append(worker)
+        waiting = sum(not worker.has_begun for worker in self._all)
         if waiting and now >= self._tell_at:
-            self._tell_at = float("inf")
+            self._tell_at = math.inf
             needs = ", ".join(f"{name}={count:g}" for name, count in self.resources.items())
             self._notice(
                 f"{waiting} of {self.number} workers wait for room: each needs {needs} "
-                "(--worker-resources); `ray status` says what the cluster has"
+                "(--worker-resources); `ray status` says what there is"
             )
 
-    def _settle(self, place: _Place, reference: Any) -> list[Event]:
+    def _settle(self, worker: Worker, reference: Any) -> list[Event]:
         """Returns what follows from a call that has returned."""
-        worker = place.worker
-        if worker is None or reference not in worker.asked:
+        if worker not in self._all:
             return []  # it was replaced a moment ago
         task, errors = worker.asked[reference], self.ray.exceptions
         try:
             result = self.ray.get(reference)
         except errors.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
-            if task is _HELLO:
+            if task is HELLO:
                 return self.replace(worker, f"{type(cause).__name__}: {cause}")
             del worker.asked[reference]
             return [Answer(worker, task, None, cause)]
         except errors.RayError as error:
-            return self.replace(worker, " ".join(str(error).split())[:200], raised=False)
+            return self.replace(worker, " ".join(str(error).split())[:200], DEATH)
         del worker.asked[reference]
-        if task is not _HELLO:
+        if task is not HELLO:
             return [Answer(worker, task, result, None)]
         theirs, worker.host = result
         ray_node.end_with_us()
-        if different := identity.difference(theirs, self._wanted, self._fields):
+        if different := identity.difference(theirs, self._wanted, self._must_equal):
             return self.replace(worker, f"it is not as this process: {different}")
         worker.is_in = worker.has_begun = True
         worker.device = f"{theirs.devices} x {theirs.device}"
@@ -304,14 +260,14 @@ class Pool:
         now = time.monotonic()
         passed, self._looked = min(now - self._looked, PING_SECONDS), now
         events: list[Event] = []
-        for worker in [place.worker for place in self._places if place.worker]:
+        for worker in list(self._all):
             if worker.beat is not None and self.ray.wait([worker.beat], timeout=0)[0]:
                 worker.beat, worker.has_begun = None, True  # or it died, which its task tells
             elif worker.beat is not None and worker.has_begun:
                 worker.silent += passed
                 if worker.silent >= SILENT_SECONDS:
                     why = f"it was silent for {worker.silent:.0f} seconds"
-                    events += self.replace(worker, why, raised=False)
+                    events += self.replace(worker, why, DEATH)
             elif worker.beat is None and now - worker.beat_at >= PING_SECONDS:
                 worker.beat = worker.actor.beat.options(concurrency_group=BEAT).remote()
                 worker.beat_at, worker.silent = now, 0.0
@@ -331,14 +287,14 @@ def start(
       resources: what each worker needs; by default its share of this machine's cores.
 
     Raises:
-      ValueError: ray is not installed, the address cannot be used, or this machine has no room.
+      ValueError: ray is not installed, or the address cannot be used.
     """
     if not number:
         yield None
         return
-    needs = {"CPU": 1.0, **resources} if resources else {"CPU": float(_share(number))}
+    share = max(1, (os.cpu_count() or 1) // number)
+    needs = {"CPU": 1.0, **resources} if resources else {"CPU": float(share)}
     with ray_node.running(needs["CPU"] * number, command) as ray:
-        ray_node.check_room(ray, needs)
         pool = Pool(ray, number, needs)
         try:
             yield pool
@@ -346,5 +302,13 @@ def start(
             pool.end()
 
 
-def _share(number: int) -> int:
-    return max(1, (os.cpu_count() or 1) // number)
+def _settings(devices: int, resources: Mapping[str, float]) -> dict[str, Any]:
+    """Returns the settings of jax for workers with these resources."""
+    settings: dict[str, Any] = {}
+    if FORCED not in os.environ.get("XLA_FLAGS", ""):
+        settings["jax_num_cpu_devices"] = devices
+    if resources.keys() == {"CPU"}:
+        settings["jax_platforms"] = "cpu"
+    if not os.environ.get(ray_node.ADDRESS):  # on this machine
+        settings |= {name: getattr(jax.config, name) for name in CACHE}
+    return settings

@@ -6,7 +6,7 @@ import pathlib
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from selfplay import children
@@ -63,24 +63,6 @@ def running(cpus: float, command: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-
-
-def is_cluster() -> bool:
-    """Whether the workers are those of a cluster, not of this machine."""
-    return bool(os.environ.get(ADDRESS))
-
-
-def check_room(ray: Any, resources: Mapping[str, float]) -> None:
-    """Raises ValueError if this machine lacks what each worker needs; a cluster may grow."""
-    there = ray.cluster_resources()
-    lacking = [n for n, count in resources.items() if n != "CPU" and there.get(n, 0) < count]
-    if lacking and not is_cluster():
-        name = lacking[0]
-        raise ValueError(
-            f"--worker-resources {name}={resources[name]:g}: this machine has "
-            f"{there.get(name, 0):g} {name}, as Ray sees it; leave it out, or name a cluster "
-            f"by {ADDRESS}"
-        )
 
 
 def end_with_us() -> None:

@@ -7,6 +7,7 @@ handed over is lost, and nothing is taken twice: rollouts are answers to calls o
 
 import collections
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from selfplay import row
 from selfplay.row import Form, Sample
 from selfplay.self_play import SelfPlayState
 from training.context import Context
+from training.metrics import WorkerFigures, WorkersLine
 from training.stages import take, write_pending
 from training.state import Actor, InFlight, State
 from training.storage.checkpoint import NonFiniteError
@@ -53,6 +55,20 @@ class _Player:
     examples: int = 0  # taken since the last line of metrics
     lag: int = 0  # training steps that their weights were behind, at most
 
+    def figures(self, worker: Worker, now: float, seconds: float) -> WorkerFigures:
+        """Returns what it did in the last `seconds`, and begins anew."""
+        rate, lag = round(self.examples / seconds, 1), self.lag
+        self.examples = self.lag = 0
+        silent = round(now - self.heard, 3)
+        return WorkerFigures(
+            worker=self.number,
+            host=worker.host,
+            device=worker.device,
+            rate=rate,
+            silent=silent,
+            lag=lag,
+        )
+
 
 class _Waiting(NamedTuple):
     """A rollout that has come and was not taken yet."""
@@ -60,14 +76,6 @@ class _Waiting(NamedTuple):
     worker: Worker
     version: Version
     rollout: Rollout
-
-
-class _Told(NamedTuple):
-    """When a line of metrics was written, and how far the run was then."""
-
-    when: float
-    rows: int
-    step: int
 
 
 class WorkerSource:
@@ -93,8 +101,8 @@ class WorkerSource:
         self._forms = _forms(context)
         self._players: dict[Worker, _Player] = {}
         self._waiting = collections.deque[_Waiting]()
-        self._told: _Told | None = None
-        self._has_told = False
+        self._told = (time.monotonic(), 0, 0)  # when a line was written; examples and steps then
+        self._tell_at = math.inf
         self._version = Version(-1, -1, None)
         self._publish(actor)
         return InFlight(actor, games, games, None)
@@ -174,9 +182,10 @@ class WorkerSource:
         if problem := _problem(rollout, self._forms):
             self._drop(event.worker, f"its examples are wrong: {problem}")
             return
-        self._pool.worked(event.worker)
+        self._pool.worked()
         player = self._players[event.worker]
-        oldest, player.newest = player.newest - self._lag(), self._version.number
+        oldest = player.newest - self._context.config.workers.max_lag
+        player.newest = self._version.number
         player.heard, player.seconds = time.monotonic(), rollout.seconds
         if version.number < oldest:  # it has waited in the worker's queue for too long
             player.open -= 1
@@ -185,9 +194,6 @@ class WorkerSource:
         rows = row.nested(Sample, {name: np.array(column) for name, column in columns.items()})
         rollout = rollout._replace(call=rollout.call._replace(rows=rows))
         self._waiting.append(_Waiting(event.worker, version, rollout))
-
-    def _lag(self) -> int:
-        return self._context.config.workers.max_lag
 
     def _raised(self, state: State, worker: Worker, error: Exception) -> None:
         """Replaces a worker whose process has failed; weights of NaN are the learner's fault."""
@@ -208,6 +214,9 @@ class WorkerSource:
         """Gives a rollout's examples to the replay."""
         began, progress = time.monotonic(), state.progress
         self._credit = min(self._credit + began - self._took, MOST_CREDIT)
+        if self._tell_at == math.inf:
+            self._told = (began, state.replay.total, progress.step)
+            self._tell_at = began + FIRST_SECONDS
         monitors = take(self._context, state, one.rollout.call)
         if player := self._players.get(one.worker):
             player.open -= 1
@@ -232,42 +241,31 @@ class WorkerSource:
 
     def _report(self, state: State) -> None:
         """Writes a line of metrics, now and then."""
-        progress, config = state.progress, self._context.config
-        now = _Told(time.monotonic(), state.replay.total, progress.step)
-        told = self._told = self._told or now
-        seconds = now.when - told.when
-        if seconds < (LINE_SECONDS if self._has_told else FIRST_SECONDS):
+        progress, config, now = state.progress, self._context.config, time.monotonic()
+        if now < self._tell_at:
             return
-        new, wanted = now.rows - told.rows, config.replay.samples_per_row
-        reuse = (now.step - told.step) * config.learner.batch / new if new else None
-        is_behind = reuse is not None and reuse < BEHIND * wanted and progress.step > 0
-        self._context.metrics.write(
-            {
-                "kind": "workers",
-                "iteration": progress.iteration,
-                "step": progress.step,
-                "seconds": round(progress.elapsed(), 3),
-                "rate": round(new / seconds, 1),
-                "reuse": reuse,
-                "wanted_reuse": wanted,
-                "is_learner_bound": is_behind and bool(self._waiting),
-                "lost": self._pool.lost,
-                "workers": [
-                    {
-                        "worker": player.number,
-                        "host": worker.host,
-                        "device": worker.device,
-                        "rate": round(player.examples / seconds, 1),
-                        "silent": round(now.when - player.heard, 3),
-                        "lag": player.lag,
-                    }
-                    for worker, player in self._players.items()
-                ],
-            }
+        told, self._told = self._told, (now, state.replay.total, progress.step)
+        self._tell_at = now + LINE_SECONDS
+        seconds, new, steps = (
+            after - before for before, after in zip(told, self._told, strict=True)
         )
-        for player in self._players.values():
-            player.examples = player.lag = 0
-        self._told, self._has_told = now, True
+        reuse = steps * config.learner.batch / new if new else None
+        wanted = config.replay.samples_per_row
+        is_behind = reuse is not None and reuse < BEHIND * wanted and progress.step > 0
+        line = WorkersLine(
+            iteration=progress.iteration,
+            step=progress.step,
+            seconds=round(progress.elapsed(), 3),
+            rate=round(new / seconds, 1),
+            reuse=reuse,
+            wanted_reuse=wanted,
+            is_learner_bound=is_behind and bool(self._waiting),
+            lost=self._pool.lost,
+            workers=tuple(
+                player.figures(worker, now, seconds) for worker, player in self._players.items()
+            ),
+        )
+        self._context.metrics.write({"kind": line.kind, **dataclasses.asdict(line)})
 
 
 def _forms(context: Context) -> dict[str, Form]:
