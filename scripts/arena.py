@@ -32,7 +32,7 @@ from selfplay.randomness import MatchPurpose
 from selfplay.rating.sprt import Sprt
 from selfplay.records.game_record import check_path, write_records
 from training.players import find_game
-from training.workers import ray_blocks, ray_team
+from training.workers import matches, pool
 
 ENGINE_BLOCK = 32  # games side by side where a player is outside the device, and slow
 
@@ -53,17 +53,17 @@ def run(args: Args) -> int:
         check_path(args.records, spec)
     if args.csv:
         csv_file.check(args.csv)
-    with ray_team.start(args.workers, "arena") as team:
-        code = _run(args, spec, test, team)
-        if team:  # to end Ray takes a moment, when all is said
+    with pool.start(args.workers, "arena") as workers:
+        code = _run(args, spec, test, workers)
+        if workers:  # to end Ray takes a moment, when all is said
             signals.conclude(code)
         return code
 
 
-def _run(args: Args, spec: str, test: Sprt | None, team: ray_team.Team | None) -> int:
+def _run(args: Args, spec: str, test: Sprt | None, workers: pool.Pool | None) -> int:
     game = games_package.load(spec)
     announce_devices()
-    elsewhere = ray_blocks.players_of(team, spec, args.simulations, note) if team else None
+    elsewhere = matches.players_of(workers, spec, args.simulations, note) if workers else None
     players = [
         parse_player(name, game, args.simulations, training.load_player) for name in args.players
     ]

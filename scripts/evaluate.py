@@ -25,7 +25,7 @@ from selfplay.player_spec import run_of
 from selfplay.players import Player, random_player
 from selfplay.records.game_record import append_records
 from training.storage.run_folder import RunFolder
-from training.workers import ray_blocks, ray_team
+from training.workers import matches, pool
 
 
 def run(args: Args) -> int:
@@ -38,17 +38,17 @@ def run(args: Args) -> int:
         announce_devices()
         _measure(args, path, step, spec)
         return 0
-    with ray_team.start(args.workers, "evaluate") as team:
-        code = _play(args, path, step, spec, team)
-        if team:  # to end Ray takes a moment, when all is said
+    with pool.start(args.workers, "evaluate") as workers:
+        code = _play(args, path, step, spec, workers)
+        if workers:  # to end Ray takes a moment, when all is said
             signals.conclude(code)
         return code
 
 
-def _play(args: Args, path: str, step: int | None, spec: str, team: ray_team.Team | None) -> int:
+def _play(args: Args, path: str, step: int | None, spec: str, workers: pool.Pool | None) -> int:
     """Plays a match, keeps its games and prints its result."""
     announce_devices()
-    elsewhere = ray_blocks.players_of(team, spec, _one_budget(args), note) if team else None
+    elsewhere = matches.players_of(workers, spec, _one_budget(args), note) if workers else None
     player = training.load_player(path, simulations=_one_budget(args), checkpoint=step)
     opponent = _opponent(args, path, step, player)
     plies = default_plies(player.game) if args.opening_plies is None else args.opening_plies

@@ -38,7 +38,7 @@ from training.evaluation.ladder import FOLDER
 from training.players import find_game
 from training.report.ladder_plot import Point, plot_ladder
 from training.storage.run_folder import RunFolder
-from training.workers import ray_blocks, ray_team
+from training.workers import matches, pool
 
 BUDGET = 32  # simulations, where nobody says how many
 SHOWN_PLAYERS = 8  # of a store, where none of those asked for has a game in it
@@ -66,14 +66,14 @@ def run(args: Args) -> int:
     if args.csv:
         csv_file.check(args.csv)
     spec = find_game(args.players, args.game)
-    with ray_team.start(args.workers if _plays(args) else 0, "ladder") as team:
-        code = _run(args, spec, team)
-        if team:  # to end Ray takes a moment, when all is said
+    with pool.start(args.workers if _plays(args) else 0, "ladder") as workers:
+        code = _run(args, spec, workers)
+        if workers:  # to end Ray takes a moment, when all is said
             signals.conclude(code)
         return code
 
 
-def _run(args: Args, spec: str, team: ray_team.Team | None) -> int:
+def _run(args: Args, spec: str, workers: pool.Pool | None) -> int:
     game: Game[Any] = games_package.load(spec)
     announce_devices()
     folder = pathlib.Path(args.store or f"ladders/{spec.replace('/', '-').replace(':', '-')}")
@@ -103,7 +103,7 @@ def _run(args: Args, spec: str, team: ray_team.Team | None) -> int:
     code = 0
     try:
         with concluding():
-            _play(args, ladder, ray_blocks.rounds_of(team, ladder, note) if team else None)
+            _play(args, ladder, matches.rounds_of(workers, ladder, note) if workers else None)
     except KeyboardInterrupt:
         say("selfplay ladder: interrupted; the games are kept, the same command goes on")
         code = INTERRUPTED

@@ -24,6 +24,8 @@ from training.preflight.machine import this_machine
 from training.source import LOCAL, Source
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder, next_free, reserve
+from training.workers import pool
+from training.workers.source import WorkerSource
 
 
 def run(args: Args) -> int:
@@ -40,14 +42,10 @@ def run(args: Args) -> int:
 
 def _source(args: Args, held: contextlib.ExitStack) -> Source:
     """Returns where the run's examples come from; workers end with `held`."""
-    if not args.workers:
-        return LOCAL
-    from training.workers import pool
-    from training.workers.source import WorkerSource
-
     least, most = number_of_workers(args.workers)
     needs = resources(args.worker_resources)
-    return WorkerSource(held.enter_context(pool.start(most, "train", needs)), least)
+    workers = held.enter_context(pool.start(most, "train", needs))
+    return WorkerSource(workers, least) if workers else LOCAL
 
 
 def _run(args: Args, source: Source) -> int:

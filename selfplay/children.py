@@ -22,11 +22,20 @@ _WATCH = """
 import os, signal, sys
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
-groups, processes = set(), set()
+def began(number):  # since the number of one that has ended may later be another's
+    try:
+        with open(f"/proc/{number}/stat") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+groups, processes = set(), {}
+def add(number):
+    processes[number] = began(number)
 for line in sys.stdin:
-    change = {"+": groups.add, "-": groups.discard, "*": processes.add}
+    change = {"+": groups.add, "-": groups.discard, "*": add}
     change[line[0]](int(line[1:]))
-for end, numbers in ((os.killpg, groups), (os.kill, processes)):
+ours = [number for number in processes if began(number) == processes[number]]
+for end, numbers in ((os.killpg, groups), (os.kill, ours)):
     for number in numbers:
         try:
             end(number, signal.SIGKILL)
@@ -112,7 +121,7 @@ class Watcher:
     def add_process(self, number: int) -> None:
         """Has one process ended when this one is gone."""
         with self._lock:
-            if number in self._processes:
+            if number in self._processes or (self.process and number == self.process.pid):
                 return
             self._processes.add(number)
             try:

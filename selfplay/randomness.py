@@ -28,9 +28,9 @@ class RunPurpose(enum.IntEnum):
     PLAY = 2  # self-play, by call
     SAMPLE = 3  # minibatches and their symmetries, by training step
     RECORD = 4  # the sample of self-play games, by iteration
-    WORKER_OPEN = 10  # first games of a worker, by incarnation
-    WORKER_PLAY = 11  # its self-play, by incarnation and call
-    WORKER_RECORD = 12  # the sample of its games, by incarnation and call
+    WORKER_OPEN = 10  # first games of a worker, by its number
+    WORKER_PLAY = 11  # its self-play, by its number and rollout
+    WORKER_RECORD = 12  # the sample of its games, likewise
     FIT_INIT = 20  # first weights of an imitation
     FIT_SHUFFLE = 21  # order of its rows, by epoch
     GATE = 100  # matches of the gate, by training step

@@ -1,1 +1,1 @@
-"""Self-play on other processes and machines: weights in, finished games out."""
+"""Distributed self-play and matches on Ray: one pool of actors, and what they are asked to do."""

@@ -1,4 +1,4 @@
-"""Ray itself: found, started or joined, and ended with us, however we end."""
+"""Ray started on this machine, or a Ray cluster joined; either ends with this process."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import pathlib
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from selfplay import children
@@ -14,6 +14,7 @@ from selfplay import children
 ADDRESS = "RAY_ADDRESS"
 CLIENT = "ray://"
 ANSWER_SECONDS = 10.0  # in which a cluster must take a connection
+ROOT = pathlib.Path(__file__).parents[2]  # of our code
 
 
 class WorkersError(RuntimeError):
@@ -21,16 +22,14 @@ class WorkersError(RuntimeError):
 
 
 @contextlib.contextmanager
-def running(number: int, cpus: float, command: str, instead: str) -> Iterator[Any]:
+def running(cpus: float, command: str) -> Iterator[Any]:
     """Starts Ray on this machine, or joins the cluster of RAY_ADDRESS; yields the module.
 
     To be called before jax has started its devices: Ray forks.
 
     Args:
-      number: of the workers that are to come.
-      cpus: of each.
+      cpus: that the workers take together.
       command: of ours, as in `train`.
-      instead: what to do without ray.
 
     Raises:
       ValueError: ray is not installed, or the address cannot be used.
@@ -43,19 +42,21 @@ def running(number: int, cpus: float, command: str, instead: str) -> Iterator[An
             f"submit -- selfplay {command} ...`"
         )
     _check_answers(address)
-    ray = _import_ray(instead)
-    with _handlers_kept():
+    ray = _import_ray()
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    # Ray puts the driver's current folder on its workers' import path: meanwhile that is our own,
+    # not one in which a stranger's jax.py may lie.
+    with _handlers_kept(), contextlib.chdir(ROOT):
         if address:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+            ray.init(address=address, **quiet)
         else:
             ray.init(
                 address="local",
-                num_cpus=max(os.cpu_count() or 1, int(cpus * number + 0.999)),
+                num_cpus=max(os.cpu_count() or 1, int(cpus + 0.999)),
                 include_dashboard=False,
-                log_to_driver=False,
-                logging_level="error",
                 _node_ip_address="127.0.0.1",
                 runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}},
+                **quiet,
             )
     end_with_us()
     try:
@@ -64,54 +65,23 @@ def running(number: int, cpus: float, command: str, instead: str) -> Iterator[An
         ray.shutdown()
 
 
-def check_room(ray: Any, resources: Mapping[str, float]) -> None:
-    """Raises ValueError if this machine lacks what each worker needs; a cluster may grow."""
-    there = ray.cluster_resources()
-    lacking = [n for n, count in resources.items() if n != "CPU" and there.get(n, 0) < count]
-    if lacking and not os.environ.get(ADDRESS):
-        name = lacking[0]
-        raise ValueError(
-            f"--worker-resources {name}={resources[name]:g}: this machine has "
-            f"{there.get(name, 0):g} {name}, as Ray sees it; leave it out, or name a cluster "
-            f"by {ADDRESS}"
-        )
-
-
 def end_with_us() -> None:
     """Has what Ray has started for us so far ended with us; to be called when there is more.
 
-    Where we are killed, Ray's own processes take a minute to notice.
+    Where we are killed, Ray's own processes take a minute to notice, and a frozen one never does.
     """
-    children.end_with_us(_descendants())
-
-
-def beating(kind: type[Any]) -> type[Any]:
-    """Returns a class of actors that have a method `beat`, too, which runs in a thread of its own.
-
-    It answers while the process is alive. To be made remote with a concurrency group `beat`.
-    """
-    import ray
-
-    @ray.method(concurrency_group="beat")
-    def beat(self: Any) -> None:
-        pass
-
-    return type(kind.__name__, (kind,), {"beat": beat})
-
-
-def needs(resources: Mapping[str, float]) -> dict[str, Any]:
-    """Returns what an actor needs, as Ray's options; of CPU, GPU, and a cluster's own resources."""
-    others = {name: count for name, count in resources.items() if name not in ("CPU", "GPU")}
-    return {
-        "num_cpus": resources["CPU"],
-        "num_gpus": resources.get("GPU", 0),
-        "resources": others,
-    }
-
-
-def why(error: Exception) -> str:
-    """Returns an error of Ray's in a line."""
-    return " ".join(str(error).split())[:200]
+    children_of: dict[int, list[int]] = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError):
+            number, _, rest = stat.read_text().partition(" (")
+            parent = int(rest.rpartition(")")[2].split()[1])
+            children_of.setdefault(parent, []).append(int(number))
+    found, left = set[int](), [os.getpid()]
+    while left:
+        new = children_of.get(left.pop(), [])
+        found.update(new)
+        left += new
+    children.end_with_us(found)
 
 
 def _check_answers(address: str) -> None:
@@ -128,38 +98,17 @@ def _check_answers(address: str) -> None:
         ) from None
 
 
-def _import_ray(instead: str) -> Any:
-    # Before the import: ray reads it there.
+def _import_ray() -> Any:
+    # Before the import: ray reads them there. The second: of a worker's death its task tells us.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     try:
         import ray
     except ModuleNotFoundError:
         raise ValueError(
-            f"--workers needs ray: pip install 'selfplay-zero[ray]'; or {instead}"
+            "--workers needs ray: pip install 'selfplay-zero[ray]'; or leave it out"
         ) from None
     return ray
-
-
-def _descendants() -> set[int]:
-    """Returns the processes of Ray that this one has started, and those that they have."""
-    children_of: dict[int, list[int]] = {}
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError):
-            number, _, rest = stat.read_text().partition(" (")
-            parent = int(rest.rpartition(")")[2].split()[1])
-            children_of.setdefault(parent, []).append(int(number))
-    found, left = set[int](), [os.getpid()]
-    while left:
-        new = [child for child in children_of.get(left.pop(), []) if child not in found]
-        found.update(new)
-        left += new
-    return {number for number in found if _is_of_ray(number)}
-
-
-def _is_of_ray(number: int) -> bool:
-    with contextlib.suppress(OSError):
-        return b"ray" in pathlib.Path(f"/proc/{number}/cmdline").read_bytes()
-    return False
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Blocks of matches, and rounds of ladders, as tasks on Ray: workers have players alike ours."""
+"""Matches and ladders on Ray: blocks and rounds are tasks of workers that compute as we do."""
 
 import functools
 import os
@@ -17,9 +17,12 @@ from selfplay.arena.ladder import Ladder, Round
 from selfplay.arena.result import MatchResult, PlayedGame
 from selfplay.player_spec import parse_player
 from selfplay.players import Player
+from selfplay.tasks import Done, Event, Failed, Lost
 from training.players import load_player
-from training.workers import identity
-from training.workers.ray_team import Crew, Team
+from training.workers.identity import Alike
+from training.workers.pool import Answer, Job, Pool, Worker
+
+LOOK_SECONDS = 0.1
 
 
 class Match(NamedTuple):
@@ -69,7 +72,46 @@ class Rounds(NamedTuple):
         return play
 
 
-def players_of(team: Team, game: str, simulations: int, notice: Callable[[str], None]) -> Elsewhere:
+class Crew:
+    """The workers of a pool at tasks of one job; see `selfplay.tasks.Crew`."""
+
+    def __init__(self, pool: Pool, job: Job, given: Callable[[int], Any]) -> None:
+        """Begins nothing yet; `given`: what a worker is given for a task."""
+        self.size = pool.number
+        self._pool, self._job, self._given = pool, pool.new_job(job), given
+
+    def free(self) -> int:
+        """Returns how many workers wait for a task."""
+        return len(self._waiting())
+
+    def begin(self, task: int) -> None:
+        """Asks a worker that waits for a task."""
+        known = self._job.number, task
+        self._pool.ask(self._waiting()[0], known, self._job, self._given(task))
+
+    def ended(self) -> list[Event]:
+        """Returns what has become of tasks."""
+        ended: list[Event] = []
+        for event in self._pool.look(LOOK_SECONDS):
+            if not isinstance(event, Answer):
+                ended += [
+                    Lost(task, event.why) for number, task in event.tasks if self._owns(number)
+                ]
+                continue
+            self._pool.worked()  # what is raised would be so anywhere: it is a result
+            number, task = event.task
+            if self._owns(number):
+                ended.append(Failed(task, event.error) if event.error else Done(task, event.result))
+        return ended
+
+    def _owns(self, number: int) -> bool:
+        return number == self._job.number  # else it is of an earlier crew, which has stopped
+
+    def _waiting(self) -> list[Worker]:
+        return [worker for worker in self._pool.workers() if not worker.asked]
+
+
+def players_of(pool: Pool, game: str, simulations: int, notice: Callable[[str], None]) -> Elsewhere:
     """Returns what finds workers for matches of a game; the first match starts them.
 
     Args:
@@ -77,22 +119,21 @@ def players_of(team: Team, game: str, simulations: int, notice: Callable[[str], 
     """
 
     def find(first: Player, second: Player, order: Order) -> Crew:
-        _begin(team)
+        _begin(pool, game, notice)
         weights = weights_sha256(first), weights_sha256(second)
         told = Match(game, (first.name, second.name), simulations, weights, order)
         number = -(-2 * len(order.moves) // order.block)
-        if number < team.number:
+        if number < pool.number:
             notice(
                 f"{2 * len(order.moves)} games in blocks of {order.block} keep only "
-                f"{number} of {team.number} workers busy"
+                f"{number} of {pool.number} workers busy"
             )
-        ours = identity.alike(game)
-        return Crew(team, team.new_job(told), lambda block: (block,), game, ours, notice)
+        return Crew(pool, told, lambda block: block)
 
     return find
 
 
-def rounds_of(team: Team, ladder: Ladder, notice: Callable[[str], None]) -> rounds.Elsewhere:
+def rounds_of(pool: Pool, ladder: Ladder, notice: Callable[[str], None]) -> rounds.Elsewhere:
     """Returns what finds workers for the rounds of a ladder, and starts them.
 
     Args:
@@ -100,17 +141,15 @@ def rounds_of(team: Team, ladder: Ladder, notice: Callable[[str], None]) -> roun
     """
 
     def find(round_of: Callable[[int], Round]) -> Crew:
-        _begin(team)
+        _begin(pool, ladder.spec, notice)
         names = tuple(player.name for player in ladder.players)
         told = Rounds(ladder.spec, names, tuple(ladder.weights), ladder.opening_plies)
-        ours = identity.alike(ladder.spec)
-        job = team.new_job(told)
-        return Crew(team, job, lambda task: (round_of(task),), ladder.spec, ours, notice)
+        return Crew(pool, told, round_of)
 
     return find
 
 
-def _begin(team: Team) -> None:
+def _begin(pool: Pool, game: str, notice: Callable[[str], None]) -> None:
     """Starts the workers. Raises ValueError where matches are not for them."""
     platform, size = jax.local_devices()[0].platform, devices.mesh().size
     if platform != "cpu":
@@ -118,7 +157,7 @@ def _begin(team: Team) -> None:
             f"--workers plays on CPUs, and jax runs on {size} x {platform} here, which share "
             "each block already: leave it out, or set JAX_PLATFORMS=cpu"
         )
-    team.begin(size)
+    pool.begin(game, size, Alike._fields, notice)
 
 
 def _player(name: str, game: Game[Any], simulations: int, digest: str) -> Player:
