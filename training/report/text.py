@@ -116,6 +116,7 @@ def describe_iteration(
         getattr(line, name) - (getattr(previous, name) if previous else 0)
         for name in ("seconds", "games", "positions")
     )
+    seconds = max(seconds, 1e-3)  # as lines are rounded: a worker's rollout may take less to learn
     parts = [
         f"iteration {line.iteration} step {line.step}",
         f"{games / seconds:.1f} games/s",

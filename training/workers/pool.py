@@ -165,10 +165,11 @@ class Pool:
         """
         self._fill()
         owners = {reference: worker for worker in self._all for reference in worker.asked}
-        if not owners:
+        ready: list[Any] = []
+        if owners:
+            ready, _ = self.ray.wait(list(owners), num_returns=1, timeout=seconds)
+        else:
             time.sleep(seconds)
-            return []
-        ready, _ = self.ray.wait(list(owners), num_returns=1, timeout=seconds)
         if ready:
             ready, _ = self.ray.wait(list(owners), num_returns=len(owners), timeout=0)
         events = [event for one in ready for event in self._settle(owners[one], one)]
