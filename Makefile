@@ -23,7 +23,7 @@ test-all: $(READY)  ## all tests, the slow ones too, on programs compiled as use
 soak: $(READY)  ## kill a tiny run 200 times at random moments: it must end as if it had not been
 	$(BIN)/python -m tests.soak --kills 200
 
-soak-workers: $(READY)  ## workers join, leave and are killed 100 times each, and nothing is lost
+soak-workers: $(READY)  ## kill 50 workers and 10 learners of a tiny run: no game is twice, none half
 	$(BIN)/python -m tests.soak_workers
 
 docs: $(READY)  ## the pages of docs/ in build/docs, the notebook run; a dead link is an error

@@ -254,7 +254,7 @@ class WorkersLine:
     wanted_reuse: float  # the setting replay.samples_per_row
     is_learner_bound: bool  # whether rollouts wait for the learner, and reuse is below that
     lost: int  # workers that died, were frozen or failed, so far in this process
-    workers: tuple[WorkerFigures, ...] = ()
+    workers: tuple[WorkerFigures, ...] = ()  # by number
 
 
 Line: TypeAlias = IterationLine | EvaluationLine | GateLine | ImitationLine | WorkersLine
