@@ -24,7 +24,7 @@ from training.workers import identity
 from training.workers import pool as pool_module
 from training.workers.pool import Answer, Gone, Pool, Worker
 from training.workers.ray_node import WorkersError
-from training.workers.self_play import GAME_BITS, Rollout, SelfPlayer
+from training.workers.self_play import GAME_BITS, SelfPlayer
 from training.workers.source import WorkerSource
 
 with_ray = pytest.mark.skipif(
@@ -349,30 +349,6 @@ def test_no_rollout_is_taken_below_the_least_number_of_workers(learner, played):
     assert source.next(context, state, state.in_flight.actor, lambda: next(left)) is None
     pool.all.append(Worker(1))
     assert source.next(context, state, state.in_flight.actor, lambda: False)
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda rows: rows._replace(outcome=rows.outcome * np.nan), "outcome holds NaN"),
-        (lambda rows: rows._replace(q=rows.q[:, :-1]), "q is float16"),
-        (lambda rows: rows._replace(targets={"margin": rows.outcome}), "other columns"),
-    ],
-)
-def test_wrong_examples_are_named_and_their_worker_is_replaced(learner, played, change, said):
-    context, state = learner
-    pool = FakePool()
-    source = WorkerSource(pool)
-    state.in_flight = source.start(context, 0, state.in_flight.actor, state.in_flight.before)
-    source.next(context, state, state.in_flight.actor, lambda: True)
-    call = played[1].call
-    assert len(call.rows.ply)
-    answer(pool, Rollout(call._replace(rows=change(call.rows)), 0.1))
-    assert source.next(context, state, state.in_flight.actor, lambda: True) is None
-    source.should_yield(state)
-    ((_, why),) = pool.replaced
-    assert said in why
-    assert state.replay.total == 0
 
 
 def test_rollouts_of_weights_that_are_too_old_are_dropped(learner, played):

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from selfplay import row
-from selfplay.row import Form, Sample
+from selfplay.row import Sample
 from selfplay.self_play import SelfPlayState
 from training.context import Context
 from training.metrics import WorkerFigures, WorkersLine
@@ -30,7 +30,6 @@ PUBLISH_SECONDS = 0.5  # between versions, at least; and ten times what publishi
 LOOK_SECONDS = 0.02
 QUICK_SECONDS = 0.5  # a worker whose rollouts take less is asked for the next one ahead
 WAIT_SECONDS = 1.0  # after which it is shown that the learner waits
-MOST_CREDIT = 1.0  # seconds
 LINE_SECONDS, FIRST_SECONDS = 10.0, 2.0  # between lines of metrics; before the first
 BEHIND = 0.95  # of the samples a row that are wanted: with fewer the learner cannot keep up
 
@@ -88,7 +87,7 @@ class WorkerSource:
           least: workers without which nothing is taken.
         """
         self._pool, self._least = pool, least
-        self._credit = self._took = 0.0
+        self._took = self._taking = 0.0  # when examples were taken last, and for how long
 
     def start(self, context: Context, index: int, actor: Actor, games: SelfPlayState) -> InFlight:
         """Lets workers come and publishes the weights; the run's own games wait."""
@@ -98,7 +97,6 @@ class WorkerSource:
         devices = next(n for n in range(max(1, cores), 0, -1) if batch % n == 0)
         self._pool.begin(context.config.game, devices, ["code"], context.metrics.notice)
         self._job = self._pool.new_job(SelfPlay(context.config))
-        self._forms = _forms(context)
         self._players: dict[Worker, _Player] = {}
         self._waiting = collections.deque[_Waiting]()
         self._told = (time.monotonic(), 0, 0)  # when a line was written; examples and steps then
@@ -126,13 +124,13 @@ class WorkerSource:
         return None
 
     def should_yield(self, state: State) -> bool:
-        """Whether rollouts wait, and training has had at least as much time as taking them."""
+        """Whether rollouts wait, and training has had as much time as taking the last one."""
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._look(state, 0.0)
         if self._context.config.workers.surplus == "wait":
             return False
-        return self._is_ready() and self._credit + now - self._took > 0
+        return self._is_ready() and now - self._took > self._taking
 
     def close(self) -> None:
         """Wants nothing more of what was asked for; the workers stay, for a run that goes back."""
@@ -177,11 +175,8 @@ class WorkerSource:
             player.open += 1
 
     def _came(self, event: Answer) -> None:
-        """Keeps a rollout that is right until its turn comes."""
+        """Keeps a rollout until its turn comes."""
         version, rollout = event.task, event.result
-        if problem := _problem(rollout, self._forms):
-            self._drop(event.worker, f"its examples are wrong: {problem}")
-            return
         self._pool.worked()
         player = self._players[event.worker]
         oldest = player.newest - self._context.config.workers.max_lag
@@ -213,7 +208,6 @@ class WorkerSource:
     def _take(self, state: State, one: _Waiting) -> dict[str, Any]:
         """Gives a rollout's examples to the replay."""
         began, progress = time.monotonic(), state.progress
-        self._credit = min(self._credit + began - self._took, MOST_CREDIT)
         if self._tell_at == math.inf:
             self._told = (began, state.replay.total, progress.step)
             self._tell_at = began + FIRST_SECONDS
@@ -225,7 +219,7 @@ class WorkerSource:
         self._give_up_steps(state)
         self._report(state)
         self._took = time.monotonic()
-        self._credit = max(self._credit, 0.0) - (self._took - began)
+        self._taking = self._took - began
         return monitors
 
     def _give_up_steps(self, state: State) -> None:
@@ -266,25 +260,3 @@ class WorkerSource:
             ),
         )
         self._context.metrics.write({"kind": line.kind, **dataclasses.asdict(line)})
-
-
-def _forms(context: Context) -> dict[str, Form]:
-    """Returns the forms of the columns of a run's examples, observations as the game has them."""
-    game = context.game
-    seen = jax.eval_shape(lambda key: game.observe(game.init(key)), jax.random.key(0))
-    observation = Form(seen.shape, np.dtype(seen.dtype))
-    return row.forms(game, context.targets) | {"observation": observation}
-
-
-def _problem(rollout: Rollout, forms: dict[str, Form]) -> str:
-    """Returns what is wrong with a rollout's examples; empty if nothing is."""
-    columns, count = row.flat(rollout.call.rows), len(rollout.call.rows.ply)
-    if columns.keys() != forms.keys():
-        return f"other columns: {', '.join(sorted(columns.keys() ^ forms.keys()))}"
-    for name, form in forms.items():
-        column = columns[name]
-        if (column.shape, column.dtype) != ((count, *form.shape), form.dtype):
-            return f"{name} is {column.dtype}{list(column.shape)}"
-        if column.dtype.kind == "f" and not np.isfinite(column).all():
-            return f"{name} holds NaN or infinity"
-    return ""
