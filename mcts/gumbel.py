@@ -61,6 +61,7 @@ def plan_root(
     root: NodeStats,
 ) -> HalvingPlan:
     """Returns the plan of B searches, with noise for each action."""
+    # Gumbel noise on the logits: the top k by it are a sample without replacement (section 3).
     noise = _noise(config, key, masked_logits)
     return HalvingPlan(
         logits=noise + (root.prior - root.prior.max(axis=-1, keepdims=True)),
@@ -74,6 +75,7 @@ def root_action(
     config: SearchConfig, plan: HalvingPlan, root: NodeStats, done: jax.Array
 ) -> jax.Array:
     """Returns int32[B]: the best action among those that have the visits it is the turn of."""
+    # The schedule says how many visits the action must have whose turn it is.
     wanted_visits = plan.schedule[plan.considered, done]
     values = completed_values(config, root)
     return _halving_action(plan, root, values, root.visits - plan.inherited, wanted_visits)
@@ -84,6 +86,7 @@ def interior_action(config: SearchConfig, node: NodeStats) -> jax.Array:
 
     The paper's equation 14.
     """
+    # Visits lag behind the improved policy most where the next one goes.
     improved = jax.nn.softmax(node.prior + completed_values(config, node))
     share = node.visits / (1 + node.visits.sum(axis=-1, keepdims=True))
     return best_action(improved - share, open_actions(node))
@@ -95,6 +98,7 @@ def decide(config: SearchConfig, plan: HalvingPlan, root: NodeStats) -> Decision
     q = completed_q(config, root)
     values = _scaled(config, root, q)
     visits = jnp.where(allowed, root.visits - plan.inherited, -1)
+    # Of those that survived all halvings, the best by noise, prior and value.
     action = _halving_action(plan, root, values, visits, visits.max(axis=-1))
     improved = jax.nn.softmax(mask_illegal(root.prior + values, allowed))
     return Decision(action, improved, proven_value(root, improved_value(improved, q)), q)
@@ -119,6 +123,7 @@ def completed_q(config: SearchConfig, node: NodeStats) -> jax.Array:
     The paper's equation 8 and, with `config.mixed_value`, appendix D. They stand for the seat to
     play at the node, in [-1, 1].
     """
+    # Unvisited actions get the mixed value: the network's own, and the mean of what was visited.
     visited = node.visits > 0
     q = node.q()
     total = node.visits.sum(axis=-1)
@@ -161,6 +166,7 @@ def _halving_visits(actions: int, simulations: int) -> np.ndarray:
     """Returns int32[simulations + 1]; the last entry is never used."""
     if actions < 2:
         return np.arange(simulations + 1)
+    # Each phase has an equal share of the simulations, and halves the field.
     phases = math.ceil(math.log2(actions))
     wanted: list[int] = []
     racing, visits = actions, 0

@@ -29,6 +29,7 @@ def root_logits(
     """Returns float[B, A] masked logits of the prior mixed with noise over legal actions only."""
     if config.dirichlet_fraction == 0:
         return masked_logits
+    # The paper's alpha by the number of legal moves: 10 / n.
     shape, dtype = masked_logits.shape, masked_logits.dtype
     alpha = config.dirichlet_alpha or 10.0 / jnp.maximum(legal.sum(axis=-1, keepdims=True), 1)
 
@@ -75,6 +76,7 @@ def decide(config: SearchConfig, plan: None, root: NodeStats) -> Decision:
 
 def _upper_bound(config: SearchConfig, node: NodeStats) -> jax.Array:
     """Returns float[..., A]: each action's value plus what its prior still lets one hope for."""
+    # Value plus exploration, which falls with the visits of the action.
     values = _values(config, node)
     count = 1 + node.visits.sum(axis=-1, keepdims=True)
     weight = config.pb_c_init + jnp.log((count + config.pb_c_base + 1) / config.pb_c_base)
@@ -83,6 +85,7 @@ def _upper_bound(config: SearchConfig, node: NodeStats) -> jax.Array:
 
 def _values(config: SearchConfig, node: NodeStats) -> jax.Array:
     """Returns float[..., A]: values on the scale of `q_transform`, unvisited actions filled in."""
+    # First-play urgency: what an action without visits is taken to be worth.
     visited = node.visits > 0
     parent = node.value()[..., None]
     q = node.q()

@@ -89,9 +89,11 @@ class PathUpdate(NamedTuple):
 def simulate_all(context: SearchContext[S], tree: Tree[S]) -> Tree[S]:
     """Returns the trees, begun by `init_tree`, after all simulations."""
     config = context.config
+    # The first leaf lies along the root's best edge: nothing has been visited yet.
     best = _root_action(context, tree, jnp.int32(0))
     start = jnp.arange(context.batch, dtype=jnp.int32) * tree.num_actions + best
     search = SearchState(tree, take_rows(tree.leaf, start).astype(jnp.int32))
+    # With several leaves an evaluation, the odd ones come first, so that the loop's body is one.
     steps, rest = divmod(config.simulations, config.leaves)
     if rest:
         search = _simulate(context, rest, search, jnp.int32(0))
@@ -110,8 +112,11 @@ def _simulate(
     K `leaves` are simulations that share one evaluation. Slab k of the new nodes belongs to
     simulation `done + k + 1`; they are backed up one after the other.
     """
+    # Select: the edge is known beforehand, for the last backup has found the next leaf.
     edge = _next_edges(context, leaves, search, done)
+    # Expand and evaluate, all K * B new nodes in one call of the network.
     tree, new = _expand(context, search.tree, edge, done)
+    # Back up, one slab after the other: paths of the same tree may share edges.
     slabs = jax.tree.map(lambda x: x.reshape(leaves, context.batch, *x.shape[1:]), new)
 
     def backup(
@@ -141,6 +146,7 @@ def _next_edges(
     num_actions = search.tree.num_actions
 
     def lose(search: SearchState[S], k: jax.Array) -> tuple[SearchState[S], jax.Array]:
+        # A visit that loses for whoever moved, along the path that this leaf would take.
         tree, edge = search
         parent = _parents(edge, context.batch, num_actions)
         path, length = append_edge(take_rows(tree.path, parent).astype(jnp.int32), edge)
@@ -163,12 +169,15 @@ def _expand(
     batch, num_actions = context.batch, tree.num_actions
     parent = _parents(edge, batch, num_actions)
     parent_path = take_rows(tree.path, parent).astype(jnp.int32)
+    # Play the move at the parent.
     state = _recall(context, take_rows(tree.state, parent), tree, parent_path)
     state = jax.vmap(game.step)(state, edge % num_actions)
+    # Ask the network.
     evaluation = evaluate_states(game, context.evaluate, context.variables, state)
     prior = context.policy.prior(evaluation.prior_logits)
     path, length = append_edge(parent_path, edge)
 
+    # Write the nodes: number n of all B trees lies in one slab, so this is a copy in place.
     first = config.reuse_nodes + done + 1
     number = jnp.repeat(first + jnp.arange(len(edge) // batch, dtype=jnp.int32), batch)
     node = new_nodes(state, evaluation.value)
@@ -220,6 +229,7 @@ def _add_results(
         return set_bounds(edges, _rows_to_write(edges, steps), steps.action, bounds)
 
     none = jnp.stack([paths.edge.astype(tree.edges.dtype) * 0] * 3, axis=-1)
+    # Bounds go up first: a proven node's value is its bound, not the mean.
     value, least, most = proven.back_up(map_edges(siblings, paths, none), leaf_bounds)
     edges = _add_path_visits(tree.edges, paths, value)
     return scatter_edges(put, edges, paths, jnp.stack([least, most], axis=-1))
@@ -247,9 +257,11 @@ def _update_leaf_cache(
     Greedy descent from a node follows the path up to the first node whose best edge leaves it, else
     to the path's own end. Off the path nothing has changed, so the leaf cached there still holds.
     """
+    # Where does descent leave the path, at each of its nodes?
     exit_leaf = _exit_leaves(context, tree, update)
     paths, num_actions, depth = update.paths, tree.num_actions, tree.max_depth
     ended = paths.edge < 0
+    # From each node, the first such place below it is where descent ends.
     leaves_path = to_words((exit_leaf >= 0) | ended)
     exit_leaf = jnp.where(ended, update.leaf[:, None], exit_leaf)
     exit_leaf = jnp.concatenate([exit_leaf, update.leaf[:, None]], axis=1)
@@ -284,6 +296,7 @@ def _exit_leaves(context: SearchContext[S], tree: Tree[S], update: PathUpdate) -
     none = paths.edge * 0 - 1
     if policy.root is None:
         return map_edges(interior, paths, none)
+    # At the root sequential halving chooses; below it, the interior rule.
     best = _root_action(context, tree, update.done)
     lane = jnp.arange(context.batch, dtype=jnp.int32)
     at_root = exit_leaf(lane, paths.action[:, 0], best)

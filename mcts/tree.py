@@ -93,6 +93,7 @@ def init_tree(
       root: what `evaluate_states` says of `state`, its logits with noise if they shall have any.
     """
     batch = len(root.value)
+    # The root is evaluated anew, also where its subtree was kept.
     node = new_nodes(state, root.value)
     edges = new_edges(config, policy.prior(root.prior_logits), node)
     # The prior is new in any case, by its noise. All columns behind it are inherited.

@@ -56,6 +56,7 @@ class Recorder:
         """
         game_id = self._game_ids(np.asarray(trajectory.game_number))
         rows = _concatenate(self.pending, _to_rows(trajectory, weights_step, game_id))
+        # Game after game, ply after ply, with those that waited from earlier rollouts.
         order = np.lexsort((rows["ply"], rows["game_id"]))
         rows = {name: column[order] for name, column in rows.items()}
         ends = np.flatnonzero(rows["terminated"])  # one a finished game, its last ply
@@ -64,11 +65,13 @@ class Recorder:
         end_of = np.searchsorted(ended_ids, rows["game_id"])
         end_of = np.minimum(end_of, max(len(ends) - 1, 0))
         finished = ended_ids[end_of] == rows["game_id"] if len(ends) else np.zeros(len(order), bool)
+        # Unfinished games wait for their end.
         self.pending = {
             name: column[~finished]
             for name, column in rows.items()
             if not name.startswith(OF_THE_END)
         }
+        # Finished ones get their outcome, as the seat that decided sees it.
         done = {name: column[finished] for name, column in rows.items()}
         last = ends[end_of[finished]] if len(ends) else ends  # of each finished row's game
         seat = done["to_play"].astype(np.intp)

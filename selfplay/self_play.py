@@ -176,6 +176,7 @@ def _play_ply(
 ) -> tuple[tuple[SelfPlayState, Any], Trajectory]:
     """Plays one ply in every lane, on the device; carries the games and the amplifier's memory."""
     state, memory = carried
+    # Amplify: search from each position with the network.
     search_key, _, _ = _ply_keys(key)
     if amplifier.memory is None:
         result = amplifier(variables, state.game, search_key)
@@ -202,10 +203,12 @@ def _finish_ply(
 ) -> tuple[SelfPlayState, Trajectory]:
     """Plays what the search decided in every lane; ended games make room for new ones."""
     _, action_key, open_key = _ply_keys(key)
+    # The first plies are drawn at a temperature, so that games differ; then the best is played.
     before = state.game
     action = _choose(result, state.ply, action_key, config)
     after = jax.vmap(game.step)(before, action)
     ended = after.terminated
+    # What the replay will need, for the seat that decided.
     trajectory = Trajectory(
         observation=jax.vmap(game.observe)(before),
         legal_action_mask=before.legal_action_mask,
@@ -233,6 +236,7 @@ def _finish_ply(
             if row.TARGETS[name].at == "end"
         },
     )
+    # An amplifier outside the device is told the moves, for it has no state of the game.
     history = state.history
     if history is not None:
         history = history.at[jnp.arange(len(action)), state.ply].set(action)
@@ -294,6 +298,7 @@ def _open(
 ) -> SelfPlayState:
     """Returns new games after their random first plies, none of which ends a game."""
     init_key, count_key, ply_key = jax.random.split(key, 3)
+    # Each game begins with a random number of random plies, up to the setting.
     most = config.random_opening_plies
     plies = jax.random.randint(count_key, (lanes,), 0, most + 1)
 

@@ -85,8 +85,10 @@ def unpack(
     Raises:
       ValueError, NonFiniteError: the plies hold a number that is none, or an illegal action.
     """
+    # The host waits here for the device; the next rollout is under way meanwhile.
     trajectory = jax.device_get(trajectory)
     non_finite.check_plies(config.game, config.amplify, trajectory)
+    # Plies of games that ended become examples; the others wait.
     rows, finished = pending.add(trajectory, weights_step)
     rows = targets.of_games(rows, finished, wanted, game)
     plies, lanes = trajectory.ply.shape

@@ -99,6 +99,7 @@ def make_context(
     settings = config.learner
     rate = settings.learning_rate * settings.rollback_rate**rollbacks
     settings = dataclasses.replace(settings, learning_rate=rate)
+    # Distill: the training step. Each rollback after NaN has lowered its rate.
     train_step = learner.make_train_step(
         network, game, settings, losses.load(config.distil), wanted
     )

@@ -118,17 +118,21 @@ def make_train_step(
         params: Any, batch_stats: Any, batch: Minibatch
     ) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
         """Returns sums over the rows, not means: the rows may be one device's share of a batch."""
+        # Predict, with illegal actions masked out.
         predicted, of_targets, batch_stats = network.forward_all(
             Weights(params, batch_stats), batch.observation
         )
         logits = mask_illegal(predicted.prior_logits, batch.legal_action_mask)
+        # The value target: the game's outcome, mixed with the search's root value if so set.
         share = config.root_value_weight
         value_target = (1 - share) * batch.outcome + share * batch.root_value
+        # The losses of policy and value, equation 1 of AlphaGo Zero less its weight penalty.
         policy, value = row_losses(predicted._replace(prior_logits=logits), batch, value_target)
         policy = (policy * batch.weight * batch.policy_weight).sum()
         value = (value * batch.weight).sum()
         sums = {"policy_loss": policy, "value_loss": value}
         total = policy + config.value_weight * value
+        # Auxiliary targets, each with its own weight.
         for name, target_weight in targets.items():
             losses = LEARNED[name].loss(of_targets[name], of_batch(name, batch), batch)
             sums[f"loss_{name}"] = (losses * batch.weight * batch.target_weights[name]).sum()
@@ -138,9 +142,11 @@ def make_train_step(
     def gradients_of_share(
         params: Any, batch_stats: Any, batch: Minibatch
     ) -> tuple[Any, Any, dict[str, jax.Array]]:
+        # Show each row through the symmetry that was drawn for it.
         batch = augment(batch, symmetries)
         gradients, (batch_stats, sums) = jax.grad(loss, has_aux=True)(params, batch_stats, batch)
         own = {f"loss_{n}": (batch.weight * batch.target_weights[n]).sum() for n in targets}
+        # All-reduce over the devices, of all hosts, in one exchange.
         totals = sum_shares((gradients, sums, batch_stats, batch.weight.sum(), 1.0, own))
         gradients, sums, batch_stats, weight, shares, own = totals
         # Each device norms by the statistics of its own share; the running ones are averaged.
@@ -161,8 +167,10 @@ def make_train_step(
     def train_step(
         state: TrainState, batch: Minibatch, horizon: jax.Array
     ) -> tuple[TrainState, dict[str, jax.Array]]:
+        # Gradients of the whole batch, the same on every device.
         gradients, batch_stats, metrics = share_out(state.params, state.batch_stats, batch)
         rate = learning_rate(config, state.step, horizon)
+        # The optimizer's direction, scaled by the schedule's rate.
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
         params = jax.tree.map(
             lambda p, u, share: p - rate * share * u,
@@ -170,6 +178,7 @@ def make_train_step(
             updates,
             _rates(state.params, config.dense_rate),
         )
+        # The moving average of the weights: it is what plays and is evaluated.
         decay = _average_decay(config, state.step)
 
         def average(old: Any, new: Any) -> Any:

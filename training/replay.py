@@ -73,6 +73,7 @@ class ReplayBuffer:
     def window(self, total: int | None = None) -> int:
         """Returns the number of newest rows that `sample` draws from (when it held `total`)."""
         total = self.total if total is None else total
+        # KataGo's power law: the window grows with the rows, ever more slowly.
         first, growth = self.config.min_rows, self.config.window_growth
         wanted = 1 + self.config.window_scale * ((total / first) ** growth - 1) / growth
         return min(total, self.config.capacity, max(first, int(first * wanted)))
@@ -94,6 +95,7 @@ class ReplayBuffer:
         own = self._own
         if total is not None:
             own = next((s.own for s in self._stretches if s.number >= total), own)
+        # Uniformly from the newest rows of this ring.
         window = min(own - self._first, self.capacity, max(1, self.window(total) // self._parts))
         rows = own - 1 - rng.integers(0, window, count)
         places = rows[rows >= self._own - self.capacity] % self.capacity

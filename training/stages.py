@@ -32,6 +32,7 @@ def stage(function: Callable[..., Any]) -> Callable[..., Any]:
 @stage
 def amplify(context: Context, index: int, actor: Actor, before: SelfPlayState) -> InFlight:
     """Dispatches self-play rollout `index`; returns at once."""
+    # The network is folded for play: batch norm goes into the convolutions.
     variables = playable(context.network, actor.weights)
     given = variables, before, context.key(RunPurpose.PLAY, index)
     first = (multihost.first_device(),) if multihost.first_device() else ()
@@ -102,6 +103,7 @@ def distil(
     """
     progress = state.progress
     learner = context.config.learner
+    # As many steps as the replay ratio allows for the examples so far.
     due = state.replay.steps_allowed(learner.batch) - progress.skipped - progress.step
     due = min(due, learner.steps_per_iteration or due)
     horizon = np.float32(progress.horizon or NO_HORIZON)
@@ -110,6 +112,7 @@ def distil(
     for _ in range(due):
         if should_yield(state):
             break
+        # A minibatch from the window, an overseer's decisions among it.
         batch = minibatch(*draw(context, state, progress.step), *weights)
         state.train, measured = context.train_step(state.train, batch, horizon)
         losses.append(measured)
@@ -176,6 +179,7 @@ def write_pending(context: Context, state: State) -> None:
     if state.line is None:
         return
     line, state.line = state.line, None
+    # The one place where the host waits for training, an iteration late.
     losses = jax.device_get(line.pop("losses"))
     bad = non_finite.first_bad(losses)
     if bad is not None:

@@ -115,6 +115,7 @@ def resume(context: Context, source: Source, saved: Checkpoint, progress: Progre
         context.key(RunPurpose.INIT, 0),
     )
     own = saved._replace(games=_own_games(context, saved.games))
+    # The games as they were before the rollout in flight, and the weights that play it.
     held = snapshot.unpack(own, shapes, context.open_games(), context.config.learner.batch)
     return State(
         train=held.train,
