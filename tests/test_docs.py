@@ -27,7 +27,6 @@ OF_OTHERS = {  # flags of other programs that the docs run
     *("--mode", "--level", "--chinese-rules", "--positional-superko", "--capture-all-dead"),
     *("--play-out-aftermath", "--never-resign"),  # GNU Go
     "--kills",  # tests.soak
-    "--plot",  # scripts.developer.compare_slots
     "--xla_gpu_enable_command_buffer",
     *("--signal", "--gpus", "--time", "--nodes", "--ntasks-per-node"),  # Slurm
     *("--build-arg", "--device", "--file", "--nv", "--rm", "--stop-timeout", "--tag", "--volume"),
