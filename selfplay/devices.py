@@ -6,11 +6,10 @@ the case of one.
 """
 
 import contextlib
-import contextvars
 import os
 import pathlib
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,22 +20,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 AXIS = "data"
 BY_LANE = PartitionSpec(AXIS)
 WHOLE = PartitionSpec()
-_most: contextvars.ContextVar[int | None] = contextvars.ContextVar("_most", default=None)
 
 
 def mesh() -> Mesh:
-    """Returns all devices of this process in a row, or as many as `only` leaves."""
-    return Mesh(np.array(jax.local_devices()[: _most.get()]), (AXIS,))
-
-
-@contextlib.contextmanager
-def only(count: int) -> Iterator[None]:
-    """What is built inside, and then called there, sees the first `count` devices alone."""
-    token = _most.set(count)
-    try:
-        yield
-    finally:
-        _most.reset(token)
+    """Returns all devices of this process in a row."""
+    return Mesh(np.array(jax.local_devices()), (AXIS,))
 
 
 def kind() -> str:

@@ -9,7 +9,6 @@ Booleans are written eight to a byte, which is faster to compress than one a byt
 """
 
 import errno
-import io
 import math
 import os
 import pathlib
@@ -74,27 +73,6 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         may be right.
     """
     return _read(path, _load)
-
-
-def parse(content: bytes, most: int) -> dict[str, np.ndarray]:
-    """Returns the arrays of a file's bytes by name.
-
-    Args:
-      most: bytes that they may take.
-
-    Raises:
-      ValueError: it is damaged, holds something else than arrays, or more.
-      Exception: as of `read`.
-    """
-    try:
-        raw = io.BytesIO(content)
-        _check(raw, most, f"the {most:,} that it may")
-        raw.seek(0)
-        return _load(raw)
-    except Exception as error:
-        if not _is_damage(error):
-            raise
-        raise ValueError(str(error)) from error
 
 
 def read_tail(path: pathlib.Path, names: Collection[str], count: int) -> Arrays:
