@@ -134,6 +134,17 @@ def test_a_mirrored_row_is_the_row_of_the_mirrored_game():
     assert image.action.tolist() == [4] * ROWS
 
 
+def test_running_statistics_follow_those_of_the_batches(train_step):
+    before, state, batch = start().batch_stats, start(), random_batch()
+    for _ in range(3):
+        state, _ = train_step(state, batch, jnp.float32(100))
+    apart = [
+        float(jnp.abs(a - b).max())
+        for a, b in zip(*map(jax.tree.leaves, (before, state.batch_stats)), strict=True)
+    ]
+    assert min(apart) > 0, apart
+
+
 @pytest.mark.parametrize(
     ("step", "share"), [(0, 0.1), (9, 1.0), (40, 1.0), (70, 0.6), (100, 0.2), (500, 0.2)]
 )

@@ -17,13 +17,11 @@ from tests.oracles import last_boards
 from tests.support.runs import assert_same, everything, run_once
 from training import decision_rows, learner, losses, replay, targets
 from training.config import OverseerConfig
-from training.doctor import evidence, path
 from training.learner import LearnerConfig
 from training.losses import minibatch
 from training.players import network_of
 from training.preflight import estimate
 from training.settings import ReplayConfig
-from training.storage.run_folder import RunFolder
 
 SPEC = "dots_and_boxes:rows=2,cols=3"  # where who closes a box moves again
 GAME = games.load(SPEC)
@@ -273,15 +271,3 @@ def test_a_method_of_another_form_is_refused_before_a_run_begins():
     for name, said in (("final_board", r"shape \(2, 5, 7\).*got \(2, 3\)"), ("margin", "'margin'")):
         with pytest.raises(ValueError, match=said):
             targets.check([name], Wrong(2, 3), "own:Wrong")
-
-
-def test_the_doctor_sees_whether_they_are_turned_as_the_rest_of_a_row_is(
-    config, run, rows, monkeypatch
-):
-    known = evidence._newest_rows(RunFolder(run), row.target_forms(NAMES, GAME))
-    assert known.targets.keys() == rows.targets.keys()
-    known = row.take(known, np.arange(path.BATCH) % len(known.ply))
-    seen = types.SimpleNamespace(config=config, game=GAME)
-    assert not path._changed(seen, known)[0]
-    monkeypatch.setitem(learner.ACTS, row.Kind.PER_CELL, None)
-    assert path._changed(seen, known) == (["targets/final_board"], "shuffled-targets")

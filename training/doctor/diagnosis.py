@@ -1,4 +1,4 @@
-"""The diagnosis of a run, whether it is learning and why not: thirteen checks of what is on disk.
+"""The diagnosis of a run, whether it is learning and why not: eleven checks of what is on disk.
 
 Each check measures something that a healthy run has in common with every other, whatever the game,
 and names the fault where it is missing. A check that cannot be judged yet says so. Nothing is
@@ -11,13 +11,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from training.doctor import (
+    exploration,
     games,
     lessons,
     overseer,
-    path,
     refit,
     rows,
-    samples,
     searching,
     values,
     weights,
@@ -28,25 +27,19 @@ from training.storage.run_folder import RunFolder
 
 # Causes before their consequences: the first finding is the one to act on.
 ORDER = (
-    "wrong-observations",
-    "lost-outcomes",
-    "lost-rows",
-    "repeated-rows",
+    "wrong-rows",
     "learning-rate-too-high",
     "frozen-weights",
     "learning-rate-too-low",
     "weight-decay-too-high",
     "value-sign",
     "stale-weights",
-    "gate-open",
     "tiny-replay",
-    "stale-replay",
-    "stale-statistics",
     "value-untrained",
     "policy-untrained",
+    "unlearned",
     "value-biased",
     "dead-units",
-    "shuffled-targets",
     "search-too-small",
     "no-exploration",
     "repeated-games",
@@ -56,8 +49,7 @@ ORDER = (
     "overseer-weaker",
     "getting-worse",
 )
-PROVE = ("rules", "path")
-CHECKS = 12
+CHECKS = 11
 NOTE = "training a fresh network"
 Progress = Callable[[float, str], None]
 
@@ -103,10 +95,9 @@ def diagnose(
     checks: tuple[Callable[[], Result], ...] = (
         functools.partial(games.learning, evidence),
         functools.partial(rows.rules, evidence),
-        functools.partial(samples.samples, evidence),
+        functools.partial(rows.replay, evidence),
         functools.partial(games.games, evidence),
-        functools.partial(path.path, evidence),
-        functools.partial(rows.exploration, evidence),
+        functools.partial(exploration.exploration, evidence),
         functools.partial(weights.weights, evidence),
         functools.partial(values.value, evidence),
         functools.partial(searching.searching, evidence, seconds),
@@ -127,7 +118,5 @@ def diagnose(
 
 
 def _ordered(results: list[Result]) -> tuple[Finding, ...]:
-    # What rows or code prove comes before what is measured of networks, and may follow from it.
-    findings = [(r.check not in PROVE, f) for r in results for f in r.findings]
-    findings.sort(key=lambda pair: (pair[0], ORDER.index(pair[1].fault)))
-    return tuple(finding for _, finding in findings)
+    findings = (finding for result in results for finding in result.findings)
+    return tuple(sorted(findings, key=lambda finding: ORDER.index(finding.fault)))

@@ -18,21 +18,19 @@ from selfplay.files import json_lines
 from selfplay.row import Form, Sample
 from training import metrics, presets, replay
 from training.config import RunConfig
-from training.evaluation.surprise import evaluate
+from training.evaluation.surprise import predict
 from training.metrics import EvaluationLine, GateLine, IterationLine, WorkersLine
 from training.network import Folded, Network, Weights
 from training.oversight import decision_file
 from training.players import network_of
 from training.storage.checkpoint import CheckpointStore
 from training.storage.leaves import under, unflatten
-from training.storage.manifest import ACTOR, ACTOR_STEP, CheckpointError
+from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
 MOST_ROWS = 20_000  # newest replay rows that are read
-HEAD_ROWS = 2_000  # of them, the first of the newest chunk: those of the call that was in flight
 JUDGED_ROWS = 4_096  # newest rows by which values and searches are judged
-MOST_REPLAYED = 32  # games that are played again, and as many of weights that are still on disk
-BATCH = 512  # positions that the network is asked at once: one shape, one compilation
+MOST_REPLAYED = 64  # games that are played again
 
 
 class SavedWeights(NamedTuple):
@@ -41,8 +39,6 @@ class SavedWeights(NamedTuple):
     step: int
     trained: Weights
     average: Weights  # that play
-    actor: Weights  # of the self-play call in flight
-    actor_step: int
 
 
 class Replayed(NamedTuple):
@@ -68,7 +64,6 @@ class Evidence:
     rows: Sample  # the newest, oldest first
     initial: SavedWeights | None  # of step 0
     newest: SavedWeights
-    others: tuple[SavedWeights, ...]  # of other checkpoints, oldest first
     recorded: dict[int, list[int]]  # the moves, openings too, of sampled games by number, in order
     replayed: Replayed
 
@@ -107,22 +102,7 @@ class Evidence:
 
     def predict(self, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
         """Returns the network's policy float32[N, A] and value float32[N] of rows."""
-        count = len(rows.ply)
-        batches = []
-        for start in range(0, count, BATCH):
-            chosen = np.minimum(np.arange(start, start + BATCH), count - 1)
-            given = rows.observation[chosen], rows.legal_action_mask[chosen]
-            batches.append(jax.device_get(evaluate(self.network, folded, *given)))
-        policy, value = (np.concatenate(part)[:count] for part in zip(*batches, strict=True))
-        return policy, value
-
-    def values_at_play(self, weights: Weights, rows: Sample) -> np.ndarray:
-        """Returns float32[N], what a search with these weights believes of rows at its root."""
-        averaged = self.config.search.average_symmetries
-        symmetries = self.game.symmetries()[: None if averaged else 1]
-        folded = self.fold(weights)
-        images = (rows._replace(observation=s.on_observation(rows.observation)) for s in symmetries)
-        return np.mean([self.predict(folded, image)[1] for image in images], axis=0)
+        return predict(self.network, folded, rows)
 
 
 def gather(folder: RunFolder) -> Evidence:
@@ -136,8 +116,8 @@ def gather(folder: RunFolder) -> Evidence:
     game = games.load(config.game)
     network = network_of(config, game)
     history = metrics.history(folder.read_metrics())
-    weights = _all_weights(folder, network)
     columns = row.target_forms(row.parse_targets(config.targets), game)
+    initial, newest = _weights(folder, network)
     rows, recorded = _newest_rows(folder, columns), _recorded_moves(folder)
     return Evidence(
         config=config,
@@ -148,11 +128,10 @@ def gather(folder: RunFolder) -> Evidence:
         gates=history.gates,
         workers=history.workers,
         rows=rows,
-        initial=weights[0] if weights[0].step == 0 else None,
-        newest=weights[-1],
-        others=tuple(weights[:-1]),
+        initial=initial,
+        newest=newest,
         recorded=recorded,
-        replayed=_replay_games(game, rows, recorded, _labels(weights)),
+        replayed=_replay_games(game, rows, recorded),
     )
 
 
@@ -184,11 +163,6 @@ def last_part(rows: Sample, count: int) -> Sample:
     return take(rows, slice(max(0, len(rows.ply) - count), None))
 
 
-def row_names(rows: Sample) -> np.ndarray:
-    """Returns int64[N], a number for each game's each ply."""
-    return rows.game_id * (1 << 20) + rows.ply
-
-
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Returns the correlation of two columns, 0 where one of them is constant, or empty."""
     varies = len(a) > 0 and min(a.std(), b.std()) > 1e-6
@@ -201,34 +175,28 @@ def recent_mean(values: Iterable[float | None]) -> float | None:
     return float(np.mean(known[-max(1, len(known) // 4) :])) if known else None
 
 
-def _all_weights(folder: RunFolder, network: Network) -> list[SavedWeights]:
+def _weights(folder: RunFolder, network: Network) -> tuple[SavedWeights | None, SavedWeights]:
+    """Returns the weights of step 0, None without them, and the newest."""
     store = CheckpointStore(folder.path)
-    template = jax.eval_shape(network.init, jax.random.key(0))
-    weights, steps = [], store.steps()
+    steps = store.steps()
     if not steps:
         raise ValueError(f"{folder.path} has no checkpoint yet: let `selfplay train` save one")
-    for step in steps:
-        try:
-            saved = store.load(step, with_replay=False)
-        except (CheckpointError, OSError):
-            if step == steps[-1]:
-                raise
-            continue  # erased by retention since it was listed
+    newest = _load(store, network, steps[-1])
+    try:
+        return _load(store, network, 0) if steps[0] == 0 else None, newest
+    except (CheckpointError, OSError):  # erased by retention since it was listed
+        return None, newest
 
-        def pair(name: str, state: dict[str, Any] = saved.train_state) -> Weights:
-            parts = (under(f"{name}params", state), under(f"{name}batch_stats", state))
-            return Weights(*map(unflatten, template, parts))
 
-        weights.append(
-            SavedWeights(
-                step=step,
-                trained=pair("state/"),
-                average=pair("state/average_"),
-                actor=Weights(*unflatten(tuple(template), under(ACTOR, saved.train_state))),
-                actor_step=saved.counters[ACTOR_STEP],
-            )
-        )
-    return weights
+def _load(store: CheckpointStore, network: Network, step: int) -> SavedWeights:
+    state = store.load(step, with_replay=False).train_state
+    template = jax.eval_shape(network.init, jax.random.key(0))
+
+    def pair(name: str) -> Weights:
+        parts = (under(f"{name}params", state), under(f"{name}batch_stats", state))
+        return Weights(*map(unflatten, template, parts))
+
+    return SavedWeights(step, trained=pair("state/"), average=pair("state/average_"))
 
 
 def _newest_rows(folder: RunFolder, columns: Mapping[str, Form]) -> Sample:
@@ -242,12 +210,6 @@ def _newest_rows(folder: RunFolder, columns: Mapping[str, Form]) -> Sample:
             break
     if not parts:
         raise ValueError(f"{folder.path} has no finished game on disk yet: wait for its next save")
-    newest = parts[-1]
-    if len(newest.ply) > MOST_ROWS:
-        tail = last_part(newest, MOST_ROWS - HEAD_ROWS)
-        # A game without its last moves would look like a whole one with the wrong result.
-        head = newest.game_id[:HEAD_ROWS] != newest.game_id[HEAD_ROWS]
-        parts = [take(newest, np.flatnonzero(head)), tail]
     return last_part(row.concatenate(parts), MOST_ROWS)
 
 
@@ -264,33 +226,23 @@ def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:
     return moves
 
 
-def _labels(weights: list[SavedWeights]) -> list[int]:
-    """Returns the `weights_step` that rows made by weights on disk have."""
-    return [step for known in weights for step in (known.step, known.actor_step)]
-
-
-def _replay_games(
-    game: Game[Any], rows: Sample, recorded: dict[int, list[int]], labels: list[int]
-) -> Replayed:
-    """Plays again the newest games, and those of known weights, if all their moves are known."""
+def _replay_games(game: Game[Any], rows: Sample, recorded: dict[int, list[int]]) -> Replayed:
+    """Plays again the newest games, of which all moves are known."""
     starts = np.flatnonzero(np.diff(rows.game_id, prepend=-1) != 0)
-    counts = {False: 0, True: 0}
     chosen: list[tuple[np.ndarray, list[int]]] = []
     all_games = list(zip(starts, [*starts[1:], len(rows.ply)], strict=True))
     for start, end in reversed(all_games if _has_one_opening(game) else []):
         numbers, first = np.arange(start, end), int(rows.ply[start])
-        is_known = int(rows.weights_step[end - 1]) in labels
         moves = (
             recorded.get(int(rows.game_id[start]), []) if first else rows.action[numbers].tolist()
         )
         whole = len(moves) == first + len(numbers) == int(rows.ply[end - 1]) + 1
-        if whole and counts[is_known] < MOST_REPLAYED:
-            counts[is_known] += 1
+        if whole and len(chosen) < MOST_REPLAYED:
             chosen.append((numbers, moves))
     if not chosen:
         chosen = [(np.zeros(0, np.int64), [0])]
     history = positions.pad_moves([moves for _, moves in chosen])
-    history = np.resize(history, (2 * MOST_REPLAYED, history.shape[1]))  # one shape
+    history = np.resize(history, (MOST_REPLAYED, history.shape[1]))  # one shape
     states, observation, final = jax.device_get(_play_again(game, history))
     lane = np.concatenate([np.full(len(numbers), i) for i, (numbers, _) in enumerate(chosen)])
     lane, row = lane.astype(np.int64), np.concatenate([numbers for numbers, _ in chosen])

@@ -15,6 +15,16 @@ class Finding:
     change: str  # what to change
 
 
+def first(*cases: tuple[bool, Finding]) -> tuple[Finding, ...]:
+    """Returns the finding of the first case that holds, if any does."""
+    return next(((finding,) for holds, finding in cases if holds), ())
+
+
+def all_of(*cases: tuple[bool, Finding]) -> tuple[Finding, ...]:
+    """Returns the findings of all cases that hold."""
+    return tuple(finding for holds, finding in cases if holds)
+
+
 @dataclasses.dataclass(frozen=True)
 class Result:
     """One check of a run."""

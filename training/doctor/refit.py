@@ -50,8 +50,8 @@ def overfit(evidence: Evidence, seconds: float, progress: Callable[[float], None
             Finding(
                 "value-sign",
                 f"a fresh network that learns one batch answers the opposite (correlation "
-                f"{taught.correlation:+.2f}): the sign is flipped in the value target.",
-                "look at the value target in the loss (`learner.make_train_step`)",
+                f"{taught.correlation:+.2f}): the sign is flipped in the value's loss.",
+                "with a --distil of your own, the sign of its value loss",
             )
         )
     return Result(
@@ -125,10 +125,11 @@ def _cannot_overfit(evidence: Evidence, own: ByHeart, plain: ByHeart) -> Finding
             "move learner.optimizer and learner.learning_rate towards those with which it can",
         )
     return Finding(
-        "shuffled-targets" if len(bad) == 2 else f"{bad[0]}-untrained",
+        "unlearned" if len(bad) == 2 else f"{bad[0]}-untrained",
         f"a fresh network cannot learn the {' and the '.join(bad)} of one batch by heart ({told}): "
-        "the loss does not pull towards the rows' own targets (shuffled, of weight 0, or cut off).",
-        "follow one batch from the replay to the loss; learner.value_weight is 1 by default",
+        "the loss does not pull towards the rows' own targets.",
+        "learner.value_weight is 1 by default; a larger network; with a --distil of your own, its "
+        "loss",
     )
 
 

@@ -4,14 +4,13 @@ import jax
 import numpy as np
 
 from training.doctor.evidence import Evidence, kernels, last_part, recent_mean
-from training.doctor.findings import Finding, Result
+from training.doctor.findings import Finding, Result, first
 
 FEW_STEPS = 50  # below, weights have hardly moved
 # How often larger than at first a kernel may be, beside a random walk by steps of the usual rate:
 # what many small steps come to is no fault.
 MOST_GROWTH, USUAL_RATE = 8.0, 2e-3
 LEAST_FOLLOWED = 0.5  # of the way from the start to the trained weights, by the averages
-LEAST_RATE = 0.05  # of the config's, by the highest rate; it may have been rolled back or fallen
 MOST_DEAD = 0.5  # of a layer's units
 MOST_SHRUNK = 0.5  # of its first size, by the kernel that shrank least
 # Radians by which every layer turns. Decay alone shrinks a kernel along itself, but for rounding,
@@ -38,8 +37,7 @@ def weights(evidence: Evidence) -> Result:
     moved, growth, followed = _movement(evidence)
     measured |= {"moved": moved, "growth": growth, "averages_followed": followed}
     measured |= {"turned": evidence.turned(evidence.newest.trained.params)}
-    findings = _bad_weights(evidence, moved, growth, followed, rate)
-    findings += _shrunk(evidence)
+    findings = [*_bad_weights(evidence, moved, growth, followed, rate), *_shrunk(evidence)]
     if dead[worst] <= MOST_DEAD and not findings:
         findings += _untaught(evidence)  # dead units are a reason for it
     if dead[worst] > MOST_DEAD:
@@ -66,58 +64,38 @@ _HEALTHY_WEIGHTS = "Weights move without growing many times, averages follow, fe
 
 def _bad_weights(
     evidence: Evidence, moved: float, growth: float, followed: float, rate: float | None
-) -> list[Finding]:
+) -> tuple[Finding, ...]:
     planned, usual = evidence.config.learner.learning_rate, evidence.usual.learner
-    lower = (
-        f"lower learner.learning_rate ({planned:g}); the run's preset has "
-        f"{usual.learning_rate:g} with {usual.optimizer}"
-    )
-    if not np.isfinite(growth) or growth > MOST_GROWTH:
-        return [
+    step = evidence.newest.step
+    return first(
+        (
+            not np.isfinite(growth) or growth > MOST_GROWTH,
             Finding(
                 "learning-rate-too-high",
-                f"the weights have grown {_times(growth)} in {evidence.newest.step} steps: the "
-                "learning rate is too high" + (f" (up to {rate:g} was used)." if rate else "."),
-                lower,
-            )
-        ]
-    if rate is not None and rate > 1.5 * planned:
-        return [
-            Finding(
-                "learning-rate-too-high",
-                f"steps were taken at a learning rate of {rate:g}, the config says {planned:g}.",
-                "look at the schedule (`learner.learning_rate`)",
-            )
-        ]
-    learner = evidence.config.learner
-    warm = evidence.newest.step > 2 * max(learner.warmup_steps, FEW_STEPS)
-    if rate is not None and warm and 0 < rate < LEAST_RATE * planned:
-        return [
-            Finding(
-                "learning-rate-too-low",
-                f"no step was taken at a learning rate above {rate:.2g}, the config says "
-                f"{planned:g}.",
-                "look at the schedule (`learner.learning_rate`)",
-            )
-        ]
-    if moved < 1e-6:
-        return [
+                f"the weights have grown {_times(growth)} in {step} steps: the learning rate is "
+                "too high" + (f" (up to {rate:g} was used)." if rate else "."),
+                f"lower learner.learning_rate ({planned:g}); the run's preset has "
+                f"{usual.learning_rate:g} with {usual.optimizer}",
+            ),
+        ),
+        (
+            moved < 1e-6,
             Finding(
                 "frozen-weights",
-                f"the weights have not moved in {evidence.newest.step} training steps.",
-                "learner.learning_rate must be above 0 and reach the parameters",
-            )
-        ]
-    if followed < LEAST_FOLLOWED and evidence.newest.step >= FEW_STEPS:
-        return [
+                f"the weights have not moved in {step} training steps.",
+                "learner.learning_rate and learner.max_gradient_norm far above 0",
+            ),
+        ),
+        (
+            followed < LEAST_FOLLOWED and step >= FEW_STEPS,
             Finding(
                 "stale-weights",
                 f"the averaged weights, which play, have followed only {followed:.0%} of the way "
                 "that the trained ones have gone: self-play acts with stale weights.",
-                "a smaller learner.ema_decay (0.99), and every step must move the averages",
-            )
-        ]
-    return []
+                "a smaller learner.ema_decay (0.99)",
+            ),
+        ),
+    )
 
 
 def _times(growth: float) -> str:
@@ -153,9 +131,8 @@ def _untaught(evidence: Evidence) -> list[Finding]:
             fault,
             f"layers that have had no gradient in {evidence.newest.step} training steps: "
             f"{', '.join(still)}.",
-            "follow the loss back to these layers: a weight of 0 (learner.value_weight), a "
-            "stopped gradient, observations that are empty in training, or parameters that no "
-            "update reaches" + clipped,
+            "learner.value_weight above 0; in a game of your own, observations that are not empty; "
+            "with a --distil of your own, its loss" + clipped,
         )
     ]
 

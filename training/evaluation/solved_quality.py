@@ -15,7 +15,7 @@ from mcts import SearchResult
 from selfplay import positions
 from selfplay.perfect.solver import ILLEGAL, SolvedSet
 from selfplay.players import Player
-from training.evaluation.target_quality import (
+from training.evaluation.value_quality import (
     Agreement,
     agreement,
     agreements,
@@ -40,7 +40,7 @@ Name: TypeAlias = Literal["value", "policy", "search"]
 class SolvedPart(NamedTuple):
     """Some of the positions, or all of them."""
 
-    first: int  # ply, or the seat
+    first: int  # ply
     last: int
     positions: int
     mistakes: dict[str, float]  # rate, by simulations
@@ -56,7 +56,6 @@ class SolvedQuality(NamedTuple):
     searched: SearchResult  # what that says of them, in NumPy
     overall: SolvedPart
     by_ply: list[SolvedPart]
-    by_seat: list[SolvedPart]
     by_set: dict[str, SolvedPart]
     wrong: dict[int, np.ndarray]  # bool[N] by simulations: whether the move is a mistake
     misvalued: np.ndarray  # bool[N], mistakes of the largest search that its values prefer
@@ -132,7 +131,7 @@ def measure(
             {name: agreement(v[chosen], truth[chosen], numbers) for name, v in values.items()},
         )
 
-    plies, seat = solved.plies, np.asarray(solved.states.to_play)
+    plies = solved.plies
     ends = int(plies.min()), int(plies.max())
     misvalued, overruled = _causes(results[compared[-1]], solved.outcomes)
     return SolvedQuality(
@@ -141,7 +140,6 @@ def measure(
         searched=searched,
         overall=part(*ends, np.ones(len(plies), bool)),
         by_ply=[part(a, b, (plies >= a) & (plies <= b)) for a, b in ply_groups(plies)],
-        by_seat=[part(number, number, seat == number) for number in np.unique(seat).tolist()],
         by_set={name: part(*ends, names == name) for name in np.unique(names).tolist()},
         wrong=wrong,
         misvalued=misvalued,
@@ -231,5 +229,5 @@ def in_words(measured: SolvedQuality) -> str:
 
 def as_json(measured: SolvedQuality) -> dict[str, Any]:
     """Returns the rates and agreements, without what is of single positions."""
-    kept = ("simulations", "root_is_improved", "overall", "by_ply", "by_seat", "by_set")
+    kept = ("simulations", "root_is_improved", "overall", "by_ply", "by_set")
     return {name: plain(getattr(measured, name)) for name in kept}

@@ -86,15 +86,7 @@ def value_target(rows: Sample, root_value_weight: float) -> np.ndarray:
 
 def judge(network: Network, folded: Folded, rows: Sample, root_value_weight: float) -> Said:
     """Returns what a network with folded weights says of rows, in batches."""
-    count = len(rows.ply)
-    policies, values = [], []
-    for first in range(0, count, BATCH):
-        chosen = np.minimum(np.arange(first, first + BATCH), count - 1)
-        given = rows.observation[chosen], rows.legal_action_mask[chosen]
-        policy, value = jax.device_get(evaluate(network, folded, *given))
-        policies.append(policy)
-        values.append(value)
-    policy, value = np.concatenate(policies)[:count], np.concatenate(values)[:count]
+    policy, value = predict(network, folded, rows)
     target = rows.policy_target.astype(float)
     return Said(
         policy,
@@ -102,6 +94,18 @@ def judge(network: Network, folded: Folded, rows: Sample, root_value_weight: flo
         kl_divergence(target, policy.astype(float)),
         value_target(rows, root_value_weight) - value,
     )
+
+
+def predict(network: Network, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a network's policy float32[N, A] and value float32[N] of rows, asked in batches."""
+    count = len(rows.ply)
+    batches = []
+    for first in range(0, count, BATCH):
+        chosen = np.minimum(np.arange(first, first + BATCH), count - 1)
+        given = rows.observation[chosen], rows.legal_action_mask[chosen]
+        batches.append(jax.device_get(_evaluate(network, folded, *given)))
+    policy, value = (np.concatenate(part)[:count] for part in zip(*batches, strict=True))
+    return policy, value
 
 
 def entropy(policy: np.ndarray) -> np.ndarray:
@@ -138,7 +142,7 @@ def _misfits(columns: dict[str, np.ndarray], game: Game[Any]) -> str:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def evaluate(
+def _evaluate(
     network: Network, folded: Folded, observation: jax.Array, legal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Returns policy float32[N, A] over legal actions, and value float32[N], of N observations."""

@@ -6,8 +6,8 @@ Reads the newest rows of the replay, which takes a second. NumPy alone.
 from collections.abc import Callable
 from typing import Any
 
-from training.evaluation import target_quality
-from training.evaluation.target_quality import RowQuality
+from training.evaluation import value_quality
+from training.evaluation.value_quality import RowQuality
 from training.metrics import History
 from training.report import curves, history, values
 from training.report.curves import Plot, Series
@@ -59,7 +59,7 @@ def _series(one: Series, run: str) -> dict[str, Any]:
 
 def _table(quality: RowQuality) -> dict[str, Any]:
     return {
-        "title": target_quality.in_words(quality).partition(":")[0],
+        "title": value_quality.in_words(quality).partition(":")[0],
         "head": values.HEAD,
         "rows": values.cells(quality),
     }

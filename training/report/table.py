@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from training import metrics
-from training.evaluation import target_quality
+from training.evaluation import value_quality
 from training.report import curves, values
 from training.report.text import operations_so_far
 from training.storage.checkpoint import CheckpointStore
@@ -71,6 +71,6 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         "flops": computed and computed.learning,
         "flops_measured": computed and computed.measuring,
         "checkpoints": CheckpointStore(folder.path).steps(),
-        "values": target_quality.as_json(quality) if quality else None,
+        "values": value_quality.as_json(quality) if quality else None,
         **{kind: newest.get(kind) for kind in metrics.KINDS},
     }

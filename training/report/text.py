@@ -8,7 +8,7 @@ import numpy as np
 
 from training import metrics
 from training.config import RunConfig
-from training.evaluation import target_quality
+from training.evaluation import value_quality
 from training.metrics import EvaluationLine, GateLine, History, IterationLine, WorkersLine
 from training.report import curves, values
 from training.storage.run_folder import RunFolder
@@ -38,7 +38,7 @@ def _run_in_words(folder: RunFolder) -> str:
         rows.append(f"  step {line.step}: {results}")
     rows += [f"  {sentence}" for sentence in sentences(history.evaluations, config.amplify)]
     if quality := values.read(folder):
-        rows.append(f"  {target_quality.in_words(quality)}")
+        rows.append(f"  {value_quality.in_words(quality)}")
     return "\n".join(rows)
 
 

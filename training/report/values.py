@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from selfplay.rating.elo import Z95
-from training.evaluation import target_quality
-from training.evaluation.target_quality import Agreement, RowQuality, ValueQuality
+from training.evaluation import value_quality
+from training.evaluation.value_quality import Agreement, RowQuality, ValueQuality
 from training.report.curves import Plot, Series
 from training.storage.run_folder import RunFolder
 
@@ -43,7 +43,7 @@ BY_PLY = (
 def read(folder: RunFolder) -> RowQuality | None:
     """Returns the quality of the values in a run's newest rows, None where none can be read."""
     searched = folder.read_config().amplify == "search"
-    return target_quality.read(folder.path / "replay", folder.run_id(), searched)
+    return value_quality.read(folder.path / "replay", folder.run_id(), searched)
 
 
 def plots(runs: Mapping[str, RowQuality]) -> list[Plot]:
@@ -92,7 +92,7 @@ def _by_ply(runs: Mapping[str, RowQuality], entry: str, error: str) -> list[Seri
 
 
 def _shown(quality: RowQuality) -> dict[str, ValueQuality]:
-    return target_quality.shown(quality.values, quality.root_is_improved)
+    return value_quality.shown(quality.values, quality.root_is_improved)
 
 
 def _band(label: str, x: list[float], values: np.ndarray, spread: np.ndarray) -> Series:
@@ -101,16 +101,11 @@ def _band(label: str, x: list[float], values: np.ndarray, spread: np.ndarray) ->
 
 
 def cells(quality: RowQuality) -> list[tuple[str, ...]]:
-    """Returns each value beside the outcomes, all told and by seat, as the rows of a table.
+    """Returns each value beside the outcomes as the rows of a table.
 
     Errors are standard errors, a game counted as one observation.
     """
-    rows = []
-    for name, value in _shown(quality).items():
-        rows.append(_row(name, value.overall))
-        seats = ("first seat", "second seat")
-        rows += [_row(f"{name}, {seats[p.first]}", p.agreement) for p in value.by_seat]
-    return rows
+    return [_row(name, value.overall) for name, value in _shown(quality).items()]
 
 
 def _row(label: str, of: Agreement) -> tuple[str, ...]:

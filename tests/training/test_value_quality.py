@@ -16,9 +16,9 @@ from selfplay.files import npz
 from selfplay.perfect import mistakes
 from selfplay.players import policy_player, search_player
 from training import replay
-from training.evaluation import solved_quality, target_quality
+from training.evaluation import solved_quality, value_quality
 from training.evaluation.solved_quality import SolvedPart, SolvedQuality
-from training.evaluation.target_quality import UNKNOWN, agreement, ply_groups, seats
+from training.evaluation.value_quality import agreement, ply_groups
 from training.report import values
 
 OWN, MOST = 1, 32
@@ -81,16 +81,6 @@ def test_values_that_do_not_vary_have_no_correlation():
     assert (of.correlation, of.correlation_error, of.bias) == (0, 0, 0)
 
 
-def test_seats_follow_from_plies_or_from_results_or_are_not_known():
-    game, ply = np.array([7, 7, 7, 8, 8, 8]), np.array([0, 1, 2, 3, 4, 5])
-    np.testing.assert_equal(seats(game, ply, np.array([1, -1, 1, 0, 0, 0])), ply % 2)
-    # Seat 0 moves twice in game 7; of game 8 the beginning is not there.
-    twice = seats(game, ply, np.array([1, 1, -1, 1, -1, 1]))
-    np.testing.assert_equal(twice, [0, 0, 1, UNKNOWN, UNKNOWN, UNKNOWN])
-    drawn = seats(game, np.array([0, 1, 2, 0, 1, 2]), np.array([1, 1, -1, 0, 0, 0]))
-    assert set(drawn) == {UNKNOWN}
-
-
 @pytest.mark.parametrize("plies", [[0], [3, 3, 9], list(range(42)), [0] * 50 + [40, 41]])
 def test_groups_of_plies_hold_every_row_once(plies):
     groups = ply_groups(np.array(plies))
@@ -120,7 +110,7 @@ def sample(game, ply, outcome, value):
 def test_each_value_of_rows_is_beside_their_outcomes():
     game, ply, outcome, value = random_rows()
     columns = row.flat(sample(game, ply, outcome, value))
-    quality = target_quality.of_rows(columns, searched=True)
+    quality = value_quality.of_rows(columns, searched=True)
     assert not quality.root_is_improved
     for name, column in (
         ("raw", value / 2),
@@ -129,24 +119,22 @@ def test_each_value_of_rows_is_beside_their_outcomes():
     ):
         measured = quality.values[name]
         assert measured.overall.bias == pytest.approx((column - outcome).mean(), abs=1e-3)
-        second = next(part for part in measured.by_seat if part.first == 1).agreement
-        assert second.bias == pytest.approx((column - outcome)[ply % 2 == 1].mean(), abs=1e-3)
         assert sum(part.agreement.rows for part in measured.by_ply) == len(ply)
         assert sum(of.rows for of in measured.by_value) == len(ply)
-    assert set(target_quality.of_rows(columns, searched=False).values) == {"raw", "root"}
+    assert set(value_quality.of_rows(columns, searched=False).values) == {"raw", "root"}
     alike = columns | {"root_value": (0.75 * value - 0.25).astype(np.float32)}
-    same = target_quality.of_rows(alike, searched=True)
+    same = value_quality.of_rows(alike, searched=True)
     assert same.root_is_improved
-    assert len(target_quality.shown(same.values, same.root_is_improved)) == 2
+    assert len(value_quality.shown(same.values, same.root_is_improved)) == 2
 
 
 def test_the_newest_rows_are_read_whatever_else_lies_there(tmp_path):
     rows = sample(*random_rows())
     count = len(rows.ply)
-    assert target_quality.read(tmp_path, "mine", searched=True) is None
+    assert value_quality.read(tmp_path, "mine", searched=True) is None
     replay.write_chunk(tmp_path, 0, row.take(rows, slice(0, 50)), "mine")
     replay.write_chunk(tmp_path, 50, row.take(rows, slice(50, None)), "mine")
-    newest = replay.newest(tmp_path, target_quality.COLUMNS, count - 20, "mine")
+    newest = replay.newest(tmp_path, value_quality.COLUMNS, count - 20, "mine")
     for name, column in newest.items():
         np.testing.assert_array_equal(column, row.flat(rows)[name][20:])
     whole = npz.read(replay.chunks(tmp_path)[1][2])
@@ -155,18 +143,18 @@ def test_the_newest_rows_are_read_whatever_else_lies_there(tmp_path):
     np.testing.assert_array_equal(tail["q"], whole["q"][-3:])
     replay.write_chunk(tmp_path, count, rows, "another")
     (tmp_path / f"{2 * count:012d}-{2 * count + 9:012d}.npz").write_bytes(b"PK damaged")
-    read = target_quality.read(tmp_path, "mine", searched=True)
-    assert read == target_quality.of_rows(row.flat(rows), searched=True)
+    read = value_quality.read(tmp_path, "mine", searched=True)
+    assert read == value_quality.of_rows(row.flat(rows), searched=True)
 
 
 def test_a_report_draws_each_value_of_each_run():
-    quality = target_quality.of_rows(row.flat(sample(*random_rows())), searched=True)
+    quality = value_quality.of_rows(row.flat(sample(*random_rows())), searched=True)
     drawn = values.plots({"a": quality, "b": quality})
     assert [plot.name for plot in drawn] == ["calibration", "bias", "squared_error", "correlation"]
     for plot in drawn:
         labels = [series.label for series in plot.series if series.label != "calibrated"]
         assert labels == [f"{run} {name}" for run in "ab" for name in ("raw", "root", "improved")]
-    assert [len(row) for row in values.cells(quality)] == [len(values.HEAD)] * 3 * 3
+    assert [len(row) for row in values.cells(quality)] == [len(values.HEAD)] * 3
     assert values.plots({}) == []
 
 
@@ -244,7 +232,7 @@ def test_values_and_policies_on_solved_positions_are_what_plain_python_counts(so
     raw = quality.overall.values["raw"]
     assert (raw.squared_error, raw.bias) == pytest.approx((0, 0), abs=1e-6)
     assert raw.correlation == pytest.approx(1)
-    for parts in (quality.by_ply, quality.by_seat, quality.by_set.values()):
+    for parts in (quality.by_ply, quality.by_set.values()):
         assert sum(part.positions for part in parts) == 256
         weighed = sum(part.positions * part.mistakes[str(OWN)] for part in parts) / 256
         assert weighed == pytest.approx(quality.overall.mistakes[str(OWN)])
@@ -266,7 +254,7 @@ def counted(raw, own, misvalued, overruled, count=1000):
     part = SolvedPart(0, 9, count, rates, rates, {})
     searched = SearchResult(*[nothing] * 7)
     return SolvedQuality(
-        32, True, searched, part, [], [], {}, wrong, first(misvalued), first(overruled, misvalued)
+        32, True, searched, part, [], {}, wrong, first(misvalued), first(overruled, misvalued)
     )
 
 

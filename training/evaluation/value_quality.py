@@ -1,7 +1,7 @@
 """The quality of the values that a run learns from: they beside the results of its own games.
 
 The network's own value, the search's, and that of the policy that the search returns are compared
-with the outcomes in the newest rows: bias, squared error and correlation, by ply and by seat.
+with the outcomes in the newest rows: bias, squared error and correlation, all told and by ply.
 Outcomes are those of games as they were played, with their noise; `solved_quality.py` compares with
 perfect play. NumPy alone, so that a report needs no device.
 """
@@ -19,7 +19,6 @@ COLUMNS = ("game_id", "ply", "outcome", "raw_value", "root_value", "policy_targe
 PLY_GROUPS, BINS = 8, 10  # at most; of predicted values, from -1 to 1
 # The search's value and the improved policy's are one, but for what float16 loses of the latter.
 SAME, MOSTLY = 0.01, 0.99
-UNKNOWN = -1  # of a seat
 T = TypeVar("T")
 
 
@@ -45,7 +44,7 @@ class Agreement(NamedTuple):
 class Part(NamedTuple):
     """Some of the rows."""
 
-    first: int  # ply, or the seat
+    first: int  # ply
     last: int
     agreement: Agreement
 
@@ -55,7 +54,6 @@ class ValueQuality(NamedTuple):
 
     overall: Agreement
     by_ply: list[Part]
-    by_seat: list[Part]  # none where seats are not known
     by_value: list[Agreement]  # in bins of the predicted value, those that have rows
 
 
@@ -87,7 +85,6 @@ def read(folder: pathlib.Path, run_id: str, searched: bool) -> RowQuality | None
 def of_rows(columns: Mapping[str, np.ndarray], searched: bool) -> RowQuality:
     """Returns the quality of N rows, given as `COLUMNS`; a game's rows stand together."""
     ply, outcome = columns["ply"], columns["outcome"].astype(np.float64)
-    seat = seats(columns["game_id"], ply, outcome)
     _, game = np.unique(columns["game_id"], return_inverse=True)
     values = {"raw": columns["raw_value"], "root": columns["root_value"]}
     same = False
@@ -95,7 +92,7 @@ def of_rows(columns: Mapping[str, np.ndarray], searched: bool) -> RowQuality:
         values["improved"] = improved_value(columns["policy_target"], columns["q"])
         same = are_same(values["root"], values["improved"])
     of_each = {
-        name: _quality(value.astype(np.float64), outcome, game, ply, seat)
+        name: _quality(value.astype(np.float64), outcome, game, ply)
         for name, value in values.items()
     }
     return RowQuality(
@@ -195,24 +192,6 @@ def _error(deviations: np.ndarray, group: np.ndarray) -> float:
     return float(np.sqrt(np.square(np.bincount(group, deviations)).sum()) / len(deviations))
 
 
-def seats(game_id: np.ndarray, ply: np.ndarray, outcome: np.ndarray) -> np.ndarray:
-    """Returns int8[N], the seat that was to play at each row, or `UNKNOWN`: rows do not say it.
-
-    Where no player moved twice in a row it follows from the ply. Else a decided game that is there
-    from its first ply, which is seat 0's, tells by the outcomes' signs. Were drawn games left out,
-    seats would be judged by the other results alone: then no seat is known.
-    """
-    follows = (game_id[1:] == game_id[:-1]) & (ply[1:] == ply[:-1] + 1)
-    if not (follows & (outcome[1:] == outcome[:-1]) & (outcome[1:] != 0)).any():
-        return (ply % 2).astype(np.int8)
-    _, first, game = np.unique(game_id, return_index=True, return_inverse=True)
-    whole = ply[first][game] == 0
-    if (outcome[whole] == 0).any():
-        return np.full(len(ply), UNKNOWN, np.int8)
-    other = outcome != outcome[first][game]
-    return np.where(whole, other, UNKNOWN).astype(np.int8)
-
-
 def ply_groups(ply: np.ndarray) -> list[tuple[int, int]]:
     """Returns the first and the last ply of at most eight groups of about as many rows each."""
     shares = np.linspace(0, 1, PLY_GROUPS, endpoint=False)
@@ -222,7 +201,7 @@ def ply_groups(ply: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _quality(
-    value: np.ndarray, outcome: np.ndarray, game: np.ndarray, ply: np.ndarray, seat: np.ndarray
+    value: np.ndarray, outcome: np.ndarray, game: np.ndarray, ply: np.ndarray
 ) -> ValueQuality:
     def part(first: int, last: int, of: np.ndarray) -> list[Part]:
         chosen = (of >= first) & (of <= last)
@@ -234,6 +213,5 @@ def _quality(
     return ValueQuality(
         overall=agreement(value, outcome, game),
         by_ply=[p for low, high in ply_groups(ply) for p in part(low, high, ply)],
-        by_seat=[p for number in (0, 1) for p in part(number, number, seat)],
         by_value=[p.agreement for number in range(BINS) for p in part(number, number, bins)],
     )
