@@ -28,7 +28,7 @@ GAMES = {
     ),
     "connect_four": Listed(
         "games.connect_four:ConnectFour",
-        "Four in a row, column or diagonal wins on a 6x7 board; a full board without is a draw.",
+        "Four in a line win on a 6x7 board; a full board with no line is a draw.",
         board=(6, 7),
         actions=7,
         max_plies=42,
@@ -76,7 +76,7 @@ GAMES = {
     ),
     "tic_tac_toe": Listed(
         "games.tic_tac_toe:TicTacToe",
-        "Three in a row wins on a 3x3 board; a full board without is a draw.",
+        "Three in a row wins on a 3x3 board; a full board with no line is a draw.",
         board=(3, 3),
         actions=9,
         max_plies=9,

@@ -33,7 +33,7 @@ class State(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ConnectFour:
-    """Four in a row, column or diagonal wins on a 6x7 board; a full board without is a draw.
+    """Four in a line win on a 6x7 board; a full board with no line is a draw.
 
     The observation's planes are the mover's stones and the other's.
     """

@@ -173,7 +173,7 @@ class Remembering(Game[S], Protocol[S]):
 
 @runtime_checkable
 class Territorial(Game[S], Protocol[S]):
-    """A game that says whose each cell is at its end; optional, the network may learn it.
+    """A game that says who owns each cell at its end; optional, the network may learn it.
 
     For Go the area that each side has, KataGo's ownership (Wu 2019, section 4.1,
     https://arxiv.org/abs/1902.10565); for a game of pieces, those that are left.

@@ -27,7 +27,7 @@ class State(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TicTacToe:
-    """Three in a row wins on a 3x3 board; a full board without is a draw."""
+    """Three in a row wins on a 3x3 board; a full board with no line is a draw."""
 
     num_actions = 9  # row * 3 + col
     observation_shape = (3, 3, 2)

@@ -104,7 +104,7 @@ class CLASS:
         result = jnp.where(jnp.arange(2) == state.winner, 1.0, -1.0)
         return jnp.where(state.winner == EMPTY, 0.0, result)
 
-    # Optional, and left out here: `final_planes`, whose each cell is at the end, and `margin`, by
+    # Optional, and left out here: `final_planes`, who owns each cell at the end, and `margin`, by
     # how much a game is won, for a network that learns them too (docs/targets.md).
 
     # Optional too: `board`, `place` and `pieces`, which say how the board is drawn. Without them it

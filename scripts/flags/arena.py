@@ -41,7 +41,7 @@ class Args:
     simulations: int = 32
     """Simulations of each search; 0: a run's raw policy."""
     seed: int = 0
-    """Draws the openings, and the moves of players that draw lots."""
+    """Random seed of the openings, and of players that choose at random."""
     openings: str = "random"
     """random: random plies; balanced: of eight times as many, those that the raw network of the
     first run values closest to a draw; else a file of game records (.jsonl, .sgf, .pgn), or of a

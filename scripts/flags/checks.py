@@ -45,6 +45,6 @@ def workers(number: int, players: Sequence[str] = ()) -> None:
     engines = [spec for spec in players if spec.startswith(ENGINES)]
     if number and engines:
         raise ValueError(
-            f"--workers is not for engines, got {engines[0]}: an engine may draw lots or remember "
-            "earlier games, so that games played apart would be others"
+            f"--workers is not for engines, got {engines[0]}: an engine may choose at random or "
+            "remember earlier games, so games played apart would differ"
         )

@@ -31,7 +31,7 @@ class Args:
     resign: float = 0.0
     """Resign a move whose winrate would be below this; 0: never."""
     seed: int = 0
-    """Draws lots, for players that do."""
+    """Random seed, for players that choose at random."""
 
 
 def check(args: Args) -> None:

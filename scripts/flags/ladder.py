@@ -41,7 +41,7 @@ class Args:
     store: str = ""
     """The folder of the games, ratings and plots; by default ladders/<game>."""
     seed: int = 0
-    """Draws the openings, and the moves of players that draw lots."""
+    """Random seed of the openings, and of players that choose at random."""
     opening_plies: int | None = None
     """Random plies before the players take over; by default 4, but 1 where at least half of random
     games are over in less than 12."""

@@ -39,9 +39,9 @@ class Args:
     play: bool = False
     """Play on from the opening position: the move that you decide is played."""
     count: int = 0
-    """Most positions to decide; 0: 20, or 300 with --program, for little is learned from a few."""
+    """At most so many positions to decide; 0: 20, or 300 with --program."""
     simulations: int = 128
-    """Of each search by A."""
+    """Simulations of each search by the assistant."""
     program: str = ""
     """A command that decides, as a shell would split it."""
     seconds: float = 60.0

@@ -47,11 +47,10 @@ class Args:
     moves: str = ""
     """Moves to begin from, in the game's notation, separated by spaces."""
     temperature: float = 1.0
-    """In the first 8 plies it draws among moves that it holds to be nearly as good as its best (a
-    value lower by 0.1 at most), by their weights to the power 1 / temperature; 0: always the best.
-    """
+    """In the first 8 plies it picks at random among moves that it rates within 0.1 of its best, by
+    their weights to the power 1 / temperature; 0: always the best move."""
     seed: int | None = None
-    """Draws lots; by default another one each time, with --json 0."""
+    """Random seed; by default another one each time, with --json 0."""
     records: str = ""
     """Add the finished game to this file: a JSON line, or what its name ends in: .sgf (Go, Hex,
     gomoku, Othello) or .pgn (pgx:chess)."""

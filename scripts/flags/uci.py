@@ -28,7 +28,7 @@ class Args:
     simulations: int = 200
     """Simulations of each search, at most; 0: the raw policy. A front end may set it."""
     seed: int = 0
-    """Draws lots, for players that do."""
+    """Random seed, for players that choose at random."""
 
 
 def check(args: Args) -> None:

@@ -1,4 +1,4 @@
-"""What games say of their last board: whose each cell is, by how much it is won; and its law."""
+"""What games say of their last board: who owns each cell, by how much it is won; and its law."""
 
 import dataclasses
 import functools

@@ -157,7 +157,7 @@ def _parse(path: pathlib.Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_bytes().decode())
     except ValueError as error:  # of TOML, and of UTF-8
-        raise ValueError(f"{path} is no TOML: {error}") from None
+        raise ValueError(f"{path} is not valid TOML: {error}") from None
 
 
 def _plan(data: dict[str, Any], faults: list[str]) -> Plan | None:

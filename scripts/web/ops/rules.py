@@ -28,9 +28,9 @@ MOST_GAMES = 4096  # of a check
 OPTIONAL = (  # what a game may have beside its rules, in words, and the protocol that says so
     ("a board that is drawn", Drawn),
     ("a past that a search may forget", Remembering),
-    ("whose each cell is at the end", Territorial),
+    ("who owns each cell", Territorial),
     ("a margin by which it is won", Scoring),
-    ("a test that a position can be", Invariable),
+    ("an invariant check", Invariable),
 )
 
 

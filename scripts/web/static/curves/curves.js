@@ -15,7 +15,7 @@ const PLOTS = [
     meaning: "Against the run's own past: every gain over the best weights before, added up, with the 95% interval of the last gain." },
   { title: "Losses", unit: "nats; squared return", from: "columns", keys: /^(policy_loss|value_loss)$/, log: true,
     meaning: "Both should fall, then level off. They can fall while play does not improve." },
-  { title: "What search still teaches", unit: "KL(search || network), nats", from: "columns", keys: /^kl$/, log: true,
+  { title: "KL(search, network)", unit: "KL(search || network), nats", from: "columns", keys: /^kl$/, log: true,
     meaning: "How far search moves the policy. At 0 there is nothing left to teach." },
   { title: "Entropy of the policy", unit: "nats", from: "columns", keys: /^entropy$/,
     meaning: "Falls as the network makes up its mind. Near 0 early on, exploration is too weak." },

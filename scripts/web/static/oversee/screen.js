@@ -55,7 +55,7 @@ class Overseeing {
     clear(this.root,
       said.length > 0 && h("section", { class: "card", role: "status", "aria-label": "The last session" }, said.map((text) => h("p", {}, text))),
       h("section", { class: "card", "aria-label": "A session" },
-        h("p", {}, "You decide positions, and training learns from what you decide. A, the run's network with its search, assists you: copies of it look behind the lines that you send them into. ",
+        h("p", {}, "You decide positions, and training learns from your decisions. The run's network with its search (A) assists you: send copies of it along lines of play to see what follows. ",
           "Each decision is on disk at once. While you are here, nobody else can decide for the run."),
         h("form", { onsubmit: begin },
           h("div", { class: "row" }, labelled("Run", run), labelled("Step", step), labelled("Positions from", source)),

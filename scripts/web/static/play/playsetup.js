@@ -24,7 +24,7 @@ export class PlaySetup {
     this.simulationsField = field("Simulations", { type: "number", min: 0, max: MOST_SIMULATIONS, value: begun.simulations ?? SIMULATIONS,
       title: "of each search; 0: what the network says, without a search", onchange: changed });
     this.temperatureField = field("Temperature", { type: "number", min: 0, max: 10, step: 0.1, value: begun.temperature ?? 1,
-      title: "0: always its best move; above, in the first 8 plies it draws among moves nearly as good", onchange: changed });
+      title: "0: always its best move; above 0, it picks at random among nearly equal moves in the first 8 plies", onchange: changed });
     this.keepBox = h("input", { type: "checkbox", checked: true });
     this.keepField = h("p", { class: "keep" }, h("label", {}, this.keepBox, " Keep finished games"), h("span", { class: "quiet" }));
     this.summary = h("summary", {});

@@ -106,7 +106,7 @@ class Replay {
     const shown = this.rows.slice(0, Math.max(this.listed, at + 1));
     const left = this.rows.length - shown.length;
     clear(this.list, h("table", {},
-      h("thead", {}, h("tr", {}, ["Row", "KL, nats", "Value error", "Network", "Outcome", "Search then", "Ply", "Weights' step"].map((name) => h("th", {}, name)))),
+      h("thead", {}, h("tr", {}, ["Row", "KL, nats", "Value error", "Network", "Outcome", "Search at the time", "Ply", "Step of the weights"].map((name) => h("th", {}, name)))),
       h("tbody", {}, shown.map(line))),
     left > 0 && h("button", { type: "button", onclick: () => { this.listed = this.rows.length; this.showList(); } }, `${left} more`));
   }

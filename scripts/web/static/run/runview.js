@@ -41,7 +41,7 @@ export function endInWords({ limits, state }) {
   });
   const far = told.join("; whichever comes first: ") || (ended ? "" : "no limit is set");
   if (state === "running") return `${far}; it goes on`;
-  if (state === "stopped") return `${far}; it stands still: run the command that began it again, and it goes on from its last checkpoint`;
+  if (state === "stopped") return `${far}. Stopped: run the same command again to resume from the last checkpoint`;
   return ended ? [far, "it has ended"].filter(Boolean).join("; ") : far;
 }
 
