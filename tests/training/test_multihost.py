@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -14,12 +15,13 @@ from selfplay import row
 from selfplay.files.durable import WriteError
 from tests.support.checkpoints import made, rows
 from tests.support.one_step import one_step
-from training import calls, multihost, replay
+from training import calls, multihost, replay, stages
 from training.calls import PlayedCall
+from training.progress import Progress
 from training.replay import ReplayBuffer
 from training.settings import CheckpointConfig, ReplayConfig
 from training.storage import checkpoint
-from training.storage.checkpoint import CheckpointStore, Part
+from training.storage.checkpoint import CheckpointStore, NonFiniteError, Part
 from training.storage.leftovers import recover
 
 
@@ -55,11 +57,13 @@ def test_windows_of_processes_hold_the_newest_rows_of_each():
     buffers = [ReplayBuffer(config, parts=3) for _ in range(3)]
     rng, total = np.random.default_rng(0), 0
     own = [[] for _ in buffers]
+    saved, block_of = 0, {}  # rows at the last save; and at the one before each row
     for call in range(40):
         counts = rng.integers(0, 5, 3).tolist()
         for mine, buffer, count in zip(own, buffers, counts, strict=True):
             numbers = list(range(total, total + count))
             mine += numbers
+            block_of |= dict.fromkeys(numbers, saved)
             buffer.add(rows(total, count), everywhere=sum(counts))
         total += sum(counts)
         assert [buffer.total for buffer in buffers] == [total] * 3
@@ -68,10 +72,11 @@ def test_windows_of_processes_hold_the_newest_rows_of_each():
         for mine, buffer in zip(own, buffers, strict=True):
             drawn = set(buffer.sample(rng, 400).game_id.tolist())
             assert drawn == set(mine[-min(20, buffer.window() // 3) :])
-            # A chunk that holds one of these rows was begun at a save no later than this.
-            assert buffer.oldest_kept() <= min(mine[-20:])
+            # The chunk with the oldest of these rows has none before the save that came before it.
+            assert buffer.oldest_kept() <= min(block_of[number] for number in mine[-20:])
         if call % 7 == 0:
-            assert len({buffer.take_unsaved()[0] for buffer in buffers}) == 1
+            assert {buffer.take_unsaved()[0] for buffer in buffers} == {saved}
+            saved = total
 
 
 def test_no_step_is_allowed_until_every_process_has_examples():
@@ -123,6 +128,34 @@ def test_the_monitors_of_several_rollouts_are_means_over_what_they_are_of():
     alone = calls.joined(calls.counted(played[0], 7)[4:], games=3)
     assert alone == pytest.approx(played[0].monitors)
     assert len(calls.counted(None, 7)) == len(calls.counted(played[0], 7))
+
+
+def beside(other):
+    """An exchange with a process whose numbers these are."""
+    return lambda numbers: np.array([list(numbers), other], float)
+
+
+def test_examples_of_all_processes_are_counted_and_one_s_nan_is_everybody_s(monkeypatch):
+    rng = np.random.default_rng(0)
+    mine, theirs = of_call(3, 5, 0.5, rng), of_call(2, 5, 0.5, rng)
+    state = types.SimpleNamespace(
+        replay=ReplayBuffer(ReplayConfig(min_rows=8), parts=2), progress=Progress(), line=None
+    )
+    context = types.SimpleNamespace()
+    monkeypatch.setattr(multihost, "all_gather", beside(calls.counted(theirs, held=0)))
+    told = stages.take(context, state, mine)
+    assert (told["new_rows"], told["new_games"]) == (25, 5)
+    assert (state.replay.total, len(state.replay)) == (25, 15)
+    assert (state.progress.games, state.progress.positions) == (5, 96)
+    assert state.replay.is_ready
+    none = of_call(0, 5, 0.5, rng)
+    monkeypatch.setattr(multihost, "all_gather", beside(calls.counted(none, held=10)))
+    stages.take(context, state, none)
+    assert state.replay.is_ready  # both have examples of before
+    monkeypatch.setattr(multihost, "all_gather", beside(calls.counted(None, held=10)))
+    with pytest.raises(NonFiniteError, match="another host"):
+        stages.take(context, state, mine)
+    assert state.replay.total == 25
 
 
 # ---- saves --------------------------------------------------------------------------------------

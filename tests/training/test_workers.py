@@ -351,30 +351,31 @@ def test_no_rollout_is_taken_below_the_least_number_of_workers(learner, played):
     assert source.next(context, state, state.in_flight.actor, lambda: False)
 
 
-def test_rollouts_of_weights_that_are_too_old_are_dropped(learner, played):
+def test_a_rollout_that_waited_behind_newer_weights_for_too_long_is_dropped(learner, played):
     context, state = learner
     pool = FakePool()
     source = WorkerSource(pool)
     state.in_flight = source.start(context, 0, state.in_flight.actor, state.in_flight.before)
     actor = state.in_flight.actor
-    source.next(context, state, actor, lambda: True)
-    answer(pool, played[0])
-    assert source.next(context, state, actor, lambda: False)
-    source.next(context, state, actor, lambda: True)
-    most = context.config.workers.max_lag
-    for step in range(1, most + 2):
+    quick = [rollout._replace(seconds=0.1) for rollout in played]
+
+    def take():
+        """The examples of the next rollout; None if none comes."""
+        left = iter([False] * 3 + [True] * 3)
+        return source.next(context, state, actor, lambda: next(left))
+
+    assert take() is None
+    answer(pool, quick[0])
+    assert take()
+    assert take() is None
+    assert len(pool.asked) == 3  # quick: one is played, and one waits in the worker's queue
+    for step in range(1, context.config.workers.max_lag + 2):
         source._publish(actor._replace(step=step))
-    answer(pool, played[1], place=1)  # begun in time, but with weights from before it
-    taken = source.next(context, state, actor, lambda: False)
-    assert taken
-    for step in range(9, most + 12):
-        source._publish(actor._replace(step=step))
-    source.next(context, state, actor, lambda: True)
-    worker, task, _ = pool.asked[0]
-    pool.events.append(Answer(worker, task, played[2], None))
+    answer(pool, quick[1], place=1)  # was begun before they were published
+    assert take()
     before = state.replay.total
-    source.should_yield(state)
-    assert source.next(context, state, actor, lambda: True) is None
+    answer(pool, quick[2], place=2)  # was begun after it, with the same old weights
+    assert take() is None
     assert state.replay.total == before
 
 
