@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from selfplay.files import durable
-from training.report import curves, history, values
+from training.report import curves, values
 from training.report.curves import Plot
 from training.report.drawing import draw
 from training.storage.run_folder import RunFolder
@@ -23,9 +23,7 @@ def write_pngs(folders: Sequence[RunFolder], out: pathlib.Path) -> list[pathlib.
     Raises:
       ValueError: a folder is no run, or has no metrics yet.
     """
-    for folder in folders:
-        curves.read_history(folder)  # says what is wrong
-    runs = {str(folder.path): history.curves(folder) for folder in folders}
+    runs = {str(folder.path): curves.read_history(folder) for folder in folders}
     read = {str(folder.path): values.read(folder) for folder in folders}
     qualities = {run: quality for run, quality in read.items() if quality}
     distilled = curves.distilled_plot(folders)

@@ -100,5 +100,5 @@ def _measured(lines: Sequence[EvaluationLine]) -> dict[str, Points]:
 
 def _loss(lines: Sequence[IterationLine], entry: Callable[[IterationLine], float | None]) -> Points:
     pairs = [(line.flops / 1e12, value) for line in lines if (value := entry(line)) is not None]
-    smoothed = curves.smoothed([value for _, value in pairs]) if pairs else []
+    smoothed = curves.smooth([value for _, value in pairs]) if pairs else []
     return list(zip((place for place, _ in pairs), smoothed, strict=True))
