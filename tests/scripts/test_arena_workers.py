@@ -109,7 +109,7 @@ def test_a_match_survives_its_workers_and_leaves_no_process_when_it_is_stopped(t
     before = games()
     processes.wait_until(log, lambda: games() >= before + 32, SECONDS)
     os.kill(players_of(mark)[0], signal.SIGKILL)
-    assert "a worker died" in finish(began)
+    assert "a worker is gone" in finish(began)
     assert file.read_bytes() == (tmp_path / "whole" / "games.jsonl").read_bytes()
 
 
@@ -136,7 +136,7 @@ def test_a_ladder_on_ray_loses_no_stored_game_and_is_the_same_where_a_worker_die
     (process, mark, log), store = killed = begin("killed", 320)
     wait_for(32, store, log)
     os.kill(players_of(mark)[0], signal.SIGKILL)
-    assert "a worker died" in finish(killed[0])
+    assert "a worker is gone" in finish(killed[0])
     assert store.read_bytes() == wanted
     for number, code in ((signal.SIGINT, 75), (signal.SIGKILL, -signal.SIGKILL)):
         before = len(stored(store))

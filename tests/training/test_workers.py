@@ -22,6 +22,7 @@ from training.storage.checkpoint import NonFiniteError
 from training.storage.run_folder import RunFolder
 from training.workers import identity
 from training.workers import pool as pool_module
+from training.workers import source as source_module
 from training.workers.pool import Answer, Gone, Pool, Worker
 from training.workers.ray_node import WorkersError
 from training.workers.self_play import GAME_BITS, SelfPlayer
@@ -377,6 +378,38 @@ def test_a_rollout_that_waited_behind_newer_weights_for_too_long_is_dropped(lear
     answer(pool, quick[2], place=2)  # was begun after it, with the same old weights
     assert take() is None
     assert state.replay.total == before
+
+
+def test_a_slow_learner_takes_all_that_waits_and_training_has_half_of_the_time(
+    learner, played, monkeypatch
+):
+    context, state = learner
+    pool, clock = FakePool(count=3), Clock()
+    monkeypatch.setattr(source_module, "time", clock)
+    source = WorkerSource(pool)
+    state.in_flight = source.start(context, 0, state.in_flight.actor, state.in_flight.before)
+    given = context, state, state.in_flight.actor
+    source.next(*given, lambda: True)
+    for place in range(3):
+        answer(pool, played[place], place)
+    clock.now += 1  # a long training step
+    for left in (2, 1, 0):
+        assert source.next(*given, lambda: False)
+        assert source.should_yield(state) == bool(left)
+    take, asked = source_module.take, len(pool.asked)
+
+    def slowly(*words):
+        clock.now += 3
+        return take(*words)
+
+    monkeypatch.setattr(source_module, "take", slowly)
+    source.next(*given, lambda: True)
+    for place in range(asked - 3, asked):
+        answer(pool, played[0], place)
+    assert source.next(*given, lambda: False)
+    assert not source.should_yield(state), "training has had no time"
+    clock.now += 3
+    assert source.should_yield(state)
 
 
 def test_weights_that_give_nan_are_the_learner_s_fault_where_its_losses_are_nan(learner):

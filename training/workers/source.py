@@ -29,6 +29,7 @@ from training.workers.self_play import Rollout, SelfPlay
 PUBLISH_SECONDS = 0.5  # between versions, at least; and ten times what publishing takes
 LOOK_SECONDS = 0.02
 QUICK_SECONDS = 0.5  # a worker whose rollouts take less is asked for the next one ahead
+MOST_CREDIT = 1.0  # seconds
 WAIT_SECONDS = 1.0  # after which it is shown that the learner waits
 LINE_SECONDS, FIRST_SECONDS = 10.0, 2.0  # between lines of metrics; before the first
 BEHIND = 0.95  # of the samples a row that are wanted: with fewer the learner cannot keep up
@@ -87,7 +88,8 @@ class WorkerSource:
           least: workers without which nothing is taken.
         """
         self._pool, self._least = pool, least
-        self._took = self._taking = 0.0  # when examples were taken last, and for how long
+        self._took = 0.0  # when examples were taken last
+        self._credit = 0.0  # seconds that training has had more than taking, up to a bound
 
     def start(self, context: Context, index: int, actor: Actor, games: SelfPlayState) -> InFlight:
         """Lets workers come and publishes the weights; the run's own games wait."""
@@ -124,13 +126,13 @@ class WorkerSource:
         return None
 
     def should_yield(self, state: State) -> bool:
-        """Whether rollouts wait, and training has had as much time as taking the last one."""
+        """Whether rollouts wait, and training has had as much time as taking them."""
         now = time.monotonic()
         if now - self._looked >= LOOK_SECONDS:
             self._look(state, 0.0)
         if self._context.config.workers.surplus == "wait":
             return False
-        return self._is_ready() and now - self._took > self._taking
+        return self._is_ready() and self._credit + now - self._took > 0
 
     def close(self) -> None:
         """Wants nothing more of what was asked for; the workers stay, for a run that goes back."""
@@ -208,6 +210,8 @@ class WorkerSource:
     def _take(self, state: State, one: _Waiting) -> dict[str, Any]:
         """Gives a rollout's examples to the replay."""
         began, progress = time.monotonic(), state.progress
+        # After a long step several are taken, one an iteration: else as many as steps are the most.
+        self._credit = min(self._credit + began - self._took, MOST_CREDIT)
         if self._tell_at == math.inf:
             self._told = (began, state.replay.total, progress.step)
             self._tell_at = began + FIRST_SECONDS
@@ -219,7 +223,7 @@ class WorkerSource:
         self._give_up_steps(state)
         self._report(state)
         self._took = time.monotonic()
-        self._taking = self._took - began
+        self._credit = max(self._credit, 0.0) - (self._took - began)
         return monitors
 
     def _give_up_steps(self, state: State) -> None:
