@@ -1,4 +1,4 @@
-"""Our games as `selfplay games` lists them: said here, since their modules import jax.
+"""Our games as `selfplay game list` lists them: said here, since their modules import jax.
 
 A test compares it with the games themselves.
 """

@@ -32,7 +32,7 @@ def require_form(game: Game[Any], spec: str) -> None:
         law, expected, observed, *_ = findings.violations[0]
         raise ValueError(
             f"game {spec!r} breaks the law of {law}: expected {expected}; found {observed}; "
-            f"selfplay check {spec} shows all"
+            f"selfplay game check {spec} shows all"
         )
 
 

@@ -7,7 +7,7 @@ Viewpoint, everywhere in this project: a value or a return is for the seat to pl
 unless an axis of 2 says otherwise (then it is indexed by seat). Its sign flips when `to_play`
 changes, never "every ply": in some games a player moves twice.
 
-Laws, checked by `games.conformance` (command `selfplay check`):
+Laws, checked by `games.conformance` (command `selfplay game check`):
 
 - terminated  =>  no action is legal, and `step` changes nothing;
 - not terminated  =>  some action is legal;
@@ -207,7 +207,7 @@ class Scoring(Game[S], Protocol[S]):
 
 @runtime_checkable
 class Invariable(Game[S], Protocol[S]):
-    """A game that knows what is true of all its positions; optional, for `selfplay check`."""
+    """A game that knows what is true of all its positions; optional, for `selfplay game check`."""
 
     def invariant(self, state: S) -> jax.Array:
         """Returns bool[]: whether the position can be, for example whether all stones are there."""

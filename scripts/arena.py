@@ -1,4 +1,4 @@
-"""`selfplay arena`."""
+"""`selfplay arena`: matches between players, kept by blocks, with intervals and SPRT."""
 
 import contextlib
 import itertools
@@ -34,6 +34,7 @@ from selfplay.records.game_record import check_path, write_records
 from training.players import find_game
 from training.workers import matches, pool
 
+SIMULATIONS = 32  # of each search, where nobody says how many
 ENGINE_BLOCK = 32  # games side by side where a player is outside the device, and slow
 
 
@@ -63,11 +64,12 @@ def run(args: Args) -> int:
 def _run(args: Args, spec: str, test: Sprt | None, workers: pool.Pool | None) -> int:
     game = games_package.load(spec)
     announce_devices()
-    elsewhere = matches.players_of(workers, spec, args.simulations, note) if workers else None
+    elsewhere = matches.players_of(workers, spec, simulations_of(args), note) if workers else None
     players = [
-        parse_player(name, game, args.simulations, training.load_player) for name in args.players
+        parse_player(name, game, simulations_of(args), training.load_player)
+        for name in args.players
     ]
-    conditions = Conditions(args.openings, _opening_plies(args, game), (args.simulations,))
+    conditions = Conditions(args.openings, _opening_plies(args, game), (simulations_of(args),))
     opened = _openings(args, game, conditions.opening_plies)
     try:
         with concluding():
@@ -78,7 +80,7 @@ def _run(args: Args, spec: str, test: Sprt | None, workers: pool.Pool | None) ->
     if args.csv:
         write_csv(args.csv, results, conditions)
     if args.records:
-        extra = {"seed": args.seed, "simulations": args.simulations}
+        extra = {"seed": args.seed, "simulations": simulations_of(args)}
         write_records(
             args.records, [r for result in results for r in match_records(result, spec, **extra)]
         )
@@ -112,6 +114,11 @@ def _play_all(
             given = (args, pair, game, spec, opened, conditions, folder, test, show, elsewhere)
             results.append(_play(*given))
     return results
+
+
+def simulations_of(args: Args) -> int:
+    """Simulations of each search of a match."""
+    return args.simulations[0] if args.simulations else SIMULATIONS
 
 
 def _check(args: Args) -> Sprt | None:
@@ -184,7 +191,7 @@ def _play(
     usual = match.BLOCK if all(player.on_device for player in pair) else ENGINE_BLOCK
     block = min(args.block or usual, args.games)
     names = pair[0].name, pair[1].name
-    settings = match_settings(pair, spec, opened, args.seed, args.simulations, block)
+    settings = match_settings(pair, spec, opened, args.seed, simulations_of(args), block)
     settings["opening_plies"] = conditions.opening_plies
     folder = MatchFolder(path, settings) if path else None
     with folder.open() if folder else contextlib.nullcontext(list[PlayedGame]()) as played:

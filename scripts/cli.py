@@ -18,21 +18,18 @@ from scripts.terminal import signals
 
 GROUPS = {
     "train": {
-        "train": "train a network by self-play, or go on with a run",
-        "imitate": "start a run by imitating an expert's recorded games",
+        "train": "train a network by self-play or from recorded games, or go on with a run",
+        "oversee": "decide positions yourself, or by a program, for a run to learn from",
+        "sweep": "compare settings: variants, from several seeds, at equal compute",
     },
     "look": {
-        "runs": "list runs: state, step, last evaluation, size",
+        "runs": "list runs; sum one up, with curves and games",
         "web": "see runs learn, play and explore them, in the browser",
-        "report": "plots and a page for one or more runs",
         "doctor": "is a run learning, and if not, why?",
-        "show": "show recorded games",
     },
     "compare": {
-        "evaluate": "measure a run against random, its past, or perfect play",
-        "arena": "play matches between players",
-        "ladder": "rate checkpoints and other players by games between all of them",
-        "sweep": "compare settings: variants, from several seeds, at equal compute",
+        "evaluate": "measure a run against random, its past, perfect play, or its overseer",
+        "arena": "play matches between players, or rate many of them",
     },
     "play": {
         "play": "play against a run, or analyse a position",
@@ -41,17 +38,13 @@ GROUPS = {
         "analyse": "analyse positions for another program, as JSON lines",
         "export": "write a run's network as ONNX or safetensors, for other programs",
     },
-    "oversee": {
-        "oversee": "decide positions yourself, or by a program, for a run to learn from",
-        "distilled": "does a network keep what its overseer taught it?",
-    },
     "games, and your own": {
-        "games": "list the games",
-        "new-game": "write the template of a new game",
-        "check": "check a game against the laws",
-        "bench": "measure speed: network, game, search, self-play",
+        "game list": "list the games that are known by name",
+        "game new": "write the template of a new game",
+        "game check": "check a game against the laws",
     },
-    "the terminal": {
+    "the machine": {
+        "bench": "measure speed: network, game, search, self-play",
         "completion": "print a script that completes commands, flags, games and runs",
     },
 }
@@ -62,9 +55,9 @@ OF_ANY = {
     "module:NAME or a command; repeatable",
     "--version": "print the version; without a command",
 }
-# These import no jax either.
-WITHOUT_DEVICES = ("games", "new-game", "runs", "web", "completion")
-GO_ON = ("train", "oversee", "ladder", "sweep")  # the same command goes on where it was interrupted
+# These modules import no jax either.
+WITHOUT_DEVICES = ("game_list", "game_new", "runs", "web", "completion", "local_hosts")
+GO_ON = ("train", "oversee", "sweep")  # the same command goes on where it was interrupted
 ALLOW = "--allow"
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 
@@ -93,7 +86,7 @@ def _if_interrupted(argv: list[str]) -> tuple[str, int]:
     command = next((word for word in argv if word in COMMANDS), "")
     flags = {word.partition("=")[0] for word in argv}
     goes_on = command in GO_ON and not flags & {"--dry-run", "--dry_run"}
-    if goes_on or (command == "arena" and "--out" in flags):
+    if goes_on or (command == "arena" and flags & {"--out", "--ladder"}):
         return f"selfplay {command}: interrupted; the same command goes on", signals.INTERRUPTED
     return f"{f'selfplay {command}'.rstrip()}: interrupted", signals.NOTHING_KEPT
 
@@ -125,7 +118,8 @@ def run(argv: list[str]) -> int:
 
         print(f"selfplay {version('selfplay-zero')}")
         return 0
-    command, rest = argv[0], argv[1:]
+    words = 2 if argv[0] == "game" else 1
+    command, rest = " ".join(argv[:words]), argv[words:]
     if command not in COMMANDS:
         from games.spelling import did_you_mean
 
@@ -180,14 +174,14 @@ def _call(command: str, argv: list[str]) -> int:
     """Reads the flags, refuses what is wrong at first sight, and only then imports what works."""
     from scripts.terminal import console
 
-    name = command.replace("-", "_")
+    name = command.replace(" ", "_")
     flags = importlib.import_module(f"scripts.flags.{name}")
     defaults = getattr(flags, "defaults", lambda _: None)(argv)
     in_sight = getattr(flags, "IN_SIGHT", ())
     args = console.parse(flags.Args, argv, command, defaults, in_sight)
     getattr(flags, "check", lambda _: None)(args)
     name = getattr(flags, "script", lambda _: name)(args)
-    quick = command in WITHOUT_DEVICES or name == "local_hosts"
+    quick = name in WITHOUT_DEVICES
     with contextlib.nullcontext() if quick else console.starting():
         script = importlib.import_module(f"scripts.{name}")
     code: int = script.run(args) if quick else _on_devices(script, args)

@@ -1,7 +1,7 @@
 """`selfplay completion`."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from games import registry
 from scripts.cli import COMMANDS
@@ -15,8 +15,13 @@ PLAYERS = (*player_spec.WORDS, *(shipped.PREFIX + name for name in shipped.names
 # What bash and zsh share: CASES sets `kind`, what is completed, or `list`, the words themselves.
 CHOOSE = """\
   local kind= list=
+  if [ "$command" = game ] && [ "$at" -gt 2 ]; then
+    command="game $second"
+  fi
   if [ "$at" -eq 1 ]; then
     list="COMMANDS"
+  elif [ "$command" = game ]; then
+    list="OF_GAME"
   else
     case "$current" in
       -*) case "$command" in
@@ -39,7 +44,7 @@ BASH = """\
 # Completion of selfplay for bash, written by `selfplay completion bash`.
 _selfplay() {
   local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}
-  local command=${COMP_WORDS[1]} at=$COMP_CWORD path
+  local command=${COMP_WORDS[1]} second=${COMP_WORDS[2]} at=$COMP_CWORD path
 CHOOSE
   COMPREPLY=($(compgen -W "$list" -- "$current"))
   local IFS=$'\\n'
@@ -59,8 +64,8 @@ ZSH = """\
 #compdef selfplay
 # Completion of selfplay for zsh, written by `selfplay completion zsh`.
 _selfplay() {
-  local current="$words[CURRENT]" before="$words[CURRENT-1]" command="$words[2]"
-  local at=$((CURRENT - 1))
+  local current="$words[CURRENT]" before="$words[CURRENT-1]"
+  local command="$words[2]" second="$words[3]" at=$((CURRENT - 1))
   local -a runs
 CHOOSE
   [ -n "$list" ] && compadd -- ${=list}
@@ -97,8 +102,13 @@ def run(args: Args) -> int:
 
 
 def _options(command: str) -> list[Option]:
-    flags = importlib.import_module(f"scripts.flags.{command.replace('-', '_')}")
+    flags = importlib.import_module(f"scripts.flags.{command.replace(' ', '_')}")
     return options(flags.Args)
+
+
+def _of_game(known: Iterable[str]) -> list[str]:
+    """The words that follow `game`."""
+    return [name.removeprefix("game ") for name in known if name.startswith("game ")]
 
 
 def _kind(option: Option) -> str:
@@ -110,11 +120,12 @@ def _kind(option: Option) -> str:
 def _choose(known: dict[str, list[Option]]) -> str:
     """Returns the part of a script that knows the commands."""
     flags, values, arguments = [], [], []
+    first, of_game = dict.fromkeys(name.split()[0] for name in known), _of_game(known)
     for command, options_ in known.items():
         names = " ".join(
             [*(f"--{option.flag}" for option in options_ if option.flag), *FLAGS_OF_ALL]
         )
-        flags.append(f'          {command}) list="{names}" ;;')
+        flags.append(f'          "{command}") list="{names}" ;;')
         for option in options_:
             what = (
                 f'list="{" ".join(option.choices)}"' if option.choices else f"kind={_kind(option)}"
@@ -122,11 +133,16 @@ def _choose(known: dict[str, list[Option]]) -> str:
             if option.flag and option.metavar:
                 values.append(f'          "{command} --{option.flag}") {what} ;;')
             elif not option.flag:
-                arguments.append(f"            {command}) {what} ;;")
+                arguments.append(f'            "{command}") {what} ;;')
     text = CHOOSE.rstrip()
     for name, lines in (("FLAGS", flags), ("VALUES", values), ("ARGUMENTS", arguments)):
         text = text.replace(f"\n{name}\n", "\n" + "\n".join(lines) + "\n")
-    for name, words in (("COMMANDS", known), ("GAMES", registry.names()), ("PLAYERS", PLAYERS)):
+    for name, words in (
+        ("COMMANDS", first),
+        ("OF_GAME", of_game),
+        ("GAMES", registry.names()),
+        ("PLAYERS", PLAYERS),
+    ):
         text = text.replace(f'list="{name}"', f'list="{" ".join(words)}"')
     return text
 
@@ -141,8 +157,17 @@ def _fish(known: dict[str, list[Option]]) -> Iterator[str]:
     }
     for command, options_ in known.items():
         about = COMMANDS[command].replace("'", "\\'")
-        yield f"complete -c selfplay -n __fish_use_subcommand -a {command} -d '{about}'"
-        when = f"complete -c selfplay -n '__fish_seen_subcommand_from {command}'"
+        first, _, second = command.partition(" ")
+        seen = f"__fish_seen_subcommand_from {first}"
+        if second:
+            others = " ".join(_of_game(known))
+            yield f"complete -c selfplay -n __fish_use_subcommand -a {first} -d 'list, new, check'"
+            unseen = f"{seen}; and not __fish_seen_subcommand_from {others}"
+            yield f"complete -c selfplay -n '{unseen}' -a {second} -d '{about}'"
+            seen += f"; and __fish_seen_subcommand_from {second}"
+        else:
+            yield f"complete -c selfplay -n __fish_use_subcommand -a {first} -d '{about}'"
+        when = f"complete -c selfplay -n '{seen}'"
         for option in options_:
             given = " ".join(option.choices) or words.get(_kind(option), "")
             flag = f" -l {option.flag}" if option.flag else ""

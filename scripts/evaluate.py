@@ -1,4 +1,4 @@
-"""`selfplay evaluate`."""
+"""`selfplay evaluate`: a run in matches against random or its past, or beside perfect play."""
 
 import itertools
 from typing import Any

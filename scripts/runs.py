@@ -1,4 +1,4 @@
-"""`selfplay runs`."""
+"""`selfplay runs`: a table of runs with state, step, last evaluation, size."""
 
 import dataclasses
 import pathlib
@@ -14,9 +14,7 @@ HEAD = ("run", "game", "state", "step", "iterations", "minutes", "last evaluatio
 
 def run(args: Args) -> int:
     """Prints the list; a run that cannot be read is listed with the reason."""
-    root = pathlib.Path(args.folder)
-    if args.folder != Args.folder and not root.is_dir():
-        raise ValueError(f"there is no folder {root}")
+    root = pathlib.Path(args.paths[0])
     runs = [listing.describe(path) for path in listing.runs_in(root)]
     if args.json:
         print_json({"runs": [dataclasses.asdict(one) for one in runs]})

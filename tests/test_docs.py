@@ -54,7 +54,7 @@ def flags_in(text: str) -> set[str]:
 def commands_in(text: str) -> list[tuple[str, set[str]]]:
     """Returns the commands of `selfplay` that a text shows, each with its flags."""
     whole = text.replace("\\\n", " ")
-    shown = re.findall(r"(?:^|`|\s)selfplay ([a-z]+(?:-[a-z]+)?)\b([^`\n|#]*)", whole, re.MULTILINE)
+    shown = re.findall(r"(?:^|`|\s)selfplay (game [a-z]+|[a-z]+)\b([^`\n|#]*)", whole, re.MULTILINE)
     return [(name, flags_in(rest)) for name, rest in shown if name in cli.COMMANDS]
 
 
@@ -70,7 +70,7 @@ def settings_in(text: str) -> set[str]:
 @functools.cache
 def flags_of(command: str) -> frozenset[str]:
     """Returns all flags of a command, those of both signs too, which its help shows once."""
-    flags = importlib.import_module(f"scripts.flags.{command.replace('-', '_')}")
+    flags = importlib.import_module(f"scripts.flags.{command.replace(' ', '_')}")
     return frozenset({f"--{option.flag}" for option in options(flags.Args)} | OF_ANY_COMMAND)
 
 

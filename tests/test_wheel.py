@@ -86,5 +86,5 @@ def test_the_wheel_trains_where_the_checkout_is_not(installed, tmp_path):
 def test_the_wheels_command_knows_its_version_and_its_games(installed, tmp_path):
     said = call(installed / "selfplay", "--version", cwd=tmp_path)
     assert said.startswith("selfplay 0.")
-    rows = json.loads(call(installed / "selfplay", "games", "--json", cwd=tmp_path))["games"]
+    rows = json.loads(call(installed / "selfplay", "game", "list", "--json", cwd=tmp_path))["games"]
     assert {"tic_tac_toe", "go"} <= {row["name"] for row in rows}

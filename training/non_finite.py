@@ -32,7 +32,7 @@ def check_plies(game: str, amplify: str, trajectory: Trajectory) -> None:
     for name in ("observation", "returns"):
         if not np.isfinite(getattr(trajectory, name)).all():
             raise ValueError(
-                f"game {game!r}: {name} holds NaN or infinity; `selfplay check {game}` finds "
+                f"game {game!r}: {name} holds NaN or infinity; `selfplay game check {game}` finds "
                 "such mistakes"
             )
     for name, values in ({**trajectory.targets, **trajectory.end_targets}).items():
@@ -94,7 +94,7 @@ def roll_back(
     if rollbacks > MAX_ROLLBACKS:
         raise NonFiniteError(
             f"{error}; it comes back after {MAX_ROLLBACKS} rollbacks to lower rates: "
-            f"look at that file, and run `selfplay check {config.game}`"
+            f"look at that file, and run `selfplay game check {config.game}`"
         ) from error
     rate = settings.learning_rate * settings.rollback_rate**rollbacks
     return f"{error}: going back to step {step} with a learning rate of {rate:g}"

@@ -1,4 +1,4 @@
-"""All checks of a game, one after another: `selfplay check`."""
+"""All checks of a game, one after another: `selfplay game check`."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A game compared with a reference, ply by ply over many games: `selfplay check --against`."""
+"""A game compared with a reference, ply by ply over many games: `selfplay game check --against`."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

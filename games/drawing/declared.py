@@ -117,7 +117,9 @@ def _asked(game: Any, method: str, *given: Any) -> Any:
 
 def _refusal(game: Any, called: str, what: str) -> ValueError:
     spec = registry.spec_of(game)
-    return ValueError(f"{type(game).__name__}.{called} {what}; `selfplay check {spec}` says more")
+    return ValueError(
+        f"{type(game).__name__}.{called} {what}; `selfplay game check {spec}` says more"
+    )
 
 
 def _own_circle(board: Board, place: Place) -> dict[str, tuple[float, float, float]]:

@@ -10,15 +10,17 @@ from scripts.terminal.console import (
     Positional,
     flag_value,
     flag_words,
+    say,
 )
 from selfplay import shipped
 from training import presets
 from training.config import RunConfig
+from training.imitation.config import ImitationConfig
 from training.storage.run_folder import RunFolder
 
 IN_SIGHT = {  # what `--help` shows
     *("game", "preset", "seed", "minutes", "iterations", "flops"),
-    *("run", "run_dir", "from_", "dry_run", "json"),
+    *("run", "run_dir", "from_", "imitate", "dry_run", "json"),
     *("amplify", "distil", "network.blocks", "network.channels", "network.dtype"),
     *("search.policy", "search.simulations", "self_play.batch", "learner.batch"),
     *("learner.learning_rate", "replay.capacity"),
@@ -33,6 +35,12 @@ class Args:
     Ctrl-C (or SIGTERM) finishes the iteration, saves, and exits with code 75: the same command
     goes on from there.
 
+    With --imitate, a new run starts from an expert's recorded games: JSON lines, as games/ of every
+    run holds, SGF (.sgf: Go, Hex, gomoku, Othello) or PGN (.pgn: pgx:chess), gzipped or not. Each
+    is replayed by the rules; those that they forbid, and those of another game, are named and
+    skipped. A share is held out, and the pass that does best on it is step 0 of the run; the same
+    folder without --imitate then learns by self-play.
+
     Examples:
       selfplay train --game tic_tac_toe
       selfplay train --game connect_four --run-dir runs/c4 --minutes 6
@@ -42,6 +50,7 @@ class Args:
       selfplay train --game go:size=9 --preset gpu --dry-run
       selfplay train --from runs/c4@1200 --run-dir runs/c4b --learner.learning-rate 1e-3
       selfplay train --from shipped:othello_8x8 --run-dir runs/oth
+      selfplay train --imitate pro/*.sgf --run-dir runs/go9    # then: selfplay train runs/go9
       selfplay train runs/c4 --workers 4-32    # workers on Ray play for it
       srun selfplay train runs/c4 --hosts 4    # a process on each of 4 nodes
       selfplay train runs/c4 --hosts 2 --coordinator gpu1:2345 --rank 0  # on gpu1; on gpu2 --rank 1
@@ -54,6 +63,10 @@ class Args:
     """The run's folder; by default runs/<game>-<n>, the first free n."""
     from_: FromFlag = ""
     """R, R@STEP or shipped:NAME: start a new run from these weights."""
+    imitate: tuple[str, ...] = ()
+    """Files of games to imitate: start a new run from them; the game is the first file's, if --game
+    does not say which."""
+    imitation: ImitationConfig = ImitationConfig()
     dry_run: bool = False
     """Say what the run will take (memory, disk, compilation, speed, hours), and write nothing."""
     deterministic: bool = False
@@ -92,7 +105,8 @@ def defaults(argv: list[str]) -> Args:
     if run_dir and RunFolder(run_dir).exists():
         return Args(RunFolder(run_dir).read_config())
     old = RunFolder(_split_source(source)[0]).read_config() if source else RunConfig()
-    game = flag_value(argv, "game") or old.game
+    recorded = flag_words(argv, "imitate") or []
+    game = flag_value(argv, "game") or _recorded_game(recorded) or old.game
     preset = flag_value(argv, "preset") or old.preset
     config = presets.preset(preset, game)  # type: ignore[arg-type]
     if source:
@@ -110,6 +124,7 @@ def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     if args.run and args.run_dir:
         raise ValueError(f"{args.run} and --run-dir {args.run_dir}: name one folder")
+    _check_imitate(args)
     _check_hosts(args)
     number_of_workers(args.workers)
     resources(args.worker_resources)
@@ -123,9 +138,36 @@ def check(args: Args) -> None:
 
 
 def script(args: Args) -> str:
-    """Returns the module that does the work: with `--local`, what starts the processes."""
+    """The module that does the work: with `--local`, what starts the processes."""
+    if args.imitate:
+        return "train_imitate"
     is_started = bool(args.coordinator) or args.dry_run
     return "local_hosts" if args.local and not is_started else "train"
+
+
+def _check_imitate(args: Args) -> None:
+    """Raises ValueError for flags that --imitate does not go with."""
+    if not args.imitate:
+        if args.imitation != ImitationConfig():
+            raise ValueError("--imitation.* are settings of --imitate FILES, which is not given")
+        return
+    for flag in ("from_", "workers", "hosts", "dry_run"):
+        if getattr(args, flag):
+            name = flag.strip("_").replace("_", "-")
+            raise ValueError(f"--imitate fits a network and ends; --{name} is not for it")
+
+
+def _recorded_game(paths: list[str]) -> str:
+    """The game of the first record; empty without one."""
+    if not paths:
+        return ""
+    # Here, since records are replayed, which takes jax; `--help` names none.
+    from scripts.terminal import devices
+    from selfplay.records.game_record import scan_records
+
+    say("starting: reading the records, for their game")
+    devices.one_per_core()
+    return next((record.game for path in paths for record in scan_records(path).records), "")
 
 
 def _check_hosts(args: Args) -> None:

@@ -27,11 +27,11 @@ HELP, HELP_ALL = ("-h", "--help"), "--help-all"
 WIDEST = 100  # columns of help
 # What stands for a flag's value in help, and how it is completed, by the field's name.
 METAVARS = {
-    **{"game": "GAME", "run": "RUN", "runs": "RUN", "run_dir": "RUN", "from_": "RUN"},
+    **{"game": "GAME", "run": "RUN", "paths": "RUN|FOLDER|FILE", "run_dir": "RUN", "from_": "RUN"},
     **{"player": "PLAYER", "players": "PLAYER", "sprt": "ELO0 ELO1", "name": "NAME"},
     **{"file": "FILE", "records": "FILE", "positions": "FILE", "decisions": "FILE"},
     **{"onnx": "FILE", "safetensors": "FILE"},
-    **{"script": "FILE", "openings": "KIND|FILE", "out": "FOLDER", "store": "FOLDER"},
+    **{"script": "FILE", "openings": "KIND|FILE", "out": "FOLDER", "imitate": "FILE"},
     **{"program": "COMMAND", "moves": "MOVES", "by": "WHO", "shell": "SHELL", "folder": "FOLDER"},
 }
 METAVARS_OF_TYPES = {int: "N", float: "X", str: "NAME"}

@@ -1,4 +1,4 @@
-"""The page of `selfplay report`: the run's screen with its data inside, one file to open from disk.
+"""The page of `selfplay runs R --page`: the run's screen and its data, one file to open from disk.
 
 Browsers load no modules into a page from disk, so they are joined into one script. The page says
 itself that nothing else may run in it, by the SHA-256 of its script and its style.
@@ -38,7 +38,7 @@ def content_of(folders: Sequence[RunFolder]) -> dict[str, Any]:
       ValueError: a folder is no run, or has no metrics yet.
     """
     return {
-        "made": f"Written by selfplay report, {time.strftime('%Y-%m-%d %H:%M')}.",
+        "made": f"Written by selfplay runs, {time.strftime('%Y-%m-%d %H:%M')}.",
         "runs": [_run(folder) for folder in folders],
     }
 

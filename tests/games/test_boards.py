@@ -210,7 +210,7 @@ def test_a_drawing_says_which_method_of_whose_class_is_wrong_and_never_fails_its
         assert all(drawing.svg.startswith("<svg") for drawing in drawings(game, TicTacToe()))
         return
     [method] = wrong
-    with pytest.raises(ValueError, match=r"`selfplay check .*` says more") as told:
+    with pytest.raises(ValueError, match=r"`selfplay game check .*` says more") as told:
         drawings(game, TicTacToe())
     assert str(told.value).startswith(f"{type(game).__name__}.{method}("), told.value
 

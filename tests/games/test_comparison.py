@@ -13,8 +13,8 @@ import pytest
 import games
 from games.conformance import LAWS, Report, compare, reference
 from games.tic_tac_toe import TicTacToe
-from scripts import check as check_command
 from scripts import cli
+from scripts import game_check as check_command
 
 GAME = TicTacToe()
 LINES = ("a1 a2 a3", "b1 b2 b3", "c1 c2 c3", "a1 b1 c1", "a2 b2 c2", "a3 b3 c3")
@@ -264,17 +264,17 @@ def test_the_command_compares_with_a_file_and_returns_1_on_a_difference(
     written(tmp_path / "other")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(check_command, "check", lambda *_, **__: Report((), (), frozenset(LAWS)))
-    right = ["check", "tic_tac_toe", "--games", "16", "--against", "other/mine.py:Plain"]
+    right = ["game", "check", "tic_tac_toe", "--games", "16", "--against", "other/mine.py:Plain"]
     for more, matched in (([], "by name"), (["--actions", "other/mine.py:to_ours"], "to_ours")):
         assert cli.run([*right, *more]) == 0
         out = capsys.readouterr().out
         assert matched in out
         assert "conforms; it agrees with other/mine.py:Plain" in out
-    wrong = ["check", "tic_tac_toe", "--games", "16", "--against", "other/mine.py:Wrong"]
+    wrong = ["game", "check", "tic_tac_toe", "--games", "16", "--against", "other/mine.py:Wrong"]
     assert cli.run(wrong) == 1
     assert "conforms; it differs from other/mine.py:Wrong" in capsys.readouterr().out
     assert cli.run([*wrong, "--json"]) == 1
     told = json.loads(capsys.readouterr().out)["reference"]
     assert (told["agrees"], told["difference"]["about"]) == (False, "the end")
-    assert cli.run(["check", "tic_tac_toe", "--actions", "name"]) == 2
+    assert cli.run(["game", "check", "tic_tac_toe", "--actions", "name"]) == 2
     assert "--against, which is not given" in capsys.readouterr().err

@@ -165,18 +165,22 @@ def install(folder, package, entry_points):
 
 def test_an_installed_plug_in_package_works_by_its_name_from_the_command_line(folder, capsys):
     install(folder, "my_package", "my_own = my_plug_in:MyGame")
-    assert cli.run(["games", "--json"]) == 0
+    assert cli.run(["game", "list", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["games"]}
     assert rows["my_own"]["options"] == {"size": 3, "komi": 0.5, "swap": False, "title": "mine"}
     assert type(games.load("my_own:komi=2.5")).__name__ == "MyGame"
-    assert cli.run(["check", "my_own:komi=2.5", "--games", "8"]) == 0
+    assert cli.run(["game", "check", "my_own:komi=2.5", "--games", "8"]) == 0
     assert "my_own:komi=2.5 conforms" in capsys.readouterr().out
     for spec, said in (
         ("my_own:size=4", "size must be 3, got 4"),
         ("my_own:colour=red", "unknown option 'colour'; known: size, komi, swap, title"),
         ("my_owm", "known: breakthrough,"),
     ):
-        for command in (["check", spec], ["train", "--game", spec], ["bench", "--game", spec]):
+        for command in (
+            ["game", "check", spec],
+            ["train", "--game", spec],
+            ["bench", "--game", spec],
+        ):
             assert cli.run(command) == 2, command
             told = capsys.readouterr()
             assert said in told.err
@@ -186,7 +190,7 @@ def test_an_installed_plug_in_package_works_by_its_name_from_the_command_line(fo
 def test_a_plug_in_never_replaces_one_of_our_games_and_is_reported(folder, capsys):
     install(folder, "my_package", "tic_tac_toe = my_plug_in:NoGame")
     assert type(games.load("tic_tac_toe")).__name__ == "TicTacToe"
-    assert cli.run(["games"]) == 0
+    assert cli.run(["game", "list"]) == 0
     assert "package's of that name is my_plug_in:NoGame" in capsys.readouterr().err
 
 

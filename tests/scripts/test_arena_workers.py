@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from scripts.flags import arena, evaluate, ladder
+from scripts.flags import arena, evaluate
 from tests.support import processes
 from training.workers import identity
 
@@ -29,10 +29,9 @@ with_ray = pytest.mark.skipif(
 )
 def test_workers_that_cannot_be_are_refused_with_one_sentence(args, wanted):
     specs, number = args[:2], args[3]
-    for command in (arena, ladder):
-        with pytest.raises(ValueError, match=wanted) as caught:
-            command.check(command.Args(specs, game="tic_tac_toe", workers=number))
-        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=wanted) as caught:
+        arena.check(arena.Args(specs, game="tic_tac_toe", workers=number))
+    assert "\n" not in str(caught.value)
 
 
 def test_no_worker_measures_against_perfect_play(tmp_path):
@@ -121,8 +120,8 @@ def test_a_ladder_on_ray_loses_no_stored_game_and_is_the_same_where_a_worker_die
 
     def begin(name, games):
         store = tmp_path / name / "games.jsonl"
-        given = (*words, games, "--store", store.parent)
-        return start(tmp_path, name, *given, command="ladder"), store
+        given = (*words, games, "--ladder", "--out", store.parent)
+        return start(tmp_path, name, *given), store
 
     def stored(store):
         return store.read_bytes().split(b"\n") if store.exists() else [b""]

@@ -30,7 +30,7 @@ TINY = [
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
 def test_every_command_has_help_with_examples(command, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.run([command, "--help"])
+        cli.run([*command.split(), "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "Examples:" in text
@@ -45,7 +45,7 @@ def flags_shown(command, asked, capsys):
     return set(re.findall(r"^\W (?:-h, )?--(\w[\w.-]*)", text, re.MULTILINE)), text
 
 
-@pytest.mark.parametrize(("command", "most"), [("train", 22), ("imitate", 17), ("bench", 13)])
+@pytest.mark.parametrize(("command", "most"), [("train", 23), ("bench", 13)])
 def test_help_shows_the_flags_to_know_first_and_help_all_every_flag(command, most, capsys):
     shown, text = flags_shown(command, "--help", capsys)
     in_sight = importlib.import_module(f"scripts.flags.{command}").IN_SIGHT
@@ -112,12 +112,12 @@ def test_the_bare_command_lists_the_commands(capsys):
         (["train", "--preset", "huge"], "huge"),
         (["train", "--from", "nowhere", "--run-dir", "x"], "no such run folder: nowhere"),
         (["evaluate", "nowhere", "--against", "random"], "nowhere"),
-        (["report", "nowhere"], "no such run folder: nowhere"),
+        (["runs", "nowhere"], "no such run folder: nowhere"),
         (["doctor", "nowhere"], "no such run folder: nowhere"),
         (["arena", "random", "random", "--game", "tic_tac_toe", "--games", "3"], "even"),
         (["arena", "nobody", "random"], "nobody"),
         (["bench", "--game", "nogame"], "unknown game 'nogame'"),
-        (["check", "no_module:Game"], "no_module"),
+        (["game", "check", "no_module:Game"], "no_module"),
         (["play", "chess"], "a game, not a player: selfplay play uniform --game pgx:chess"),
         (["play", "reversi"], "selfplay play othello"),
     ],
@@ -240,14 +240,17 @@ def test_a_damaged_config_is_a_sentence(tiny_run, tmp_path, capsys):
     assert "has format 99, this version reads 1" in capsys.readouterr().err
 
 
-def test_report_writes_a_page_and_plots_if_wanted(tiny_run, tmp_path, capsys):
-    assert cli.run(["report", str(tiny_run), str(tiny_run), "--out", str(tmp_path), "--png"]) == 0
+def test_runs_writes_a_page_and_plots_if_wanted(tiny_run, tmp_path, capsys):
+    assert (
+        cli.run(["runs", str(tiny_run), str(tiny_run), "--out", str(tmp_path), "--page", "--png"])
+        == 0
+    )
     assert (tmp_path / "index.html").read_text().startswith("<!doctype html>")
     pictures = sorted(path.name for path in tmp_path.glob("*.png"))
     for name in ("losses", "entropy", "kl", "evaluations", "mistakes", "speed"):
         assert f"{name}.png" in pictures
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert cli.run(["report", str(tiny_run), "--text"]) == 0
+    assert cli.run(["runs", str(tiny_run)]) == 0
     text = capsys.readouterr().out
     assert "policy_loss" in text
     assert "kl" in text
@@ -377,7 +380,7 @@ def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration
         assert re.search(rf"\({share}, \S+ left\)", said), said
 
 
-@pytest.mark.parametrize("words", ["train --help", "games", "bogus"])
+@pytest.mark.parametrize("words", ["train --help", "game list", "bogus"])
 def test_a_reader_that_leaves_early_makes_no_noise(words):
     reading, writing = os.pipe()
     os.close(reading)

@@ -38,7 +38,7 @@ def test_names_of_a_file_reach_the_terminal_as_text(tmp_path, capfd):
     lines = [{"game": "tic_tac_toe"}, {"game": "tic_tac_toe"} | stopped, {"game": HOSTILE}]
     path.write_text("".join(json.dumps(game | line) + "\n" for line in lines))
     for flags in ([], ["--number", "1"], ["--number", "2"]):
-        assert cli.run(["show", str(path), *flags]) == 0
+        assert cli.run(["runs", str(path), *flags]) == 0
         out, err = capfd.readouterr()
         assert SHOWN in out
         assert "line 3: unknown game" in err
@@ -73,8 +73,16 @@ def test_progress_shows_text_that_looks_like_markup_or_escapes_as_it_is(monkeypa
 
 
 def test_commands_print_through_the_console_alone():
-    names = {name.replace("-", "_") for name in cli.COMMANDS} - {"web"}
-    names |= {"dry_run", "terminal/match_report", "web/__init__", "web/serve", "web/app"}
+    names = {name.replace(" ", "_") for name in cli.COMMANDS} - {"web"}
+    names |= {
+        "dry_run",
+        "run_report",
+        "run_games",
+        "arena_ladder",
+        "evaluate_overseer",
+        "train_imitate",
+    }
+    names |= {"terminal/match_report", "web/__init__", "web/serve", "web/app"}
     for name in names:
         tree = ast.parse((ROOT / "scripts" / f"{name}.py").read_text())
         bare = [

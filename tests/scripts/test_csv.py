@@ -6,7 +6,7 @@ import json
 import pytest
 
 from scripts import cli
-from scripts.ladder import COLUMNS as LADDER_COLUMNS
+from scripts.arena_ladder import COLUMNS as LADDER_COLUMNS
 from scripts.terminal.match_report import COLUMNS as MATCH_COLUMNS
 from tests.support import ROOT
 from training.metrics import KINDS
@@ -20,7 +20,7 @@ def read(path):
 
 def test_the_docs_name_every_column_in_order():
     page = (ROOT / "docs" / "arena.md").read_text().partition("## CSV")[2]
-    for columns, after in ((MATCH_COLUMNS, "- `arena`"), (LADDER_COLUMNS, "- `ladder`")):
+    for columns, after in ((MATCH_COLUMNS, "- `arena`"), (LADDER_COLUMNS, "- `arena --ladder`")):
         named = page.partition(after)[2].split("`")[1::2]
         assert tuple(named[: len(columns)]) == columns
 
@@ -37,8 +37,8 @@ def test_a_match_and_a_ladder_say_the_same_as_their_json(tmp_path, capsys):
     assert [row["low"], row["high"]] == [str(end) for end in told["interval"]]
     file = str(tmp_path / "ladder.csv")
     store = str(tmp_path / "store")
-    words = [*words, "--minutes", "0", "--store", store, "--json", "--csv", file]
-    assert cli.run(["ladder", *words]) == 0
+    words = [*words, "--minutes", "0", "--out", store, "--json", "--csv", file]
+    assert cli.run(["arena", "--ladder", *words]) == 0
     told, rows = json.loads(capsys.readouterr().out)["ratings"], read(file)
     assert tuple(rows[0]) == LADDER_COLUMNS
     assert [row["player"] for row in rows] == [row["player"] for row in told]
@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_is_refused_before_anything_is_played(tmp_path, ca
 
 def test_the_metrics_of_a_run_are_a_row_each_and_its_state_is_json(tiny_run, tmp_path, capsys):
     file = str(tmp_path / "metrics.csv")
-    assert cli.run(["report", str(tiny_run), "--csv", file, "--text", "--json"]) == 0
+    assert cli.run(["runs", str(tiny_run), "--csv", file, "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)["runs"]
     lines = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
     rows = read(file)
@@ -84,8 +84,8 @@ def test_entries_inside_entries_and_the_ends_of_intervals_have_columns_of_their_
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (["report", "RUN", "--out", "/proc/x"], "--out: the report cannot be written to /proc/x"),
-        (["show", "/nope"], "there is no file of records /nope"),
+        (["runs", "RUN", "--page", "--out", "/proc/x"], "--out: nothing can be written to /proc/x"),
+        (["runs", "/nope"], "no such run folder: /nope"),
     ],
 )
 def test_a_place_that_cannot_be_is_told_in_a_sentence(tiny_run, capsys, words, wanted):

@@ -13,8 +13,8 @@ import pytest
 import games
 from games import registry
 from games.conformance import LAWS, Report, Violation, compare, reference
-from scripts import check, cli, new_game
-from scripts import games as games_command
+from scripts import cli, game_check, game_new
+from scripts import game_list as games_command
 
 BROKEN = """
 import dataclasses
@@ -40,8 +40,8 @@ def folder(tmp_path, monkeypatch):
 
 def test_check_prints_one_line_a_law_and_returns_0(monkeypatch, capsys):
     report = Report((), ("a note",), frozenset(LAWS))
-    monkeypatch.setattr(check, "check", lambda game, games, seed: report)
-    assert check.run(check.Args("tic_tac_toe")) == 0
+    monkeypatch.setattr(game_check, "check", lambda game, games, seed: report)
+    assert game_check.run(game_check.Args("tic_tac_toe")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[: len(LAWS)]] == ["holds"] * len(LAWS)
     assert "note: a note" in lines
@@ -50,7 +50,7 @@ def test_check_prints_one_line_a_law_and_returns_0(monkeypatch, capsys):
 
 def test_check_of_a_broken_game_returns_1_and_shows_the_case(folder, capsys):
     (folder / "broken.py").write_text(BROKEN)
-    assert check.run(check.Args("broken:Broken", games=32)) == 1
+    assert game_check.run(game_check.Args("broken:Broken", games=32)) == 1
     out = capsys.readouterr().out
     assert "broken     length" in out
     assert "max_plies = 8" in out
@@ -83,15 +83,15 @@ def test_training_on_a_game_that_cannot_be_traced_is_refused_as_the_check_would(
     assert cli.run(["train", "--game", f"lacking:{name}", "--iterations", "1"]) == 2
     told = capsys.readouterr().err
     assert said in told
-    assert f"selfplay check lacking:{name} shows all" in told
+    assert f"selfplay game check lacking:{name} shows all" in told
     assert not (folder / "runs").exists()
 
 
 def test_check_json_is_one_object_on_stdout(monkeypatch, capsys):
     case = Violation("length", "an end", "none", "a board", "a move")
     report = Report((case,), (), frozenset(LAWS) - {"notation"})
-    monkeypatch.setattr(check, "check", lambda game, games, seed: report)
-    assert check.run(check.Args("tic_tac_toe", games=32, json=True)) == 1
+    monkeypatch.setattr(game_check, "check", lambda game, games, seed: report)
+    assert game_check.run(game_check.Args("tic_tac_toe", games=32, json=True)) == 1
     result = json.loads(capsys.readouterr().out)
     assert result["conforms"] is False
     assert result["laws"] == {
@@ -105,18 +105,18 @@ def test_check_json_is_one_object_on_stdout(monkeypatch, capsys):
 def test_check_of_a_module_that_cannot_be_imported_says_where(folder):
     (folder / "torn.py").write_text("import jax\nthis is no Python\n")
     with pytest.raises(ValueError, match=r"SyntaxError: invalid syntax \(torn.py, line 2\)"):
-        check.run(check.Args("torn:Torn"))
+        game_check.run(game_check.Args("torn:Torn"))
 
 
 @pytest.mark.parametrize("spec", ["no_such_game", "games.tic_tac_toe:NoSuchClass"])
 def test_a_wrong_name_is_the_callers_mistake(folder, spec):
     with pytest.raises(ValueError, match=spec):
-        check.run(check.Args(spec))
+        game_check.run(game_check.Args(spec))
 
 
 def test_check_refuses_to_play_no_games():
     with pytest.raises(ValueError, match="--games must be at least 1, got 0"):
-        check.run(check.Args("tic_tac_toe", games=0))
+        game_check.run(game_check.Args("tic_tac_toe", games=0))
 
 
 def test_games_lists_every_name_with_its_sizes(capsys):
@@ -143,9 +143,9 @@ def test_games_survives_a_plug_in_that_cannot_be_loaded(monkeypatch, capsys):
 
 
 def test_the_template_conforms_as_it_is_and_passes_its_own_test(folder, capsys):
-    assert new_game.run(new_game.Args("three_up")) == 0
+    assert game_new.run(game_new.Args("three_up")) == 0
     said = capsys.readouterr().out
-    assert "selfplay check three_up:ThreeUp" in said
+    assert "selfplay game check three_up:ThreeUp" in said
     assert "three_up:ThreeUp --against test_three_up.py:Reference" in said
     assert "selfplay train --game three_up:ThreeUp" in said
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "test_three_up.py"]
@@ -155,7 +155,7 @@ def test_the_template_conforms_as_it_is_and_passes_its_own_test(folder, capsys):
 
 
 def test_the_template_finds_lines_in_all_directions(folder):
-    new_game.run(new_game.Args("lines"))
+    game_new.run(game_new.Args("lines"))
     game = games.load("lines:Lines:rows=4,cols=5,line=4")
     lines = ["a1 b1 c1 d1", "b1 c1 d1 e1", "e1 e2 e3 e4", "a1 b2 c3 d4", "b4 c3 d2 e1"]
     step = jax.jit(game.step)
@@ -179,7 +179,7 @@ def test_the_template_finds_lines_in_all_directions(folder):
     ],
 )
 def test_the_templates_reference_notices_what_is_changed_in_the_game(folder, right, wrong):
-    new_game.run(new_game.Args("changed"))
+    game_new.run(game_new.Args("changed"))
     text = (folder / "changed.py").read_text()
     assert right in text
     (folder / "changed.py").write_text(text.replace(right, wrong))
@@ -190,7 +190,7 @@ def test_the_templates_reference_notices_what_is_changed_in_the_game(folder, rig
 def test_new_game_overwrites_nothing(folder):
     (folder / "test_mine.py").write_text("precious")
     with pytest.raises(ValueError, match=r"test_mine\.py"):
-        new_game.run(new_game.Args("mine"))
+        game_new.run(game_new.Args("mine"))
     assert (folder / "test_mine.py").read_text() == "precious"
     assert not (folder / "mine.py").exists()
 
@@ -198,5 +198,5 @@ def test_new_game_overwrites_nothing(folder):
 @pytest.mark.parametrize("name", ["My", "2go", "a-b", "class", "", "../up", "json", "jax"])
 def test_new_game_refuses_a_name_that_cannot_be_imported(folder, name):
     with pytest.raises(ValueError, match="name"):
-        new_game.run(new_game.Args(name))
+        game_new.run(game_new.Args(name))
     assert not list(folder.iterdir())

@@ -10,7 +10,7 @@ from scripts import cli
 def helped(command, capsys, monkeypatch, columns=80, flag="--help"):
     monkeypatch.setenv("COLUMNS", str(columns))
     with pytest.raises(SystemExit) as stop:
-        cli.run([command, flag])
+        cli.run([*command.split(), flag])
     assert stop.value.code == 0
     return capsys.readouterr().out
 
@@ -47,9 +47,9 @@ def test_a_paragraph_of_help_fills_its_lines(capsys, monkeypatch):
 def test_no_color_is_heard_in_help(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
-    assert "\x1b" in helped("games", capsys, monkeypatch)
+    assert "\x1b" in helped("game list", capsys, monkeypatch)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in helped("games", capsys, monkeypatch)
+    assert "\x1b" not in helped("game list", capsys, monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_no_color_is_heard_in_help(capsys, monkeypatch):
         ("train --network.chanels=3", "--network.chanels (did you mean --network.channels?)"),
         ("train --serch.simulations 3", "(did you mean --search.simulations?)"),
         ("train --xyzzy", "unknown flag --xyzzy; --help-all lists them"),
-        ("ladder random --minute 3", "(did you mean --minutes?)"),
+        ("arena random --minute 3", "(did you mean --minutes?)"),
         ("evaluate . --against randm", "got 'randm' (did you mean random?)"),
         ("train --search.policy=pukt", "must be one of gumbel, puct, got 'pukt'"),
         ("tran", "unknown command 'tran' (did you mean train?)"),
@@ -86,7 +86,12 @@ def test_a_word_that_is_nearly_right_is_answered_with_the_right_one(
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"), [("show", "FILE"), ("doctor", "RUN"), ("train --minutes abc", "--minutes X")]
+    ("argv", "said"),
+    [
+        ("runs /nope --number", "--number"),
+        ("doctor", "RUN"),
+        ("train --minutes abc", "--minutes X"),
+    ],
 )
 def test_a_complaint_names_a_value_as_help_does(argv, said, capsys):
     with pytest.raises(SystemExit) as stop:

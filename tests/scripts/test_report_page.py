@@ -1,4 +1,4 @@
-"""`selfplay report`: one file that opens from disk and lets nothing but itself run."""
+"""`selfplay runs R --page`: one file that opens from disk and lets nothing but itself run."""
 
 import base64
 import hashlib
@@ -59,7 +59,7 @@ def shown(tiny_run, tmp_path):
     """A copy of a tiny run with a diagnosis, and what its report shows."""
     run = RunFolder(shutil.copytree(tiny_run, tmp_path / "run"))
     assert not verdict.keep(run, DIAGNOSIS)
-    assert cli.run(["report", str(run.path)]) == 0
+    assert cli.run(["runs", str(run.path), "--page"]) == 0
     return run, Page((run.report / "index.html").read_text())
 
 
@@ -248,12 +248,13 @@ def test_what_is_vendored_is_as_it_was_published_with_its_licence():
 def test_two_runs_are_one_page_and_pngs_come_when_asked_for(tiny_run, tmp_path, capsys):
     run = shutil.copytree(tiny_run, tmp_path / "other")
     out = tmp_path / "out"
-    assert cli.run(["report", str(tiny_run), str(run), "--out", str(out), "--png", "--json"]) == 0
+    words = ("--out", str(out), "--page")
+    assert cli.run(["runs", str(tiny_run), str(run), *words, "--png", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     page = Page((out / "index.html").read_text())
     assert [one["label"] for one in page.data["runs"]] == [str(tiny_run), str(run)]
-    assert set(told["plots"]) == {str(path) for path in out.glob("*.png")}
-    assert len(told["plots"]) > 5
+    assert set(told["written"]) == {str(path) for path in out.iterdir()}
+    assert len(told["written"]) > 6
     shutil.rmtree(out)
-    assert cli.run(["report", str(run), "--out", str(out)]) == 0
+    assert cli.run(["runs", str(run), *words]) == 0
     assert [path.name for path in out.iterdir()] == ["index.html"]

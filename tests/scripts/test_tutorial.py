@@ -10,14 +10,16 @@ import pytest
 import games
 from games import registry
 from games.conformance import LAWS, check
-from scripts import check as check_command
+from scripts import game_check as check_command
 
 PAGE = (pathlib.Path(games.__file__).parent.parent / "docs" / "new-game.md").read_text()
 BLOCKS = re.findall(r"^```(\S*)( test)?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 GAME = "".join(text for language, test, text in BLOCKS if language == "python" and not test)
 TESTS = [text for _, test, text in BLOCKS if test]
 [PACKAGE] = [text for language, _, text in BLOCKS if language == "toml"]
-SHOWN = [text for language, _, text in BLOCKS if not language and "selfplay check snort:" in text]
+SHOWN = [
+    text for language, _, text in BLOCKS if not language and "selfplay game check snort:" in text
+]
 
 
 @pytest.fixture

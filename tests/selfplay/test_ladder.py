@@ -11,7 +11,8 @@ import pytest
 
 import games
 import training
-from scripts import ladder as command
+from scripts import arena_ladder as command
+from scripts.flags import arena
 from scripts.terminal import console
 from selfplay.arena import ladder
 from selfplay.arena.folder import weights_sha256
@@ -203,16 +204,31 @@ def test_faults_of_one_pairing_leave_the_ratings_of_others_alone(tmp_path, simul
 
 
 def test_an_odd_number_of_games_is_refused_before_anything_is_made(tmp_path):
-    args = command.Args(("random", "uniform"), game="tic_tac_toe", games=61, store=str(tmp_path))
+    args = command.Args(
+        ("random", "uniform"),
+        game="tic_tac_toe",
+        games=61,
+        minutes=5.0,
+        ladder=True,
+        out=str(tmp_path),
+    )
     with pytest.raises(ValueError, match=r"--games must be even, .* got 61"):
         command.run(args)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, capsys):
-    words = [str(tiny_run), "random", "--store", str(tmp_path / "store"), "--minutes", "0"]
+    words = [
+        str(tiny_run),
+        "random",
+        "--ladder",
+        "--out",
+        str(tmp_path / "store"),
+        "--minutes",
+        "0",
+    ]
     options = ["--simulations", "0", "1", "--games", "168", "--json"]
-    args = console.parse(command.Args, words + options, "ladder")
+    args = console.parse(command.Args, words + options, "arena", arena.defaults(words))
     assert command.run(args) == 0
     found = json.loads(capsys.readouterr().out)
     rated = {row["player"]: row for row in found["ratings"]}
@@ -227,7 +243,14 @@ def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, caps
     lines = (tmp_path / "store" / "games.jsonl").read_text().splitlines()
     assert len(lines) == 168, "rounds of 32 and one cut short"
     file = tmp_path / "ladder.csv"
-    assert command.run(console.parse(command.Args, [*words, "--csv", str(file)], "ladder")) == 0
+    assert (
+        command.run(
+            console.parse(
+                command.Args, [*words, "--csv", str(file)], "arena", arena.defaults(words)
+            )
+        )
+        == 0
+    )
     for row in csv.DictReader(file.read_text().splitlines()):
         of_run = f"{row['run']}@{row['step']}:simulations={row['simulations']}"
         assert row["player"] == (of_run if row["run"] else "random")
@@ -236,7 +259,9 @@ def test_the_command_rates_checkpoints_prints_and_plots(tiny_run, tmp_path, caps
     assert all(name in said for name in rated), "without --simulations, all that the store holds"
     for plot in (tmp_path / "store").glob("*.png"):
         plot.write_bytes(b"a good plot")
-    args = console.parse(command.Args, [*words, "--simulations", "7"], "ladder")
+    args = console.parse(
+        command.Args, [*words, "--simulations", "7"], "arena", arena.defaults(words)
+    )
     with pytest.raises(ValueError, match=r"holds no games between .*@0:simulations=0"):
         command.run(args)
     assert {plot.read_bytes() for plot in (tmp_path / "store").glob("*.png")} == {b"a good plot"}
@@ -376,9 +401,18 @@ def test_the_command_counts_the_games_that_a_run_rated_itself_by(tiny_run, tmp_p
     played = rate()["games"]
     assert played > 0
     shutil.move(run, tmp_path / "moved")
-    words = [str(tmp_path / "moved"), "random", "--store", str(tmp_path / "moved" / "ladder")]
+    words = [
+        str(tmp_path / "moved"),
+        "random",
+        "--ladder",
+        "--out",
+        str(tmp_path / "moved" / "ladder"),
+    ]
     options = ["--simulations", "0", "--minutes", "0", "--json"]
-    assert command.run(console.parse(command.Args, words + options, "ladder")) == 0
+    assert (
+        command.run(console.parse(command.Args, words + options, "arena", arena.defaults(words)))
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["games"] == played
     folder = RunFolder(tmp_path / "moved")
     store = tmp_path / "moved" / "ladder" / "games.jsonl"

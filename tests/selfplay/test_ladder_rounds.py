@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from scripts import ladder as command
+from scripts import arena_ladder as command
+from scripts.flags import arena
 from scripts.terminal import console
 from selfplay.arena import ladder
 from selfplay.arena.result import PlayedGame, result_of
@@ -159,8 +160,9 @@ def test_a_round_that_is_lost_too_often_ends_the_ladder_and_what_was_counted_sta
 
 @pytest.mark.slow
 def test_the_command_plays_as_many_games_with_workers_as_without(tmp_path, monkeypatch, capsys):
-    words = ("uniform:simulations=2", "random", "--game", "tic_tac_toe", "--games", "100")
-    args = console.parse(command.Args, [*words, "--json", "--store", str(tmp_path)], "ladder")
+    words = ("uniform:simulations=2", "random", "--ladder", "--game", "tic_tac_toe")
+    words += ("--games", "100", "--json", "--out", str(tmp_path))
+    args = console.parse(command.Args, words, "arena", arena.defaults(words))
     crews, rounds_here = [], command.play_rounds
 
     def rounds_elsewhere(found, begin, waiting, _):

@@ -10,7 +10,7 @@ import pytest
 
 import games
 import training
-from scripts import distilled as command
+from scripts import evaluate_overseer as command
 from selfplay import positions
 from selfplay.amplify import gap
 from selfplay.oversight import decisions
@@ -25,12 +25,15 @@ GAME = games.load("tic_tac_toe")
 
 @pytest.fixture(scope="module")
 def audited(tiny_run, tmp_path_factory):
-    """A copy of the tiny run, what `selfplay distilled` finds in it, and where."""
+    """A copy of the tiny run, what `evaluate --against overseer` finds in it, and where."""
     path = tmp_path_factory.mktemp("distilled") / "run"
     shutil.copytree(tiny_run, path)
     decisions.append(path / "decided.jsonl", decisions.Decision("tic_tac_toe", (), {4: 1.0}, 0.0))
     assert (
-        command.run(command.Args(str(path), positions=16, decisions=f"{path}/decided.jsonl")) == 0
+        command.run(
+            command.Args(str(path), "overseer", sample=16, decisions=f"{path}/decided.jsonl")
+        )
+        == 0
     )
     return path, json.loads((path / "report" / "distilled.json").read_text())
 

@@ -33,7 +33,7 @@ from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
 GO_ON = ["train", "--run-dir", "{run}", "--iterations", "4"]
-REPORT = ["report", "{run}", "--text"]
+REPORT = ["runs", "{run}"]
 PLUG_IN = """
 import dataclasses
 from games.tic_tac_toe import TicTacToe
@@ -284,7 +284,8 @@ FAULTS = {
             *("--network.blocks", "0", "--search.simulations", "2", "--self-play.batch", "16"),
         ],
         2,
-        "game 'faulty:GivesNan': returns holds NaN or infinity; `selfplay check faulty:GivesNan`",
+        "game 'faulty:GivesNan': returns holds NaN or infinity; `selfplay game check "
+        "faulty:GivesNan`",
     ),
     "a plug-in player raises": Row(
         lambda r: None,
@@ -312,7 +313,10 @@ FAULTS = {
         "solved: not a whole gzip file",
     ),
     "nowhere to write the report": Row(
-        lambda r: (r / "report").write_text("in the way"), ["report", "{run}"], 1, "run/report"
+        lambda r: (r / "report").write_text("in the way"),
+        ["runs", "{run}", "--page"],
+        1,
+        "run/report",
     ),
 }
 
@@ -385,8 +389,8 @@ def test_a_folder_that_may_not_be_written_to_is_named(run, tmp_path, capsys):
         remount("ro")
         assert cli.run(["train", "--run-dir", str(path), "--iterations", "4"]) == 1
         assert "needs a folder that it may write to" in capsys.readouterr().err
-        assert cli.run(["report", str(path), "--text"]) == 0
-        assert cli.run(["report", str(path)]) == 1
+        assert cli.run(["runs", str(path)]) == 0
+        assert cli.run(["runs", str(path), "--page"]) == 1
         assert "Read-only file system" in capsys.readouterr().err
 
 

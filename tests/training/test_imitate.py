@@ -9,7 +9,7 @@ import pytest
 
 import games
 import training
-from scripts import cli, imitate
+from scripts import cli, train_imitate
 from selfplay.files.game_lines import GameRecord
 from selfplay.records.game_record import write_records
 from tests.support.runs import run_once
@@ -45,7 +45,11 @@ def games_of_the_lowest_cell(count, seed=0):
 
 def command(path, config, folder, **imitation):
     settings = ImitationConfig(**{"augment": False, "epochs": 12, **imitation})
-    return imitate.run(imitate.Args(config, settings, (str(path),), str(folder), json=True))
+    return train_imitate.run(
+        train_imitate.Args(
+            config, run_dir=str(folder), imitate=(str(path),), imitation=settings, json=True
+        )
+    )
 
 
 @pytest.mark.slow
@@ -185,16 +189,23 @@ def test_what_cannot_be_imitated_is_refused_in_a_sentence(
     write_records("t.jsonl", games_of_the_lowest_cell(3))
     (tmp_path / "empty.jsonl").write_text("\n")
     for argv, sentence in [
-        (["--records", "t.jsonl", "--game", "connect_four"], "a game of tic_tac_toe, not of c"),
-        (["--records", "empty.jsonl", "--game", "hex"], "empty.jsonl holds no game"),
-        (["--records", "empty.jsonl", "--game", "hex"], "no game of hex in empty.jsonl"),
-        (["--records", ".", "--game", "hex"], ". is a folder"),
-        (["--records", "nowhere.jsonl"], "nowhere.jsonl"),
-        ([], "name files with --records"),
-        (["--records", "t.jsonl", "--held-out", "1"], "held_out must be above 0 and below 1"),
-        (["--records", "t.jsonl", "--loss", "action_values"], "records name moves, no values"),
-        (["--records", "t.jsonl", "--loss", "nothing"], "got 'nothing'"),
+        (["--imitate", "t.jsonl", "--game", "connect_four"], "a game of tic_tac_toe, not of c"),
+        (["--imitate", "empty.jsonl", "--game", "hex"], "empty.jsonl holds no game"),
+        (["--imitate", "empty.jsonl", "--game", "hex"], "no game of hex in empty.jsonl"),
+        (["--imitate", ".", "--game", "hex"], ". is a folder"),
+        (["--imitate", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["--imitation.epochs", "3"], "--imitate FILES, which is not given"),
+        (["--imitate", "t.jsonl", "--workers", "2"], "--workers is not for it"),
+        (
+            ["--imitate", "t.jsonl", "--imitation.held-out", "1"],
+            "held_out must be above 0 and below 1",
+        ),
+        (
+            ["--imitate", "t.jsonl", "--imitation.loss", "action_values"],
+            "records name moves, no values",
+        ),
+        (["--imitate", "t.jsonl", "--imitation.loss", "nothing"], "got 'nothing'"),
     ]:
-        assert cli.run(["imitate", *argv, "--run-dir", "run"]) == 2, argv
+        assert cli.run(["train", *argv, "--run-dir", "run"]) == 2, argv
         assert sentence in capsys.readouterr().err, argv
     assert not (tmp_path / "run").exists()

@@ -61,22 +61,22 @@ def test_plots_replace_a_link_and_leave_what_it_points_to(tiny_run, tmp_path):
     names = ["losses.png", "evaluations.png", "index.html", "index.partial", "elo-minutes.png"]
     for name in names:
         (out / name).symlink_to(precious)
-    assert cli.run(["report", str(tiny_run), "--out", str(out), "--png"]) == 0
+    assert cli.run(["runs", str(tiny_run), "--out", str(out), "--page", "--png"]) == 0
     plot_ladder(out, points(r"a$\foo$b"), r"b$\bar$")
     assert precious.read_text() == "mine"
     for name in set(names) - {"index.partial"}:
         assert (out / name).read_bytes()[:4] in (b"\x89PNG", b"<!do")
 
 
-@pytest.mark.parametrize("command", ["report", "distilled"])
-def test_a_run_whose_report_is_a_link_writes_nothing_through_it(
-    command, tiny_run, tmp_path, capsys
-):
+@pytest.mark.parametrize(
+    "words", [["runs", "RUN", "--page"], ["evaluate", "RUN", "--against", "overseer"]]
+)
+def test_a_run_whose_report_is_a_link_writes_nothing_through_it(words, tiny_run, tmp_path, capsys):
     run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     shutil.copytree(tiny_run, run, ignore=shutil.ignore_patterns("report"))
     elsewhere.mkdir()
     (run / "report").symlink_to(elsewhere)
-    assert cli.run([command, str(run)]) == 2
+    assert cli.run([str(run) if word == "RUN" else word for word in words]) == 2
     assert f"{run}/report is a symbolic link" in capsys.readouterr().err
     assert not list(elsewhere.iterdir())
 

@@ -12,7 +12,7 @@ import pytest
 import games
 from games.conformance import check
 from games.game import Territorial
-from scripts.new_game import GAME
+from scripts.game_new import GAME
 from selfplay import row
 from selfplay.recorder import FinishedGame
 from tests.support.runs import assert_same, run_once

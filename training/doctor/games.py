@@ -95,7 +95,7 @@ def _one_result(played: list[_Game]) -> list[Finding]:
         Finding(
             "one-result",
             f"all {len(played)} games were {name}: their results teach the value nothing.",
-            "check the game (`selfplay check`); else use random openings, or a swap rule "
+            "check the game (`selfplay game check`); else use random openings, or a swap rule "
             "if the first seat wins by force",
         )
     ]

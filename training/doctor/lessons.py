@@ -166,7 +166,7 @@ def _unlearned(
                 "unlearned",
                 f"{told}: training has not taught it what its rows say.",
                 "learner.learning_rate towards the preset's, replay.samples_per_row higher; in a "
-                f"game of your own its symmetries (`selfplay check`); {OF_THE_LOSS}",
+                f"game of your own its symmetries (`selfplay game check`); {OF_THE_LOSS}",
             ),
         ),
     )

@@ -38,7 +38,7 @@ def rules(evidence: Evidence) -> Result:
                     "wrong-rows",
                     f"of {len(outcomes)} rows played again by the game's rules, {told}: the game "
                     "does not give again what it gave in self-play.",
-                    "`selfplay check` the game: what it gives may depend on state and action "
+                    "`selfplay game check` the game: what it gives may depend on state and action "
                     "alone; if its rules were changed meanwhile, start a new run",
                 ),
             )

@@ -82,7 +82,7 @@ def _hurts(measured: dict[str, Any], count: int) -> list[Finding]:
         Finding(
             "search-hurts",
             f"search makes play worse: {search:.1%} mistakes, the raw policy {raw:.1%}.",
-            "a value or a turn has the wrong sign: `selfplay check` the game, and see `value`",
+            "a value or a turn has the wrong sign: `selfplay game check` the game, and see `value`",
         )
     ]
 

@@ -88,7 +88,7 @@ def _signs(own: Sign, of_search: Sign) -> list[tuple[bool, Finding]]:
                 f"the network's value points the wrong way (correlation {own.correlation:+.2f} "
                 "with the results): it learns that what is lost is won.",
                 "with a --distil of your own, the sign of its value loss; in a game of your own, "
-                "`returns` and `observe` for the seat to play (`selfplay check`)",
+                "`returns` and `observe` for the seat to play (`selfplay game check`)",
             ),
         ),
         (
@@ -98,7 +98,7 @@ def _signs(own: Sign, of_search: Sign) -> list[tuple[bool, Finding]]:
                 "the search's values, as they are stored, point the wrong way (correlation "
                 f"{of_search.correlation:+.2f} with the results).",
                 "with an --amplify of your own, its values are for the seat to play; in a game of "
-                "your own, whose turn it is (`selfplay check`)",
+                "your own, whose turn it is (`selfplay game check`)",
             ),
         ),
     ]

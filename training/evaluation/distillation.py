@@ -153,7 +153,8 @@ def audit(
     """Measures up to `most` checkpoints of a run, evenly spread, the newest one among them.
 
     Returns:
-      What `selfplay distilled --json` prints, and the moves to the newest one's worst positions.
+      What `evaluate --against overseer --json` prints, and the moves to the newest one's worst
+        positions.
 
     Raises:
       ValueError: the run has no checkpoint.

@@ -24,7 +24,7 @@ from training.players import checkpoint_steps, load_player, make_player
 from training.progress import Progress
 from training.storage.run_folder import RunFolder
 
-FOLDER = "ladder"  # in the run's: the store that `selfplay ladder R --store R/ladder` reads
+FOLDER = "ladder"  # in the run's: the store that `selfplay arena --ladder R --store R/ladder` reads
 RUNG = 100.0  # Elo
 
 

@@ -160,7 +160,7 @@ def smoothed(
 
 
 def distilled_plot(folders: Sequence[RunFolder]) -> Plot | None:
-    """Returns what `selfplay distilled` has measured of the runs, if it has of any."""
+    """Disagreement with the overseer, of those runs where it was measured."""
     series = [curve for folder in folders for curve in _distilled(folder)]
     meaning = (
         "By how much the network's best move is worse, as Amplify(A) sees it: on positions that it "

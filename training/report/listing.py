@@ -217,7 +217,7 @@ def _backwards(file: pathlib.Path, size: int) -> Iterator[dict[str, Any]]:
         try:
             line = metrics.parse(text, str(file))
         except ValueError:
-            continue  # of a damaged line, `selfplay report` tells
+            continue  # of a damaged line, `selfplay runs R` tells
         found = True
         yield line
 

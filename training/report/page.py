@@ -1,4 +1,4 @@
-"""Plots as PNG, and pages of them: of ladders, sweeps, and what `selfplay report --png` writes."""
+"""Plots as PNG, and pages of them: of ladders, sweeps, and what `selfplay runs R --png` writes."""
 
 import base64
 import html
@@ -35,7 +35,7 @@ def write_pngs(folders: Sequence[RunFolder], out: pathlib.Path) -> list[pathlib.
 
 
 def distilled_section(out: pathlib.Path, folders: Sequence[RunFolder]) -> str:
-    """Writes the plot of what `selfplay distilled` has measured; returns its part of the page."""
+    """Writes the plot of disagreement with the overseer; returns its part of the page."""
     plot = curves.distilled_plot(folders)
     return section(out, plot) if plot else ""
 

@@ -156,7 +156,7 @@ def _observe(game: Game[Any], state: State) -> jax.Array:
 
 
 def check(args: Args, tell: Tell) -> dict[str, Any]:
-    """Returns what `selfplay check` finds, with pictures of what broke a law."""
+    """Returns what `selfplay game check` finds, with pictures of what broke a law."""
     spec, game = game_of(args)
     count = number(args, "games", 256, 1, MOST_GAMES)
     seed = number(args, "seed", 0, 0, 2**32 - 1)

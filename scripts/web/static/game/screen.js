@@ -9,7 +9,7 @@ import { GameChoice } from "../lib/players.js";
 import { Positions, seatAsSubject } from "../board/positions.js";
 
 const FIRST_GAME = "connect_four";
-const CHECKED_GAMES = 256; // as `selfplay check` plays
+const CHECKED_GAMES = 256; // as `selfplay game check` plays
 const CHECKED_AT_MOST = 4096;
 
 export async function show(root, params, page) {
@@ -200,7 +200,7 @@ class Check {
     this.stop = h("button", { type: "button", hidden: true, onclick: () => this.running.abort() }, "Stop");
     this.room.content.append(
       h("p", {}, "Plays it many times and tries every law that training relies on, as ",
-        h("code", {}, "selfplay check"), " does. What breaks a law is shown on the board."),
+        h("code", {}, "selfplay game check"), " does. What breaks a law is shown on the board."),
       h("div", { class: "row" }, games, this.start, this.stop), this.note, this.result);
     page.onKey("c", "check the game", () => this.start.click());
   }

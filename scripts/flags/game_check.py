@@ -1,4 +1,4 @@
-"""The flags of `selfplay check`."""
+"""The flags of `selfplay game check`."""
 
 import dataclasses
 
@@ -17,12 +17,12 @@ class Args:
     --against compares with one, ply by ply, and shows the first difference.
 
     Examples:
-      selfplay check connect_four
-      selfplay check my_game:MyGame                       # my_game.py in this folder
-      selfplay check my_pkg.my_game:MyGame:size=5 --games 1000
-      selfplay check go:size=19 --games 16 --json
-      selfplay check my_game:MyGame --against test_my_game.py:Reference
-      selfplay check othello --against open_spiel:othello
+      selfplay game check connect_four
+      selfplay game check my_game:MyGame                       # my_game.py in this folder
+      selfplay game check my_pkg.my_game:MyGame:size=5 --games 1000
+      selfplay game check go:size=19 --games 16 --json
+      selfplay game check my_game:MyGame --against test_my_game.py:Reference
+      selfplay game check othello --against open_spiel:othello
     """
 
     game: Positional[str]
@@ -30,8 +30,8 @@ class Args:
     games: int = 256
     """Random games to play; fewer for a game that is long or slow."""
     against: str = ""
-    """The rules once more: FILE.py:Class or module:Class, in plain Python, as new-game writes one;
-    or open_spiel:NAME, with parameters as in open_spiel:go(board_size=9)."""
+    """The rules once more: FILE.py:Class or module:Class, in plain Python, as `game new` writes
+    one; or open_spiel:NAME, with parameters as in open_spiel:go(board_size=9)."""
     actions: str = "auto"
     """How its moves become ours: name, index, or FILE.py:to_ours, a function. auto tries names,
     then numbers."""

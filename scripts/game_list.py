@@ -1,4 +1,4 @@
-"""`selfplay games`."""
+"""`selfplay game list`."""
 
 import inspect
 import textwrap
@@ -7,7 +7,7 @@ from typing import Any
 import games
 from games import registry
 from games.catalogue import GAMES
-from scripts.flags.games import Args
+from scripts.flags.game_list import Args
 from scripts.terminal.console import columns, print_json, print_text, say
 
 

@@ -1,4 +1,4 @@
-"""`selfplay ladder`."""
+"""`selfplay arena --ladder`: ratings (Bradley-Terry, in Elo) by games between many players."""
 
 import dataclasses
 import itertools
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import games as games_package
 import training
 from games.game import Game
-from scripts.flags.ladder import Args
+from scripts.flags.arena import Args
 from scripts.terminal import csv_file, signals
 from scripts.terminal.console import (
     announce_devices,
@@ -76,7 +76,7 @@ def run(args: Args) -> int:
 def _run(args: Args, spec: str, workers: pool.Pool | None) -> int:
     game: Game[Any] = games_package.load(spec)
     announce_devices()
-    folder = pathlib.Path(args.store or f"ladders/{spec.replace('/', '-').replace(':', '-')}")
+    folder = pathlib.Path(args.out or f"ladders/{spec.replace('/', '-').replace(':', '-')}")
     held = stored_players(folder / "games.jsonl", spec)
     args = dataclasses.replace(
         args,
@@ -105,7 +105,7 @@ def _run(args: Args, spec: str, workers: pool.Pool | None) -> int:
         with concluding():
             _play(args, ladder, matches.rounds_of(workers, ladder, note) if workers else None)
     except KeyboardInterrupt:
-        say("selfplay ladder: interrupted; the games are kept, the same command goes on")
+        say("selfplay arena: interrupted; the games are kept, the same command goes on")
         code = INTERRUPTED
     _report(args, ladder, entrants, folder)
     return code

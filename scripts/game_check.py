@@ -1,4 +1,4 @@
-"""`selfplay check`."""
+"""`selfplay game check`."""
 
 import time
 from typing import Any
@@ -7,7 +7,7 @@ import games
 from games.conformance import LAWS, Comparison, Report, Violation, check, compare, reference
 from games.game import Game
 from games.plug_in import described
-from scripts.flags.check import Args
+from scripts.flags.game_check import Args
 from scripts.terminal.console import print_json, print_text, progress, say
 
 TOLD = ("law", "expected", "found", "position", "action")  # of a violation, in JSON

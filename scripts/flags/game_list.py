@@ -1,4 +1,4 @@
-"""The flags of `selfplay games`."""
+"""The flags of `selfplay game list`."""
 
 import dataclasses
 
@@ -10,8 +10,8 @@ class Args:
     A game of your own needs no name: give package.module:Class wherever a game is asked for.
 
     Examples:
-      selfplay games
-      selfplay games --json
+      selfplay game list
+      selfplay game list --json
       selfplay train --game connect_four
     """
 

@@ -1,4 +1,4 @@
-"""The flags of `selfplay new-game`."""
+"""The flags of `selfplay game new`."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ class Args:
     overwritten.
 
     Examples:
-      selfplay new-game my_game       # writes my_game.py and test_my_game.py
+      selfplay game new my_game       # writes my_game.py and test_my_game.py
     """
 
     name: Positional[str]

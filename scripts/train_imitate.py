@@ -1,4 +1,4 @@
-"""`selfplay imitate`."""
+"""`selfplay train --imitate`: fits a network to recorded games, as step 0 of a new run."""
 
 import shlex
 import time
@@ -6,7 +6,7 @@ from typing import Any
 
 import games
 from games.form import require_form
-from scripts.flags.imitate import Args
+from scripts.flags.train import Args, folder_of
 from scripts.terminal.console import (
     announce_devices,
     print_json,
@@ -36,12 +36,13 @@ def run(args: Args) -> int:
         raise ValueError(problem)
     game = games.load(config.game)
     require_form(game, config.game)
-    folder = RunFolder(args.run_dir) if args.run_dir else next_free(config.game)
+    named = folder_of(args)
+    folder = RunFolder(named) if named else next_free(config.game)
     if folder.path.exists():
         raise ValueError(f"{folder.path} is there already: imitation starts a new run")
     load_amplifier(config, game)  # a slot that cannot work must not cost the fitting
     announce_devices()
-    records, skipped = _read(args.records, config.game)
+    records, skipped = _read(args.imitate, config.game)
     learnt, tested = split(records, settings.held_out, config.seed)
     say(f"{len(records)} games, {len(tested)} of them held out; {skipped} skipped")
     rows = rows_of(game, learnt)

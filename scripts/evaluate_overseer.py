@@ -1,10 +1,10 @@
-"""`selfplay distilled`."""
+"""`selfplay evaluate R --against overseer`: what distillation loses of the amplified policy."""
 
 import json
 from typing import Any
 
-from scripts.flags.distilled import Args
-from scripts.report import own_folder
+from scripts.flags.evaluate import Args
+from scripts.run_report import own_folder
 from scripts.terminal.console import (
     announce_devices,
     print_json,
@@ -23,18 +23,18 @@ FEW = 3  # checkpoints; with fewer, growth over a run is hardly seen
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
-    for name, least in (("checkpoints", 1), ("positions", 8)):
+    for name, least in (("checkpoints", 1), ("sample", 8)):
         if getattr(args, name) < least:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(args, name)}")
     folder = RunFolder(args.run)
     folder.read_config()
     out = own_folder(folder)
     announce_devices()
-    with progress("distilled", args.checkpoints, "checkpoints") as update:
+    with progress("evaluate against overseer", args.checkpoints, "checkpoints") as update:
         result, worst = audit(
             folder,
             args.checkpoints,
-            args.positions,
+            args.sample,
             args.seed,
             args.decisions,
             lambda done, step: update(done, f"step {step}"),

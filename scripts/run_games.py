@@ -1,10 +1,10 @@
-"""`selfplay show`."""
+"""`selfplay runs FILE`: recorded games, as a list, or one of them move by move."""
 
 import pathlib
 from typing import Any
 
 import games
-from scripts.flags.show import Args
+from scripts.flags.runs import Args
 from scripts.terminal.console import ask, print_json, print_text, say
 from selfplay import positions
 from selfplay.files.game_lines import GameRecord, in_words
@@ -17,7 +17,7 @@ LAST = "last"
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
-    path, number = pathlib.Path(args.file), args.number
+    path, number = pathlib.Path(args.paths[0]), args.number
     if path.is_dir():
         path, number = _sample(path), number or LAST
     scan = scan_records(path, plug_in=args.game)
@@ -52,7 +52,7 @@ def _sample(folder: pathlib.Path) -> pathlib.Path:
     sample = run.games / "self_play.jsonl"
     if not run.config_file.is_file():
         raise ValueError(
-            f"{folder} is a folder, and no run; show takes a run folder, or a file of records such "
+            f"{folder} is a folder, and no run; name a run, or a file of games such "
             f"as {sample} of a run"
         )
     if not sample.is_file():

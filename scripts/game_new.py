@@ -1,11 +1,11 @@
-"""`selfplay new-game`."""
+"""`selfplay game new`."""
 
 import importlib.util
 import keyword
 import pathlib
 import re
 
-from scripts.flags.new_game import Args
+from scripts.flags.game_new import Args
 from scripts.terminal.console import print_text
 
 GAME = '''"""NAME: stones on a board; the first to have a number of them in a line wins.
@@ -228,8 +228,8 @@ def run(args: Args) -> int:
         print_text(f"wrote {path}")
     print_text(
         "\nnext:\n"
-        f"  selfplay check {name}:{class_name}\n"
-        f"  selfplay check {name}:{class_name} --against test_{name}.py:Reference\n"
+        f"  selfplay game check {name}:{class_name}\n"
+        f"  selfplay game check {name}:{class_name} --against test_{name}.py:Reference\n"
         f"  python -m pytest test_{name}.py\n"
         f"  selfplay train --game {name}:{class_name} --preset quick --minutes 2"
         f" --run-dir runs/{name}"
