@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games import pgx_moves
+from games import pgx_boards, pgx_moves
 from games.board import draw, find_action
 from games.game import Game, Symmetry, identity
+from games.layout import Board, Piece, Place
 
 
 class Kind(NamedTuple):
@@ -170,7 +171,42 @@ class PgxGame:
             return int(text)
         return find_action(self, state, text)
 
+    def board(self) -> Board:
+        return pgx_boards.board(self.name, *self.observation_shape[:2])
+
+    def place(self, state: State, action: int) -> Place:
+        named = pgx_moves.has_names(self.name)
+        name = self.action_to_string(state, action) if named else ""
+        seat = int(state.to_play)
+        return pgx_boards.place(self.name, name, action, seat, self._symbols(state))
+
+    def pieces(self, state: State) -> list[Piece]:
+        return pgx_boards.pieces(self.name, self._symbols(state), self._hands(state))
+
     def render(self, state: State) -> str:
+        symbols = self._symbols(state)
+        lines = [draw(symbols, range(len(symbols), 0, -1))]
+        if hands := self._hands(state):  # captured pieces that may be dropped, the mover's first
+            letters, seat = GAMES[self.name].letters, int(state.to_play)
+            held = [
+                _symbol(letters[i], owner) * number
+                for owner in (seat, 1 - seat)
+                for i, number in enumerate(hands[owner])
+            ]
+            lines.append(f"in hand: {''.join(held) or 'none'}")
+        return "\n".join(lines)
+
+    def _hands(self, state: State) -> list[list[int]]:
+        """The number of pieces of each kind in hand, by seat; empty in games without hands."""
+        hands = getattr(getattr(state.inner, "_x", None), "hand", None)
+        hands = getattr(state.inner, "_hand", hands)
+        if hands is None:
+            return []
+        mover_first: list[list[int]] = np.asarray(hands).tolist()
+        return mover_first if int(state.to_play) == 0 else mover_first[::-1]
+
+    def _symbols(self, state: State) -> np.ndarray:
+        """str[rows, cols]: what stands on the board, as seat 0 sees it."""
         kind, count = GAMES[self.name], len(GAMES[self.name].letters)
         planes = np.asarray(_compiled_observe(self)(state)) > 0
         seat = int(state.to_play)
@@ -180,18 +216,7 @@ class PgxGame:
                 symbols[planes[:, :, first + i]] = _symbol(kind.letters[i], owner)
         if seat == 1:
             symbols = np.flip(symbols, kind.turned)
-        lines = [draw(symbols, range(len(symbols), 0, -1))]
-        hands = getattr(getattr(state.inner, "_x", None), "hand", None)
-        hands = getattr(state.inner, "_hand", hands)
-        if hands is not None:  # captured pieces that may be dropped, the mover's row first
-            held = zip(np.asarray(hands), (seat, 1 - seat), strict=True)
-            pieces = [
-                _symbol(kind.letters[i], owner) * int(number)
-                for row, owner in held
-                for i, number in enumerate(row)
-            ]
-            lines.append(f"in hand: {''.join(pieces) or 'none'}")
-        return "\n".join(lines)
+        return symbols
 
 
 def chess_position(fen: str) -> State:

@@ -1,6 +1,7 @@
 """`selfplay arena`: matches between players, kept by blocks, with intervals and SPRT."""
 
 import contextlib
+import dataclasses
 import itertools
 import pathlib
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ import games as games_package
 import training
 from games.game import Game
 from scripts.flags.arena import Args
-from scripts.terminal import csv_file, signals
+from scripts.terminal import csv_file, out_of_memory, signals
 from scripts.terminal.console import announce_devices, note, progress, say
 from scripts.terminal.match_report import Conditions, describe, report_all, write_csv
 from scripts.terminal.signals import INTERRUPTED, NOTHING_KEPT, concluding
@@ -119,6 +120,11 @@ def _play_all(
 def simulations_of(args: Args) -> int:
     """Simulations of each search of a match."""
     return args.simulations[0] if args.simulations else SIMULATIONS
+
+
+def less_memory(args: Args) -> str:
+    """Advice where a device has no memory left."""
+    return out_of_memory.halve(dataclasses.replace(args, simulations=(simulations_of(args),)))
 
 
 def _check(args: Args) -> Sprt | None:

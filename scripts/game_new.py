@@ -107,8 +107,8 @@ class CLASS:
     # Optional, and left out here: `final_planes`, who owns each cell at the end, and `margin`, by
     # how much a game is won, for a network that learns them too (docs/targets.md).
 
-    # Optional too: `board`, `place` and `pieces`, which say how the board is drawn. Without them it
-    # is read off what `render` shows (docs/new-game.md).
+    # Optional too: `board`, `place` and `pieces`, which say how the board is drawn. Without them
+    # the browser shows the text of `render` and a button for each move (docs/new-game.md).
 
     # Ways to turn or mirror the board that change nothing; the identity first. More samples for
     # training. Index arrays: the image's cell i is the cell `observation[i]`, and so with actions.

@@ -24,7 +24,7 @@ LAW = "board"
 TRIED = 48  # positions, and as many moves
 MOST = 0.5  # of the moves must change what lies where they are
 DECLARED = "board: declared by board, place and pieces"
-NOT_DECLARED = "board: none is declared, so what render shows is drawn"
+NOT_DECLARED = "board: none is declared, so the text of render is shown, and moves are buttons"
 
 
 def check_board(
@@ -57,7 +57,7 @@ def _note_part(findings: Findings, game: Any, methods: tuple[str, ...]) -> None:
     missing = [name for name in faults.METHODS if name not in methods]
     findings.note(
         f"board: the class has {' and '.join(methods)}, but no {' and no '.join(missing)}: all "
-        "three are needed to declare a board, and what render shows is drawn instead. Is a name "
+        "three are needed to declare a board, and the text of render is shown instead. Is a name "
         "misspelt?"
     )
 

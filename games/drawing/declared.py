@@ -1,4 +1,4 @@
-"""Level 2: the board that a game declares."""
+"""The board that a game declares, as SVG to be clicked."""
 
 import functools
 from collections.abc import Iterable, Iterator
@@ -51,7 +51,7 @@ def drawing(game: Any, state: Any, last: int | None, before: Any | None) -> Draw
     circles = {str(place): shapes.circle(board, place) for place in range(len(board.centres))}
     for place in placed.values():
         circles |= _own_circle(board, place)
-    return Drawing(svg.document(*box, drawn, level=2), circles, moves, True, 2)
+    return Drawing(svg.document(*box, drawn), circles, moves)
 
 
 def clicks(place: Place) -> tuple[str, ...]:

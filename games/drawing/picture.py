@@ -2,20 +2,17 @@
 
 from typing import Any
 
-from games.drawing import board_of_text, characters, declared, spotting, text, weighed
-from games.drawing.children import rendered
-from games.drawing.grid import Frame, fits, frame
+from games.drawing import declared, text, weighed
 from games.drawing.result import Drawing, Picture
-from games.drawing.sight import Sight, sight
 from games.game import Game
 
 
 def draw(
     game: Game[Any], state: Any, last: int | None = None, before: Any | None = None
 ) -> Drawing:
-    """Returns a position as SVG, with its legal moves as what can be clicked in it.
+    """A position as SVG, with its legal moves as what can be clicked in it.
 
-    A game's first drawing compiles its `step`, and plays a little to see whose pieces are whose.
+    Of a game that declares no board it is the game's text, and every move is a button.
 
     Args:
       state: one position, leaves in NumPy or jax.
@@ -24,16 +21,7 @@ def draw(
     """
     if declared.is_drawn(game):
         return declared.drawing(game, state, last, before)
-    hashable: Any = game
-    seen: Sight = sight(hashable)
-    shown = rendered(game, state)
-    old = None if before is None else rendered(game, before)
-    seen_grid: Frame | None = frame(hashable)
-    if seen_grid is None or not fits(seen_grid, characters.aligned([shown])[0]):
-        found = spotting.spotted(game, state, shown, seen)
-        return text.drawing(found, shown, old, seen)
-    found = spotting.spotted(game, state, shown, seen, seen_grid.grid)
-    return board_of_text.drawing(seen_grid, found, shown, old, seen)
+    return text.drawing(game, state, before)
 
 
 def picture(
@@ -43,7 +31,7 @@ def picture(
     before: Any | None = None,
     weights: Any | None = None,
 ) -> Picture:
-    """Returns a position as SVG text, what `draw` draws; in a notebook it is seen as a picture.
+    """A position as SVG text, what `draw` draws; a notebook shows it as a picture.
 
     Args:
       state, last, before: as for `draw`.
@@ -65,7 +53,7 @@ def picture(
         a b c
     """
     drawing = draw(game, state, last, before)
-    shown = rendered(game, state)
+    shown = text.rendered(game, state)
     if weights is None:
         return Picture(drawing.svg, shown)
     return Picture(weighed.weighed(drawing, weights, game.num_actions), shown)

@@ -10,28 +10,22 @@ class Move(NamedTuple):
 
     action: int
     name: str  # in the game's notation
-    spots: tuple[str, ...]  # keys of `Drawing.spots`; none: the move is a button
+    spots: tuple[str, ...]  # keys of `Drawing.spots`, in the order of clicks; none: a button
     label: str = ""  # what a button says, if the game has a better word for it than the name
 
 
 class Drawing(NamedTuple):
     """A position as SVG, in which each clickable element has a spot's key as its `data-spot`.
 
-    How clicks choose a move, once for a person, a browser and a test:
-
-    - `ordered`: the k-th click is the k-th of a move's spots. The moves that begin with the clicks
-      so far remain; a lone one is played when all of its spots are clicked.
-    - else each click keeps the moves that have its spot, and a lone one is played at once.
-
-    A click that no remaining move has begins anew. Where clicks cannot tell moves apart, and for
-    moves without spots, there are buttons with their names.
+    How clicks choose a move: the k-th click is on the k-th of a move's spots. The moves that begin
+    with the clicks so far remain; a lone one is played when all of its spots are clicked. A click
+    that no remaining move has starts over. Where clicks cannot tell moves apart, and for moves
+    without spots, there are buttons with their names.
     """
 
     svg: str
     spots: dict[str, tuple[float, float, float]]  # centre x, y and radius, in the viewBox's units
     moves: tuple[Move, ...]  # the legal ones, by action
-    ordered: bool
-    level: int  # 0: the game's text; 1: a grid seen in it; 2: the board that the game declares
 
 
 class Picture(str):

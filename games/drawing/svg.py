@@ -35,9 +35,7 @@ def element(tag: str, content: str = "", /, **attributes: str | float | None) ->
     return f"<{tag}{written}>{content}</{tag}>" if content else f"<{tag}{written}/>"
 
 
-def document(
-    left: float, top: float, width: float, height: float, parts: Iterable[str], level: int
-) -> str:
+def document(left: float, top: float, width: float, height: float, parts: Iterable[str]) -> str:
     """Returns a whole SVG."""
     box = " ".join(_value(number) for number in (left, top, width, height))
     return element(
@@ -45,7 +43,7 @@ def document(
         "".join(parts),
         xmlns="http://www.w3.org/2000/svg",
         viewBox=box,
-        class_=f"board board-level{level}",
+        class_="board",
         role="img",
     )
 

@@ -84,4 +84,4 @@ def script(args: Args) -> str:
 
 
 def _is_run(path: str) -> bool:
-    return os.path.isfile(os.path.join(path, "config.json"))
+    return os.path.lexists(os.path.join(path, "config.json"))

@@ -32,6 +32,11 @@ def halve(args: object) -> str:
     steps = [
         f"--{name} from {now} to {now // 2 // even * even}"
         for name, even in (("simulations", 1), ("games", 2))
-        if (now := getattr(args, name, 0)) >= 2 * even
+        if (now := _number(getattr(args, name, 0))) >= 2 * even
     ]
     return f"lower {' or '.join(steps)}" if steps else "use a smaller network"
+
+
+def _number(given: int | tuple[int, ...]) -> int:
+    """The largest of several; 0 without any."""
+    return max(given, default=0) if isinstance(given, tuple) else given

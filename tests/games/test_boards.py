@@ -349,7 +349,7 @@ def test_a_game_that_declares_nothing_or_only_a_part_is_let_alone():
         assert not found.violations
         [note] = found.notes
         assert f"but no {missing}: all three" in note
-        assert draw(game, game.init(jax.random.key(0))).level == 1
+        assert not draw(game, game.init(jax.random.key(0))).spots
     two = Mutant("board", TicTacToe, {"place": property(), "pieces": None}).game()
     [note] = findings_of(two, TicTacToe()).notes
     assert "has board, but no place and no pieces" in note

@@ -22,11 +22,12 @@ def answer(drawing: Drawing, clicks: tuple[str, ...]) -> Answer:
         counted = going_on if _remaining(drawing, going_on) else (spot,)
     remaining = _remaining(drawing, counted)
     alone = bool(counted) and len(remaining) == 1
-    whole = alone and (not drawing.ordered or len(remaining[0].spots) == len(counted))
+    whole = alone and len(remaining[0].spots) == len(counted)
     anywhere = tuple(move for move in drawing.moves if not move.spots)
     if whole or not counted:
         return Answer(counted, remaining[0].action if whole else None, remaining, anywhere)
-    return Answer(counted, None, remaining, (*anywhere, *_left(drawing, counted, remaining)))
+    alike = (move for move in remaining if move.spots == counted)  # no click tells them apart
+    return Answer(counted, None, remaining, (*anywhere, *alike))
 
 
 def ways(drawing: Drawing) -> dict[int, str]:
@@ -36,14 +37,6 @@ def ways(drawing: Drawing) -> dict[int, str]:
     """
     answers: dict[tuple[str, ...], Answer] = {}  # the moves of a large game share most of them
     return {move.action: _way(drawing, move, answers) for move in drawing.moves}
-
-
-def fewest(drawing: Drawing, move: Move) -> int:
-    """Returns how few clicks on spots play a move, 0 if none do."""
-    lines: list[tuple[str, ...]] = [(spot,) for spot in move.spots]
-    lines += [(a, b) for a in move.spots for b in move.spots if a != b]
-    played = (len(clicks) for clicks in lines if answer(drawing, clicks).played == move.action)
-    return next(played, 0)
 
 
 def _way(drawing: Drawing, move: Move, answers: dict[tuple[str, ...], Answer]) -> str:
@@ -56,20 +49,4 @@ def _way(drawing: Drawing, move: Move, answers: dict[tuple[str, ...], Answer]) -
 
 
 def _remaining(drawing: Drawing, clicks: tuple[str, ...]) -> tuple[Move, ...]:
-    if drawing.ordered:
-        return tuple(move for move in drawing.moves if move.spots[: len(clicks)] == clicks)
-    return tuple(move for move in drawing.moves if set(clicks) <= set(move.spots))
-
-
-def _left(
-    drawing: Drawing, clicks: tuple[str, ...], remaining: tuple[Move, ...]
-) -> tuple[Move, ...]:
-    """Returns the moves that no further clicks choose: another one has all of their spots."""
-    if drawing.ordered:
-        return tuple(move for move in remaining if move.spots == clicks)
-    sets = [set(move.spots) for move in remaining]
-    return tuple(
-        move
-        for move, spots in zip(remaining, sets, strict=True)
-        if sum(spots <= others for others in sets) > 1  # its own is one
-    )
+    return tuple(move for move in drawing.moves if move.spots[: len(clicks)] == clicks)

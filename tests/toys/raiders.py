@@ -130,28 +130,3 @@ class RaidersDrawn(Raiders):
     def pieces(self, state):
         cells = np.asarray(state.cells).reshape(-1).tolist()
         return [Piece(place, seat) for place, seat in enumerate(cells) if seat != NOBODY]
-
-
-@dataclasses.dataclass(frozen=True)
-class RaidersTold(Raiders):
-    """The same with other men, in a text whose last line has words and is of several lengths."""
-
-    def render(self, state):
-        cells = np.asarray(state.cells).tolist()
-        rows = [
-            f"{ROWS - i} |{' '.join('wb.'[cell] for cell in row)}|" for i, row in enumerate(cells)
-        ]
-        men = [sum(row.count(seat) for row in cells) for seat in range(2)]
-        turn = f"{('white', 'black')[int(state.to_play)]} to move, {men[0]}:{men[1]}"
-        again = ", who has taken and moves again" if men[0] != men[1] else ""
-        won = ["", "that is all"] if state.terminated else []
-        return "\n".join(["   a b c", *rows, turn + again, *won])
-
-
-@dataclasses.dataclass(frozen=True)
-class RaidersBeside(Raiders):
-    """The same in a text with words beside the board: no grid for certain."""
-
-    def render(self, state):
-        first, *others = (" ".join("xo."[cell] for cell in row) for row in state.cells.tolist())
-        return "\n".join([f"{first}   {'xo'[int(state.to_play)]} is next", *others])

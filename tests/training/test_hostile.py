@@ -309,7 +309,7 @@ USING = {
     "train --run-dir {run}": ("amplify", "distil", "game"),
     "train --run-dir {run} --dry-run": ("amplify", "distil", "game"),
     "train --from {run} --run-dir new --iterations 1": ("game",),
-    "distilled {run} --positions 8 --checkpoints 1": ("amplify", "game"),
+    "evaluate {run} --against overseer --sample 8 --checkpoints 1": ("amplify", "game"),
     "oversee {run} --count 1 --simulations 1 --script script": ("game",),
     "evaluate {run} --games 2 --simulations 1": ("game",),
     "evaluate {run} --against perfect --simulations 1": ("game",),
@@ -576,7 +576,7 @@ def test_a_link_inside_a_run_leads_no_command_to_write_elsewhere(
         "evaluate {run} --games 2 --simulations 1",
         "oversee {run} --count 1 --simulations 1 --script script",
         "report {run}",
-        "distilled {run} --positions 8 --checkpoints 1",
+        "evaluate {run} --against overseer --sample 8 --checkpoints 1",
     ):
         code = command(line, run)
         said = capsys.readouterr().err

@@ -328,11 +328,11 @@ def test_a_failed_run_ends_no_other_and_the_same_command_makes_what_is_left(
     codes.clear()
     started.clear()
     assert cli.run(argv) == 0
-    assert started == ["game", "check", "fast/seed-1", "today/seed-2"]
+    assert started == ["check", "fast/seed-1", "today/seed-2"]
     write(**{"[1, 2]": "[1, 2, 3]"})
     started.clear()
     assert cli.run([*argv, "--markdown"]) == 0
-    assert started == ["game", "check", "today/seed-3", "fast/seed-3"]
+    assert started == ["check", "today/seed-3", "fast/seed-3"]
     rows = capsys.readouterr().out.splitlines()[-2:]
     assert rows[0].startswith("| tic_tac_toe | 4 iterations | 3 | today | ")
     assert "no difference" in rows[1]

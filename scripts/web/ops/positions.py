@@ -21,8 +21,6 @@ def position(args: Args, tell: Tell) -> dict[str, Any]:
         "game": spec,
         "svg": drawing.svg,
         "spots": drawing.spots,
-        "ordered": drawing.ordered,
-        "level": drawing.level,
         "moves": [
             {
                 "action": move.action,

@@ -12,7 +12,7 @@ from tests.support.browser import needs_browser, settled
 pytestmark = needs_browser
 
 # Shows a made-up position on a board, clicks spots and buttons (`!name`), and says what was played.
-CLICKS = """async ({moves, ordered, clicks}) => {
+CLICKS = """async ({moves, clicks}) => {
   const {Board} = await import("/static/board/board.js");
   const root = document.body.appendChild(document.createElement("div"));
   const played = [];
@@ -23,7 +23,7 @@ CLICKS = """async ({moves, ordered, clicks}) => {
   const xmlns = "http://www.w3.org/2000/svg";
   const svg = `<svg xmlns="${xmlns}" viewBox="0 0 160 40">${rects.join("")}</svg>`;
   const named = moves.map(([name, ...at], action) => ({action, name, spots: at}));
-  board.show({svg, spots, ordered, moves: named});
+  board.show({svg, spots, moves: named});
   for (const click of clicks) {
     const buttons = [...root.querySelectorAll("button")];
     const button = buttons.find((one) => `!${one.textContent}` === click);
@@ -36,23 +36,23 @@ CLICKS = """async ({moves, ordered, clicks}) => {
 PAIRS = [("ab", "a", "b"), ("ac", "a", "c"), ("d", "d"), ("pass",)]
 WALKS = [("ab", "a", "b"), ("ba", "b", "a"), ("Q", "a", "c"), ("N", "a", "c")]
 CHAIN = [("ab", "a", "b"), ("abc", "a", "b", "c")]
-# Moves, whether they are ordered, clicks, what is played.
+# Moves, clicks, what is played.
 CHOICES = [
-    (PAIRS, False, ["b"], ["ab"]),  # a lone move is played at once
-    (PAIRS, False, ["a"], []),
-    (PAIRS, False, ["a", "c"], ["ac"]),
-    (PAIRS, False, ["a", "d"], ["d"]),  # what no move goes on with begins anew
-    (PAIRS, False, ["a", "a", "c"], ["ac"]),  # the same spot takes a click back
-    (PAIRS, False, ["!pass"], ["pass"]),
-    ([("x", "a"), ("y", "a"), ("z", "b")], False, ["a", "!y"], ["y"]),  # not told apart
-    ([("a", "a"), ("ab", "a", "b")], False, ["a", "!a"], ["a"]),  # one inside another
-    (WALKS, True, ["a", "b"], ["ab"]),
-    (WALKS, True, ["b", "a"], ["ba"]),
-    (WALKS, True, ["a", "c"], []),
-    (WALKS, True, ["a", "c", "!N"], ["N"]),
-    (WALKS, True, ["c"], []),  # no move begins there
-    (CHAIN, True, ["a", "b", "!ab"], ["ab"]),
-    (CHAIN, True, ["a", "b", "c"], ["abc"]),
+    (PAIRS, ["b"], []),  # no move begins there
+    (PAIRS, ["a"], []),
+    (PAIRS, ["a", "c"], ["ac"]),
+    (PAIRS, ["a", "d"], ["d"]),  # what no move goes on with starts over
+    (PAIRS, ["a", "a", "c"], []),  # the same spot takes a click back
+    (PAIRS, ["!pass"], ["pass"]),
+    ([("x", "a"), ("y", "a"), ("z", "b")], ["a", "!y"], ["y"]),  # not told apart
+    ([("a", "a"), ("ab", "a", "b")], ["a", "!a"], ["a"]),  # one inside another
+    (WALKS, ["a", "b"], ["ab"]),
+    (WALKS, ["b", "a"], ["ba"]),
+    (WALKS, ["a", "c"], []),
+    (WALKS, ["a", "c", "!N"], ["N"]),
+    (WALKS, ["c"], []),  # no move begins there
+    (CHAIN, ["a", "b", "!ab"], ["ab"]),
+    (CHAIN, ["a", "b", "c"], ["abc"]),
 ]
 FOUR = "play?game=connect_four&player=uniform&simulations=16&temperature=0"
 
@@ -74,8 +74,8 @@ def opened(session, address):
 def test_clicks_choose_moves_by_the_rule(session):
     page = session.open("runs")
     page.wait_for_selector(".screen")
-    for moves, ordered, clicks, played in CHOICES:
-        asked = {"moves": moves, "ordered": ordered, "clicks": clicks}
+    for moves, clicks, played in CHOICES:
+        asked = {"moves": moves, "clicks": clicks}
         assert page.evaluate(CLICKS, asked) == played, asked
 
 

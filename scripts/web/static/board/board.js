@@ -12,10 +12,9 @@
 //   board.marks(list);       rings: [{action, kind}], kind "best" | "played" | "hint"; null takes them away
 //   board.focus();           the keyboard's focus onto the board
 //
-// `root` is emptied and filled. `onMove(move)` gets one of position.moves. Clicks: of an unordered
-// drawing each click keeps the moves that have its spot, and a lone one is played; of an ordered one
-// the k-th click must be a move's k-th spot (dragging from one to the other does the same). Another
-// click begins anew, Escape too. Where clicks cannot tell moves apart there are buttons.
+// `root` is emptied and filled. `onMove(move)` gets one of position.moves. The k-th
+// click must be on a move's k-th spot (dragging from one to the other does the same). Another click
+// starts over, Escape too. Where clicks cannot tell moves apart there are buttons.
 
 import { clear, h, s, svgFrom } from "../lib/dom.js";
 
@@ -135,18 +134,13 @@ export class Board {
   }
 
   fits(move) {
-    if (!move.spots.length) return false;
-    if (this.position.ordered) return this.chosen.every((key, k) => move.spots[k] === key);
-    return this.chosen.every((key) => move.spots.includes(key));
+    return move.spots.length > 0 && this.chosen.every((key, k) => move.spots[k] === key);
   }
 
   // The spots that a next click may be on.
   live() {
     if (!this.position || !this.enabled) return new Set();
-    const next = (move) => (this.position.ordered
-      ? move.spots.slice(this.chosen.length, this.chosen.length + 1)
-      : move.spots.filter((key) => !this.chosen.includes(key)));
-    return new Set(this.left().flatMap(next));
+    return new Set(this.left().flatMap((move) => move.spots.slice(this.chosen.length, this.chosen.length + 1)));
   }
 
   choose(key) {
@@ -158,8 +152,7 @@ export class Board {
       if (this.live().has(key)) this.chosen = [key];
     }
     const left = this.chosen.length ? this.left() : [];
-    const whole = !this.position.ordered || left[0]?.spots.length === this.chosen.length;
-    if (left.length === 1 && whole) return this.play(left[0]);
+    if (left.length === 1 && left[0].spots.length === this.chosen.length) return this.play(left[0]);
     this.refresh();
   }
 
@@ -184,7 +177,7 @@ export class Board {
     const to = spotAt(document.elementFromPoint(event.clientX, event.clientY));
     this.pressed = null;
     this.dragged = false;
-    if (from == null || to === null || from === to || !this.position?.ordered) return;
+    if (from == null || to === null || from === to || !this.position) return;
     const starts = (move) => move.spots[0] === from && move.spots[1] === to;
     if (!this.enabled || !this.position.moves.some(starts)) return;
     this.chosen = [from];
@@ -300,7 +293,7 @@ export class Board {
   offer() {
     const off = this.position.moves.filter((move) => !move.spots.length);
     const left = this.chosen.length ? this.left() : [];
-    const alike = left.filter((move) => move.spots.every((key) => this.chosen.includes(key)));
+    const alike = left.filter((move) => move.spots.length === this.chosen.length);
     const shown = this.enabled ? [...alike, ...off] : [];
     clear(this.choices, shown.map((move) =>
       h("button", { type: "button", class: "board-choice", title: move.name, "data-action": move.action, onclick: () => this.play(move) },
@@ -348,7 +341,7 @@ export class Board {
     for (const entry of placed.filter(({ places }) => places.length === 1)) dots.set(String(entry.places[0]), entry);
     const far = placed.filter(({ places }) => places.length > 1).slice(-MOST_ARROWS);
     return [
-      ...far.flatMap((entry) => arrow(entry, kind, this.position.ordered)),
+      ...far.flatMap((entry) => arrow(entry, kind)),
       ...[...dots.values()].flatMap((entry) => dot(entry, kind, scale)),
     ];
   }
@@ -395,16 +388,16 @@ function dot({ places: [[x, y, r]], value, weight, text, best }, kind, scale) {
 
 // A move of several spots: a line through them with its number on the way, so that moves to one
 // place can be told apart.
-function arrow({ places, value, weight, text, best }, kind, ordered) {
+function arrow({ places, value, weight, text, best }, kind) {
   const { fill, ink } = heatColour(value, kind);
   const [[x0, y0, r], [x1, y1]] = [places[0], places[places.length - 1]];
   const opacity = 0.4 + 0.55 * Math.min(1, weight);
-  const share = ordered ? 0.66 : 0.5;
+  const share = 0.66;
   const [x, y, size] = [x0 + share * (x1 - x0), y0 + share * (y1 - y0), 0.4 * r];
   const points = places.map(([px, py]) => `${px},${py}`).join(" ");
   const shapes = [s("polyline", { points, class: "heat-arrow", stroke: fill, "stroke-opacity": opacity,
     "stroke-width": r * (0.1 + 0.25 * Math.min(1, weight)) })];
-  if (ordered) shapes.push(s("circle", { cx: x1, cy: y1, r: 0.2 * r, fill, "fill-opacity": opacity, class: "heat-dot" }));
+  shapes.push(s("circle", { cx: x1, cy: y1, r: 0.2 * r, fill, "fill-opacity": opacity, class: "heat-dot" }));
   if (text) {
     shapes.push(s("circle", { cx: x, cy: y, r: size, fill, "fill-opacity": Math.max(0.75, opacity), class: "heat-dot" }));
     shapes.push(label(x, y, Math.min(size, (2.3 * size) / text.length), text, ink));
