@@ -312,7 +312,6 @@ def test_a_failed_run_ends_no_other_and_the_same_command_makes_what_is_left(
     assert cli.run([*argv, "--json"]) == 1
     captured = capsys.readouterr()
     assert started == [
-        "game",
         "check",
         "today/seed-1",
         "fast/seed-1",
