@@ -1,7 +1,8 @@
-"""`selfplay bench`."""
+"""`selfplay bench`: throughput, the loop's idle time, cost of training, memory."""
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,55 +10,33 @@ import jax
 import games
 from games import pgx_adapter
 from games.game import Game
-from scripts.benchmarks import figures, loop, plan, rules, suite
-from scripts.benchmarks.speed import agreement, measure
+from scripts.benchmarks import device, loop, memory, rules, speed, suite, training_cost
 from scripts.flags.bench import Args
-from scripts.terminal.console import (
-    announce_devices,
-    print_json,
-    print_text,
-    say,
-)
+from scripts.terminal.console import announce_devices, print_json, print_text, say
 from training import presets
 from training.config import RunConfig
 from training.preflight import estimate
 from training.preflight.estimate import in_words
 from training.preflight.machine import this_machine
 
-SUITE = "suite"  # the folder of its figures, by default
+OF_RUNS: dict[str, Callable[[RunConfig], dict[str, Any]]] = {
+    "loop": loop.measure,
+    "training": training_cost.measure,
+    "memory": memory.measure,
+}
 
 
 def run(args: Args) -> int:
     """Runs the command; returns its exit code."""
-    if args.suite:
-        return _run_suite(args)
-    game = games.load(args.game)
-    problems = args.network.problems() + args.search.problems()
-    if args.batch < 0 or args.rounds < 1:
-        problems.append(
-            f"batch must be at least 0 and rounds at least 1, got {args.batch}, {args.rounds}"
-        )
-    if problems:
-        raise ValueError("; ".join(problems))
-    theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
-    batch = args.batch or presets.preset(args.preset, args.game).self_play.batch
-    announce_devices()
-    check_memory(args, game, batch)
-    if args.loop:
-        head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
-        result = head | loop.measure(_run_config(args, batch))
-        (print_json if args.json else _print)(result)
-        return 0
-    result = measure(game, args.network, args.search, batch, args.rounds)
-    head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
-    result = head | {"simulations": args.search.simulations} | result
-    if args.compare == "mctx":
-        other = dataclasses.replace(args.search, engine="mctx")
-        result["mctx"] = measure(game, args.network, other, batch, args.rounds)
-        del result["mctx"]["advice"]  # said once
-        result["mctx"]["same_visit_counts"] = agreement(game, args.network, args.search, batch)
-    if theirs:
-        result["pgx"] = rules.compare(game, theirs, batch, args.rounds)
+    if args.measure == "suite":
+        # This process starts no device: a GPU's memory belongs to its children, one by one.
+        code, held = suite.run(pathlib.Path(args.out), args.minutes)
+        if args.json:
+            print_json(held)
+        else:
+            print_text(suite.table(held))
+        return code
+    result = device.measure() if args.measure == "device" else _measure(args)
     if args.json:
         print_json(result)
     else:
@@ -65,22 +44,31 @@ def run(args: Args) -> int:
     return 0
 
 
-def _run_suite(args: Args) -> int:
-    out = pathlib.Path(args.out or SUITE)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file: name a folder")
-    # This process starts no device: a GPU's memory belongs to its children, one after the other.
-    code, held = suite.run(out, plan.chosen(args.parts), args.minutes, args.long)
-    if args.json:
-        print_json(held)
-    else:
-        print_text(figures.table(held))
-    return code
+def _measure(args: Args) -> dict[str, Any]:
+    game = games.load(args.game)
+    problems = args.network.problems() + args.search.problems()
+    if problems:
+        raise ValueError("; ".join(problems))
+    theirs = pgx_adapter.raw(game) if args.compare == "pgx" else None
+    config = _run_config(args)
+    batch = config.self_play.batch
+    announce_devices()
+    check_memory(config, game)
+    head = {"device": jax.devices()[0].device_kind, "game": args.game, "batch": batch}
+    head["simulations"] = args.search.simulations
+    if args.measure != "speed":
+        return head | OF_RUNS[args.measure](config)
+    setup = speed.prepare(game, args.network, batch)
+    result = head | speed.measure(setup, args.search, args.rounds)
+    if args.compare == "mctx":
+        result["mctx"] = speed.beside_mctx(setup, args.search, args.rounds)
+    if theirs:
+        result["pgx"] = rules.compare(game, theirs, batch, args.rounds)
+    return result
 
 
-def check_memory(args: Args, game: Game[Any], batch: int) -> None:
+def check_memory(config: RunConfig, game: Game[Any]) -> None:
     """Says what trees and network take. Raises ValueError if they do not fit."""
-    config = _run_config(args, batch)
     has = this_machine(pathlib.Path(), config.learner.batch)
     need = estimate.needs(config, game, has)
     say(
@@ -92,8 +80,9 @@ def check_memory(args: Args, game: Game[Any], batch: int) -> None:
         raise ValueError("; ".join(problems))
 
 
-def _run_config(args: Args, batch: int) -> RunConfig:
+def _run_config(args: Args) -> RunConfig:
     config = presets.preset(args.preset, args.game)
+    batch = args.batch or config.self_play.batch
     self_play = dataclasses.replace(config.self_play, batch=batch)
     return dataclasses.replace(
         config, network=args.network, search=args.search, self_play=self_play
@@ -102,13 +91,13 @@ def _run_config(args: Args, batch: int) -> RunConfig:
 
 def less_memory(args: Args) -> str:
     """Returns what to change when a device has run out of memory."""
-    batch = args.batch or presets.preset(args.preset, args.game).self_play.batch
+    batch = _run_config(args).self_play.batch
     return f"lower --batch from {batch} to {batch // 2}"
 
 
 def _print(result: dict[str, Any], indent: str = "") -> None:
     for name, value in result.items():
-        if value == "":  # no advice
+        if value in ("", None):  # no advice; a share of an unknown peak
             continue
         if isinstance(value, dict):
             print_text(f"{indent}{name}:")

@@ -63,7 +63,7 @@ def test_a_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel):
         str(path.relative_to(ROOT))
         for layer in LAYERS
         for path in (ROOT / layer).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not {"__pycache__", "developer"} & {*path.parts}
     }
     assert any(name.endswith("connect_four.jsonl.gz") for name in files), "the solved positions"
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}

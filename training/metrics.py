@@ -1,8 +1,8 @@
 """The lines of a run's metrics.jsonl, as types.
 
 An entry that was not measured has its default; one that no type names is passed over. Nothing that
-computes is imported: a page reads a run beside the job that trains it. `docs/metrics.md` explains
-every entry.
+computes is imported: a page reads a run beside the job that trains it. `docs/metrics.md` shows
+these types: the comment of an entry is its documentation.
 """
 
 import dataclasses

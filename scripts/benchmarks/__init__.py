@@ -1,1 +1,1 @@
-"""Measurements of `selfplay bench` beside the search."""
+"""Measurements of `selfplay bench`."""

@@ -1,4 +1,4 @@
-"""What the devices of a process are. The suite asks a child: it must not hold a GPU's memory."""
+"""The devices of this process, and their peak FLOP/s."""
 
 from typing import Any
 
@@ -9,9 +9,8 @@ from selfplay import devices
 from training import cards
 
 
-def measure(what: str, shrunk: bool) -> dict[str, Any]:
-    """Returns platform, kind, number, peak of one (None where it is not known), and versions."""
-    del what, shrunk
+def measure() -> dict[str, Any]:
+    """Returns platform, kind, number, peak FLOP/s of one (None: not known), and versions."""
     first = jax.devices()[0]
     return {
         "platform": first.platform,
@@ -24,12 +23,6 @@ def measure(what: str, shrunk: bool) -> dict[str, Any]:
 
 
 def share_of_peak(flops_per_second: float) -> float | None:
-    """Returns such a rate of all devices as a share of what they can do; None if unknown."""
+    """Returns a rate of all devices together as a share of their peak; None if that is unknown."""
     peak = peak_of_all()
     return flops_per_second / peak if peak else None
-
-
-def why_unknown(share: float | None) -> str:
-    """Returns why a share of the peak is None; empty where it is known."""
-    kind = jax.devices()[0].device_kind
-    return "" if share is not None else f"the peak of {kind!r} is not known (training/cards.py)"

@@ -1,4 +1,4 @@
-"""`selfplay bench --loop`: the share of time in which no device works while `train` runs.
+"""`selfplay bench --measure loop`: the share of time in which no device works while `train` runs.
 
 A short run in a temporary folder, recorded by jax's profiler from the iteration after one
 evaluation to the iteration after the next: what compiles has compiled by then.
@@ -29,9 +29,9 @@ Interval = tuple[float, float]  # nanoseconds
 
 def measure(config: RunConfig) -> dict[str, Any]:
     """Runs the loop; returns its idle share, and the host's seconds in each of its stages."""
-    config = _short(config)
+    config = short(config, 2 * ITERATIONS + 2, evaluate_every=ITERATIONS)
     evaluated, recording = 0, False
-    with signals.scratch() as scratch, progress("bench --loop", 3) as update:
+    with signals.scratch() as scratch, progress("bench, loop", 3) as update:
         file = pathlib.Path(scratch) / "recording"
         folder = RunFolder(pathlib.Path(scratch) / "run")
         folder.create(config)
@@ -63,7 +63,7 @@ def summary(work: list[Interval], stages: dict[str, list[Interval]]) -> dict[str
     return {
         "seconds": (last - first) / 1e9,
         "idle_share": 1 - covered(inside) / (last - first),
-        "stations": {  # the name that users of --json know
+        "stages": {
             name: sum(end - start for start, end in intervals) / 1e9
             for name, intervals in stages.items()
         },
@@ -79,15 +79,15 @@ def covered(intervals: Iterable[Interval]) -> float:
     return total
 
 
-def _short(config: RunConfig) -> RunConfig:
-    """Returns a run that trains from its first iteration and evaluates twice before its end."""
+def short(config: RunConfig, iterations: int, evaluate_every: int) -> RunConfig:
+    """Returns a run of so many iterations that trains from the first finished game on."""
     rows = config.self_play.batch * config.self_play.plies_per_call
     return dataclasses.replace(
         config,
         minutes=0.0,
-        iterations=2 * ITERATIONS + 2,
+        iterations=iterations,
         replay=dataclasses.replace(config.replay, min_rows=min(config.replay.min_rows, rows)),
-        evaluation=dataclasses.replace(config.evaluation, every=ITERATIONS),
+        evaluation=dataclasses.replace(config.evaluation, every=evaluate_every),
     )
 
 

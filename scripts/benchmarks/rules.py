@@ -1,8 +1,6 @@
 """The speed of the rules alone, and of another library's rules of the same game beside them."""
 
 import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,12 +8,11 @@ import jax.numpy as jnp
 
 from games.game import Game
 from games.pgx_adapter import Stepper
-from scripts.terminal.console import progress
+from scripts.benchmarks.timing import Timed, rates_of, ratio
 from selfplay import devices, self_play
 
 BATCHES = (64, 1024)  # compared at these, and at the batch of the whole measurement
 LONGEST = 64  # steps of every game in one measured call; fewer where a step takes long
-LEAST_SECONDS = 0.1  # of a block of calls
 COSTLY = 0.1  # a step that takes more of an evaluation is worth a look
 
 
@@ -43,7 +40,7 @@ def stepper(game: Game[Any]) -> Stepper:
     )
 
 
-def compiled(rules: Stepper, batch: int) -> tuple[Callable[[], Any], int]:
+def compiled(rules: Stepper, batch: int) -> Timed:
     """Returns a call that plays random moves in each of `batch` games, and how many in each.
 
     A step is what every user of the rules needs of it: the next position, its legal actions,
@@ -91,36 +88,15 @@ def compiled(rules: Stepper, batch: int) -> tuple[Callable[[], Any], int]:
 def compare(game: Game[Any], theirs: Stepper, batch: int, rounds: int) -> dict[str, Any]:
     """Returns the steps a second of two rules of one game, which take turns to be measured.
 
-    `env_steps_per_s` is theirs at `batch`; `by_batch` has, there and at BATCHES, `ours`, `theirs`
-    and `ratio`, the median over the rounds of ours divided by theirs.
+    `env_steps_per_s` is theirs at `batch`; `by_batch` has, there and at BATCHES, the medians of
+    `ours`, `theirs`, and `ratio`, ours divided by theirs.
     """
-    sizes = sorted({batch, *BATCHES})
-    by_batch = {str(size): at_batch(game, theirs, size, rounds) for size in sizes}
+    by_batch = {}
+    for size in sorted({batch, *BATCHES}):
+        work = {"ours": compiled(stepper(game), size), "theirs": compiled(theirs, size)}
+        rates = rates_of(work, size, rounds, f"bench, rules at batch {size}")
+        by_batch[str(size)] = {
+            **{name: statistics.median(series) for name, series in rates.items()},
+            "ratio": ratio(rates["ours"], rates["theirs"]),
+        }
     return {"env_steps_per_s": by_batch[str(batch)]["theirs"], "by_batch": by_batch}
-
-
-def at_batch(game: Game[Any], theirs: Stepper, size: int, rounds: int) -> dict[str, float]:
-    """Returns `ours`, `theirs` and `ratio` at one batch, medians over the rounds."""
-    calls = [compiled(rules, size) for rules in (stepper(game), theirs)]
-    rates: list[list[float]] = [[], []]
-    with progress(f"bench, rules at batch {size}", rounds + 1) as update:
-        for round_number in range(rounds + 1):
-            for (call, steps), series in zip(calls, rates, strict=True):
-                seconds = _seconds(call)
-                if round_number:  # the first warms up
-                    series.append(size * steps / seconds)
-            update(round_number + 1)
-    ratios = [ours / other for ours, other in zip(*rates, strict=True)]
-    medians = [statistics.median(series) for series in (*rates, ratios)]
-    return dict(zip(("ours", "theirs", "ratio"), medians, strict=True))
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    """Returns seconds a call, over as many calls as fill LEAST_SECONDS."""
-    began, calls = time.perf_counter(), 0
-    while True:
-        jax.block_until_ready(call())
-        calls += 1
-        seconds = time.perf_counter() - began
-        if seconds >= LEAST_SECONDS:
-            return seconds / calls

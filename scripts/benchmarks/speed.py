@@ -13,17 +13,17 @@ import numpy as np
 from games.game import Game
 from mcts import Evaluation, SearchConfig, search
 from mcts.config import Engine
-from scripts.benchmarks import rules
-from scripts.terminal.console import progress
+from scripts.benchmarks import device, rules
+from scripts.benchmarks.timing import Timed, rates_of, ratio
 from selfplay import devices, self_play
 from selfplay.config import SelfPlayConfig
 from selfplay.self_play import SelfPlayState
+from training import flops
 from training.network import Network
 from training.settings import NetworkConfig
 
 OPENING_PLIES = 8  # random plies before the positions that are searched
-Timed = tuple[Callable[[], Any], int]  # a call, and its units of work a game
-Work = dict[str, Timed]  # by name
+MAX_SAID = 200  # characters of an error
 
 
 class Setup(NamedTuple):
@@ -45,32 +45,60 @@ def prepare(game: Game[Any], network_config: NetworkConfig, batch: int) -> Setup
     return Setup(game, network, variables, settings, start)
 
 
-def measure(
-    game: Game[Any], network_config: NetworkConfig, config: SearchConfig, batch: int, rounds: int
-) -> dict[str, Any]:
-    """Returns rates per second over all devices, their ratio, compile seconds and peak bytes."""
-    setup = prepare(game, network_config, batch)
+def measure(setup: Setup, config: SearchConfig, rounds: int) -> dict[str, Any]:
+    """Returns rates per second over all devices, their ratios, compile seconds and peak bytes.
+
+    Shares of the peak are None where the device's peak is not known.
+    """
+    batch = setup.settings.batch
     compiled, compile_seconds = compile_play(setup, config)
-    work: Work = {
+    work = {
         "network": network_work(setup, max(config.simulations, 8)),
-        "env": rules.compiled(rules.stepper(game), batch),
+        "env": rules.compiled(rules.stepper(setup.game), batch),
         "search": search_work(setup, config),
         "self_play": play_work(setup, compiled),
     }
     rates = rates_of(work, batch, rounds)
     median = {name: statistics.median(values) for name, values in rates.items()}
-    share = config.simulations / (config.simulations + 1)
     step = median["network"] / median["env"]
+    decision = flops.evaluations_of_search(config, setup.game, config.simulations)
+    evaluation = flops.of_evaluation(setup.network)
     return {
         "network_evals_per_s": median["network"],
         "env_steps_per_s": median["env"],
-        "simulations_per_s": median["search"] * share,
+        "simulations_per_s": median["search"] * config.simulations / (config.simulations + 1),
         "positions_per_s": median["self_play"],
         "search_to_network": ratio(rates["search"], rates["network"]),
         "step_to_evaluation": step,
         "advice": rules.advice(step),
+        "network_share_of_peak": device.share_of_peak(median["network"] * evaluation),
+        "self_play_share_of_peak": device.share_of_peak(
+            median["self_play"] * decision * evaluation
+        ),
         "compile_s": compile_seconds,
         "peak_bytes": _peak_bytes(compiled),
+    }
+
+
+def beside_mctx(setup: Setup, config: SearchConfig, rounds: int) -> dict[str, Any]:
+    """Returns the same search by mctx, and in what share of positions both visit alike.
+
+    `search_to_network` is by the rate of the network in the same rounds. Where mctx does not work,
+    `error` says why: it is not installed, or out of memory.
+    """
+    theirs = dataclasses.replace(config, engine="mctx")
+    try:
+        work = {"network": network_work(setup, max(config.simulations, 8))}
+        work["search"] = search_work(setup, theirs)
+        rates = rates_of(work, setup.settings.batch, rounds, "bench, mctx")
+        same = agreement(setup, config)
+    except Exception as error:  # ours is measured, and counts
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_SAID]}"}
+    share = config.simulations / (config.simulations + 1)
+    return {
+        "simulations_per_s": statistics.median(rates["search"]) * share,
+        "search_to_network": ratio(rates["search"], rates["network"]),
+        "same_visit_counts": same,
     }
 
 
@@ -105,12 +133,12 @@ def search_work(setup: Setup, config: SearchConfig) -> Timed:
     return _jitted(search_once, setup), config.simulations + 1
 
 
-def visits_work(setup: Setup, config: SearchConfig) -> Timed:
-    """Returns the same without noise and ties, for its visit counts: what two engines agree on."""
+def visits_of(setup: Setup, config: SearchConfig) -> jax.Array:
+    """Returns int32[B, A], the visit counts of a search without noise and ties."""
     quiet = config.without_noise()
 
     def evaluate(variables: Any, observation: jax.Array) -> Evaluation:
-        # On an empty board a new network likes all moves alike, and mctx draws lots among them.
+        # On an empty board a new network likes all moves alike: mctx picks one of them at random.
         evaluation = setup.network.evaluate(variables, observation)
         slope = jnp.linspace(0, 0.01, setup.game.num_actions)[None]
         return evaluation._replace(prior_logits=evaluation.prior_logits + slope)
@@ -118,7 +146,8 @@ def visits_work(setup: Setup, config: SearchConfig) -> Timed:
     def visits(variables: Any, states: Any, key: jax.Array) -> jax.Array:
         return search(setup.game, evaluate, variables, states, key, quiet).visit_counts
 
-    return _jitted(visits, setup), config.simulations + 1
+    counts: jax.Array = _jitted(visits, setup)()
+    return counts
 
 
 def compile_play(setup: Setup, config: SearchConfig) -> tuple[Any, float]:
@@ -135,60 +164,17 @@ def play_work(setup: Setup, compiled: Any) -> Timed:
     return lambda: compiled(setup.variables, setup.start, key), setup.settings.plies_per_call
 
 
-def rates_of(work: Work, batch: int, rounds: int) -> dict[str, list[float]]:
-    """Returns how much of each work is done in a second, by round; they take turns."""
-    rates: dict[str, list[float]] = {name: [] for name in work}
-    done = 0
-    with progress("bench", (rounds + 1) * len(work)) as update:
-        for round_number in range(rounds + 1):
-            for name, (call, units) in work.items():
-                seconds = _seconds(call)
-                if round_number:  # the first compiles and warms up
-                    rates[name].append(batch * units / seconds)
-                done += 1
-                update(done)
-    return rates
-
-
-def ratio(rates: list[float], others: list[float]) -> float:
-    """Returns the median of the rounds' ratios: each rate by that of the same round."""
-    return statistics.median(rate / other for rate, other in zip(rates, others, strict=True))
-
-
-def agreement(
-    game: Game[Any], network_config: NetworkConfig, config: SearchConfig, batch: int
-) -> float:
+def agreement(setup: Setup, config: SearchConfig) -> float:
     """Returns the share of positions in which both engines, without noise or ties, visit alike."""
-    setup = prepare(game, network_config, batch)
     engines = [dataclasses.replace(config, engine=engine) for engine in get_args(Engine)]
-    ours, theirs = (visits_work(setup, engine)[0]() for engine in engines)
-    return alike(ours, theirs)
-
-
-def alike(ours: jax.Array, theirs: jax.Array) -> float:
-    """Returns the share of the rows of two int32[B, A] that are equal."""
-    return float((np.asarray(ours) == np.asarray(theirs)).all(axis=1).mean())
+    ours, theirs = (np.asarray(visits_of(setup, engine)) for engine in engines)
+    return float((ours == theirs).all(axis=1).mean())
 
 
 def _jitted(function: Callable[[Any, Any, jax.Array], Any], setup: Setup) -> Callable[[], Any]:
     args = setup.variables, setup.start.game, jax.random.key(2)
     compiled = jax.jit(devices.data_parallel(function)).lower(*args).compile()
     return lambda: compiled(*args)
-
-
-def _seconds(call: Callable[[], Any], least: float = 0.3) -> float:
-    """Returns seconds a call, over as many calls as fill `least` seconds."""
-    jax.block_until_ready(call())
-    calls = 1
-    while True:
-        began = time.perf_counter()
-        for _ in range(calls):
-            result = call()
-        jax.block_until_ready(result)
-        seconds = time.perf_counter() - began
-        if seconds >= least:
-            return seconds / calls
-        calls = max(calls + 1, int(calls * least / max(seconds, 1e-4)) + 1)
 
 
 def _peak_bytes(compiled: Any) -> int:

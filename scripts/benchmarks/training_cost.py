@@ -1,34 +1,25 @@
-"""The suite's `training`: a step as a share of the peak, and the loop's idle share."""
+"""`selfplay bench --measure training`: a training step and a self-play call, as a run makes them.
+
+The times are those of `train --dry-run` (training/preflight/trial.py).
+"""
 
 import pathlib
 from typing import Any
 
-from scripts.benchmarks import device, loop
-from scripts.benchmarks.figures import figure
-from scripts.benchmarks.settings import config_of, described
+from scripts.benchmarks import device
 from scripts.terminal import signals
+from training.config import RunConfig
 from training.preflight.trial import run_trial
 from training.storage.run_folder import RunFolder
 
 SECONDS = 5.0  # of measurement
 
 
-def measure(what: str, shrunk: bool) -> dict[str, Any]:
-    """Returns the figures of one thing: `step-GAME` or `loop-GAME`."""
-    kind, _, game = what.partition("-")
-    config, title = config_of(game, shrunk), described(game, shrunk)
-    if kind == "loop":
-        measured = loop.measure(config)
-        idle = figure(title, "share of time in which no device works", measured["idle_share"])
-        return {"figures": [idle]} | measured
+def measure(config: RunConfig) -> dict[str, Any]:
+    """Returns a trial's times, bytes and operations, and both as shares of the devices' peak."""
     with signals.scratch() as scratch:
         trial = run_trial(RunFolder(pathlib.Path(scratch, "run")), config, SECONDS)
-    found = []
-    for name, operations, seconds in (
-        ("training step", trial.step_flops, trial.step_s),
-        ("self-play call", trial.call_flops, trial.call_s),
-    ):
-        share = device.share_of_peak(operations / seconds)
-        found.append(figure(title, f"{name}, share of peak", share, note=device.why_unknown(share)))
-        found.append(figure(title, f"{name}, seconds", seconds))
-    return {"figures": found} | trial._asdict()
+    return {
+        "step_share_of_peak": device.share_of_peak(trial.step_flops / trial.step_s),
+        "call_share_of_peak": device.share_of_peak(trial.call_flops / trial.call_s),
+    } | trial._asdict()

@@ -1,7 +1,6 @@
 """What XLA's compiler proves about our programs, for a GPU that need not be there.
 
     make check-gpu
-    python -m scripts.developer.check_gpu planted
 
 compiles for an H100, prints what came out, and ends with 1 if something does not hold
 (docs/compiler.md):
@@ -11,34 +10,21 @@ compiles for an H100, prints what came out, and ends with 1 if something does no
 - a simulation takes no more kernels than it did;
 - self-play has no loop whose rounds depend on data, and never goes to the host;
 - self-play and training of the presets fit into the card.
-
-With `planted`, every convolution's result is transposed: the first of these must fail.
 """
 
 import collections
-import contextlib
 import re
 import sys
-from collections.abc import Iterator
 from typing import Any
-from unittest import mock
 
 import jax
 
 import games
-from scripts.developer import check_gpu_card, check_gpu_memory, search_cost
-from scripts.developer.check_gpu_text import (
-    Step,
-    Steps,
-    count,
-    every,
-    kernels,
-    loops,
-    read,
-    what,
-)
+from mcts import SearchConfig
+from scripts.developer import check_gpu_card, check_gpu_memory
+from scripts.developer.check_gpu_text import Step, Steps, count, every, kernels, loops, read, what
 from scripts.terminal.console import print_text, say
-from training import network, presets
+from training import presets
 from training.network import Network
 from training.settings import NetworkConfig
 
@@ -53,6 +39,9 @@ TOWERS = (
 # Game, games at once, and how many kernels a simulation of Gumbel's search may take without its
 # network: never more. Lower a number when a change has lowered it.
 SIMULATIONS = (("connect_four", 4096, 32), ("othello", 1024, 36), ("go:size=9", 1024, 67))
+SEARCH = SearchConfig(simulations=32)
+PRESETS = {"gpu": check_gpu_card.H100_BYTES, "gpu-small": 12 * 10**9}  # bytes of their card
+OTHERS = "gomoku"  # stands for the games without settings of their own: the largest board of them
 TO_HOST = {"infeed", "outfeed", "send", "send-done", "recv", "recv-done"}
 THROUGH = ("get-tuple-element", "bitcast")  # what only gives another name to a result
 
@@ -60,34 +49,18 @@ THROUGH = ("get-tuple-element", "bitcast")  # what only gives another name to a 
 def main() -> int:
     """Prints all checks; returns 1 if one does not hold."""
     jax.config.update("jax_platforms", "cpu")  # a card that is there is left alone
-    card = check_gpu_card.absent(check_gpu_card.H100)
-    if sys.argv[1:] == ["planted"]:
-        with transposed():
-            found = check_towers(card, TOWERS[2:3])
-    else:
-        found = check_towers(card, TOWERS) + check_simulations(card) + check_presets(card)
+    card = check_gpu_card.absent()
+    found = check_towers(card) + check_simulations(card) + check_presets()
     for problem in found:
         say(f"error: {problem}")
     print_text(f"jax {jax.__version__}: {len(found)} problems")
     return 1 if found else 0
 
 
-@contextlib.contextmanager
-def transposed() -> Iterator[None]:
-    """Plants a fault: what a convolution returns is turned, so that it must be turned back."""
-    convolve = network._convolve
-
-    def turned(x: jax.Array, layer: network.Affine) -> jax.Array:
-        return convolve(x, layer).swapaxes(1, 2)
-
-    with mock.patch.object(network, "_convolve", turned):
-        yield
-
-
-def check_towers(card: Any, towers: tuple[tuple[str, int, int, int], ...]) -> list[str]:
+def check_towers(card: Any) -> list[str]:
     """Prints the kernels of an evaluation; returns what does not hold."""
     found = []
-    for spec, blocks, channels, batch in towers:
+    for spec, blocks, channels, batch in TOWERS:
         game = games.load(spec)
         config = NetworkConfig(blocks=blocks, channels=channels, value_hidden=128, dtype="bfloat16")
         own = Network(config, game.observation_shape, game.num_actions)
@@ -105,27 +78,29 @@ def check_simulations(card: Any) -> list[str]:
     """Prints the kernels of a simulation without a network; returns what does not hold."""
     found = []
     for spec, batch, most in SIMULATIONS:
-        config = search_cost.SEARCHES[0]
-        simulation = search_cost.simulation(games.load(spec), config, batch, card)
+        program = check_gpu_card.compile_search(card, games.load(spec), SEARCH, batch)
+        simulation = largest_loop(read(program.as_text()))
         taken = count(simulation)
         print_text(f"a simulation of {spec}, {batch} games: {taken} kernels, at most {most}")
-        print_text(by_source(simulation))
+        print_text(by_kind(simulation))
         if taken > most:
             found.append(f"{spec}: a simulation takes {taken} kernels, and took {most}")
     return found
 
 
-def check_presets(card: Any) -> list[str]:
+def check_presets() -> list[str]:
     """Prints the memory that the presets take; returns what does not hold of their programs."""
     found = []
-    for game in check_gpu_memory.games_of("gpu"):
-        config = presets.preset("gpu", game)
-        play = check_gpu_card.compile_self_play(card, config)
-        found += [f"{game}: {problem}" for problem in call_problems(read(play.as_text()))]
-        training = check_gpu_card.compile_training(card, config)
-        plan = check_gpu_memory.plan(config, play, training, check_gpu_card.H100_BYTES)
-        print_text(check_gpu_memory.described(plan))
-        found += [f"{game}: {problem}" for problem in plan.problems]
+    for name, size in PRESETS.items():
+        card = check_gpu_card.absent(size)
+        for game in presets.PRESETS[name]:
+            config = presets.preset(name, game or OTHERS)  # type: ignore[arg-type]
+            play = check_gpu_card.compile_self_play(card, config)
+            training = check_gpu_card.compile_training(card, config)
+            plan = check_gpu_memory.plan(config, play, training, size)
+            print_text(f"{name}, {check_gpu_memory.described(plan)}")
+            problems = call_problems(read(play.as_text())) + plan.problems
+            found += [f"{name}, {config.game}: {problem}" for problem in problems]
     return found
 
 
@@ -173,12 +148,12 @@ def made_by(by_name: dict[str, Step], name: str) -> Step | None:
 def call_problems(steps: Steps) -> list[str]:
     """Returns where a call waits for its data or for the host."""
     endless = [
-        f"the rounds of {step.name} depend on data ({step.source})"
+        f"the rounds of {step.name} depend on data ({step.origin})"
         for step in loops(steps)
         if step.rounds is None
     ]
     hosts = [
-        f"{step.name} goes to the host ({step.target or step.opcode}, {step.source})"
+        f"{step.name} goes to the host ({step.target or step.opcode}, {step.origin})"
         for step in every(steps)
         if step.opcode in TO_HOST or re.search("callback|host", step.target, re.IGNORECASE)
     ]
@@ -199,20 +174,6 @@ def by_kind(steps: Steps) -> str:
     """Returns how many kernels do what, a line each."""
     table = collections.Counter(what(step) for step in kernels(steps))
     return "\n".join(f"  {number:3} {kind}" for kind, number in table.most_common())
-
-
-def by_source(steps: Steps) -> str:
-    """Returns which file asks for how many kernels, and of what kinds, a line each."""
-    table: dict[str, collections.Counter[str]] = {}
-    for step in kernels(steps):
-        kinds = table.setdefault(step.source, collections.Counter())
-        kinds[what(step)] += count((step,))
-    lines = sorted(table.items(), key=lambda row: -row[1].total())
-    return "\n".join(
-        f"  {kinds.total():3} {source}: "
-        + ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
-        for source, kinds in lines
-    )
 
 
 if __name__ == "__main__":

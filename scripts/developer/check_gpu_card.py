@@ -1,7 +1,4 @@
-"""An accelerator that need not be there, and our programs compiled for it.
-
-The compiler of NVIDIA's cards comes with `jax[cuda13]`, that of TPUs with `jax[tpu]`.
-"""
+"""An H100 that need not be there, and our programs compiled for it, by `jax[cuda13]`."""
 
 import contextlib
 import os
@@ -16,6 +13,7 @@ from jax.sharding import NamedSharding
 
 import games
 from games.game import Game
+from mcts import Evaluation, SearchConfig, search
 from selfplay import devices, row, self_play
 from selfplay.amplify.slot import search_amplifier
 from training import learner, losses, targets
@@ -24,7 +22,6 @@ from training.losses import Minibatch
 from training.network import Network
 from training.players import network_of
 
-H100 = "h100"
 H100_BYTES = 84929347584
 H100_TARGET = """
 gpu_device_info {
@@ -42,33 +39,22 @@ runtime_version { major: 12 minor: 8 } device_description_str: "NVIDIA H100 80GB
 EVALUATIONS = 3  # in the loop that a tower is looked at in
 
 
-def absent(name: str, memory: int = H100_BYTES) -> Any:
-    """Returns a device that need not be there.
+def absent(memory: int = H100_BYTES) -> Any:
+    """Returns an H100 that need not be there.
 
     Args:
-      name: `h100`, or a TPU by its topology, such as `v5e:2x2`.
-      memory: bytes of the H100; its compiler saves memory where a program would need more.
+      memory: its bytes; the compiler saves memory where a program would need more.
 
     Raises:
       SystemExit: its compiler is not installed; says what brings it.
     """
-    try:
-        return _absent(name, memory)
-    except NotImplementedError:
-        extra, instead = ("tpu", "") if name != H100 else ("cuda", "; `make check-gpu` has it")
-        raise SystemExit(
-            f"the compiler for {name} is not installed here: the extra `{extra}` brings it{instead}"
-        ) from None
-
-
-def _absent(name: str, memory: int) -> Any:
-    if name != H100:
-        os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # else it asks the network what machine this is
-        return topologies.get_topology_desc(platform="tpu", topology_name=name).devices[0]
     flags = os.environ.get("XLA_FLAGS", "")  # kernels cannot be tried out
     os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_autotune_level=0".strip()
     target = H100_TARGET % memory
-    card = topologies.get_topology_desc(platform="cuda", target_config=target, topology="1x1x1")
+    try:
+        card = topologies.get_topology_desc(platform="cuda", target_config=target, topology="1x1x1")
+    except NotImplementedError:
+        raise SystemExit("NVIDIA's compiler is not installed: `make check-gpu` has it") from None
     return card.devices[0]
 
 
@@ -95,6 +81,22 @@ def compile_evaluations(card: Any, network: Network, batch: int) -> Any:
     observations = jax.ShapeDtypeStruct((EVALUATIONS, batch, *network.observation_shape), bool)
     with on(card):
         return jax.jit(run).lower(shapes(_folded(network)), shapes(observations)).compile()
+
+
+def compile_search(card: Any, game: Game[Any], config: SearchConfig, batch: int) -> Any:
+    """Compiles a search by a network that does nothing: what is left is rules and tree."""
+
+    def evaluate(variables: Any, observation: jax.Array) -> Evaluation:
+        del variables
+        value = observation.reshape(batch, -1)[:, 0].astype(float)
+        return Evaluation(jnp.tile(value[:, None], (1, game.num_actions)), value)
+
+    def run(state: Any) -> Any:
+        return search(game, evaluate, (), state, _key(), config)
+
+    roots = jax.eval_shape(lambda: jax.vmap(game.init)(jax.random.split(_key(), batch)))
+    with on(card):
+        return jax.jit(run).lower(shapes(roots)).compile()
 
 
 def compile_self_play(card: Any, config: RunConfig) -> Any:

@@ -11,7 +11,6 @@ TELLING = (
     *("convolution", "dot", "sort", "scatter", "dynamic-update-slice", "gather", "reduce"),
     *("concatenate", "pad", "transpose", "copy", "slice", "convert", "iota"),
 )
-UNKNOWN = "compiler"  # the source of what XLA adds by itself, such as copies of a loop's counter
 
 
 class Step(NamedTuple):
@@ -19,10 +18,9 @@ class Step(NamedTuple):
 
     name: str
     opcode: str
-    shape: str
     operands: tuple[str, ...]  # by name
     target: str  # of a custom call, else empty
-    source: str  # the file that asked for it, from its package on, or UNKNOWN
+    origin: str  # the traced operation that asked for it; empty for what XLA adds by itself
     line: str
     # The steps inside: of a loop, a call or a fused kernel one list, of a conditional its branches.
     bodies: tuple[tuple["Step", ...], ...] = ()
@@ -51,7 +49,7 @@ def read(text: str) -> Steps:
             f"this is no text of a compiled program, it has no ENTRY: {text[:60]!r}; pass what "
             "`jit(f).lower(...).compile().as_text()` returns"
         )
-    return _steps(bodies, _sources(text), entry[1])
+    return _steps(bodies, entry[1])
 
 
 def count(steps: Steps) -> int:
@@ -100,32 +98,25 @@ def _kernels(step: Step) -> int:
     return 1
 
 
-def _steps(bodies: dict[str, list[str]], sources: dict[str, str], name: str) -> Steps:
-    return tuple(
-        step for line in bodies.get(name, ()) if (step := _step(bodies, sources, line)) is not None
-    )
+def _steps(bodies: dict[str, list[str]], name: str) -> Steps:
+    return tuple(step for line in bodies.get(name, ()) if (step := _step(bodies, line)) is not None)
 
 
-def _step(bodies: dict[str, list[str]], sources: dict[str, str], line: str) -> Step | None:
-    match = re.search(r"%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\((.*?)\)", line)
+def _step(bodies: dict[str, list[str]], line: str) -> Step | None:
+    match = re.search(r"%?([\w.\-]+) = (?:\(.*?\)|\S+) ([\w\-]+)\((.*?)\)", line)
     if not match:
         return None
-    name, shape, opcode, operands = match.groups()
-    inside = tuple(_steps(bodies, sources, body) for body in _called(opcode, line))
+    name, opcode, operands = match.groups()
+    inside = tuple(_steps(bodies, body) for body in _called(opcode, line))
     target = re.search(r'custom_call_target="([^"]*)"', line)
-    frame = re.search(r"stack_frame_id=(\d+)", line)
-    source = sources.get(frame[1], UNKNOWN) if frame else UNKNOWN
-    if opcode == "fusion" and source == UNKNOWN:  # the last of its parts that says
-        said = [part.source for body in inside for part in body if part.source != UNKNOWN]
-        source = said[-1] if said else UNKNOWN
+    origin = re.search(r'op_name="([^"]*)"', line)
     rounds = re.search(r'"known_trip_count":\{"n":"(\d+)"', line) if opcode == "while" else None
     return Step(
         name=name,
         opcode=opcode,
-        shape=shape,
         operands=tuple(re.findall(r"%([\w.\-]+)", operands)),
         target=target[1] if target else "",
-        source=source,
+        origin=origin[1] if origin else "",
         line=line.strip(),
         bodies=inside,
         rounds=int(rounds[1]) if rounds else None if opcode == "while" else 1,
@@ -144,24 +135,3 @@ def _called(opcode: str, line: str) -> list[str]:
     if opcode == "call":
         return re.findall(r"to_apply=%?([\w.\-]+)", line)
     return re.findall(r"calls=%?([\w.\-]+)", line) if opcode == "fusion" else []
-
-
-def _sources(text: str) -> dict[str, str]:
-    """Returns the file of each stack frame, as the tables before the program have them."""
-    files = dict(re.findall(r'^(\d+) "(.*)"$', _table(text, "FileNames"), re.MULTILINE))
-    places = dict(
-        re.findall(r"^(\d+) \{file_name_id=(\d+)", _table(text, "FileLocations"), re.MULTILINE)
-    )
-    frames = re.findall(
-        r"^(\d+) \{file_location_id=(\d+)", _table(text, "StackFrames"), re.MULTILINE
-    )
-    return {
-        frame: "/".join(files[places[place]].split("/")[-2:])
-        for frame, place in frames
-        if places.get(place) in files
-    }
-
-
-def _table(text: str, name: str) -> str:
-    found = re.search(rf"^{name}\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
-    return found[1] if found else ""

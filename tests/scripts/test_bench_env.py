@@ -9,7 +9,7 @@ import pytest
 import games
 from games import pgx_adapter
 from scripts import bench
-from scripts.benchmarks import rules
+from scripts.benchmarks import rules, timing
 
 pytest.importorskip("pgx")
 pytestmark = pytest.mark.usefixtures("compile_in_haste")
@@ -34,7 +34,7 @@ def test_both_sides_play_the_same_games_and_begin_anew_alike(name):
 
 def test_the_result_has_each_batch_and_the_peer_s_rate_at_the_asked_one(monkeypatch):
     monkeypatch.setattr(rules, "BATCHES", (4,))
-    monkeypatch.setattr(rules, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(timing, "LEAST_SECONDS", 0.0)
     game = games.load("tic_tac_toe")
     found = rules.compare(game, rules.stepper(game), batch=8, rounds=1)
     assert list(found["by_batch"]) == ["4", "8"]
@@ -45,7 +45,7 @@ def test_the_result_has_each_batch_and_the_peer_s_rate_at_the_asked_one(monkeypa
 
 @pytest.mark.parametrize("spec", ["go:size=7", "othello:size=6", "hex:size=5", "breakthrough"])
 def test_a_game_or_size_that_pgx_has_not_is_refused_before_anything_is_measured(spec, monkeypatch):
-    monkeypatch.setattr(bench, "measure", None)
+    monkeypatch.setattr(bench, "speed", None)
     wanted = re.escape(f"pgx has no {games.load(spec)}; of our games it has ConnectFour, Go of")
     with pytest.raises(ValueError, match=wanted):
         bench.run(bench.Args(game=spec, compare="pgx"))

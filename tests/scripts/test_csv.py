@@ -8,7 +8,6 @@ import pytest
 from scripts import cli
 from scripts.arena_ladder import COLUMNS as LADDER_COLUMNS
 from scripts.terminal.match_report import COLUMNS as MATCH_COLUMNS
-from tests.support import ROOT
 from training.metrics import KINDS
 from training.report import table
 
@@ -16,13 +15,6 @@ from training.report import table
 def read(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
-
-
-def test_the_docs_name_every_column_in_order():
-    page = (ROOT / "docs" / "arena.md").read_text().partition("## CSV")[2]
-    for columns, after in ((MATCH_COLUMNS, "- `arena`"), (LADDER_COLUMNS, "- `arena --ladder`")):
-        named = page.partition(after)[2].split("`")[1::2]
-        assert tuple(named[: len(columns)]) == columns
 
 
 def test_a_match_and_a_ladder_say_the_same_as_their_json(tmp_path, capsys):

@@ -1,6 +1,5 @@
 """Lines of metrics.jsonl: their types, their docs, and damage, which ends no run."""
 
-import ast
 import copy
 import dataclasses
 import inspect
@@ -215,26 +214,15 @@ def test_lines_of_a_kind_that_a_newer_version_adds_are_passed_over(folder):
     assert read_all(folder) == [*WHOLE, newer]
 
 
-def table(kind):
-    """Returns the table of a type for the docs, made from its source."""
-    source = inspect.getsource(kind)
-    rows = ["| entry | type | meaning |", "|---|---|---|"]
-    for node in ast.parse(source).body[0].body:
-        if isinstance(node, ast.AnnAssign) and node.target.id != "kind":
-            type_ = ast.unparse(node.annotation).removesuffix(" | None")
-            meaning = source.splitlines()[node.lineno - 1].partition("  # ")[2]
-            assert meaning, f"{kind.__name__}.{node.target.id} does not say what it is"
-            always = "" if node.value else ", always"
-            row = (f"`{node.target.id}`", f"{type_}{always}", meaning.replace("|", r"\|"))
-            rows.append(f"| {' | '.join(row)} |")
-    return "\n".join(rows)
-
-
-def test_the_docs_explain_every_entry_as_its_type_does():
+def test_every_entry_says_what_it_is_and_the_docs_have_every_kind_of_line():
     page = (ROOT / "docs" / "metrics.md").read_text()
     for kind in TYPES:
-        assert f"\n\n{table(kind)}\n" in page, f"{kind.__name__} in docs/metrics.md:\n{table(kind)}"
-    assert page.count("| `") == sum(len(dataclasses.fields(kind)) for kind in TYPES)
+        if "kind" in vars(kind):
+            assert f"\n| {kind.kind} | " in page
+        lines = inspect.getsource(kind).splitlines()
+        for field in dataclasses.fields(kind):
+            [line] = [line for line in lines if line.startswith(f"    {field.name}: ")]
+            assert "  # " in line, line
 
 
 def unnamed(kind, value, path=""):

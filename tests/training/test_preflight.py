@@ -243,7 +243,7 @@ def test_memory_that_runs_out_elsewhere_names_the_flags_of_the_command(capsys, m
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("scripts.bench.measure", fail)
+    monkeypatch.setattr("scripts.bench.speed.measure", fail)
     assert cli.run(["bench", "--game", "tic_tac_toe", "--batch", "64"]) == 1
     assert "lower --batch from 64 to 32" in capsys.readouterr().err
     monkeypatch.setattr("scripts.arena.announce_devices", fail)
