@@ -86,7 +86,7 @@ class Args:
     """Also write the games to this file: one JSON line each, or what its name ends in: .sgf (Go,
     Hex, gomoku, Othello) or .pgn (pgx:chess)."""
     csv: str = ""
-    """Also write the matches or ratings, a line each, to this file; its first line names the columns."""
+    """Also write the matches or ratings, a line each, to this file."""
     json: bool = False
     """Print one JSON object on stdout."""
 
