@@ -50,9 +50,9 @@ def _write(folders: Sequence[RunFolder], out: pathlib.Path, png: bool) -> list[p
     durable.write_whole(file, report_page.page(content).encode(errors="replace"))
     if not png:
         return [file]
-    from training.report.page import write_pngs  # matplotlib takes a second
+    from training.report import pngs  # matplotlib takes a second
 
-    return [file, *write_pngs(folders, out)]
+    return [file, *pngs.write(folders, out)]
 
 
 def own_folder(folder: RunFolder) -> pathlib.Path:
