@@ -15,7 +15,7 @@ from scripts.terminal.console import (
 from selfplay.files import durable, json_objects
 from training.evaluation.distillation import SETS, audit
 from training.metrics import Match
-from training.report.page import distilled_section
+from training.report import pngs
 from training.storage.run_folder import RunFolder
 
 FEW = 3  # checkpoints; with fewer, growth over a run is hardly seen
@@ -45,7 +45,7 @@ def run(args: Args) -> int:
         json.dumps({"game": folder.read_config().game, "moves": m}) + "\n" for m in worst
     )
     durable.write_whole(out / "worst.jsonl", lines.encode())
-    distilled_section(out, [folder])
+    pngs.write_distilled(folder, out)
     _advise(result)
     if args.json:
         print_json(result)

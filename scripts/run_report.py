@@ -52,9 +52,9 @@ def _write(
         content = report_page.content_of(folders)
         durable.write_whole(files[0], report_page.page(content).encode(errors="replace"))
     if png:
-        from training.report.page import write_pngs  # matplotlib takes a second
+        from training.report import pngs  # matplotlib takes a second
 
-        files += write_pngs(folders, out)
+        files += pngs.write(folders, out)
     return files
 
 

@@ -21,7 +21,7 @@ from scripts.terminal.console import (
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay.files import durable
 from training.sweep import job as job_module
-from training.sweep import outlook, plots, processes, summary, table
+from training.sweep import outlook, processes, summary, table
 from training.sweep import plan as plan_module
 from training.sweep.plan import Job, Limit, Plan
 from training.sweep.processes import Ended
@@ -67,8 +67,7 @@ def _require_consent(plan: Plan, file: str) -> None:
 
 def _warn(plan: Plan, workers: int) -> None:
     """Says it where runs at once make the comparison unfair."""
-    timed = any(variant.limit.name == "minutes" for variant in plan.variants.values())
-    if workers > 1 and timed:
+    if workers > 1 and plan.limit.name == "minutes":
         note(
             f"{workers} runs at once share this machine, and how much one computes in its minutes "
             "depends on the others: only flops or iterations compare fairly"
@@ -91,7 +90,7 @@ def _make_one(plan: Plan, job: Job, out: pathlib.Path) -> int:
         say(f"{job.place} is done: {out / job.place}")
         return 0
     announce_devices()
-    limit = plan.variants[job.variant].limit
+    limit = plan.limit
 
     def watch(line: dict[str, Any]) -> None:
         if line["kind"] == "notice":
@@ -211,7 +210,6 @@ def _tell(plan: Plan, out: pathlib.Path, args: Args) -> None:
     whole = {**summed, "notes": notes, "runs": {job.place: results[job] for job in results}}
     durable.write_whole(out / SUMMARY, (json.dumps(whole, indent=1) + "\n").encode())
     text = table.table(summed, notes)
-    page = plots.write_page(out, plan.jobs(), f"Sweep: {args.file}", text)
     if args.json:
         print_json(whole)
         return
@@ -219,7 +217,7 @@ def _tell(plan: Plan, out: pathlib.Path, args: Args) -> None:
         say(f"no run is finished yet: {out}")
         return
     print_text(table.markdown(summed) if args.markdown else text)
-    say(f"curves: {page}; all figures: {out / SUMMARY}")
+    say(f"curves: selfplay web {out}; all figures: {out / SUMMARY}")
 
 
 def _strangers(plan: Plan, out: pathlib.Path) -> list[str]:

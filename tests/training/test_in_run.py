@@ -16,7 +16,7 @@ from training.flops import Work
 from training.metrics import AgainstRandom, EvaluationLine, Rating
 from training.presets import preset
 from training.progress import Progress
-from training.report import curves
+from training.report import columns
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 
@@ -145,11 +145,12 @@ def test_the_curve_of_ratings_adds_up_gains_whatever_the_level_of_each_fit():
         _line(3, 400.0, 2, -20.0),  # no better: step 2 stays the best
         _line(4, 700.0, 2, 40.0),
     ]
-    points = curves.gained(lines)
-    assert [level for _, (level, _, _) in points] == [300.0, 350.0, 330.0, 390.0]
-    assert points[0][0] == 1.0
-    assert points[1][1][2] - points[1][1][1] == pytest.approx(2 * 1.96 * 10, rel=1e-3)
-    assert curves.gained([dataclasses.replace(lines[0], ladder=None)]) == []
+    levels = {}
+    points = [columns.gained(line, levels) for line in lines]
+    assert [point["gained"] for point in points] == [300.0, 350.0, 330.0, 390.0]
+    spread = points[1]["gained.high"] - points[1]["gained.low"]
+    assert spread == pytest.approx(2 * 1.96 * 10, rel=1e-3)
+    assert columns.gained(dataclasses.replace(lines[0], ladder=None), levels) == {}
 
 
 def test_a_run_that_falls_behind_its_best_is_told_and_one_within_the_noise_is_not():

@@ -18,7 +18,7 @@ from training.config import RunConfig
 from training.doctor.evidence import recent_mean
 from training.evaluation import fixed_point
 from training.evaluation.train_run import train_folder
-from training.report import curves, described, text
+from training.report import described, text
 from training.storage.log import Log
 from training.storage.run_folder import RunFolder
 
@@ -77,7 +77,6 @@ def read_all(folder):
     text.text_report([folder])
     lines = folder.read_metrics()
     history = metrics.history(lines)
-    curves.plots({"run": history, "other": history})
     described.describe(folder)
     for entry in ("kl", "entropy", "value_error", "policy_loss", "value_loss", "learning_rate"):
         recent_mean(getattr(line, entry) for line in history.iterations)

@@ -10,10 +10,9 @@ import pytest
 from scripts import cli
 from training import metrics
 from training.config import RunConfig
-from training.report import curves, drawing, table, text
+from training.report import curves, drawing, history, pngs, table, text
 from training.report.curves import Plot, Series
 from training.report.ladder_plot import Point, plot_ladder
-from training.report.page import write_pngs
 from training.storage.run_folder import RunFolder
 
 NAMES = [r"a$\foo$b", "\x1b[2J\n\ud800"]
@@ -28,7 +27,7 @@ def test_a_report_draws_a_run_of_any_name(name, tiny_run, tmp_path):
     if name.isprintable():
         run = tmp_path / name
         shutil.copytree(tiny_run, run)
-        assert all(path.is_file() for path in write_pngs([RunFolder(run)], tmp_path / "out"))
+        assert all(path.is_file() for path in pngs.write([RunFolder(run)], tmp_path / "out"))
     assert drawing.draw(Plot("name", name, "axis", "", [Series(name, *CURVE)]))
 
 
@@ -96,29 +95,34 @@ def test_what_a_run_computed_is_told_and_strength_drawn_over_it(tmp_path):
     line = {"kind": "evaluation", "iteration": 1, "step": 9, "seconds": 60.0, "games": 1}
     line |= {"positions": 9, "random": random, "loss": 0.25, "simulations": 8}
     line |= {"flops": 41 * 10**12, "flops_measured": 12 * 10**11}
-    none, some = metrics.history([]), metrics.history([line])
-    said = text.summary(RunConfig(), some)
+    said = text.summary(RunConfig(), metrics.history([line]))
     assert said.endswith("41 TFLOP of self-play and training, 1.2 of measuring")
-    assert "FLOP" not in text.summary(RunConfig(), none)
-    [plot] = [p for p in curves.plots({"a": none, "b": some}) if p.name == "evaluations-flops"]
+    assert "FLOP" not in text.summary(RunConfig(), metrics.history([]))
+    folder = run_of(tmp_path / "run", line)
+    told = {"a": history.curves(run_of(tmp_path / "none")), "b": history.curves(folder)}
+    [plot] = [p for p in curves.plots(told) if p.name == "evaluations-flops"]
     assert [(curve.x, curve.values) for curve in plot.series] == [([41.0], [0.75])]
     assert "TFLOP" in plot.across
-
-    folder = RunFolder(tmp_path / "run")
-    folder.create(RunConfig(game="tic_tac_toe", iterations=1))
-    folder.metrics_file.write_text(json.dumps(line) + "\n")
     summary = table.summary(folder)
     assert (summary["flops"], summary["flops_measured"]) == (41 * 10**12, 12 * 10**11)
 
 
-def test_a_run_that_learns_targets_has_a_plot_of_their_losses_and_no_other_has():
+def run_of(path, *lines):
+    folder = RunFolder(path)
+    folder.create(RunConfig(game="tic_tac_toe", iterations=1))
+    folder.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_a_run_that_learns_targets_has_a_plot_of_their_losses_and_no_other_has(tmp_path):
     line = {"kind": "iteration", "iteration": 1, "step": 9, "seconds": 60.0, "games": 1}
     line |= {"positions": 9, "rows": 9, "flops": 9, "flops_measured": 0}
-    plain = metrics.history([line])
-    learning = metrics.history([line | {"loss_score": 0.5, "loss_answer": 2.0}])
+    plain = history.curves(run_of(tmp_path / "plain", line))
+    more = {"loss_score": 0.5, "loss_answer": 2.0}
+    learning = history.curves(run_of(tmp_path / "learning", line | more))
     assert "targets" not in {plot.name for plot in curves.plots({"a": plain})}
     [plot] = [p for p in curves.plots({"a": plain, "b": learning}) if p.name == "targets"]
     assert sorted((series.label, series.values) for series in plot.series) == [
-        ("b answer", [2.0]),
-        ("b score", [0.5]),
+        ("b loss_answer", [2.0]),
+        ("b loss_score", [0.5]),
     ]

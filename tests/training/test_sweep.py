@@ -1,7 +1,6 @@
 """Sweeps: what their file says, what is made of it after any interruption, and what it shows."""
 
 import json
-import math
 import os
 import pathlib
 import signal
@@ -16,7 +15,7 @@ from scripts import sweep as command
 from selfplay import devices
 from tests.support import processes as of_tests
 from tests.support.runs import assert_same
-from training.sweep import check, intervals, job, plan, plots, processes, summary, table
+from training.sweep import check, intervals, job, plan, processes, summary, table
 from training.sweep.measure import Measured
 from training.sweep.plan import Job
 from training.sweep.processes import Ended
@@ -112,7 +111,7 @@ seed = 3
 "learner.batch" = "many"
 "learner.final-rate-fraction" = 0.1
 "learner.final_rate_fraction" = 0.1
-own_limit = { hours = 3 }
+flops = 3
 """
     named = [
         "needs one limit of flops, iterations, minutes, got flops and iterations",
@@ -132,7 +131,7 @@ own_limit = { hours = 3 }
         "variant 'a': search.policy must be gumbel or puct, got 'magic'",
         "variant 'b': learner.batch must be a int, got 'many'",
         "variant 'b': learner.final_rate_fraction is given twice",
-        "variant 'b', own_limit needs one limit",
+        "variant 'b': flops: all variants have the limit",
     ]
     file = write(bad.replace("flops = 1e9\n", ""))
     out = tmp_path / "out"
@@ -161,7 +160,7 @@ def test_what_would_fail_late_is_a_sentence_at_once(old, new, said, write):
 
 
 def test_no_variant_can_have_the_name_of_a_file_that_the_sweep_writes():
-    for name in (command.SUMMARY, "check.log", "lock", "index.html", "policy-loss.png"):
+    for name in (command.SUMMARY, "check.log", "lock"):
         assert plan.FILES.fullmatch(name), name
 
 
@@ -546,15 +545,3 @@ def test_one_seed_has_no_interval_and_unequal_compute_is_said(write):
     assert "one seed gives no interval" in text
     assert "compute is not equal, in operations of today: fast 3.00 times" in text
     assert json.loads(json.dumps(summed)) == summed
-
-
-def test_curves_are_means_at_equal_operations_and_the_page_shows_them(write, whole, tmp_path):
-    band = plots._band("a", [[(0.0, 0.0), (2.0, 2.0)], [(1.0, 5.0), (3.0, 5.0)]])
-    assert (band.x[0], band.x[-1]) == (1.0, 2.0)  # as far as both have come
-    assert (band.values[0], band.low[0], band.high[0]) == (3.0, 1.0, 5.0)
-    assert all(math.isclose(y, (x + 5) / 2) for x, y in zip(band.x, band.values, strict=True))
-    for file in (whole / "index.html", *whole.glob("*.png")):
-        file.unlink(missing_ok=True)
-    page = plots.write_page(whole, [Job("today", 1), Job("none", 1)], "<x>", "<y>")
-    assert "<pre>&lt;y&gt;</pre>" in page.read_text()
-    assert (whole / "policy-loss.png").stat().st_size > 1000

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import games
-from mcts import Evaluation, SearchConfig, SearchResult
+from mcts import Evaluation, SearchConfig
 from selfplay import row
 from selfplay.files import npz
 from selfplay.perfect import mistakes
 from selfplay.players import policy_player, search_player
 from training import replay
 from training.evaluation import solved_quality, value_quality
-from training.evaluation.solved_quality import SolvedPart, SolvedQuality
+from training.evaluation.solved_quality import SolvedQuality
 from training.evaluation.value_quality import agreement, ply_groups
 from training.report import values
 
@@ -91,14 +91,13 @@ def test_groups_of_plies_hold_every_row_once(plies):
 
 
 def sample(game, ply, outcome, value):
-    """Returns rows of a game with two moves, of which the policy prefers the second by 3 to 1."""
+    """Examples of a game with two moves, whose network sees half of what its search sees."""
     count = len(ply)
-    q = np.stack([np.full(count, -1.0), value], axis=1)
     return row.make(
         np.zeros((count, 1, 1, 1), bool),
         legal_action_mask=np.ones((count, 2), bool),
         policy_target=np.full((count, 2), [0.25, 0.75]),
-        q=q,
+        q=np.stack([np.full(count, -1.0), value], axis=1),
         outcome=outcome,
         root_value=value,
         raw_value=value / 2,
@@ -109,29 +108,18 @@ def sample(game, ply, outcome, value):
 
 def test_each_value_of_rows_is_beside_their_outcomes():
     game, ply, outcome, value = random_rows()
-    columns = row.flat(sample(game, ply, outcome, value))
-    quality = value_quality.of_rows(columns, searched=True)
-    assert not quality.root_is_improved
-    for name, column in (
-        ("raw", value / 2),
-        ("root", value),
-        ("improved", 0.75 * value - 0.25),
-    ):
+    quality = value_quality.of_rows(row.flat(sample(game, ply, outcome, value)))
+    for name, column in (("raw", value / 2), ("root", value)):
         measured = quality.values[name]
         assert measured.overall.bias == pytest.approx((column - outcome).mean(), abs=1e-3)
         assert sum(part.agreement.rows for part in measured.by_ply) == len(ply)
         assert sum(of.rows for of in measured.by_value) == len(ply)
-    assert set(value_quality.of_rows(columns, searched=False).values) == {"raw", "root"}
-    alike = columns | {"root_value": (0.75 * value - 0.25).astype(np.float32)}
-    same = value_quality.of_rows(alike, searched=True)
-    assert same.root_is_improved
-    assert len(value_quality.shown(same.values, same.root_is_improved)) == 2
 
 
 def test_the_newest_rows_are_read_whatever_else_lies_there(tmp_path):
     rows = sample(*random_rows())
     count = len(rows.ply)
-    assert value_quality.read(tmp_path, "mine", searched=True) is None
+    assert value_quality.read(tmp_path, "mine") is None
     replay.write_chunk(tmp_path, 0, row.take(rows, slice(0, 50)), "mine")
     replay.write_chunk(tmp_path, 50, row.take(rows, slice(50, None)), "mine")
     newest = replay.newest(tmp_path, value_quality.COLUMNS, count - 20, "mine")
@@ -143,18 +131,18 @@ def test_the_newest_rows_are_read_whatever_else_lies_there(tmp_path):
     np.testing.assert_array_equal(tail["q"], whole["q"][-3:])
     replay.write_chunk(tmp_path, count, rows, "another")
     (tmp_path / f"{2 * count:012d}-{2 * count + 9:012d}.npz").write_bytes(b"PK damaged")
-    read = value_quality.read(tmp_path, "mine", searched=True)
-    assert read == value_quality.of_rows(row.flat(rows), searched=True)
+    read = value_quality.read(tmp_path, "mine")
+    assert read == value_quality.of_rows(row.flat(rows))
 
 
 def test_a_report_draws_each_value_of_each_run():
-    quality = value_quality.of_rows(row.flat(sample(*random_rows())), searched=True)
+    quality = value_quality.of_rows(row.flat(sample(*random_rows())))
     drawn = values.plots({"a": quality, "b": quality})
     assert [plot.name for plot in drawn] == ["calibration", "bias", "squared_error", "correlation"]
     for plot in drawn:
         labels = [series.label for series in plot.series if series.label != "calibrated"]
-        assert labels == [f"{run} {name}" for run in "ab" for name in ("raw", "root", "improved")]
-    assert [len(row) for row in values.cells(quality)] == [len(values.HEAD)] * 3
+        assert labels == [f"{run} {name}" for run in "ab" for name in ("raw", "root")]
+    assert [len(row) for row in values.cells(quality)] == [len(values.HEAD)] * 2
     assert values.plots({}) == []
 
 
@@ -196,7 +184,7 @@ def measured(solved, logits, value, own=OWN):
         return search_player("search", TIC_TAC_TOE, look_up, variables, config)
 
     chosen = solved_quality.first_of(solved, 256)
-    return solved_quality.measure(player, own, *chosen, (0, OWN, MOST))
+    return solved_quality.measure(player, own, chosen, (0, OWN, MOST))
 
 
 def test_each_part_that_is_spoilt_is_named_as_the_limit(solved):
@@ -218,44 +206,30 @@ def test_each_part_that_is_spoilt_is_named_as_the_limit(solved):
 def test_values_and_policies_on_solved_positions_are_what_plain_python_counts(solved):
     outcomes = solved["all"].outcomes
     quality = measured(solved, np.zeros(outcomes.shape), outcomes.max(axis=1))
-    chosen, names = solved_quality.first_of(solved, 256)
+    chosen = solved_quality.first_of(solved, 256)
     shares, errors = [], []
     for line in chosen.outcomes.tolist():
         legal = [outcome for outcome in line if outcome >= -1]
         shares.append(sum(outcome < max(legal) for outcome in legal) / len(legal))
         errors.append(legal[0] < max(legal))  # all moves alike: the first one is played
     assert len(set(np.asarray(chosen.plies).tolist())) > 5
-    assert set(names) == {"all"}
-    assert quality.overall.positions == 256
-    assert quality.overall.mass["0"] == pytest.approx(statistics.fmean(shares), abs=1e-5)
-    assert quality.overall.mistakes["0"] == pytest.approx(statistics.fmean(errors))
-    raw = quality.overall.values["raw"]
+    assert quality.positions == 256
+    assert quality.mass[0] == pytest.approx(statistics.fmean(shares), abs=1e-5)
+    assert quality.mistakes[0] == pytest.approx(statistics.fmean(errors))
+    raw = quality.values["raw"]
     assert (raw.squared_error, raw.bias) == pytest.approx((0, 0), abs=1e-6)
     assert raw.correlation == pytest.approx(1)
-    for parts in (quality.by_ply, quality.by_set.values()):
-        assert sum(part.positions for part in parts) == 256
-        weighed = sum(part.positions * part.mistakes[str(OWN)] for part in parts) / 256
-        assert weighed == pytest.approx(quality.overall.mistakes[str(OWN)])
     assert json.loads(json.dumps(solved_quality.as_json(quality)))["simulations"] == OWN
-    own = quality.searched
-    assert quality.root_is_improved
-    np.testing.assert_allclose((own.action_weights * own.q).sum(axis=1), own.value, atol=1e-5)
 
 
 def counted(raw, own, misvalued, overruled, count=1000):
-    """Returns what `limit` reads, from numbers of positions that are wrong."""
-    nothing = np.zeros(count, bool)
+    """What `limit` reads, from numbers of positions that are wrong."""
 
     def first(errors, after=0):
         return (np.arange(count) >= after) & (np.arange(count) < after + errors)
 
     wrong = {0: first(raw), 32: first(own), 128: first(misvalued + overruled)}
-    rates = {str(n): float(column.mean()) for n, column in wrong.items()}
-    part = SolvedPart(0, 9, count, rates, rates, {})
-    searched = SearchResult(*[nothing] * 7)
-    return SolvedQuality(
-        32, True, searched, part, [], {}, wrong, first(misvalued), first(overruled, misvalued)
-    )
+    return SolvedQuality(32, None, wrong, {}, {}, first(misvalued), first(overruled, misvalued))
 
 
 @pytest.mark.parametrize(

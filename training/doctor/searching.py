@@ -52,7 +52,7 @@ def searching(evidence: Evidence, seconds: float) -> Result:
             measured["limit"] = limit._asdict()
             notes.append(limit.sentence)
         measured["limit_unjudged"] = unjudged
-        findings += _hurts(measured, quality.overall.positions)
+        findings += _hurts(measured, quality.positions)
     if simulations < 2 or (looked is not None and looked < 1.2):
         findings.append(
             Finding(
@@ -145,7 +145,6 @@ class _Solved(NamedTuple):
     """Solved positions, and with how many simulations they are to be searched."""
 
     positions: SolvedSet
-    names: np.ndarray
     budgets: tuple[int, ...]
 
 
@@ -163,7 +162,7 @@ def _solved(evidence: Evidence, seconds: float) -> _Solved | None:
     count = min(MOST_SOLVED, int(seconds * MULTIPLY_ADDS / each))
     if count < LEAST_SOLVED:  # those that were always searched, by the run's own search alone
         count, compared = MOST_SOLVED // 2, tuple(sorted({0, own}))
-    return _Solved(*solved_quality.first_of(sets, count), compared)
+    return _Solved(solved_quality.first_of(sets, count), compared)
 
 
 def _multiply_adds(evidence: Evidence) -> int:

@@ -38,7 +38,7 @@ def value(evidence: Evidence) -> Result:
     )
     error = float(np.square(predicted - rows.outcome).mean())
     variance = float(rows.outcome.var())
-    quality = value_quality.of_rows(row.flat(evidence.rows), evidence.config.amplify == "search")
+    quality = value_quality.of_rows(row.flat(evidence.rows))
     biases = _biases(evidence)
     explained = 1 - error / max(variance, 1e-6)
     findings = first(*_signs(own, of_search), *_biased(evidence, biases))
@@ -134,7 +134,7 @@ def _biases(evidence: Evidence) -> dict[str, Bias]:
     # An overseer's decisions teach their own values too.
     if evidence.config.overseer.decisions or not len(rows.ply) or repeats(rows):
         return {}
-    quality = value_quality.of_rows(row.flat(rows), evidence.config.amplify == "search")
+    quality = value_quality.of_rows(row.flat(rows))
     return {
         name: Bias(value.overall.bias, value.overall.bias_error, value.overall.groups)
         for name, value in quality.values.items()
@@ -151,7 +151,7 @@ def _biased(evidence: Evidence, biases: dict[str, Bias]) -> list[tuple[bool, Fin
     Source: Danihelka et al. 2022, appendix D: a value of the root that the policy backs up, not its
     visits, which sequential halving hands out by a schedule.
     """
-    root, raw, improved = (biases.get(name, UNKNOWN_BIAS) for name in ("root", "raw", "improved"))
+    root, raw = (biases.get(name, UNKNOWN_BIAS) for name in ("root", "raw"))
     of_visits = evidence.config.search.policy == "puct"
     least = LEAST_BIAS_OF_VISITS if of_visits else LEAST_ROOT_BIAS
     return [
@@ -159,9 +159,8 @@ def _biased(evidence: Evidence, biases: dict[str, Bias]) -> list[tuple[bool, Fin
             root.is_outside(least, MOST_ROOT_BIAS),
             Finding(
                 "value-biased",
-                f"the search's values are {_off(root)} than the results; those of its moves, "
-                f"weighed by its policy, are off by {improved.mean:+.2f}, the network's own by "
-                f"{raw.mean:+.2f}.",
+                f"the search's values are {_off(root)} than the results, the network's own are off "
+                f"by {raw.mean:+.2f}.",
                 "learner.root_value_weight 0 keeps them out of the value target; more simulations",
             ),
         ),

@@ -15,15 +15,8 @@ from mcts import SearchResult
 from selfplay import positions
 from selfplay.perfect.solver import ILLEGAL, SolvedSet
 from selfplay.players import Player
-from training.evaluation.value_quality import (
-    Agreement,
-    agreement,
-    agreements,
-    are_same,
-    plain,
-    ply_groups,
-    shown,
-)
+from training.evaluation import value_quality
+from training.evaluation.value_quality import Agreement, agreement, agreements
 
 BATCH = 256  # positions searched at once
 BUDGETS = (0, 8, 32, 128)  # simulations; 0: the bare network
@@ -37,29 +30,26 @@ SURE = 2.0  # standard errors by which the largest part leads the next
 Name: TypeAlias = Literal["value", "policy", "search"]
 
 
-class SolvedPart(NamedTuple):
-    """Some of the positions, or all of them."""
-
-    first: int  # ply
-    last: int
-    positions: int
-    mistakes: dict[str, float]  # rate, by simulations
-    mass: dict[str, float]  # mean weight of the policy on moves that are mistakes, likewise
-    values: dict[str, Agreement]  # with the truth: raw, and of the run's own search root, improved
-
-
 class SolvedQuality(NamedTuple):
     """Networks and searches on N solved positions, each an observation."""
 
     simulations: int  # of the run's own search
-    root_is_improved: bool  # whether its value is that of the policy that it returns
-    searched: SearchResult  # what that says of them, in NumPy
-    overall: SolvedPart
-    by_ply: list[SolvedPart]
-    by_set: dict[str, SolvedPart]
+    searched: SearchResult  # its answers, in NumPy
     wrong: dict[int, np.ndarray]  # bool[N] by simulations: whether the move is a mistake
+    mass: dict[int, float]  # mean weight of the policy on moves that are mistakes, likewise
+    values: dict[str, Agreement]  # with the truth: raw, and of the run's own search root
     misvalued: np.ndarray  # bool[N], mistakes of the largest search that its values prefer
     overruled: np.ndarray  # bool[N], its other ones: the policy outweighed or hid a right move
+
+    @property
+    def positions(self) -> int:
+        """N."""
+        return len(self.misvalued)
+
+    @property
+    def mistakes(self) -> dict[int, float]:
+        """The mistake rate by simulations."""
+        return {n: float(column.mean()) for n, column in self.wrong.items()}
 
 
 class Limit(NamedTuple):
@@ -75,73 +65,44 @@ def budgets(own: int) -> tuple[int, ...]:
     return tuple(sorted({*BUDGETS, own, max(*BUDGETS, MORE * own)}))
 
 
-def first_of(sets: Mapping[str, SolvedSet], count: int) -> tuple[SolvedSet, np.ndarray]:
-    """Returns `count` positions in all, equally many of each set, and str[N], which set each is of.
-
-    They are drawn once and for all.
-    """
+def first_of(sets: Mapping[str, SolvedSet], count: int) -> SolvedSet:
+    """`count` positions in all, equally many of each set, drawn once and for all."""
     share, parts = count // len(sets), []
     for solved in sets.values():
         rows = np.random.default_rng(0).permutation(len(solved.plies))[:share]
         states = positions.take(solved.states, rows)
         parts.append(SolvedSet(states, solved.outcomes[rows], solved.plies[rows]))
     joined: SolvedSet = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-    return joined, np.repeat(list(sets), [len(part.plies) for part in parts])
+    return joined
 
 
 def measure(
-    player: Callable[[int], Player],
-    own: int,
-    solved: SolvedSet,
-    names: np.ndarray,
-    compared: tuple[int, ...],
+    player: Callable[[int], Player], own: int, solved: SolvedSet, compared: tuple[int, ...]
 ) -> SolvedQuality:
     """Lets one network, with searches of several sizes, judge N solved positions.
 
     Args:
       player: makes the player of so many simulations, without noise.
       own: the run's own simulations, one of `compared`.
-      names: str[N], the set that each position is of.
       compared: numbers of simulations, 0 first.
     """
     truth = solved.outcomes.max(axis=1).astype(np.float64)  # for the mover
     worse = (solved.outcomes < truth[:, None]) & (solved.outcomes != ILLEGAL)
     results = {n: _results(player(n), solved) for n in compared}
     rows = np.arange(len(truth))
-    wrong = {n: worse[rows, result.action] for n, result in results.items()}
-    mass = {n: (result.action_weights * worse).sum(axis=1) for n, result in results.items()}
-    searched = results[own]
-    values = {
-        name: np.asarray(value, np.float64)
-        for name, value in {
-            "raw": results[0].value,
-            "root": searched.value,
-            "improved": (searched.action_weights * searched.q).sum(axis=1),
-        }.items()
-    }
-
-    def part(first: int, last: int, chosen: np.ndarray) -> SolvedPart:
-        numbers = np.arange(int(chosen.sum()))
-        return SolvedPart(
-            first,
-            last,
-            len(numbers),
-            {str(n): float(column[chosen].mean()) for n, column in wrong.items()},
-            {str(n): float(column[chosen].mean()) for n, column in mass.items()},
-            {name: agreement(v[chosen], truth[chosen], numbers) for name, v in values.items()},
-        )
-
-    plies = solved.plies
-    ends = int(plies.min()), int(plies.max())
     misvalued, overruled = _causes(results[compared[-1]], solved.outcomes)
     return SolvedQuality(
         simulations=own,
-        root_is_improved=are_same(values["root"], values["improved"]),
-        searched=searched,
-        overall=part(*ends, np.ones(len(plies), bool)),
-        by_ply=[part(a, b, (plies >= a) & (plies <= b)) for a, b in ply_groups(plies)],
-        by_set={name: part(*ends, names == name) for name in np.unique(names).tolist()},
-        wrong=wrong,
+        searched=results[own],
+        wrong={n: worse[rows, result.action] for n, result in results.items()},
+        mass={
+            n: float((result.action_weights * worse).sum(axis=1).mean())
+            for n, result in results.items()
+        },
+        values={
+            name: agreement(np.asarray(result.value, np.float64), truth, rows)
+            for name, result in (("raw", results[0]), ("root", results[own]))
+        },
         misvalued=misvalued,
         overruled=overruled,
     )
@@ -206,28 +167,34 @@ def limit(measured: SolvedQuality) -> Limit:
 
 
 def _sentence(limited_by: str, measured: SolvedQuality, why: str) -> str:
-    rates, own, most = measured.overall.mistakes, measured.simulations, max(measured.wrong)
+    rates, own, most = measured.mistakes, measured.simulations, max(measured.wrong)
     return (
-        f"limited by: {limited_by}. On {measured.overall.positions:,} solved positions the network "
-        f"alone errs in {rates['0']:.1%}, its search of {own} simulations in {rates[str(own)]:.1%} "
-        f"and one of {most} in {rates[str(most)]:.1%}, of which {measured.misvalued.mean():.1%} "
+        f"limited by: {limited_by}. On {measured.positions:,} solved positions the network "
+        f"alone errs in {rates[0]:.1%}, its search of {own} simulations in {rates[own]:.1%} "
+        f"and one of {most} in {rates[most]:.1%}, of which {measured.misvalued.mean():.1%} "
         "where the search's values prefer the wrong move and "
         f"{measured.overruled.mean():.1%} where they do not but the policy does{why}."
     )
 
 
 def in_words(measured: SolvedQuality) -> str:
-    """Returns values beside the truth, and mistakes by simulations, as sentences."""
-    of, own = measured.overall, str(measured.simulations)
-    rates = ", ".join(f"{n}: {rate:.1%} ({of.mass[n]:.1%})" for n, rate in of.mistakes.items())
-    said = agreements(shown(of.values, measured.root_is_improved))
+    """Values beside the truth, and mistakes by simulations, as sentences."""
+    rates = ", ".join(
+        f"{n}: {rate:.1%} ({measured.mass[n]:.1%})" for n, rate in measured.mistakes.items()
+    )
     return (
-        f"values beside the truth of {of.positions:,} solved positions, with {own} simulations: "
-        f"{said}. Mistakes by simulations, and the weight of the policy on mistakes: {rates}"
+        f"values beside the truth of {measured.positions:,} solved positions, with "
+        f"{measured.simulations} simulations: {agreements(measured.values)}. Mistakes by "
+        f"simulations, and the weight of the policy on mistakes: {rates}"
     )
 
 
 def as_json(measured: SolvedQuality) -> dict[str, Any]:
-    """Returns the rates and agreements, without what is of single positions."""
-    kept = ("simulations", "root_is_improved", "overall", "by_ply", "by_set")
-    return {name: plain(getattr(measured, name)) for name in kept}
+    """Rates by simulations, and agreements of the values with the truth."""
+    return {
+        "simulations": measured.simulations,
+        "positions": measured.positions,
+        "mistakes": {str(n): rate for n, rate in measured.mistakes.items()},
+        "mass": {str(n): mass for n, mass in measured.mass.items()},
+        "values": value_quality.as_json(measured.values),
+    }

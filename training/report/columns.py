@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from selfplay.files import json_lines
+from selfplay.rating.elo import Z95
 from training import metrics
 from training.metrics import EvaluationLine, FixedPoint, IterationLine
 from training.report.thinning import Number, short
@@ -111,6 +112,24 @@ def measured(line: EvaluationLine) -> dict[str, Number]:
         if match := line.fixed_point.distilled:
             row |= interval("distilled", (match.elo, *match.elo_interval))
     return row
+
+
+def gained(line: EvaluationLine, levels: dict[int, float]) -> dict[str, Number]:
+    """Returns the Elo above the first weights that were rated against, gain upon gain.
+
+    The Elo above random of one evaluation and of the next are of different fits: where random is
+    never beaten any more they differ by hundreds, while the gain between the two is well known.
+
+    Args:
+      levels: of the evaluations before, by step; this one's is added.
+    """
+    rating = line.ladder
+    if rating is None or rating.over_best is None or rating.best_step is None:
+        return {}
+    level = levels.get(rating.best_step, 0.0) + rating.over_best
+    levels[line.step] = level
+    spread = Z95 * (rating.over_best_error or 0.0)
+    return interval("gained", (level, level - spread, level + spread))
 
 
 GAPS: dict[str, Callable[[FixedPoint], float | None]] = {

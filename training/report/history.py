@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from selfplay.files import json_lines
-from selfplay.rating.elo import Z95
 from training import metrics
 from training.metrics import EvaluationLine, GateLine, History
 from training.report import events
@@ -27,7 +26,7 @@ from training.report.columns import (
     columns_of,
     entries_of,
     finite,
-    interval,
+    gained,
     is_plain_iteration,
     measured,
     rounded,
@@ -253,7 +252,7 @@ class _Reader:
         self._keep(end, "line", entries)
 
     def _take_evaluation(self, end: int, line: EvaluationLine) -> None:
-        row = where(line) | measured(line) | self._gained(line)
+        row = where(line) | measured(line) | gained(line, self._levels)
         self._evaluations.add(row)
         self._keep(end, "evaluation", row)
         if line.fixed_point is not None and line.fixed_point.verdict is not None:
@@ -268,16 +267,6 @@ class _Reader:
         if len(self._recent) == MOST_RECENT:
             self._recent_from = self._recent[0][0]
         self._recent.append((end, kind, entries))
-
-    def _gained(self, line: EvaluationLine) -> dict[str, Number]:
-        """Returns the Elo above the first weights that were rated, as report/curves.py `gained`."""
-        rating = line.ladder
-        if rating is None or rating.over_best is None or rating.best_step is None:
-            return {}
-        level = self._levels.get(rating.best_step, 0.0) + rating.over_best
-        self._levels[line.step] = level
-        spread = Z95 * (rating.over_best_error or 0.0)
-        return interval("gained", (level, level - spread, level + spread))
 
 
 def _placed(happened: list[dict[str, Any]], columns: Columns) -> list[dict[str, Any]]:

@@ -1,9 +1,9 @@
-"""What a run measured beside its curves, as JSON: plots by ply and by value, and a table.
+"""What a run measured beside its curves: plots by ply and by value, and a table.
 
-Reads the newest rows of the replay, which takes a second. NumPy alone.
+Reads the newest examples of the replay, which takes a second. NumPy alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from training.evaluation import value_quality
@@ -16,34 +16,44 @@ from training.storage.run_folder import RunFolder
 
 
 def measured(folder: RunFolder) -> dict[str, Any]:
-    """Returns `plots`, `tables`, and `problems` of what could not be read, a sentence each.
+    """`plots`, `tables`, and `problems` of what could not be read, a sentence each, as JSON.
 
     A plot has `name`, `title`, `axis`, `across`, `meaning` and `series`, each with `label`, `x`,
     `values`, and perhaps `low` and `high`. A table has `title`, `head` and `rows` of texts.
     """
     problems: list[str] = []
-
-    def some(read: Callable[[], Any]) -> Any:
-        try:
-            return read()
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            problems.append(" ".join(str(error).split()))
-            return None
-
-    found = some(lambda: history.newest(folder))
-    lines = found.history if found else History([], [], [], [], [])
-    quality = some(lambda: values.read(folder))
-    distilled = some(lambda: curves.distilled_plot([folder]))
-    plots = [
-        *curves.mistakes_by_ply({"": lines}),
-        *([distilled] if distilled else []),
-        *(values.plots({"": quality}) if quality else []),
-    ]
+    drawn = plots([folder], problems.append)
+    quality = _or_none(values.read, folder, lambda problem: None)
     return {
-        "plots": [_plot(plot, str(folder.path)) for plot in plots],
+        "plots": [_plot(plot, str(folder.path)) for plot in drawn],
         "tables": [_table(quality)] if quality else [],
         "problems": problems,
     }
+
+
+def plots(folders: Sequence[RunFolder], problem: Callable[[str], None]) -> list[Plot]:
+    """The plots of runs over each other; `problem` is called with what could not be read."""
+    lines: dict[str, History] = {}
+    qualities: dict[str, RowQuality] = {}
+    for folder in folders:
+        if found := _or_none(history.newest, folder, problem):
+            lines[str(folder.path)] = found.history
+        if quality := _or_none(values.read, folder, problem):
+            qualities[str(folder.path)] = quality
+    distilled = _or_none(curves.distilled_plot, folders, problem)
+    return [
+        *curves.mistakes_by_ply(lines),
+        *([distilled] if distilled else []),
+        *values.plots(qualities),
+    ]
+
+
+def _or_none(read: Callable[[Any], Any], of: Any, problem: Callable[[str], None]) -> Any:
+    try:
+        return read(of)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem(" ".join(str(error).split()))
+        return None
 
 
 def _plot(plot: Plot, run: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Metrics in words: a line as it is written, and the state of runs."""
 
-import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -30,9 +29,10 @@ def _run_in_words(folder: RunFolder) -> str:
     history, config = curves.read_history(folder), folder.read_config()
     rows = [f"{folder.path}: {summary(config, history)}"]
     for name in CURVES:
-        for curve in curves.smoothed(history.iterations, operator.attrgetter(name), name):
-            first, newest = curve.values[0], curve.values[-1]
-            rows.append(f"  {name:12} {_spark(curve.values)}  {first:.3f} -> {newest:.3f}")
+        known = [getattr(line, name) for line in history.iterations]
+        if known := [value for value in known if value is not None]:
+            curve = curves.smoothed(known)
+            rows.append(f"  {name:12} {_spark(curve)}  {curve[0]:.3f} -> {curve[-1]:.3f}")
     for line in history.evaluations[-3:]:
         results = ", ".join(f"{name} {value}" for name, value in figures(line).items())
         rows.append(f"  step {line.step}: {results}")

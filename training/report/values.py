@@ -6,7 +6,7 @@ import numpy as np
 
 from selfplay.rating.elo import Z95
 from training.evaluation import value_quality
-from training.evaluation.value_quality import Agreement, RowQuality, ValueQuality
+from training.evaluation.value_quality import Agreement, RowQuality
 from training.report.curves import Plot, Series
 from training.storage.run_folder import RunFolder
 
@@ -41,9 +41,8 @@ BY_PLY = (
 
 
 def read(folder: RunFolder) -> RowQuality | None:
-    """Returns the quality of the values in a run's newest rows, None where none can be read."""
-    searched = folder.read_config().amplify == "search"
-    return value_quality.read(folder.path / "replay", folder.run_id(), searched)
+    """The quality of the values in a run's newest examples, None where none can be read."""
+    return value_quality.read(folder.path / "replay", folder.run_id())
 
 
 def plots(runs: Mapping[str, RowQuality]) -> list[Plot]:
@@ -55,8 +54,8 @@ def plots(runs: Mapping[str, RowQuality]) -> list[Plot]:
         "Values beside outcomes",
         "mean outcome",
         "Of the newest rows' games, as they were played. On the diagonal a value means what it "
-        "says; a flatter line is overconfident. raw: the network's own; root: the search's; "
-        "improved: that of the policy which the search returns. With 95% intervals.",
+        "says; a flatter line is overconfident. raw: the network's own; root: the search's. "
+        "With 95% intervals.",
         [*_calibration(runs), Series("calibrated", [-1.0, 1.0], [-1.0, 1.0])],
         "value",
     )
@@ -66,7 +65,7 @@ def plots(runs: Mapping[str, RowQuality]) -> list[Plot]:
 def _calibration(runs: Mapping[str, RowQuality]) -> list[Series]:
     series = []
     for run, quality in runs.items():
-        for name, value in _shown(quality).items():
+        for name, value in quality.values.items():
             points = [a for a in value.by_value if a.groups > 1]
             if points:
                 actual = np.array([a.actual for a in points])
@@ -81,7 +80,7 @@ def _by_ply(runs: Mapping[str, RowQuality], entry: str, error: str) -> list[Seri
     """Returns curves of an entry of `Agreement` and of its standard error."""
     series = []
     for run, quality in runs.items():
-        for name, value in _shown(quality).items():
+        for name, value in quality.values.items():
             at = [(part.first + part.last) / 2 for part in value.by_ply]
             values, errors = (
                 np.array([getattr(part.agreement, field) for part in value.by_ply])
@@ -89,10 +88,6 @@ def _by_ply(runs: Mapping[str, RowQuality], entry: str, error: str) -> list[Seri
             )
             series.append(_band(f"{run} {name}", at, values, Z95 * errors))
     return series
-
-
-def _shown(quality: RowQuality) -> dict[str, ValueQuality]:
-    return value_quality.shown(quality.values, quality.root_is_improved)
 
 
 def _band(label: str, x: list[float], values: np.ndarray, spread: np.ndarray) -> Series:
@@ -105,7 +100,7 @@ def cells(quality: RowQuality) -> list[tuple[str, ...]]:
 
     Errors are standard errors, a game counted as one observation.
     """
-    return [_row(name, value.overall) for name, value in _shown(quality).items()]
+    return [_row(name, value.overall) for name, value in quality.values.items()]
 
 
 def _row(label: str, of: Agreement) -> tuple[str, ...]:

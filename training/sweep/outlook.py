@@ -2,6 +2,7 @@
 
 import pathlib
 import shlex
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,22 +42,22 @@ def outlook(plan: Plan, out: pathlib.Path, workers: int) -> dict[str, Any]:
         "variants": {name: variant.settings for name, variant in plan.variants.items()},
         "runs": len(plan.jobs()),
         "left": [job.place for job in runs],
-        "limits": {name: variant.limit._asdict() for name, variant in plan.variants.items()},
+        "limit": plan.limit._asdict(),
         "hours": _hours(plan, runs, out, workers),
     }
 
 
 def in_words(plan: Plan, whole: Mapping[str, Any]) -> str:
     """Returns what `outlook` did, for people."""
-    lines = [f"{plan.game}, preset {plan.preset}, seeds {' '.join(map(str, plan.seeds))}"]
+    limit, seeds = f"{plan.limit.value:g} {UNITS[plan.limit.name]}", " ".join(map(str, plan.seeds))
+    lines = [f"{plan.game}, preset {plan.preset}, {limit} a run, seeds {seeds}"]
     if plan.base:
         lines.append(f"  all: {_listed(plan.base)}")
     width = max(map(len, plan.variants))
     for name, variant in plan.variants.items():
         mark = " (the baseline)" if name == plan.baseline else ""
-        limit = f"{variant.limit.value:g} {UNITS[variant.limit.name]}"
         own = _listed(variant.settings) or "nothing else"
-        lines.append(f"  {name:{width}}  {limit}; {own}{mark}")
+        lines.append(f"  {name:{width}}  {own}{mark}")
     hours = whole["hours"]
     time = "how long is not known before the first run" if hours is None else f"{hours:.2g} hours"
     lines.append(f"{len(whole['left'])} of {whole['runs']} runs are left: {time}")
@@ -71,15 +72,11 @@ def _hours(plan: Plan, runs: Sequence[Job], out: pathlib.Path, workers: int) -> 
         if result := job_module.result(plan, job, out):
             taken.setdefault(job.variant, []).append(result["run"]["seconds"])
     every = [seconds for of_one in taken.values() for seconds in of_one]
-    total = 0.0
-    for job in runs:
-        limit, known = plan.variants[job.variant].limit, taken.get(job.variant, every)
-        if limit.name == "minutes":
-            total += 60 * limit.value
-        elif known:
-            total += sum(known) / len(known)
-        else:
-            return None
+    if plan.limit.name == "minutes":
+        every, taken = [60 * plan.limit.value], {}
+    if runs and not every:
+        return None
+    total = sum(statistics.fmean(taken.get(job.variant, every)) for job in runs)
     return total / workers / 3600
 
 

@@ -50,7 +50,6 @@ def _variant(plan: Plan, name: str, results: Mapping[Job, Mapping[str, Any]]) ->
     names = dict.fromkeys(measure for result in own.values() for measure in result["measures"])
     return {
         "settings": variant.settings,
-        "limit": {variant.limit.name: variant.limit.value},
         "seeds": list(own),
         "compute": {count: _mean(own, count) for count in COUNTS},
         "measures": {

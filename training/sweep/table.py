@@ -25,11 +25,10 @@ def table(summary: Mapping[str, Any], notes: Sequence[str]) -> str:
 
 def markdown(summary: Mapping[str, Any]) -> str:
     """Returns a row for each variant, with a column for each measure, and their head."""
-    names = measures(summary)
+    names, [(limit, value)] = measures(summary), summary["limit"].items()
     head = ["game", "compute", "seeds", "variant", *names]
     rows = [head, ["---"] * len(head)]
     for variant, entries in summary["variants"].items():
-        [(limit, value)] = entries["limit"].items()
         cells = [summary["game"], f"{value:g} {limit}", str(len(entries["seeds"])), variant]
         rows.append(cells + [_cell(entries["measures"].get(name)) for name in names])
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
