@@ -1,18 +1,17 @@
 """SGF, the format of Go programs and of others: the fields of a record to text and back.
 
 Format: FF[4], https://www.red-bean.com/sgf/; how each game is written in it is in `sgf_dialects`. A
-file may hold many games. Read are the main line (the first variation at every fork) and the
-properties that a record needs; the rest is skipped.
+file may hold many games. Of a record, read are the main line (the first variation at every fork)
+and the properties that it needs; `sgf_draft` reads the variations too.
 
 Why not the library sgfmill: it gives a collection whole or not at all, without a place, so one
 damaged game would hide a thousand good ones; and it holds every token at once. The tests take it as
 the second opinion, for reading and for writing.
 """
 
-import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from games.game import Game
@@ -25,10 +24,12 @@ Node: TypeAlias = dict[str, list[str]]  # the values of each property, escapes s
 
 AGREEMENT = "agreement"
 ENDED_BY = {"R": "resignation", "T": "time", "F": "forfeit"}  # what may follow RE[B+
-MAX_NODES = 10_000  # of one game; the longest of ours has 722 moves
+MAX_NODES = 10_000  # of one game, variations included; the longest of ours has 722 moves
 COLOURS = "BW"  # by seat
 MOVES_A_LINE = 10
+LEFT_OUT = -2  # instead of the number of a node
 KEYS = ("game", "moves", "returns", "players")
+Move: TypeAlias = tuple[int, int]  # of a variation, see `write_game`
 SETUP = ("AB", "AW", "AE")
 OF_GAME = ("GM", "SZ", "KM", "RU")  # which game is played
 
@@ -40,13 +41,32 @@ _ESCAPE = re.compile(r"\\(\r\n|\n\r|.)", re.DOTALL)
 _RESULT = re.compile(r"\s*([BW])\+\s*(\w?)", re.IGNORECASE)
 
 
-class MainLine(NamedTuple):
-    """The moves of a game without its variations, as far as the text can be read."""
+class Tree(NamedTuple):
+    """A game as N nodes in the order of the text, as far as it can be read."""
 
-    start: int  # where it began
-    nodes: list[Node]  # of the main line
+    nodes: list[Node]
+    parents: list[int]  # the number of the node before each; of the first, -1
+    main: int  # the first so many nodes are the main line
+    closed: bool  # whether it has ended: what is wrong then is within a variation
     end: int  # where reading goes on
     problem: str  # empty if there is none
+    full: bool  # whether variations were left out, after `MAX_NODES`
+
+    @property
+    def line(self) -> list[Node]:
+        """The nodes of the main line."""
+        return self.nodes[: self.main]
+
+
+def trees(text: str) -> Iterator[tuple[int, Tree]]:
+    """Yields the games of a file, each with the number of the line that it begins in."""
+    position, line = 0, 1
+    while start := START.search(text, position):
+        line += text.count("\n", position, start.start())
+        tree = read_tree(text, start.start())
+        yield line, tree
+        line += text.count("\n", start.start(), tree.end)
+        position = tree.end
 
 
 def read_games(text: str) -> Iterator[tuple[str, Fields | str]]:
@@ -55,16 +75,14 @@ def read_games(text: str) -> Iterator[tuple[str, Fields | str]]:
     Whether the rules allow the moves is not looked at. "ended_by" is set where the result is
     not theirs: the game stopped early, or was played by rules that take dead stones off the board.
     """
-    position, line = 0, 1
-    for number in itertools.count(1):
-        start = START.search(text, position)
-        if not start:
-            return
-        line += text.count("\n", position, start.start())
-        game = main_line(text, start.start())
-        yield f"game {number} (line {line})", game.problem or _fields_or_problem(game.nodes)
-        line += text.count("\n", start.start(), game.end)
-        position = game.end
+    for number, (line, tree) in enumerate(trees(text), start=1):
+        found: Fields | str = tree.problem
+        if not found:
+            try:
+                found = _fields(tree.line)
+            except ValueError as error:
+                found = str(error)
+        yield f"game {number} (line {line})", found
 
 
 class Plays(NamedTuple):
@@ -85,28 +103,32 @@ def read_plays(text: str) -> Plays:
     Raises:
       ValueError: no such game, or later set-up.
     """
-    start = START.search(text)
-    if not start:
+    _, tree = next(trees(text), (0, None))
+    if tree is None:
         raise ValueError("it holds no SGF game")
-    _, nodes, _, problem = main_line(text, start.start())
-    if problem:
-        raise ValueError(problem)
-    game = game_of(nodes)
-    plays = Plays(game, game.komi if isinstance(game, Go) and "KM" in nodes[0] else None, [], [])
-    for number, node in enumerate(nodes):
-        for seat, colour in enumerate(COLOURS):
-            setup = node.get(f"A{colour}", ())
-            if "AE" in node or (setup and number):
-                raise ValueError("it sets up stones within the game")
-            plays.setup.extend((seat, read_move(game, value, "setup")) for value in setup)
-        for seat, colour in enumerate(COLOURS):
-            plays.moves.extend(
-                (seat, read_move(game, value, "move")) for value in node.get(colour, ())
-            )
-    return plays
+    if tree.problem:
+        raise ValueError(tree.problem)
+    game = game_of(tree.line)
+    root, *later = tree.line
+    if "AE" in root or any(name in node for name in SETUP for node in later):
+        raise ValueError("it sets up stones within the game")
+
+    def read(node: Node, prefix: str) -> list[tuple[int, int]]:
+        return [
+            (seat, read_move(game, value, "move"))
+            for seat, colour in enumerate(COLOURS)
+            for value in node.get(f"{prefix}{colour}", ())
+        ]
+
+    komi = game.komi if isinstance(game, Go) and "KM" in root else None
+    return Plays(
+        game, komi, read(root, "A"), [move for node in tree.line for move in read(node, "")]
+    )
 
 
-def write_game(fields: Fields, lead: float | None, result: str = "") -> str:
+def write_game(
+    fields: Fields, lead: float | None, result: str = "", variations: Sequence[Move] = ()
+) -> str:
     """Returns one game as SGF.
 
     Further keys of the record are kept as a JSON object in the comment of the first node.
@@ -116,16 +138,38 @@ def write_game(fields: Fields, lead: float | None, result: str = "") -> str:
       lead: black's points more than white's, the komi taken off; None if the game stopped early,
         or is not won by points.
       result: the text of RE, where a file gave it; else it is made from the fields.
+      variations: moves beside the record's, as (parent, action). Positions are numbered: 0 is the
+        opening, 1 to n those after the moves of the main line, and each move of a variation makes
+        the next number. A parent comes before its children.
     """
     game = sgf_dialects.written_as(fields["game"])
-    moves = [write_move(game, ply, action) for ply, action in enumerate(fields["moves"])]
-    lines = ["".join(moves[i : i + MOVES_A_LINE]) for i in range(0, len(moves), MOVES_A_LINE)]
-    return "\n".join([write_root(fields, lead, result), *lines]) + ")\n"
+    actions = [0, *fields["moves"], *(action for _, action in variations)]
+    children: list[list[int]] = [[] for _ in actions]
+    for number, parent in enumerate(
+        [*range(len(fields["moves"])), *(parent for parent, _ in variations)], start=1
+    ):
+        children[parent].append(number)
+    written = [_root(game, fields, lead, result)]
+    waiting: list[tuple[int, int, str]] = [(0, 0, "")]  # number, ply, what comes before it
+    while waiting:  # no recursion: a game may have thousands of moves
+        number, ply, before = waiting.pop()
+        written.append(before)
+        if before == ")":
+            continue
+        if number:
+            move = sgf_dialects.write_move(game, actions[number])
+            written.append(f";{COLOURS[(ply - 1) % 2]}[{move}]")
+        after = children[number]
+        if len(after) == 1:
+            waiting.append((after[0], ply + 1, "" if ply % MOVES_A_LINE else "\n"))
+        else:
+            for child in reversed(after):
+                waiting.extend([(child, ply + 1, ")"), (child, ply + 1, "\n(")])
+    return "".join(written) + ")\n"
 
 
-def write_root(fields: Fields, lead: float | None, result: str = "") -> str:
-    """Returns the beginning of `write_game`: the parenthesis and the first node."""
-    game = sgf_dialects.written_as(fields["game"])
+def _root(game: Game[Any], fields: Fields, lead: float | None, result: str) -> str:
+    """Returns the parenthesis and the first node of a game."""
     told = sgf_dialects.root_of(game)
     extra = {key: value for key, value in fields.items() if key not in KEYS}
     root = {
@@ -144,40 +188,44 @@ def write_root(fields: Fields, lead: float | None, result: str = "") -> str:
     return "(;" + "".join(f"{key}[{_escaped(value)}]" for key, value in root.items())
 
 
-def write_move(game: Game[Any], ply: int, action: int) -> str:
-    """Returns the node of a move."""
-    return f";{COLOURS[ply % 2]}[{sgf_dialects.write_move(game, action)}]"
-
-
-def main_line(text: str, start: int) -> MainLine:
-    """Reads one game tree from its opening parenthesis on; keeps the nodes before the first end."""
-    position = start
+def read_tree(text: str, start: int) -> Tree:
+    """Reads one game tree from its opening parenthesis on."""
     nodes: list[Node] = []
-    depth, closed, name = 0, False, ""
-    while True:
-        token = TOKEN.match(text, position)
-        if not token:
-            return MainLine(start, nodes, *_damage(text, position))
+    parents: list[int] = []
+    forks: list[int] = []  # the node before each open parenthesis
+    here, main, position, name, full = -1, 0, start, "", False
+    node: Node = {}  # the one that is open
+
+    def tree(end: int, problem: str) -> Tree:
+        return Tree(nodes, parents, main or len(nodes), main > 0, end, problem, full)
+
+    while token := TOKEN.match(text, position):
         position = token.end()
         delimiter, identifier, value = token.groups()
         if delimiter:
-            name = ""
-            depth += {"(": 1, ")": -1, ";": 0}[delimiter]
-            closed |= delimiter == ")"
-            if depth == 0:
-                return MainLine(start, nodes, position, "")
-            if delimiter == ";" and not closed:
-                if len(nodes) == MAX_NODES:
-                    return MainLine(start, nodes, position, f"it has more than {MAX_NODES:,} nodes")
-                nodes.append({})
+            name, node = "", {}
+        if delimiter == "(":
+            forks.append(here)
+        elif delimiter == ")":
+            here, main = forks.pop(), main or len(nodes)
+            if not forks:
+                return tree(position, "")
+        elif delimiter:
+            if len(nodes) < MAX_NODES and here != LEFT_OUT:
+                nodes.append(node)
+                parents.append(here)
+                here = len(nodes) - 1
+            elif not main:
+                return tree(position, f"it has more than {MAX_NODES:,} nodes")
+            else:
+                here, full = LEFT_OUT, True
         elif identifier:
             name = property_name(identifier)
         elif not name:
-            return MainLine(
-                start, nodes, position, f"the value [{value[:20]}] belongs to no property"
-            )
-        elif not closed:
-            nodes[-1].setdefault(name, []).append(value)
+            return tree(position, f"the value [{value[:20]}] belongs to no property")
+        else:
+            node.setdefault(name, []).append(value)
+    return tree(*_damage(text, position))
 
 
 def property_name(identifier: str) -> str:
@@ -193,13 +241,6 @@ def _damage(text: str, position: int) -> tuple[int, str]:
     if text[at] == "[":  # so is all the rest of the file
         return len(text), "a value is not closed by ]"
     return at + 1, f"{text[at]!r} is not SGF"
-
-
-def _fields_or_problem(nodes: list[Node]) -> Fields | str:
-    try:
-        return _fields(nodes)
-    except ValueError as error:
-        return str(error)
 
 
 def _fields(nodes: list[Node]) -> Fields:
@@ -230,33 +271,58 @@ def _moves(game: Game[Any], nodes: list[Node]) -> tuple[list[int], tuple[int, st
     """Returns the moves and, if the last was to give up, the seat that did, and how."""
     moves: list[int] = []
     given_up: tuple[int, str] | None = None
+    # Many programs do not write the passes of Othello.
+    skipped = sgf_dialects.pass_of(game) if isinstance(game, Othello) else None
     for node in nodes:
-        place = f"move {len(moves) + 1}"
-        for name in SETUP:
-            if name in node:
-                raise ValueError(
-                    f"{place}: {name} sets up stones; here a game begins without, on its board"
-                )
-        played = [(seat, value) for seat in (0, 1) for value in node.get(COLOURS[seat], ())]
-        if len(played) > 1:
-            raise ValueError(f"{place}: one node holds {len(played)} moves")
-        for seat, value in played:
-            if given_up:
-                raise ValueError(f"{place}: it comes after a {given_up[1]}")
+        if given_up and any(colour in node for colour in COLOURS):
+            raise ValueError(f"move {len(moves) + 1}: it comes after a {given_up[1]}")
+        moves += actions_of(game, node, len(moves), skipped)
+        for seat, value in _values(node):
             if how := sgf_dialects.end_of(game, plain(value)):
                 given_up = seat, how
-            else:
-                moves.extend(_in_turn(game, len(moves), seat, read_move(game, value, place)))
     return moves, given_up
 
 
-def _in_turn(game: Game[Any], ply: int, seat: int, action: int) -> list[int]:
-    """Returns a move, in Othello behind the pass that many programs do not write."""
+def actions_of(game: Game[Any], node: Node, ply: int, skipped: int | None) -> list[int]:
+    """Returns the move of a node, if it has one, behind a pass if the other side is to play.
+
+    Args:
+      skipped: the action of that pass; None if colours must take turns.
+
+    Raises:
+      ValueError: it is no move; says which.
+    """
+    place = f"move {ply + 1}"
+    for name in SETUP:
+        if name in node:
+            raise ValueError(f"{place}: {name} sets up stones; a game begins without, on its board")
+    played = _values(node)
+    if len(played) > 1:
+        raise ValueError(f"{place}: one node holds {len(played)} moves")
+    return [
+        action
+        for seat, value in played
+        if not sgf_dialects.end_of(game, plain(value))
+        for action in in_turn(ply, seat, read_move(game, value, place), skipped)
+    ]
+
+
+def in_turn(ply: int, seat: int, action: int, skipped: int | None) -> list[int]:
+    """Returns a seat's move, behind a pass of the other side if that one is to play.
+
+    Raises:
+      ValueError: that one does not pass (`skipped` is None).
+    """
     if ply % 2 == seat:
         return [action]
-    if not isinstance(game, Othello):
+    if skipped is None:
         raise ValueError(f"move {ply + 1}: {COLOURS[seat]} moves out of turn")
-    return [game.size**2, action]
+    return [skipped, action]
+
+
+def _values(node: Node) -> list[tuple[int, str]]:
+    """Returns the moves in a node, each with its seat, escapes still in them."""
+    return [(seat, value) for seat in (0, 1) for value in node.get(COLOURS[seat], ())]
 
 
 def game_of(nodes: list[Node]) -> Game[Any]:

@@ -108,7 +108,7 @@ def test_the_opening_tree_counts_what_a_naive_recount_counts(file, lines):
         assert frequencies == sorted(frequencies, reverse=True)
 
 
-def test_a_file_that_has_grown_is_read_on_from_its_end_and_one_in_its_place_anew(tmp_path):
+def test_a_file_that_has_grown_or_changed_is_read_anew(tmp_path):
     path, indexes, lines = tmp_path / "games.jsonl", Indexes(), drawn_lines(30)
     write_lines(path, lines[:10])
     first = index_of(path, indexes)

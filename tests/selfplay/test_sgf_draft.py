@@ -32,7 +32,7 @@ def test_sabakis_file_is_read_along_its_main_line():
     assert (draft.game, draft.moves) == ("go:size=9,komi=6.5", expected)
     assert (draft.players, draft.returns, draft.problem) == (["Anna", ""], None, "")
     assert draft.notes == [
-        "left out of the file: comments, labels, marks, dates, names of events and places",
+        "left out of the file: CR, GN, LB, comments, dates",
     ]
     assert draft.variations == [(4, point("bb")), (2, point("gg"))]
 
@@ -63,7 +63,7 @@ def test_a_rectangle_stands_for_its_points_and_a_side_that_is_not_to_play_passes
 @pytest.mark.parametrize(
     ("text", "kept", "why"),
     [
-        ("(;SZ[5];B[aa];W[bb];AB[cc];B[dd])", [0, 6], "set up"),
+        ("(;SZ[5];B[aa];W[bb];AB[cc];B[dd])", [0, 6], "AB sets up"),
         ("(;SZ[5];B[aa];W[zz];B[dd])", [0], "zz"),
         ("(;SZ[5];B[aa];B[bb]W[cc])", [0], "2 moves"),
         ("(;SZ[5]AE[aa];B[aa])", [], "off the empty board"),

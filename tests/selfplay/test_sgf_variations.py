@@ -5,8 +5,8 @@ import warnings
 
 import pytest
 
-from selfplay.records import sgf, sgf_variations
-from selfplay.records.sgf_draft import read_drafts
+from selfplay.records import sgf
+from selfplay.records.sgf_draft import kept, read_drafts
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # an invalid escape in a docstring of it, if not yet compiled
@@ -32,7 +32,7 @@ def random_tree(rng, moves):
 
 
 def as_moves(tree):
-    """Returns a tree as its main line and the moves beside it, as `sgf_variations` numbers them."""
+    """Returns a tree as its main line and the moves beside it, as `sgf.write_game` numbers them."""
     main, variations, later = [], [], []
     while tree:
         later += [(len(main), one) for one in tree[1:]]
@@ -77,7 +77,7 @@ def to_peer(node, tree, ply=0):
 
 def written(tree):
     main, variations = as_moves(tree)
-    return sgf_variations.write_game(FIELDS | {"moves": main}, None, "", variations)
+    return sgf.write_game(FIELDS | {"moves": main}, None, "", variations)
 
 
 def one(text):
@@ -111,23 +111,16 @@ def test_a_tree_is_written_and_read_as_sgfmill_does(seed):
     assert (tree_of(theirs), theirs.problem, theirs.notes) == (tree, "", [])
 
 
-@pytest.mark.parametrize("length", [0, 1, 9, 10, 11, 20, 31])
-def test_a_game_of_one_line_is_written_as_before(length):
-    fields = FIELDS | {"moves": [k % PASS for k in range(length)], "returns": [1.0, -1.0]}
-    assert sgf_variations.write_game(fields, 3.5, "", []) == sgf.write_game(fields, 3.5)
-
-
 def test_the_first_line_that_is_written_is_the_main_line():
     for tree in TREES:
-        fields = sgf.main_line(written(tree), 0)
-        assert len(fields.nodes) - 1 == len(as_moves(tree)[0])
+        assert sgf.read_tree(written(tree), 0).main - 1 == len(as_moves(tree)[0])
 
 
 def test_a_side_that_is_not_to_play_passes_in_a_variation_too():
     draft = one(ROOT + "AB[aa][bb];W[cc](;B[dd])(;W[ee];W[ed]))")
     assert draft.moves == [0, PASS, 6, 12, 18]
     assert draft.variations == [(4, PASS), (6, 24), (7, PASS), (8, 19)]
-    assert "in variations 2 passes were put in where a colour moves out of turn" in draft.notes
+    assert "2 passes were put in where a colour moves out of turn" in draft.notes
 
 
 def test_nodes_without_a_move_part_no_line_and_equal_moves_are_one():
@@ -140,8 +133,8 @@ def test_nodes_without_a_move_part_no_line_and_equal_moves_are_one():
     ("variations", "kept", "why"),
     [
         ("(;W[cc])(;W[zz];B[dd])", [(1, 12)], "1 variation is cut short: move 2: [zz]"),
-        ("(;W[cc];AB[dd];B[ee])", [(1, 12)], "1 variation is cut short: move 3: from here on"),
-        ("(;W[cc]B[dd])(;W[a](;B[bb])(;B[cc]))", [], "3 variations are cut short, the first: move"),
+        ("(;W[cc];AB[dd];B[ee])", [(1, 12)], "1 variation is cut short: move 3: AB sets up"),
+        ("(;W[cc]B[dd])(;W[a](;B[bb])(;B[cc]))", [], "2 variations are cut short, the first: move"),
         ("(;W[cc](;B[dd])(;B[ee]", [(1, 12), (4, 18), (4, 24)], "short: the file ends within it"),
         ("(;W[cc];B[dd", [(1, 12)], "short: a value is not closed by ]"),
         ("(;W[cc]];B[dd])", [(1, 12)], "short: ']' is not SGF"),
@@ -161,29 +154,17 @@ def test_where_the_main_line_is_cut_so_are_the_variations_behind_it():
     draft = one(ROOT + ";B[aa](;W[zz](;B[bb])(;B[cc]))(;W[dd]))")
     assert (draft.moves, draft.variations) == ([0], [(1, 18)])
     assert draft.problem.startswith("move 2: [zz]")
-    assert draft.notes == ["1 variation is cut short: the main line is, before them"]
+    assert draft.notes == []
     # By the rules: of the moves 0 to 3 only two are left, and what hangs on the others goes.
     variations = [(0, 9), (5, 8), (3, 7), (7, 6), (6, 5)]
-    assert sgf_variations.kept(variations, 4, 2) == [(0, 9), (3, 8), (4, 5)]
+    assert kept(variations, 4, 2) == [(0, 9), (3, 8), (4, 5)]
 
 
-def comb(lines):
-    """Returns a game whose variations lie within each other, as deep as there are of them."""
-    return f"{ROOT};B[aa]" + "(;W[bb])(;W[cc];B[aa]" * lines + ")" * lines + ")"
-
-
-def test_too_many_lines_or_moves_are_left_out_and_said():
-    most, moves = sgf_variations.MAX_LINES, sgf_variations.MAX_MOVES
-    draft = one(comb(most))
-    assert (draft.notes, draft.problem) == ([], "")
-    draft = one(comb(most + 7))
-    assert any(note.startswith("7 variations are left out") for note in draft.notes), draft.notes
-    draft = one(f"{ROOT};B[aa](;W[bb])(;W[cc]" + ";B[aa];W[aa]" * (moves // 2) + ")(;W[dd]))")
-    assert len(draft.variations) == moves
-    assert any(note.startswith("2 variations are left out") for note in draft.notes), draft.notes
-    several = [*read_drafts(f"{ROOT}(;B[aa])(;B[bb]{';W[aa];B[aa]' * moves}))" * 30)]
-    assert sum(len(draft.variations) for draft in several) == 100_000
-    assert all(draft.moves == [0] for draft in several)
+def test_too_many_nodes_of_variations_are_left_out_and_said():
+    most = sgf.MAX_NODES
+    draft = one(f"{ROOT};B[aa](;W[bb])(;W[cc]" + ";B[aa];W[aa]" * (most // 2) + ")(;W[dd]))")
+    assert (draft.moves, draft.problem, len(draft.variations)) == ([0, 6], "", most - 3)
+    assert draft.notes == ["variations are left out: of a game, 10,000 nodes are shown"]
 
 
 def test_hostile_nesting_takes_linear_time():
@@ -201,7 +182,7 @@ def test_hostile_nesting_takes_linear_time():
     ):
         for draft in read_drafts(f"{ROOT};B[aa]{text}"):
             assert draft.problem or draft.moves
-            assert len(draft.variations) <= sgf_variations.MAX_MOVES
+            assert len(draft.variations) < 2 * sgf.MAX_NODES  # each behind a pass
 
 
 def test_no_text_with_variations_makes_it_crash():
@@ -220,6 +201,6 @@ def test_a_deep_tree_is_written_without_recursion():
     # Beside each second move lies another one, which ends there; and all within the one variation.
     lines = 5_000
     later = [move for k in range(lines) for move in ((2 + 2 * k, 2), (2 + 2 * k, 3))]
-    text = sgf_variations.write_game(FIELDS | {"moves": [0]}, None, "", [(0, 1), *later])
+    text = sgf.write_game(FIELDS | {"moves": [0]}, None, "", [(0, 1), *later])
     assert text.count("(") == text.count(")") == 2 * lines + 3
     assert text.endswith(")" * (lines + 2) + "\n")

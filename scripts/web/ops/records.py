@@ -14,7 +14,7 @@ from scripts.web.ops.permission import ConsentError, require
 from scripts.web.ops.question import Args, Op, Tell, text
 from selfplay import positions
 from selfplay.files.game_lines import ENDINGS, GameRecord, fields_of, parse, read_fields, to_line
-from selfplay.records import game_record, pgn, sgf, sgf_variations
+from selfplay.records import game_record, pgn, sgf, sgf_draft
 from selfplay.records.game_record import CHUNK, MAX_BYTES, MAX_GAMES, MAX_SPEC
 from selfplay.records.sgf_draft import Draft, read_drafts
 from training.storage import played
@@ -178,7 +178,7 @@ def _compare(game: Game[Any], one: dict[str, Any], end: game_record.End) -> None
         number, action = end.plies + 1, one["moves"][end.plies]
         what = "comes after the end of the game" if end.over else "is illegal here"
         one["problem"] = one["problem"] or f"move {number}, {_named(game, action)}, {what}"
-        rest = sgf_variations.kept(one["variations"], len(one["moves"]), end.plies)
+        rest = sgf_draft.kept(one["variations"], len(one["moves"]), end.plies)
         if len(rest) < len(one["variations"]):
             one["notes"].append("the variations after that move are left out")
         one["moves"], one["variations"] = one["moves"][: end.plies], rest
@@ -208,7 +208,7 @@ def write_game(args: Args, tell: Tell) -> dict[str, Any]:
     result = _said(args.get("result"))
     if form == "sgf":
         variations = _variations(args, tell)
-        written = sgf_variations.write_game(fields, lead, result, variations)
+        written = sgf.write_game(fields, lead, result, variations)
     elif form == "pgn":
         written = pgn.write_game(fields)
     else:
@@ -217,7 +217,7 @@ def write_game(args: Args, tell: Tell) -> dict[str, Any]:
     return {"text": written, "name": f"{stem}-{len(record.moves)}-moves.{form}"}
 
 
-def _variations(args: Args, tell: Tell) -> list[sgf_variations.Move]:
+def _variations(args: Args, tell: Tell) -> list[sgf.Move]:
     """Returns the variations of a question, which are legal beside its moves."""
     _, game = game_of(args)
     moves, states = state_of(game, args)
