@@ -16,15 +16,9 @@ from scripts import cli, train
 from scripts.flags import train as flags
 from scripts.terminal import console, train_display
 from scripts.terminal.signals import stop_on_signal
-from tests.support import ROOT
+from tests.support import ROOT, TINY_FLAGS
 from training.config import RunConfig
 from training.storage.run_folder import RunFolder
-
-TINY = [
-    *("--game", "tic_tac_toe", "--network.blocks", "1", "--network.channels", "8"),
-    *("--search.simulations", "4", "--self-play.batch", "16", "--self-play.plies-per-call", "6"),
-    *("--replay.min-rows", "40", "--learner.batch", "32", "--evaluation.every", "0"),
-]
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
@@ -139,11 +133,11 @@ def test_a_users_mistake_is_exit_code_2_and_a_sentence_with_the_value(
 
 def test_a_run_folder_that_holds_other_things_is_refused_and_left_alone(capsys, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    assert cli.run(["train", *TINY, "--run-dir", str(tmp_path)]) == 2
+    assert cli.run(["train", *TINY_FLAGS, "--run-dir", str(tmp_path)]) == 2
     assert "not empty and holds no run" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     file = tmp_path / "notes.txt"
-    assert cli.run(["train", *TINY, "--run-dir", str(file)]) == 2
+    assert cli.run(["train", *TINY_FLAGS, "--run-dir", str(file)]) == 2
     assert "is a file" in capsys.readouterr().err
 
 
@@ -170,7 +164,7 @@ def test_a_start_whose_default_name_is_taken_meanwhile_takes_the_next(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(train, "next_free", lambda game: RunFolder(tiny_run))  # it was free then
-    assert cli.run(["train", *TINY, "--from", str(tiny_run), "--iterations", "1"]) == 0
+    assert cli.run(["train", *TINY_FLAGS, "--from", str(tiny_run), "--iterations", "1"]) == 0
     assert (tmp_path / "runs" / "tic_tac_toe-1" / "config.json").exists()
 
 
@@ -300,7 +294,7 @@ def test_a_closed_terminal_asks_to_stop_however_often_but_not_under_nohup():
 
 def test_sigterm_saves_and_exits_75_and_the_same_command_goes_on(tmp_path):
     path = tmp_path / "run"
-    argv = ["train", *TINY, "--run-dir", str(path), "--minutes", "30"]
+    argv = ["train", *TINY_FLAGS, "--run-dir", str(path), "--minutes", "30"]
     command = [sys.executable, "-c", "from scripts.cli import main; main()", *argv]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     process = subprocess.Popen(

@@ -11,14 +11,8 @@ import numpy as np
 import pytest
 
 from scripts.terminal import compilation_cache
-from tests.support import ROOT
+from tests.support import ROOT, TINY_FLAGS
 from training.storage.checkpoint import CheckpointStore
-
-TINY = [
-    *("--game", "tic_tac_toe", "--network.blocks", "1", "--network.channels", "8"),
-    *("--search.simulations", "4", "--self-play.batch", "16", "--self-play.plies-per-call", "6"),
-    *("--replay.min-rows", "40", "--learner.batch", "32", "--evaluation.every", "0"),
-]
 
 
 @pytest.fixture
@@ -179,7 +173,7 @@ def test_a_run_is_the_same_bit_by_bit_without_a_cache_and_with_one_empty_or_full
         on = {"JAX_ENABLE_COMPILATION_CACHE": "true" if cache else "false"}
         environment = os.environ | on | {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(ROOT)}
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-        argv = ["train", *TINY, "--run-dir", str(tmp_path / name), "--iterations", "8"]
+        argv = ["train", *TINY_FLAGS, "--run-dir", str(tmp_path / name), "--iterations", "8"]
         command = [sys.executable, "-c", "from scripts.cli import main; main()", *argv]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
