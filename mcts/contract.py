@@ -1,4 +1,4 @@
-"""The contract of a search: what it is given and what it returns.
+"""The contract of a search: its evaluation function, inputs and results.
 
 Viewpoint: a value is the expected return in [-1, 1] for the seat to play at that node; it changes
 sign when the turn passes, which in some games is not every ply.
@@ -44,7 +44,7 @@ class SearchResult(NamedTuple):
 def evaluate_states(
     game: Game[S], evaluate: Evaluate, variables: Variables, state: S, symmetries: bool = False
 ) -> Evaluation:
-    """Returns what a search believes of B positions: masked logits, and the result where ended.
+    """Returns the evaluation of B positions: masked logits, and the result where a game has ended.
 
     Args:
       symmetries: whether to average the network's policy and value over the game's symmetries.
@@ -64,13 +64,14 @@ def evaluate_states(
 
 def _average(game: Game[S], evaluate: Evaluate, variables: Variables, state: S) -> Evaluation:
     """Returns the mean evaluation over all images of the positions, made as one batch."""
+    # All images of all positions, as one batch for the network.
     symmetries = game.symmetries()
     observation, legal = jax.vmap(game.observe)(state), state.legal_action_mask
-    # As `Symmetry.on_observation`, but flattened once, not once a symmetry.
     cells = observation.reshape(len(observation), -1, observation.shape[-1])
     images = jnp.concatenate([cells[:, s.observation] for s in symmetries])
     evaluation = evaluate(variables, images.reshape(-1, *observation.shape[1:]))
     logits = evaluation.prior_logits.reshape(len(symmetries), *legal.shape)
+    # Turn each policy back to the board as it is, and average.
     back = [s.inverse().on_actions(x) for s, x in zip(symmetries, logits, strict=True)]
     policy = jax.nn.softmax(mask_illegal(jnp.stack(back), jnp.stack([legal] * len(back))))
     mean = jnp.log(jnp.maximum(policy.mean(axis=0), jnp.finfo(policy.dtype).tiny))

@@ -1,7 +1,7 @@
 """Gumbel search: sequential halving at the root, improved policies everywhere.
 
 Danihelka et al., "Policy improvement by planning with Gumbel", ICLR 2022,
-https://openreview.net/forum?id=bERaNdoegnO. What each rule is for is told in `policy.py`.
+https://openreview.net/forum?id=bERaNdoegnO. `policy.py` says what each rule is for.
 """
 
 import math
@@ -74,7 +74,7 @@ def plan_root(
 def root_action(
     config: SearchConfig, plan: HalvingPlan, root: NodeStats, done: jax.Array
 ) -> jax.Array:
-    """Returns int32[B]: the best action among those that have the visits it is the turn of."""
+    """Returns int32[B]: the best action among those whose turn it is in the schedule."""
     # The schedule says how many visits the action must have whose turn it is.
     wanted_visits = plan.schedule[plan.considered, done]
     values = completed_values(config, root)

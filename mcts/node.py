@@ -1,4 +1,4 @@
-"""A node of the search tree as the rules of selection see it, and what these rules share.
+"""Statistics of a node of the search tree, and what the rules of selection share.
 
 All functions take A actions with any leading axes.
 """
@@ -12,7 +12,7 @@ EPSILON = 1e-8  # the narrowest range that values are stretched from; mctx's
 
 
 class NodeStats(NamedTuple):
-    """What is known of nodes and their A actions; values are for the seat to play there."""
+    """Statistics of nodes and their A actions; values are for the seat to play there."""
 
     prior: jax.Array  # float[..., A], in the policy's own form: see `SearchPolicy.prior`
     visits: jax.Array  # float[..., A]
@@ -33,7 +33,7 @@ class NodeStats(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What a policy makes of the roots of B finished searches."""
+    """Move, policy target and value of B finished searches."""
 
     action: jax.Array  # int[B], the move
     action_weights: jax.Array  # float[B, A], the policy target
@@ -54,9 +54,9 @@ def is_legal(prior: jax.Array) -> jax.Array:
 
 
 def open_actions(stats: NodeStats) -> jax.Array:
-    """Returns bool[..., A]: the actions worth a visit, of the legal ones.
+    """Returns bool[..., A]: the legal actions that are worth a visit.
 
-    Not those that cannot give more than another one gives for sure; all where nothing is open.
+    All but those that cannot give more than another one is proven to give; all, if none is left.
     """
     legal = is_legal(stats.prior)
     if stats.least is None or stats.most is None:
@@ -66,10 +66,10 @@ def open_actions(stats: NodeStats) -> jax.Array:
 
 
 def candidates(stats: NodeStats) -> jax.Array:
-    """Returns bool[..., A]: the actions to decide among, of the legal ones.
+    """Returns bool[..., A]: the legal actions to decide among.
 
-    Where the result is proven, those that reach it. Elsewhere not those that are proven to give no
-    more than another one gives at least. So a proven loss is a candidate only if all actions lose.
+    Where the result is proven, those that reach it. Elsewhere all but those that are proven to give
+    no more than another one gives at least: a proven loss is a candidate only if all actions lose.
     """
     legal = is_legal(stats.prior)
     if stats.least is None or stats.most is None:

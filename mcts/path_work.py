@@ -1,8 +1,8 @@
 """Backup along the search paths of B simulations, in the form that suits the device.
 
 On an accelerator idle threads cost nothing and a branch waits for the host. So all B * D places are
-worked on at once, the empty ones too: this is the plain form, written out here. The CPU's form,
-which gives the same numbers, stands in `paths_cpu.py`.
+worked on at once, the empty ones too: this is the plain form, in this file. The CPU's form, which
+gives the same numbers, is in `paths_cpu.py`.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,8 @@ def map_edges(
     """Returns [B, D, ...]: what `function` makes of all edges, [W, ...] of W of them.
 
     Args:
-      empty: what stands at empty places, [B, D, ...].
-      skip_root: whether to leave out column 0, for which `empty` stands too.
+      empty: the values of empty places, [B, D, ...].
+      skip_root: whether to leave out column 0, which then gets its values from `empty`.
     """
     batch, depth = paths.edge.shape
     first = 1 if skip_root else 0

@@ -1,4 +1,4 @@
-"""The search paths of B simulations: the edges from the roots to the positions evaluated.
+"""The search paths of B simulations: the edges from the roots to the evaluated leaves.
 
 A path is a row of int32[B, D], after its end -1. An edge is numbered `node * A + action`.
 """
@@ -67,11 +67,13 @@ def next_true(words: list[jax.Array], lane: jax.Array, column: jax.Array, depth:
     Args:
       lane: int32[W], in whose flags to look.
     """
+    # From the last word to the first: the first flag that is set from the column on wins.
     first = jnp.full_like(column, depth)
     for number, word in reversed(list(enumerate(words))):
         start = 32 * number
         skipped = jnp.clip(column - start, 0, 31).astype(jnp.uint32)
         rest = jnp.where(column < start + 32, word[lane] >> skipped, 0)
+        # Trailing zeros, by counting the ones below the lowest set bit.
         zeros = jax.lax.population_count(~rest & (rest - 1))
         first = jnp.where(rest > 0, start + (skipped + zeros).astype(jnp.int32), first)
     return first

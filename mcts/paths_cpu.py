@@ -21,11 +21,12 @@ LEAST_SLICE = 64  # and at least this many in all
 def list_edges(row: jax.Array, length: jax.Array) -> EdgeList:
     """Returns the edges of int32[B] `length` long paths, whose int32[B, D] `row` is known.
 
-    After the B edges of column 0 stand, lane by lane, the others. Where a lane's begin, their
-    places jump by what the lane before leaves empty: so a cumulative sum tells all places.
+    The B edges of column 0 come first, then the others, lane by lane. Where those of a lane begin,
+    places jump by what the lane before leaves empty: so a cumulative sum gives all places.
     """
     batch, depth = row.shape
     width = _slice_width(batch, depth)
+    # Where places jump in the list, and by how much.
     below = length - 1
     begin = batch + jnp.cumsum(below)  # of the next lane's
     jump = jnp.zeros(_list_size(batch, depth), jnp.int32)

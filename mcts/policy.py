@@ -1,4 +1,4 @@
-"""The policies by which a search can choose: a paper's rules each, as a record of functions."""
+"""Selection policies: the rules of each paper (Gumbel, PUCT) as a record of functions."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -31,7 +31,7 @@ class SearchPolicy(NamedTuple):
     # need most. At illegal actions it must stay the least finite number, so that no legal action
     # can be mistaken for them.
     prior: Callable[[jax.Array], jax.Array]
-    # Where a search that passes through a node goes on, int32[...]. It must depend on nothing but
+    # The next action at an interior node, int32[...]. It must depend on nothing but
     # the node, for `simulation.py` caches it. In nodes without visits it must be the likeliest
     # action.
     interior_action: Callable[[SearchConfig, NodeStats], jax.Array]

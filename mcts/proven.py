@@ -89,9 +89,11 @@ def back_up(siblings: jax.Array, leaf: jax.Array) -> jax.Array:
       siblings: float[B, D, 3], the `sibling_bounds` of the nodes along the paths; sign 0 beyond.
       leaf: float[B, 3], the `leaf_bounds` of the ends of the paths.
     """
+    # Each node clamps the value below it: from below where seat 0 moves, else from above.
     low, high, sign = jnp.moveaxis(siblings, -1, 0)
     floor, ceiling = jnp.stack([low, low, high]), jnp.stack([high, low, high])
     nodes = Clamp(jnp.where(sign > 0, floor, -jnp.inf), jnp.where(sign < 0, ceiling, jnp.inf))
+    # Compose the clamps from every node down to the leaf, and apply them to its bounds.
     leaf = leaf.T[..., None]
     worth = jax.lax.associative_scan(_then, nodes, reverse=True, axis=2)(leaf)
     return jnp.concatenate([worth[..., 1:], leaf], axis=2)  # an edge is worth what the next node is

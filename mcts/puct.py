@@ -1,7 +1,7 @@
 """PUCT, the search of AlphaGo Zero, AlphaZero and MuZero: a value plus a bonus for the prior.
 
 Silver et al., "Mastering the game of Go without human knowledge", 2017; AlphaZero, 2018;
-Schrittwieser et al. (MuZero), 2020. What each rule is for is told in `policy.py`. The root has no
+Schrittwieser et al. (MuZero), 2020. `policy.py` says what each rule is for. The root has no
 rule of its own: only its prior differs, by noise.
 """
 
@@ -75,7 +75,7 @@ def decide(config: SearchConfig, plan: None, root: NodeStats) -> Decision:
 
 
 def _upper_bound(config: SearchConfig, node: NodeStats) -> jax.Array:
-    """Returns float[..., A]: each action's value plus what its prior still lets one hope for."""
+    """Returns float[..., A]: each action's value plus an exploration bonus by its prior."""
     # Value plus exploration, which falls with the visits of the action.
     values = _values(config, node)
     count = 1 + node.visits.sum(axis=-1, keepdims=True)

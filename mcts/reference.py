@@ -1,4 +1,4 @@
-"""The search by mctx (the only file that imports it)."""
+"""The same search by mctx, to compare ours with; the only file that imports mctx."""
 
 import functools
 from collections.abc import Callable
@@ -42,6 +42,7 @@ def search(
         max_depth=config.depth(game.max_plies),
         invalid_actions=illegal,
     )
+    # The root's value as ours has it: mctx reports the mean over visits, for Gumbel too.
     visits = summary.visit_counts
     if config.policy == "gumbel":
         q = gumbel.completed_q(config, _root_stats(logits, root.value, summary))

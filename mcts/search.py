@@ -1,4 +1,4 @@
-"""The public search: improves a network's policy at B positions."""
+"""Monte Carlo tree search (MCTS), batched: improves a network's policy at B positions."""
 
 import dataclasses
 
@@ -82,24 +82,24 @@ def search_on(
 
         return reference.search(game, evaluate, variables, state, root, key, config), None
 
-    # The root: a prior with the policy's noise, in a new tree or the one that was kept.
+    # Root: a prior with the policy's noise, in a new tree or the one that was kept.
     policy, legal = POLICIES[config.policy], state.legal_action_mask
     logits_key, plan_key = keys.split(key)
     logits = policy.root_logits(config, logits_key, root.prior_logits, legal)
     if kept is None:
         kept = empty_trees(game, state, config)
     tree = init_tree(game, policy, kept, state, root._replace(prior_logits=logits), config)
-    # What the policy fixes beforehand, such as the schedule of sequential halving.
+    # Plan: what the policy fixes beforehand, such as the schedule of sequential halving.
     plan = None
     if policy.root:
         stats = root_stats(tree, len(legal))
         plan = policy.root.plan(config, plan_key, root.prior_logits, legal, stats)
-    # All simulations.
+    # Simulate: select, expand, evaluate and back up, `config.simulations` times.
     context = SearchContext(game, evaluate, variables, state, config, policy, plan)
     tree = simulate_all(context, tree)
 
+    # Decide: the improved policy, the move, and the value.
     stats = root_stats(tree, len(legal))
-    # The improved policy, the move, and the value.
     decision = policy.decide(config, plan, stats)
     result = SearchResult(
         action=decision.action.astype(jnp.int32),

@@ -63,19 +63,19 @@ class SearchContext(NamedTuple, Generic[S]):
 
 
 class SearchState(NamedTuple, Generic[S]):
-    """What a simulation starts from."""
+    """The state of a search before a simulation."""
 
     tree: Tree[S]
     edge: jax.Array  # int32[B], the next leaf: the edge to step along
 
 
 class NewNodes(NamedTuple):
-    """What there is to tell of K * B new nodes, K slabs of B."""
+    """Paths, leaves and bounds of K * B new nodes, K slabs of B."""
 
     path: jax.Array  # int32[K * B, D], from the roots to them, then -1
     length: jax.Array  # int32[K * B], how many edges that is
     leaf: jax.Array  # int32[K * B], the leaf of the last edge
-    bounds: jax.Array  # float[K * B, 3], what they are worth, see `proven.leaf_bounds`
+    bounds: jax.Array  # float[K * B, 3], their values, see `proven.leaf_bounds`
 
 
 class PathUpdate(NamedTuple):

@@ -1,7 +1,7 @@
 """The arrays of a batch of search trees, how they begin, and what their columns mean.
 
-An edge is numbered `node * A + action`; node 0 is the root. How a tree grows, and what its paths
-and leaves are for, is told in `simulation.py`.
+An edge is numbered `node * A + action`; node 0 is the root. `simulation.py` says how a tree grows,
+and what its paths and leaves are for.
 """
 
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -159,12 +159,12 @@ def put_slab(arrays: T, row: jax.Array | int, new: T) -> T:
 
 
 def root_stats(tree: Tree[S], batch: int) -> NodeStats:
-    """Returns what is known of the B roots."""
+    """Returns the statistics of the B roots."""
     return node_stats(tree.edges[:batch], tree.node[:batch])
 
 
 def node_stats(edges: jax.Array, node: jax.Array) -> NodeStats:
-    """Returns what is known of nodes, as the seat to play sees it.
+    """Returns the statistics of nodes, as the seat to play sees them.
 
     Args:
       edges: float[..., C, A], of `Tree.edges`.
