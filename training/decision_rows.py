@@ -18,6 +18,8 @@ class DecisionRows(NamedTuple):
     problems: list[str]  # of lines that are left out
     whose: str = ""  # who made how many of them
     unlike: str = ""  # a sentence, if they are not alike where positions are
+    pairs: int = 0  # of decisions in positions that are images of one another
+    otherwise: int = 0  # of these pairs: they are not images of one another
 
 
 NOTHING = DecisionRows(None, (), [])

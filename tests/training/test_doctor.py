@@ -22,7 +22,6 @@ from training import losses, presets
 from training.config import RunConfig
 from training.doctor import (
     CHECKS,
-    ORDER,
     Diagnosis,
     diagnose,
     evidence,
@@ -35,8 +34,8 @@ from training.doctor import (
     weights,
 )
 from training.doctor import games as games_module
-from training.doctor.diagnosis import _ordered
 from training.doctor.evidence import gather
+from training.doctor.findings import FAULTS as KNOWN
 from training.doctor.findings import Finding, Result
 from training.doctor.rows import replay, rules
 from training.evaluation.train_run import train_folder
@@ -217,13 +216,13 @@ def test_few_games_that_are_played_again_and_again_say_nothing_of_a_value_s_bias
     off = found.rows._replace(root_value=found.rows.root_value + np.float32(0.4))
     assert [f.fault for f in values.value(changed(found, rows=off)).findings] == ["value-biased"]
     newest = np.unique(off.game_id)[-3:]  # the oldest are not judged: they were hardly taught
-    few = evidence.take(off, np.isin(off.game_id, newest))
+    few = row.take(off, np.isin(off.game_id, newest))
     names = np.arange(500).repeat(len(few.ply))
-    again = evidence.take(few, np.tile(np.arange(len(few.ply)), 500))
+    again = row.take(few, np.tile(np.arange(len(few.ply)), 500))
     again = again._replace(
         game_id=again.game_id + 1_000_000 * names, root_value=again.outcome + np.float32(0.4)
     )
-    assert values._biases(changed(found, rows=again)) == {}
+    assert values.biases(changed(found, rows=again)) == {}
 
 
 def test_advice_on_a_learning_rate_names_the_preset_s_and_the_one_that_was_tried():
@@ -235,20 +234,21 @@ def test_advice_on_a_learning_rate_names_the_preset_s_and_the_one_that_was_tried
         usual=config,
     )
     assert evidence.Evidence.usual.fget(run) == config
-    [grown] = weights._bad_weights(run, 1.0, 99.0, 1.0, 16.0)
+    grown = weights._moves(run, 1.0, 99.0, 1.0)[0]
     usual = f"{config.learner.learning_rate:g} with {config.learner.optimizer}"
-    assert grown.change == f"lower learner.learning_rate (16); the run's preset has {usual}"
-    own, plain = (refit.ByHeart(150, True, left, left, 0.0) for left in (0.9, 0.1))
-    found = refit._cannot_overfit(run, own, plain)
+    assert grown.holds
+    assert f"(16) is too high; the run's preset has {usual}" in grown.sentence
+    own, plain = (refit.ByHeart(150, left, left, 0.0) for left in (0.9, 0.1))
+    found = refit.cannot_overfit(run, own, plain)
     assert found.fault == "learning-rate-too-high"
     tried = f"{refit.DEFAULT.optimizer} and {refit.DEFAULT.learning_rate:g} it can"
     assert tried in found.sentence
 
 
 def test_a_report_without_findings_says_what_could_not_be_judged():
-    judged = Result("rules", "", "", {})
-    early = Result("value", "", "", {}, unjudged="training has hardly begun")
-    wholly, partly = (Diagnosis(9, results, ()) for results in ((judged,), (judged, early)))
+    judged = Result("", {}, check="rules")
+    early = Result("", {}, unjudged="training has hardly begun", check="value")
+    wholly, partly = (Diagnosis(9, results) for results in ((judged,), (judged, early)))
     assert _text("runs/x", wholly).splitlines()[-1] == "no finding"
     assert "1 of 2 checks could not be judged" in _text("runs/x", partly).splitlines()[-2]
     assert [d.as_json()["healthy"] for d in (wholly, partly)] == [True, None]
@@ -282,8 +282,9 @@ def test_rows_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
 
 def test_causes_come_before_their_consequences():
     named = ("policy-untrained", "wrong-rows")
-    results = [Result("", "", "", {}, (Finding(fault, "", ""),)) for fault in named]
-    assert [finding.fault for finding in _ordered(results)] == ["wrong-rows", "policy-untrained"]
+    results = tuple(Result("", {}, (Finding(fault, ""),)) for fault in named)
+    found = Diagnosis(9, results).findings
+    assert [finding.fault for finding in found] == ["wrong-rows", "policy-untrained"]
 
 
 def test_a_policy_that_decisions_teach_is_not_judged_by_the_rows_of_games(healthy):
@@ -291,7 +292,7 @@ def test_a_policy_that_decisions_teach_is_not_judged_by_the_rows_of_games(health
     run, fresh = (lessons.Explained(policy, 0.3, 0.5) for policy in (-0.01, 0.42))
     taught = dataclasses.replace(found.config, overseer=OverseerConfig(decisions="absent.jsonl"))
     for config, is_judged in ((found.config, True), (taught, False)):
-        findings = lessons._unlearned(changed(found, config=config), found.rows, run, fresh)
+        findings = lessons._unlearned(changed(found, config=config), run, fresh)
         assert [finding.fault for finding in findings] == ["unlearned"] * is_judged
 
 
@@ -385,7 +386,7 @@ def test_a_folder_without_a_save_is_refused_with_a_sentence(tmp_path, tiny_confi
 
 
 def test_every_planted_fault_has_a_name_that_the_doctor_knows():
-    assert {fault.named for fault in FAULTS.values()} <= set(ORDER)
+    assert {fault.named for fault in FAULTS.values()} <= set(KNOWN)
 
 
 @pytest.mark.slow
@@ -411,4 +412,4 @@ def test_an_action_counts_as_valued_where_no_other_has_its_value_or_it_ends_the_
     q = np.array([[0.5, 0.25, 0.25, 0.25], [1, 1, 0.25, 0.25], [0.5, -0.5, 0.25, 0]], np.float16)
     mask = np.array([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]], bool)
     rows = row.make(np.zeros((3, 1, 1, 1)), legal_action_mask=mask, q=q)
-    assert searching._actions_valued(rows) == pytest.approx((1 + 2 + 3) / 3)
+    assert searching.actions_valued(rows) == pytest.approx((1 + 2 + 3) / 3)

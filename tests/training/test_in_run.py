@@ -157,13 +157,13 @@ def test_a_run_that_falls_behind_its_best_is_told_and_one_within_the_noise_is_no
     fallen = Rating(
         elo=0.0, interval=(0.0, 0.0), games=9, best_step=7, over_best=-150.0, over_best_error=40.0
     )
-    assert [finding.fault for finding in doctor_games._fallen(fallen)] == ["getting-worse"]
+    assert doctor_games._fallen(fallen).holds
     for changes in (
         {"over_best_error": 60.0},
         {"over_best": -90.0, "over_best_error": 10.0},
         {"over_best": None},
     ):
-        assert doctor_games._fallen(dataclasses.replace(fallen, **changes)) == []
+        assert not doctor_games._fallen(dataclasses.replace(fallen, **changes)).holds
 
 
 def _measured(seconds, evaluations):

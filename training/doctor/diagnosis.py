@@ -1,12 +1,12 @@
 """The diagnosis of a run, whether it is learning and why not: eleven checks of what is on disk.
 
-Each check measures something that a healthy run has in common with every other, whatever the game,
-and names the fault where it is missing. A check that cannot be judged yet says so. Nothing is
-written here, and a run in progress is not disturbed. `docs/doctor.md` explains every check.
+A check is a function from a run's evidence to a result. It measures something that a healthy run
+has in common with every other, whatever the game, and names the fault where it is missing. A check
+that cannot be judged yet says so. Nothing is written here, and a run in progress is not disturbed.
+`docs/doctor.md` explains every check.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -21,36 +21,65 @@ from training.doctor import (
     values,
     weights,
 )
-from training.doctor.evidence import gather
-from training.doctor.findings import Finding, Result
+from training.doctor.evidence import Evidence, gather
+from training.doctor.findings import FAULTS, Finding, Result
 from training.storage.run_folder import RunFolder
 
-# Causes before their consequences: the first finding is the one to act on.
-ORDER = (
-    "wrong-rows",
-    "learning-rate-too-high",
-    "frozen-weights",
-    "learning-rate-too-low",
-    "weight-decay-too-high",
-    "value-sign",
-    "stale-weights",
-    "tiny-replay",
-    "value-untrained",
-    "policy-untrained",
-    "unlearned",
-    "value-biased",
-    "dead-units",
-    "search-too-small",
-    "no-exploration",
-    "repeated-games",
-    "one-result",
-    "search-hurts",
-    "overseer-averaged",
-    "overseer-weaker",
-    "getting-worse",
+
+class Check(NamedTuple):
+    """One check of a run."""
+
+    name: str
+    healthy: str  # what a healthy run looks like
+    judge: Callable[[Evidence], Result]
+
+
+TABLE = (
+    Check("learning", "Mistakes fall, or the score rises.", games.learning),
+    Check("rules", "Every row agrees with the rules of the game.", rows.rules),
+    Check(
+        "replay",
+        "Self-play is few iterations behind, and the window holds many minibatches.",
+        rows.replay,
+    ),
+    Check("games", "Most games differ, and they do not all end alike.", games.games),
+    Check(
+        "exploration",
+        "Root noise changes the target of most positions.",
+        exploration.exploration,
+    ),
+    Check(
+        "weights",
+        "Weights move without growing many times, averages follow, few units are dead.",
+        weights.weights,
+    ),
+    Check(
+        "value",
+        "The network foresees results: correlation well above 0, growing with the ply.",
+        values.value,
+    ),
+    Check(
+        "search",
+        "Search changes some choices, for the better, and less as training goes on.",
+        searching.searching,
+    ),
+    Check(
+        "overseer",
+        "Amplify(A) decides better than A alone, until A has learned what it does.",
+        overseer.overseer,
+    ),
+    Check(
+        "overfit",
+        "A fresh network learns one batch by heart: less than half of its loss is left.",
+        refit.overfit,
+    ),
+    Check(
+        "lessons",
+        "The network knows about its rows what a fresh one learns from them, or more.",
+        lessons.lessons,
+    ),
 )
-CHECKS = 11
-NOTE = "training a fresh network"
+CHECKS = len(TABLE)
 Progress = Callable[[float, str], None]
 
 
@@ -59,7 +88,13 @@ class Diagnosis(NamedTuple):
 
     step: int  # of the checkpoint that was looked at
     results: tuple[Result, ...]  # a check each
-    findings: tuple[Finding, ...]  # of all checks, the likeliest cause first
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of all checks, the likeliest cause first."""
+        order = list(FAULTS)
+        found = (finding for result in self.results for finding in result.findings)
+        return tuple(sorted(found, key=lambda finding: order.index(finding.fault)))
 
     @property
     def too_early(self) -> tuple[str, ...]:
@@ -67,12 +102,15 @@ class Diagnosis(NamedTuple):
         return tuple(result.check for result in self.results if result.verdict == "too early")
 
     def as_json(self) -> dict[str, Any]:
-        """Returns all of it as JSON takes it; `healthy` is null if it is too early to say."""
+        """All of it as JSON takes it; `healthy` is null if it is too early to say."""
         return {
             "step": self.step,
             "healthy": False if self.findings else None if self.too_early else True,
             "too_early": self.too_early,
-            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "findings": [
+                dataclasses.asdict(finding) | {"change": finding.change}
+                for finding in self.findings
+            ],
             "checks": [result.as_json() for result in self.results],
         }
 
@@ -90,33 +128,12 @@ def diagnose(
     Raises:
       ValueError, CheckpointError: there is nothing to look at yet, or it is damaged.
     """
+    results: list[Result] = []
     progress(0, "reading")
-    evidence = gather(folder)
-    checks: tuple[Callable[[], Result], ...] = (
-        functools.partial(games.learning, evidence),
-        functools.partial(rows.rules, evidence),
-        functools.partial(rows.replay, evidence),
-        functools.partial(games.games, evidence),
-        functools.partial(exploration.exploration, evidence),
-        functools.partial(weights.weights, evidence),
-        functools.partial(values.value, evidence),
-        functools.partial(searching.searching, evidence, seconds),
-        functools.partial(overseer.overseer, evidence),
+    evidence = gather(
+        folder, seconds, lambda part: progress(len(results) + part, "training a fresh network")
     )
-    results = []
-    for check in checks:
-        results.append(check())
-        progress(len(results), results[-1].check)
-    done = len(results)
-    results.append(refit.overfit(evidence, seconds, lambda part: progress(done + part, NOTE)))
-    sound = results[-1].verdict == "healthy"
-    learner = refit.own_learner(evidence) if sound else refit.DEFAULT
-    results.append(
-        lessons.lessons(evidence, learner, seconds, lambda part: progress(done + 1 + part, NOTE))
-    )
-    return Diagnosis(evidence.newest.step, tuple(results), _ordered(results))
-
-
-def _ordered(results: list[Result]) -> tuple[Finding, ...]:
-    findings = (finding for result in results for finding in result.findings)
-    return tuple(sorted(findings, key=lambda finding: ORDER.index(finding.fault)))
+    for name, healthy, judge in TABLE:
+        results.append(dataclasses.replace(judge(evidence), check=name, healthy=healthy))
+        progress(len(results), name)
+    return Diagnosis(evidence.newest.step, tuple(results))

@@ -5,7 +5,7 @@ Works on a run in progress: files that its retention erases meanwhile are left o
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,9 +15,10 @@ import games
 from games.game import Game, State
 from selfplay import positions, row
 from selfplay.files import json_lines
-from selfplay.row import Form, Sample
+from selfplay.row import Sample
 from training import metrics, presets, replay
 from training.config import RunConfig
+from training.decision_rows import NOTHING, DecisionRows
 from training.evaluation.surprise import predict
 from training.metrics import EvaluationLine, GateLine, IterationLine, WorkersLine
 from training.network import Folded, Network, Weights
@@ -66,6 +67,8 @@ class Evidence:
     newest: SavedWeights
     recorded: dict[int, list[int]]  # the moves, openings too, of sampled games by number, in order
     replayed: Replayed
+    seconds: float = 20.0  # the most that a check that trains or searches may take
+    progress: Callable[[float], None] = lambda part: None  # told how much of it is done
 
     @property
     def usual(self) -> RunConfig:
@@ -78,12 +81,12 @@ class Evidence:
         return self.fold(self.newest.average)
 
     @functools.cached_property
-    def decided(self) -> Sample | None:
-        """The overseer's decisions that the run learns from; None without, or if they are gone."""
+    def decided(self) -> DecisionRows:
+        """The overseer's decisions that the run learns from; none if their file is gone."""
         try:
-            return decision_file.load(self.config.overseer, self.config.game, self.game).rows
-        except ValueError:  # the file is elsewhere by now
-            return None
+            return decision_file.load(self.config.overseer, self.config.game, self.game)
+        except ValueError:
+            return NOTHING
 
     def turned(self, params: Any) -> dict[str, float]:
         """Returns by how much each kernel has turned since step 0, in radians; {} without step 0.
@@ -105,8 +108,12 @@ class Evidence:
         return predict(self.network, folded, rows)
 
 
-def gather(folder: RunFolder) -> Evidence:
-    """Reads a run.
+def gather(
+    folder: RunFolder,
+    seconds: float = 20.0,
+    progress: Callable[[float], None] = lambda part: None,
+) -> Evidence:
+    """Reads a run. `seconds` and `progress` are as in `Evidence`.
 
     Raises:
       ValueError: there is no run, or it has no checkpoint or no finished game yet.
@@ -116,9 +123,8 @@ def gather(folder: RunFolder) -> Evidence:
     game = games.load(config.game)
     network = network_of(config, game)
     history = metrics.history(folder.read_metrics())
-    columns = row.target_forms(row.parse_targets(config.targets), game)
     initial, newest = _weights(folder, network)
-    rows, recorded = _newest_rows(folder, columns), _recorded_moves(folder)
+    rows, recorded = _newest_rows(folder, config, game), _recorded_moves(folder)
     return Evidence(
         config=config,
         game=game,
@@ -132,6 +138,8 @@ def gather(folder: RunFolder) -> Evidence:
         newest=newest,
         recorded=recorded,
         replayed=_replay_games(game, rows, recorded),
+        seconds=seconds,
+        progress=progress,
     )
 
 
@@ -153,14 +161,9 @@ def _angle(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * float(np.arcsin(min(chord / 2, 1.0)))
 
 
-def take(rows: Sample, chosen: Any) -> Sample:
-    """Returns the chosen rows."""
-    return row.take(rows, chosen)
-
-
 def last_part(rows: Sample, count: int) -> Sample:
     """Returns the newest `count` rows."""
-    return take(rows, slice(max(0, len(rows.ply) - count), None))
+    return row.take(rows, slice(max(0, len(rows.ply) - count), None))
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -199,18 +202,12 @@ def _load(store: CheckpointStore, network: Network, step: int) -> SavedWeights:
     return SavedWeights(step, trained=pair("state/"), average=pair("state/average_"))
 
 
-def _newest_rows(folder: RunFolder, columns: Mapping[str, Form]) -> Sample:
-    parts: list[Sample] = []
-    for _, _, path in reversed(replay.chunks(folder.path / "replay")):
-        try:
-            parts.insert(0, replay.read_chunk(path, folder.run_id(), columns))
-        except ValueError:
-            continue  # erased by retention since it was listed, or damaged: `train` says so
-        if sum(len(part.ply) for part in parts) >= MOST_ROWS:
-            break
-    if not parts:
+def _newest_rows(folder: RunFolder, config: RunConfig, game: Game[Any]) -> Sample:
+    names = [*row.COLUMNS, *row.target_forms(row.parse_targets(config.targets), game)]
+    columns = replay.newest(folder.path / "replay", names, MOST_ROWS, folder.run_id())
+    if not columns:
         raise ValueError(f"{folder.path} has no finished game on disk yet: wait for its next save")
-    return last_part(row.concatenate(parts), MOST_ROWS)
+    return row.nested(Sample, columns)
 
 
 def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:

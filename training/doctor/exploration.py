@@ -9,7 +9,7 @@ import numpy as np
 from mcts import SearchConfig, SearchResult, search
 from selfplay import positions
 from training.doctor.evidence import Evidence
-from training.doctor.findings import Finding, Result, first
+from training.doctor.findings import Case, Result, first, too_early
 from training.network import Folded, Network
 
 FEW_POSITIONS = 30  # below, shares are too uncertain to judge
@@ -19,7 +19,6 @@ SAME_RESULT = 0.004  # how far weights and values of two like searches may be ap
 LEAST_CHANGED = 1 / 32
 LEAST_MOVED = 0.05  # of the searches; below, the run is at its fixed point
 SEARCHED = 128
-HEALTHY = "Root noise changes the target of most positions."
 
 
 def exploration(evidence: Evidence) -> Result:
@@ -30,16 +29,14 @@ def exploration(evidence: Evidence) -> Result:
     """
     config, games = evidence.config, evidence.config.self_play
     if config.amplify != "search":
-        said = f"{config.amplify} decides, not the run's search: its noise is not known"
-        return Result("exploration", HEALTHY, said, {}, unjudged=said)
+        return too_early(f"{config.amplify} decides, not the run's search: its noise is not known")
     off = {
         "gumbel": config.search.gumbel_scale == 0,
         "puct": config.search.dirichlet_fraction == 0,
     }[config.search.policy]
     measured: dict[str, Any] = {"noise_off_in_config": off} | _searched(evidence)
     known = "changed" in measured
-    said = "too few positions of finished games to search from"
-    weak = False
+    said, weak = "too few positions of finished games to search from", False
     if known:
         said = f"noise changed {measured['changed']:.0%} of {measured['searched']} searches"
         moves = measured["moved"] >= LEAST_MOVED
@@ -47,19 +44,14 @@ def exploration(evidence: Evidence) -> Result:
         said += "" if moves else ", and search changes nothing any more"
     what = "is switched off in the config" if off else said.removeprefix("noise ")
     drawn = games.temperature_plies > 0 or games.random_opening_plies > 0
-    finding = Finding(
-        "no-exploration",
-        f"self-play explores without root noise: it {what}"
-        + ("." if drawn else ", no move is drawn and no opening is random."),
-        "search.gumbel_scale 1 (or search.dirichlet_fraction 0.25 with puct), "
-        "self_play.temperature_plies above 0",
-    )
-    found = first((off or weak, finding))
-    return Result("exploration", HEALTHY, said, measured, found, "" if known or found else said)
+    more = "" if drawn else ", no move is drawn and no opening is random"
+    sentence = f"self-play explores without root noise: it {what}{more}."
+    found = first(Case(off or weak, "no-exploration", sentence))
+    return Result(said, measured, found, "" if known or found else said)
 
 
 def _searched(evidence: Evidence) -> dict[str, float]:
-    """Returns the share of searches that noise changes, and that move the network's policy."""
+    """The share of searches that noise changes, and that move the network's policy."""
     replayed = evidence.replayed
     choice = evidence.rows.legal_action_mask[replayed.rows].sum(axis=1) > 1
     chosen = np.flatnonzero(choice)[-SEARCHED:]

@@ -11,10 +11,8 @@ from selfplay.amplify import gap
 from selfplay.amplify.slot import Amplifier
 from selfplay.perfect import mistakes
 from selfplay.players import Player, random_player
-from selfplay.recorder import Sample
 from training.doctor.evidence import Evidence
-from training.doctor.findings import Finding, Result
-from training.metrics import Match
+from training.doctor.findings import Case, Result, all_of, first
 from training.players import load_amplifier, make_player, playable
 
 OURS = ("search", "policy", "committee")  # A with A: no overseer with a mind of its own
@@ -41,52 +39,47 @@ def overseer(evidence: Evidence) -> Result:
     Thresholds: a match whose 95% interval lies below 0.5; 5% more mistakes than A or A's search
     make, and 3 standard errors. An overseer that decides otherwise in `MOST_OTHERWISE` of the
     images of positions is not followed if A's best moves are others in as many. Of decisions in a
-    file, by 3 standard errors more than A itself decides otherwise there.
+    file, as many pairs that are not alike.
     """
     name = evidence.config.amplify
     kind = name.partition(":")[0]
-    healthy = "Amplify(A) decides better than A alone, until A has learned what it does."
-    said, findings, measured = _matches(evidence)
-    unknown = ""
+    measured: dict[str, Any] = {}
+    unknown, weaker, averaged = "", _matches(evidence, measured), [_decided(evidence, measured)]
     if kind not in (*OURS, *ASKED):
         try:
             amplifier = load_amplifier(evidence.config, evidence.game, noise=False)
         except ValueError as error:  # a function that is no longer there
             unknown = str(error)
         else:
-            for told, fault in _compared(evidence, amplifier, measured):
-                said.append(told)
-                findings += fault if not findings else []
-            findings += _unheard(evidence, amplifier, measured)
-    findings += _decided_otherwise(evidence, measured)
-    summary = "; ".join([name, *said])
+            weaker += _compared(evidence, amplifier, measured)
+            averaged.append(_unheard(evidence, amplifier, measured))
+    said = [case.sentence for case in weaker]
     if not said and kind not in OURS:
         unknown = unknown or "no match of Amplify(A) against A yet"
-    return Result("overseer", healthy, summary, measured, tuple(findings), unknown)
+    prefix = (
+        f"Amplify(A), {name}, which teaches A, is weaker than what it teaches, or than A's own "
+        "search: "
+    )
+    cases = [case._replace(sentence=f"{prefix}{case.sentence}.") for case in weaker]
+    return Result("; ".join([name, *said]), measured, first(*cases) + all_of(*averaged), unknown)
 
 
-def _matches(evidence: Evidence) -> tuple[list[str], list[Finding], dict[str, Any]]:
-    """Returns what the last match of Amplify(A) against A says."""
+def _matches(evidence: Evidence, measured: dict[str, Any]) -> list[Case]:
+    """The last match of Amplify(A) against A."""
     for line in reversed(evidence.evaluations):
-        match = line.fixed_point.strongest if line.fixed_point else None
-        if match:
+        if match := line.fixed_point and line.fixed_point.strongest:
+            known = dataclasses.asdict(match).items()
+            measured["match"] = {name: x for name, x in known if x is not None}
             told = f"at step {line.step} {match.in_words(evidence.config.amplify)}"
             # What is drawn from A's policy is weaker than its best moves, by design.
-            compared = evidence.config.amplify != "policy" and match.is_weaker
-            weak = [_weaker(evidence, told)] if compared else []
-            return [told], weak, {"match": _known(match)}
-    return [], [], {}
+            weaker = evidence.config.amplify != "policy" and match.is_weaker
+            return [Case(weaker, "overseer-weaker", told)]
+    return []
 
 
-def _known(match: Match) -> dict[str, Any]:
-    return {name: x for name, x in dataclasses.asdict(match).items() if x is not None}
-
-
-def _compared(
-    evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any]
-) -> list[tuple[str, list[Finding]]]:
-    """Returns what mistakes say, of the weights of step 0 and the newest ones."""
-    compared = []
+def _compared(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any]) -> list[Case]:
+    """Mistakes in solved positions, with the weights of step 0 and the newest ones."""
+    cases = []
     for rates in _mistakes(evidence, amplifier):
         measured.setdefault("mistakes", []).append(rates._asdict())
         told = (
@@ -95,18 +88,8 @@ def _compared(
         )
         best = min(rates.alone, rates.search)
         bound = max(0.05, 3 * float(np.sqrt((best + 1e-4) / SOLVED)))
-        compared.append((told, [_weaker(evidence, told)] if rates.amplified - best > bound else []))
-    return compared
-
-
-def _weaker(evidence: Evidence, told: str) -> Finding:
-    return Finding(
-        "overseer-weaker",
-        f"Amplify(A), {evidence.config.amplify}, which teaches A, is weaker than what it teaches, "
-        f"or than A's own search: {told}.",
-        "nothing, if the network is to learn just that; else a better overseer, or --amplify "
-        "search",
-    )
+        cases.append(Case(rates.amplified - best > bound, "overseer-weaker", told))
+    return cases
 
 
 def _mistakes(evidence: Evidence, amplifier: Amplifier) -> list[_Rates]:
@@ -121,23 +104,22 @@ def _mistakes(evidence: Evidence, amplifier: Amplifier) -> list[_Rates]:
         return float(mistakes.mistakes(player, solved.states, solved.outcomes, key).mean())
 
     rates = []
-    for weights in (evidence.initial, evidence.newest):
-        if weights is not None:
-            variables = playable(evidence.network, weights.average)
-            alone, search = (
-                rate(make_player("A", game, network, variables, config, count))
-                for count in (0, config.simulations)
-            )
-            amplified = rate(amplifier.as_player(game, variables))
-            rates.append(_Rates(weights.step, amplified, alone, search))
+    for weights in filter(None, (evidence.initial, evidence.newest)):
+        variables = playable(evidence.network, weights.average)
+        alone, search = (
+            rate(make_player("A", game, network, variables, config, count))
+            for count in (0, config.simulations)
+        )
+        amplified = rate(amplifier.as_player(game, variables))
+        rates.append(_Rates(weights.step, amplified, alone, search))
     return rates
 
 
-def _unheard(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any]) -> list[Finding]:
-    """Looks for an overseer whose decisions are averaged over the images of a position."""
+def _unheard(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any]) -> Case:
+    """An overseer whose decisions are averaged over the images of a position."""
     symmetries = evidence.game.symmetries()
     if len(symmetries) == 1 or not (evidence.config.learner.augment and amplifier.on_device):
-        return []
+        return Case(False, "overseer-averaged", "")
     act, seed = random_player(evidence.game).act, np.random.SeedSequence(0)
     where = gap.reach(evidence.game, act, (), seed, COMPARED)
     player = amplifier.as_player(evidence.game, evidence.newest_folded)
@@ -152,68 +134,25 @@ def _unheard(evidence: Evidence, amplifier: Amplifier, measured: dict[str, Any])
         otherwise.append(float((apart > 1).mean()))  # more than half of the weight moved
     share = float(np.mean(otherwise))
     measured |= {"decides_images_otherwise": share, "not_followed": changed}
-    if min(share, changed) < MOST_OTHERWISE:
-        return []
-    return [
-        Finding(
-            "overseer-averaged",
-            f"the overseer decides otherwise in {share:.0%} of the mirrored or turned positions, "
-            f"and the network, which is taught through all symmetries, follows it in "
-            f"{1 - changed:.0%} only.",
-            "--learner.no-augment",
-        )
-    ]
+    return Case(
+        min(share, changed) >= MOST_OTHERWISE,
+        "overseer-averaged",
+        f"the overseer decides otherwise in {share:.0%} of the mirrored or turned positions, and "
+        "the network, which is taught through all symmetries, follows it in "
+        f"{1 - changed:.0%} only.",
+    )
 
 
-def _decided_otherwise(evidence: Evidence, measured: dict[str, Any]) -> list[Finding]:
-    """Looks for decisions, in a file, that differ where positions are images of one another."""
-    settings, symmetries = evidence.config.overseer, evidence.game.symmetries()
-    augment = settings.augment and evidence.config.learner.augment
-    rows = evidence.decided
-    if rows is None or not augment or len(symmetries) == 1:
-        return []
-    decided: list[bool] = []
-    alone = 1.0
-    for weights in filter(None, (evidence.initial, evidence.newest)):
-        policy, _ = evidence.predict(evidence.fold(weights.average), rows)
-        best = np.eye(policy.shape[1])[policy.argmax(axis=1)]
-        decided, own = _otherwise(rows, best, symmetries)
-        alone = min(alone, float(np.mean(own or 1.0)))
-    share = float(np.mean(decided or 0.0))
-    measured |= {"pairs_of_images": len(decided), "decided_otherwise": share, "by_itself": alone}
-    certain = 3 * float(np.sqrt(0.25 / max(len(decided), 1)))
-    if len(decided) < FEW_PAIRS or share < max(MOST_OTHERWISE, alone + certain):
-        return []
-    return [
-        Finding(
-            "overseer-averaged",
-            f"of {len(decided)} pairs of decided positions that are mirrored or turned images of "
-            f"one another, {share:.0%} are decided otherwise (by A itself {alone:.0%}), and the "
-            "network is taught each decision through all symmetries: it learns the average.",
-            "--overseer.no-augment, if the overseer means to decide so",
-        )
-    ]
-
-
-def _otherwise(rows: Sample, own: np.ndarray, symmetries: Any) -> tuple[list[bool], list[bool]]:
-    """Returns of pairs of images whether their decisions are no images, and likewise of `own`.
-
-    A position that is its own image is left out: of moves that are alike, one must be chosen.
-    """
-    keys = [seen.tobytes() for seen in rows.observation]
-    place = {key: i for i, key in enumerate(keys)}
-    images = [
-        [seen.tobytes() for seen in np.ascontiguousarray(s.on_observation(rows.observation))]
-        for s in symmetries[1:]
-    ]
-    decided: list[bool] = []
-    alone: list[bool] = []
-    for symmetry, there in zip(symmetries[1:], images, strict=True):
-        for i, key in enumerate(there):
-            j = place.get(key)
-            if j is None or j <= i or any(image[i] == keys[i] for image in images):
-                continue
-            for weights, otherwise in ((rows.policy_target, decided), (own, alone)):
-                apart = np.abs(weights[j] - symmetry.on_actions(weights[i])).sum()
-                otherwise.append(bool(apart > 1))
-    return decided, alone
+def _decided(evidence: Evidence, measured: dict[str, Any]) -> Case:
+    """Decisions, in a file, that differ where positions are images of one another."""
+    pairs, otherwise = evidence.decided.pairs, evidence.decided.otherwise
+    if pairs:
+        measured |= {"pairs_of_images": pairs, "decided_otherwise": otherwise}
+    many = pairs >= FEW_PAIRS and otherwise >= MOST_OTHERWISE * pairs
+    return Case(
+        many and evidence.config.learner.augment,
+        "overseer-averaged",
+        f"of {pairs} pairs of decided positions that are mirrored or turned images of one another, "
+        f"{otherwise} are decided otherwise, and the network is taught each decision through all "
+        "symmetries: it learns the average.",
+    )

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
-from training.doctor.evidence import Evidence, last_part, take
-from training.doctor.findings import Finding, Result, all_of, first
+from selfplay import row
+from training.doctor.evidence import Evidence, last_part
+from training.doctor.findings import Case, Result, all_of
 
 # Self-play is one iteration behind by design; evaluation and saving add to it.
 MOST_LAG = 4  # iterations
@@ -17,33 +18,24 @@ def rules(evidence: Evidence) -> Result:
 
     No threshold: games are played again from their moves, and every row must agree.
     """
-    rows, replayed = take(evidence.rows, evidence.replayed.rows), evidence.replayed
+    rows, replayed = row.take(evidence.rows, evidence.replayed.rows), evidence.replayed
     outcomes = np.abs(replayed.outcome - rows.outcome) > 1e-3
     seen = (rows.observation != replayed.observation).any(axis=(1, 2, 3))
     allowed = (replayed.states.legal_action_mask != rows.legal_action_mask).any(axis=1)
-    wrong = {
-        "wrong outcomes": int(outcomes.sum()),
-        "wrong positions": int((seen | allowed).sum()),
-    }
-    told = " and ".join(f"{count} {name}" for name, count in wrong.items())
+    wrong, misplaced, count = int(outcomes.sum()), int((seen | allowed).sum()), len(outcomes)
+    told = f"{wrong} wrong outcomes, {misplaced} wrong positions"
     return Result(
-        "rules",
-        "Every row agrees with the rules of the game.",
-        f"{len(outcomes)} rows played again: {told.replace(' and ', ', ')}",
-        {"rows_replayed": len(outcomes)} | {n.replace(" ", "_"): c for n, c in wrong.items()},
-        first(
-            (
-                any(wrong.values()),
-                Finding(
-                    "wrong-rows",
-                    f"of {len(outcomes)} rows played again by the game's rules, {told}: the game "
-                    "does not give again what it gave in self-play.",
-                    "`selfplay game check` the game: what it gives may depend on state and action "
-                    "alone; if its rules were changed meanwhile, start a new run",
-                ),
+        f"{count} rows played again: {told}",
+        {"rows_replayed": count, "wrong_outcomes": wrong, "wrong_positions": misplaced},
+        all_of(
+            Case(
+                bool(wrong or misplaced),
+                "wrong-rows",
+                f"of {count} rows played again by the game's rules, {told}: the game does not give "
+                "again what it gave in self-play.",
             )
         ),
-        "" if len(outcomes) else "no game's moves are known from the opening position on",
+        "" if count else "no game's moves are known from the opening position on",
     )
 
 
@@ -55,37 +47,26 @@ def replay(evidence: Evidence) -> Result:
     """
     batch, step = evidence.config.learner.batch, evidence.newest.step
     label = int(last_part(evidence.rows, 2_000).weights_step.max())
-    lag, most = _lag(evidence, label), _most_lag(evidence)
+    lag = _lag(evidence, label)
     window = next((line.window for line in reversed(evidence.iterations) if line.window), None)
     total = evidence.iterations[-1].rows if evidence.iterations else 0
-    reuse = step * batch / max(total, 1)
-    usual = evidence.usual.replay
+    reuse, usual = step * batch / max(total, 1), evidence.usual.replay
     return Result(
-        "replay",
-        f"Self-play is at most {most} iterations behind, and the window holds many minibatches.",
         f"newest rows {lag} iterations behind, window {window or 0} rows, each row trained on "
         f"{reuse:.1f} times",
         {"lag_iterations": lag, "window": window, "reuse": reuse},
         all_of(
-            (
-                step > 0 and lag > most,
-                Finding(
-                    "stale-weights",
-                    f"self-play acts with stale weights: the newest rows are {lag} iterations "
-                    f"behind training (step {label} of {step}).",
-                    "with --workers: look at their lag (`selfplay runs`), fewer or nearer ones; "
-                    "else more self-play an iteration (self_play.plies_per_call)",
-                ),
+            Case(
+                step > 0 and lag > _most_lag(evidence),
+                "stale-weights",
+                f"self-play acts with stale weights: the newest rows are {lag} iterations behind "
+                f"training (step {label} of {step}).",
             ),
-            (
+            Case(
                 step > 0 and window is not None and window < batch,
-                Finding(
-                    "tiny-replay",
-                    f"the replay offers {window} rows to minibatches of {batch}: the network "
-                    "learns a few positions by heart.",
-                    "raise replay.capacity and replay.min_rows to many minibatches (the run's "
-                    f"preset: {usual.capacity:,} and {usual.min_rows:,} rows)",
-                ),
+                "tiny-replay",
+                f"the replay offers {window} rows to minibatches of {batch}: the network learns a "
+                f"few positions by heart (the run's preset keeps {usual.capacity:,} rows).",
             ),
         ),
         "" if step else "training has not begun",
@@ -93,7 +74,7 @@ def replay(evidence: Evidence) -> Result:
 
 
 def _most_lag(evidence: Evidence) -> int:
-    """Returns how many iterations behind self-play may be.
+    """How many iterations behind self-play may be.
 
     With workers an iteration is a batch: as many go by while each of them plays one.
     """
@@ -108,7 +89,7 @@ def _most_lag(evidence: Evidence) -> int:
 
 
 def _lag(evidence: Evidence, label: int) -> int:
-    """Returns in how many iterations weights newer than the label were there to play.
+    """In how many iterations weights newer than the label were there to play.
 
     With a gate these are the weights that it has let through, which may be old by design.
     """

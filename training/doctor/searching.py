@@ -1,7 +1,7 @@
 """A check of a run's search: does it help, and does it look at enough?"""
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,11 +11,10 @@ from mcts import SearchResult
 from selfplay import positions
 from selfplay.information import cross_entropy, kl_divergence
 from selfplay.perfect import mistakes
-from selfplay.perfect.solver import SolvedSet
 from selfplay.players import Player
 from selfplay.recorder import Sample
 from training.doctor.evidence import JUDGED_ROWS, Evidence, last_part
-from training.doctor.findings import Finding, Result
+from training.doctor.findings import Case, Result, all_of
 from training.doctor.weights import FEW_STEPS
 from training.evaluation import solved_quality
 from training.evaluation.solved_quality import SolvedQuality
@@ -25,69 +24,49 @@ from training.players import make_player
 MOST_SOLVED, LEAST_SOLVED, MULTIPLY_ADDS = 1024, 128, 20e9
 
 
-def searching(evidence: Evidence, seconds: float) -> Result:
+def searching(evidence: Evidence) -> Result:
     """Compares the network with its search: entropies, KL, changed choices, and which are right.
 
     Thresholds: a search that makes 5% more mistakes than the raw policy and 3 standard errors (it
     must help: Danihelka et al. 2022 prove it for exact values); fewer than 1.2 actions valued where
     values differ (one: nothing is compared).
-
-    Args:
-      seconds: about the most that solved positions may take on two cores.
     """
-    looked, simulations = _actions_valued(evidence.rows), evidence.config.search.simulations
-    solved = _solved(evidence, seconds)
-    replayed = None if solved else _replayed(evidence)
+    looked, simulations = actions_valued(evidence.rows), evidence.config.search.simulations
+    quality = _solved(evidence)
     measured: dict[str, Any] = {"actions_valued": looked}
-    findings, notes = [], []
-    if replayed is not None:
-        measured |= _policies(_player(evidence, simulations)(replayed, jax.random.key(0)))
-    if solved is not None:
-        quality = solved_quality.measure(functools.partial(_player, evidence), simulations, *solved)
+    cases, notes = [], []
+    if quality is not None:
         measured |= _policies(quality.searched) | _mistakes(quality)
-        notes = [solved_quality.in_words(quality)]
         measured["solved"] = solved_quality.as_json(quality)
-        if not (unjudged := _limit_unjudged(evidence, quality)):
+        measured["limit_unjudged"] = _limit_unjudged(evidence, quality)
+        notes = [solved_quality.in_words(quality)]
+        if not measured["limit_unjudged"]:
             limit = solved_quality.limit(quality)
             measured["limit"] = limit._asdict()
             notes.append(limit.sentence)
-        measured["limit_unjudged"] = unjudged
-        findings += _hurts(measured, quality.positions)
-    if simulations < 2 or (looked is not None and looked < 1.2):
-        findings.append(
-            Finding(
-                "search-too-small",
-                f"search values {looked or 1:.1f} actions a position ({simulations} simulations): "
-                "it compares nothing and has nothing to teach.",
-                "raise search.simulations: 16 or more, and at least two for each action that "
-                "should be compared",
+        raw, search = measured["raw_mistakes"], measured["search_mistakes"]
+        cases.append(
+            Case(
+                search - raw > max(0.05, 3 * np.sqrt((raw + 1e-4) / quality.positions)),
+                "search-hurts",
+                f"search makes play worse: {search:.1%} mistakes, the raw policy {raw:.1%}.",
             )
         )
-    return Result(
-        "search",
-        "Search changes some choices, for the better, and less as training goes on.",
-        _search_summary(measured),
-        measured,
-        tuple(findings),
-        "" if solved or replayed is not None else "no position could be played again",
-        tuple(notes),
-    )
-
-
-def _hurts(measured: dict[str, Any], count: int) -> list[Finding]:
-    raw, search = measured["raw_mistakes"], measured["search_mistakes"]
-    if search - raw <= max(0.05, 3 * np.sqrt((raw + 1e-4) / count)):
-        return []
-    return [
-        Finding(
-            "search-hurts",
-            f"search makes play worse: {search:.1%} mistakes, the raw policy {raw:.1%}.",
-            "a value or a turn has the wrong sign: `selfplay game check` the game, and see `value`",
+    elif (states := _replayed(evidence)) is not None:
+        measured |= _policies(_player(evidence, simulations)(states, jax.random.key(0)))
+    cases.append(
+        Case(
+            simulations < 2 or (looked is not None and looked < 1.2),
+            "search-too-small",
+            f"search values {looked or 1:.1f} actions a position ({simulations} simulations): it "
+            "compares nothing and has nothing to teach.",
         )
-    ]
+    )
+    unjudged = "" if "kl" in measured else "no position could be played again"
+    return Result(_summary(measured), measured, all_of(*cases), unjudged, tuple(notes))
 
 
-def _search_summary(measured: dict[str, Any]) -> str:
+def _summary(measured: dict[str, Any]) -> str:
     if "kl" not in measured:
         return "no positions to search from"
     said = (
@@ -104,7 +83,7 @@ def _search_summary(measured: dict[str, Any]) -> str:
 
 
 def _policies(result: SearchResult) -> dict[str, float]:
-    """Returns how the search's policy differs from the network's, in nats and in choices."""
+    """How the search's policy differs from the network's, in nats and in choices."""
     result = jax.device_get(result)
     return {
         "kl": float(kl_divergence(result.action_weights, result.prior).mean()),
@@ -114,8 +93,8 @@ def _policies(result: SearchResult) -> dict[str, float]:
     }
 
 
-def _mistakes(quality: SolvedQuality) -> dict[str, Any]:
-    """Returns the mistakes before and after search, and what search mended and spoilt."""
+def _mistakes(quality: SolvedQuality) -> dict[str, float]:
+    """The mistakes before and after search, and what search mended and spoilt."""
     raw, search = quality.wrong[0], quality.wrong[quality.simulations]
     return {
         "raw_mistakes": float(raw.mean()),
@@ -126,7 +105,7 @@ def _mistakes(quality: SolvedQuality) -> dict[str, Any]:
 
 
 def _limit_unjudged(evidence: Evidence, quality: SolvedQuality) -> str:
-    """Returns why it cannot be said what limits the run, "" if it can."""
+    """Why it cannot be said what limits the run, "" if it can."""
     if evidence.config.amplify != "search":
         return f"the network is taught by {evidence.config.amplify}, not by its search"
     if evidence.newest.step < FEW_STEPS:
@@ -141,15 +120,8 @@ def _player(evidence: Evidence, simulations: int) -> Player:
     return make_player("run", game, network, evidence.newest_folded, config, simulations)
 
 
-class _Solved(NamedTuple):
-    """Solved positions, and with how many simulations they are to be searched."""
-
-    positions: SolvedSet
-    budgets: tuple[int, ...]
-
-
-def _solved(evidence: Evidence, seconds: float) -> _Solved | None:
-    """Returns solved positions, if the game has any: as many as can be searched in the time.
+def _solved(evidence: Evidence) -> SolvedQuality | None:
+    """The run on solved positions, if its game has any: as many as can be searched in the time.
 
     Counted, not timed, so that the same run has the same result on any machine.
     """
@@ -159,29 +131,30 @@ def _solved(evidence: Evidence, seconds: float) -> _Solved | None:
     own = evidence.config.search.simulations
     compared = solved_quality.budgets(own)
     each = sum(compared) * _multiply_adds(evidence)
-    count = min(MOST_SOLVED, int(seconds * MULTIPLY_ADDS / each))
+    count = min(MOST_SOLVED, int(evidence.seconds * MULTIPLY_ADDS / each))
     if count < LEAST_SOLVED:  # those that were always searched, by the run's own search alone
         count, compared = MOST_SOLVED // 2, tuple(sorted({0, own}))
-    return _Solved(solved_quality.first_of(sets, count), compared)
+    chosen = solved_quality.first_of(sets, count)
+    return solved_quality.measure(functools.partial(_player, evidence), own, chosen, compared)
 
 
 def _multiply_adds(evidence: Evidence) -> int:
-    """Returns those of one evaluation by the network: of each cell in convolutions."""
+    """Those of one evaluation by the network: of each cell in convolutions."""
     height, width, _ = evidence.game.observation_shape
     kernels = (leaf for leaf in jax.tree.leaves(evidence.newest_folded) if leaf.ndim > 1)
     return sum(leaf.size * (height * width if leaf.ndim > 2 else 1) for leaf in kernels)
 
 
 def _replayed(evidence: Evidence) -> State | None:
-    """Returns positions of the run's games to search from."""
+    """Positions of the run's games to search from."""
     count = len(evidence.replayed.rows)
     if count == 0:
         return None
     return positions.take(evidence.replayed.states, np.resize(np.arange(count), 256))
 
 
-def _actions_valued(rows: Sample) -> float | None:
-    """Returns how many actions a search looked at, where it looked at any.
+def actions_valued(rows: Sample) -> float | None:
+    """How many actions a search looked at, where it looked at any.
 
     Those that it did not look at have one value: PUCT's root, or what Gumbel took for them. So an
     action counts whose value no other one has, and one that ends the game for sure.

@@ -5,11 +5,12 @@ from typing import NamedTuple
 import numpy as np
 
 from selfplay import row
-from training.doctor.evidence import JUDGED_ROWS, Evidence, correlation, last_part, take
-from training.doctor.findings import Finding, Result, first
+from training.doctor.evidence import JUDGED_ROWS, Evidence, correlation, last_part
+from training.doctor.findings import Case, Result, first
 from training.doctor.games import repeats
 from training.doctor.weights import FEW_STEPS
 from training.evaluation import value_quality
+from training.evaluation.value_quality import Agreement
 
 FEW_GAMES = 100  # below, a mean is too uncertain to call it biased
 FOREKNOWN = 0.05  # of the results' variance: a value that explains less is too early to judge
@@ -31,7 +32,7 @@ def value(evidence: Evidence) -> Result:
     """
     rows = last_part(evidence.rows, JUDGED_ROWS)
     _, predicted = evidence.predict(evidence.newest_folded, rows)
-    taught = take(rows, rows.weights_step >= FEW_STEPS)  # before, a value points anywhere
+    taught = row.take(rows, rows.weights_step >= FEW_STEPS)  # before, a value points anywhere
     own, of_search = (
         Sign(correlation(value, known.outcome), len(np.unique(known.game_id)))
         for known, value in ((rows, predicted), (taught, taught.root_value))
@@ -39,18 +40,29 @@ def value(evidence: Evidence) -> Result:
     error = float(np.square(predicted - rows.outcome).mean())
     variance = float(rows.outcome.var())
     quality = value_quality.of_rows(row.flat(evidence.rows))
-    biases = _biases(evidence)
     explained = 1 - error / max(variance, 1e-6)
-    findings = first(*_signs(own, of_search), *_biased(evidence, biases))
-    too_early = {
-        "training has hardly begun": evidence.newest.step < FEW_STEPS,
-        f"the value explains {max(explained, 0):.0%} of the results: too little to judge": (
-            explained < FOREKNOWN
+    findings = first(
+        Case(
+            own.is_wrong,
+            "value-sign",
+            f"the network's value points the wrong way (correlation {own.correlation:+.2f} with "
+            "the results): it learns that what is lost is won.",
         ),
-    }
+        Case(
+            of_search.is_wrong,
+            "value-sign",
+            "the search's values, as they are stored, point the wrong way (correlation "
+            f"{of_search.correlation:+.2f} with the results).",
+        ),
+        *_biased(evidence, biases(evidence)),
+    )
+    too_early = ""
+    if evidence.newest.step < FEW_STEPS:
+        too_early = "training has hardly begun"
+    elif explained < FOREKNOWN:
+        known = f"{max(explained, 0):.0%} of the results"
+        too_early = f"the value explains {known}: too little to judge"
     return Result(
-        "value",
-        "The network foresees results: correlation well above 0, growing with the ply.",
         f"correlation {own.correlation:+.2f} with the results, squared error {error:.2f} of "
         f"{variance:.2f}",
         {
@@ -59,10 +71,9 @@ def value(evidence: Evidence) -> Result:
             "squared_error": error,
             "variance": variance,
             "quality": value_quality.as_json(quality),
-            "bias": {name: bias._asdict() for name, bias in biases.items()},
         },
         findings,
-        "" if findings else next((why for why, holds in too_early.items() if holds), ""),
+        "" if findings else too_early,
         (value_quality.in_words(quality),),
     )
 
@@ -79,70 +90,26 @@ class Sign(NamedTuple):
         return self.correlation < -0.1 and self.correlation * np.sqrt(self.games) < -4
 
 
-def _signs(own: Sign, of_search: Sign) -> list[tuple[bool, Finding]]:
-    return [
-        (
-            own.is_wrong,
-            Finding(
-                "value-sign",
-                f"the network's value points the wrong way (correlation {own.correlation:+.2f} "
-                "with the results): it learns that what is lost is won.",
-                "with a --distil of your own, the sign of its value loss; in a game of your own, "
-                "`returns` and `observe` for the seat to play (`selfplay game check`)",
-            ),
-        ),
-        (
-            of_search.is_wrong,
-            Finding(
-                "value-sign",
-                "the search's values, as they are stored, point the wrong way (correlation "
-                f"{of_search.correlation:+.2f} with the results).",
-                "with an --amplify of your own, its values are for the seat to play; in a game of "
-                "your own, whose turn it is (`selfplay game check`)",
-            ),
-        ),
-    ]
-
-
-class Bias(NamedTuple):
-    """By how much values exceed results on average."""
-
-    mean: float
-    error: float  # standard error, a game's rows counted as one
-    games: int
-
-    def is_outside(self, least: float, most: float) -> bool:
-        """Whether the mean is certainly not between the two."""
-        certain = abs(self.mean) > BIAS_ERRORS * self.error and self.games >= FEW_GAMES
-        return certain and not least <= self.mean <= most
-
-
-UNKNOWN_BIAS = Bias(0.0, 0.0, 0)
-
-
-def _biases(evidence: Evidence) -> dict[str, Bias]:
-    """Returns the bias of the network's and the search's values, and of the policy's over moves.
+def biases(evidence: Evidence) -> dict[str, Agreement]:
+    """How the network's and the search's values agree with results, where a bias means anything.
 
     Of the rows of the run's later half, for a value that has hardly been taught is anywhere. Where
     moves are drawn against the search's advice, results are not those that it foresees.
     """
     least = max(2 * FEW_STEPS, int(evidence.rows.weights_step.max()) // 2)
-    rows = take(evidence.rows, evidence.rows.weights_step >= least)
+    rows = row.take(evidence.rows, evidence.rows.weights_step >= least)
     settings = evidence.config.self_play
     if settings.temperature > 1:
-        rows = take(rows, rows.ply >= settings.temperature_plies)
+        rows = row.take(rows, rows.ply >= settings.temperature_plies)
     # An overseer's decisions teach their own values too.
     if evidence.config.overseer.decisions or not len(rows.ply) or repeats(rows):
         return {}
     quality = value_quality.of_rows(row.flat(rows))
-    return {
-        name: Bias(value.overall.bias, value.overall.bias_error, value.overall.groups)
-        for name, value in quality.values.items()
-        if name != "root" or evidence.config.amplify == "search"
-    }
+    searched = evidence.config.amplify == "search"
+    return {n: v.overall for n, v in quality.values.items() if n != "root" or searched}
 
 
-def _biased(evidence: Evidence, biases: dict[str, Bias]) -> list[tuple[bool, Finding]]:
+def _biased(evidence: Evidence, means: dict[str, Agreement]) -> list[Case]:
     """Looks for values that are wrong on average, whatever they say of one position.
 
     Healthy runs of a Gumbel search: raw -0.03 to +0.03, root +0.06 to +0.14; where the root's value
@@ -151,34 +118,24 @@ def _biased(evidence: Evidence, biases: dict[str, Bias]) -> list[tuple[bool, Fin
     Source: Danihelka et al. 2022, appendix D: a value of the root that the policy backs up, not its
     visits, which sequential halving hands out by a schedule.
     """
-    root, raw = (biases.get(name, UNKNOWN_BIAS) for name in ("root", "raw"))
     of_visits = evidence.config.search.policy == "puct"
-    least = LEAST_BIAS_OF_VISITS if of_visits else LEAST_ROOT_BIAS
-    return [
-        (
-            root.is_outside(least, MOST_ROOT_BIAS),
-            Finding(
-                "value-biased",
-                f"the search's values are {_off(root)} than the results, the network's own are off "
-                f"by {raw.mean:+.2f}.",
-                "learner.root_value_weight 0 keeps them out of the value target; more simulations",
-            ),
-        ),
-        (
-            raw.is_outside(LEAST_RAW_BIAS, MOST_RAW_BIAS),
-            Finding(
-                "value-biased",
-                f"the network's values are {_off(raw)} than the results, the search's are off by "
-                f"{root.mean:+.2f}.",
-                "a smaller learner.root_value_weight; with a --distil of your own, its value loss",
-            ),
-        ),
-    ]
-
-
-def _off(bias: Bias) -> str:
-    side = "lower" if bias.mean < 0 else "higher"
-    return (
-        f"{abs(bias.mean):.2f} {side} on average ({abs(bias.mean) / max(bias.error, 1e-9):.0f} "
-        f"standard errors, over {bias.games} games)"
-    )
+    bounds = {
+        "root": (LEAST_BIAS_OF_VISITS if of_visits else LEAST_ROOT_BIAS, MOST_ROOT_BIAS),
+        "raw": (LEAST_RAW_BIAS, MOST_RAW_BIAS),
+    }
+    whose = {"root": "the search's", "raw": "the network's own"}
+    cases = []
+    for name, (least, most) in bounds.items():
+        if known := means.get(name):
+            certain = abs(known.bias) > BIAS_ERRORS * known.bias_error
+            outside = not least <= known.bias <= most
+            side = "lower" if known.bias < 0 else "higher"
+            cases.append(
+                Case(
+                    certain and outside and known.groups >= FEW_GAMES,
+                    "value-biased",
+                    f"{whose[name]} values are {abs(known.bias):.2f} {side} than the results on "
+                    f"average (standard error {known.bias_error:.3f}, over {known.groups} games).",
+                )
+            )
+    return cases

@@ -1,10 +1,12 @@
-"""Checks of a run's weights: how they moved, grew and turned, and which units are dead."""
+"""A check of a run's weights: how they moved, grew and turned, and which units are dead."""
+
+from collections.abc import Iterable
 
 import jax
 import numpy as np
 
 from training.doctor.evidence import Evidence, kernels, last_part, recent_mean
-from training.doctor.findings import Finding, Result, first
+from training.doctor.findings import Case, Result, all_of, first, too_early
 
 FEW_STEPS = 50  # below, weights have hardly moved
 # How often larger than at first a kernel may be, beside a random walk by steps of the usual rate:
@@ -27,118 +29,102 @@ def weights(evidence: Evidence) -> Result:
     it shrank to 0.24 (`MOST_SHRUNK`). The kernel that turned least turned by 0.09 (at a rate of
     2e-6 by 2e-4), those without a gradient by less than 1e-6 (`LEAST_TURNED`).
     """
-    norm, rate = _gradient_norm(evidence), _highest_rate(evidence)
-    dead = _dead_units(evidence)
+    norm = recent_mean(line.gradient_norm for line in evidence.iterations)
+    rates = [line.learning_rate for line in evidence.iterations if line.learning_rate]
+    dead, step = _dead_units(evidence), evidence.newest.step
     worst = max(dead, key=lambda name: dead[name])
-    measured = {"gradient_norm": norm, "highest_rate": rate, "dead_units": dead}
-    if evidence.initial is None or evidence.newest.step == 0:
-        note = "training has not begun" if evidence.newest.step == 0 else "step 0 is not on disk"
-        return Result("weights", _HEALTHY_WEIGHTS, note, measured, unjudged=note)
+    measured = {
+        "gradient_norm": norm,
+        "highest_rate": max(rates, default=None),
+        "dead_units": dead,
+    }
+    if evidence.initial is None or step == 0:
+        why = "training has not begun" if step == 0 else "step 0 is not on disk"
+        return too_early(why, measured)
     moved, growth, followed = _movement(evidence)
-    measured |= {"moved": moved, "growth": growth, "averages_followed": followed}
-    measured |= {"turned": evidence.turned(evidence.newest.trained.params)}
-    findings = [*_bad_weights(evidence, moved, growth, followed, rate), *_shrunk(evidence)]
-    if dead[worst] <= MOST_DEAD and not findings:
-        findings += _untaught(evidence)  # dead units are a reason for it
-    if dead[worst] > MOST_DEAD:
-        findings.append(
-            Finding(
+    grew = f"{growth:.1f} times" if np.isfinite(growth) else "beyond all numbers"
+    findings = (
+        *first(*_moves(evidence, moved, growth, followed)),
+        *all_of(_shrunk(evidence)),
+    )
+    is_dead = dead[worst] > MOST_DEAD
+    if not (is_dead or findings):
+        findings = all_of(_untaught(evidence, norm or 0.0))  # dead units are a reason for it
+    return Result(
+        f"gradient norm {norm or 0:.2f}, weights moved by {moved:.0%} and grew {grew}, "
+        f"{dead[worst]:.0%} of the units of {worst} are dead",
+        measured
+        | {"moved": moved, "growth": growth, "averages_followed": followed}
+        | {"turned": evidence.turned(evidence.newest.trained.params)},
+        findings
+        + all_of(
+            Case(
+                is_dead,
                 "dead-units",
                 f"{dead[worst]:.0%} of the units of {worst} never fire on the run's own positions.",
-                "lower learner.learning_rate, or start afresh: dead units do not come back",
             )
-        )
-    return Result(
-        "weights",
-        _HEALTHY_WEIGHTS,
-        f"gradient norm {norm or 0:.2f}, weights moved by {moved:.0%} and grew {_times(growth)}, "
-        f"{dead[worst]:.0%} of the units of {worst} are dead",
-        measured,
-        tuple(findings),
-        "" if evidence.newest.step >= FEW_STEPS else f"only {evidence.newest.step} training steps",
+        ),
+        "" if step >= FEW_STEPS else f"only {step} training steps",
     )
 
 
-_HEALTHY_WEIGHTS = "Weights move without growing many times, averages follow, few units are dead."
-
-
-def _bad_weights(
-    evidence: Evidence, moved: float, growth: float, followed: float, rate: float | None
-) -> tuple[Finding, ...]:
-    planned, usual = evidence.config.learner.learning_rate, evidence.usual.learner
+def _moves(
+    evidence: Evidence, moved: float, growth: float, followed: float
+) -> tuple[Case, Case, Case]:
+    planned, usual = evidence.config.learner, evidence.usual.learner
     step = evidence.newest.step
-    return first(
-        (
+    grew = f"{growth:.1f} times" if np.isfinite(growth) else "beyond all numbers"
+    return (
+        Case(
             not np.isfinite(growth) or growth > MOST_GROWTH,
-            Finding(
-                "learning-rate-too-high",
-                f"the weights have grown {_times(growth)} in {step} steps: the learning rate is "
-                "too high" + (f" (up to {rate:g} was used)." if rate else "."),
-                f"lower learner.learning_rate ({planned:g}); the run's preset has "
-                f"{usual.learning_rate:g} with {usual.optimizer}",
-            ),
+            "learning-rate-too-high",
+            f"the weights have grown {grew} in {step} steps: the learning rate "
+            f"({planned.learning_rate:g}) is too high; the run's preset has "
+            f"{usual.learning_rate:g} with {usual.optimizer}.",
         ),
-        (
+        Case(
             moved < 1e-6,
-            Finding(
-                "frozen-weights",
-                f"the weights have not moved in {step} training steps.",
-                "learner.learning_rate and learner.max_gradient_norm far above 0",
-            ),
+            "frozen-weights",
+            f"the weights have not moved in {step} training steps.",
         ),
-        (
+        Case(
             followed < LEAST_FOLLOWED and step >= FEW_STEPS,
-            Finding(
-                "stale-weights",
-                f"the averaged weights, which play, have followed only {followed:.0%} of the way "
-                "that the trained ones have gone: self-play acts with stale weights.",
-                "a smaller learner.ema_decay (0.99)",
-            ),
+            "stale-weights",
+            f"the averaged weights, which play, have followed only {followed:.0%} of the way that "
+            "the trained ones have gone: self-play acts with stale weights.",
         ),
     )
 
 
-def _times(growth: float) -> str:
-    return f"{growth:.1f} times" if np.isfinite(growth) else "beyond all numbers"
-
-
-def _shrunk(evidence: Evidence) -> list[Finding]:
+def _shrunk(evidence: Evidence) -> Case:
     kept = max(_kept(evidence).values())
-    if not kept < MOST_SHRUNK:
-        return []
-    return [
-        Finding(
-            "weight-decay-too-high",
-            f"all kernels have shrunk, the largest to {kept:.0%} of its first size: weight decay "
-            f"({evidence.config.learner.weight_decay:g}) outweighs what is learned.",
-            "lower learner.weight_decay; the default is 1e-4",
-        )
-    ]
+    return Case(
+        kept < MOST_SHRUNK,
+        "weight-decay-too-high",
+        f"all kernels have shrunk, the largest to {kept:.0%} of its first size: weight decay "
+        f"({evidence.config.learner.weight_decay:g}) outweighs what is learned.",
+    )
 
 
-def _untaught(evidence: Evidence) -> list[Finding]:
-    still = without_gradient(evidence)
-    if not still:
-        return []
-    heads = {name.partition("/")[0].partition("_")[0] for name in still}
-    fault = f"{heads.pop()}-untrained" if heads in ({"policy"}, {"value"}) else "frozen-weights"
-    norm = _gradient_norm(evidence) or 0.0
+def _untaught(evidence: Evidence, norm: float) -> Case:
+    still, heads = without_gradient(evidence), heads_of(without_gradient(evidence))
     most = evidence.config.learner.max_gradient_norm
     clipped = f"; gradients of norm {norm:.2g} are cut to learner.max_gradient_norm, {most:g}"
-    clipped = clipped if norm > most else ""
-    return [
-        Finding(
-            fault,
-            f"layers that have had no gradient in {evidence.newest.step} training steps: "
-            f"{', '.join(still)}.",
-            "learner.value_weight above 0; in a game of your own, observations that are not empty; "
-            "with a --distil of your own, its loss" + clipped,
-        )
-    ]
+    return Case(
+        bool(still),
+        f"{heads.pop()}-untrained" if heads in ({"policy"}, {"value"}) else "frozen-weights",
+        f"layers that have had no gradient in {evidence.newest.step} training steps: "
+        f"{', '.join(still)}{clipped if norm > most else ''}.",
+    )
+
+
+def heads_of(names: Iterable[str]) -> set[str]:
+    """The parts of a network that kernels are of: `policy`, `value`, `stem` or `blocks`."""
+    return {name.partition("/")[0].partition("_")[0] for name in names}
 
 
 def without_gradient(evidence: Evidence) -> list[str]:
-    """Returns the kernels that have at most shrunk along themselves since step 0."""
+    """The kernels that have at most shrunk along themselves since step 0."""
     if evidence.initial is None or evidence.newest.step < FEW_STEPS:
         return []
     kept, now = _kept(evidence), kernels(evidence.newest.trained.params)
@@ -151,10 +137,10 @@ def without_gradient(evidence: Evidence) -> list[str]:
 
 
 def _kept(evidence: Evidence) -> dict[str, float]:
-    """Returns how large each kernel is, as a share of its first size."""
+    """How large each kernel is, as a share of its first size."""
     assert evidence.initial is not None
     start, now = kernels(evidence.initial.average.params), kernels(evidence.newest.trained.params)
-    return {name: _size(now[name]) / max(_size(first), 1e-9) for name, first in start.items()}
+    return {name: _size(now[name]) / max(_size(old), 1e-9) for name, old in start.items()}
 
 
 def _size(array: np.ndarray) -> float:
@@ -162,38 +148,28 @@ def _size(array: np.ndarray) -> float:
 
 
 def _movement(evidence: Evidence) -> tuple[float, float, float]:
-    """Returns how far weights moved, kernels grew beyond a random walk, and averages followed."""
+    """How far weights moved, kernels grew beyond a random walk, and averages followed."""
     assert evidence.initial is not None
-    start, now, average = (
+    trees = (
         evidence.initial.average.params,
         evidence.newest.trained.params,
         evidence.newest.average.params,
     )
-    kernels_now, steps = kernels(now), evidence.newest.step
+    now, walk = kernels(trees[1]), float(USUAL_RATE * np.sqrt(evidence.newest.step))
     growth = max(
-        _size(kernels_now[name])
-        / max(_size(first) + float(USUAL_RATE * np.sqrt(steps * first.size)), 1e-9)
-        for name, first in kernels(start).items()
+        _size(now[name]) / max(_size(old) + walk * np.sqrt(old.size), 1e-9)
+        for name, old in kernels(trees[0]).items()
     )
-    whole = [
+    start, trained, average = (
         np.concatenate([np.asarray(x, np.float64).ravel() for x in jax.tree.leaves(tree)])
-        for tree in (start, now, average)
-    ]
-    way, behind = _size(whole[1] - whole[0]), _size(whole[1] - whole[2])
-    return way / _size(whole[0]), growth, 1 - behind / max(way, 1e-12)
-
-
-def _highest_rate(evidence: Evidence) -> float | None:
-    rates = [line.learning_rate for line in evidence.iterations if line.learning_rate]
-    return max(rates, default=None)
-
-
-def _gradient_norm(evidence: Evidence) -> float | None:
-    return recent_mean(line.gradient_norm for line in evidence.iterations)
+        for tree in trees
+    )
+    way, behind = _size(trained - start), _size(trained - average)
+    return way / _size(start), growth, 1 - behind / max(way, 1e-12)
 
 
 def _dead_units(evidence: Evidence) -> dict[str, float]:
-    """Returns each layer's share of units that fire on none of the newest rows."""
+    """Each layer's share of units that fire on none of the newest rows."""
     fired = jax.jit(evidence.network.fires)(
         evidence.newest_folded, last_part(evidence.rows, 512).observation
     )

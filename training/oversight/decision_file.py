@@ -42,7 +42,7 @@ def load(config: OverseerConfig, spec: str, game: Game[Any]) -> DecisionRows:
         hashlib.sha256(repr((d.moves, sorted(d.weights.items()), d.value)).encode()).hexdigest()
         for d in kept
     ]
-    unlike = ""
+    unlike, likeness = "", images.Likeness(0, 0, None)
     if config.augment:
         likeness = images.compare(game, kept, positions.take(scanned.states, chosen))
         unlike = images.in_words(game, likeness)
@@ -52,6 +52,8 @@ def load(config: OverseerConfig, spec: str, game: Game[Any]) -> DecisionRows:
         scanned.problems,
         decisions.tally(kept),
         unlike,
+        likeness.pairs,
+        likeness.otherwise,
     )
 
 

@@ -29,7 +29,7 @@ def test_numbers_that_are_none_are_null_and_a_page_that_has_gone_ends_it(tiny_ru
     def of_nothing(folder, seconds, progress):
         for done in range(CHECKS):
             progress(done, "rules")
-        return Diagnosis(3, (), ())
+        return Diagnosis(3, ())
 
     monkeypatch.setattr(doctor, "diagnose", of_nothing)
     assert ask("doctor", run=str(tiny_run))["healthy"] is True
