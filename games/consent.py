@@ -55,7 +55,7 @@ def command(text: str) -> Code:
 
 
 def code_of(spec: str) -> Code:
-    """Returns what a spec names: a command, as in `engine:COMMAND`, else a module."""
+    """The code that a spec names: a command, as in `engine:COMMAND`, else a module."""
     spec = spec.removeprefix(OVERSEER)
     kind = next((kind for kind in COMMANDS if spec.startswith(kind)), None)
     return module(spec) if kind is None else command(spec.removeprefix(kind))
@@ -130,7 +130,7 @@ def _is_module(name: str) -> bool:
 
 
 def allowed() -> list[str]:
-    """Returns what may run, as `--allow` takes it: for a process that does a part of our work."""
+    """The code that may run, as `--allow` takes it, for a process of ours."""
     return sorted({str(code) for code in _allowed})
 
 

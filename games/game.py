@@ -231,12 +231,12 @@ class Drawn(Game[S], Protocol[S]):
         ...
 
     def pieces(self, state: S) -> Sequence[Piece | Edge]:
-        """Returns what is on the board; the later lie above the earlier."""
+        """The pieces on the board; the later lie above the earlier."""
         ...
 
 
 def largest_margin(game: Game[Any]) -> float:
-    """Returns what counts as the largest margin of a `Scoring` game.
+    """The margin that counts as the largest of a `Scoring` game.
 
     Raises:
       ValueError: the game's own `largest_margin` is no number above 0.

@@ -302,7 +302,7 @@ def _among(history: jax.Array, boards: jax.Array) -> jax.Array:
 
 
 def _look_up(history: jax.Array, boards: jax.Array, entries: int) -> jax.Array:
-    """Returns what `_among` does, of a history whose first `entries` are ordered by word 0.
+    """`_among`, of a history whose first `entries` are ordered by word 0.
 
     Word 0 is looked up: a comparison with every STRIDE-th entry, then a binary search of as many
     probes for each. Both words are compared with that entry and with the next one, which may
@@ -390,7 +390,7 @@ def _spread(reach: list[jax.Array], empty: list[jax.Array]) -> list[jax.Array]:
 
 
 def _reach_on_cpu(stones: jax.Array, empty: jax.Array, size: int) -> jax.Array:
-    """Returns what `_reach` does, by a program that is small: there the other compiles slowly."""
+    """`_reach` by a smaller program, where the other compiles slowly."""
 
     def spread_on(_: int, reach: jax.Array) -> jax.Array:
         for _ in range(SPREADS // 2):
@@ -403,7 +403,7 @@ def _reach_on_cpu(stones: jax.Array, empty: jax.Array, size: int) -> jax.Array:
 
 
 def _shifted(board: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Returns what lies above, left, right and below each point of bool[n, n]; False outside."""
+    """The neighbours above, left, right and below of each point of bool[n, n]; False outside."""
     padded = jnp.pad(board, 1)
     return padded[:-2, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:], padded[2:, 1:-1]
 

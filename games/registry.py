@@ -150,7 +150,7 @@ def _entry_point(name: str) -> str:
 
 
 def _meant(name: str) -> str:
-    """Returns what may have been meant: `go9` is Go with an option."""
+    """The game that may have been meant: `go9` is Go with an option."""
     sized = re.fullmatch(r"([a-z_]+?)[-_]?(\d+)(?:x(\d+))?", name.lower())
     if sized and sized[1] in GAMES:
         sides = {"size": sized[2], "rows": sized[2], "cols": sized[3] or sized[2]}

@@ -71,7 +71,7 @@ class SearchConfig:
     19x19: 0.03."""
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         with_mctx = self.engine == "mctx"
         rules = [
             (

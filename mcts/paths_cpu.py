@@ -57,7 +57,7 @@ def no_list(row: jax.Array, length: jax.Array) -> EdgeList:
 def map_edges(
     function: Callable[[Steps], jax.Array], paths: Paths, empty: jax.Array, first: int
 ) -> jax.Array:
-    """Returns what `path_work.map_edges` does, for the columns from `first` on."""
+    """`path_work.map_edges` on a CPU, for the columns from `first` on."""
     batch, depth = paths.edge.shape
 
     def map_slice(values: jax.Array, steps: Steps) -> jax.Array:
@@ -71,7 +71,7 @@ def map_edges(
 def scatter_edges(
     put: Callable[[jax.Array, Steps, T], jax.Array], array: jax.Array, paths: Paths, values: T
 ) -> jax.Array:
-    """Returns what `path_work.scatter_edges` does."""
+    """`path_work.scatter_edges` on a CPU."""
     depth = paths.edge.shape[1]
 
     def put_slice(array: jax.Array, steps: Steps) -> jax.Array:

@@ -29,7 +29,7 @@ class Bounds(NamedTuple):
         )
 
     def in_words(self) -> str:
-        """Returns what a value must be, such as `at least 0 and below 1`."""
+        """The bounds of a value in words, such as `at least 0 and below 1`."""
         if self.choices:
             return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
         words = ["even"] if self.even else []

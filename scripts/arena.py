@@ -142,7 +142,7 @@ def _check(args: Args) -> Sprt | None:
 
 
 def _opening_plies(args: Args, game: Game[Any]) -> int:
-    """Returns what is asked for, else what the match has that goes on, else the game's own."""
+    """The flag, else the plies of the match that goes on, else the game's default."""
     if args.opening_plies is not None:
         return args.opening_plies
     begun = plies_of(args.out) if args.out else None

@@ -122,7 +122,7 @@ def _budgets(args: Args, held: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def _nothing_held(folder: pathlib.Path, held: Mapping[str, int], args: Args) -> str:
-    """Returns what to say where there is nothing to rate and nothing to play."""
+    """The message where there is nothing to rate and nothing to play."""
     asked = f"{' '.join(args.players)} (--simulations {' '.join(map(str, args.simulations))})"
     if not held:
         return f"{folder} holds no games yet, and --minutes 0 plays none: leave out --minutes"

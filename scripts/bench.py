@@ -90,7 +90,7 @@ def _run_config(args: Args) -> RunConfig:
 
 
 def less_memory(args: Args) -> str:
-    """Returns what to change when a device has run out of memory."""
+    """Advice where a device has run out of memory."""
     batch = _run_config(args).self_play.batch
     return f"lower --batch from {batch} to {batch // 2}"
 

@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def _if_interrupted(argv: list[str]) -> tuple[str, int]:
-    """Returns what to say where a signal ends the command at once, and the exit code."""
+    """The message and the exit code where a signal ends the command at once."""
     command = next((word for word in argv if word in COMMANDS), "")
     flags = {word.partition("=")[0] for word in argv}
     goes_on = command in GO_ON and not flags & {"--dry-run", "--dry_run"}

@@ -112,7 +112,7 @@ def _of_game(known: Iterable[str]) -> list[str]:
 
 
 def _kind(option: Option) -> str:
-    """Returns what completes an option's value: GAME, RUN, PLAYER, FILE, FOLDER, or nothing."""
+    """The kind of an option's value: GAME, RUN, PLAYER, FILE, FOLDER, or nothing."""
     kind = option.metavar.removesuffix(" ...").rpartition("|")[2]
     return kind if kind in ("GAME", "RUN", "PLAYER", "FILE", "FOLDER") else ""
 

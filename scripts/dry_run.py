@@ -95,7 +95,7 @@ def run(
 
 
 def foresee(config: RunConfig, need: Needs, trial: Trial, row_bytes: int) -> Outlook:
-    """Returns what the run comes to at its limit; disk for the full ring where it has none.
+    """Hours, operations and disk at the run's limit; without one, the disk of a full replay.
 
     Args:
       row_bytes: of a replay row, uncompressed.
@@ -155,7 +155,7 @@ def describe(config: RunConfig, need: Needs, has: Machine, trial: Trial, outlook
 
 
 def _of_all(trial: Trial, hosts: int) -> Trial:
-    """Returns what so many hosts do together, each as fast as this one alone."""
+    """The trial scaled to so many hosts, each as fast as this one."""
     return trial._replace(
         call_flops=trial.call_flops * hosts,
         step_flops=trial.step_flops * hosts,

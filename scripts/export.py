@@ -42,7 +42,7 @@ def _file(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _text(told: dict[str, Any]) -> str:
-    """Returns what was written, and how far an ONNX file is from the network."""
+    """The files written, and the largest error of an ONNX file."""
     about = told["metadata"]
     shape = f"{about['board_shape']} x {about['planes']} planes, {about['num_actions']} actions"
     lines = [f"{told['player']}: {about['game']}, {shape}"]

@@ -325,7 +325,7 @@ class Talk:
 
 
 def analysis_json(session: Session) -> dict[str, Any]:
-    """Returns what `--json` prints of a position; numbers by move, in the game's notation."""
+    """A position's analysis for `--json`; numbers by move, in the game's notation."""
     game, state = session.game, session.state
     about: dict[str, Any] = {
         "moves": positions.notation(game, session.states[0], session.moves),

@@ -24,5 +24,5 @@ class SelfPlayConfig:
     variety beyond what the network would open with. AlphaGo Zero: 0."""
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         return problems(self, "self_play")

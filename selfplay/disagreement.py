@@ -85,7 +85,7 @@ def positions_of(
 
 
 def judge(player: Player, seen: Seen, key: jax.Array, progress: Callable[[int], None]) -> Judgement:
-    """Returns what a player thinks of positions, in batches.
+    """A player's searches of positions, in batches.
 
     Args:
       key: PRNG key, consumed.

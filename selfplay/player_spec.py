@@ -174,7 +174,7 @@ def _parse_setting(spec: str, name: str, text: str, kind: type) -> Any:
 
 
 def needs_game(spec: str) -> ValueError:
-    """Returns what to raise where a player plays any game, and none is known."""
+    """The error where a player plays any game, and none is named."""
     return ValueError(f"player {spec!r} plays any game: say which with --game")
 
 
@@ -194,7 +194,7 @@ def check(spec: str) -> None:
 
 
 def no_such_run(path: str) -> ValueError:
-    """Returns what to raise where a run folder R, or that of R@STEP, is not there."""
+    """The error where a run folder R, or that of R@STEP, is not there."""
     return ValueError(f"no such run folder: {path}{_folder_meant(path)}")
 
 

@@ -78,7 +78,7 @@ def review(
 def _exact(
     ply: int, states: Sequence[State], moves: Sequence[int], outcomes: Sequence[np.ndarray | None]
 ) -> Exact | None:
-    """Returns what is known of a move: by its own position, or as it led to a certain win."""
+    """The verdict on a move: by its own position, or because it led to a certain win."""
     here, after = outcomes[ply], outcomes[ply + 1]
     if here is not None:
         return Exact(int(here.max()), int(here[moves[ply]]))

@@ -132,7 +132,7 @@ def column(name: str) -> Column | None:
 
 
 def form(column: Column, game: Any) -> Form:
-    """Returns what a column holds for each row of a game."""
+    """Shape and dtype of a column for one row of a game."""
     height, width, planes = game.observation_shape
     shapes = {
         Kind.PER_ACTION: (game.num_actions,),
@@ -179,7 +179,7 @@ def parse_targets(text: str) -> dict[str, float]:
 
 
 def target_problems(text: str) -> list[str]:
-    """Returns what is wrong with the text that `parse_targets` takes."""
+    """The faults of a text that `parse_targets` takes."""
     try:
         parse_targets(text)
     except ValueError as error:

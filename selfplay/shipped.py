@@ -56,7 +56,7 @@ def folder_of(text: str) -> str:
 
 
 def name_of(folder: str | os.PathLike[str]) -> str:
-    """Returns what a run is called: `shipped:NAME`, or its folder."""
+    """The name of a run: `shipped:NAME`, or its folder."""
     path = pathlib.Path(folder)
     return PREFIX + path.name if path.parent == FOLDER else os.path.normpath(path)
 

@@ -53,7 +53,7 @@ class Crew(Protocol):
         """Has a task done."""
 
     def ended(self) -> list[Event]:
-        """Returns what has become of tasks, as soon as there is something, or after a moment."""
+        """The tasks that ended, as soon as one has, or none after a moment."""
 
 
 class InOrder:

@@ -38,7 +38,7 @@ def of_games(rows: Sample, plies: Sequence[int] | np.ndarray) -> dict[str, Any]:
 
 
 def counted(call: PlayedCall | None, held: int) -> tuple[float, ...]:
-    """Returns what processes tell each other of a rollout; `joined` takes all but the first four.
+    """The numbers of a rollout that hosts sum; `joined` takes all but the first four.
 
     Args:
       call: None where its network gives NaN or infinity.

@@ -84,7 +84,7 @@ class RunConfig:
     workers: WorkersConfig = WorkersConfig()
 
     def problems(self) -> list[str]:
-        """Returns what is wrong, a sentence each, over all parts."""
+        """The faults of all sections, a sentence each."""
         faults = problems(self)
         if self.until_fixed_point and not (self.evaluation.every and self.evaluation.gap_positions):
             faults.append(

@@ -65,7 +65,7 @@ def policy_of_games(decision_rows: DecisionRows, config: OverseerConfig) -> tupl
 
 
 def counters(decision_rows: DecisionRows) -> dict[str, Any]:
-    """Returns what a checkpoint notes of the decisions in use."""
+    """The decisions in use, as a checkpoint notes them."""
     return {
         "decisions": len(decision_rows.digests),
         "decisions_sha256": _digest(decision_rows.digests),

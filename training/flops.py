@@ -51,7 +51,7 @@ class Work(NamedTuple):
 
 
 def work_of(config: RunConfig, game: Game[Any], network: Network) -> Work:
-    """Returns what a run's self-play and training cost."""
+    """The operations that a run's self-play and training cost."""
     return Work(
         decision=evaluations_of_decision(config, game, network),
         evaluation=of_evaluation(network),

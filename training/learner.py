@@ -234,7 +234,7 @@ def _rates(params: dict[Any, Any], dense: float) -> dict[Any, Any]:
 
 
 def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
-    """Returns what turns gradients into a direction; the rate is applied by the train step."""
+    """The optimiser without its learning rate, which the train step applies."""
     if config.optimizer == "adamw":
         direction = optax.scale_by_adam()
     else:

@@ -52,7 +52,7 @@ class Minibatch(NamedTuple):
 def minibatch(
     rows: Sample, symmetry: np.ndarray, games_policy: float = 1.0, wins_policy: float = 0.0
 ) -> Minibatch:
-    """Returns what a training step needs of its rows, where it trains.
+    """The columns that a training step needs, on its devices.
 
     Args:
       games_policy: weight of the policy's loss on rows of games; an overseer's decisions have 1.

@@ -139,7 +139,7 @@ class Match:
 
 
 def amplified(amplify: str) -> str:
-    """Returns what Amplify(A) is called where no other page is at hand."""
+    """Amplify(A) in words."""
     return "search" if amplify == "search" else f"Amplify(A), {amplify},"
 
 

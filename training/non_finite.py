@@ -78,7 +78,7 @@ def write_batch(path: pathlib.Path, rows: Sample, state: Any) -> None:
 def roll_back(
     error: NonFiniteError, config: RunConfig, store: CheckpointStore, rollbacks: int
 ) -> str:
-    """Returns what to say about going back to the last save, for the `rollbacks`-th time.
+    """The notice of the `rollbacks`-th rollback to the last save.
 
     Raises:
       NonFiniteError: the run is to stop; says what to do.

@@ -121,7 +121,7 @@ def make_player(
 def load_amplifier(
     config: RunConfig, game: Game[Any], noise: bool = True, decisions: str = ""
 ) -> Amplifier:
-    """Returns what amplifies a run's network, without the search's noise if so wanted.
+    """The amplifier of a run's network, without the search's noise if so wanted.
 
     Args:
       decisions: the file that a person's decisions are kept in, if one will be asked.
@@ -167,7 +167,7 @@ def load_weights(folder: RunFolder, step: int, network: Network) -> Weights:
 
 
 def _way_out(folder: RunFolder, steps: Sequence[int], damaged: int) -> str:
-    """Returns what to do about a checkpoint that is damaged."""
+    """Advice about a damaged checkpoint."""
     name = shipped.name_of(folder.path)
     if shipped.is_name(name):
         return f"{name} comes with selfplay: install it again"
@@ -202,7 +202,7 @@ def _load_folded(network: Network, path: str, step: int, stamp: tuple[int, ...])
 
 
 def _stamp(folder: RunFolder, step: int) -> tuple[int, ...]:
-    """Returns what changes when a checkpoint is written anew."""
+    """The stamp of a checkpoint, which changes when it is written again."""
     try:
         status = (folder.path / "checkpoints" / str(step) / "manifest.json").stat()
     except FileNotFoundError:

@@ -69,7 +69,7 @@ class Progress:
         return self.seconds + time.monotonic() - self._seconds_told
 
     def counters(self) -> dict[str, Any]:
-        """Returns what a checkpoint keeps of it, the clock as it stands now."""
+        """The progress as a checkpoint keeps it, with the clock of now."""
         self.seconds, self._seconds_told = self.elapsed(), time.monotonic()
         return dataclasses.asdict(self)
 

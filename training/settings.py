@@ -35,7 +35,7 @@ class NetworkConfig:
     """Share of the running batch statistics that a training step keeps."""
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         return problems(self, "network")
 
 
@@ -87,7 +87,7 @@ class LearnerConfig:
     """Factor on the learning rate at each such rollback."""
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         return problems(self, "learner")
 
 
@@ -112,7 +112,7 @@ class ReplayConfig:
     """Which rows stay on disk. window: those of the newest `capacity`; all: every one."""
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         wrong = problems(self, "replay")
         if self.capacity < self.min_rows:
             wrong.append(f"replay.capacity must be at least replay.min_rows, got {self.capacity}")
@@ -146,7 +146,7 @@ class EvaluationConfig:
     """Evaluations between such matches; the run's last evaluation has them too."""
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         wrong = problems(self, "evaluation")
         if self.ladder_games > 0 and self.ladder_games % 2:
             wrong.append(f"evaluation.ladder_games must be even, got {self.ladder_games}")
@@ -165,7 +165,7 @@ class CheckpointConfig:
     """Also keep the first checkpoint after every so many steps; 0: none."""
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         return problems(self, "checkpoint")
 
 
@@ -181,7 +181,7 @@ class WorkersConfig:
     each example, or let them wait. wait: replay.samples_per_row holds, as without workers."""
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         return problems(self, "workers")
 
 
@@ -205,12 +205,12 @@ class OverseerConfig:
     decide alike in positions that are alike."""
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         return problems(self, "overseer")
 
 
 def distil_problems(spec: str) -> list[str]:
-    """Returns what is wrong with a loss's name, without importing anything."""
+    """The faults of a loss's name, without importing anything."""
     module, _, function = spec.partition(":")
     if spec in DISTIL or (module and function):
         return []

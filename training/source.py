@@ -13,7 +13,7 @@ class Source(Protocol):
     """Gives the loop the examples of finished games, one self-play rollout an iteration."""
 
     def start(self, context: Context, index: int, actor: Actor, games: SelfPlayState) -> InFlight:
-        """Returns what a process with the run begins with: rollout `index`, perhaps running."""
+        """Rollout `index`, perhaps still running, with which a process begins."""
 
     def next(
         self, context: Context, state: State, actor: Actor, stop: Callable[[], bool]

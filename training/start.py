@@ -188,7 +188,7 @@ def _own_games(context: Context, games: dict[str, np.ndarray]) -> dict[str, np.n
 
 
 def _recorder(context: Context, pending: dict[str, np.ndarray] | None = None) -> Recorder:
-    """Returns what records the games of this process's environments."""
+    """The recorder of this process's environments."""
     own = context.own_games.batch
     return Recorder(pending, multihost.part() * own, context.config.self_play.batch)
 

@@ -270,5 +270,5 @@ def _of_game(
 
 
 def heads(names: Iterable[str]) -> tuple[tuple[str, Kind], ...]:
-    """Returns what a network must predict for these targets."""
+    """The heads that a network needs for these targets."""
     return tuple((name, row.TARGETS[name].column.kind) for name in names)

@@ -20,7 +20,7 @@ COLOURS, MARKED, PLAIN = ("\x1b[36m", "\x1b[33m"), "\x1b[7m", "\x1b[0m"  # cyan,
 
 
 def piece_names(game: Game[Any]) -> tuple[str, str] | None:
-    """Returns what each seat's pieces look like, such as X and O; None if that cannot be seen.
+    """The character of each seat's pieces, such as X and O; None if they have none.
 
     A game is played at random until either seat has put letters of one kind on the board.
     """

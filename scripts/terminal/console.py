@@ -47,7 +47,7 @@ LOG_EVERY_SECONDS = 10.0  # without a terminal, progress is a plain line this of
 
 
 def ask(prompt: str) -> str | None:
-    """Returns what the person types, None at the end of input, without any, and on Ctrl-C."""
+    """A line from the person; None at the end of input, and on Ctrl-C."""
     if sys.stdin is None:  # it was closed
         return None
     try:
@@ -82,7 +82,7 @@ def say(line: str) -> None:
 
 
 def sentence(error: BaseException) -> str:
-    """Returns what to say of an error: its message, and of one that is not ours its type too."""
+    """An error in one sentence, with its type if it is not ours."""
     text = printable(" ".join(str(error).split()))
     if len(text) > MAX_SENTENCE:  # it quotes a hostile file; the advice comes last
         text = f"{text[: MAX_SENTENCE // 2]} ... {text[-MAX_SENTENCE // 2 :]}"

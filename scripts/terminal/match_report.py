@@ -34,7 +34,7 @@ class Conditions(NamedTuple):
         return f"openings: {openings}, {' or '.join(map(str, self.simulations))} simulations"
 
     def summary(self) -> dict[str, Any]:
-        """Returns what `--json` says of them."""
+        """The conditions for `--json`."""
         budgets = list(self.simulations)
         return self._asdict() | {"simulations": budgets[0] if len(budgets) == 1 else budgets}
 
@@ -86,7 +86,7 @@ def write_csv(path: str, results: Sequence[MatchResult], conditions: Conditions)
 
 
 def summary(result: MatchResult) -> dict[str, Any]:
-    """Returns what `--json` prints, from the first player's side; null where faults decided."""
+    """A match for `--json`, from the first player's side; null where faults decided."""
     rated = not result.decided_by_faults
     return {
         "games": result.games,

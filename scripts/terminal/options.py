@@ -113,7 +113,7 @@ class Option(NamedTuple):
 
 
 def options(args: Any, prefix: str = "") -> list[Option]:
-    """Returns what a command takes; a flag of both signs twice."""
+    """The options of a command; a flag of both signs twice."""
     listed = []
     for field in dataclasses.fields(args):
         kind, settings = _kind(args, field.name)
@@ -153,7 +153,7 @@ def check_flags(argv: Sequence[str], known: Sequence[Option]) -> None:
 
 
 def _flag_meant(name: str, flags: Collection[str]) -> str:
-    """Returns what may have been meant: the whole flag, or its last word, which may have others."""
+    """The nearest flag to a misspelt one: by its whole name or its last word."""
     section, _, last = name.replace("_", "-").rpartition(".")
     last = _words(OTHER_NAMES.get(last.replace("-", "_"), last))
     by_end = {flag.rpartition(".")[2]: flag for flag in reversed(list(flags))}  # the first one
@@ -177,7 +177,7 @@ def _kind(args: type, name: str) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _metavar(name: str, kind: Any) -> str:
-    """Returns what stands for a value: by name, by type, or its choices."""
+    """The placeholder of a value in help: by name, by type, or its choices."""
     if typing.get_origin(kind) is typing.Literal:
         return "|".join(typing.get_args(kind))
     kind = next((one for one in typing.get_args(kind) if type(None) in typing.get_args(kind)), kind)
@@ -283,13 +283,13 @@ def documented(cls: type) -> dict[str, str]:
 
 
 def _all_documented(cls: type) -> dict[str, str]:
-    """Returns what `documented` does, with the fields of the classes that it builds on."""
+    """`documented` of a class and its bases."""
     bases = filter(dataclasses.is_dataclass, reversed(cls.__mro__))
     return {name: text for base in bases for name, text in documented(base).items()}
 
 
 def _hint(default: str) -> str:
-    """Returns what follows a flag's text: its default, where it says something."""
+    """A flag's default in help, unless it is empty."""
     return "" if default in ("", "''", "None", "False") else f"(default: {default})"
 
 

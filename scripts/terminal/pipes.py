@@ -31,7 +31,7 @@ def lines_of(descriptor: int, longest: int) -> Iterator[bytes]:
 
 
 def _read_some(descriptor: int, most: int) -> bytes:
-    """Returns what there is to read; nothing at the end, and where the other end is lost."""
+    """The bytes that can be read now; none at the end, and where the other end is lost."""
     try:
         return os.read(descriptor, most)
     except OSError:  # closed meanwhile, or a terminal that is gone

@@ -30,7 +30,7 @@ class Sprt:
     beta: float = 0.05  # chance of accepting H0 where H1 is true
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         problems = []
         if not -MAX_ELO < self.elo0 < self.elo1 < MAX_ELO:
             problems.append(

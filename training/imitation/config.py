@@ -25,7 +25,7 @@ class ImitationConfig:
     decide alike in positions that are alike."""
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with these settings, a sentence each."""
+        """The faults of these settings, a sentence each."""
         wrong = problems(self)
         if self.loss == "action_values":
             wrong.append(
