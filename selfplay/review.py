@@ -29,7 +29,7 @@ class Reviewed(NamedTuple):
     ply: int
     to_play: int
     value: float  # for seat 0, by the search; the result where the game is over
-    visits: int  # of the search, all told; 0 where there was none
+    visits: int  # of the search in all; 0 where there was none
     best: int | None  # the player's move; None where it gives up, or the game is over
     played: int | None  # None behind the last move
     # How much less the move made is worth than the player's, for the mover, at least 0.

@@ -212,7 +212,7 @@ def newest(
 def newest_parts(
     folder: pathlib.Path, names: Collection[str], count: int, run_id: str = ""
 ) -> list[tuple[int, dict[str, np.ndarray]]]:
-    """The parts that `newest` joins: for each chunk the number of its first row, and the columns."""
+    """The parts that `newest` joins: the number of each chunk's first row, and its columns."""
     parts: list[tuple[int, dict[str, np.ndarray]]] = []
     left = count
     for first, last, path in reversed(chunks(folder)):

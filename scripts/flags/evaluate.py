@@ -14,7 +14,7 @@ class Args:
     """Measures a run: in games against random moves or its past, or beside perfect play or search.
 
     Against perfect play, it reports the rate of mistakes (moves whose game-theoretic outcome is
-    worse than the best one's) of the network's raw policy and of searches, all told and by ply.
+    worse than the best one's) of the network's raw policy and of searches, overall and by ply.
     Games that are small enough, such as hex:size=4, are solved on the spot. The games of a match
     are added to games/evaluation.jsonl of the run.
 

@@ -70,7 +70,7 @@ def measure(
     solved: SolvedSet,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Returns the mistake rates of a raw policy and of searches, all told and by ply.
+    """Returns the mistake rates of a raw policy and of searches, overall and by ply.
 
     Args:
       searching: players by the number of their simulations; at least one.
