@@ -18,8 +18,9 @@ import jax
 import numpy as np
 
 from selfplay.arena.openings import Openings
-from selfplay.arena.result import PlayedGame, match_records, result_of
+from selfplay.arena.result import PlayedGame, match_records, played_of, result_of
 from selfplay.files import durable, json_lines
+from selfplay.files.game_lines import read_line
 from selfplay.players import Player
 from selfplay.records.game_record import append_records
 
@@ -87,15 +88,15 @@ class MatchFolder:
         lines = durable.keep_lines(
             self.games_file, count if count == games else count // block * block
         )
-        try:
-            return [
-                _played(json_lines.parse(line.decode(), f"line {number}"))
-                for number, line in enumerate(lines, start=1)
-            ]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{self.games_file} is damaged: {error}; name another folder"
-            ) from None
+        played = []
+        for number, line in enumerate(lines, start=1):
+            record = read_line(line)
+            if isinstance(record, str):
+                raise ValueError(
+                    f"{self.games_file} is damaged, line {number}: {record}; name another folder"
+                )
+            played.append(played_of(record))
+        return played
 
 
 def plies_of(path: str | os.PathLike[str]) -> int | None:
@@ -140,9 +141,3 @@ def weights_sha256(player: Player) -> str:
     for leaf in jax.tree.leaves(player.variables):
         digest.update(np.ascontiguousarray(jax.device_get(leaf)).tobytes())
     return digest.hexdigest()
-
-
-def _played(fields: dict[str, Any]) -> PlayedGame:
-    first, second = fields["returns"]
-    ended_by, fault = fields.get("ended_by", ""), fields.get("fault", "")
-    return PlayedGame(tuple(fields["moves"]), (float(first), float(second)), ended_by, fault)

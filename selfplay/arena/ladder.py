@@ -5,8 +5,7 @@ counts for two players if their names and weights are the present ones, and once
 was played: players that always answer alike repeat their games.
 
 The store calls a run's checkpoint `PATH@STEP:settings` by the run's real path, however that was
-typed, and `.@STEP:settings` if the store is the run's own, which may be moved. Stores of earlier
-versions, which hold paths as they were typed, count too.
+typed, and `.@STEP:settings` if the store is the run's own, which may be moved.
 """
 
 import collections
@@ -18,7 +17,7 @@ import os
 import pathlib
 import re
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +26,8 @@ from games.game import Game
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
 from selfplay.arena.result import MatchResult, match_records
-from selfplay.files import durable, json_lines
+from selfplay.files import durable
+from selfplay.files.game_lines import GameRecord, read_line
 from selfplay.players import Player
 from selfplay.rating import bradley_terry
 from selfplay.rating.bradley_terry import Ratings, Tally
@@ -83,7 +83,6 @@ class Ladder:
         if len(names) < 2 or len(set(self._stored)) < len(names):
             raise ValueError(f"a ladder needs two players or more, all different, got {names}")
         self._stored += absent
-        self._indices: dict[str, int | None] = {}  # of the players that the store's names mean
         self._damaged = damaged
         self.store, self.spec, self.game = pathlib.Path(store), spec, game
         self.players, self.names = list(players), [*names, *absent]
@@ -223,38 +222,35 @@ class Ladder:
                 raise ValueError(f"{problem}; remove that line to go without it") from None
             self._damaged(problem)
 
-    def _count(self, record: dict[str, Any]) -> None:
-        if record["game"] != self.spec:
+    def _count(self, record: GameRecord) -> None:
+        if record.game != self.spec:
             return
-        first, second = (self._index(name) for name in record["players"])
+        first, second = (self._index(name) for name in record.players)
         if first is None or second is None:
             return
-        seats, weights = (first, second), record["weights"]
-        played = zip(record["players"], seats, strict=True)
+        seats, weights = (first, second), record.extra["weights"]
+        played = zip(record.players, seats, strict=True)
         if any(
             i < len(self.players) and weights.get(name) != self.weights[i] for name, i in played
         ):
             return
         self.records.update(seats)
-        game = json.dumps([*seats, record["moves"]]).encode()
+        game = json.dumps([*seats, record.moves]).encode()
         digest = hashlib.blake2b(game, digest_size=16).digest()
         if digest not in self._seen:
             self._seen.add(digest)
             counts = self._counts.setdefault(seats, np.zeros(3))
-            result = int(np.sign(record["returns"][0]))
+            result = int(np.sign(record.returns[0]))
             counts[1 - result] += 1
             won = self._won.setdefault(frozenset(seats), [0, 0])
-            won[not record.get("fault")] += bool(result)
-            if record.get("fault"):
-                self.faults[seats[result == 1]][str(record["fault"])] += 1
+            fault = record.extra.get("fault")
+            won[not fault] += bool(result)
+            if fault:
+                self.faults[seats[result == 1]][str(fault)] += 1
 
     def _index(self, name: str) -> int | None:
         """Returns which player the store means; None if it is none of ours."""
-        if name not in self._indices:
-            runs = {match[1] for stored in self._stored if (match := _CHECKPOINT.fullmatch(stored))}
-            known = from_store(name, runs, self._home)
-            self._indices[name] = self._stored.index(known) if known in self._stored else None
-        return self._indices[name]
+        return self._stored.index(name) if name in self._stored else None
 
     def _round_seed(self, first: int, second: int, number: int) -> int:
         """Returns a seed that differs by pairing, and by a number that says how far it has come.
@@ -275,7 +271,7 @@ def stored_players(store: str | os.PathLike[str], spec: str) -> collections.Coun
             for line in file:
                 with contextlib.suppress(ValueError):  # `Ladder` will say what is wrong with it
                     record = _record(line)
-                    games.update(record["players"] if record["game"] == spec else ())
+                    games.update(record.players if record.game == spec else ())
     return games
 
 
@@ -292,52 +288,13 @@ def as_stored(name: str, home: str) -> str:
     return f"{OWN if path == home else path}@{match[2]}"
 
 
-def from_store(name: str, runs: Collection[str], home: str) -> str:
-    """Returns what `as_stored` calls the player of a line, whose path may be as somebody typed it.
-
-    A path that leads nowhere now, or elsewhere from here, means the run of that last name, if there
-    is just one: the weights' digests tell whether it does.
-
-    Args:
-      runs: the paths of the present players, as stored.
-    """
-    match = _CHECKPOINT.fullmatch(name)
-    if match is None:
-        return name
-    path, rest = match.groups()
-    if path in runs:
-        return name
-    real = os.path.realpath(path)
-    real = OWN if real == home else real
-    if real in runs:
-        return f"{real}@{rest}"
-    if os.path.isabs(path) and os.path.isdir(path):
-        return name  # another run, whatever it is called
-    last = os.path.basename(path)
-    alike = [run for run in runs if os.path.basename(home if run == OWN else run) == last]
-    return f"{alike[0]}@{rest}" if len(alike) == 1 else name
-
-
-def _record(line: bytes) -> dict[str, Any]:
-    """Returns what a line says. Raises ValueError if that is no game."""
-    record = json_lines.parse(line.decode(), "it")
-    if not isinstance(record, dict):
-        raise ValueError("it must be an object")
-    game, players, moves = (record.get(key) for key in ("game", "players", "moves"))
-    returns, weights = record.get("returns"), record.get("weights")
-    forms = {
-        "game": isinstance(game, str),
-        "players": isinstance(players, list)
-        and len(players) == 2
-        and all(isinstance(name, str) for name in players),
-        "moves": isinstance(moves, list) and all(type(move) is int for move in moves),
-        "returns": isinstance(returns, list)
-        and len(returns) == 2
-        and all(map(json_lines.is_number, returns)),
-        "weights": isinstance(weights, dict),
-    }
-    if wrong := [name for name, right in forms.items() if not right]:
-        raise ValueError(f"{', '.join(wrong)} cannot be that of a game")
+def _record(line: bytes) -> GameRecord:
+    """Returns the game of a line. Raises ValueError if it holds none."""
+    record = read_line(line)
+    if not isinstance(record, str) and not isinstance(record.extra.get("weights"), dict):
+        record = "'weights' must be an object"
+    if isinstance(record, str):
+        raise ValueError(record)
     return record
 
 

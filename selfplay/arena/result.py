@@ -158,6 +158,12 @@ def result_of(
     return MatchResult((first, second), tuple(played), distinct_openings)
 
 
+def played_of(record: GameRecord) -> PlayedGame:
+    """Returns a game of `match_records` as it was played."""
+    fault = str(record.extra.get("fault", ""))
+    return PlayedGame(record.moves, record.returns, record.ended_by, fault)
+
+
 def match_records(result: MatchResult, spec: str, **extra: Any) -> list[GameRecord]:
     """Returns the games of a match; `extra` goes into each."""
     records = []

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from selfplay.arena.result import BY_FORFEIT, MatchResult, PlayedGame, result_of
+from selfplay.arena.result import BY_FORFEIT, MatchResult, PlayedGame, played_of, result_of
 from selfplay.files import durable, json_lines
+from selfplay.files.game_lines import read_line
 from selfplay.rating import sprt
 from selfplay.rating.elo import PAIR_SCORES, score_interval
 from selfplay.rating.sprt import Sprt
@@ -161,22 +162,10 @@ def _played(file: pathlib.Path, most: int) -> tuple[list[PlayedGame], str]:
     with open(file, "rb", opener=durable.no_link) as opened:
         while len(games) < most and (line := opened.readline(json_lines.MAX_LINE + 1)):
             place = f"{file}, line {len(games) + 1}"
-            if line[-1:] != b"\n":
-                return games, f"{place}: too long" if len(line) > json_lines.MAX_LINE else ""
-            try:
-                games.append(_game(json_lines.parse(line.decode(errors="replace"), place), place))
-            except ValueError as error:
-                return games, str(error)
+            if line[-1:] != b"\n" and len(line) <= json_lines.MAX_LINE:
+                break
+            record = read_line(line)
+            if isinstance(record, str):
+                return games, f"{place}: {record}"
+            games.append(played_of(record))
     return games, ""
-
-
-def _game(fields: Any, place: str) -> PlayedGame:
-    if not isinstance(fields, dict):
-        raise ValueError(f"{place}: not a game")
-    moves, returns = fields.get("moves"), fields.get("returns")
-    if not (isinstance(moves, list) and all(type(action) is int for action in moves)):
-        raise ValueError(f"{place}: 'moves' must be a list of action numbers")
-    if not (isinstance(returns, list) and [*map(json_lines.is_number, returns)] == [True, True]):
-        raise ValueError(f"{place}: 'returns' must be two numbers")
-    ended_by, fault = (str(fields.get(name, "")) for name in ("ended_by", "fault"))
-    return PlayedGame(tuple(moves), (float(returns[0]), float(returns[1])), ended_by, fault)

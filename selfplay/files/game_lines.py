@@ -98,6 +98,12 @@ def parse(fields: Mapping[str, Any]) -> GameRecord | str:
     )
 
 
+def read_line(line: bytes | str) -> GameRecord | str:
+    """Returns the record of a line, or what is wrong with it."""
+    fields = read_fields(line)
+    return fields if isinstance(fields, str) else parse(fields)
+
+
 def problem(fields: Mapping[str, Any]) -> str:
     """Returns what is wrong with the fields of a record; empty if nothing is."""
     for key, holds in _WANTED.items():

@@ -6,28 +6,21 @@ It is kept running. To a position (`overseer.position_json`) it answers with a d
 """
 
 import json
-import os
-import selectors
 import shlex
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 from games import consent
-from selfplay import children
+from selfplay.engines.process import EngineFault, Process
 from selfplay.files import json_lines
 from selfplay.oversight.decisions import moves_of
 from selfplay.oversight.session import OverseerSession, answer_of, position_json
 
-MAX_ANSWER = 1 << 20  # bytes
+ASKED = "a position"  # what a fault calls what the program was asked
 MAX_LOOKS = 16  # questions a position
 MAX_FAILURES = 3  # positions in a row for which it crashed or hung
-
-
-class ProgramFault(Exception):
-    """The program crashed or hung; the message is a sentence without its subject."""
 
 
 class Program:
@@ -36,69 +29,42 @@ class Program:
     def __init__(self, command: str, seconds: float) -> None:
         consent.require(consent.command(command), f"program {command!r}")
         self.command, self._seconds = command, seconds
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pending = b""
+        self._process: Process | None = None
 
     def check(self) -> None:
         """Raises ValueError if there is no such program, without starting it."""
         try:
-            words = self._words()
-        except ProgramFault as fault:
-            raise ValueError(f"program {self.command!r} {fault}") from None
-        if shutil.which(words[0]) is None:
-            raise ValueError(f"program {self.command!r}: there is no command {words[0]!r}")
+            words = shlex.split(self.command)
+        except ValueError as error:
+            raise ValueError(f"program {self.command!r} does not start: {error}") from None
+        if not words or shutil.which(words[0]) is None:
+            raise ValueError(f"program {self.command!r}: there is no such command")
 
     def ask(self, message: dict[str, Any]) -> str:
         """Returns the line that the program answers to a message.
 
         Raises:
-          ProgramFault: there is none; the program has been ended.
+          EngineFault: there is none; the program has been ended.
         """
+        deadline = time.monotonic() + self._seconds
         try:
-            process = self._process or self._start()
-            process.stdin.write(json.dumps(message).encode() + b"\n")  # type: ignore[union-attr]
-            process.stdin.flush()  # type: ignore[union-attr]
-            return self._read(process, time.monotonic() + self._seconds)
-        except OSError as error:
-            self.close()
-            raise ProgramFault(f"ended or does not start: {error}") from None
+            self._process = self._process or Process(self.command)
+            self._process.tell(json.dumps(message), ASKED)
+            return self._process.hear(ASKED, deadline, _first_line)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Ends the program and all that it started."""
-        process, self._process, self._pending = self._process, None, b""
+        process, self._process = self._process, None
         if process is not None:
-            children.end(process)
+            process.kill()
 
-    def _words(self) -> list[str]:
-        try:
-            words = shlex.split(self.command)
-        except ValueError as error:
-            raise ProgramFault(f"does not start: {error}") from None
-        if not words:
-            raise ProgramFault("does not start: the command is empty")
-        return words
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        self._process = children.start(self._words())
-        return self._process
-
-    def _read(self, process: subprocess.Popen[bytes], deadline: float) -> str:
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
-            while b"\n" not in self._pending:
-                if len(self._pending) > MAX_ANSWER:
-                    raise ProgramFault(f"wrote a line of more than {MAX_ANSWER:,} bytes")
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise ProgramFault(f"gave no answer within {self._seconds:g} s")
-                data = os.read(process.stdout.fileno(), 1 << 16)  # type: ignore[union-attr]
-                if not data:
-                    raise ProgramFault("ended without an answer")
-                self._pending += data
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line.decode(errors="replace")
+def _first_line(unread: bytes) -> tuple[bytes, bytes] | None:
+    line, newline, rest = unread.partition(b"\n")
+    return (line, rest) if newline else None
 
 
 def oversee(session: OverseerSession, program: Program, report: Callable[[str], None]) -> int:
@@ -115,7 +81,7 @@ def oversee(session: OverseerSession, program: Program, report: Callable[[str], 
         try:
             _decide(session, program)
             failures = 0
-        except ProgramFault as error:
+        except EngineFault as error:
             faults, failures = faults + 1, failures + 1
             report(f"{where}, the program {error}")
             if failures == MAX_FAILURES:

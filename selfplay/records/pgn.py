@@ -6,6 +6,7 @@ and annotations are skipped. White is seat 0. Moves are made out here in plain P
 that a large file needs no compiled rules; whether a game is right is for these.
 """
 
+import bisect
 import itertools
 import json
 import re
@@ -42,7 +43,7 @@ _TOKEN = re.compile(
     r"|(?P<note>\$\d++|[!?]++|\+-|-\+|\+/?=|=/?\+|e\.p\.)"
     r"|(?P<move>[A-Za-z0][-\w=+#:]*+[!?]*+)"
 )
-_TAG_LINE = re.compile(r"^\[\s*+\w++\s*+\"", re.MULTILINE)
+_TAG_LINE = re.compile(r"^\[\s*+\w++\s*+\"[^\n]*+$", re.MULTILINE)
 _ESCAPE = re.compile(r"\\(.)")
 
 
@@ -53,7 +54,14 @@ class _Game(NamedTuple):
     moves: list[tuple[str, int]]  # of the main line, and where each begins
     result: str
     end: int  # where reading goes on
-    problem: tuple[str, int] | None  # what is wrong, and where; None for nothing
+
+
+class _Damage(ValueError):
+    """What is wrong with the text of a game, and where."""
+
+    def __init__(self, why: str, at: int) -> None:
+        super().__init__(why)
+        self.at = at
 
 
 def decoded(data: bytes) -> str:
@@ -70,15 +78,32 @@ def read_games(text: str) -> Iterator[tuple[str, Fields | str]]:
     Moves are resolved by the rules of chess; whether the game was over, by which rule, and whose
     the result is, is not looked at.
     """
-    lines = _Lines(text)
-    position = 0
+    lines, heads = _Lines(text), [*_heads(text), len(text)]
+    position, part = 0, 0
     for number in itertools.count(1):
         start = _after_space(text, position)
         if start == len(text):
             return
-        game = _game(text, start)
-        yield f"game {number} (line {lines.of(start)})", _fields_or_problem(game, lines)
-        position = game.end
+        # Damage ends with the next game's tags: what follows them is read.
+        part = bisect.bisect_right(heads, start, part)
+        fields: Fields | str
+        try:
+            game = _game(text, start, heads[part])
+            fields, position = _fields(game, lines), game.end
+        except _Damage as damage:
+            fields, position = f"line {lines.of(damage.at)}: {damage}", heads[part]
+        except ValueError as error:
+            fields, position = str(error), game.end
+        yield f"game {number} (line {lines.of(start)})", fields
+
+
+def _heads(text: str) -> Iterator[int]:
+    """Yields where the tags of a game begin: behind a line that is no tag."""
+    end = -1  # of the last tag's line
+    for tag in _TAG_LINE.finditer(text):
+        if end < 0 or text[end : tag.start()].strip():
+            yield tag.start()
+        end = tag.end()
 
 
 def check(spec: str) -> None:
@@ -140,80 +165,44 @@ def _origins(position: Position, square: int, target: int) -> list[int]:
     return [] if piece == "." else chess_position.legal_origins(position, piece, target)
 
 
-def _game(text: str, position: int) -> _Game:
-    """Reads one game from its first character on."""
+def _game(text: str, position: int, end: int) -> _Game:
+    """Reads one game from its first character on, and not beyond `end`."""
     tags: dict[str, str] = {}
     while text[position] == "[":
-        tag = _TAG.match(text, position)
+        tag = _TAG.match(text, position, end)
         if not tag:
             where = text[position : position + 30].splitlines()[0]
-            return _damaged(text, position, f"{where!r} is no tag pair", position + 1)
+            raise _Damage(f"{where!r} is no tag pair", position)
         tags[tag[1]] = _ESCAPE.sub(r"\1", tag[2])
         position = _after_space(text, tag.end())
-        if position == len(text):
-            return _damaged(text, position, "the file ends before its moves")
-    return _moves(text, position, tags)
-
-
-def _moves(text: str, position: int, tags: dict[str, str]) -> _Game:
-    """Reads the moves of a game up to its result."""
+        if position >= end:
+            raise _Damage("it ends before its moves", position)
     depth = 0
     moves: list[tuple[str, int]] = []
-    while (position := _after_space(text, position)) < len(text):
-        token = _TOKEN.match(text, position)
+    while (position := _after_space(text, position)) < end:
+        token = _TOKEN.match(text, position, end)
         if not token:
-            return _damaged(text, position, _what(text, position))
+            raise _Damage(_what(text, position), position)
         kind = token.lastgroup
-        if kind == "comment" and (tag := _next_tags(text, position, token.end())):
-            return _damaged(text, position, _what(text, position), tag)
         depth += {"open": 1, "close": -1}.get(kind or "", 0)
         if depth < 0:
-            return _damaged(text, position, "')' closes no variation")
+            raise _Damage("')' closes no variation", position)
         if kind == "result" and not depth:
-            return _Game(tags, moves, token[0], token.end(), None)
+            return _Game(tags, moves, token[0], token.end())
         if kind == "move" and not depth:
             moves.append((token[0], position))
             if len(moves) > MAX_PLIES:
-                return _damaged(text, position, f"more than {MAX_PLIES:,} moves")
+                raise _Damage(f"more than {MAX_PLIES:,} moves", position)
         position = token.end()
     inside = "a variation that nothing closes" if depth else "its moves, without a result"
-    return _damaged(text, position, f"the file ends within {inside}")
+    raise _Damage(f"it ends within {inside}", position)
 
 
 def _what(text: str, position: int) -> str:
     """Returns what is wrong at a place where no token is."""
     if text[position] == "{":
         return "a comment is not closed by }, or too long"
-    if text[position] == "[":
-        return "the next game begins before this one has a result"
     return f"{text[position : position + 10].split()[0]!r} is not PGN"
-
-
-def _damaged(text: str, at: int, why: str, onward: int | None = None) -> _Game:
-    """Returns a game that cannot be read; the next one begins with the next tags from `onward`."""
-    following = _next_tags(text, at if onward is None else onward, len(text))
-    return _Game({}, [], "", following or len(text), (why, at))
-
-
-def _next_tags(text: str, start: int, end: int) -> int:
-    """Returns where the tags of a game begin, behind a line that is no tag; 0 if nowhere."""
-    for line in _TAG_LINE.finditer(text, start, end):
-        before = line.start()
-        while before and text[before - 1].isspace():
-            before -= 1
-        if not text.startswith("[", text.rfind("\n", 0, before) + 1):
-            return line.start()
-    return 0
-
-
-def _fields_or_problem(game: _Game, lines: "_Lines") -> Fields | str:
-    if game.problem:
-        why, at = game.problem
-        return f"line {lines.of(at)}: {why}"
-    try:
-        return _fields(game, lines)
-    except ValueError as error:
-        return str(error)
 
 
 def _fields(game: _Game, lines: "_Lines") -> Fields:

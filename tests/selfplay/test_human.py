@@ -74,9 +74,9 @@ def test_a_run_by_a_program_that_is_stopped_and_resumed_equals_one_that_was_not(
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("human:no-such-x", "program 'no-such-x': there is no command 'no-such-x'"),
+        ("human:no-such-x", "program 'no-such-x': there is no such command"),
         ("human:'x", "does not start: No closing quotation"),
-        ("human: ", "the command is empty"),
+        ("human: ", "there is no such command"),
         ("human", "there is no terminal; human:PROGRAM"),
         ("human:", "amplify must be .*human:PROGRAM.* got 'human:'"),
         ("engine:", "amplify must be .*engine:COMMAND.* got 'engine:'"),

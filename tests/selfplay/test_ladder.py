@@ -320,29 +320,6 @@ def test_a_runs_own_games_are_kept_when_it_is_moved_and_renamed(run_folders):
     assert games_of_run(moved, str(run_folders / "best"), "best") == played
 
 
-@pytest.mark.parametrize("typed", ["runs/c4", "link", "c4", "/gone/c4", "../somewhere/c4"])
-@pytest.mark.parametrize("home", [None, RUN])
-def test_games_stored_under_a_path_as_it_was_typed_once_still_count(run_folders, typed, home):
-    store = run_folders / "games.jsonl"
-    played = games_of_run(store, RUN, home, 8)
-    name = "." if home else str((run_folders / RUN).resolve())
-    text = store.read_text()
-    assert f'"{name}@8:simulations=4"' in text
-    store.write_text(text.replace(f'"{name}@', f'"{typed}@'))
-    assert games_of_run(store, RUN, home) == played > 0
-    assert games_of_run(store, "link", home) == played
-    (run_folders / RUN).rename(run_folders / "moved")
-    assert games_of_run(store, "moved", home and "moved") == 0, "it cannot be told whose they are"
-
-
-def test_games_of_a_last_name_that_two_players_have_are_nobodys(run_folders):
-    store = run_folders / "games.jsonl"
-    games_of_run(store, RUN, games=8)
-    store.write_text(store.read_text().replace(str((run_folders / RUN).resolve()), "gone/c4"))
-    both = [*checkpoints(RUN), checkpoints("old/c4")[1]]
-    assert ladder.Ladder(store, "pile", PILE, both).games == 0
-
-
 def test_two_spellings_of_one_run_are_not_two_players(run_folders):
     both = [checkpoints(RUN)[1], checkpoints("link")[1]]
     with pytest.raises(ValueError, match="all different"):

@@ -16,8 +16,9 @@ import training
 from scripts import oversee
 from scripts.flags import train as train_flags
 from selfplay import positions, row
+from selfplay.engines.process import EngineFault
 from selfplay.oversight import decisions, images
-from selfplay.oversight.program import Program, ProgramFault
+from selfplay.oversight.program import Program
 from selfplay.row import Sample
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
@@ -84,13 +85,13 @@ def test_a_programs_decisions_are_stored_and_its_mistakes_cost_one_position_each
     ("command", "seconds", "sentence"),
     [
         ("false", 60, "ended"),
-        (f"{PROGRAM} hangs", 0.3, "no answer within 0.3 s"),
+        (f"{PROGRAM} hangs", 0.3, "did not answer 'a position' in time"),
         ("no-such-x", 60, "start"),
     ],
 )
 def test_a_program_that_crashes_or_hangs_is_named_and_ended(command, seconds, sentence):
     program = Program(command, seconds)
-    with pytest.raises(ProgramFault, match=sentence):
+    with pytest.raises(EngineFault, match=sentence):
         program.ask({"legal": [0]})
     assert program._process is None
 

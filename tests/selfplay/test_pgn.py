@@ -127,8 +127,8 @@ BAD = {
     TAGS + "1. a4 b5 2. axb5 a6 3. bxa6 Bb7 4. axb7 Nc6 5. bxa8 1-0":
         "move 5. bxa8 does not say what the pawn becomes",
     TAGS + "1. e4 e5 *": "it has no result",
-    TAGS + "1. e4 e5": "line 11: the next game begins before this one has a result",
-    TAGS + "1. e4 (1. d4 e5 1-0": "the next game begins before this one has a result",
+    TAGS + "1. e4 e5": "line 11: it ends within its moves, without a result",
+    TAGS + "1. e4 (1. d4 e5 1-0": "it ends within a variation that nothing closes",
     TAGS + "1. e4 ) e5 1-0": "line 9: ')' closes no variation",
     TAGS + "1. e4 {open e5 1-0": "line 9: a comment is not closed by }",
     TAGS + "1. e4 <x> 1-0": "line 9: '<x>' is not PGN",

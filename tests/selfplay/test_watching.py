@@ -32,7 +32,8 @@ SETTINGS = {
 def written(path, games, settings=SETTINGS, end="\n"):
     path.mkdir(exist_ok=True)
     (path / "match.json").write_text(json.dumps(settings))
-    lines = [json.dumps({"moves": moves, "returns": returns}) for moves, returns in games]
+    about = {"game": "tic_tac_toe", "players": ["a", "b"]}
+    lines = [json.dumps({**about, "moves": m, "returns": returns}) for m, returns in games]
     (path / "games.jsonl").write_text("\n".join(lines) + (end if lines else ""))
     return path
 
@@ -168,7 +169,7 @@ def test_nothing_of_match_json_passes_but_numbers_and_texts(tmp_path):
 def test_games_before_a_damaged_line_count_and_the_line_is_named(tmp_path, line):
     path = written(tmp_path / "m", [([0], [1.0, -1.0])] * 5)
     with open(path / "games.jsonl", "a") as file:
-        file.write(line + "\n" + '{"moves": [0], "returns": [1, -1]}\n')
+        file.write(line.replace("{", '{"game": "g", "players": ["a", "b"], ') + "\n{}\n")
     watched = watching.read(path)
     assert watched.result.games == 4
     assert "line 6" in watched.problem
