@@ -24,7 +24,7 @@ GROUPS = {
     "look": {
         "runs": "list runs: state, step, last evaluation, size",
         "web": "see runs learn, play and explore them, in the browser",
-        "report": "plots and a page for one or more runs",
+        "report": "the state of one or more runs, and plots",
         "doctor": "is a run learning, and if not, why?",
         "show": "show recorded games",
     },

@@ -8,32 +8,27 @@ from scripts.terminal.console import Positional
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Writes one self-contained page (index.html) about one or more runs, to open from disk.
+    """Prints the state of one or more runs, in progress or ended: how far, how good, curves.
 
-    Shows what was trained and with which settings, all curves with what they say at the cursor,
-    what happened, the doctor's last verdict (selfplay doctor) and a game. Works on a run in
-    progress. Several runs are drawn over each other, with the settings in which they differ.
+    The curves are shown by `selfplay web`; --png draws them for a paper, those of several runs
+    over each other.
 
     Examples:
       selfplay report runs/c4
-      selfplay report runs/c4 runs/c4b --out compared
-      selfplay report runs/c4 --png
-      selfplay report runs/c4 --text
+      selfplay report runs/c4 runs/c4b --png --out compared
       selfplay report runs/c4 --csv metrics.csv
     """
 
     runs: Positional[tuple[str, ...]]
     """Run folders."""
-    out: str = ""
-    """Folder for the report; by default report/ of the (first) run."""
     png: bool = False
-    """Also write each plot as a PNG, for a paper."""
-    text: bool = False
-    """Print a summary instead."""
+    """Also write each plot as a PNG."""
+    out: str = ""
+    """Folder for the plots; by default report/ of the (first) run."""
     csv: str = ""
-    """Write the metrics to this file instead, a row for each of their lines (docs/metrics.md)."""
+    """Also write the metrics to this file, a row for each of their lines (docs/metrics.md)."""
     json: bool = False
-    """Print one JSON object on stdout: the page, if one is written, and the state of each run."""
+    """Print one JSON object on stdout: the state of each run, and the files of the plots."""
 
 
 def check(args: Args) -> None:

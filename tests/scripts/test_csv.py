@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_is_refused_before_anything_is_played(tmp_path, ca
 
 def test_the_metrics_of_a_run_are_a_row_each_and_its_state_is_json(tiny_run, tmp_path, capsys):
     file = str(tmp_path / "metrics.csv")
-    assert cli.run(["report", str(tiny_run), "--csv", file, "--text", "--json"]) == 0
+    assert cli.run(["report", str(tiny_run), "--csv", file, "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)["runs"]
     lines = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
     rows = read(file)
@@ -84,7 +84,7 @@ def test_entries_inside_entries_and_the_ends_of_intervals_have_columns_of_their_
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (["report", "RUN", "--out", "/proc/x"], "--out: the report cannot be written to /proc/x"),
+        (["report", "RUN", "--png", "--out", "/proc/x"], "--out: the plots cannot be written to"),
         (["show", "/nope"], "there is no file of records /nope"),
     ],
 )

@@ -33,7 +33,7 @@ from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
 GO_ON = ["train", "--run-dir", "{run}", "--iterations", "4"]
-REPORT = ["report", "{run}", "--text"]
+REPORT = ["report", "{run}"]
 PLUG_IN = """
 import dataclasses
 from games.tic_tac_toe import TicTacToe
@@ -311,8 +311,11 @@ FAULTS = {
         2,
         "solved: not a whole gzip file",
     ),
-    "nowhere to write the report": Row(
-        lambda r: (r / "report").write_text("in the way"), ["report", "{run}"], 1, "run/report"
+    "nowhere to write the plots": Row(
+        lambda r: (r / "report").write_text("in the way"),
+        ["report", "{run}", "--png"],
+        1,
+        "run/report",
     ),
 }
 
@@ -385,8 +388,8 @@ def test_a_folder_that_may_not_be_written_to_is_named(run, tmp_path, capsys):
         remount("ro")
         assert cli.run(["train", "--run-dir", str(path), "--iterations", "4"]) == 1
         assert "needs a folder that it may write to" in capsys.readouterr().err
-        assert cli.run(["report", str(path), "--text"]) == 0
-        assert cli.run(["report", str(path)]) == 1
+        assert cli.run(["report", str(path)]) == 0
+        assert cli.run(["report", str(path), "--png"]) == 1
         assert "Read-only file system" in capsys.readouterr().err
 
 
