@@ -12,7 +12,7 @@ WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; goes on if it is there
 	$(BIN)/selfplay train --game connect_four --run-dir runs/make-train
 	$(BIN)/selfplay evaluate runs/make-train --against perfect
-	$(BIN)/selfplay runs runs/make-train --page
+	$(BIN)/selfplay runs runs/make-train
 
 test: $(READY)  ## the tests that a change must pass: some 11 minutes on 2 cores
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow"

@@ -17,8 +17,8 @@ class Args:
     comes first.
 
     Of runs: settings, metrics, events and the doctor's last verdict, also of a run in progress; of
-    several, the settings in which they differ. --page writes that with curves and a game as one
-    file to open from disk, --png the curves for a paper, --csv the metrics.
+    several, the settings in which they differ. --png writes the curves for a paper, --csv the
+    metrics; selfplay web shows both.
 
     Of a file of games (JSON lines, .sgf or .pgn), or of a run with --number: the games, each
     replayed by the rules; what they forbid is named on stderr, with place and move.
@@ -26,7 +26,7 @@ class Args:
     Examples:
       selfplay runs                                   # those in runs/
       selfplay runs runs/c4
-      selfplay runs runs/c4 runs/c4b --page --out compared
+      selfplay runs runs/c4 runs/c4b --png --out compared
       selfplay runs runs/c4 --csv metrics.csv
       selfplay runs runs/c4 --number last --step      # its newest game of self-play
       selfplay runs games.sgf --number 3 --ply 20
@@ -34,12 +34,10 @@ class Args:
 
     paths: Positional[tuple[str, ...]] = ("runs",)
     """A folder of runs (or of folders of them), runs, or a file of games."""
-    page: bool = False
-    """Of runs: write index.html, with all curves."""
     png: bool = False
     """Of runs: write each plot as a PNG."""
     out: str = ""
-    """The folder for --page and --png; by default report/ of the (first) run."""
+    """The folder for --png; by default report/ of the (first) run."""
     csv: str = ""
     """Of runs: write the metrics to this file, a row for each of their lines (docs/metrics.md)."""
     number: str = ""
@@ -63,15 +61,15 @@ def check(args: Args) -> None:
     if kind == "run_games" and len(args.paths) > 1:
         raise ValueError(f"games are shown of one file or run, got {' '.join(args.paths)}")
     for module, names in (
-        ("run_report", ("page", "png", "out", "csv")),
+        ("run_report", ("png", "out", "csv")),
         ("run_games", ("number", "step", "game")),
     ):
         given = [name for name in names if getattr(args, name)]
         if given and kind != module:
             what = "a file of games, or of a run with --number" if names[0] == "number" else "runs"
             raise ValueError(f"--{given[0]} is of {what}, not of {' '.join(args.paths)}")
-    if args.out and not (args.page or args.png):
-        raise ValueError("--out is the folder of --page and --png, and neither is given")
+    if args.out and not args.png:
+        raise ValueError("--out is the folder of --png, which is not given")
 
 
 def script(args: Args) -> str:

@@ -234,12 +234,12 @@ def test_a_damaged_config_is_a_sentence(tiny_run, tmp_path, capsys):
     assert "has format 99, this version reads 1" in capsys.readouterr().err
 
 
-def test_runs_writes_a_page_and_plots_if_wanted(tiny_run, tmp_path, capsys):
-    assert (
-        cli.run(["runs", str(tiny_run), str(tiny_run), "--out", str(tmp_path), "--page", "--png"])
-        == 0
-    )
-    assert (tmp_path / "index.html").read_text().startswith("<!doctype html>")
+def test_runs_sums_up_a_run_and_writes_plots_if_wanted(tiny_run, tmp_path, capsys):
+    words = ["runs", str(tiny_run), str(tiny_run), "--out", str(tmp_path), "--png", "--json"]
+    assert cli.run(words) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["written"]) == {str(path) for path in tmp_path.glob("*.png")}
+    assert [run["run"] for run in told["runs"]] == [str(tiny_run)]
     pictures = sorted(path.name for path in tmp_path.glob("*.png"))
     for name in ("losses", "entropy", "kl", "evaluations", "mistakes", "speed"):
         assert f"{name}.png" in pictures

@@ -76,7 +76,7 @@ def test_entries_inside_entries_and_the_ends_of_intervals_have_columns_of_their_
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (["runs", "RUN", "--page", "--out", "/proc/x"], "--out: nothing can be written to /proc/x"),
+        (["runs", "RUN", "--png", "--out", "/proc/x"], "--out: the plots cannot be written to"),
         (["runs", "/nope"], "no such run folder: /nope"),
     ],
 )

@@ -314,7 +314,7 @@ FAULTS = {
     ),
     "nowhere to write the report": Row(
         lambda r: (r / "report").write_text("in the way"),
-        ["runs", "{run}", "--page"],
+        ["runs", "{run}", "--png"],
         1,
         "run/report",
     ),
@@ -390,7 +390,7 @@ def test_a_folder_that_may_not_be_written_to_is_named(run, tmp_path, capsys):
         assert cli.run(["train", "--run-dir", str(path), "--iterations", "4"]) == 1
         assert "needs a folder that it may write to" in capsys.readouterr().err
         assert cli.run(["runs", str(path)]) == 0
-        assert cli.run(["runs", str(path), "--page"]) == 1
+        assert cli.run(["runs", str(path), "--png"]) == 1
         assert "Read-only file system" in capsys.readouterr().err
 
 

@@ -320,7 +320,6 @@ USING = {
     "uci {run} --simulations 1": ("game",),
     "doctor {run} --seconds 1": ("game",),
     "report {run}": (),
-    "report {run} --text": (),
     "show {run}/games/self_play.jsonl": (),
 }
 

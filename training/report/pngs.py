@@ -1,4 +1,4 @@
-"""The plots of runs as PNG files, over each other: what `selfplay report --png` writes."""
+"""The plots of runs as PNG files, over each other: what `selfplay runs R --png` writes."""
 
 import pathlib
 from collections.abc import Sequence

@@ -9,7 +9,7 @@
                      people play, see training/storage/played.py
     oversight/       an overseer's decisions, see selfplay/oversight/decisions.py
     ladder/          games of the ratings that the run takes of itself
-    report/          index.html, and doctor.json, see training/report/verdict.py
+    report/          plots, and doctor.json, see training/report/verdict.py
     lock             held by the process that trains, see selfplay/files/durable.py
     starts.jsonl     the processes that trained it, see training/storage/starts.py
     nan-<step>.npz   the minibatch at which NaN or infinity came up, see training/non_finite.py
