@@ -17,8 +17,7 @@ HEAD = """# The settings of a run
 
 Each is a flag of `selfplay train`, such as `--network.blocks 6` or `--search.no-proven`. `--help`
 shows those to know first, `--help-all` all of them. A run's `config.json` holds the same names,
-with `_` for `-`. The defaults are those of the presets; those of a run that goes on are its
-own.
+with `_` for `-`. The defaults are those of the presets; a resumed run keeps its own.
 
 This page is written by `python -m scripts.developer.settings_page`.
 """
