@@ -70,7 +70,7 @@ def run(args: Args) -> int:
     }
     seconds = round(time.monotonic() - began, 3)
     line = {"kind": "imitation", "iteration": 0, "step": 0, "seconds": seconds, **facts}
-    folder = make_run(folder, config, imitation.weights, line)
+    make_run(folder, config, imitation.weights, line)
     _warn_of_nothing(len(records), imitation.held_out, by_chance(test_rows))
     _conclude(args, folder, imitation, facts)
     return 0

@@ -379,14 +379,14 @@ def test_runs_that_begin_at_once_without_a_name_get_one_each(tmp_path, monkeypat
     assert names == sorted(f"runs/go-size-5-{n}" for n in range(1, 25))
 
 
-def test_an_imitation_whose_name_was_taken_meanwhile_keeps_its_fit(tmp_path):
-    for number in range(2):
-        partial = RunFolder(tmp_path / f"fit{number}.partial")
-        partial.path.mkdir()
-        (partial.path / "weights").write_text(str(number))
-        found = fit._put_in_place(partial, tmp_path / "run")
-        assert found.path == tmp_path / ("run-2" if number else "run")
-        assert (found.path / "weights").read_text() == str(number)
+def test_an_imitation_whose_name_was_taken_meanwhile_keeps_its_fit(tiny_config, tmp_path):
+    folder, weights = RunFolder(tmp_path / "run"), None
+    folder.path.mkdir()
+    (folder.path / "mine").touch()
+    with pytest.raises(OSError, match="was taken meanwhile") as error:
+        fit.make_run(folder, tiny_config, weights, {"kind": "imitation"})
+    assert training.checkpoint_steps(str(error.value).rpartition(" ")[2]) == [0]
+    assert [path.name for path in folder.path.iterdir()] == ["mine"]
 
 
 def test_all_folders_of_a_run_are_on_the_disk_after_its_first_save(

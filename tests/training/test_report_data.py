@@ -19,7 +19,7 @@ from training import metrics
 from training.config import RunConfig
 from training.evaluation.train_run import train_folder
 from training.report import described, events, history, listing, measured, verdict
-from training.report.thinning import Strided, Thinned
+from training.report.thinning import Thinned, strided
 from training.storage import starts
 from training.storage.run_folder import RunFolder
 from training.storage.tail import Tail
@@ -83,11 +83,9 @@ def test_a_thinned_curve_has_means_of_equal_buckets_and_the_last_value_of_a_coun
 
 def test_of_many_rows_every_so_many_th_is_kept_and_always_the_newest():
     for count in (0, 1, 4, 5, 6, 100, 1_001):
-        strided = Strided(4)
-        for i in range(count):
-            strided.add({"i": i})
-        kept = [row["i"] for row in strided.rows()]
-        assert kept == sorted({*range(0, count, strided.stride), *([count - 1] if count else [])})
+        kept = strided(list(range(count)), 4)
+        step = max(1, math.ceil(count / 4))
+        assert kept == sorted({*range(0, count, step), *([count - 1] if count else [])})
         assert len(kept) <= 5
 
 

@@ -1,8 +1,5 @@
 """A[0] by imitation of an expert: fits a network to recorded games before any self-play."""
 
-import errno
-import itertools
-import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -140,12 +137,8 @@ def _loss(spec: str) -> Loss:
     return losses.reinforce_records if spec == "reinforce" else losses.load(spec)
 
 
-def make_run(
-    folder: RunFolder, config: RunConfig, weights: Weights, line: dict[str, Any]
-) -> RunFolder:
+def make_run(folder: RunFolder, config: RunConfig, weights: Weights, line: dict[str, Any]) -> None:
     """Makes a new run whose step 0 has these weights; `train` goes on from there.
-
-    It lies in `folder`, or beside it if another process was faster: what was fitted is not lost.
 
     Args:
       line: the first one of its metrics.jsonl.
@@ -164,22 +157,13 @@ def make_run(
         finally:
             store.close()
     # A run is there with its weights or not at all: `train` would begin without them.
-    return _put_in_place(partial, folder.path)
-
-
-def _put_in_place(partial: RunFolder, path: pathlib.Path) -> RunFolder:
-    """Gives a run its name; the next free one if another process has made a run there meanwhile."""
-    for number in itertools.count(2):
-        target = path if number == 2 else path.with_name(f"{path.name}-{number - 1}")
-        try:
-            partial.path.rename(target)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise
-            continue
-        durable.sync(target.parent)
-        return RunFolder(target)
-    raise AssertionError("there are endless numbers")
+    try:
+        partial.path.rename(folder.path)
+    except OSError as error:
+        raise OSError(
+            f"{folder.path} was taken meanwhile: the run with these weights is {partial.path}"
+        ) from error
+    durable.sync(folder.path.parent)
 
 
 def _badness(measured: dict[str, float]) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from selfplay.files import json_lines
 from training import metrics
-from training.metrics import EvaluationLine, History
+from training.metrics import History
 from training.storage.run_folder import RunFolder
 
 SMOOTHING = 40  # a curve shows means over this share of a run: 1 / 40
@@ -179,17 +179,6 @@ def _curve(
     there = [i for i, value in enumerate(columns[name]) if value is not None]
     x, values, *interval = ([columns[c][i] for i in there] for c in (place, name, *ends))
     return [Series(label, x, smoothed(values) if smooth else values, *interval)] if there else []
-
-
-def results(line: EvaluationLine) -> dict[str, Interval]:
-    """Returns what an evaluation measured, by what a curve of it is called."""
-    measured: dict[str, Interval] = {}
-    if line.random is not None:
-        measured["score against random"] = (line.random.score, *line.random.interval)
-    for name, rates in (line.perfect or {}).items():
-        for kind, rate in (("raw", rates.raw), ("search", rates.search)):
-            measured[f"mistakes, {name}, {kind}"] = (rate, rate, rate)
-    return measured
 
 
 def distilled_plot(folders: Sequence[RunFolder]) -> Plot | None:

@@ -33,7 +33,7 @@ from training.report.columns import (
     where,
     with_speeds,
 )
-from training.report.thinning import Number, Strided, Thinned, short
+from training.report.thinning import Number, Thinned, short, strided
 from training.storage.run_folder import RunFolder
 from training.storage.tail import Line, Tail, text_of
 
@@ -128,7 +128,7 @@ class _Reader:
     def _forget(self) -> None:
         self._tail = Tail(self._folder.logs["metrics"])
         self._lines = Thinned(COUNTERS, MOST_POINTS)
-        self._evaluations = Strided(MOST_EVALUATIONS)
+        self._evaluations: list[Mapping[str, Number | None]] = []
         self._newest: dict[str, dict[str, Any]] = {}  # lines by kind, and the last with a match
         self._levels: dict[int, float] = {}  # Elo gained, by step
         self._events: collections.deque[dict[str, Any]] = collections.deque(maxlen=MOST_EVENTS)
@@ -166,7 +166,7 @@ class _Reader:
             "lines": self._lines.lines,
             "simulations": self._simulations(),
             "columns": rounded(columns),
-            "evaluations": as_columns(self._evaluations.rows()),
+            "evaluations": as_columns(strided(self._evaluations, MOST_EVALUATIONS)),
             "events": _placed(happened, columns),
             "events_left_out": self._event_count - len(self._events),
             "damaged": self._told(),
@@ -253,7 +253,7 @@ class _Reader:
 
     def _take_evaluation(self, end: int, line: EvaluationLine) -> None:
         row = where(line) | measured(line) | gained(line, self._levels)
-        self._evaluations.add(row)
+        self._evaluations.append(row)
         self._keep(end, "evaluation", row)
         if line.fixed_point is not None and line.fixed_point.verdict is not None:
             self._take_event(end, events.of_verdict(line, line.fixed_point.verdict))

@@ -87,9 +87,13 @@ def unit_of(operations: float) -> tuple[float, str]:
 
 
 def figures(line: EvaluationLine) -> dict[str, str]:
-    """Returns an evaluation's results by name, for people: shares in percent."""
-    shares = {name: f"{value:.1%}" for name, (value, _, _) in curves.results(line).items()}
-    return shares | ({"Elo above random": f"{line.ladder.elo:+.0f}"} if line.ladder else {})
+    """An evaluation's results by name, for people: shares in percent."""
+    shares = {"score against random": line.random.score} if line.random else {}
+    for name, rates in (line.perfect or {}).items():
+        shares[f"mistakes, {name}, raw"] = rates.raw
+        shares[f"mistakes, {name}, search"] = rates.search
+    shown = {name: f"{share:.1%}" for name, share in shares.items()}
+    return shown | ({"Elo above random": f"{line.ladder.elo:+.0f}"} if line.ladder else {})
 
 
 def sentences(evaluations: Sequence[EvaluationLine], amplify: str) -> list[str]:

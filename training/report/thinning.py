@@ -1,10 +1,11 @@
 """Long curves as few points, while they grow: in buckets of equally many lines."""
 
 import math
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 Number: TypeAlias = int | float
+T = TypeVar("T")
 MOST_COLUMNS = 256  # means: a stranger's run may name any number of them
 
 
@@ -82,31 +83,10 @@ class Thinned:
         self._buckets = math.ceil(self._buckets / 2)
 
 
-class Strided:
-    """Rows, of which about `most` are kept: every `stride`-th, and always the newest."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: list[Any] = []
-        self._newest: Any = None
-        self._count = 0
-        self.stride = 1
-
-    def add(self, row: Any) -> None:
-        """Adds a row."""
-        if self._count % self.stride == 0:
-            self._kept.append(row)
-        self._newest = row
-        self._count += 1
-        if len(self._kept) > self._most:
-            self._kept = self._kept[::2]
-            self.stride *= 2
-
-    def rows(self) -> list[Any]:
-        """Returns the rows that are kept, oldest first."""
-        if not self._kept or self._kept[-1] is self._newest:
-            return list(self._kept)
-        return [*self._kept, self._newest]
+def strided(rows: Sequence[T], most: int) -> list[T]:
+    """About `most` of many rows: every so many-th, and always the newest."""
+    kept = list(rows[:: -(-len(rows) // most) or 1])
+    return kept if not rows or kept[-1] is rows[-1] else [*kept, rows[-1]]
 
 
 def short(value: Number | None, digits: int = 5) -> Number | None:
