@@ -23,8 +23,7 @@ class Solver:
     """Searches positions to the end; keeps what it has found."""
 
     def __init__(self) -> None:
-        # The result for the mover lies between these; by the stones, see `_key`.
-        self._known: dict[int, tuple[int, int]] = {}
+        self._known: dict[int, int] = {}  # results for the mover, by the stones
         self._visited = 0
         self._until = float("inf")
 
@@ -44,11 +43,11 @@ class Solver:
             stone = ((own | other) + (1 << HEIGHT * col)) & COLUMNS[col]
             if stone:
                 won = winning_cells(own, own | other) & stone
-                found[col] = 1 if won else -self._value(other, own | other | stone, -1, 1)
+                found[col] = 1 if won else -self._value(other, own | other | stone)
         return found
 
-    def _value(self, own: int, taken: int, low: int, high: int) -> int:
-        """Returns the mover's result, as far as it lies between `low` and `high` (alpha-beta)."""
+    def _value(self, own: int, taken: int) -> int:
+        """Returns the mover's result."""
         moves = (taken + BOTTOM) & BOARD
         if not moves:
             return 0
@@ -62,29 +61,20 @@ class Solver:
         moves &= ~(threats >> 1)  # below a cell where the other wins
         if not moves:
             return -1
-        key = own + taken + BOTTOM
-        floor, ceiling = self._known.get(key, (-1, 1))
-        low, high = max(low, floor), min(high, ceiling)
-        if low >= high:
-            return low
-        best = self._best(own, taken, moves, low, high)
-        if best <= low:
-            self._known[key] = floor, min(best, ceiling)
-        elif best >= high:
-            self._known[key] = max(best, floor), ceiling
-        else:
-            self._known[key] = best, best
-        return best
+        key = own + taken + BOTTOM  # as Fhourstones writes a position
+        if key not in self._known:
+            self._known[key] = self._best(own, taken, moves)
+        return self._known[key]
 
-    def _best(self, own: int, taken: int, moves: int, low: int, high: int) -> int:
+    def _best(self, own: int, taken: int, moves: int) -> int:
         self._visited += 1
         if self._visited % GLANCE == 0 and time.monotonic() > self._until:
             raise TooLongError
         best = -1
         for col in ORDER:
             if stone := moves & COLUMNS[col]:
-                best = max(best, -self._value(own ^ taken, taken | stone, -high, -max(low, best)))
-                if best >= high:
+                best = max(best, -self._value(own ^ taken, taken | stone))
+                if best == 1:
                     break
         return best
 
