@@ -215,7 +215,7 @@ def _policy_act(game: Game[Any], evaluate: Evaluate, temperature: float) -> Act:
         evaluation = evaluate(variables, jax.vmap(game.observe)(states))
         legal = states.legal_action_mask
         logits = mask_illegal(evaluation.prior_logits, legal)
-        result = _without_search(logits.argmax(axis=-1), jax.nn.softmax(logits), evaluation.value)
+        result = without_search(logits.argmax(axis=-1), jax.nn.softmax(logits), evaluation.value)
         return _at_temperature(result, states, key, temperature)
 
     return act
@@ -235,10 +235,11 @@ def _random_act(variables: Variables, states: State, key: jax.Array) -> SearchRe
     legal = states.legal_action_mask
     logits = mask_illegal(jnp.zeros(legal.shape), legal)
     action = positions.random_actions(key, legal)
-    return _without_search(action, jax.nn.softmax(logits), jnp.zeros(legal.shape[0]))
+    return without_search(action, jax.nn.softmax(logits), jnp.zeros(legal.shape[0]))
 
 
-def _without_search(action: jax.Array, policy: jax.Array, value: jax.Array) -> SearchResult:
+def without_search(action: jax.Array, policy: jax.Array, value: jax.Array) -> SearchResult:
+    """Returns the answer of a player that does not search: its moves, policy and values."""
     return SearchResult(
         action=action.astype(jnp.int32),
         action_weights=policy,

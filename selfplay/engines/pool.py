@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
@@ -19,7 +20,7 @@ from selfplay import positions
 from selfplay.engines.limits import Limits
 from selfplay.engines.lines import shared
 from selfplay.engines.process import EngineFault
-from selfplay.players import FORFEIT, Player
+from selfplay.players import FORFEIT, Player, without_search
 
 
 class Engine(Protocol):
@@ -138,19 +139,10 @@ class EnginePool:
 
 def _result(actions: np.ndarray, states: State) -> SearchResult:
     """Returns the moves of a player that values none."""
-    legal = np.asarray(states.legal_action_mask)
-    weights = (np.arange(legal.shape[1])[None] == actions[:, None]).astype(np.float32)
-    nothing = np.zeros(len(actions), np.float32)
-    fields: dict[str, Any] = {
-        "action": actions,
-        "action_weights": weights,
-        "visit_counts": np.zeros(legal.shape, np.int32),
-        "value": nothing,
-        "q": np.zeros(legal.shape, np.float32),
-        "prior": weights,
-        "raw_value": nothing,
-    }
-    return SearchResult(**fields)
+    all_actions = np.arange(states.legal_action_mask.shape[1])
+    policy = (all_actions == actions[:, None]).astype(np.float32)
+    result = without_search(*map(jnp.asarray, (actions, policy, np.zeros(len(actions)))))
+    return jax.device_get(result)
 
 
 def _kill(engines: list[Engine | None]) -> None:

@@ -23,8 +23,8 @@ class Solver:
     """Searches positions to the end; keeps what it has found."""
 
     def __init__(self) -> None:
-        # The result for the mover lies between these; by the stones, see `_key`.
-        self._known: dict[int, tuple[int, int]] = {}
+        # Whether the mover reaches a goal, by the stones and the goal.
+        self._known: dict[tuple[int, int], bool] = {}
         self._visited = 0
         self._until = float("inf")
 
@@ -43,50 +43,39 @@ class Solver:
         for col in ORDER:
             stone = ((own | other) + (1 << HEIGHT * col)) & COLUMNS[col]
             if stone:
-                won = winning_cells(own, own | other) & stone
-                found[col] = 1 if won else -self._value(other, own | other | stone, -1, 1)
+                won = bool(winning_cells(own, own | other) & stone)
+                after = other, own | other | stone
+                lost = not won and self._reaches(*after, 1)
+                found[col] = -1 if lost else int(won or not self._reaches(*after, 0))
         return found
 
-    def _value(self, own: int, taken: int, low: int, high: int) -> int:
-        """Returns the mover's result, as far as it lies between `low` and `high` (alpha-beta)."""
+    def _reaches(self, own: int, taken: int, goal: int) -> bool:
+        """Returns whether the mover gets at least `goal`: a win (1), or no loss (0)."""
         moves = (taken + BOTTOM) & BOARD
         if not moves:
-            return 0
+            return goal == 0
         if winning_cells(own, taken) & moves:
-            return 1
+            return True
         threats = winning_cells(own ^ taken, taken)
         if forced := threats & moves:
             if forced & (forced - 1):
-                return -1
+                return False
             moves = forced
         moves &= ~(threats >> 1)  # below a cell where the other wins
         if not moves:
-            return -1
-        key = own + taken + BOTTOM
-        floor, ceiling = self._known.get(key, (-1, 1))
-        low, high = max(low, floor), min(high, ceiling)
-        if low >= high:
-            return low
-        best = self._best(own, taken, moves, low, high)
-        if best <= low:
-            self._known[key] = floor, min(best, ceiling)
-        elif best >= high:
-            self._known[key] = max(best, floor), ceiling
-        else:
-            self._known[key] = best, best
-        return best
-
-    def _best(self, own: int, taken: int, moves: int, low: int, high: int) -> int:
-        self._visited += 1
-        if self._visited % GLANCE == 0 and time.monotonic() > self._until:
-            raise TooLongError
-        best = -1
-        for col in ORDER:
-            if stone := moves & COLUMNS[col]:
-                best = max(best, -self._value(own ^ taken, taken | stone, -high, -max(low, best)))
-                if best >= high:
-                    break
-        return best
+            return False
+        key = own + taken + BOTTOM, goal  # the stones as Fhourstones writes them
+        if key not in self._known:
+            self._visited += 1
+            if self._visited % GLANCE == 0 and time.monotonic() > self._until:
+                raise TooLongError
+            # A goal is reached where the other side misses its own: to win if we must not lose.
+            self._known[key] = any(
+                not self._reaches(own ^ taken, taken | stone, 1 - goal)
+                for col in ORDER
+                if (stone := moves & COLUMNS[col])
+            )
+        return self._known[key]
 
 
 def winning_cells(own: int, taken: int) -> int:

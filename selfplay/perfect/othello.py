@@ -27,11 +27,11 @@ def outcomes(own: int, other: int, size: int) -> dict[int, int]:
     replies = _moves(own, other, rays)
     if replies:
         return {
-            cell: -_value(other & ~flipped, own | flipped | 1 << cell, rays, values, -1, 1)
+            cell: -_value(other & ~flipped, own | flipped | 1 << cell, rays, values)
             for cell, flipped in replies
         }
     if _moves(other, own, rays):
-        return {size * size: -_value(other, own, rays, values, -1, 1)}
+        return {size * size: -_value(other, own, rays, values)}
     return {}
 
 
@@ -56,33 +56,23 @@ def legal(own: int, other: int, size: int) -> list[int]:
     return moves or ([size * size] if _moves(other, own, rays) else [])
 
 
-def _value(
-    own: int,
-    other: int,
-    rays: tuple[Rays, ...],
-    values: dict[tuple[int, int], int],
-    low: int,
-    high: int,
-) -> int:
-    """Returns the result for the mover, as far as it lies between `low` and `high` (alpha-beta)."""
-    known = values.get((own, other)) if (low, high) == (-1, 1) else None
+def _value(own: int, other: int, rays: tuple[Rays, ...], values: dict[tuple[int, int], int]) -> int:
+    """Returns the result for the mover; `values` are those that are known."""
+    known = values.get((own, other))
     if known is not None:
         return known
-    replies = _moves(own, other, rays)
-    if replies:
-        best = -1
+    best = -1
+    if replies := _moves(own, other, rays):
         for cell, flipped in replies:
-            after = other & ~flipped, own | flipped | 1 << cell
-            best = max(best, -_value(*after, rays, values, -high, -max(low, best)))
-            if best >= high:
+            best = max(best, -_value(other & ~flipped, own | flipped | 1 << cell, rays, values))
+            if best == 1:
                 break
     elif _moves(other, own, rays):
-        best = -_value(other, own, rays, values, -high, -low)
+        best = -_value(other, own, rays, values)
     else:
         margin = own.bit_count() - other.bit_count()
         best = (margin > 0) - (margin < 0)
-    if (low, high) == (-1, 1):
-        values[own, other] = best
+    values[own, other] = best
     return best
 
 

@@ -117,7 +117,8 @@ def scan_records(path: str | os.PathLike[str], plug_in: str = "", only: str = ""
     for place, fields in _read(path):
         item = fields if isinstance(fields, str) else parse(fields)
         if isinstance(item, GameRecord):
-            item = named.objection(item.game) or item
+            game = named[item.game]
+            item = game if isinstance(game, str) else item
         items.append((f"{path}, {place}", item))
         bad += isinstance(item, str)
         if bad == MAX_PROBLEMS:
@@ -125,7 +126,7 @@ def scan_records(path: str | os.PathLike[str], plug_in: str = "", only: str = ""
             break
     right = {i: item for i, (_, item) in enumerate(items) if isinstance(item, GameRecord)}
     for spec, chosen in _by_game({i: record.game for i, record in right.items()}).items():
-        found = ends(named.load(spec), [right[i].moves for i in chosen])
+        found = ends(named[spec], [right[i].moves for i in chosen])  # type: ignore[arg-type]
         for i, end in zip(chosen, found, strict=True):
             record = _settled(right[i], end) if form_of(path) else right[i]
             items[i] = (items[i][0], objection_at(record, end) or record)
@@ -240,47 +241,35 @@ def _unpacked(path: str | os.PathLike[str]) -> tuple[bytes, str]:
         return content.getvalue(), damage
 
 
-class _Games:
-    """The games that a file names, each looked up once; only so many of them."""
+class _Games(dict[str, Game[Any] | str]):
+    """The games that a file names, by spec: each, or what is wrong with it, is looked up once."""
 
     def __init__(self, plug_in: str, only: str) -> None:
+        super().__init__()
         self.plug_in, self.only = plug_in, only
         self.wanted = games.load(only) if only else None
-        self.looked_up: dict[str, Game[Any] | str] = {}  # a game, or what is wrong with its spec
 
-    def objection(self, spec: str) -> str:
-        """Returns what speaks against games of this spec; empty for nothing."""
+    def __missing__(self, spec: str) -> Game[Any] | str:
         if len(spec) > MAX_SPEC:
             return f"the game {spec[:40]!r}... has a name of more than {MAX_SPEC} characters"
-        if spec not in self.looked_up:
-            expected = spec in (self.plug_in, self.only)
-            if len(self.looked_up) >= MAX_GAMES and not expected:
-                return (
-                    f"a game of {spec}, and the file has named {MAX_GAMES} games before, with "
-                    "their options: give each game a file of its own"
-                )
-            try:
-                self.looked_up[spec] = self._look_up(spec)
-            except ValueError as error:
-                self.looked_up[spec] = str(error)
-        known = self.looked_up[spec]
-        return known if isinstance(known, str) else ""
-
-    def load(self, spec: str) -> Game[Any]:
-        """Returns a game that nothing speaks against."""
-        game = self.looked_up[spec]
-        assert not isinstance(game, str), game
-        return game
-
-    def _look_up(self, spec: str) -> Game[Any]:
+        if len(self) >= MAX_GAMES and spec not in (self.plug_in, self.only):
+            return (
+                f"a game of {spec}, and the file has named {MAX_GAMES} games before, with their "
+                "options: give each game a file of its own"
+            )
         if spec != self.plug_in and registry.names_a_module(spec):
-            raise ValueError(
+            self[spec] = (
                 f"the game {spec!r} would import a module of somebody's own: if you trust it, give "
                 f"--game {shlex.quote(spec)}"
             )
-        game = games.load(spec)
-        if self.only and game != self.wanted:
-            raise ValueError(f"a game of {spec}, not of {self.only}")
+            return self[spec]
+        try:
+            game: Game[Any] | str = games.load(spec)
+        except ValueError as error:
+            game = str(error)
+        if self.only and not isinstance(game, str) and game != self.wanted:
+            game = f"a game of {spec}, not of {self.only}"
+        self[spec] = game
         return game
 
 
