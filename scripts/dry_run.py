@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from games.game import Game
 from scripts.terminal.console import print_json, print_text, say
-from selfplay.row import parse_targets
+from selfplay.example import parse_targets
 from training.config import RunConfig
 from training.preflight import estimate
 from training.preflight.estimate import Needs, in_words
@@ -37,21 +37,21 @@ def check(config: RunConfig, game: Game[Any], folder: RunFolder, hosts: int = 1)
 
 
 def share_of(config: RunConfig, hosts: int) -> RunConfig:
-    """Returns the settings with the games, the rows and the window that one of so many hosts has.
+    """The settings with the games, examples and window of one of so many hosts.
 
     That they can be shared equally, the flags have made sure of.
     """
     if hosts == 1:
         return config
-    replay, rows = config.replay, config.learner.batch // hosts
+    replay, examples = config.replay, config.learner.batch // hosts
     lanes, capacity = (
         config.self_play.batch // hosts,
-        max(replay.capacity // hosts, replay.min_rows),
+        max(replay.capacity // hosts, replay.min_examples),
     )
     return dataclasses.replace(
         config,
         self_play=dataclasses.replace(config.self_play, batch=lanes),
-        learner=dataclasses.replace(config.learner, batch=rows),
+        learner=dataclasses.replace(config.learner, batch=examples),
         replay=dataclasses.replace(replay, capacity=capacity),
     )
 
@@ -74,8 +74,8 @@ def run(
     say("dry run: compiling, then a few seconds of self-play and training; nothing is written")
     trial = _of_all(run_trial(folder, own, SECONDS), hosts)
     need = estimate.scaled(floor, trial.scale(floor))
-    row_bytes = estimate.row_bytes(game, parse_targets(config.targets))
-    outlook = foresee(config, need, trial, row_bytes)
+    example_bytes = estimate.example_bytes(game, parse_targets(config.targets))
+    outlook = foresee(config, need, trial, example_bytes)
     if as_json:
         print_json(
             {"needs": need._asdict(), "machine": has._asdict(), "rehearsal": trial._asdict()}
@@ -94,21 +94,21 @@ def run(
     return 0
 
 
-def foresee(config: RunConfig, need: Needs, trial: Trial, row_bytes: int) -> Outlook:
+def foresee(config: RunConfig, need: Needs, trial: Trial, example_bytes: int) -> Outlook:
     """Hours, operations and disk at the run's limit; without one, the disk of a full replay.
 
     Args:
-      row_bytes: of a replay row, uncompressed.
+      example_bytes: of a replay example, uncompressed.
     """
     iterations = _iterations(config, trial)
-    rows = float(config.replay.capacity)
+    examples = float(config.replay.capacity)
     steps = 0.0
     if iterations is not None:
         positions = iterations * config.self_play.batch * config.self_play.plies_per_call
-        rows = positions if config.replay.keep == "all" else min(rows, positions)
-        steps = positions * config.replay.samples_per_row / config.learner.batch
+        examples = positions if config.replay.keep == "all" else min(examples, positions)
+        steps = positions * config.replay.samples_per_example / config.learner.batch
     disk = estimate.checkpoints_kept(config, steps) * need.checkpoint
-    disk += int(rows * row_bytes * trial.compressed)
+    disk += int(examples * example_bytes * trial.compressed)
     if iterations is None:
         return Outlook(None, None, None, disk)
     hours = iterations * trial.iteration_s / 3600
@@ -119,7 +119,7 @@ def describe(config: RunConfig, need: Needs, has: Machine, trial: Trial, outlook
     """Returns the dry run's result for a person."""
     device = in_words(has.device_bytes) if has.device_bytes else "that of the host"
     positions = config.self_play.batch * config.self_play.plies_per_call
-    steps = positions * config.replay.samples_per_row / config.learner.batch
+    steps = positions * config.replay.samples_per_example / config.learner.batch
     kept = estimate.checkpoints_kept(config)
     lines = [
         f"device memory   {has.players} devices; on each: tree {in_words(need.tree)}, rest of "

@@ -13,7 +13,7 @@ from scripts.terminal import out_of_memory, signals, train_display
 from scripts.terminal.console import announce_devices, print_json, say
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay import shipped
-from selfplay.row import parse_targets
+from selfplay.example import parse_targets
 from training import checkpoint_steps, losses, multihost, targets
 from training.config import RunConfig
 from training.evaluation.train_run import train_folder
@@ -147,8 +147,8 @@ def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool
         say(f"done: {folder.path} reached its limit at step {step}; raise {limits} to go on")
     if finished and not step:
         say(
-            f"note: it has not trained yet: that begins at --replay.min-rows "
-            f"{args.config.replay.min_rows}, a row a position"
+            f"note: it has not trained yet: that begins at --replay.min-examples "
+            f"{args.config.replay.min_examples}, an example a position"
         )
     if args.json:
         counts = {

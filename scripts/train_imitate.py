@@ -17,8 +17,8 @@ from scripts.terminal.signals import stop_on_signal
 from selfplay.files.game_lines import GameRecord
 from selfplay.records.game_record import Scan, scan_records
 from training.imitation import inverse_rl
+from training.imitation.examples import examples_of, split
 from training.imitation.fit import Imitation, by_chance, fit, make_run, steps_of_pass
-from training.imitation.rows import rows_of, split
 from training.players import load_amplifier, network_of
 from training.storage.run_folder import RunFolder, next_free
 
@@ -45,10 +45,10 @@ def run(args: Args) -> int:
     records, skipped = _read(args.imitate, config.game)
     learnt, tested = split(records, settings.held_out, config.seed)
     say(f"{len(records)} games, {len(tested)} of them held out; {skipped} skipped")
-    rows = rows_of(game, learnt)
+    examples = examples_of(game, learnt)
     if settings.loss == "inferred":
-        rows = inverse_rl.infer_values(game, learnt, rows, config.seed)
-    _warn_of_few(args, len(records), len(rows.ply))
+        examples = inverse_rl.infer_values(game, learnt, examples, config.seed)
+    _warn_of_few(args, len(records), len(examples.ply))
     with (
         stop_on_signal(worth_saving=1) as stop,
         progress("imitate", settings.epochs, "passes") as update,
@@ -58,20 +58,20 @@ def run(args: Args) -> int:
             update(line["epoch"], _describe(line))
 
         network = network_of(config, game)
-        test_rows = rows_of(game, tested)
+        test_examples = examples_of(game, tested)
         began = time.monotonic()
-        imitation = fit(config, settings, game, network, rows, test_rows, watch, stop)
+        imitation = fit(config, settings, game, network, examples, test_examples, watch, stop)
     facts = {
         "games": len(records),
         "held_out_games": len(tested),
-        "positions": len(rows.ply),
+        "positions": len(examples.ply),
         "skipped": skipped,
         **imitation.held_out,
     }
     seconds = round(time.monotonic() - began, 3)
     line = {"kind": "imitation", "iteration": 0, "step": 0, "seconds": seconds, **facts}
     make_run(folder, config, imitation.weights, line)
-    _warn_of_nothing(len(records), imitation.held_out, by_chance(test_rows))
+    _warn_of_nothing(len(records), imitation.held_out, by_chance(test_examples))
     _conclude(args, folder, imitation, facts)
     return 0
 
@@ -93,13 +93,13 @@ def _read(paths: tuple[str, ...], spec: str) -> tuple[list[GameRecord], int]:
     return records, len(problems)
 
 
-def _warn_of_few(args: Args, games: int, rows: int) -> None:
+def _warn_of_few(args: Args, games: int, examples: int) -> None:
     """Says so if training is over before its learning rate has risen."""
     config, epochs = args.config.learner, args.imitation.epochs
-    most = steps_of_pass(args.config, rows) * epochs
+    most = steps_of_pass(args.config, examples) * epochs
     if most < config.warmup_steps:
         say(
-            f"warning: {games} games are few: {epochs} passes over {rows} positions are {most} "
+            f"warning: {games} games are few: {epochs} passes over {examples} positions are {most} "
             f"training steps of {config.batch}, and the learning rate rises for "
             f"{config.warmup_steps}; more games teach more, else a smaller --learner.batch and "
             "--learner.warmup-steps"

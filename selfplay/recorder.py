@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from selfplay import row
-from selfplay.row import Sample
+from selfplay import example
+from selfplay.example import Sample
 
 if TYPE_CHECKING:
     from selfplay.self_play import Trajectory  # which imports jax, and the recorder does without
@@ -25,14 +25,17 @@ class FinishedGame(NamedTuple):
     game_id: int
     moves: list[int]
     returns: tuple[float, float]
-    to_play: tuple[int, ...] = ()  # of its rows, one a ply after the opening: the seat that decided
+    to_play: tuple[
+        int, ...
+    ] = ()  # of its examples, one a ply after the opening: the seat that decided
 
 
 class Recorder:
     """Holds the plies of unfinished games; `add` gives back those whose game has ended.
 
-    `pending` is what a checkpoint must hold: the rows of unfinished games, keyed by field. Lanes
-    may be some of a run's, of `all_lanes` those from `first_lane` on: games are numbered in it.
+    `pending` is what a checkpoint must hold: the examples of unfinished games, keyed by field.
+    Lanes may be some of a run's, of `all_lanes` those from `first_lane` on: games are numbered in
+    it.
     """
 
     def __init__(
@@ -55,30 +58,32 @@ class Recorder:
           the games themselves.
         """
         game_id = self._game_ids(np.asarray(trajectory.game_number))
-        rows = _concatenate(self.pending, _to_rows(trajectory, weights_step, game_id))
+        examples = _concatenate(self.pending, _to_examples(trajectory, weights_step, game_id))
         # Game after game, ply after ply, with those that waited from earlier rollouts.
-        order = np.lexsort((rows["ply"], rows["game_id"]))
-        rows = {name: column[order] for name, column in rows.items()}
-        ends = np.flatnonzero(rows["terminated"])  # one a finished game, its last ply
-        ended_ids = rows["game_id"][ends]
-        # Each game's rows lie together, so its last row is found by its id.
-        end_of = np.searchsorted(ended_ids, rows["game_id"])
+        order = np.lexsort((examples["ply"], examples["game_id"]))
+        examples = {name: column[order] for name, column in examples.items()}
+        ends = np.flatnonzero(examples["terminated"])  # one a finished game, its last ply
+        ended_ids = examples["game_id"][ends]
+        # Each game's examples lie together, so its last example is found by its id.
+        end_of = np.searchsorted(ended_ids, examples["game_id"])
         end_of = np.minimum(end_of, max(len(ends) - 1, 0))
-        finished = ended_ids[end_of] == rows["game_id"] if len(ends) else np.zeros(len(order), bool)
+        finished = (
+            ended_ids[end_of] == examples["game_id"] if len(ends) else np.zeros(len(order), bool)
+        )
         # Unfinished games wait for their end.
         self.pending = {
             name: column[~finished]
-            for name, column in rows.items()
+            for name, column in examples.items()
             if not name.startswith(OF_THE_END)
         }
         # Finished ones get their outcome, as the seat that decided sees it.
-        done = {name: column[finished] for name, column in rows.items()}
-        last = ends[end_of[finished]] if len(ends) else ends  # of each finished row's game
+        done = {name: column[finished] for name, column in examples.items()}
+        last = ends[end_of[finished]] if len(ends) else ends  # of each finished example's game
         seat = done["to_play"].astype(np.intp)
-        sample = _sample(done, rows["returns"][last, seat])
+        sample = _sample(done, examples["returns"][last, seat])
         targets = {
             **_named(done, OF_THE_PLY),
-            **{name: column[last, seat] for name, column in _named(rows, OF_THE_END).items()},
+            **{name: column[last, seat] for name, column in _named(examples, OF_THE_END).items()},
         }
         weights = dict.fromkeys(targets, np.ones(len(last), np.float32))
         return sample._replace(targets=targets, target_weights=weights), _finished_games(done)
@@ -107,14 +112,14 @@ def lanes_to_watch(max_plies: int, lanes: int, plies_per_call: int) -> int:
     return min(wanted, MOST_WATCHED, lanes)
 
 
-def _to_rows(
+def _to_examples(
     trajectory: "Trajectory", weights_step: int, game_id: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Returns the plies as columns of T * B rows, by flat name."""
+    """Returns the plies as columns of T * B examples, by flat name."""
     plies, lanes = trajectory.ply.shape
     columns = {
         name: value.reshape(plies * lanes, *value.shape[2:])
-        for name, value in row.flat(trajectory).items()
+        for name, value in example.flat(trajectory).items()
         if name not in ("kl", "entropy", "game_number")
     }
     columns["game_id"] = game_id.reshape(-1)
@@ -137,28 +142,28 @@ def _concatenate(
     return {name: np.concatenate([before(name, column), column]) for name, column in new.items()}
 
 
-def _sample(rows: dict[str, np.ndarray], outcome: np.ndarray) -> Sample:
-    given = rows | {
-        "policy_target": rows["action_weights"],
+def _sample(examples: dict[str, np.ndarray], outcome: np.ndarray) -> Sample:
+    given = examples | {
+        "policy_target": examples["action_weights"],
         "outcome": outcome,
         "weight": np.ones(len(outcome), np.float32),
     }
-    return row.nested(Sample, {name: given[name] for name in row.COLUMNS})
+    return example.nested(Sample, {name: given[name] for name in example.COLUMNS})
 
 
-def _named(rows: dict[str, np.ndarray], beginning: str) -> dict[str, np.ndarray]:
+def _named(examples: dict[str, np.ndarray], beginning: str) -> dict[str, np.ndarray]:
     """Returns the columns whose names begin so, by the rest of their names."""
-    return {n.removeprefix(beginning): c for n, c in rows.items() if n.startswith(beginning)}
+    return {n.removeprefix(beginning): c for n, c in examples.items() if n.startswith(beginning)}
 
 
-def _finished_games(rows: dict[str, Any]) -> list[FinishedGame]:
-    """Returns the games of rows that lie game after game, ply after ply."""
+def _finished_games(examples: dict[str, Any]) -> list[FinishedGame]:
+    """Returns the games of examples that lie game after game, ply after ply."""
     games, first = [], 0
-    for last in np.flatnonzero(rows["terminated"]).tolist():
-        opening = rows["opening"][first]
-        moves = [*opening[opening >= 0].tolist(), *rows["action"][first : last + 1].tolist()]
-        r0, r1 = rows["returns"][last].tolist()
-        seats = tuple(rows["to_play"][first : last + 1].tolist())
-        games.append(FinishedGame(int(rows["game_id"][first]), moves, (r0, r1), seats))
+    for last in np.flatnonzero(examples["terminated"]).tolist():
+        opening = examples["opening"][first]
+        moves = [*opening[opening >= 0].tolist(), *examples["action"][first : last + 1].tolist()]
+        r0, r1 = examples["returns"][last].tolist()
+        seats = tuple(examples["to_play"][first : last + 1].tolist())
+        games.append(FinishedGame(int(examples["game_id"][first]), moves, (r0, r1), seats))
         first = last + 1
     return games

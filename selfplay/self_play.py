@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec
 
 from games.game import Game
 from mcts import Evaluate, SearchConfig, SearchResult, Variables
-from selfplay import devices, row
+from selfplay import devices, example
 from selfplay.amplify.slot import Amplifier, check_choices, search_amplifier
 from selfplay.config import SelfPlayConfig
 from selfplay.information import cross_entropy, kl_divergence
@@ -52,7 +52,7 @@ class Trajectory(NamedTuple):
     opening: jax.Array  # int16[T, B, K]
     terminated: jax.Array  # bool[T, B], whether this ply ended the game
     returns: jax.Array  # float32[T, B, 2], by seat, zero before the end
-    # What is also learned, by name of `row.TARGETS`: [T, B, ...] of those known at the ply, for
+    # What is also learned, by name of `example.TARGETS`: [T, B, ...] of those known at the ply, for
     # the seat that decided; [T, B, 2, ...] of those known at the end, by seat, zero before it.
     targets: Mapping[str, jax.Array] = {}
     end_targets: Mapping[str, jax.Array] = {}
@@ -62,8 +62,8 @@ Play = Callable[..., tuple[SelfPlayState, Trajectory]]  # of variables, state, a
 Finish = Callable[[SelfPlayState, SearchResult, jax.Array], tuple[SelfPlayState, Trajectory]]
 
 
-# How a target of `row.TARGETS` is computed, of one position. One known at the ply, for the seat to
-# play: `(game, before, result, action, after)`, the states before and after the ply, with the
+# How a target of `example.TARGETS` is computed, of one position. One known at the ply, for the seat
+# to play: `(game, before, result, action, after)`, the states before and after the ply, with the
 # search's result and the action of that position. One known at the end: `(game, final)`, a value
 # for each of the two seats.
 Compute = Callable[..., jax.Array]
@@ -113,7 +113,7 @@ def make_amplified_play(
     One that is jitted takes `first`, too, as `devices.data_parallel` says.
 
     Args:
-      targets: what each ply also notes, by name of `row.TARGETS`.
+      targets: what each ply also notes, by name of `example.TARGETS`.
     """
     finish = functools.partial(_finish_ply, game, config, targets)
     if not amplifier.on_device:
@@ -228,12 +228,12 @@ def _finish_ply(
         targets={
             name: _ply_target(name, compute, game, (before, result, action, after))
             for name, compute in targets.items()
-            if row.TARGETS[name].at == "ply"
+            if example.TARGETS[name].at == "ply"
         },
         end_targets={
             name: _end_target(name, compute, game, after)
             for name, compute in targets.items()
-            if row.TARGETS[name].at == "end"
+            if example.TARGETS[name].at == "end"
         },
     )
     # An amplifier outside the device is told the moves, for it has no state of the game.
@@ -255,13 +255,13 @@ def _finish_ply(
 
 def _ply_target(name: str, compute: Compute, game: Game[Any], ply: tuple[Any, ...]) -> jax.Array:
     """Returns a target of each lane, for the seat that decided."""
-    shape = row.form(row.TARGETS[name].column, game).shape
+    shape = example.form(example.TARGETS[name].column, game).shape
     return jax.vmap(lambda lane: _as_column(name, compute(game, *lane), shape))(ply)
 
 
 def _end_target(name: str, compute: Compute, game: Game[Any], after: Any) -> jax.Array:
     """Returns a target of each lane for both seats, zero where the game goes on."""
-    form = row.form(row.TARGETS[name].column, game)
+    form = example.form(example.TARGETS[name].column, game)
     ended = after.terminated
 
     def computed() -> jax.Array:
@@ -281,7 +281,7 @@ def _as_column(name: str, value: Any, shape: tuple[int, ...]) -> jax.Array:
         raise ValueError(
             f"target {name!r} must be computed with the shape {shape}, got {jnp.shape(value)}"
         )
-    return jnp.asarray(value).astype(row.TARGETS[name].column.dtype)
+    return jnp.asarray(value).astype(example.TARGETS[name].column.dtype)
 
 
 def _choose(

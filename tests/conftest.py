@@ -72,7 +72,7 @@ def tiny_config():
         network=NetworkConfig(blocks=1, channels=8, value_hidden=8),
         search=SearchConfig(simulations=4),
         self_play=SelfPlayConfig(batch=16, plies_per_call=6, random_opening_plies=2),
-        replay=ReplayConfig(capacity=300, min_rows=40, samples_per_row=2.0),
+        replay=ReplayConfig(capacity=300, min_examples=40, samples_per_example=2.0),
         learner=LearnerConfig(batch=32),
         evaluation=EvaluationConfig(
             every=2, simulations=4, positions=64, games=16, gap_positions=0

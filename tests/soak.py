@@ -30,7 +30,7 @@ def command(iterations: int) -> list[str]:
         *("--network.blocks", "0", "--network.channels", "8", "--network.value-hidden", "8"),
         *("--search.simulations", "4", "--self-play.batch", "16"),
         *("--self-play.plies-per-call", "6", "--learner.batch", "32"),
-        *("--replay.capacity", "400", "--replay.min-rows", "40"),
+        *("--replay.capacity", "400", "--replay.min-examples", "40"),
         *("--evaluation.every", "12", "--evaluation.positions", "64"),
         *("--evaluation.simulations", "4", "--checkpoint.every-seconds", "0.1"),
         *("--gate", "0.5", "--evaluation.gate-games", "4", "--evaluation.ladder-games", "4"),

@@ -27,7 +27,7 @@ TINY = [
     *("train", "--game", "tic_tac_toe", "--iterations", "100000000", "--seed", "3"),
     *("--network.blocks", "0", "--network.channels", "8", "--network.value-hidden", "8"),
     *("--search.simulations", "4", "--self-play.batch", "16", "--self-play.plies-per-call", "6"),
-    *("--learner.batch", "32", "--replay.capacity", "400", "--replay.min-rows", "40"),
+    *("--learner.batch", "32", "--replay.capacity", "400", "--replay.min-examples", "40"),
     *("--evaluation.every", "0", "--checkpoint.every-seconds", "1", "--workers", "2"),
 ]
 START_SECONDS = 240.0  # in which a run must have saved again; more is a hang

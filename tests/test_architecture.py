@@ -255,7 +255,7 @@ def planted(root: pathlib.Path, files: dict[str, str]) -> None:
         ("from selfplay import gtp", {"gtp"}),
         ("importlib.import_module('selfplay.gtp.engine')", {"gtp"}),
         ("from selfplay.files import npz\nfrom selfplay.amplify import slot", set()),
-        ("from selfplay import row\nimport scripts.web.app", set()),
+        ("from selfplay import example\nimport scripts.web.app", set()),
     ],
 )
 def test_an_algorithm_file_that_imports_a_room_is_found(text, found, tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ HEAVY = ("jax", "flax", "optax", "scipy", "matplotlib", "mctx", "pgx")
         "selfplay.files.game_lines",
         "selfplay.player_spec",
         "selfplay.recorder",
-        "selfplay.row",
+        "selfplay.example",
         "training",
         "training.config",
         "training.metrics",

@@ -17,7 +17,7 @@ LAYERS = ("games", "mcts", "selfplay", "training", "scripts")
 TINY = [
     *("--game", "tic_tac_toe", "--network.blocks", "1", "--network.channels", "8"),
     *("--search.simulations", "4", "--self-play.batch", "16", "--self-play.plies-per-call", "6"),
-    *("--replay.min-rows", "40", "--learner.batch", "32", "--evaluation.games", "16"),
+    *("--replay.min-examples", "40", "--learner.batch", "32", "--evaluation.games", "16"),
     *("--evaluation.every", "3", "--evaluation.positions", "64", "--evaluation.gap-positions", "0"),
 ]
 

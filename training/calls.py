@@ -1,4 +1,4 @@
-"""The training examples of one self-play rollout: the rows of the games that ended in it."""
+"""The training examples of one self-play rollout: the examples of the games that ended in it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,8 +8,8 @@ import numpy as np
 
 from games.game import Game
 from selfplay import recorder
+from selfplay.example import Sample
 from selfplay.recorder import FinishedGame, Recorder
-from selfplay.row import Sample
 from selfplay.self_play import Trajectory
 from training import non_finite, targets
 from training.config import RunConfig
@@ -18,21 +18,21 @@ from training.config import RunConfig
 class PlayedCall(NamedTuple):
     """One call, after its plies were unpacked."""
 
-    rows: Sample  # of the games that ended, game after game and ply after ply
+    examples: Sample  # of the games that ended, game after game and ply after ply
     plies: int  # played, of all games
     games: int  # ended
     watched: list[FinishedGame]  # a sample of these, to keep as records
     monitors: dict[str, Any]  # entries of a line of metrics
 
 
-def of_games(rows: Sample, plies: Sequence[int] | np.ndarray) -> dict[str, Any]:
+def of_games(examples: Sample, plies: Sequence[int] | np.ndarray) -> dict[str, Any]:
     """Returns the entries of a line of metrics about games that ended, from the plies of each."""
     return {
         "new_games": len(plies),
-        "new_rows": len(rows.ply),
+        "new_examples": len(examples.ply),
         "game_plies": float(np.mean(plies)) if len(plies) else 0.0,
-        "value_error": float(np.square(rows.raw_value - rows.outcome).mean())
-        if len(rows.ply)
+        "value_error": float(np.square(examples.raw_value - examples.outcome).mean())
+        if len(examples.ply)
         else None,
     }
 
@@ -46,22 +46,22 @@ def counted(call: PlayedCall | None, held: int) -> tuple[float, ...]:
     """
     if call is None:
         return (1.0, *(0.0,) * 9)
-    told, rows = call.monitors, len(call.rows.ply)
-    sums = (told["game_plies"] * call.games, (told["value_error"] or 0.0) * rows)
-    counts = (0.0, held + rows, call.games, call.plies)
-    return (*counts, 1.0, told["kl"], told["entropy"], *sums, rows)
+    told, examples = call.monitors, len(call.examples.ply)
+    sums = (told["game_plies"] * call.games, (told["value_error"] or 0.0) * examples)
+    counts = (0.0, held + examples, call.games, call.plies)
+    return (*counts, 1.0, told["kl"], told["entropy"], *sums, examples)
 
 
 def joined(sums: Sequence[float], games: int) -> dict[str, Any]:
     """Returns the entries of a line of metrics about several rollouts, from sums of `counted`."""
-    rollouts, kl, entropy, plies, error, rows = sums
+    rollouts, kl, entropy, plies, error, examples = sums
     return {
         "kl": kl / rollouts,
         "entropy": entropy / rollouts,
         "new_games": games,
-        "new_rows": int(rows),
+        "new_examples": int(examples),
         "game_plies": plies / games if games else 0.0,
-        "value_error": error / rows if rows else None,
+        "value_error": error / examples if examples else None,
     }
 
 
@@ -89,17 +89,17 @@ def unpack(
     trajectory = jax.device_get(trajectory)
     non_finite.check_plies(config.game, config.amplify, trajectory)
     # Plies of games that ended become examples; the others wait.
-    rows, finished = pending.add(trajectory, weights_step)
-    rows = targets.of_games(rows, finished, wanted, game)
+    examples, finished = pending.add(trajectory, weights_step)
+    examples = targets.of_games(examples, finished, wanted, game)
     plies, lanes = trajectory.ply.shape
     watched = recorder.lanes_to_watch(game.max_plies, lanes, plies)
     monitors = {
         "kl": float(trajectory.kl.mean()),
         "entropy": float(trajectory.entropy.mean()),
-        **of_games(rows, [len(ended.moves) for ended in finished]),
+        **of_games(examples, [len(ended.moves) for ended in finished]),
     }
     return PlayedCall(
-        rows=rows,
+        examples=examples,
         plies=trajectory.ply.size,
         games=len(finished),
         watched=recorder.draw_games(finished, lanes, watched, rng),

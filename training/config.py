@@ -8,7 +8,7 @@ from typing import Any, Literal
 from games import consent, registry
 from mcts.config import SearchConfig
 from mcts.setting import problems, setting
-from selfplay import row
+from selfplay import example
 from selfplay.amplify import spec
 from selfplay.config import SelfPlayConfig
 from training.settings import (
@@ -98,7 +98,7 @@ class RunConfig:
         if not 0 <= self.seed < 1 << 63:
             faults.append(f"seed must be at least 0 and below 2 ** 63, got {self.seed}")
         faults += spec.problems(self.amplify) + distil_problems(self.distil)
-        faults += row.target_problems(self.targets)
+        faults += example.target_problems(self.targets)
         if self.amplify == "human" and self.evaluation.every and self.evaluation.gap_positions:
             faults.append(
                 "amplify 'human' would ask you about every position that is measured: "

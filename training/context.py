@@ -9,14 +9,14 @@ import jax
 
 import games
 from games.game import Game
-from selfplay import row, self_play
+from selfplay import example, self_play
 from selfplay.amplify.slot import Amplifier
 from selfplay.config import SelfPlayConfig
 from selfplay.randomness import RunPurpose
 from selfplay.self_play import Play, SelfPlayState
 from training import flops, learner, losses, multihost, targets
 from training.config import RunConfig
-from training.decision_rows import NOTHING, DecisionRows
+from training.decision_examples import NOTHING, DecisionExamples
 from training.devices import learner_mesh
 from training.flops import Work
 from training.learner import TrainStep
@@ -39,12 +39,12 @@ class Context:
     network: Network
     work: Work  # in operations
     amplifier: Amplifier
-    decision_rows: DecisionRows
+    decision_examples: DecisionExamples
     targets: Mapping[str, float]  # what is learned beside policy and value, and how much it counts
     play: Play
     train_step: TrainStep
     rollbacks: int  # that have lowered the learning rate of `train_step`
-    symmetries: int  # through which rows are shown; the first one is the identity
+    symmetries: int  # through which examples are shown; the first one is the identity
 
     @property
     def own_games(self) -> SelfPlayConfig:
@@ -80,7 +80,7 @@ def make_context(
     metrics: MetricsLog,
     store: CheckpointStore,
     rollbacks: int = 0,
-    decision_rows: DecisionRows = NOTHING,
+    decision_examples: DecisionExamples = NOTHING,
 ) -> Context:
     """Returns the context of a run at the learning rate that so many rollbacks have left.
 
@@ -90,11 +90,11 @@ def make_context(
     game = games.load(config.game)
     network = network_of(config, game)
     amplifier = load_amplifier(config, game, decisions=str(folder.decisions))
-    rows, count = config.learner.batch, learner_mesh(config.learner.batch).size
-    if rows % count:
-        raise ValueError(f"learner.batch must be a multiple of the {count} devices, got {rows}")
+    examples, count = config.learner.batch, learner_mesh(config.learner.batch).size
+    if examples % count:
+        raise ValueError(f"learner.batch must be a multiple of the {count} devices, got {examples}")
     multihost.check_parts(config.self_play.batch, config.amplify, amplifier.on_device)
-    wanted = row.parse_targets(config.targets)
+    wanted = example.parse_targets(config.targets)
     targets.check(wanted, game, config.game)
     settings = config.learner
     rate = settings.learning_rate * settings.rollback_rate**rollbacks
@@ -112,7 +112,7 @@ def make_context(
         network=network,
         work=flops.work_of(config, game, network),
         amplifier=amplifier,
-        decision_rows=decision_rows,
+        decision_examples=decision_examples,
         targets=wanted,
         play=self_play.make_amplified_play(
             game, amplifier, config.self_play, targets.computes(wanted)

@@ -11,13 +11,13 @@ from jax.sharding import Mesh, NamedSharding
 from selfplay.devices import AXIS, BY_LANE, WHOLE
 from training import multihost
 
-# Batch norm's statistics are of a device's share of the rows: of few, they are mostly noise.
+# Batch norm's statistics are of a device's share of the examples: of few, they are mostly noise.
 LEAST_SHARE = 64
 MOST_IN_FLIGHT = 16  # training steps of a CPU that are dispatched and not waited for
 
 
-def learner_mesh(rows: int) -> Mesh:
-    """Returns the devices that train on batches of so many rows, of all hosts: all of them.
+def learner_mesh(examples: int) -> Mesh:
+    """Returns the devices that train on batches of so many examples, of all hosts: all of them.
 
     Of a CPU's, which are as many as its cores, as many as get equal shares that are large enough;
     of each host as many as of the others.
@@ -27,25 +27,25 @@ def learner_mesh(rows: int) -> Mesh:
         by_host.setdefault(device.process_index, []).append(device)
     hosts, each = len(by_host), min(map(len, by_host.values()))
     if jax.local_devices()[0].platform == "cpu":
-        most = max(1, min(each, rows // hosts // LEAST_SHARE))
-        fits = (count for count in range(1, most + 1) if rows % (hosts * count) == 0)
+        most = max(1, min(each, examples // hosts // LEAST_SHARE))
+        fits = (count for count in range(1, most + 1) if examples % (hosts * count) == 0)
         each = max(fits, default=1)
     chosen = [device for host in sorted(by_host) for device in by_host[host][:each]]
     return Mesh(np.array(chosen), (AXIS,))
 
 
-def to_learner(tree: Any, rows: int) -> Any:
-    """Puts a copy of every leaf on every device that trains on batches of so many rows."""
-    return _put(tree, NamedSharding(learner_mesh(rows), WHOLE))
+def to_learner(tree: Any, examples: int) -> Any:
+    """Puts a copy of every leaf on every device that trains on batches of so many examples."""
+    return _put(tree, NamedSharding(learner_mesh(examples), WHOLE))
 
 
-def split_rows(tree: Any) -> Any:
+def split_examples(tree: Any) -> Any:
     """Splits every leaf of a training batch over the devices that train.
 
-    Of several hosts, each gives its own share of the rows.
+    Of several hosts, each gives its own share of the examples.
     """
-    rows = len(jax.tree.leaves(tree)[0]) * multihost.parts()
-    return _put(tree, NamedSharding(learner_mesh(rows), BY_LANE))
+    examples = len(jax.tree.leaves(tree)[0]) * multihost.parts()
+    return _put(tree, NamedSharding(learner_mesh(examples), BY_LANE))
 
 
 def _put(tree: Any, sharding: NamedSharding) -> Any:

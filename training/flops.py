@@ -2,9 +2,9 @@
 
 A FLOP is a multiplication or an addition of a convolution or dense layer; all else is cheap
 beside these. As usual, each output position of a convolution counts its whole kernel, also where
-"SAME" padding feeds it zeros: 2 H W k k C_in C_out. What plays counts as it runs, folded. A row of
-a training step counts three ways forward, heads of targets included, for the gradient costs twice
-the way forward. They are counted in the traced program, so that any network is.
+"SAME" padding feeds it zeros: 2 H W k k C_in C_out. What plays counts as it runs, folded. An
+example of a training step counts three ways forward, heads of targets included, for the gradient
+costs twice the way forward. They are counted in the traced program, so that any network is.
 """
 
 import functools
@@ -25,7 +25,7 @@ from selfplay.amplify.spec import parse_committee
 from training.config import RunConfig
 from training.network import Network
 
-PASSES = 3  # ways forward that a row of a training step costs
+PASSES = 3  # ways forward that an example of a training step costs
 OF_NETWORK = "evaluation_of_the_network"  # the name of a call, in traced programs
 LANES = 2  # positions that a traced amplifier decides
 
@@ -35,19 +35,21 @@ class Work(NamedTuple):
 
     decision: int  # network evaluations of a decision of self-play
     evaluation: int  # operations of one of them
-    row: int  # operations of a row of a training step
+    example: int  # operations of an example of a training step
 
-    def so_far(self, positions: int, rows: int) -> int:
-        """Returns the operations of so many plies of self-play and rows of training steps."""
-        return positions * self.decision * self.evaluation + rows * self.row
+    def so_far(self, positions: int, examples: int) -> int:
+        """Returns the operations of so many plies of self-play and examples of training steps."""
+        return positions * self.decision * self.evaluation + examples * self.example
 
     def of_iteration(self, config: RunConfig) -> float:
-        """Returns the operations of an iteration: a self-play call, and the training on its rows.
+        """The operations of an iteration: a rollout, and the training on its examples.
 
-        Rows come late, once their games have ended, so it is a mean over many.
+        Examples come late, once their games have ended, so it is a mean over many.
         """
         positions = config.self_play.batch * config.self_play.plies_per_call
-        return self.so_far(positions, 0) + positions * config.replay.samples_per_row * self.row
+        return (
+            self.so_far(positions, 0) + positions * config.replay.samples_per_example * self.example
+        )
 
 
 def work_of(config: RunConfig, game: Game[Any], network: Network) -> Work:
@@ -55,7 +57,7 @@ def work_of(config: RunConfig, game: Game[Any], network: Network) -> Work:
     return Work(
         decision=evaluations_of_decision(config, game, network),
         evaluation=of_evaluation(network),
-        row=of_training_row(network),
+        example=of_training_example(network),
     )
 
 
@@ -67,8 +69,8 @@ def of_evaluation(network: Network) -> int:
 
 
 @functools.cache
-def of_training_row(network: Network) -> int:
-    """Returns the operations of one row of a training step."""
+def of_training_example(network: Network) -> int:
+    """Returns the operations of one example of a training step."""
     given = _weights(network), _observations(network, 1)
     return PASSES * of_program(jax.make_jaxpr(network.forward_all)(*given))
 

@@ -13,8 +13,8 @@ import optax
 
 from games.game import Game, Symmetry
 from mcts import mask_illegal
-from selfplay import devices, row
-from selfplay.row import Kind
+from selfplay import devices, example
+from selfplay.example import Kind
 from training.devices import learner_mesh, sum_shares
 from training.losses import Loss, Minibatch, imitation
 from training.network import Network, Weights
@@ -98,18 +98,19 @@ def make_train_step(
     network: Network,
     game: Game[Any],
     config: LearnerConfig,
-    row_losses: Loss = imitation,
+    example_losses: Loss = imitation,
     targets: Mapping[str, float] = NO_TARGETS,
 ) -> TrainStep:
     """Returns `train_step(state, batch, horizon) -> (state, metrics)`, jitted; it donates `state`.
 
-    Minimises the weighted mean of `row_losses` (`training.losses`) over the batch; weight decay is
-    the optimizer's. `horizon` is float32[], the step at which the learning rate has fallen. Metrics
-    are float32[]; of the default loss in nats (policy) and squared return (value).
+    Minimises the weighted mean of `example_losses` (`training.losses`) over the batch; weight decay
+    is the optimizer's. `horizon` is float32[], the step at which the learning rate has fallen.
+    Metrics are float32[]; of the default loss in nats (policy) and squared return (value).
 
     Args:
-      targets: what the network also learns, and the weight of its loss. A row's loss counts as
-        much as `Minibatch.target_weights` says; the metric `loss_NAME` is the mean over these rows.
+      targets: what the network also learns, and the weight of its loss. An example's loss counts as
+        much as `Minibatch.target_weights` says; the metric `loss_NAME` is the mean over these
+        examples.
     """
     optimizer = _optimizer(config)
     symmetries = game.symmetries()
@@ -117,7 +118,7 @@ def make_train_step(
     def loss(
         params: Any, batch_stats: Any, batch: Minibatch
     ) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
-        """Returns sums over the rows, not means: the rows may be one device's share of a batch."""
+        """Sums over the examples, not means: they may be one device's share of a batch."""
         # Predict, with illegal actions masked out.
         predicted, of_targets, batch_stats = network.forward_all(
             Weights(params, batch_stats), batch.observation
@@ -127,7 +128,7 @@ def make_train_step(
         share = config.root_value_weight
         value_target = (1 - share) * batch.outcome + share * batch.root_value
         # The losses of policy and value, equation 1 of AlphaGo Zero less its weight penalty.
-        policy, value = row_losses(predicted._replace(prior_logits=logits), batch, value_target)
+        policy, value = example_losses(predicted._replace(prior_logits=logits), batch, value_target)
         policy = (policy * batch.weight * batch.policy_weight).sum()
         value = (value * batch.weight).sum()
         sums = {"policy_loss": policy, "value_loss": value}
@@ -142,7 +143,7 @@ def make_train_step(
     def gradients_of_share(
         params: Any, batch_stats: Any, batch: Minibatch
     ) -> tuple[Any, Any, dict[str, jax.Array]]:
-        # Show each row through the symmetry that was drawn for it.
+        # Show each example through the symmetry that was drawn for it.
         batch = augment(batch, symmetries)
         gradients, (batch_stats, sums) = jax.grad(loss, has_aux=True)(params, batch_stats, batch)
         own = {f"loss_{n}": (batch.weight * batch.target_weights[n]).sum() for n in targets}
@@ -208,19 +209,19 @@ def learning_rate(config: LearnerConfig, step: jax.Array, horizon: jax.Array) ->
 
 
 def augment(batch: Minibatch, symmetries: Sequence[Symmetry]) -> Minibatch:
-    """Returns each row as its image under the symmetry that the row names."""
+    """Returns each example as its image under the symmetry that the example names."""
     if len(symmetries) == 1:
         return batch
     each = (jnp.asarray(part)[batch.symmetry] for part in zip(*symmetries, strict=True))
-    symmetry = Symmetry(*each)  # type: ignore[arg-type]  # one for each row
+    symmetry = Symmetry(*each)  # type: ignore[arg-type]  # one for each example
 
     def image(name: str, values: jax.Array) -> jax.Array:
-        column = row.column(name)
+        column = example.column(name)
         act = None if column is None else ACTS[column.kind]
         return values if act is None else act(symmetry, values)
 
-    columns = row.flat(batch)
-    return row.nested(Minibatch, {name: image(name, columns[name]) for name in columns})
+    columns = example.flat(batch)
+    return example.nested(Minibatch, {name: image(name, columns[name]) for name in columns})
 
 
 def _rates(params: dict[Any, Any], dense: float) -> dict[Any, Any]:

@@ -1,7 +1,7 @@
 """Loss functions: what the network learns from a batch (Distil), one small loss each, in one slot.
 
-`loss(predicted, batch, value_target) -> (policy_loss, value_loss)`, float32[M] each, a row's own
-loss in it; the learner takes the weighted means and adds them. `predicted.prior_logits` is
+`loss(predicted, batch, value_target) -> (policy_loss, value_loss)`, float32[M] each, an example's
+own loss in it; the learner takes the weighted means and adds them. `predicted.prior_logits` is
 float32[M, A] with illegal actions masked out, `predicted.value` float32[M]; `value_target` is
 float32[M], the game's outcome mixed with the root value as `learner.root_value_weight` says.
 """
@@ -16,12 +16,12 @@ import numpy as np
 from games import plug_in
 from games.game import Game
 from mcts import Evaluation
-from selfplay import row
-from selfplay.row import Sample
-from training.devices import split_rows
+from selfplay import example
+from selfplay.example import Sample
+from training.devices import split_examples
 from training.settings import DISTIL, distil_problems
 
-NO_GAME = -1  # the game_id of a decision's row
+NO_GAME = -1  # the game_id of a decision's example
 # The least logarithm of a probability that a loss counts. It bounds what a target on an illegal
 # action costs, whose logarithm is -3e38: the loss is seen to be absurd and the doctor can say why,
 # where infinity would stop the run at its first step and blame the learning rate.
@@ -31,7 +31,7 @@ ACTION_VALUES_TEMPERATURE = 0.1
 
 
 class Minibatch(NamedTuple):
-    """The fields of M replay rows that training needs."""
+    """The fields of M replay examples that training needs."""
 
     observation: jax.Array  # bool[M, H, W, C]
     legal_action_mask: jax.Array  # bool[M, A]
@@ -43,41 +43,42 @@ class Minibatch(NamedTuple):
     weight: jax.Array  # float32[M]
     symmetry: jax.Array  # int32[M], index into `game.symmetries()`
     policy_weight: jax.Array  # float32[M], of the policy's loss, beside `weight`
-    # What the run also learns, by name: as `selfplay/row.py` has it, and float32[M], 0 where a row
-    # has no such target.
+    # What the run also learns, by name: as `selfplay/example.py` has it, and float32[M], 0 where an
+    # example has no such target.
     targets: Mapping[str, jax.Array] = {}
     target_weights: Mapping[str, jax.Array] = {}
 
 
 def minibatch(
-    rows: Sample, symmetry: np.ndarray, games_policy: float = 1.0, wins_policy: float = 0.0
+    examples: Sample, symmetry: np.ndarray, games_policy: float = 1.0, wins_policy: float = 0.0
 ) -> Minibatch:
     """The columns that a training step needs, on its devices.
 
     Args:
-      games_policy: weight of the policy's loss on rows of games; an overseer's decisions have 1.
+      games_policy: weight of the policy's loss on examples of games; an overseer's decisions have
+        1.
       wins_policy: the same where an action wins at once, if that is more.
     """
     weight: np.ndarray | float = games_policy
     if wins_policy > games_policy:  # else the values of all actions are looked at for nothing
-        weight = np.where(_wins_at_once(rows), wins_policy, games_policy)
-    weight = np.where(rows.game_id == NO_GAME, 1.0, weight)
+        weight = np.where(_wins_at_once(examples), wins_policy, games_policy)
+    weight = np.where(examples.game_id == NO_GAME, 1.0, weight)
     made = {"symmetry": symmetry, "policy_weight": weight.astype(np.float32)}
-    fields = {name: getattr(rows, name) for name in Minibatch._fields if name not in made}
-    return Minibatch(**split_rows(fields | made))
+    fields = {name: getattr(examples, name) for name in Minibatch._fields if name not in made}
+    return Minibatch(**split_examples(fields | made))
 
 
-def _wins_at_once(rows: Sample) -> np.ndarray:
+def _wins_at_once(examples: Sample) -> np.ndarray:
     """Returns bool[M]: the value of an action is that of a game won, as hardly any guess is."""
-    best: np.ndarray = np.where(rows.legal_action_mask, rows.q, -1.0).max(axis=1)
+    best: np.ndarray = np.where(examples.legal_action_mask, examples.q, -1.0).max(axis=1)
     return best >= 1.0
 
 
-RowLosses: TypeAlias = tuple[jax.Array, jax.Array]
-Loss: TypeAlias = Callable[[Evaluation, Minibatch, jax.Array], RowLosses]
+ExampleLosses: TypeAlias = tuple[jax.Array, jax.Array]
+Loss: TypeAlias = Callable[[Evaluation, Minibatch, jax.Array], ExampleLosses]
 
 
-def imitation(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
+def imitation(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> ExampleLosses:
     """Narrow imitation of the amplified distribution and of the outcome.
 
     (z - v)^2 - pi . log p, equation 1 of Silver et al. 2017 (AlphaGo Zero) less its weight penalty,
@@ -87,7 +88,7 @@ def imitation(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) 
     return cross_entropy(predicted.prior_logits, target), jnp.square(predicted.value - value_target)
 
 
-def cloning(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
+def cloning(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> ExampleLosses:
     """Imitation of the moves played alone: behavioural cloning (Pomerleau 1991).
 
     (z - v)^2 - log p[action]: what else the overseer considered is not looked at.
@@ -95,7 +96,9 @@ def cloning(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) ->
     return -log_probability(predicted, batch.action), jnp.square(predicted.value - value_target)
 
 
-def action_values(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
+def action_values(
+    predicted: Evaluation, batch: Minibatch, value_target: jax.Array
+) -> ExampleLosses:
     """Narrow reinforcement by the overseer's judgement of every action, not of the action alone.
 
     sum over a of p[a] (t log p[a] - q[a]), which is t KL(p || softmax(q / t)) and a constant: the
@@ -111,13 +114,13 @@ def action_values(predicted: Evaluation, batch: Minibatch, value_target: jax.Arr
     return policy_loss, jnp.square(predicted.value - value_target)
 
 
-def reinforce(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
+def reinforce(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> ExampleLosses:
     """Broad reinforcement by the game's result alone: policy gradient with the value as baseline.
 
     REINFORCE (Williams 1992): -r (z - v) log p[action], nothing flowing through r and v. r is
     min(1, p / m), with m the probability that the action was played with: importance weights cut at
-    1, as in V-trace (Espeholt et al. 2018), for rows are older than the network. m is taken to be
-    the row's `policy_target`: exact for `--amplify policy`, near for a Gumbel search.
+    1, as in V-trace (Espeholt et al. 2018), for examples are older than the network. m is taken to
+    be the example's `policy_target`: exact for `--amplify policy`, near for a Gumbel search.
     """
     log_p = log_probability(predicted, batch.action)
     played = jnp.take_along_axis(batch.policy_target, batch.action[:, None].astype(int), axis=1)
@@ -128,7 +131,7 @@ def reinforce(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) 
 
 def reinforce_records(
     predicted: Evaluation, batch: Minibatch, value_target: jax.Array
-) -> RowLosses:
+) -> ExampleLosses:
     """`reinforce` on an expert's recorded games: what it won with is learned at the full rate.
 
     The games are of the behaviour policy, which is not known but by its moves: r is 1 where the
@@ -147,7 +150,7 @@ def _policy_gradient(
     log_p: jax.Array,
     ratio: jax.Array,
     value_target: jax.Array,
-) -> RowLosses:
+) -> ExampleLosses:
     """Returns -ratio (z - v) log p, whose gradient flows through log p alone, and the value's."""
     advantage = batch.outcome - predicted.value
     policy_loss = -jax.lax.stop_gradient(ratio * advantage) * log_p
@@ -161,7 +164,7 @@ def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def log_probability(predicted: Evaluation, action: jax.Array) -> jax.Array:
-    """Returns float32[M], the log of the network's probability of each row's action."""
+    """Returns float32[M], the log of the network's probability of each example's action."""
     log_p = jnp.maximum(jax.nn.log_softmax(predicted.prior_logits), LEAST_LOG)
     return jnp.take_along_axis(log_p, action[:, None].astype(int), axis=1)[:, 0]
 
@@ -171,22 +174,22 @@ LOSSES: dict[str, Loss] = dict(
 )
 
 
-def check_form(loss: Loss, game: Game[Any], rows: int) -> None:
-    """Asks a loss about `rows` rows without computing anything.
+def check_form(loss: Loss, game: Game[Any], examples: int) -> None:
+    """Asks a loss about `examples` examples without computing anything.
 
     Raises:
       Whatever the loss raises, as ValueError does where it returns something else than it should.
     """
 
-    def of_rows(form: row.Form) -> Any:
-        return jax.ShapeDtypeStruct((rows, *form.shape), form.dtype)
+    def of_examples(form: example.Form) -> Any:
+        return jax.ShapeDtypeStruct((examples, *form.shape), form.dtype)
 
-    number = of_rows(row.Form((), np.dtype(np.float32)))
-    columns = {name: of_rows(form) for name, form in row.forms(game).items()}
-    symmetry = of_rows(row.Form((), np.dtype(np.int32)))
+    number = of_examples(example.Form((), np.dtype(np.float32)))
+    columns = {name: of_examples(form) for name, form in example.forms(game).items()}
+    symmetry = of_examples(example.Form((), np.dtype(np.int32)))
     given = columns | {"symmetry": symmetry, "policy_weight": number}
     batch = Minibatch(**{name: given[name] for name in Minibatch._fields if name in given})
-    logits = jax.ShapeDtypeStruct((rows, game.num_actions), jnp.float32)
+    logits = jax.ShapeDtypeStruct((examples, game.num_actions), jnp.float32)
     predicted = Evaluation(logits, number)  # type: ignore[arg-type]
     jax.eval_shape(loss, predicted, batch, number)
 
@@ -214,13 +217,13 @@ def load(spec: str) -> Loss:
     function = plug_in.import_function(spec, what)
     plug_in.check_call(function, ("predicted", "batch", "value_target"), what)
 
-    def checked(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> RowLosses:
+    def checked(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> ExampleLosses:
         result = function(predicted, batch, value_target)
         shapes = [np.shape(part) for part in result] if isinstance(result, tuple) else type(result)
         if shapes != [value_target.shape] * 2:
             raise ValueError(
-                f"{what} must return two arrays of shape {value_target.shape}, the rows' policy "
-                f"and value losses, got {shapes}"
+                f"{what} must return two arrays of shape {value_target.shape}, each example's "
+                f"policy and value losses, got {shapes}"
             )
         policy, value = result
         return policy, value

@@ -28,11 +28,11 @@ class IterationLine:
     kl: float | None = None  # nats, mean KL(Amplify(A) || A) at the plies of this call
     entropy: float | None = None  # nats, mean of A's policy
     new_games: int | None = None  # finished in this call
-    new_rows: int | None = None  # of these games
+    new_examples: int | None = None  # of these games
     game_plies: float | None = None  # mean length of these games; 0 without any
-    value_error: float | None = None  # mean squared error of A's value at these rows
-    rows: int  # that the replay has taken so far
-    window: int | None = None  # rows that training draws from
+    value_error: float | None = None  # mean squared error of A's value at these examples
+    examples: int  # that the replay has taken so far
+    window: int | None = None  # examples that training draws from
     gradient_norm: float | None = None  # mean over its training steps, as all below
     learning_rate: float | None = None  # of the optimizer
     policy_loss: float | None = None  # nats, or what the loss slot counts in
@@ -220,7 +220,7 @@ class ImitationLine:
     seconds: float  # of fitting
     games: int | None = None  # that were recorded
     held_out_games: int | None = None  # of these, kept for measuring
-    positions: int | None = None  # rows that were fitted
+    positions: int | None = None  # examples that were fitted
     skipped: int | None = None  # records that could not be used
     epoch: int | None = None  # whose weights were kept
     top1: float | None = None  # fraction of the moves that are A's best one
@@ -251,7 +251,7 @@ class WorkersLine:
     seconds: float  # of the run so far
     rate: float  # examples a second, of all workers
     reuse: float | None = None  # times that a new example is trained on, since the line before
-    wanted_reuse: float  # the setting replay.samples_per_row
+    wanted_reuse: float  # the setting replay.samples_per_example
     is_learner_bound: bool  # whether rollouts wait for the learner, and reuse is below that
     lost: int  # workers that died, were frozen or failed, so far in this process
     workers: tuple[WorkerFigures, ...] = ()  # by number

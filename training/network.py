@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mcts import Evaluation
-from selfplay.row import Kind
+from selfplay.example import Kind
 from training.settings import NetworkConfig
 
 EPSILON = 1e-5  # batch norm's, in training and when folding alike
@@ -295,7 +295,8 @@ class CellHead(nnx.Module):
         return self.out(jax.nn.relu(self.conv(x)).astype(jnp.float32))[..., 0]
 
 
-# Of targets, by what they hold of a row. Only training runs them: what plays has no such weights.
+# Of targets, by what they hold of an example. Only training runs them: what plays has no such
+# weights.
 HEADS: dict[Kind, Callable[[Network, nnx.Rngs], Any]] = {
     Kind.SCALAR: ScalarHead,
     Kind.PER_ACTION: ActionHead,

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from selfplay import row
+from selfplay import example
+from selfplay.example import Sample
 from selfplay.files import durable
-from selfplay.row import Sample
 from selfplay.self_play import Trajectory
 from training.config import RunConfig
 from training.storage.checkpoint import CheckpointStore, NonFiniteError
@@ -64,14 +64,14 @@ def first_bad(losses: list[dict[str, Any]]) -> int | None:
     return None
 
 
-def write_batch(path: pathlib.Path, rows: Sample, state: Any) -> None:
+def write_batch(path: pathlib.Path, examples: Sample, state: Any) -> None:
     """Writes a minibatch for inspection, with a summary of the weights.
 
-    The file holds the columns of the rows, and for each array of the state `state/<name>`,
+    The file holds the columns of the examples, and for each array of the state `state/<name>`,
     float64[2]: its largest finite magnitude, and how many of its elements are not finite.
     """
     summary = {f"state/{name}": _summary(np.asarray(x)) for name, x in flatten(state).items()}
-    content = row.flat(rows) | summary
+    content = example.flat(examples) | summary
     durable.write_whole(path, lambda file: np.savez(file, allow_pickle=False, **content))
 
 

@@ -14,9 +14,9 @@ from mcts import SearchConfig
 from selfplay import devices, shipped
 from selfplay.amplify import slot
 from selfplay.amplify.slot import Amplifier
+from selfplay.example import Kind, parse_targets
 from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player, policy_player, search_player
-from selfplay.row import Kind, parse_targets
 from training import targets
 from training.config import RunConfig
 from training.network import Network, Weights

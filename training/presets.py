@@ -28,14 +28,14 @@ def preset(name: Preset, game: str) -> RunConfig:
     return dataclasses.replace(base, game=game, preset=name)
 
 
-# Many games by short searches, each row seen twice, in many small steps: docs/strength.md. Dense
-# layers at the usual rate of 2e-3, or most units of the value's would die.
+# Many games by short searches, each example seen twice, in many small steps: docs/strength.md.
+# Dense layers at the usual rate of 2e-3, or most units of the value's would die.
 _QUICK = RunConfig(
     preset="quick",
     minutes=10.0,
     search=SearchConfig(simulations=8),
     self_play=SelfPlayConfig(random_opening_plies=8),
-    replay=ReplayConfig(samples_per_row=2.0),
+    replay=ReplayConfig(samples_per_example=2.0),
     learner=LearnerConfig(batch=128, learning_rate=1.6e-2, dense_rate=0.125, root_value_weight=0.5),
     evaluation=EvaluationConfig(every=100),
 )
@@ -50,7 +50,7 @@ _GPU = RunConfig(
     minutes=60.0,
     network=NetworkConfig(blocks=6, channels=128, dtype="bfloat16", value_hidden=128),
     self_play=SelfPlayConfig(batch=1024, plies_per_call=32, random_opening_plies=8),
-    replay=ReplayConfig(capacity=8_000_000, min_rows=50_000, samples_per_row=4.0),
+    replay=ReplayConfig(capacity=8_000_000, min_examples=50_000, samples_per_example=4.0),
     learner=LearnerConfig(
         batch=2048, root_value_weight=0.5, ema_decay=0.995, steps_per_iteration=96
     ),
@@ -63,7 +63,7 @@ _GPU_SMALL = dataclasses.replace(
     preset="gpu-small",
     network=NetworkConfig(blocks=5, channels=64, dtype="bfloat16", value_hidden=64),
     self_play=SelfPlayConfig(batch=512, plies_per_call=32, random_opening_plies=8),
-    replay=dataclasses.replace(_GPU.replay, capacity=2_000_000, min_rows=25_000),
+    replay=dataclasses.replace(_GPU.replay, capacity=2_000_000, min_examples=25_000),
     learner=dataclasses.replace(_GPU.learner, batch=1024),
 )
 
@@ -96,7 +96,7 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
             minutes=1.5,
             network=NetworkConfig(blocks=1),
             search=SearchConfig(simulations=16),
-            replay=ReplayConfig(samples_per_row=8.0),
+            replay=ReplayConfig(samples_per_example=8.0),
             learner=dataclasses.replace(_QUICK.learner, batch=256, learning_rate=2.2e-2),
             evaluation=EvaluationConfig(every=16, positions=5_000),
         ),
@@ -120,7 +120,7 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
         "hex": _lanes(_GPU, 960),
         "go": _owners(_GPU),
         "othello": _owners(_GPU),
-        # Rows are four times as large, and games three times as long.
+        # Examples are four times as large, and games three times as long.
         "go:size=19": dataclasses.replace(
             _owners(_lanes(_sized(_GPU, 10, 128), 512)),
             minutes=720.0,

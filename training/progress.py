@@ -20,7 +20,7 @@ class Progress:
 
     iteration: int = 0  # self-play calls recorded
     step: int = 0  # training steps dispatched
-    skipped: int = 0  # steps that the rows allowed, and that a learner could not keep up with
+    skipped: int = 0  # steps that the examples allowed, and that a learner could not keep up with
     workers: int = 0  # that have joined: the number of the next one
     games: int = 0
     positions: int = 0  # plies played
@@ -77,7 +77,7 @@ class Progress:
         """Counts the operations so far.
 
         Args:
-          work: what the run's units cost; `batch`: rows of its training steps.
+          work: what the run's units cost; `batch`: examples of its training steps.
         """
         self.flops = work.so_far(self.positions, self.step * batch)
         self.flops_measured = self.measured * work.evaluation
@@ -122,7 +122,7 @@ class Progress:
 def first_horizon(config: RunConfig, work: "Work") -> float:
     """Returns the steps after which a new run's rate has fallen; 0 if its speed will tell.
 
-    A limit of operations allows as many iterations as take these on average. Rows wait in games
+    A limit of operations allows as many iterations as take these on average. Examples wait in games
     that have not ended: a run plays somewhat more until that limit, and trains somewhat less.
     """
     allowed = [config.iterations] if config.iterations else []
@@ -130,5 +130,5 @@ def first_horizon(config: RunConfig, work: "Work") -> float:
         allowed.append(math.ceil(config.flops / work.of_iteration(config)))
     if config.learner.horizon_steps or config.until_fixed_point or not allowed:
         return config.learner.horizon_steps
-    rows = min(allowed) * config.self_play.batch * config.self_play.plies_per_call
-    return rows * config.replay.samples_per_row / config.learner.batch
+    examples = min(allowed) * config.self_play.batch * config.self_play.plies_per_call
+    return examples * config.replay.samples_per_example / config.learner.batch

@@ -1,9 +1,9 @@
 """The replay buffer: the window of samples that training draws from, and its files on disk.
 
-Rows live in a NumPy ring on the host, truth values as bits: device memory belongs to the search
-tree. Every row also goes
-to a compressed chunk `replay/<first>-<last>.npz` (row numbers counted from the run's first row),
-written at each save: the durable record from which a resumed run fills its ring.
+Examples live in a NumPy ring on the host, truth values as bits: device memory belongs to the search
+tree. Every example also goes
+to a compressed chunk `replay/<first>-<last>.npz` (example numbers counted from the run's first
+example), written at each save: the durable record from which a resumed run fills its ring.
 """
 
 import pathlib
@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selfplay import row
+from selfplay import example
+from selfplay.example import Form, Sample
 from selfplay.files import durable, npz
-from selfplay.row import Form, Sample
 from training.settings import ReplayConfig
 
 NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
@@ -25,17 +25,17 @@ LEFT = re.compile(rf"{NAME.pattern}({durable.UNIQUE})?{re.escape(durable.PARTIAL
 
 
 class Stretch(NamedTuple):
-    """Rows that came at once."""
+    """Examples that came at once."""
 
     own: int  # number of the first in this ring
     number: int  # how many the run had before, of all processes
-    kept_from: int  # number in the run from which chunks are kept as long as these rows are
+    kept_from: int  # number in the run from which chunks are kept as long as these examples are
 
 
 class ReplayBuffer:
     """A ring of the newest examples; `total` counts every one ever added, of all processes.
 
-    `targets` are the columns of the run's targets, as `row.target_forms` gives them. Of several
+    `targets` are the columns of the run's targets, as `example.target_forms` gives them. Of several
     processes each has one of `parts` equal parts of the window, filled by its own environments.
     """
 
@@ -47,63 +47,65 @@ class ReplayBuffer:
         self.total = 0
         self.is_ready = True  # every process has examples to draw from, once there are enough
         self._own = 0  # examples that were ever added to this ring
-        self._forms: dict[str, Form] = {}  # of the columns; empty as long as there is no row
-        self._held: dict[str, np.ndarray] = {}  # the ring, as `row.packed` makes it
+        self._forms: dict[str, Form] = {}  # of the columns; empty as long as there is no example
+        self._held: dict[str, np.ndarray] = {}  # the ring, as `example.packed` makes it
         self._unsaved: list[Sample] = []
         self._first = 0  # of these, the first that was here: a resume begins with the newest
         self._saved = 0  # of all processes, that chunks hold
-        self._stretches: list[Stretch] = []  # those with rows in the ring
+        self._stretches: list[Stretch] = []  # those with examples in the ring
 
     def __len__(self) -> int:
-        """Number of rows in this ring."""
+        """Number of examples in this ring."""
         return min(self._own - self._first, self.capacity)
 
-    def add(self, rows: Sample, everywhere: int | None = None) -> None:
-        """Appends rows; the oldest make room.
+    def add(self, examples: Sample, everywhere: int | None = None) -> None:
+        """Appends examples; the oldest make room.
 
         Args:
-          everywhere: how many rows all processes add now; None: there is one process.
+          everywhere: how many examples all processes add now; None: there is one process.
         """
-        count = len(rows.ply)
+        count = len(examples.ply)
         if count:
-            self._unsaved.append(rows)
-            self._append(rows, self.total, self._saved)
+            self._unsaved.append(examples)
+            self._append(examples, self.total, self._saved)
         self.total += count if everywhere is None else everywhere
 
     def window(self, total: int | None = None) -> int:
-        """Returns the number of newest rows that `sample` draws from (when it held `total`)."""
+        """Returns the number of newest examples that `sample` draws from (when it held `total`)."""
         total = self.total if total is None else total
-        # KataGo's power law: the window grows with the rows, ever more slowly.
-        first, growth = self.config.min_rows, self.config.window_growth
+        # KataGo's power law: the window grows with the examples, ever more slowly.
+        first, growth = self.config.min_examples, self.config.window_growth
         wanted = 1 + self.config.window_scale * ((total / first) ** growth - 1) / growth
         return min(total, self.config.capacity, max(first, int(first * wanted)))
 
     def steps_allowed(self, minibatch: int) -> int:
-        """Returns how many training steps of `minibatch` rows the rows so far allow."""
-        if self.total < self.config.min_rows or not self.is_ready:
+        """Returns how many training steps of `minibatch` examples the examples so far allow."""
+        if self.total < self.config.min_examples or not self.is_ready:
             return 0
-        return int(self.total * self.config.samples_per_row) // minibatch
+        return int(self.total * self.config.samples_per_example) // minibatch
 
     def sample(self, rng: np.random.Generator, count: int, total: int | None = None) -> Sample:
-        """Draws rows of this ring that are in the window, uniformly and with replacement.
+        """Draws examples of this ring that are in the window, uniformly and with replacement.
 
         Args:
-          total: draw as when the run had so many rows; those overwritten since are left out.
+          total: draw as when the run had so many examples; those overwritten since are left out.
         """
         if not self._forms:
             raise ValueError("the replay buffer is empty: nothing to sample")
         own = self._own
         if total is not None:
             own = next((s.own for s in self._stretches if s.number >= total), own)
-        # Uniformly from the newest rows of this ring.
+        # Uniformly from the newest examples of this ring.
         window = min(own - self._first, self.capacity, max(1, self.window(total) // self._parts))
-        rows = own - 1 - rng.integers(0, window, count)
-        places = rows[rows >= self._own - self.capacity] % self.capacity
-        columns = {n: row.unpacked(self._held[n][places], form) for n, form in self._forms.items()}
-        return row.nested(Sample, columns)
+        examples = own - 1 - rng.integers(0, window, count)
+        places = examples[examples >= self._own - self.capacity] % self.capacity
+        columns = {
+            n: example.unpacked(self._held[n][places], form) for n, form in self._forms.items()
+        }
+        return example.nested(Sample, columns)
 
     def oldest_kept(self) -> int:
-        """Returns the number of the first row that a resume needs, or that is to be kept."""
+        """Returns the number of the first example that a resume needs, or that is to be kept."""
         if self.config.keep == "all":
             return 0
         if self._parts == 1:
@@ -111,10 +113,10 @@ class ReplayBuffer:
         return self._stretches[0].kept_from if self._stretches else self.total
 
     def take_unsaved(self) -> tuple[int, Sample | None]:
-        """Returns the rows since the last call, for a chunk, and how many the run had then."""
+        """Returns the examples since the last call, for a chunk, and how many the run had then."""
         unsaved, self._unsaved = self._unsaved, []
         before, self._saved = self._saved, self.total
-        return before, row.concatenate(unsaved) if unsaved else None
+        return before, example.concatenate(unsaved) if unsaved else None
 
     def restore(
         self,
@@ -124,42 +126,42 @@ class ReplayBuffer:
         oldest: int = 0,
         owned: Callable[[np.ndarray], np.ndarray] = lambda game_id: np.ones(len(game_id), bool),
     ) -> None:
-        """Fills the ring from the chunks of a run in `folder`, from row `oldest` up to `total`.
+        """Fills the ring from the chunks of a run in `folder`, from example `oldest` up to `total`.
 
         The chunks are as `training/storage/checkpoint.py` has checked them.
 
         Args:
-          owned: which rows are this process's, by their game's number.
+          owned: which examples are this process's, by their game's number.
 
         Raises:
-          ValueError: rows are missing, or a chunk cannot be read.
+          ValueError: examples are missing, or a chunk cannot be read.
         """
         if self._parts == 1:
             oldest = max(oldest, total - self.capacity)
-            # A row has the place it would have without a stop.
+            # An example has the place it would have without a stop.
             self._own = self._first = oldest
-        for first, rows in stored(folder, oldest, total, run_id, self.targets):
-            kept = row.take(rows, owned(rows.game_id))
+        for first, examples in stored(folder, oldest, total, run_id, self.targets):
+            kept = example.take(examples, owned(examples.game_id))
             if len(kept.ply):
                 self._append(kept, first, first)
         self.total = self._saved = total
 
-    def _append(self, rows: Sample, number: int, kept_from: int) -> None:
-        capacity, columns = self.capacity, row.flat(rows)
+    def _append(self, examples: Sample, number: int, kept_from: int) -> None:
+        capacity, columns = self.capacity, example.flat(examples)
         forms = {n: Form(column.shape[1:], column.dtype) for n, column in columns.items()}
         if not self._forms:
             self._forms = forms
-            self._held = {name: row.held(form).zeros(capacity) for name, form in forms.items()}
+            self._held = {name: example.held(form).zeros(capacity) for name, form in forms.items()}
         for name, form in forms.items():
             if form != (ours := self._forms[name]):
                 raise ValueError(
-                    f"replay rows of {form.dtype}{form.shape} do not go with the others, "
+                    f"replay examples of {form.dtype}{form.shape} do not go with the others, "
                     f"of {ours.dtype}{ours.shape}"
                 )
-        count = len(rows.ply)
+        count = len(examples.ply)
         places = np.arange(self._own, self._own + count)[-capacity:] % capacity
         for name, column in columns.items():
-            self._held[name][places] = row.packed(column[-capacity:])
+            self._held[name][places] = example.packed(column[-capacity:])
         self._stretches.append(Stretch(self._own, number, kept_from))
         self._own += count
         while len(self._stretches) > 1 and self._stretches[1].own <= self._own - capacity:
@@ -173,26 +175,26 @@ def stored(
     run_id: str = "",
     targets: Mapping[str, Form] = NO_TARGETS,
 ) -> Iterator[tuple[int, Sample]]:
-    """Yields the rows from `oldest` up to `total`, chunk by chunk, with the first one's number.
+    """Yields the examples from `oldest` up to `total`, chunk by chunk, with the first one's number.
 
     Raises:
-      ValueError: rows are missing, or a chunk cannot be read.
+      ValueError: examples are missing, or a chunk cannot be read.
     """
     expected = oldest
     for first, last, path in chunks(folder):
         if last < oldest or first >= total:
             continue
-        rows = read_chunk(path, run_id, targets)
+        examples = read_chunk(path, run_id, targets)
         if first > expected:
             break
-        yield expected, row.take(rows, slice(max(0, oldest - first), None))
+        yield expected, example.take(examples, slice(max(0, oldest - first), None))
         expected = last + 1
     if expected != total:
-        raise ValueError(f"{folder}: replay rows {expected} to {total - 1} are missing")
+        raise ValueError(f"{folder}: replay examples {expected} to {total - 1} are missing")
 
 
 def chunks(folder: pathlib.Path) -> list[tuple[int, int, pathlib.Path]]:
-    """Returns (first row, last row, path) of each chunk, oldest first."""
+    """Returns (first example, last example, path) of each chunk, oldest first."""
     names = filter(NAME.fullmatch, durable.names_in(folder))
     return sorted((int(name[:12]), int(name[13:25]), folder / name) for name in names)
 
@@ -200,10 +202,10 @@ def chunks(folder: pathlib.Path) -> list[tuple[int, int, pathlib.Path]]:
 def newest(
     folder: pathlib.Path, names: Collection[str], count: int, run_id: str = ""
 ) -> dict[str, np.ndarray]:
-    """Returns columns of the newest rows that can be read, oldest first: `count` at most.
+    """Returns columns of the newest examples that can be read, oldest first: `count` at most.
 
     For onlookers. Chunks that are damaged, another run's, or were erased since they were listed
-    are passed over. {} where there is no row.
+    are passed over. {} where there is no example.
     """
     parts = [part for _, part in newest_parts(folder, names, count, run_id)]
     return {name: np.concatenate([part[name] for part in parts]) for name in names if parts}
@@ -212,20 +214,20 @@ def newest(
 def newest_parts(
     folder: pathlib.Path, names: Collection[str], count: int, run_id: str = ""
 ) -> list[tuple[int, dict[str, np.ndarray]]]:
-    """The parts that `newest` joins: the number of each chunk's first row, and its columns."""
+    """The parts that `newest` joins: the number of each chunk's first example, and its columns."""
     parts: list[tuple[int, dict[str, np.ndarray]]] = []
     left = count
     for first, last, path in reversed(chunks(folder)):
-        rows = min(left, last + 1 - first)
+        examples = min(left, last + 1 - first)
         try:
-            part = npz.read_tail(path, names, rows)
+            part = npz.read_tail(path, names, examples)
             known = _run_of(path)
         except (ValueError, OSError):
             continue
-        whole = len(part) == len(names) and all(len(column) == rows for column in part.values())
+        whole = len(part) == len(names) and all(len(column) == examples for column in part.values())
         if whole and run_id in ("", known):
-            parts.insert(0, (last + 1 - rows, part))
-            left -= rows
+            parts.insert(0, (last + 1 - examples, part))
+            left -= examples
         if not left:
             break
     return parts
@@ -234,9 +236,10 @@ def newest_parts(
 def stretch(
     folder: pathlib.Path, names: Collection[str], first: int, count: int, run_id: str = ""
 ) -> dict[str, np.ndarray]:
-    """Returns columns, those that there are, of rows from number `first` on, of one chunk.
+    """Returns columns, those that there are, of examples from number `first` on, of one chunk.
 
-    For onlookers. {} where no chunk on disk has that row; fewer rows where its chunk ends earlier.
+    For onlookers. {} where no chunk on disk has that example; fewer examples where its chunk ends
+    earlier.
 
     Raises:
       ValueError: the chunk is damaged, or another run's.
@@ -250,12 +253,14 @@ def stretch(
     return {}
 
 
-def write_chunk(folder: pathlib.Path, first: int, rows: Sample, run_id: str = "") -> pathlib.Path:
+def write_chunk(
+    folder: pathlib.Path, first: int, examples: Sample, run_id: str = ""
+) -> pathlib.Path:
     """Writes one chunk of a run whole or not at all; returns its path."""
-    last = first + len(rows.ply) - 1
+    last = first + len(examples.ply) - 1
     path = folder / f"{first:012d}-{last:012d}.npz"
 
-    durable.write_whole(path, lambda file: npz.write(file, row.flat(rows), run_id))
+    durable.write_whole(path, lambda file: npz.write(file, example.flat(examples), run_id))
     return path
 
 
@@ -266,24 +271,24 @@ def read_chunk(
 
     Args:
       run_id: of the run that it must be of; empty: of any.
-      targets: the columns of targets to read. Where the chunk lacks one, the rows have weight 0
+      targets: the columns of targets to read. Where the chunk lacks one, the examples have weight 0
         for it; others that it has are left out.
 
     Raises:
-      ValueError: it is damaged, not of the rows in its name, or another run's.
+      ValueError: it is damaged, not of the examples in its name, or another run's.
     """
     columns = npz.read(path)
     if run_id not in ("", _run_of(path)):
         raise ValueError(f"{path} is another run's: put this run's own replay/ there")
     first, _, last = path.stem.partition("-")
     count = int(last) - int(first) + 1
-    core = columns.keys() & row.COLUMNS.keys()
-    others = {name for name in columns.keys() - core if not name.startswith(row.OF_TARGETS)}
+    core = columns.keys() & example.COLUMNS.keys()
+    others = {name for name in columns.keys() - core if not name.startswith(example.OF_TARGETS)}
     wrong_size = any(column.shape[:1] != (count,) for column in columns.values())
-    if others or len(core) < len(row.COLUMNS) or wrong_size:
-        raise ValueError(f"{path} is damaged: it does not hold {count} replay rows")
+    if others or len(core) < len(example.COLUMNS) or wrong_size:
+        raise ValueError(f"{path} is damaged: it does not hold {count} replay examples")
     absent = {name: form.zeros(count) for name, form in targets.items() if name not in columns}
-    return row.nested(Sample, {n: (columns | absent)[n] for n in (*row.COLUMNS, *targets)})
+    return example.nested(Sample, {n: (columns | absent)[n] for n in (*example.COLUMNS, *targets)})
 
 
 def _run_of(path: pathlib.Path) -> str:

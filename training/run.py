@@ -14,7 +14,7 @@ from selfplay import devices
 from training import multihost, start
 from training.config import RunConfig
 from training.context import Context
-from training.decision_rows import NOTHING, DecisionRows
+from training.decision_examples import NOTHING, DecisionExamples
 from training.devices import local
 from training.evaluator import Evaluator, MakeEvaluator, NoEvaluation
 from training.metrics_log import MetricsLog
@@ -39,7 +39,7 @@ def train(
     stop: Callable[[], bool],
     make_evaluator: MakeEvaluator = NoEvaluation,
     source: Source = LOCAL,
-    decision_rows: DecisionRows = NOTHING,
+    decision_examples: DecisionExamples = NOTHING,
     first_weights: tuple[RunFolder, int] | None = None,
 ) -> bool:
     """Trains until the run's limits, or until `stop()`; saves either way.
@@ -50,7 +50,7 @@ def train(
       stop: asked once an iteration; true: save and return.
       make_evaluator: of what measures the run, and decides by it.
       source: of the examples.
-      decision_rows: an overseer's decisions, to learn from beside the games.
+      decision_examples: an overseer's decisions, to learn from beside the games.
       first_weights: a run and step whose weights a new run begins with.
 
     Returns:
@@ -63,7 +63,7 @@ def train(
     def iterate(context: Context, state: State) -> bool:
         return _iterate(context, state, source, make_evaluator(context), stop)
 
-    given = source, decision_rows, first_weights
+    given = source, decision_examples, first_weights
     return start.with_rollback(folder, config, metrics, iterate, *given)
 
 

@@ -44,7 +44,7 @@ class LearnerConfig:
     """How the network is trained. AlphaGo Zero: Silver et al. 2017, Methods, "Optimization"."""
 
     batch: int = setting(512, at_least=1)
-    """M, rows a training step. AlphaGo Zero: 2,048."""
+    """M, examples a training step. AlphaGo Zero: 2,048."""
     optimizer: Literal["adamw", "sgd"] = setting("adamw", choices=("adamw", "sgd"))
     """adamw, or sgd with momentum, as AlphaGo Zero."""
     learning_rate: float = setting(2e-3, above=0, below=math.inf)
@@ -75,10 +75,10 @@ class LearnerConfig:
     """Decay a step of the moving average of the weights, which plays and is evaluated. AlphaGo
     Zero: 0, no average."""
     steps_per_iteration: int = setting(0, at_least=0)
-    """Most training steps after a call of self-play; those that the rows allow beyond it come after
-    later calls, so that many games that end at once make no burst. 0: no limit."""
+    """Most training steps after a call of self-play; those that the examples allow beyond it come
+    after later calls, so that many games that end at once make no burst. 0: no limit."""
     augment: bool = True
-    """Show each row through a random symmetry of the game (AlphaGo Zero: as here). Off for an
+    """Show each example through a random symmetry of the game (AlphaGo Zero: as here). Off for an
     amplifier that does not decide alike in positions that are alike, which would be averaged."""
     on_nan: Literal["stop", "rollback"] = setting("stop", choices=("stop", "rollback"))
     """When a loss or weight is NaN or infinite. stop: the run ends; rollback: it goes back to the
@@ -93,29 +93,32 @@ class LearnerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ReplayConfig:
-    """How long rows stay, and how often they are trained on."""
+    """How long examples stay, and how often they are trained on."""
 
     capacity: int = 200_000
-    """Most rows held. AlphaGo Zero: the last 500,000 games, about 100 million positions."""
-    min_rows: int = setting(2_000, at_least=1)
-    """Rows before training starts; also the first size of the window."""
+    """Most examples held. AlphaGo Zero: the last 500,000 games, about 100 million positions."""
+    min_examples: int = setting(2_000, at_least=1)
+    """Examples before training starts; also the first size of the window."""
     window_growth: float = setting(0.75, above=0, at_most=1)
-    """Exponent a of the window's growth; 1: in proportion to the rows. KataGo: 0.75 (Wu 2019,
+    """Exponent a of the window's growth; 1: in proportion to the examples. KataGo: 0.75 (Wu 2019,
     appendix C)."""
     window_scale: float = setting(0.8, above=0)
-    """Factor b of it: of N rows so far, training draws from the newest min_rows
-    (1 + b ((N / min_rows)^a - 1) / a). KataGo: 0.4."""
-    samples_per_row: float = setting(6.0, above=0)
-    """Times a row is trained on, on average: the number of training steps follows from it. AlphaGo
+    """Factor b of it: of N examples so far, training draws from the newest min_examples
+    (1 + b ((N / min_examples)^a - 1) / a). KataGo: 0.4."""
+    samples_per_example: float = setting(6.0, above=0)
+    """Times an example is trained on, on average: the number of training steps follows from it.
+    AlphaGo
     Zero: about 1.5."""
     keep: Literal["window", "all"] = setting("window", choices=("window", "all"))
-    """Which rows stay on disk. window: those of the newest `capacity`; all: every one."""
+    """Which examples stay on disk. window: those of the newest `capacity`; all: every one."""
 
     def problems(self) -> list[str]:
         """The faults of these settings, a sentence each."""
         wrong = problems(self, "replay")
-        if self.capacity < self.min_rows:
-            wrong.append(f"replay.capacity must be at least replay.min_rows, got {self.capacity}")
+        if self.capacity < self.min_examples:
+            wrong.append(
+                f"replay.capacity must be at least replay.min_examples, got {self.capacity}"
+            )
         return wrong
 
 
@@ -178,7 +181,7 @@ class WorkersConfig:
     newest."""
     surplus: Literal["take", "wait"] = setting("take", choices=("take", "wait"))
     """When workers play more than the learner can train on: take all of it and train less often on
-    each example, or let them wait. wait: replay.samples_per_row holds, as without workers."""
+    each example, or let them wait. wait: replay.samples_per_example holds, as without workers."""
 
     def problems(self) -> list[str]:
         """The faults of these settings, a sentence each."""
@@ -195,11 +198,11 @@ class OverseerConfig:
     """Share of each minibatch that is drawn from them: their weight in the loss. 1: nothing else is
     learned, no values of games either."""
     games_policy: float = setting(1.0, at_least=0, at_most=1)
-    """How much the rows of games still teach the policy, from 0 to 1. 0, the default of a run
+    """How much the examples of games still teach the policy, from 0 to 1. 0, the default of a run
     --from another: it is learned from the decisions alone, and games teach the value."""
     wins_policy: float = setting(1.0, at_least=0, at_most=1)
-    """The same for rows of games in which search found a win at once, if that is more. 0: as any
-    row; where nobody decided so, the network then unlearns to win."""
+    """The same for examples of games in which search found a win at once, if that is more. 0: as
+    any example; where nobody decided so, the network then unlearns to win."""
     augment: bool = True
     """Show each decision through a random symmetry of the game. Off for an overseer that does not
     decide alike in positions that are alike."""

@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from selfplay.example import Sample
 from selfplay.randomness import RunPurpose
-from selfplay.row import Sample
 from selfplay.self_play import SelfPlayState
-from training import calls, decision_rows, multihost, non_finite
+from training import calls, decision_examples, multihost, non_finite
 from training.calls import PlayedCall
 from training.context import Context
 from training.devices import wait_for_all_but_last
@@ -83,7 +83,7 @@ def take(
         write_pending(context, state)  # knows the step at which it began
         raise NonFiniteError(problem or "the network gives NaN or infinity on another host")
     total = int(sums[-1])
-    state.replay.add(call.rows, total)
+    state.replay.add(call.examples, total)
     state.replay.is_ready = bool((told[:, 1] > 0).all())
     progress.games += int(games)
     progress.positions += int(plies)
@@ -107,7 +107,7 @@ def distil(
     due = state.replay.steps_allowed(learner.batch) - progress.skipped - progress.step
     due = min(due, learner.steps_per_iteration or due)
     horizon = np.float32(progress.horizon or NO_HORIZON)
-    weights = decision_rows.policy_of_games(context.decision_rows, context.config.overseer)
+    weights = decision_examples.policy_of_games(context.decision_examples, context.config.overseer)
     losses = []
     for _ in range(due):
         if should_yield(state):
@@ -124,32 +124,32 @@ def distil(
 @stage
 def save(context: Context, state: State) -> None:
     """Starts writing a checkpoint whose resume repeats the rollout in flight; no device waits."""
-    before, rows = state.replay.take_unsaved()
-    unsaved = multihost.all_gather([0 if rows is None else len(rows.ply)])[:, 0]
-    first_row = before + int(unsaved[: multihost.part()].sum())
-    notes = decision_rows.counters(context.decision_rows)
+    before, examples = state.replay.take_unsaved()
+    unsaved = multihost.all_gather([0 if examples is None else len(examples.ply)])[:, 0]
+    first_example = before + int(unsaved[: multihost.part()].sum())
+    notes = decision_examples.counters(context.decision_examples)
     seals = context.folder.seal_logs() if multihost.is_first() else {}
     packed = snapshot.pack(state, seals, notes)
     progress = state.progress
     context.store.wanted = {progress.best_step, progress.strength_step, *progress.rungs[-1:]}
-    context.store.save(packed, first_row, rows)
+    context.store.save(packed, first_example, examples)
 
 
 def draw(
     context: Context, state: State, step: int, total: int | None = None
 ) -> tuple[Sample, np.ndarray]:
-    """Returns the rows of a training step, and the symmetry that each is shown through.
+    """Returns the examples of a training step, and the symmetry that each is shown through.
 
     Args:
-      total: draw as when the replay held so many rows.
+      total: draw as when the replay held so many examples.
     """
     batch = context.config.learner.batch // multihost.parts()
     seed = [context.config.seed, RunPurpose.SAMPLE, step, *multihost.seed()]
     rng = np.random.default_rng(seed)
-    rows = state.replay.sample(rng, batch, total)
-    symmetry = rng.integers(0, context.symmetries, len(rows.ply), np.int32)
+    examples = state.replay.sample(rng, batch, total)
+    symmetry = rng.integers(0, context.symmetries, len(examples.ply), np.int32)
     overseer = context.config.overseer
-    return decision_rows.mix(context.decision_rows, overseer, rows, symmetry, rng)
+    return decision_examples.mix(context.decision_examples, overseer, examples, symmetry, rng)
 
 
 def report(
@@ -164,7 +164,7 @@ def report(
         "kind": "iteration",
         **state.progress.where(),
         **monitors,
-        "rows": state.replay.total,
+        "examples": state.replay.total,
         "window": state.replay.window() if state.replay.total else 0,
         "losses": losses,
     }
@@ -186,8 +186,8 @@ def write_pending(context: Context, state: State) -> None:
         step = line["step"] - len(losses) + bad
         path = context.folder.path / f"nan-{step}.npz"
         if multihost.is_first():
-            rows, _ = draw(context, state, step, line["rows"])
-            non_finite.write_batch(path, rows, state.train)
+            examples, _ = draw(context, state, step, line["examples"])
+            non_finite.write_batch(path, examples, state.train)
         raise NonFiniteError(f"NaN or infinity at training step {step}, see {path}")
     for name in losses[0] if losses else ():
         line[name] = float(np.mean([measured[name] for measured in losses]))

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from selfplay import devices, row
+from selfplay import devices, example
 from selfplay.randomness import RunPurpose
 from selfplay.recorder import Recorder
-from training import decision_rows, learner, multihost, non_finite
+from training import decision_examples, learner, multihost, non_finite
 from training.config import RunConfig
 from training.context import Context, make_context, open_store
-from training.decision_rows import DecisionRows
+from training.decision_examples import DecisionExamples
 from training.devices import local, to_learner
 from training.metrics_log import MetricsLog
 from training.network import Weights
@@ -34,7 +34,7 @@ def with_rollback(
     metrics: MetricsLog,
     iterate: Callable[[Context, State], bool],
     source: Source,
-    decisions: DecisionRows,
+    decisions: DecisionExamples,
     first_weights: tuple[RunFolder, int] | None,
 ) -> bool:
     """Begins or resumes a run and iterates; after NaN or infinity, again from the last save.
@@ -103,7 +103,7 @@ def resume(context: Context, source: Source, saved: Checkpoint, progress: Progre
     """
     _notice_decisions(context)
     progress.rollbacks = context.rollbacks
-    if changed := decision_rows.changes(context.decision_rows, saved.counters):
+    if changed := decision_examples.changes(context.decision_examples, saved.counters):
         context.metrics.notice(changed)
     oldest = saved.counters["replay_oldest_kept"]
     if multihost.is_first():
@@ -153,7 +153,7 @@ def _begin_and_save(
 
 def _empty_replay(context: Context) -> ReplayBuffer:
     """Returns the run's replay, with the columns of its targets."""
-    forms = row.target_forms(context.targets, context.game)
+    forms = example.target_forms(context.targets, context.game)
     return ReplayBuffer(context.config.replay, forms, multihost.parts())
 
 
@@ -163,7 +163,7 @@ def _restored_replay(context: Context, saved: Checkpoint, oldest: int) -> Replay
     replay = _empty_replay(context)
     replay.restore(
         context.store.replay_folder,
-        int(saved.counters["rows"]),
+        int(saved.counters["examples"]),
         context.folder.run_id(),
         oldest,
         lambda game_id: multihost.owned(game_id, environments),
@@ -194,7 +194,7 @@ def _recorder(context: Context, pending: dict[str, np.ndarray] | None = None) ->
 
 
 def _notice_decisions(context: Context) -> None:
-    decided = context.decision_rows
+    decided = context.decision_examples
     if decided.whose:
         file = context.config.overseer.decisions
         context.metrics.notice(f"decisions that are learned from, of {file}: {decided.whose}")

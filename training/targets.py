@@ -1,7 +1,7 @@
-"""Auxiliary targets: how each of `selfplay/row.py` is computed, and its loss.
+"""Auxiliary targets: how each of `selfplay/example.py` is computed, and its loss.
 
 docs/targets.md says what they are and how to add one. The head follows from what the target holds
-of a row (`training/network.py`).
+of an example (`training/network.py`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,31 +14,31 @@ import numpy as np
 from games.game import Game, largest_margin
 from games.plug_in import described
 from mcts import mask_illegal
-from selfplay import row
+from selfplay import example
+from selfplay.example import Form, Kind, Sample
 from selfplay.recorder import FinishedGame
-from selfplay.row import Form, Kind, Sample
 from training.losses import Minibatch, cross_entropy
 
 if TYPE_CHECKING:
-    from selfplay.self_play import Compute  # who learns from rows needs no self-play
+    from selfplay.self_play import Compute  # who learns from examples needs no self-play
 
-# `(predicted, target, batch) -> float32[M]`, a row's own loss. `predicted` is float32[M], [M, A] or
-# [M, H, W]; `target` has its shape and the column's dtype. Both are of `batch`, whose rows are
-# already shown through their symmetries.
+# `(predicted, target, batch) -> float32[M]`, an example's own loss. `predicted` is float32[M], [M,
+# A] or [M, H, W]; `target` has its shape and the column's dtype. Both are of `batch`, whose
+# examples are already shown through their symmetries.
 TargetLoss = Callable[[jax.Array, jax.Array, Minibatch], jax.Array]
 
 
-# `(game, rows, to_play) -> (values, weights)`, in NumPy: of one finished game, T rows in their
-# order, int[T] the seats that decided; the values [T, ...] for those seats, and float32[T], 0 where
-# a row has none.
+# `(game, examples, to_play) -> (values, weights)`, in NumPy: of one finished game, T examples in
+# their order, int[T] the seats that decided; the values [T, ...] for those seats, and float32[T], 0
+# where an example has none.
 GameCompute = Callable[[Game[Any], Sample, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class Learned(NamedTuple):
     """How a target is computed, and learned."""
 
-    # A `Compute` of self-play; a `GameCompute`; or, of what is known from the row, `(batch)`, which
-    # gives the target of a `Minibatch` on the device.
+    # A `Compute` of self-play; a `GameCompute`; or, of what is known from the example, `(batch)`,
+    # which gives the target of a `Minibatch` on the device.
     compute: Callable[..., Any]
     loss: TargetLoss
     needs: tuple[str, ...] = ()  # methods that not every game has
@@ -62,7 +62,7 @@ def margin(game: Any, final: Any) -> jax.Array:
     return jnp.stack([share, -share])
 
 
-def reply(game: Any, rows: Sample, to_play: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def reply(game: Any, examples: Sample, to_play: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns float16[T, A], the policy target of the next ply, whoever decides it.
 
     The last ply has none.
@@ -71,14 +71,14 @@ def reply(game: Any, rows: Sample, to_play: np.ndarray) -> tuple[np.ndarray, np.
     the other side where turns alternate.
     """
     del game, to_play
-    weights = np.ones(len(rows.ply), np.float32)
+    weights = np.ones(len(examples.ply), np.float32)
     weights[-1] = 0
-    following: np.ndarray = np.roll(rows.policy_target, -1, axis=0)
+    following: np.ndarray = np.roll(examples.policy_target, -1, axis=0)
     following[-1] = 0
     return following, weights
 
 
-def short_value(game: Any, rows: Sample, to_play: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def short_value(game: Any, examples: Sample, to_play: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns float32[T], what the next plies make of the position: the lambda-return.
 
     (1 - l) (v[1] + l v[2] + l^2 v[3] + ...) + l^n z, with v[k] the root value k plies later, of
@@ -87,9 +87,9 @@ def short_value(game: Any, rows: Sample, to_play: np.ndarray) -> tuple[np.ndarra
     """
     del game
     sign = np.where(to_play == 0, 1.0, -1.0)  # all in the view of seat 0, whoever moves twice
-    values, kept = rows.root_value * sign, 1 - 1 / HORIZON
+    values, kept = examples.root_value * sign, 1 - 1 / HORIZON
     returned = np.empty(len(sign))
-    ahead = rows.outcome[-1] * sign[-1]
+    ahead = examples.outcome[-1] * sign[-1]
     for ply in reversed(range(len(sign))):
         returned[ply] = ahead
         ahead = (1 - kept) * values[ply] + kept * ahead
@@ -99,7 +99,7 @@ def short_value(game: Any, rows: Sample, to_play: np.ndarray) -> tuple[np.ndarra
 def action_values(batch: Minibatch) -> jax.Array:
     """Returns float32[M, A], the search's value of each action.
 
-    Where there was no visit, what the search took for it: a row does not say where.
+    Where there was no visit, what the search took for it: an example does not say where.
     """
     return batch.q.astype(jnp.float32)
 
@@ -153,7 +153,7 @@ def policy_loss(predicted: jax.Array, target: jax.Array, batch: Minibatch) -> ja
 
 
 def reply_loss(predicted: jax.Array, target: jax.Array, batch: Minibatch) -> jax.Array:
-    """Returns float32[M], the same over all actions: a row knows nothing of the next one's mask."""
+    """float32[M], the same over all actions: an example does not know the next one's mask."""
     del batch
     return cross_entropy(predicted, target.astype(jnp.float32))
 
@@ -184,12 +184,12 @@ def check(names: Iterable[str], game: Game[Any], spec: str) -> None:
                 f"target {name!r} needs {' and '.join(lacking)}, which the game {spec} does not "
                 "have: leave it out, or add it to the game (docs/targets.md)"
             )
-        if row.TARGETS[name].at == "end":
+        if example.TARGETS[name].at == "end":
             _check_end(name, game, spec)
 
 
 def _check_end(name: str, game: Game[Any], spec: str) -> None:
-    wanted = (2, *row.form(row.TARGETS[name].column, game).shape)
+    wanted = (2, *example.form(example.TARGETS[name].column, game).shape)
     try:
         state = jax.eval_shape(game.init, jax.random.key(0))
         given = jax.eval_shape(lambda final: LEARNED[name].compute(game, final), state)
@@ -209,13 +209,13 @@ def _has(game: Game[Any], name: str) -> bool:
 
 def computes(names: Iterable[str]) -> dict[str, "Compute"]:
     """Returns how self-play computes those of these targets that it knows, on the device."""
-    known = [name for name in names if row.TARGETS[name].at in ("ply", "end")]
+    known = [name for name in names if example.TARGETS[name].at in ("ply", "end")]
     return {name: LEARNED[name].compute for name in known}
 
 
 def of_batch(name: str, batch: Minibatch) -> jax.Array:
-    """Returns a target of M rows, [M, ...]: as they hold it, or as it is known from them."""
-    if row.TARGETS[name].at != "row":
+    """Returns a target of M examples, [M, ...]: as they hold it, or as it is known from them."""
+    if example.TARGETS[name].at != "example":
         return batch.targets[name]
     target: jax.Array = LEARNED[name].compute(batch)
     return target
@@ -237,16 +237,16 @@ def of_games(
     seats = [np.array(ended.to_play, np.int8) for ended in finished]
     ends = np.cumsum([len(of_game) for of_game in seats], dtype=np.int64)
     games = [
-        (row.take(samples, slice(end - len(of_game), end)), of_game)
+        (example.take(samples, slice(end - len(of_game), end)), of_game)
         for end, of_game in zip(ends.tolist(), seats, strict=True)
     ]
     for name in names:
-        target = row.TARGETS[name]
-        if target.at == "row":
+        target = example.TARGETS[name]
+        if target.at == "example":
             weights[name] = np.ones(len(samples.ply), np.float32)
         if target.at != "game":
             continue
-        form = row.form(target.column, game)
+        form = example.form(target.column, game)
         parts = [_of_game(name, form, game, *played) for played in games]
         values[name] = np.concatenate([form.zeros(0), *(value for value, _ in parts)])
         weights[name] = np.concatenate([np.zeros(0, np.float32), *(weight for _, weight in parts)])
@@ -254,15 +254,15 @@ def of_games(
 
 
 def _of_game(
-    name: str, form: Form, game: Game[Any], rows: Sample, to_play: np.ndarray
+    name: str, form: Form, game: Game[Any], examples: Sample, to_play: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    result = LEARNED[name].compute(game, rows, to_play)
+    result = LEARNED[name].compute(game, examples, to_play)
     values, weights = np.asarray(result[0]), np.asarray(result[1], np.float32)
     shapes = values.shape, weights.shape
-    if shapes != ((len(rows.ply), *form.shape), (len(rows.ply),)):
+    if shapes != ((len(examples.ply), *form.shape), (len(examples.ply),)):
         raise ValueError(
-            f"target {name!r}: values of shape {(len(rows.ply), *form.shape)} and weights of "
-            f"{(len(rows.ply),)} are wanted of a game, got {shapes[0]} and {shapes[1]}"
+            f"target {name!r}: values of shape {(len(examples.ply), *form.shape)} and weights of "
+            f"{(len(examples.ply),)} are wanted of a game, got {shapes[0]} and {shapes[1]}"
         )
     if not (np.isfinite(values).all() and np.isfinite(weights).all()):
         raise ValueError(f"target {name!r} holds NaN or infinity")
@@ -271,4 +271,4 @@ def _of_game(
 
 def heads(names: Iterable[str]) -> tuple[tuple[str, Kind], ...]:
     """The heads that a network needs for these targets."""
-    return tuple((name, row.TARGETS[name].column.kind) for name in names)
+    return tuple((name, example.TARGETS[name].column.kind) for name in names)

@@ -86,7 +86,9 @@ def short(config: RunConfig, iterations: int, evaluate_every: int) -> RunConfig:
         config,
         minutes=0.0,
         iterations=iterations,
-        replay=dataclasses.replace(config.replay, min_rows=min(config.replay.min_rows, rows)),
+        replay=dataclasses.replace(
+            config.replay, min_examples=min(config.replay.min_examples, rows)
+        ),
         evaluation=dataclasses.replace(config.evaluation, every=evaluate_every),
     )
 

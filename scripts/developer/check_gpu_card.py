@@ -14,7 +14,7 @@ from jax.sharding import NamedSharding
 import games
 from games.game import Game
 from mcts import Evaluation, SearchConfig, search
-from selfplay import devices, row, self_play
+from selfplay import devices, example, self_play
 from selfplay.amplify.slot import search_amplifier
 from training import learner, losses, targets
 from training.config import RunConfig
@@ -102,7 +102,7 @@ def compile_search(card: Any, game: Game[Any], config: SearchConfig, batch: int)
 def compile_self_play(card: Any, config: RunConfig) -> Any:
     """Compiles a call of self-play, as a run makes it."""
     game = games.load(config.game)
-    network, wanted = network_of(config, game), row.parse_targets(config.targets)
+    network, wanted = network_of(config, game), example.parse_targets(config.targets)
     amplifier = search_amplifier(game, network.evaluate, config.search)
     opened = jax.eval_shape(lambda key: self_play.start(game, config.self_play, key), _key())
     with on(card):
@@ -116,7 +116,7 @@ def compile_self_play(card: Any, config: RunConfig) -> Any:
 def compile_training(card: Any, config: RunConfig) -> Any:
     """Compiles a training step, as a run makes it."""
     game = games.load(config.game)
-    network, wanted = network_of(config, game), row.parse_targets(config.targets)
+    network, wanted = network_of(config, game), example.parse_targets(config.targets)
     state = jax.eval_shape(lambda key: learner.init(network, config.learner, key), _key())
     rows = _rows(game, wanted, config.learner.batch)
     horizon = jax.ShapeDtypeStruct((), jnp.float32)
@@ -138,10 +138,10 @@ def _folded(network: Network) -> Any:
 def _rows(game: Game[Any], wanted: Any, count: int) -> Minibatch:
     """Returns the shapes of a minibatch."""
     observation = jax.eval_shape(lambda key: game.observe(game.init(key)), _key())
-    forms = row.forms(game, wanted) | {
-        "observation": row.Form(observation.shape, observation.dtype),
-        "symmetry": row.Form((), jnp.dtype("int32")),
-        "policy_weight": row.Form((), jnp.dtype("float32")),
+    forms = example.forms(game, wanted) | {
+        "observation": example.Form(observation.shape, observation.dtype),
+        "symmetry": example.Form((), jnp.dtype("int32")),
+        "policy_weight": example.Form((), jnp.dtype("float32")),
     }
     made = {
         name: jax.ShapeDtypeStruct((count, *form.shape), form.dtype) for name, form in forms.items()

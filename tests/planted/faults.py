@@ -70,7 +70,7 @@ FAULTS = {
         lambda config: part("learner", learning_rate=1000 * config.learner.learning_rate)(config),
     ),
     "frozen_average": Fault("stale-weights", part("learner", ema_decay=0.99999)),
-    "replay_1": Fault("tiny-replay", part("replay", capacity=1, min_rows=1)),
+    "replay_1": Fault("tiny-replay", part("replay", capacity=1, min_examples=1)),
     "value_weight_0": Fault("value-untrained", part("learner", value_weight=0.0)),
     "decay": Fault("weight-decay-too-high", part("learner", weight_decay=10.0)),
     "one_simulation": Fault("search-too-small", part("search", simulations=1)),

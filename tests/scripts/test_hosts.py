@@ -19,7 +19,7 @@ from training import checkpoint_steps
 TINY = (
     *("--game", "tic_tac_toe", "--network.blocks", "1", "--network.channels", "8"),
     *("--network.value-hidden", "8", "--search.simulations", "4", "--self-play.batch", "16"),
-    *("--self-play.plies-per-call", "6", "--replay.min-rows", "40", "--learner.batch", "32"),
+    *("--self-play.plies-per-call", "6", "--replay.min-examples", "40", "--learner.batch", "32"),
     *("--evaluation.every", "0", "--checkpoint.every-seconds", "1"),
 )
 LOSS_SECONDS = 45.0  # in which the others notice that a process is gone

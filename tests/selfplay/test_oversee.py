@@ -15,14 +15,14 @@ import games
 import training
 from scripts import oversee
 from scripts.flags import train as train_flags
-from selfplay import positions, row
+from selfplay import example, positions
 from selfplay.engines.process import EngineFault
+from selfplay.example import Sample
 from selfplay.oversight import decisions, images
 from selfplay.oversight.program import Program
-from selfplay.row import Sample
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
-from training import decision_rows
+from training import decision_examples
 from training.evaluation.train_run import train_folder
 from training.losses import minibatch
 from training.oversight import decision_file
@@ -287,7 +287,7 @@ def test_the_distilled_network_shows_the_overseers_preference_without_search(
         overseer=OverseerConfig(str(file), weight=0.75),
         iterations=6,
         learner=dataclasses.replace(learner, learning_rate=0.02),
-        replay=dataclasses.replace(tiny_config.replay, samples_per_row=12.0),
+        replay=dataclasses.replace(tiny_config.replay, samples_per_example=12.0),
         evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
     )
     steps = training.checkpoint_steps(run_path)
@@ -314,7 +314,7 @@ def test_a_plug_in_amplifiers_preference_is_shown_without_search(
         amplify="my_overseer:no_corners",
         iterations=8,
         learner=dataclasses.replace(learner, learning_rate=0.02),
-        replay=dataclasses.replace(tiny_config.replay, samples_per_row=12.0),
+        replay=dataclasses.replace(tiny_config.replay, samples_per_example=12.0),
         evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
     )
     assert run_once(tmp_path / "plugged", config)
@@ -339,34 +339,36 @@ def test_a_run_with_decisions_that_is_stopped_and_resumed_equals_one_that_was_no
 
 
 def decisions_of(digests):
-    return decision_rows.NOTHING._replace(digests=tuple(digests))
+    return decision_examples.NOTHING._replace(digests=tuple(digests))
 
 
 def test_what_changed_since_a_checkpoint_is_said():
-    saved = decision_rows.counters(decisions_of("ab"))
-    assert decision_rows.changes(decisions_of("ab"), saved) == ""
-    assert "1 new" in decision_rows.changes(decisions_of("abc"), saved)
-    assert "other decisions" in decision_rows.changes(decisions_of("ac"), saved)
-    assert "other decisions" in decision_rows.changes(decisions_of("a"), saved)
-    none = decision_rows.counters(decision_rows.NOTHING)
-    assert decision_rows.changes(decision_rows.NOTHING, none) == ""
+    saved = decision_examples.counters(decisions_of("ab"))
+    assert decision_examples.changes(decisions_of("ab"), saved) == ""
+    assert "1 new" in decision_examples.changes(decisions_of("abc"), saved)
+    assert "other decisions" in decision_examples.changes(decisions_of("ac"), saved)
+    assert "other decisions" in decision_examples.changes(decisions_of("a"), saved)
+    none = decision_examples.counters(decision_examples.NOTHING)
+    assert decision_examples.changes(decision_examples.NOTHING, none) == ""
 
 
 @pytest.mark.parametrize("weight", [0.01, 0.25, 0.5, 1.0])
 def test_decisions_take_their_share_of_a_minibatch_spread_over_it(weight):
-    rows = row.nested(Sample, {name: np.zeros((64, 1)) for name in row.COLUMNS})
-    taught = row.nested(Sample, {n: np.full((3, 1), i + 1.0) for i, n in enumerate(row.COLUMNS)})
-    decided = decision_rows.DecisionRows(taught, ("a", "b", "c"), [])
+    rows = example.nested(Sample, {name: np.zeros((64, 1)) for name in example.COLUMNS})
+    taught = example.nested(
+        Sample, {n: np.full((3, 1), i + 1.0) for i, n in enumerate(example.COLUMNS)}
+    )
+    decided = decision_examples.DecisionExamples(taught, ("a", "b", "c"), [])
     config = OverseerConfig("file", weight, augment=False)
     symmetry = np.arange(1, 65)
-    mixed, shown = decision_rows.mix(decided, config, rows, symmetry, np.random.default_rng(0))
-    for i, column in enumerate(row.flat(mixed).values()):
+    mixed, shown = decision_examples.mix(decided, config, rows, symmetry, np.random.default_rng(0))
+    for i, column in enumerate(example.flat(mixed).values()):
         is_decided = column[:, 0] == i + 1
         assert is_decided.sum() == round(weight * 64)
         assert abs(int(is_decided[:32].sum()) - int(is_decided[32:].sum())) <= 1
         np.testing.assert_array_equal(shown, np.where(is_decided, 0, symmetry))
     assert not any(
-        column.any() for column in row.flat(rows).values()
+        column.any() for column in example.flat(rows).values()
     )  # the replay's own rows are left alone
 
 
@@ -375,8 +377,8 @@ def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
     going_on = train_flags.defaults(["--from", str(run_path)]).config.overseer
     file, _ = no_corners(run_path, 4)
     decided = decision_file.load(OverseerConfig(str(file)), "tic_tac_toe", GAME)
-    weights = decision_rows.policy_of_games
-    assert weights(decision_rows.NOTHING, going_on) == (1.0, 1.0)  # nobody decides
+    weights = decision_examples.policy_of_games
+    assert weights(decision_examples.NOTHING, going_on) == (1.0, 1.0)  # nobody decides
     assert weights(decided, fresh) == (1.0, 1.0)
     assert weights(decided, going_on) == (0.0, 1.0)  # a win at once is not forgotten
     old = OverseerConfig(games_policy=0.0, wins_policy=0.0)

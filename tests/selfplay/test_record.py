@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from selfplay import recorder, row
+from selfplay import example, recorder
 from selfplay.recorder import Recorder
 from selfplay.self_play import Trajectory
 
@@ -28,7 +28,8 @@ class Table:
     def call(self, plies):
         steps = [[self.ply(lane) for lane in range(self.lanes)] for _ in range(plies)]
         columns = {
-            name: np.array([[row[name] for row in step] for step in steps]) for name in steps[0][0]
+            name: np.array([[example[name] for example in step] for step in steps])
+            for name in steps[0][0]
         }
         shape = (plies, self.lanes)
         return Trajectory(
@@ -50,7 +51,7 @@ class Table:
         game.append((self.mark, to_play))
         ends = len(game) == self.lengths[lane]
         result = float(self.rng.integers(-1, 2)) if ends else 0.0
-        row = {
+        example = {
             "action": np.int16(self.mark % ACTIONS),
             "to_play": np.int8(to_play),
             "root_value": np.float32(self.mark),  # carries the mark
@@ -64,7 +65,7 @@ class Table:
             self.finished[game_id] = (game, result)
             self.open[lane], self.lengths[lane] = [], self.new_length()
             self.numbers[lane] += 1
-        return row
+        return example
 
 
 def test_every_ply_of_every_finished_game_becomes_one_sample_with_its_movers_result():
@@ -90,7 +91,7 @@ def test_every_ply_of_every_finished_game_becomes_one_sample_with_its_movers_res
         assert held == sorted(mark for game in table.open for mark, _ in game), seed
 
 
-def test_a_recorder_rebuilt_from_its_pending_rows_goes_on_alike():
+def test_a_recorder_rebuilt_from_its_pending_examples_goes_on_alike():
     table = Table(lanes=3, seed=1)
     calls = [table.call(4) for _ in range(5)]
     one, two = Recorder(), Recorder()
@@ -98,8 +99,8 @@ def test_a_recorder_rebuilt_from_its_pending_rows_goes_on_alike():
         left, left_games = one.add(call, number)
         right, right_games = two.add(call, number)
         assert left_games == right_games
-        left, right = row.flat(left), row.flat(right)
-        for name in row.COLUMNS:
+        left, right = example.flat(left), example.flat(right)
+        for name in example.COLUMNS:
             np.testing.assert_array_equal(left[name], right[name], err_msg=name)
         two = Recorder({name: column.copy() for name, column in two.pending.items()})
 

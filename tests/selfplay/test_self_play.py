@@ -26,7 +26,7 @@ def evaluate(variables, observation):
 
 @pytest.fixture(scope="module")
 def calls():
-    """Three calls in a row: the state before each, and its trajectory."""
+    """Three calls in an example: the state before each, and its trajectory."""
     play = self_play.make_play(GAME, evaluate, CONFIG, SEARCH)
     variables = jax.random.normal(jax.random.key(5), (18, 9))
     state, found = self_play.start(GAME, CONFIG, jax.random.key(0)), []
@@ -44,18 +44,18 @@ def test_recorded_games_replay_move_by_move_to_the_recorded_result(calls):
         sample, finished = recorder.add(trajectory, number)
         for game in finished:
             state = GAME.init(jax.random.key(0))
-            rows = np.flatnonzero(sample.game_id == game.game_id)
+            examples = np.flatnonzero(sample.game_id == game.game_id)
             for ply, action in enumerate(game.moves):
                 assert state.legal_action_mask[action], (game, ply)
-                at = rows[sample.ply[rows] == ply]
+                at = examples[sample.ply[examples] == ply]
                 if len(at):  # not a ply of the random opening
-                    (row,) = at
-                    np.testing.assert_array_equal(sample.observation[row], GAME.observe(state))
+                    (example,) = at
+                    np.testing.assert_array_equal(sample.observation[example], GAME.observe(state))
                     np.testing.assert_array_equal(
-                        sample.legal_action_mask[row], state.legal_action_mask
+                        sample.legal_action_mask[example], state.legal_action_mask
                     )
-                    assert sample.action[row] == action
-                    assert sample.outcome[row] == game.returns[int(state.to_play)]
+                    assert sample.action[example] == action
+                    assert sample.outcome[example] == game.returns[int(state.to_play)]
                     samples_seen += 1
                 state = GAME.step(state, action)
             assert bool(state.terminated)

@@ -1,15 +1,15 @@
-"""Rows and checkpoints that carry their own number."""
+"""Examples and checkpoints that carry their own number."""
 
 import numpy as np
 
-from selfplay import row
+from selfplay import example
 from training.storage.checkpoint import Checkpoint
 
 
-def rows(first, count):
-    """Rows that carry their own number in `game_id`."""
+def examples(first, count):
+    """Examples that carry their own number in `game_id`."""
     number = np.arange(first, first + count)
-    return row.make(
+    return example.make(
         observation=np.repeat(number % 2 == 0, 4).reshape(count, 2, 2, 1),
         legal_action_mask=np.ones((count, 3), bool),
         policy_target=1 / 3,
@@ -31,5 +31,5 @@ def made(step, total=0):
             "games/board": rng.integers(-1, 2, (2, 9)).astype(np.int8),
             "pending/nothing": np.zeros((0, 3), np.float16),
         },
-        counters={"step": step, "rows": total, "replay_oldest_kept": 0, "actor_step": 0},
+        counters={"step": step, "examples": total, "replay_oldest_kept": 0, "actor_step": 0},
     )

@@ -1,4 +1,4 @@
-"""Two training steps on rows of which each rank has a share; as a program, one rank.
+"""Two training steps on examples of which each rank has a share; as a program, one rank.
 
 python -m tests.support.one_step RANK COUNT PORT OUT
 """
@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 import games
-from selfplay import row
+from selfplay import example
 from training import learner, multihost
 from training.config import RunConfig
 from training.devices import to_learner
@@ -18,7 +18,7 @@ from training.losses import minibatch
 from training.players import network_of
 from training.settings import LearnerConfig, NetworkConfig
 
-ROWS = 256
+EXAMPLES = 256
 
 
 def one_step(rank: int = 0, count: int = 1) -> Any:
@@ -26,21 +26,21 @@ def one_step(rank: int = 0, count: int = 1) -> Any:
     game = games.load("tic_tac_toe")
     sizes = NetworkConfig(blocks=1, channels=8, value_hidden=8)
     network = network_of(RunConfig(game="tic_tac_toe", network=sizes), game)
-    config = LearnerConfig(batch=ROWS)
+    config = LearnerConfig(batch=EXAMPLES)
     rng = np.random.default_rng(0)
-    rows = row.make(
-        rng.random((ROWS, 3, 3, 2)) < 0.3,
-        legal_action_mask=np.ones((ROWS, 9), bool),
-        policy_target=rng.dirichlet(np.ones(9), ROWS).astype(np.float16),
-        q=np.zeros((ROWS, 9), np.float16),
-        outcome=rng.integers(-1, 2, ROWS).astype(np.float32),
+    examples = example.make(
+        rng.random((EXAMPLES, 3, 3, 2)) < 0.3,
+        legal_action_mask=np.ones((EXAMPLES, 9), bool),
+        policy_target=rng.dirichlet(np.ones(9), EXAMPLES).astype(np.float16),
+        q=np.zeros((EXAMPLES, 9), np.float16),
+        outcome=rng.integers(-1, 2, EXAMPLES).astype(np.float32),
     )
-    own = slice(rank * ROWS // count, (rank + 1) * ROWS // count)
-    symmetry = (np.arange(ROWS) % 8).astype(np.int32)[own]
-    state = to_learner(learner.init(network, config, jax.random.key(0)), ROWS)
+    own = slice(rank * EXAMPLES // count, (rank + 1) * EXAMPLES // count)
+    symmetry = (np.arange(EXAMPLES) % 8).astype(np.int32)[own]
+    state = to_learner(learner.init(network, config, jax.random.key(0)), EXAMPLES)
     step = learner.make_train_step(network, game, config)
     for _ in range(2):
-        state, _ = step(state, minibatch(row.take(rows, own), symmetry), np.float32(1e9))
+        state, _ = step(state, minibatch(example.take(examples, own), symmetry), np.float32(1e9))
     return state
 
 

@@ -19,7 +19,7 @@ def tiny_flags(iterations: int) -> list[str]:
         *("--network.blocks", "0", "--network.channels", "8", "--network.value-hidden", "8"),
         *("--search.simulations", "4", "--self-play.batch", "16"),
         *("--self-play.plies-per-call", "6", "--learner.batch", "32"),
-        *("--replay.capacity", "4000", "--replay.min-rows", "40"),
+        *("--replay.capacity", "4000", "--replay.min-examples", "40"),
         *("--evaluation.every", "0", "--checkpoint.every-seconds", "1"),
     ]
 

@@ -11,7 +11,7 @@ from training.storage.run_folder import RunFolder
 NEVER_SAVE_BETWEEN = CheckpointConfig(every_seconds=1e9)
 
 
-def run_once(path, config, stop_after=None, source=None, rows_from=LOCAL):
+def run_once(path, config, stop_after=None, source=None, examples_from=LOCAL):
     """Trains in a folder; stops when `stop_after` iterations have been reported."""
     folder = RunFolder(path)
     if not folder.exists():
@@ -27,7 +27,7 @@ def run_once(path, config, stop_after=None, source=None, rows_from=LOCAL):
         return stop_after is not None and len(lines) + 1 >= stop_after
 
     with folder.lock():
-        return train_folder(folder, config, watch, stop, source, source=rows_from)
+        return train_folder(folder, config, watch, stop, source, source=examples_from)
 
 
 def everything(path):
@@ -43,14 +43,14 @@ def everything(path):
     chunks = [
         column for file in sorted((path / "replay").iterdir()) for column in np.load(file).items()
     ]
-    rows = {}
+    examples = {}
     for name, column in chunks:
-        rows.setdefault(name, []).append(column)
-    # Of older rows, as many stay on disk as share a chunk, so a save, with one that is needed.
+        examples.setdefault(name, []).append(column)
+    # Of older examples, as many stay on disk as share a chunk, so a save, with one that is needed.
     capacity = RunFolder(path).read_config().replay.capacity
-    rows = {name: np.concatenate(columns)[-capacity:] for name, columns in rows.items()}
+    examples = {name: np.concatenate(columns)[-capacity:] for name, columns in examples.items()}
     records = (path / "games" / "self_play.jsonl").read_text()
-    return saved.train_state | saved.games | rows, counters, lines, records
+    return saved.train_state | saved.games | examples, counters, lines, records
 
 
 def assert_same(one, two):

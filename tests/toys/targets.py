@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from selfplay import row
-from selfplay.row import Column, Kind, Target
+from selfplay import example
+from selfplay.example import Column, Kind, Target
 from training import targets
 from training.targets import Learned
 
@@ -58,5 +58,5 @@ SETTING = ",".join(f"{name}=0.{number + 1}" for number, name in enumerate(TOYS))
 def register(monkeypatch):
     """Adds the toys for one test: an entry in each of the two tables, and nothing else."""
     for name, (target, compute) in TOYS.items():
-        monkeypatch.setitem(row.TARGETS, name, target)
+        monkeypatch.setitem(example.TARGETS, name, target)
         monkeypatch.setitem(targets.LEARNED, name, Learned(compute, squared))

@@ -54,7 +54,7 @@ def test_the_drivers_version_is_read_where_there_is_one(tmp_path, monkeypatch):
 def test_the_live_line_shows_the_share_of_the_peak_since_the_line_before():
     def line(seconds, flops):
         return IterationLine(
-            **dict.fromkeys(("iteration", "step", "games", "positions", "rows"), 1),
+            **dict.fromkeys(("iteration", "step", "games", "positions", "examples"), 1),
             seconds=seconds,
             **{"kl": 0.0, "flops": flops, "flops_measured": 0},
         )

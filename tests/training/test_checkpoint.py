@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from tests.support.checkpoints import made, rows
+from tests.support.checkpoints import examples, made
 from training.replay import ReplayBuffer
 from training.settings import CheckpointConfig, ReplayConfig
 from training.storage.checkpoint import CheckpointStore
@@ -43,7 +43,7 @@ def test_a_relative_folder_works_from_where_it_was_named(tmp_path, monkeypatch):
 
 def test_a_flipped_bit_in_any_file_is_found(tmp_path):
     store = CheckpointStore(tmp_path)
-    save(store, made(3, total=5), 0, rows(0, 5))
+    save(store, made(3, total=5), 0, examples(0, 5))
     files = [p for p in (tmp_path / "checkpoints" / "3").rglob("*") if p.is_file()]
     files += list((tmp_path / "replay").iterdir())
     assert len(files) > 5
@@ -64,7 +64,7 @@ def test_a_flipped_bit_in_any_file_is_found(tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     store = CheckpointStore(tmp_path)
-    save(store, made(3, total=5), 0, rows(0, 5))
+    save(store, made(3, total=5), 0, examples(0, 5))
     (tmp_path / "replay" / "000000000000-000000000004.npz").unlink()
     with pytest.raises(CheckpointError, match=r"000000000000-000000000004\.npz is missing"):
         store.load(3)
@@ -86,30 +86,30 @@ def test_retention_can_keep_milestones(tmp_path):
     assert store.steps() == [0, 110, 210, 260, 290]
 
 
-def test_the_newest_two_can_be_resumed_while_old_replay_rows_go(tmp_path):
+def test_the_newest_two_can_be_resumed_while_old_replay_examples_go(tmp_path):
     store, capacity = CheckpointStore(tmp_path), 25
     for number in range(1, 8):
-        counters = {"rows": 10 * number, "replay_oldest_kept": max(0, 10 * number - capacity)}
+        counters = {"examples": 10 * number, "replay_oldest_kept": max(0, 10 * number - capacity)}
         counters |= {"actor_step": 0}
         checkpoint = made(number)._replace(counters=counters)
-        save(store, checkpoint, 10 * (number - 1), rows(10 * (number - 1), 10))
+        save(store, checkpoint, 10 * (number - 1), examples(10 * (number - 1), 10))
         for step in store.steps()[-2:]:
             loaded = CheckpointStore(tmp_path).load(step)
-            buffer = ReplayBuffer(ReplayConfig(capacity=capacity, min_rows=5))
-            buffer.restore(tmp_path / "replay", loaded.counters["rows"])
+            buffer = ReplayBuffer(ReplayConfig(capacity=capacity, min_examples=5))
+            buffer.restore(tmp_path / "replay", loaded.counters["examples"])
             drawn = buffer.sample(np.random.default_rng(0), 500).game_id
-            assert drawn.max() == loaded.counters["rows"] - 1
-    assert len(list((tmp_path / "replay").iterdir())) == 4  # rows 35 to 69
+            assert drawn.max() == loaded.counters["examples"] - 1
+    assert len(list((tmp_path / "replay").iterdir())) == 4  # examples 35 to 69
 
 
 @pytest.mark.parametrize("content", [None, b"{", b'{"replay_oldest_kepT": 0}'])
 def test_a_damaged_older_checkpoint_stops_no_save_and_loses_no_chunk(tmp_path, content):
     store = CheckpointStore(tmp_path)
     for number in (1, 2):
-        save(store, made(number, 10 * number), 10 * (number - 1), rows(10 * (number - 1), 10))
+        save(store, made(number, 10 * number), 10 * (number - 1), examples(10 * (number - 1), 10))
     file = tmp_path / "checkpoints" / "1" / "counters.json"
     file.unlink() if content is None else file.write_bytes(content)
-    counters = {"rows": 20, "replay_oldest_kept": 20, "actor_step": 0}
+    counters = {"examples": 20, "replay_oldest_kept": 20, "actor_step": 0}
     save(store, made(2)._replace(counters=counters))  # again, as after an early interruption
     assert len(list((tmp_path / "replay").iterdir())) == 2
     save(store, made(3)._replace(counters=counters))
@@ -120,10 +120,10 @@ def test_saving_a_step_again_replaces_it(tmp_path):
     store = CheckpointStore(tmp_path)
     save(store, made(0))
     later = made(0)._replace(
-        counters={"step": 0, "rows": 9, "replay_oldest_kept": 0, "actor_step": 0}
+        counters={"step": 0, "examples": 9, "replay_oldest_kept": 0, "actor_step": 0}
     )
     save(store, later)
-    assert store.load(0).counters["rows"] == 9
+    assert store.load(0).counters["examples"] == 9
 
 
 def test_what_a_kill_in_the_middle_of_a_save_leaves_is_mended(tmp_path):

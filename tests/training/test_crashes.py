@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 
 from tests.planted.crashes import every_crash
-from tests.support.checkpoints import made, rows
+from tests.support.checkpoints import examples, made
 from training.config import RunConfig
 from training.replay import ReplayBuffer
 from training.settings import ReplayConfig
@@ -17,23 +17,23 @@ from training.storage.run_folder import RunFolder
 
 
 def save(folder, step, first, count):
-    """Saves a step that adds some replay rows; returns when it is on the disk."""
+    """Saves a step that adds some replay examples; returns when it is on the disk."""
     store = CheckpointStore(folder)
     if steps := store.steps():
         store.load(steps[-1])  # as a run does that goes on
-    counters = {"step": step, "rows": first + count, "replay_oldest_kept": max(0, first - 10)}
+    counters = {"step": step, "examples": first + count, "replay_oldest_kept": max(0, first - 10)}
     counters |= {"actor_step": 0}
     try:
-        store.save(made(step)._replace(counters=counters), first, rows(first, count))
+        store.save(made(step)._replace(counters=counters), first, examples(first, count))
         store.wait()
     finally:
         store.close()
 
 
-def rows_of(folder, step):
+def examples_of(folder, step):
     saved = CheckpointStore(folder).load(step)
-    buffer = ReplayBuffer(ReplayConfig(capacity=20, min_rows=5))
-    buffer.restore(folder / "replay", saved.counters["rows"])
+    buffer = ReplayBuffer(ReplayConfig(capacity=20, min_examples=5))
+    buffer.restore(folder / "replay", saved.counters["examples"])
     return buffer.sample(np.random.default_rng(0), 200).game_id
 
 
@@ -58,7 +58,7 @@ def test_a_crash_at_any_operation_of_a_save_leaves_the_old_state_or_the_new_one(
         recover(folder)
         newest = CheckpointStore(folder).steps()[-1]
         seen.add(newest)
-        drawn = rows_of(folder, newest)
+        drawn = examples_of(folder, newest)
         assert drawn.max() == {7: 29, 9: 39}[newest], k
         for step in CheckpointStore(folder).steps():
             CheckpointStore(folder).load(step, with_replay=step >= newest - 2)
@@ -69,7 +69,7 @@ def test_a_crash_at_any_operation_of_a_save_leaves_the_old_state_or_the_new_one(
         if newest == 7:
             save(folder, 9, 30, 10)
         assert CheckpointStore(folder).steps()[-2:] == [7, 9], k
-        assert rows_of(folder, 9).max() == 39
+        assert examples_of(folder, 9).max() == 39
     assert seen == {7, 9}
     assert crashes > 20, "the crashes do not reach the save"
 
@@ -78,7 +78,7 @@ def test_a_crash_while_a_step_is_saved_again_keeps_one_of_the_two(tmp_path):
     for k, folder in crashes_of_a_save(tmp_path, step=7):
         recover(folder)
         assert CheckpointStore(folder).steps()[-1] == 7, k
-        assert rows_of(folder, 7).max() in (29, 39), k
+        assert examples_of(folder, 7).max() in (29, 39), k
 
 
 def test_a_crash_while_a_run_is_made_lets_the_same_command_make_it(tmp_path):

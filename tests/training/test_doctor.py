@@ -14,7 +14,7 @@ import training
 from mcts import SearchConfig, mask_illegal
 from scripts import cli
 from scripts.doctor import _text
-from selfplay import row
+from selfplay import example
 from selfplay.config import SelfPlayConfig
 from selfplay.perfect import mistakes
 from tests.planted.faults import FAULTS
@@ -35,9 +35,9 @@ from training.doctor import (
 )
 from training.doctor import games as games_module
 from training.doctor.evidence import gather
+from training.doctor.examples import replay, rules
 from training.doctor.findings import FAULTS as KNOWN
 from training.doctor.findings import Finding, Result
-from training.doctor.rows import replay, rules
 from training.evaluation.train_run import train_folder
 from training.metrics import GateLine
 from training.report import verdict
@@ -58,7 +58,7 @@ TIC_TAC_TOE = RunConfig(
     self_play=SelfPlayConfig(
         batch=32, plies_per_call=8, random_opening_plies=4, temperature_plies=4
     ),
-    replay=ReplayConfig(capacity=20_000, min_rows=400, samples_per_row=8.0),
+    replay=ReplayConfig(capacity=20_000, min_examples=400, samples_per_example=8.0),
     learner=LearnerConfig(batch=64, warmup_steps=20, root_value_weight=0.5),
     evaluation=EvaluationConfig(every=12, simulations=8, positions=500),
 )
@@ -68,7 +68,7 @@ CONNECT_FOUR = dataclasses.replace(
     iterations=40,
     self_play=SelfPlayConfig(batch=32, plies_per_call=16, random_opening_plies=8),
     search=SearchConfig(simulations=16),
-    replay=ReplayConfig(capacity=50_000, min_rows=1_000, samples_per_row=6.0),
+    replay=ReplayConfig(capacity=50_000, min_examples=1_000, samples_per_example=6.0),
     learner=LearnerConfig(batch=128, warmup_steps=20, root_value_weight=0.5),
 )
 # What `make test` has time for: about 450 training steps.
@@ -146,7 +146,7 @@ def changed(found, **changes):
 
 def planted(found):
     """Yields what a run's evidence would be with a fault in training, and the fault's name."""
-    start, now, rows = found.initial, found.newest, found.rows
+    start, now, examples = found.initial, found.newest, found.examples
     shrunk = jax.tree.map(lambda leaf: leaf * 0.3, now.trained.params)
     yield (
         weights.weights,
@@ -158,16 +158,16 @@ def planted(found):
         # Weight decay goes on without a gradient.
         still = jax.tree.map(lambda leaf: leaf * np.float32(0.9999), still)
         yield weights.weights, changed(found, newest=with_params(now, still)), named
-    # As if the network had learned the other sign of what the rows say.
-    turned = rows._replace(outcome=-rows.outcome, root_value=-rows.root_value)
-    yield values.value, changed(found, rows=turned), "value-sign"
-    turned = rows._replace(root_value=-rows.root_value)
-    yield values.value, changed(found, rows=turned), "value-sign"
+    # As if the network had learned the other sign of what the examples say.
+    turned = examples._replace(outcome=-examples.outcome, root_value=-examples.root_value)
+    yield values.value, changed(found, examples=turned), "value-sign"
+    turned = examples._replace(root_value=-examples.root_value)
+    yield values.value, changed(found, examples=turned), "value-sign"
     for off in (-0.4, 0.4):
-        shifted = rows._replace(root_value=rows.root_value + np.float32(off))
-        yield values.value, changed(found, rows=shifted), "value-biased"
-    shifted = rows._replace(raw_value=rows.raw_value - np.float32(0.4))
-    yield values.value, changed(found, rows=shifted), "value-biased"
+        shifted = examples._replace(root_value=examples.root_value + np.float32(off))
+        yield values.value, changed(found, examples=shifted), "value-biased"
+    shifted = examples._replace(raw_value=examples.raw_value - np.float32(0.4))
+    yield values.value, changed(found, examples=shifted), "value-biased"
     risen = [
         dataclasses.replace(line, policy_loss=1.0 * i) for i, line in enumerate(found.iterations, 1)
     ]
@@ -176,8 +176,8 @@ def planted(found):
     yield replay, changed(found, iterations=small), "tiny-replay"
     # As if the game's rules had changed since the run began.
     for column in ("outcome", "observation", "legal_action_mask"):
-        other = {column: np.roll(getattr(rows, column), 1, axis=0)}
-        yield rules, changed(found, rows=rows._replace(**other)), "wrong-rows"
+        other = {column: np.roll(getattr(examples, column), 1, axis=0)}
+        yield rules, changed(found, examples=examples._replace(**other)), "wrong-examples"
 
 
 def test_faults_in_training_are_told_apart_by_what_they_leave(healthy):
@@ -213,16 +213,18 @@ def test_a_run_of_which_no_game_can_be_played_again_is_too_early_for_the_rules(h
 
 def test_few_games_that_are_played_again_and_again_say_nothing_of_a_value_s_bias(healthy):
     found = gather(healthy)
-    off = found.rows._replace(root_value=found.rows.root_value + np.float32(0.4))
-    assert [f.fault for f in values.value(changed(found, rows=off)).findings] == ["value-biased"]
+    off = found.examples._replace(root_value=found.examples.root_value + np.float32(0.4))
+    assert [f.fault for f in values.value(changed(found, examples=off)).findings] == [
+        "value-biased"
+    ]
     newest = np.unique(off.game_id)[-3:]  # the oldest are not judged: they were hardly taught
-    few = row.take(off, np.isin(off.game_id, newest))
+    few = example.take(off, np.isin(off.game_id, newest))
     names = np.arange(500).repeat(len(few.ply))
-    again = row.take(few, np.tile(np.arange(len(few.ply)), 500))
+    again = example.take(few, np.tile(np.arange(len(few.ply)), 500))
     again = again._replace(
         game_id=again.game_id + 1_000_000 * names, root_value=again.outcome + np.float32(0.4)
     )
-    assert values.biases(changed(found, rows=again)) == {}
+    assert values.biases(changed(found, examples=again)) == {}
 
 
 def test_advice_on_a_learning_rate_names_the_preset_s_and_the_one_that_was_tried():
@@ -254,9 +256,9 @@ def test_a_report_without_findings_says_what_could_not_be_judged():
     assert [d.as_json()["healthy"] for d in (wholly, partly)] == [True, None]
 
 
-def test_rows_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
+def test_examples_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
     found = gather(healthy)
-    old = found.rows._replace(weights_step=np.zeros_like(found.rows.weights_step))
+    old = found.examples._replace(weights_step=np.zeros_like(found.examples.weights_step))
     gate = GateLine(
         iteration=1,
         step=9,
@@ -276,18 +278,18 @@ def test_rows_are_as_old_as_the_weights_that_the_gate_let_through(healthy):
         (gated, True, ["stale-weights"]),
     ):
         gates = [dataclasses.replace(gate, promoted=promoted, score=0.6 if promoted else 0.5)]
-        result = replay(changed(found, rows=old, config=config, gates=gates))
+        result = replay(changed(found, examples=old, config=config, gates=gates))
         assert [finding.fault for finding in result.findings] == named, (config.gate, promoted)
 
 
 def test_causes_come_before_their_consequences():
-    named = ("policy-untrained", "wrong-rows")
+    named = ("policy-untrained", "wrong-examples")
     results = tuple(Result("", {}, (Finding(fault, ""),)) for fault in named)
     found = Diagnosis(9, results).findings
-    assert [finding.fault for finding in found] == ["wrong-rows", "policy-untrained"]
+    assert [finding.fault for finding in found] == ["wrong-examples", "policy-untrained"]
 
 
-def test_a_policy_that_decisions_teach_is_not_judged_by_the_rows_of_games(healthy):
+def test_a_policy_that_decisions_teach_is_not_judged_by_the_examples_of_games(healthy):
     found = gather(healthy)
     run, fresh = (lessons.Explained(policy, 0.3, 0.5) for policy in (-0.01, 0.42))
     taught = dataclasses.replace(found.config, overseer=OverseerConfig(decisions="absent.jsonl"))
@@ -298,8 +300,10 @@ def test_a_policy_that_decisions_teach_is_not_judged_by_the_rows_of_games(health
 
 def test_a_value_that_foresees_next_to_nothing_is_too_early_to_judge(healthy):
     found = gather(healthy)
-    chance = np.random.default_rng(0).choice([-1.0, 1.0], len(found.rows.outcome))
-    result = values.value(changed(found, rows=found.rows._replace(outcome=np.float32(chance))))
+    chance = np.random.default_rng(0).choice([-1.0, 1.0], len(found.examples.outcome))
+    result = values.value(
+        changed(found, examples=found.examples._replace(outcome=np.float32(chance)))
+    )
     assert result.verdict == "too early", result
     assert "too little to judge" in result.unjudged
 
@@ -411,5 +415,5 @@ def test_every_planted_fault_is_named_first(game, fault, tmp_path):
 def test_an_action_counts_as_valued_where_no_other_has_its_value_or_it_ends_the_game():
     q = np.array([[0.5, 0.25, 0.25, 0.25], [1, 1, 0.25, 0.25], [0.5, -0.5, 0.25, 0]], np.float16)
     mask = np.array([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]], bool)
-    rows = row.make(np.zeros((3, 1, 1, 1)), legal_action_mask=mask, q=q)
-    assert searching.actions_valued(rows) == pytest.approx((1 + 2 + 3) / 3)
+    examples = example.make(np.zeros((3, 1, 1, 1)), legal_action_mask=mask, q=q)
+    assert searching.actions_valued(examples) == pytest.approx((1 + 2 + 3) / 3)

@@ -39,11 +39,11 @@ def own(tic_tac_toe):
 
 def test_positions_are_reached_by_their_histories_and_are_unfinished_and_distinct(tic_tac_toe, own):
     replayed = positions.replay(tic_tac_toe, positions.move_lists(own.history))
-    rows = positions.fingerprints(replayed.states)
-    assert (rows == positions.fingerprints(own.states)).all()
+    examples = positions.fingerprints(replayed.states)
+    assert (examples == positions.fingerprints(own.states)).all()
     assert not own.states.terminated.any()
     assert (own.ply == (own.history >= 0).sum(axis=1)).all()
-    assert len(set(rows.tolist())) == 100
+    assert len(set(examples.tolist())) == 100
 
 
 def test_both_seats_are_reached_and_the_side_that_is_not_measured_is_left_out(tic_tac_toe):
@@ -79,14 +79,16 @@ def test_the_gap_is_what_plain_python_computes(own, tic_tac_toe):
     found = gap.summary(moved, own.ply)
 
     kls, worse, changed = [], [], 0
-    for row in range(len(legal)):
-        moves = np.flatnonzero(legal[row])
+    for example in range(len(legal)):
+        moves = np.flatnonzero(legal[example])
         kls.append(
-            sum(w * math.log(w / prior[row, a]) for a in moves if (w := weights[row, a]) > 0)
+            sum(
+                w * math.log(w / prior[example, a]) for a in moves if (w := weights[example, a]) > 0
+            )
         )
-        own_move = max(moves, key=lambda a: prior[row, a])
-        changed += own_move != action[row]
-        worse.append(max(float(q[row, action[row]]) - float(q[row, own_move]), 0.0))
+        own_move = max(moves, key=lambda a: prior[example, a])
+        changed += own_move != action[example]
+        worse.append(max(float(q[example, action[example]]) - float(q[example, own_move]), 0.0))
     assert found["kl"] == pytest.approx(np.mean(kls), rel=1e-4)
     assert found["changed"] == changed / len(legal)
     assert found["regret"] == pytest.approx(np.mean(worse), rel=1e-4)
@@ -165,10 +167,10 @@ def test_a_network_plays_both_seats_of_its_own_games(tic_tac_toe):
 def test_noise_is_flat_and_a_fall_a_rise_and_a_hump_are_not():
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(2000, fixed_point.WINDOW))
-    assert np.mean([fixed_point.is_flat(row) for row in 1 + 0.1 * noise]) > 0.9
+    assert np.mean([fixed_point.is_flat(example) for example in 1 + 0.1 * noise]) > 0.9
     way = np.linspace(0, 1, fixed_point.WINDOW)
     for name, curve in (("fall", -way), ("rise", way), ("hump", 2 * np.sin(np.pi * way))):
-        flat = np.mean([fixed_point.is_flat(row) for row in curve + 0.1 * noise])
+        flat = np.mean([fixed_point.is_flat(example) for example in curve + 0.1 * noise])
         assert flat < 0.05, f"{name}: {flat:.0%} of the series are taken for flat"
 
 
@@ -353,10 +355,10 @@ def loses_somewhere(player, game, seat):
         )
         action = np.asarray(player(states, jax.random.key(0)).action)
         following = {}
-        for row, line in enumerate(moves):
-            state = positions.take(states, row)
+        for example, line in enumerate(moves):
+            state = positions.take(states, example)
             own = int(state.to_play) == seat
-            for move in [action[row]] if own else np.flatnonzero(state.legal_action_mask):
+            for move in [action[example]] if own else np.flatnonzero(state.legal_action_mask):
                 after = jax.tree.map(np.asarray, positions.step(game, state, np.int32(move)))
                 if not after.terminated:
                     following[(*line, int(move))] = after

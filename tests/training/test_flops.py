@@ -81,7 +81,7 @@ def test_the_tower_counts_as_its_layers_by_hand_and_training_threefold_with_its_
     policy = cells * 32 * 8 + cells * 8 * 7
     value = cells * 32 * 4 + cells * 4 * 64 + 64
     assert flops.of_evaluation(network) == 2 * (stem + blocks + policy + value)
-    assert flops.of_training_row(network) == 3 * flops.of_evaluation(network)
+    assert flops.of_training_example(network) == 3 * flops.of_evaluation(network)
     wide = dataclasses.replace(config.network, blocks=0, dtype="bfloat16")
     assert flops.of_evaluation(dataclasses.replace(network, config=wide)) == 2 * (
         stem + policy + value
@@ -134,13 +134,13 @@ def test_a_function_of_the_users_own_counts_what_it_asks_of_the_network():
     assert flops.evaluations_of_decision(engine, game, network) == 1
 
 
-WORK = Work(decision=10, evaluation=100, row=300)
+WORK = Work(decision=10, evaluation=100, example=300)
 
 
 def test_a_limit_of_operations_ends_a_run_and_gives_its_schedule_the_same_horizon_as_iterations():
     config = preset("quick", "tic_tac_toe")
     positions = config.self_play.batch * config.self_play.plies_per_call
-    each = positions * 10 * 100 + positions * config.replay.samples_per_row * 300
+    each = positions * 10 * 100 + positions * config.replay.samples_per_example * 300
     assert WORK.of_iteration(config) == each
     ten = dataclasses.replace(config, minutes=0.0, iterations=10)
     limited = dataclasses.replace(ten, iterations=0, flops=10.0 * each)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import games
 import training
 from games import consent
-from selfplay import row
+from selfplay import example
 from selfplay.arena import opening_file
 from selfplay.files import json_lines, npz
 from selfplay.oversight import decisions
@@ -62,7 +62,7 @@ def read(run):
         found |= {f"{step}/{k}": v.tobytes() for k, v in saved.train_state.items()}
         found |= {f"{step}/{k}": v.tobytes() for k, v in saved.games.items()}
     for _, _, path in replay.chunks(run / "replay"):
-        columns = row.flat(replay.read_chunk(path))
+        columns = example.flat(replay.read_chunk(path))
         found[path.name] = [column.tobytes() for column in columns.values()]
     return found
 

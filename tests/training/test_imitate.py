@@ -16,8 +16,8 @@ from tests.support.runs import run_once
 from training import learner
 from training.imitation import inverse_rl
 from training.imitation.config import ImitationConfig
+from training.imitation.examples import examples_of, split
 from training.imitation.fit import fit
-from training.imitation.rows import rows_of, split
 from training.players import network_of
 from training.storage.run_folder import RunFolder
 
@@ -100,23 +100,28 @@ def test_games_are_held_out_whole_and_equal_games_together():
         split(records[:1] * 5, 0.25, seed=3)
 
 
-def test_rows_hold_what_the_mover_saw_did_and_got():
+def test_examples_hold_what_the_mover_saw_did_and_got():
     records = games_of_the_lowest_cell(70)  # more than one chunk
-    rows = rows_of(GAME, records)
+    examples = examples_of(GAME, records)
     at = 0
     for number, record in enumerate(records):
         board = np.full(9, -1)
         for ply, action in enumerate(record.moves):
             seat = ply % 2
             own, other = (board == seat).reshape(3, 3), (board == 1 - seat).reshape(3, 3)
-            np.testing.assert_array_equal(rows.observation[at], np.stack([own, other], -1))
-            np.testing.assert_array_equal(rows.legal_action_mask[at], board == -1)
-            got = (rows.action[at], rows.outcome[at], rows.ply[at], rows.game_id[at])
+            np.testing.assert_array_equal(examples.observation[at], np.stack([own, other], -1))
+            np.testing.assert_array_equal(examples.legal_action_mask[at], board == -1)
+            got = (
+                examples.action[at],
+                examples.outcome[at],
+                examples.ply[at],
+                examples.game_id[at],
+            )
             assert got == (action, record.returns[seat], ply, number)
-            assert rows.policy_target[at].tolist() == np.eye(9)[action].tolist()
+            assert examples.policy_target[at].tolist() == np.eye(9)[action].tolist()
             board[action] = seat
             at += 1
-    assert at == len(rows.ply)
+    assert at == len(examples.ply)
 
 
 def test_the_rate_stays_up_until_patience_ends_and_falls_from_the_best_pass(
@@ -131,7 +136,7 @@ def test_the_rate_stays_up_until_patience_ends_and_falls_from_the_best_pass(
 
     monkeypatch.setattr(learner, "make_train_step", lambda *args: step)
     records = games_of_the_lowest_cell(20)
-    learnt, tested = rows_of(GAME, records[:18]), rows_of(GAME, records[18:])
+    learnt, tested = examples_of(GAME, records[:18]), examples_of(GAME, records[18:])
     config = dataclasses.replace(
         tiny_config, learner=dataclasses.replace(tiny_config.learner, warmup_steps=0)
     )
@@ -174,11 +179,11 @@ def test_inferred_values_prefer_what_the_expert_chose():
             if any({board[c] for c in line} in ({0}, {1}) for line in LINES):
                 break
         records.append(GameRecord("tic_tac_toe", tuple(played), (0.0, 0.0), ("a", "b")))
-    rows = rows_of(GAME, records)
-    judged = inverse_rl.infer_values(GAME, records, rows, seed=0)
+    examples = examples_of(GAME, records)
+    judged = inverse_rl.infer_values(GAME, records, examples, seed=0)
     first = judged.q[judged.ply == 0].astype(float)
     assert first[:, [0, 2, 6, 8]].min() > first[:, [1, 3, 4, 5, 7]].max() + 0.1, first[0]
-    legal_best = np.where(rows.legal_action_mask, judged.q, -1).max(1)
+    legal_best = np.where(examples.legal_action_mask, judged.q, -1).max(1)
     np.testing.assert_allclose(judged.outcome, legal_best, atol=1e-3)
 
 

@@ -22,7 +22,7 @@ from training.storage.run_folder import RunFolder
 
 GO = preset("quick", "go:size=5")
 GO = dataclasses.replace(GO, learner=dataclasses.replace(GO.learner, batch=512))
-WORK = Work(decision=33, evaluation=1, row=3)  # in network evaluations
+WORK = Work(decision=33, evaluation=1, example=3)  # in network evaluations
 
 
 def _asked(config, progress, spent=0, plies=30):
@@ -46,7 +46,7 @@ def test_a_rating_by_budget_keeps_all_measuring_below_a_twentieth(fixed):
         played += games_now
         progress.measured += fixed + games_now * each
         progress.rated += games_now * each
-        # In plain Python: 33 evaluations a position, three a row of 512 a step.
+        # In plain Python: 33 evaluations a position, three an example of 512 a step.
         learning = progress.positions * 33 + progress.step * 512 * 3
         assert progress.measured <= 0.05 * (learning + progress.measured)
     assert played >= (0.03 * learning - 40 * fixed) / each, "the budget lies idle"
@@ -101,7 +101,10 @@ def test_a_resumed_run_is_rated_as_one_that_was_not_stopped(tmp_path, tiny_confi
     monkeypatch.setattr(budget, "SHARE", 0.5)
     monkeypatch.setattr(ladder, "RUNG", -1e4)  # each is a rung, so some play no more
     config = dataclasses.replace(
-        tiny_config, game="gomoku:rows=3,cols=3,k=3", iterations=8, checkpoint=NEVER_SAVE_BETWEEN
+        tiny_config,
+        game="gomoku:examples=3,cols=3,k=3",
+        iterations=8,
+        checkpoint=NEVER_SAVE_BETWEEN,
     )
     assert run_once(tmp_path / "whole", config)
     assert not run_once(tmp_path / "halved", config, stop_after=5)

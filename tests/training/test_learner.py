@@ -12,40 +12,42 @@ import pytest
 
 import games
 from training import learner
-from training.devices import learner_mesh, split_rows, to_learner, wait_for_all_but_last
+from training.devices import learner_mesh, split_examples, to_learner, wait_for_all_but_last
 from training.losses import Minibatch
 from training.network import Network
 from training.settings import LearnerConfig, NetworkConfig
 
 GAME = games.load("connect_four")
 NETWORK = Network(NetworkConfig(blocks=1, channels=4), GAME.observation_shape, GAME.num_actions)
-ROWS = 16
-DEFAULTS = LearnerConfig(batch=ROWS)
+EXAMPLES = 16
+DEFAULTS = LearnerConfig(batch=EXAMPLES)
 HALVES = slice(64), slice(64, None)
 
 
 def random_batch(seed=0, symmetry=0):
     rng = np.random.default_rng(seed)
-    mask = rng.random((ROWS, 7)) < 0.7
+    mask = rng.random((EXAMPLES, 7)) < 0.7
     mask[:, 3] = True
-    target = rng.random((ROWS, 7)) * mask
+    target = rng.random((EXAMPLES, 7)) * mask
     return Minibatch(
-        observation=jnp.asarray(rng.random((ROWS, *GAME.observation_shape)) < 0.4),
+        observation=jnp.asarray(rng.random((EXAMPLES, *GAME.observation_shape)) < 0.4),
         legal_action_mask=jnp.asarray(mask),
         policy_target=jnp.asarray(target / target.sum(1, keepdims=True), jnp.float16),
         action=jnp.asarray(target.argmax(1), jnp.int16),
         q=jnp.asarray(target - 0.5, jnp.float16),
-        outcome=jnp.asarray(rng.integers(-1, 2, ROWS), jnp.float32),
-        root_value=jnp.asarray(rng.uniform(-1, 1, ROWS), jnp.float32),
-        weight=jnp.asarray(rng.random(ROWS), jnp.float32),
-        symmetry=jnp.full(ROWS, symmetry, jnp.int32),
-        policy_weight=jnp.ones(ROWS),
+        outcome=jnp.asarray(rng.integers(-1, 2, EXAMPLES), jnp.float32),
+        root_value=jnp.asarray(rng.uniform(-1, 1, EXAMPLES), jnp.float32),
+        weight=jnp.asarray(rng.random(EXAMPLES), jnp.float32),
+        symmetry=jnp.full(EXAMPLES, symmetry, jnp.int32),
+        policy_weight=jnp.ones(EXAMPLES),
     )
 
 
 @pytest.fixture(scope="module")
 def train_step():
-    return learner.make_train_step(NETWORK, GAME, LearnerConfig(batch=ROWS, root_value_weight=0.25))
+    return learner.make_train_step(
+        NETWORK, GAME, LearnerConfig(batch=EXAMPLES, root_value_weight=0.25)
+    )
 
 
 def start(config=DEFAULTS):
@@ -57,11 +59,11 @@ def test_losses_equal_their_formula_in_plain_numpy(train_step):
     predicted, _ = NETWORK.forward(state.weights, batch.observation)
     logits = np.asarray(predicted.prior_logits, float)
     policy = []
-    for row in range(ROWS):
-        legal = np.flatnonzero(batch.legal_action_mask[row])
-        log_total = np.log(np.exp(logits[row][legal]).sum())
-        target = np.asarray(batch.policy_target[row], float)
-        policy.append(-sum(target[a] * (logits[row][a] - log_total) for a in legal))
+    for example in range(EXAMPLES):
+        legal = np.flatnonzero(batch.legal_action_mask[example])
+        log_total = np.log(np.exp(logits[example][legal]).sum())
+        target = np.asarray(batch.policy_target[example], float)
+        policy.append(-sum(target[a] * (logits[example][a] - log_total) for a in legal))
     wanted = 0.75 * np.asarray(batch.outcome) + 0.25 * np.asarray(batch.root_value)
     value = (np.asarray(predicted.value) - wanted) ** 2
     weight = np.asarray(batch.weight)
@@ -70,13 +72,13 @@ def test_losses_equal_their_formula_in_plain_numpy(train_step):
     np.testing.assert_allclose(metrics["value_loss"], np.average(value, weights=weight), 2e-3)
 
 
-def test_rows_without_policy_weight_teach_the_value_alone(train_step):
+def test_examples_without_policy_weight_teach_the_value_alone(train_step):
     batch = random_batch()
-    decided = np.arange(ROWS) < 4
+    decided = np.arange(EXAMPLES) < 4
     halved = batch._replace(policy_weight=jnp.asarray(decided, jnp.float32))
     spread = jnp.asarray(batch.legal_action_mask / batch.legal_action_mask.sum(1, keepdims=True))
-    for rows, same in ((~decided, True), (decided, False)):
-        target = jnp.where(rows[:, None], spread, batch.policy_target).astype(jnp.float16)
+    for examples, same in ((~decided, True), (decided, False)):
+        target = jnp.where(examples[:, None], spread, batch.policy_target).astype(jnp.float16)
         told = halved._replace(policy_target=target)
         one, _ = train_step(start(), halved, jnp.float32(100))
         other, _ = train_step(start(), told, jnp.float32(100))
@@ -112,7 +114,7 @@ def test_the_average_is_the_recurrence_of_its_definition(train_step):
     np.testing.assert_allclose(state.average_params["policy"]["kernel"], average, 1e-4, 1e-6)
 
 
-def test_a_mirrored_row_is_the_row_of_the_mirrored_game():
+def test_a_mirrored_example_is_the_example_of_the_mirrored_game():
     rng = np.random.default_rng(3)
     plain, mirrored = (GAME.init(jax.random.key(0)) for _ in range(2))
     for _ in range(7):
@@ -120,18 +122,18 @@ def test_a_mirrored_row_is_the_row_of_the_mirrored_game():
         plain, mirrored = GAME.step(plain, action), GAME.step(mirrored, 6 - action)
     target = np.arange(7, dtype=np.float16)
     batch = random_batch(symmetry=1)._replace(
-        observation=jnp.broadcast_to(GAME.observe(plain), (ROWS, 6, 7, 2)),
-        legal_action_mask=jnp.broadcast_to(plain.legal_action_mask, (ROWS, 7)),
-        policy_target=jnp.broadcast_to(target, (ROWS, 7)),
-        action=jnp.full(ROWS, 2, jnp.int16),
-        q=jnp.broadcast_to(-target, (ROWS, 7)),
+        observation=jnp.broadcast_to(GAME.observe(plain), (EXAMPLES, 6, 7, 2)),
+        legal_action_mask=jnp.broadcast_to(plain.legal_action_mask, (EXAMPLES, 7)),
+        policy_target=jnp.broadcast_to(target, (EXAMPLES, 7)),
+        action=jnp.full(EXAMPLES, 2, jnp.int16),
+        q=jnp.broadcast_to(-target, (EXAMPLES, 7)),
     )
     image = learner.augment(batch, GAME.symmetries())
     np.testing.assert_array_equal(image.observation[0], GAME.observe(mirrored))
     np.testing.assert_array_equal(image.legal_action_mask[0], mirrored.legal_action_mask)
     np.testing.assert_array_equal(image.policy_target[0], target[::-1])
     np.testing.assert_array_equal(image.q[0], -target[::-1])
-    assert image.action.tolist() == [4] * ROWS
+    assert image.action.tolist() == [4] * EXAMPLES
 
 
 def test_running_statistics_follow_those_of_the_batches(train_step):
@@ -159,9 +161,9 @@ def test_the_rate_rises_stays_and_falls_to_its_last_share(step, share):
 @pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_weights_decay_but_biases_and_norms_do_not(optimizer):
     config = LearnerConfig(
-        batch=ROWS, optimizer=optimizer, weight_decay=0.5, learning_rate=0.1, warmup_steps=0
+        batch=EXAMPLES, optimizer=optimizer, weight_decay=0.5, learning_rate=0.1, warmup_steps=0
     )
-    silent = random_batch()._replace(weight=jnp.zeros(ROWS))  # no gradient: decay alone acts
+    silent = random_batch()._replace(weight=jnp.zeros(EXAMPLES))  # no gradient: decay alone acts
     state = start(config)
     before = jax.tree.map(np.copy, state.params)
     after, _ = learner.make_train_step(NETWORK, GAME, config)(state, silent, jnp.float32(1e9))
@@ -174,7 +176,7 @@ def test_weights_decay_but_biases_and_norms_do_not(optimizer):
 
 
 def test_dense_layers_step_by_their_share_of_the_rate_and_the_rest_by_all_of_it(train_step):
-    slow = LearnerConfig(batch=ROWS, root_value_weight=0.25, dense_rate=0.25)
+    slow = LearnerConfig(batch=EXAMPLES, root_value_weight=0.25, dense_rate=0.25)
     moved = []
     for step in (train_step, learner.make_train_step(NETWORK, GAME, slow)):
         state = start()
@@ -198,15 +200,17 @@ def test_the_step_compiles_once_and_takes_its_state_with_it(train_step):
 
 
 @pytest.mark.parametrize(
-    ("rows", "count"), [(128, 2), (127, 1), (126, 1), (64, 1), (1, 1)], ids=lambda number: number
+    ("examples", "count"),
+    [(128, 2), (127, 1), (126, 1), (64, 1), (1, 1)],
+    ids=lambda number: number,
 )
-def test_shares_of_the_devices_that_train_are_equal_and_not_small(rows, count):
-    assert learner_mesh(rows).size == count  # of the two devices of these tests
+def test_shares_of_the_devices_that_train_are_equal_and_not_small(examples, count):
+    assert learner_mesh(examples).size == count  # of the two devices of these tests
 
 
 def test_a_step_on_two_devices_is_the_mean_of_two_on_its_halves():
     config = LearnerConfig(batch=128, optimizer="sgd", momentum=0.0, weight_decay=0.0)
-    parts = [random_batch(seed) for seed in range(128 // ROWS)]
+    parts = [random_batch(seed) for seed in range(128 // EXAMPLES)]
     batch = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
     batch = batch._replace(weight=jnp.ones(128))
     step = learner.make_train_step(NETWORK, GAME, config)
@@ -214,8 +218,8 @@ def test_a_step_on_two_devices_is_the_mean_of_two_on_its_halves():
     half = dataclasses.replace(config, batch=64)
     step = learner.make_train_step(NETWORK, GAME, half)
     halves = [
-        step(start(half), rows, jnp.float32(1e9))[0]
-        for rows in (jax.tree.map(operator.itemgetter(part), batch) for part in HALVES)
+        step(start(half), examples, jnp.float32(1e9))[0]
+        for examples in (jax.tree.map(operator.itemgetter(part), batch) for part in HALVES)
     ]
     mean = jax.tree.map(lambda a, b: (a + b) / 2, halves[0].params, halves[1].params)
     for ours, theirs in zip(jax.tree.leaves(whole.params), jax.tree.leaves(mean), strict=True):
@@ -225,8 +229,8 @@ def test_a_step_on_two_devices_is_the_mean_of_two_on_its_halves():
 def test_a_hundred_dispatched_steps_on_two_devices_end():
     config = LearnerConfig(batch=128)
     step = learner.make_train_step(NETWORK, GAME, config)
-    parts = [random_batch(seed) for seed in range(128 // ROWS)]
-    batch = split_rows(jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts))
+    parts = [random_batch(seed) for seed in range(128 // EXAMPLES)]
+    batch = split_examples(jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts))
     state, measured = to_learner(start(config), 128), []
     faulthandler.dump_traceback_later(240, exit=True)  # a hang would last for ever
     for _ in range(100):

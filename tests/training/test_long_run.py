@@ -29,7 +29,7 @@ def test_memory_and_file_handles_stay_flat(iterations, megabytes, tiny_config, t
         tiny_config,
         iterations=iterations,
         evaluation=dataclasses.replace(tiny_config.evaluation, every=0),
-        replay=dataclasses.replace(tiny_config.replay, samples_per_row=0.5),
+        replay=dataclasses.replace(tiny_config.replay, samples_per_example=0.5),
         checkpoint=CheckpointConfig(every_seconds=1.0),
     )
     folder, seen = RunFolder(tmp_path / "run"), []
@@ -44,7 +44,7 @@ def test_memory_and_file_handles_stay_flat(iterations, megabytes, tiny_config, t
     early, late = np.array(seen)[[len(seen) // 3, -1]]
     assert late[0] - early[0] < megabytes << 20, (early, late)
     # The least of each third: a save in progress holds some more for a moment.
-    _, before, after = (min(row[1] for row in third) for third in np.array_split(seen, 3))
+    _, before, after = (min(example[1] for example in third) for third in np.array_split(seen, 3))
     assert after <= before + 4, seen
 
 

@@ -11,7 +11,7 @@ from mcts import Evaluation, mask_illegal
 from training import losses
 from training.losses import LOSSES, Minibatch, reinforce_records
 
-# One row, three actions of which the second is illegal.
+# One example, three actions of which the second is illegal.
 LOGITS = [0.3, 5.0, -0.4]
 VALUE, TARGET = 0.25, -0.5
 WEIGHTS, PLAYED, Q, OUTCOME = [0.875, 0.0, 0.125], 2, [-0.25, 0.0, 0.75], 1.0
@@ -64,8 +64,8 @@ FORMULAS = {f.__name__: f for f in (imitation, cloning, action_values, reinforce
 def test_values_and_gradients_equal_finite_differences_of_the_formula(name):
     def losses_of(logits, value):
         masked = mask_illegal(logits[None], jnp.array([LEGAL]))
-        rows = LOSSES[name](Evaluation(masked, value[None]), batch(), jnp.array([TARGET]))
-        return [row[0] for row in rows]
+        examples = LOSSES[name](Evaluation(masked, value[None]), batch(), jnp.array([TARGET]))
+        return [example[0] for example in examples]
 
     logits, value = jnp.array(LOGITS), jnp.float32(VALUE)
     got_policy, got_value = losses_of(logits, value)
@@ -85,11 +85,13 @@ def test_values_and_gradients_equal_finite_differences_of_the_formula(name):
 @pytest.mark.parametrize("outcome", [1.0, -1.0])
 def test_an_experts_moves_are_learned_at_the_full_rate_where_it_did_better_than_expected(outcome):
     played = jnp.array([[0.0, 0.0, 1.0]], jnp.float16)  # as records have it: the move alone
-    rows = batch()._replace(policy_target=played, outcome=jnp.array([outcome]))
+    examples = batch()._replace(policy_target=played, outcome=jnp.array([outcome]))
 
     def loss(logits):
         masked = mask_illegal(logits[None], jnp.array([LEGAL]))
-        return reinforce_records(Evaluation(masked, jnp.array([VALUE])), rows, jnp.zeros(1))[0][0]
+        return reinforce_records(Evaluation(masked, jnp.array([VALUE])), examples, jnp.zeros(1))[0][
+            0
+        ]
 
     p = policy(LOGITS)
     ratio = 1.0 if outcome > VALUE else p[PLAYED]
@@ -105,8 +107,8 @@ def test_each_loss_moves_the_policy_to_what_its_name_says():
 
         def total(logits, name=name):
             masked = mask_illegal(logits[None], jnp.array([LEGAL]))
-            rows = LOSSES[name](Evaluation(masked, jnp.zeros(1)), batch(), jnp.zeros(1))
-            return rows[0][0]
+            examples = LOSSES[name](Evaluation(masked, jnp.zeros(1)), batch(), jnp.zeros(1))
+            return examples[0][0]
 
         slope = jax.jit(jax.grad(total))
         logits = jnp.array(LOGITS)
@@ -116,7 +118,7 @@ def test_each_loss_moves_the_policy_to_what_its_name_says():
         np.testing.assert_allclose(jax.nn.softmax(masked)[0], wanted, atol=0.02, err_msg=name)
 
 
-def test_a_loss_of_ones_own_must_return_two_numbers_a_row(tmp_path, monkeypatch):
+def test_a_loss_of_ones_own_must_return_two_numbers_a_example(tmp_path, monkeypatch):
     (tmp_path / "own_loss.py").write_text(
         "def total(predicted, batch, value_target):\n    return (predicted.value.sum(), 0.0)\n"
         "def single(predicted, batch, value_target):\n    return predicted.value\n"

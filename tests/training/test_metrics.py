@@ -34,17 +34,19 @@ WHERE = {"step": 40, "seconds": 31.5, "games": 90, "positions": 700}
 WHERE |= {"flops": 10**12, "flops_measured": 10**11}
 MATCH = {"games": 4, "score": 0.5, "interval": [0.1, 0.9], "elo": 0.5, "elo_interval": [-9.5, 9.5]}
 GAP = {"kl": 0.15, "value": 0.25, "changed": 0.0625, "regret": 0.01, "blunders": 0.0}
-ROWS = [{"ply": i, "positions": 8, "raw": 0.25, "budgets": {"2": 0.125, "4": 0.0}} for i in (0, 1)]
+EXAMPLES = [
+    {"ply": i, "positions": 8, "raw": 0.25, "budgets": {"2": 0.125, "4": 0.0}} for i in (0, 1)
+]
 RATES = {"positions": 16, "raw": 0.25, "search": 0.125, "budgets": {"2": 0.125, "4": 0.0}}
 # As runs write them, of all kinds, with all that any of them may hold.
 ITERATION = {
     **{"kind": "iteration", "iteration": 1, **WHERE, "kl": 0.5, "entropy": 1.5, "new_games": 9},
-    **{"new_rows": 80, "game_plies": 7.5, "value_error": None, "rows": 600, "window": 300},
+    **{"new_examples": 80, "game_plies": 7.5, "value_error": None, "examples": 600, "window": 300},
     **{"learning_rate": 0.001, "policy_loss": 1.5, "value_loss": 0.75, "gradient_norm": 1.25},
 }
 EVALUATION = {
     **{"kind": "evaluation", "iteration": 1, **WHERE, "loss": 0.125, "simulations": 4},
-    "perfect": {"all": RATES | {"by_ply": ROWS}, "old": {"raw": 0.5, "search": 0.5}},
+    "perfect": {"all": RATES | {"by_ply": EXAMPLES}, "old": {"raw": 0.5, "search": 0.5}},
     "ladder": {"elo": 100.5, "interval": [50.5, 150.5], "games": 32},
     "fixed_point": {
         **{"own": GAP, "fresh": GAP, "probe": GAP},

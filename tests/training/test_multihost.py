@@ -11,9 +11,9 @@ import jax
 import numpy as np
 import pytest
 
-from selfplay import row
+from selfplay import example
 from selfplay.files.durable import WriteError
-from tests.support.checkpoints import made, rows
+from tests.support.checkpoints import examples, made
 from tests.support.one_step import one_step
 from training import calls, multihost, replay, stages
 from training.calls import PlayedCall
@@ -52,19 +52,19 @@ def test_one_process_is_the_case_of_one():
     assert not multihost.is_loss(jax.errors.JaxRuntimeError("Gloo: connection closed"))
 
 
-def test_windows_of_processes_hold_the_newest_rows_of_each():
-    config = ReplayConfig(capacity=60, min_rows=8, window_growth=1.0)
+def test_windows_of_processes_hold_the_newest_examples_of_each():
+    config = ReplayConfig(capacity=60, min_examples=8, window_growth=1.0)
     buffers = [ReplayBuffer(config, parts=3) for _ in range(3)]
     rng, total = np.random.default_rng(0), 0
     own = [[] for _ in buffers]
-    saved, block_of = 0, {}  # rows at the last save; and at the one before each row
+    saved, block_of = 0, {}  # examples at the last save; and at the one before each example
     for call in range(40):
         counts = rng.integers(0, 5, 3).tolist()
         for mine, buffer, count in zip(own, buffers, counts, strict=True):
             numbers = list(range(total, total + count))
             mine += numbers
             block_of |= dict.fromkeys(numbers, saved)
-            buffer.add(rows(total, count), everywhere=sum(counts))
+            buffer.add(examples(total, count), everywhere=sum(counts))
         total += sum(counts)
         assert [buffer.total for buffer in buffers] == [total] * 3
         if call < 12:
@@ -72,7 +72,8 @@ def test_windows_of_processes_hold_the_newest_rows_of_each():
         for mine, buffer in zip(own, buffers, strict=True):
             drawn = set(buffer.sample(rng, 400).game_id.tolist())
             assert drawn == set(mine[-min(20, buffer.window() // 3) :])
-            # The chunk with the oldest of these rows has none before the save that came before it.
+            # The chunk with the oldest of these examples has none before the save that came before
+            # it.
             assert buffer.oldest_kept() <= min(block_of[number] for number in mine[-20:])
         if call % 7 == 0:
             assert {buffer.take_unsaved()[0] for buffer in buffers} == {saved}
@@ -80,17 +81,17 @@ def test_windows_of_processes_hold_the_newest_rows_of_each():
 
 
 def test_no_step_is_allowed_until_every_process_has_examples():
-    buffer = ReplayBuffer(ReplayConfig(capacity=60, min_rows=8), parts=2)
-    buffer.add(rows(0, 20), everywhere=20)
+    buffer = ReplayBuffer(ReplayConfig(capacity=60, min_examples=8), parts=2)
+    buffer.add(examples(0, 20), everywhere=20)
     assert buffer.steps_allowed(4) > 0
     buffer.is_ready = False
     assert buffer.steps_allowed(4) == 0
 
 
-def test_rows_that_one_process_saved_are_the_windows_of_many(tmp_path, monkeypatch):
-    config = ReplayConfig(capacity=400, min_rows=5, window_growth=1.0)
+def test_examples_that_one_process_saved_are_the_windows_of_many(tmp_path, monkeypatch):
+    config = ReplayConfig(capacity=400, min_examples=5, window_growth=1.0)
     one = ReplayBuffer(config)
-    one.add(rows(0, 300))
+    one.add(examples(0, 300))
     replay.write_chunk(tmp_path, *one.take_unsaved())
     for process in range(4):
         be(monkeypatch, process, 4)
@@ -104,7 +105,7 @@ def test_rows_that_one_process_saved_are_the_windows_of_many(tmp_path, monkeypat
 def of_call(games, plies, error, rng):
     """A rollout whose monitors have these values."""
     count = games * plies
-    examples = row.make(
+    examples = example.make(
         np.zeros((count, 1, 1, 1), bool),
         legal_action_mask=np.ones((count, 2), bool),
         policy_target=np.zeros((count, 2), np.float16),
@@ -121,7 +122,7 @@ def test_the_monitors_of_several_rollouts_are_means_over_what_they_are_of():
     played = [of_call(3, 5, 0.5, rng), of_call(0, 9, 0.1, rng), of_call(1, 9, 1.0, rng)]
     _, _, games, _, *sums = np.sum([calls.counted(call, 0) for call in played], axis=0).tolist()
     joined = calls.joined(sums, int(games))
-    assert (joined["new_games"], joined["new_rows"]) == (4, 24)
+    assert (joined["new_games"], joined["new_examples"]) == (4, 24)
     assert joined["game_plies"] == pytest.approx(24 / 4)
     assert joined["value_error"] == pytest.approx((15 * 0.25 + 9 * 1.0) / 24)
     assert joined["kl"] == pytest.approx(np.mean([call.monitors["kl"] for call in played]))
@@ -139,12 +140,12 @@ def test_examples_of_all_processes_are_counted_and_one_s_nan_is_everybody_s(monk
     rng = np.random.default_rng(0)
     mine, theirs = of_call(3, 5, 0.5, rng), of_call(2, 5, 0.5, rng)
     state = types.SimpleNamespace(
-        replay=ReplayBuffer(ReplayConfig(min_rows=8), parts=2), progress=Progress(), line=None
+        replay=ReplayBuffer(ReplayConfig(min_examples=8), parts=2), progress=Progress(), line=None
     )
     context = types.SimpleNamespace()
     monkeypatch.setattr(multihost, "all_gather", beside(calls.counted(theirs, held=0)))
     told = stages.take(context, state, mine)
-    assert (told["new_rows"], told["new_games"]) == (25, 5)
+    assert (told["new_examples"], told["new_games"]) == (25, 5)
     assert (state.replay.total, len(state.replay)) == (25, 15)
     assert (state.progress.games, state.progress.positions) == (5, 96)
     assert state.replay.is_ready
@@ -167,13 +168,13 @@ def stores(folder, count, start="a" * 12):
 
 
 def save(all_stores, step, first, counts, oldest):
-    """Saves, each process its part: so many rows, and two environments."""
+    """Saves, each process its part: so many examples, and two environments."""
     for number, store in enumerate(all_stores):
         mine = first + sum(counts[:number])
-        counters = {"step": step, "rows": first + sum(counts), "actor_step": 0}
+        counters = {"step": step, "examples": first + sum(counts), "actor_step": 0}
         part = made(step)._replace(counters=counters | {"replay_oldest_kept": oldest[number]})
         part.games["games/board"] += number
-        taken = rows(mine, counts[number]) if counts[number] else None
+        taken = examples(mine, counts[number]) if counts[number] else None
         store.save(part, mine, taken)
     for store in all_stores:
         store.wait()
@@ -191,7 +192,7 @@ def test_a_save_of_several_processes_is_that_of_one_with_all_their_environments(
     assert not list((tmp_path / "checkpoints").glob("share-*"))
 
 
-def test_rows_that_any_process_needs_are_kept_and_no_others(tmp_path):
+def test_examples_that_any_process_needs_are_kept_and_no_others(tmp_path):
     three = stores(tmp_path, 3)
     save(three, 1, 0, [5, 5, 5], oldest=[0, 0, 0])
     save(three, 2, 15, [5, 5, 5], oldest=[15, 5, 15])
@@ -206,7 +207,7 @@ def test_a_save_counts_only_with_the_shares_of_all_and_says_which_is_missing(tmp
     earlier[1].save(made(5)._replace(counters={"replay_oldest_kept": 0}), 0, None)
     earlier[1].wait()  # a share of a start that was killed then
     first, _ = stores(tmp_path, 2)
-    first.save(made(5, total=3), 0, rows(0, 3))
+    first.save(made(5, total=3), 0, examples(0, 3))
     with pytest.raises(WriteError, match=r"share-a+-1-1\.npz did not come"):
         first.wait()
     assert CheckpointStore(tmp_path).steps() == []

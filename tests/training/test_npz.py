@@ -46,7 +46,7 @@ def columns(count):
 
 
 @pytest.mark.parametrize("count", [0, 1, 13])
-def test_rows_are_read_as_they_were_written_and_so_are_the_last_of_them(tmp_path, count):
+def test_examples_are_read_as_they_were_written_and_so_are_the_last_of_them(tmp_path, count):
     path, written = tmp_path / "x.npz", columns(count)
     with path.open("wb") as file:
         npz.write(file, written, "a comment")
@@ -60,18 +60,18 @@ def test_rows_are_read_as_they_were_written_and_so_are_the_last_of_them(tmp_path
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 5), (4, 3), (11, 5), (13, 2), (50, 1), (2, 0)])
-def test_rows_are_read_out_of_the_middle_as_a_slice_takes_them(tmp_path, first, count):
+def test_examples_are_read_out_of_the_middle_as_a_slice_takes_them(tmp_path, first, count):
     path, written = tmp_path / "x.npz", columns(13)
     with path.open("wb") as file:
         npz.write(file, written)
-    given = npz.read_rows(path, [*written, "absent"], first, count)
+    given = npz.read_examples(path, [*written, "absent"], first, count)
     assert given.keys() == written.keys()
     for name, column in given.items():
         expected = written[name][first : first + count]
         np.testing.assert_array_equal(column, expected, err_msg=name, strict=True)
 
 
-def test_equal_rows_make_equal_files_and_booleans_take_a_bit_each():
+def test_equal_examples_make_equal_files_and_booleans_take_a_bit_each():
     one, two = io.BytesIO(), io.BytesIO()
     for file in (one, two):
         npz.write(file, columns(1000))
@@ -85,7 +85,7 @@ def test_equal_rows_make_equal_files_and_booleans_take_a_bit_each():
 def test_bits_that_are_not_as_many_as_their_name_says_are_damage(tmp_path, held):
     path = tmp_path / "x.npz"
     np.savez(path, **{"observation.bits.3x5": held})
-    with pytest.raises(ValueError, match="does not hold rows of 15 bits"):
+    with pytest.raises(ValueError, match="does not hold examples of 15 bits"):
         npz.read(path)
 
 

@@ -229,8 +229,8 @@ def test_a_link_in_a_checkpoint_is_none_of_its_files(name, run, tmp_path):
 CRAFTED = {
     "counters.json": [
         {},
-        {"rows": "many", "replay_oldest_kept": 0, "actor_step": 0},
-        {"rows": 1, "replay_oldest_kept": 0, "actor_step": None},
+        {"examples": "many", "replay_oldest_kept": 0, "actor_step": 0},
+        {"examples": 1, "replay_oldest_kept": 0, "actor_step": None},
     ],
     "logs.json": [
         {"sizes": []},
@@ -259,7 +259,7 @@ def test_what_is_of_another_form_under_right_sums_is_an_error_with_its_file(name
 # ---- a run knows what is its own ----------------------------------------------------------------
 
 
-def test_another_run_s_checkpoints_and_rows_are_refused_and_stay(run, tiny_config, tmp_path):
+def test_another_run_s_checkpoints_and_examples_are_refused_and_stay(run, tiny_config, tmp_path):
     other = RunFolder(tmp_path / "other")
     other.create(tiny_config)
     assert len({other.run_id(), RunFolder(run).run_id()} - {""}) == 2
@@ -405,7 +405,7 @@ def test_all_folders_of_a_run_are_on_the_disk_after_its_first_save(
     folder.logs["self_play"].append("{}\n")
     store = CheckpointStore(folder.path)
     store.sync_logs = folder.sync_logs
-    counters = {"rows": 0, "replay_oldest_kept": 0, "actor_step": 0}
+    counters = {"examples": 0, "replay_oldest_kept": 0, "actor_step": 0}
     arrays = {"x": np.zeros(3, np.float32)}
     store.save(checkpoint.Checkpoint(0, arrays, {"y": np.zeros(2)}, counters), 0, None)
     store.wait()

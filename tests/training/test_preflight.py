@@ -12,7 +12,7 @@ import games
 from mcts import Evaluation, SearchConfig, search, tree_bytes
 from scripts import cli
 from scripts.terminal import out_of_memory
-from selfplay import row
+from selfplay import example
 from training import context
 from training.config import RunConfig
 from training.preflight import estimate, machine, trial
@@ -26,7 +26,7 @@ CARD = Machine(1, 1, False, PLENTY, PLENTY, PLENTY)
 TINY = [
     *("--game", "tic_tac_toe", "--network.blocks", "0", "--network.channels", "4"),
     *("--search.simulations", "2", "--self-play.batch", "4", "--self-play.plies-per-call", "2"),
-    *("--replay.min-rows", "40", "--learner.batch", "8", "--evaluation.every", "0"),
+    *("--replay.min-examples", "40", "--learner.batch", "8", "--evaluation.every", "0"),
 ]
 
 
@@ -43,11 +43,11 @@ def apply_advice(config, sentence):
     return config
 
 
-def test_a_replay_row_and_a_checkpoint_take_the_bytes_that_were_foreseen(tiny_config, tiny_run):
+def test_a_replay_example_and_a_checkpoint_take_the_bytes_that_were_foreseen(tiny_config, tiny_run):
     game = games.load("tic_tac_toe")
-    rows = read_chunk(chunks(tiny_run / "replay")[0][2])
-    real = sum(column.nbytes for column in row.flat(rows).values())
-    assert estimate.row_bytes(game) * len(rows.ply) == real
+    examples = read_chunk(chunks(tiny_run / "replay")[0][2])
+    real = sum(column.nbytes for column in example.flat(examples).values())
+    assert estimate.example_bytes(game) * len(examples.ply) == real
     saved = CheckpointStore(tiny_run).load(0)
     real = sum(leaf.nbytes for leaf in saved.train_state.values())
     assert estimate.needs(tiny_config, game, CARD).checkpoint == real

@@ -3,33 +3,35 @@
 import numpy as np
 import pytest
 
-from selfplay import row
-from tests.support.checkpoints import rows
+from selfplay import example
+from tests.support.checkpoints import examples
 from training import replay
 from training.replay import ReplayBuffer
 from training.settings import ReplayConfig
 
 
-def test_samples_come_from_the_newest_rows_of_the_window_and_from_all_of_them():
-    buffer = ReplayBuffer(ReplayConfig(capacity=50, min_rows=10, window_growth=1.0, window_scale=1))
+def test_samples_come_from_the_newest_examples_of_the_window_and_from_all_of_them():
+    buffer = ReplayBuffer(
+        ReplayConfig(capacity=50, min_examples=10, window_growth=1.0, window_scale=1)
+    )
     added = 0
     for count in (7, 30, 1, 45, 20):
-        buffer.add(rows(added, count))
+        buffer.add(examples(added, count))
         added += count
         drawn = set(buffer.sample(np.random.default_rng(0), 5000).game_id.tolist())
         assert drawn == set(range(added - buffer.window(), added)), added
     assert buffer.window() == 50
 
 
-def test_more_rows_than_fit_at_once_leave_the_newest():
-    buffer = ReplayBuffer(ReplayConfig(capacity=20, min_rows=5, window_growth=1.0))
-    buffer.add(rows(0, 64))
+def test_more_examples_than_fit_at_once_leave_the_newest():
+    buffer = ReplayBuffer(ReplayConfig(capacity=20, min_examples=5, window_growth=1.0))
+    buffer.add(examples(0, 64))
     drawn = set(buffer.sample(np.random.default_rng(0), 2000).game_id.tolist())
     assert drawn == set(range(44, 64))
 
 
-def test_the_window_grows_slower_than_the_rows():
-    buffer = ReplayBuffer(ReplayConfig(capacity=10**6, min_rows=100))
+def test_the_window_grows_slower_than_the_examples():
+    buffer = ReplayBuffer(ReplayConfig(capacity=10**6, min_examples=100))
     sizes = []
     for total in (50, 100, 1_000, 10_000, 100_000):
         buffer.total = total
@@ -38,8 +40,8 @@ def test_the_window_grows_slower_than_the_rows():
     assert sizes[2] > sizes[3] > sizes[4] > 0.01, sizes
 
 
-def test_steps_allowed_keeps_the_mean_use_of_a_row_below_the_cap():
-    buffer = ReplayBuffer(ReplayConfig(capacity=10**6, min_rows=100, samples_per_row=3.0))
+def test_steps_allowed_keeps_the_mean_use_of_a_example_below_the_cap():
+    buffer = ReplayBuffer(ReplayConfig(capacity=10**6, min_examples=100, samples_per_example=3.0))
     for total in (0, 99, 100, 12_345):
         buffer.total = total
         steps = buffer.steps_allowed(minibatch=32)
@@ -47,11 +49,11 @@ def test_steps_allowed_keeps_the_mean_use_of_a_row_below_the_cap():
         assert (steps > 0) == (total >= 100)
 
 
-def test_chunks_hold_every_row_once_and_restore_the_same_window(tmp_path):
-    config = ReplayConfig(capacity=50, min_rows=5)
+def test_chunks_hold_every_example_once_and_restore_the_same_window(tmp_path):
+    config = ReplayConfig(capacity=50, min_examples=5)
     buffer, added = ReplayBuffer(config), 0
     for count in (13, 0, 22, 41):
-        buffer.add(rows(added, count))
+        buffer.add(examples(added, count))
         added += count
         if count != 13:  # a save need not follow every addition
             first, taken = buffer.take_unsaved()
@@ -62,23 +64,23 @@ def test_chunks_hold_every_row_once_and_restore_the_same_window(tmp_path):
     again.restore(tmp_path, added)
     for seed in range(3):
         one, two = (b.sample(np.random.default_rng(seed), 64) for b in (buffer, again))
-        one, two = row.flat(one), row.flat(two)
-        for name in row.COLUMNS:
+        one, two = example.flat(one), example.flat(two)
+        for name in example.COLUMNS:
             np.testing.assert_array_equal(one[name], two[name], err_msg=name)
     assert again.take_unsaved()[1] is None
 
 
 def test_a_missing_or_damaged_chunk_is_an_error_that_names_it(tmp_path):
     for first in (0, 10, 20):
-        replay.write_chunk(tmp_path, first, rows(first, 10))
+        replay.write_chunk(tmp_path, first, examples(first, 10))
     middle = replay.chunks(tmp_path)[1][2]
     content = middle.read_bytes()
     middle.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=middle.name):
-        ReplayBuffer(ReplayConfig(capacity=50, min_rows=5)).restore(tmp_path, 30)
+        ReplayBuffer(ReplayConfig(capacity=50, min_examples=5)).restore(tmp_path, 30)
     middle.unlink()
-    with pytest.raises(ValueError, match="rows 10 to 29 are missing"):
-        ReplayBuffer(ReplayConfig(capacity=50, min_rows=5)).restore(tmp_path, 30)
+    with pytest.raises(ValueError, match="examples 10 to 29 are missing"):
+        ReplayBuffer(ReplayConfig(capacity=50, min_examples=5)).restore(tmp_path, 30)
 
 
 def test_an_empty_buffer_says_so():
@@ -88,21 +90,21 @@ def test_an_empty_buffer_says_so():
 
 def test_truth_values_are_held_as_bits_and_come_out_as_they_went_in():
     rng = np.random.default_rng(0)
-    given = row.make(
+    given = example.make(
         rng.random((40, 3, 3, 3)) < 0.5,  # 27 bits: not a whole number of bytes
         legal_action_mask=rng.random((40, 9)) < 0.5,
         policy_target=rng.random((40, 9), np.float32),
         game_id=np.arange(40),
     )
-    buffer = ReplayBuffer(ReplayConfig(capacity=16, min_rows=1))
-    buffer.add(row.take(given, slice(0, 30)))
-    buffer.add(row.take(given, slice(30, None)))
+    buffer = ReplayBuffer(ReplayConfig(capacity=16, min_examples=1))
+    buffer.add(example.take(given, slice(0, 30)))
+    buffer.add(example.take(given, slice(30, None)))
     drawn = buffer.sample(rng, 200)
     assert set(drawn.game_id.tolist()) == set(range(24, 40))
-    expected = row.flat(row.take(given, drawn.game_id))
-    for name, column in row.flat(drawn).items():
+    expected = example.flat(example.take(given, drawn.game_id))
+    for name, column in example.flat(drawn).items():
         assert column.dtype == expected[name].dtype, name
         np.testing.assert_array_equal(column, expected[name], err_msg=name)
     held = sum(column.nbytes for column in buffer._held.values())
-    whole = sum(column[:16].nbytes for column in row.flat(given).values())
+    whole = sum(column[:16].nbytes for column in example.flat(given).values())
     assert held == whole - 16 * (27 - 4) - 16 * (9 - 2)

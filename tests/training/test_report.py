@@ -116,7 +116,7 @@ def run_of(path, *lines):
 
 def test_a_run_that_learns_targets_has_a_plot_of_their_losses_and_no_other_has(tmp_path):
     line = {"kind": "iteration", "iteration": 1, "step": 9, "seconds": 60.0, "games": 1}
-    line |= {"positions": 9, "rows": 9, "flops": 9, "flops_measured": 0}
+    line |= {"positions": 9, "examples": 9, "flops": 9, "flops_measured": 0}
     plain = history.curves(run_of(tmp_path / "plain", line))
     more = {"loss_score": 0.5, "loss_answer": 2.0}
     learning = history.curves(run_of(tmp_path / "learning", line | more))

@@ -96,16 +96,18 @@ def test_a_limit_of_steps_an_iteration_leaves_the_others_for_later(tiny_config, 
     assert training.train_run(tmp_path / "run", config, lines.append)
     steps = [line["step"] for line in lines if line["kind"] == "iteration"]
     assert max(np.diff([0, *steps])) == 2
-    assert steps[-1] < int(2.0 * lines[-1]["rows"]) // 32  # what the rows allow by now
+    assert steps[-1] < int(2.0 * lines[-1]["examples"]) // 32  # what the examples allow by now
 
 
-def test_no_game_is_lost_between_calls_and_every_row_is_in_the_replay_once(tiny_run):
+def test_no_game_is_lost_between_calls_and_every_example_is_in_the_replay_once(tiny_run):
     files = sorted((tiny_run / "replay").iterdir())
-    rows = [np.load(file) for file in files]
-    game_id = np.concatenate([row["game_id"] for row in rows])
-    ply = np.concatenate([row["ply"] for row in rows])
+    examples = [np.load(file) for file in files]
+    game_id = np.concatenate([example["game_id"] for example in examples])
+    ply = np.concatenate([example["ply"] for example in examples])
     assert len(set(zip(game_id.tolist(), ply.tolist(), strict=True))) == len(ply)
-    lines = [row for row in RunFolder(tiny_run).read_metrics() if row["kind"] == "iteration"]
+    lines = [
+        example for example in RunFolder(tiny_run).read_metrics() if example["kind"] == "iteration"
+    ]
     store = CheckpointStore(tiny_run)
     pending = len(store.load(store.steps()[-1]).games["pending/ply"])
     assert len(ply) + pending == lines[-1]["positions"]

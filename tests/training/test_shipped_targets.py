@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import games
-from selfplay import row
+from selfplay import example
 from tests.oracles import last_boards
 from tests.support.runs import assert_same, everything, run_once
-from training import decision_rows, learner, losses, replay, targets
+from training import decision_examples, learner, losses, replay, targets
 from training.config import OverseerConfig
 from training.learner import LearnerConfig
 from training.losses import minibatch
@@ -23,9 +23,9 @@ from training.players import network_of
 from training.preflight import estimate
 from training.settings import ReplayConfig
 
-SPEC = "dots_and_boxes:rows=2,cols=3"  # where who closes a box moves again
+SPEC = "dots_and_boxes:examples=2,cols=3"  # where who closes a box moves again
 GAME = games.load(SPEC)
-NAMES = tuple(row.TARGETS)
+NAMES = tuple(example.TARGETS)
 SETTING = ",".join(f"{name}=0.{number + 1}" for number, name in enumerate(NAMES))
 SHORT = 0.8  # what a ply later counts in `short_value`
 
@@ -50,18 +50,18 @@ def run(config, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def rows(run):
-    forms = row.target_forms(NAMES, GAME)
+def examples(run):
+    forms = example.target_forms(NAMES, GAME)
     chunks = replay.chunks(run / "replay")
-    return row.concatenate([replay.read_chunk(path, targets=forms) for _, _, path in chunks])
+    return example.concatenate([replay.read_chunk(path, targets=forms) for _, _, path in chunks])
 
 
-def whole_games(rows):
-    """Returns by game of which all plies are rows: who decided each, owners, margin."""
+def whole_games(examples):
+    """Returns by game of which all plies are examples: who decided each, owners, margin."""
     played = {}
-    for game_id in np.unique(rows.game_id[rows.ply == 0]).tolist():
-        own = np.flatnonzero(rows.game_id == game_id)
-        moves = rows.action[own[np.argsort(rows.ply[own])]].tolist()
+    for game_id in np.unique(examples.game_id[examples.ply == 0]).tolist():
+        own = np.flatnonzero(examples.game_id == game_id)
+        moves = examples.action[own[np.argsort(examples.ply[own])]].tolist()
         boxes = [len(last_boards.dots_and_boxes(2, 3, moves[:ply])[0]) for ply in range(len(moves))]
         seats = [0]
         for before, after in itertools.pairwise(boxes):
@@ -80,47 +80,47 @@ def test_a_run_with_all_of_them_goes_on_bit_by_bit(config, run, tmp_path):
         assert all(np.isfinite(line[f"loss_{name}"]) for name in NAMES)
 
 
-def test_each_row_has_what_plain_python_makes_of_its_game(rows):
+def test_each_example_has_what_plain_python_makes_of_its_game(examples):
     moved_again, boards = 0, []
-    for game_id, (seats, owner, margin) in whole_games(rows).items():
-        numbers = np.flatnonzero(rows.game_id == game_id)
-        numbers = numbers[np.argsort(rows.ply[numbers])].tolist()
-        plies = rows.ply[numbers].tolist()
+    for game_id, (seats, owner, margin) in whole_games(examples).items():
+        numbers = np.flatnonzero(examples.game_id == game_id)
+        numbers = numbers[np.argsort(examples.ply[numbers])].tolist()
+        plies = examples.ply[numbers].tolist()
         assert plies == list(range(17))
         for place, (number, ply) in enumerate(zip(numbers, plies, strict=True)):
             seat = seats[ply]
             mine = 1 if seat == 0 else -1
-            assert rows.targets["final_board"][number].tolist() == last_boards.as_plane(
+            assert examples.targets["final_board"][number].tolist() == last_boards.as_plane(
                 owner, (5, 7), seat
             )
-            assert rows.targets["margin"][number] == pytest.approx(mine * margin / 6)
+            assert examples.targets["margin"][number] == pytest.approx(mine * margin / 6)
             following = numbers[place + 1 :]
-            assert rows.target_weights["reply"][number] == bool(following)
+            assert examples.target_weights["reply"][number] == bool(following)
             if following:
-                wanted = rows.policy_target[following[0]]
-                np.testing.assert_array_equal(rows.targets["reply"][number], wanted)
+                wanted = examples.policy_target[following[0]]
+                np.testing.assert_array_equal(examples.targets["reply"][number], wanted)
             # The mean over where the look ahead ends, as weights that are written out.
             expected, left = 0.0, 1.0
             for other in following:
-                same = 1 if seats[rows.ply[other]] == seat else -1
-                expected += left * (1 - SHORT) * same * float(rows.root_value[other])
+                same = 1 if seats[examples.ply[other]] == seat else -1
+                expected += left * (1 - SHORT) * same * float(examples.root_value[other])
                 left *= SHORT
             won = (margin > 0) - (margin < 0)
             expected += left * mine * won
-            assert rows.targets["short_value"][number] == pytest.approx(expected, abs=1e-6)
+            assert examples.targets["short_value"][number] == pytest.approx(expected, abs=1e-6)
             moved_again += place > 0 and seats[ply] == seats[ply - 1]
-        boards.append(rows.targets["final_board"][numbers[0]])
+        boards.append(examples.targets["final_board"][numbers[0]])
     assert moved_again > 5
     for flip in (np.s_[::-1], np.s_[:, ::-1]):
         assert any((board != board[flip]).any() for board in boards), "all boards are symmetrical"
     for name in {*NAMES} - {"reply"}:
-        assert (rows.target_weights[name] == 1).all()
-    assert {*rows.targets} == {"final_board", "margin", "reply", "short_value"}
+        assert (examples.target_weights[name] == 1).all()
+    assert {*examples.targets} == {"final_board", "margin", "reply", "short_value"}
 
 
-def test_what_a_row_takes_is_what_the_estimate_says(config, run, rows):
-    real = sum(column.nbytes for column in row.flat(rows).values())
-    assert estimate.row_bytes(GAME, NAMES) * len(rows.ply) == real
+def test_what_a_example_takes_is_what_the_estimate_says(config, run, examples):
+    real = sum(column.nbytes for column in example.flat(examples).values())
+    assert estimate.example_bytes(GAME, NAMES) * len(examples.ply) == real
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -128,20 +128,20 @@ def test_a_resumed_replay_of_one_target_alone_draws_what_an_uninterrupted_one_do
     rng = np.random.default_rng(3)
     columns = {
         column: rng.integers(0, 2, (60, *form.shape)).astype(form.dtype)
-        for column, form in row.forms(GAME, [name]).items()
+        for column, form in example.forms(GAME, [name]).items()
     }
-    stored = row.nested(row.Sample, columns)
-    settings = ReplayConfig(capacity=40, min_rows=40)  # it has wrapped round
+    stored = example.nested(example.Sample, columns)
+    settings = ReplayConfig(capacity=40, min_examples=40)  # it has wrapped round
     resumed, straight = (
-        replay.ReplayBuffer(settings, row.target_forms([name], GAME)) for _ in range(2)
+        replay.ReplayBuffer(settings, example.target_forms([name], GAME)) for _ in range(2)
     )
     for first, last in ((0, 25), (25, 60)):
-        part = row.take(stored, slice(first, last))
+        part = example.take(stored, slice(first, last))
         replay.write_chunk(tmp_path, first, part)
         straight.add(part)
     resumed.restore(tmp_path, 60)
     drawn, other = (
-        row.flat(buffer.sample(np.random.default_rng(5), 500)) for buffer in (resumed, straight)
+        example.flat(buffer.sample(np.random.default_rng(5), 500)) for buffer in (resumed, straight)
     )
     assert {*drawn} == {*other} == {*columns}
     for column, values in drawn.items():
@@ -150,15 +150,15 @@ def test_a_resumed_replay_of_one_target_alone_draws_what_an_uninterrupted_one_do
 
 
 @pytest.fixture(scope="module")
-def batch(rows):
-    """Sixteen rows, each through another symmetry than the next."""
-    chosen = row.take(rows, np.arange(16))
+def batch(examples):
+    """Sixteen examples, each through another symmetry than the next."""
+    chosen = example.take(examples, np.arange(16))
     shown = minibatch(chosen, (np.arange(16) % len(GAME.symmetries())).astype(np.int32))
     return jax.device_get(learner.augment(shown, GAME.symmetries()))
 
 
 def plain_loss(name, predicted, batch, m):
-    """Returns the loss of row m of a batch, from Python's numbers."""
+    """Returns the loss of example m of a batch, from Python's numbers."""
     p = np.asarray(predicted[m], float)
     legal = np.flatnonzero(batch.legal_action_mask[m]).tolist()
     if name in ("margin", "short_value"):
@@ -187,9 +187,9 @@ def plain_loss(name, predicted, batch, m):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_loss_is_what_plain_python_makes_of_a_turned_row(name, batch):
-    kind = row.TARGETS[name].column.kind
-    shape = {row.Kind.SCALAR: (16,), row.Kind.PER_CELL: (16, 5, 7)}.get(
+def test_a_loss_is_what_plain_python_makes_of_a_turned_example(name, batch):
+    kind = example.TARGETS[name].column.kind
+    shape = {example.Kind.SCALAR: (16,), example.Kind.PER_CELL: (16, 5, 7)}.get(
         kind, (16, GAME.num_actions)
     )
     predicted = np.random.default_rng(5).normal(size=shape).astype(np.float32)
@@ -222,21 +222,21 @@ def test_a_loss_of_the_users_own_works_beside_every_head(config, batch, monkeypa
     own = losses.load("own_losses:halved")
     losses.check_form(own, GAME, 16)
     settings, net = LearnerConfig(batch=16), network_of(config, GAME)
-    step = learner.make_train_step(net, GAME, settings, own, row.parse_targets(SETTING))
+    step = learner.make_train_step(net, GAME, settings, own, example.parse_targets(SETTING))
     state = jax.eval_shape(lambda: learner.init(net, settings, jax.random.key(0)))
     after, metrics = jax.eval_shape(step, state, batch, jnp.float32(1e9))
     assert after == state
     assert {"policy_loss", *(f"loss_{name}" for name in NAMES)} <= {*metrics}
 
 
-def test_decisions_and_rows_of_before_have_none_of_them(rows, tmp_path):
-    plain = rows._replace(targets={}, target_weights={})
+def test_decisions_and_examples_of_before_have_none_of_them(examples, tmp_path):
+    plain = examples._replace(targets={}, target_weights={})
     replay.write_chunk(tmp_path, 0, plain)
     [(_, _, path)] = replay.chunks(tmp_path)
-    read = replay.read_chunk(path, targets=row.target_forms(NAMES, GAME))
-    decided = decision_rows.DecisionRows(row.take(plain, slice(4)), ("a",) * 4, [])
-    some = row.take(rows, np.arange(8))
-    mixed, _ = decision_rows.mix(
+    read = replay.read_chunk(path, targets=example.target_forms(NAMES, GAME))
+    decided = decision_examples.DecisionExamples(example.take(plain, slice(4)), ("a",) * 4, [])
+    some = example.take(examples, np.arange(8))
+    mixed, _ = decision_examples.mix(
         decided, OverseerConfig("file", 0.25), some, np.zeros(8), np.random.default_rng(0)
     )
     for name in NAMES:

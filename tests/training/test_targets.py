@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import games
-from selfplay import row, self_play
+from selfplay import example, self_play
 from selfplay.amplify.slot import Amplifier
 from selfplay.players import policy_player
 from selfplay.recorder import Recorder
@@ -19,7 +19,7 @@ from selfplay.self_play import SelfPlayConfig
 from tests.support import ROOT
 from tests.support.runs import assert_same, everything, run_once
 from tests.toys import targets as toys
-from training import decision_rows, learner, replay, targets
+from training import decision_examples, learner, replay, targets
 from training.config import OverseerConfig
 from training.learner import LearnerConfig
 from training.losses import minibatch
@@ -81,10 +81,10 @@ def played(computes, on_device=True):
         sample, ended = recorder.add(trajectory, call)
         parts.append(sample)
         finished += ended
-        # As a checkpoint does: the rows of unfinished games and nothing else go on.
+        # As a checkpoint does: the examples of unfinished games and nothing else go on.
         assert not [name for name in recorder.pending if name.startswith("end_targets/")]
         recorder = Recorder({name: column.copy() for name, column in recorder.pending.items()})
-    return row.concatenate(parts), {game.game_id: game.moves for game in finished}
+    return example.concatenate(parts), {game.game_id: game.moves for game in finished}
 
 
 def in_plain_python(moves, ply):
@@ -111,7 +111,7 @@ def in_plain_python(moves, ply):
 
 
 @pytest.mark.parametrize("on_device", [True, False])
-def test_each_row_has_what_plain_python_computes_for_its_mover(on_device):
+def test_each_example_has_what_plain_python_computes_for_its_mover(on_device):
     sample, moves = with_targets(on_device)
     assert len(sample.ply) > 40
     assert {ply % 2 for ply in sample.ply.tolist()} == {0, 1}
@@ -125,13 +125,13 @@ def test_each_row_has_what_plain_python_computes_for_its_mover(on_device):
 
 def test_a_run_without_targets_notes_none():
     sample, _ = without_targets()
-    assert row.flat(sample).keys() == row.COLUMNS.keys()
+    assert example.flat(sample).keys() == example.COLUMNS.keys()
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_an_augmented_row_has_the_targets_of_the_image(number):
+def test_an_augmented_example_has_the_targets_of_the_image(number):
     sample, moves = with_targets()
-    sample = row.take(sample, slice(0, 32))
+    sample = example.take(sample, slice(0, 32))
     batch = minibatch(sample, np.full(32, number, np.int32))
     image = jax.device_get(learner.augment(batch, GAME.symmetries()))
     # Where each cell goes; tic-tac-toe's actions are its cells.
@@ -147,10 +147,10 @@ def test_an_augmented_row_has_the_targets_of_the_image(number):
 
 
 def random_batch(seed=0):
-    """Returns rows whose second half has no target."""
+    """Returns examples whose second half has no target."""
     sample, _ = with_targets()
     chosen = np.random.default_rng(seed).integers(0, len(sample.ply), 16)
-    sample = row.take(sample, chosen)._replace(weight=np.linspace(0.5, 1, 16, dtype=np.float32))
+    sample = example.take(sample, chosen)._replace(weight=np.linspace(0.5, 1, 16, dtype=np.float32))
     known = (np.arange(16) < 8).astype(np.float32)
     return minibatch(
         sample._replace(target_weights=dict.fromkeys(toys.TOYS, known)), np.zeros(16, np.int32)
@@ -168,7 +168,7 @@ def step(batch, weight=0.5):
     return jax.device_get(train_step(weight)(state, batch, jnp.float32(1e9)))
 
 
-def test_a_targets_loss_is_the_mean_over_the_rows_that_have_it():
+def test_a_targets_loss_is_the_mean_over_the_examples_that_have_it():
     batch, net = random_batch(), network()
     weights = net.init(jax.random.key(0))
     _, predicted, _ = net.forward_all(weights, batch.observation)
@@ -180,7 +180,7 @@ def test_a_targets_loss_is_the_mean_over_the_rows_that_have_it():
 
 
 @pytest.mark.slow
-def test_a_row_of_weight_0_teaches_nothing_of_its_target_and_a_weight_counts():
+def test_a_example_of_weight_0_teaches_nothing_of_its_target_and_a_weight_counts():
     batch = random_batch()
     known = np.arange(16) < 8
 
@@ -229,11 +229,12 @@ def test_a_run_learns_its_targets_and_goes_on_bit_by_bit(tiny_config, tmp_path):
     assert all(np.isfinite(line[f"loss_{name}"]) for line in losses for name in toys.TOYS)
 
     names = tuple(toys.TOYS)
-    rows = replay.read_chunk(
-        replay.chunks(tmp_path / "whole" / "replay")[0][2], targets=row.target_forms(names, GAME)
+    examples = replay.read_chunk(
+        replay.chunks(tmp_path / "whole" / "replay")[0][2],
+        targets=example.target_forms(names, GAME),
     )
-    real = sum(column.nbytes for column in row.flat(rows).values())
-    assert estimate.row_bytes(GAME, names) * len(rows.ply) == real
+    real = sum(column.nbytes for column in example.flat(examples).values())
+    assert estimate.example_bytes(GAME, names) * len(examples.ply) == real
     saved = CheckpointStore(tmp_path / "whole").load(0)
     need, plain = (
         estimate.needs(c, GAME, CARD) for c in (config, dataclasses.replace(config, targets=""))
@@ -284,14 +285,14 @@ def test_a_run_with_targets_can_be_tried_first(tiny_config, tmp_path):
     assert 0 < result.compressed <= 1
 
 
-def test_rows_of_a_chunk_without_the_column_have_weight_0(tmp_path):
+def test_examples_of_a_chunk_without_the_column_have_weight_0(tmp_path):
     plain, _ = without_targets()
     sample, _ = with_targets()
     replay.write_chunk(tmp_path, 0, plain)
     replay.write_chunk(tmp_path, len(plain.ply), sample)
     total = len(plain.ply) + len(sample.ply)
-    config = ReplayConfig(capacity=2 * total, min_rows=2 * total)  # all is drawn
-    buffer = ReplayBuffer(config, row.target_forms(toys.TOYS, GAME))
+    config = ReplayConfig(capacity=2 * total, min_examples=2 * total)  # all is drawn
+    buffer = ReplayBuffer(config, example.target_forms(toys.TOYS, GAME))
     buffer.restore(tmp_path, total)
     buffer.add(sample)
     drawn = buffer.sample(np.random.default_rng(0), 3000)
@@ -308,10 +309,10 @@ def test_rows_of_a_chunk_without_the_column_have_weight_0(tmp_path):
 
 def test_an_overseers_decisions_have_weight_0():
     sample, _ = with_targets()
-    sample = row.take(sample, np.arange(32))
+    sample = example.take(sample, np.arange(32))
     plain, _ = without_targets()
-    decided = decision_rows.DecisionRows(row.take(plain, slice(4)), ("a",) * 4, [])
-    mixed, _ = decision_rows.mix(
+    decided = decision_examples.DecisionExamples(example.take(plain, slice(4)), ("a",) * 4, [])
+    mixed, _ = decision_examples.mix(
         decided, OverseerConfig("file", 0.25), sample, np.zeros(32), np.random.default_rng(0)
     )
     for name in toys.TOYS:
@@ -346,8 +347,8 @@ def test_a_network_is_one_object_for_equal_settings(tiny_config):
     assert network_of(config, GAME) is not network_of(tiny_config, GAME)
 
 
-def test_the_form_of_a_row_is_known_without_jax():
-    code = "import sys, selfplay.row; print('jax' in sys.modules)"
+def test_the_form_of_a_example_is_known_without_jax():
+    code = "import sys, selfplay.example; print('jax' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

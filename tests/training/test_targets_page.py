@@ -13,7 +13,7 @@ import games
 from games.conformance import check
 from games.game import Territorial
 from scripts.game_new import GAME
-from selfplay import row
+from selfplay import example
 from selfplay.recorder import FinishedGame
 from tests.support.runs import run_once
 from training import metrics, replay, targets
@@ -29,33 +29,35 @@ NAMES = ("plies_left", "mobility")
 @pytest.fixture
 def entries(monkeypatch):
     """The page's entries in the two tables."""
-    space = {"row": dict(vars(row)), "targets": dict(vars(targets))}
-    space["row"]["TARGETS"], space["targets"]["LEARNED"] = {}, {}
+    space = {"example": dict(vars(example)), "targets": dict(vars(targets))}
+    space["example"]["TARGETS"], space["targets"]["LEARNED"] = {}, {}
     for place, code in BLOCKS:
         exec(compile(code, "docs/targets.md", "exec"), space[place])
-    forms, learned = space["row"]["TARGETS"], space["targets"]["LEARNED"]
+    forms, learned = space["example"]["TARGETS"], space["targets"]["LEARNED"]
     assert {*forms} == {*learned} == {*NAMES}
-    assert not {*NAMES} & {*row.TARGETS}, "the example must not be one that is shipped"
+    assert not {*NAMES} & {*example.TARGETS}, "the example must not be one that is shipped"
     for name in NAMES:
-        monkeypatch.setitem(row.TARGETS, name, forms[name])
+        monkeypatch.setitem(example.TARGETS, name, forms[name])
         monkeypatch.setitem(targets.LEARNED, name, learned[name])
 
 
-def test_the_worked_example_trains_and_is_in_its_rows(entries, tiny_config, tmp_path):
+def test_the_worked_example_trains_and_is_in_its_examples(entries, tiny_config, tmp_path):
     asked = next(flag for flag in FLAGS if "mobility" in flag)
     evaluation = dataclasses.replace(tiny_config.evaluation, every=0)
     config = dataclasses.replace(tiny_config, targets=asked, evaluation=evaluation)
     assert run_once(tmp_path / "whole", config)
-    forms = row.target_forms(NAMES, games.load("tic_tac_toe"))
+    forms = example.target_forms(NAMES, games.load("tic_tac_toe"))
     chunks = replay.chunks(tmp_path / "whole" / "replay")
-    rows = row.concatenate([replay.read_chunk(path, targets=forms) for _, _, path in chunks])
-    assert len(rows.ply) > 100
-    last = {game: max(rows.ply[rows.game_id == game]) for game in rows.game_id.tolist()}
-    for number, (game, ply) in enumerate(zip(rows.game_id, rows.ply, strict=True)):
+    examples = example.concatenate(
+        [replay.read_chunk(path, targets=forms) for _, _, path in chunks]
+    )
+    assert len(examples.ply) > 100
+    last = {game: max(examples.ply[examples.game_id == game]) for game in examples.game_id.tolist()}
+    for number, (game, ply) in enumerate(zip(examples.game_id, examples.ply, strict=True)):
         left = last[int(game)] - ply
-        assert rows.targets["plies_left"][number] == pytest.approx(left / 9)
+        assert examples.targets["plies_left"][number] == pytest.approx(left / 9)
         free = 8 - ply if left else 0  # cells that are empty after the move
-        assert rows.targets["mobility"][number] == pytest.approx(free / 9)
+        assert examples.targets["mobility"][number] == pytest.approx(free / 9)
     lines = metrics.history(RunFolder(tmp_path / "whole").read_metrics()).iterations
     assert {*lines[-1].target_losses} == {*NAMES}
 
@@ -95,7 +97,7 @@ def test_the_page_names_every_kind_and_every_shipped_target_with_what_it_needs()
 def test_a_computation_of_games_that_gives_another_shape_or_no_number_is_named(
     entries, monkeypatch
 ):
-    rows = row.make(np.zeros((3, 3, 3, 2), bool), legal_action_mask=np.ones((3, 9), bool))
+    examples = example.make(np.zeros((3, 3, 3, 2), bool), legal_action_mask=np.ones((3, 9), bool))
     game = games.load("tic_tac_toe")
     finished = FinishedGame(0, [0] * 3, (0.0, 0.0), (0, 1, 0))
     for values, weights, said in (
@@ -106,4 +108,4 @@ def test_a_computation_of_games_that_gives_another_shape_or_no_number_is_named(
         learned = targets.LEARNED["plies_left"]._replace(compute=lambda *_, r=(values, weights): r)
         monkeypatch.setitem(targets.LEARNED, "plies_left", learned)
         with pytest.raises(ValueError, match=f"'plies_left'.*{said}"):
-            targets.of_games(rows, [finished], ["plies_left"], game)
+            targets.of_games(examples, [finished], ["plies_left"], game)

@@ -11,7 +11,7 @@ import pytest
 
 import games
 from mcts import Evaluation, SearchConfig
-from selfplay import row
+from selfplay import example
 from selfplay.files import npz
 from selfplay.perfect import mistakes
 from selfplay.players import policy_player, search_player
@@ -24,24 +24,24 @@ from training.report import values
 OWN, MOST = 1, 32
 
 
-def random_rows(count=40, bias=0.0, seed=0):
-    """Returns rows of `count` games of 3 to 8 plies, whose values lie `bias` too high."""
-    draw, rows = random.Random(seed), []
+def random_examples(count=40, bias=0.0, seed=0):
+    """Returns examples of `count` games of 3 to 8 plies, whose values lie `bias` too high."""
+    draw, examples = random.Random(seed), []
     for number in range(count):
         result, calm = draw.choice([-1, 0, 1]), draw.uniform(0.2, 0.9)
         for ply in range(draw.randint(3, 8)):
             outcome = result * (-1) ** ply
-            rows.append((number, ply, outcome, calm * outcome + draw.gauss(bias, 0.1)))
-    game, ply, outcome, value = map(np.array, zip(*rows, strict=True))
+            examples.append((number, ply, outcome, calm * outcome + draw.gauss(bias, 0.1)))
+    game, ply, outcome, value = map(np.array, zip(*examples, strict=True))
     return game, ply, outcome.astype(float), value
 
 
 def test_an_agreement_is_what_plain_python_counts():
-    game, _, outcome, value = random_rows()
+    game, _, outcome, value = random_examples()
     gaps = [v - o for v, o in zip(value, outcome, strict=True)]
     squares = [gap * gap for gap in gaps]
     of = agreement(value, outcome, game)
-    assert (of.rows, of.groups) == (len(gaps), 40)
+    assert (of.examples, of.groups) == (len(gaps), 40)
     assert of.bias == pytest.approx(statistics.fmean(gaps))
     assert of.squared_error == pytest.approx(statistics.fmean(squares))
     assert of.variance == pytest.approx(statistics.pvariance(outcome.tolist()))
@@ -56,7 +56,7 @@ def test_an_agreement_is_what_plain_python_counts():
 
 
 def test_the_error_of_a_correlation_is_about_that_of_leaving_out_a_game_each():
-    game, _, outcome, value = random_rows(200)
+    game, _, outcome, value = random_examples(200)
     of = agreement(value, outcome, game)
     left_out = [
         float(np.corrcoef(value[game != number], outcome[game != number])[0, 1])
@@ -66,13 +66,13 @@ def test_the_error_of_a_correlation_is_about_that_of_leaving_out_a_game_each():
     assert of.correlation_error == pytest.approx(jackknife, rel=0.1)
 
 
-def test_a_planted_bias_is_seen_and_a_game_s_rows_are_one_observation():
-    game, _, outcome, value = random_rows(400, bias=-0.1)
+def test_a_planted_bias_is_seen_and_a_game_s_examples_are_one_observation():
+    game, _, outcome, value = random_examples(400, bias=-0.1)
     of = agreement(value, outcome, game)
     assert abs(of.bias + 0.1) < 3 * of.bias_error < 0.05
     often = [np.repeat(column, 9) for column in (value, outcome, game)]
     assert agreement(*often).bias_error == pytest.approx(of.bias_error)
-    sound = agreement(*(random_rows(400)[i] for i in (3, 2, 0)))
+    sound = agreement(*(random_examples(400)[i] for i in (3, 2, 0)))
     assert abs(sound.bias) < 3 * sound.bias_error
 
 
@@ -82,7 +82,7 @@ def test_values_that_do_not_vary_have_no_correlation():
 
 
 @pytest.mark.parametrize("plies", [[0], [3, 3, 9], list(range(42)), [0] * 50 + [40, 41]])
-def test_groups_of_plies_hold_every_row_once(plies):
+def test_groups_of_plies_hold_every_example_once(plies):
     groups = ply_groups(np.array(plies))
     assert len(groups) <= 8
     held = [sum(low <= ply <= high for ply in plies) for low, high in groups]
@@ -93,7 +93,7 @@ def test_groups_of_plies_hold_every_row_once(plies):
 def sample(game, ply, outcome, value):
     """Examples of a game with two moves, whose network sees half of what its search sees."""
     count = len(ply)
-    return row.make(
+    return example.make(
         np.zeros((count, 1, 1, 1), bool),
         legal_action_mask=np.ones((count, 2), bool),
         policy_target=np.full((count, 2), [0.25, 0.75]),
@@ -106,43 +106,43 @@ def sample(game, ply, outcome, value):
     )
 
 
-def test_each_value_of_rows_is_beside_their_outcomes():
-    game, ply, outcome, value = random_rows()
-    quality = value_quality.of_rows(row.flat(sample(game, ply, outcome, value)))
+def test_each_value_of_examples_is_beside_their_outcomes():
+    game, ply, outcome, value = random_examples()
+    quality = value_quality.of_examples(example.flat(sample(game, ply, outcome, value)))
     for name, column in (("raw", value / 2), ("root", value)):
         measured = quality.values[name]
         assert measured.overall.bias == pytest.approx((column - outcome).mean(), abs=1e-3)
-        assert sum(part.agreement.rows for part in measured.by_ply) == len(ply)
-        assert sum(of.rows for of in measured.by_value) == len(ply)
+        assert sum(part.agreement.examples for part in measured.by_ply) == len(ply)
+        assert sum(of.examples for of in measured.by_value) == len(ply)
 
 
-def test_the_newest_rows_are_read_whatever_else_lies_there(tmp_path):
-    rows = sample(*random_rows())
-    count = len(rows.ply)
+def test_the_newest_examples_are_read_whatever_else_lies_there(tmp_path):
+    examples = sample(*random_examples())
+    count = len(examples.ply)
     assert value_quality.read(tmp_path, "mine") is None
-    replay.write_chunk(tmp_path, 0, row.take(rows, slice(0, 50)), "mine")
-    replay.write_chunk(tmp_path, 50, row.take(rows, slice(50, None)), "mine")
+    replay.write_chunk(tmp_path, 0, example.take(examples, slice(0, 50)), "mine")
+    replay.write_chunk(tmp_path, 50, example.take(examples, slice(50, None)), "mine")
     newest = replay.newest(tmp_path, value_quality.COLUMNS, count - 20, "mine")
     for name, column in newest.items():
-        np.testing.assert_array_equal(column, row.flat(rows)[name][20:])
+        np.testing.assert_array_equal(column, example.flat(examples)[name][20:])
     whole = npz.read(replay.chunks(tmp_path)[1][2])
     tail = npz.read_tail(replay.chunks(tmp_path)[1][2], ["q", "absent"], 3)
     assert set(tail) == {"q"}
     np.testing.assert_array_equal(tail["q"], whole["q"][-3:])
-    replay.write_chunk(tmp_path, count, rows, "another")
+    replay.write_chunk(tmp_path, count, examples, "another")
     (tmp_path / f"{2 * count:012d}-{2 * count + 9:012d}.npz").write_bytes(b"PK damaged")
     read = value_quality.read(tmp_path, "mine")
-    assert read == value_quality.of_rows(row.flat(rows))
+    assert read == value_quality.of_examples(example.flat(examples))
 
 
 def test_a_report_draws_each_value_of_each_run():
-    quality = value_quality.of_rows(row.flat(sample(*random_rows())))
+    quality = value_quality.of_examples(example.flat(sample(*random_examples())))
     drawn = values.plots({"a": quality, "b": quality})
     assert [plot.name for plot in drawn] == ["calibration", "bias", "squared_error", "correlation"]
     for plot in drawn:
         labels = [series.label for series in plot.series if series.label != "calibrated"]
         assert labels == [f"{run} {name}" for run in "ab" for name in ("raw", "root")]
-    assert [len(row) for row in values.cells(quality)] == [len(values.HEAD)] * 2
+    assert [len(example) for example in values.cells(quality)] == [len(values.HEAD)] * 2
     assert values.plots({}) == []
 
 

@@ -308,16 +308,16 @@ def answer(pool, rollout, place=0, error=None):
 
 
 def test_a_worker_plays_on_and_its_games_are_whole_and_its_own(played):
-    ids = np.concatenate([rollout.call.rows.game_id for rollout in played])
+    ids = np.concatenate([rollout.call.examples.game_id for rollout in played])
     assert set((ids >> GAME_BITS).tolist()) == {4}  # of worker 3: 0 is the run itself
     assert len(np.unique(ids)) == sum(rollout.call.games for rollout in played)
     for rollout in played:
-        rows = rollout.call.rows
-        ends = np.flatnonzero(np.diff(rows.game_id, append=-1))
+        examples = rollout.call.examples
+        ends = np.flatnonzero(np.diff(examples.game_id, append=-1))
         begins = np.concatenate([[0], ends[:-1] + 1])
-        assert (np.diff(rows.ply)[np.diff(rows.game_id) == 0] == 1).all()
-        assert (rows.ply[begins] <= 2).all()  # after at most two random moves
-    assert max(len(np.unique(r.call.rows.game_id)) for r in played) > 0
+        assert (np.diff(examples.ply)[np.diff(examples.game_id) == 0] == 1).all()
+        assert (examples.ply[begins] <= 2).all()  # after at most two random moves
+    assert max(len(np.unique(r.call.examples.game_id)) for r in played) > 0
 
 
 def test_examples_go_to_the_replay_once_and_newer_weights_to_the_worker(learner, played):
@@ -331,8 +331,8 @@ def test_examples_go_to_the_replay_once_and_newer_weights_to_the_worker(learner,
     for place, rollout in enumerate(played):
         answer(pool, rollout, place)
         monitors = source.next(context, state, state.in_flight.actor, lambda: False)
-        total += len(rollout.call.rows.ply)
-        assert monitors["new_rows"] == len(rollout.call.rows.ply)
+        total += len(rollout.call.examples.ply)
+        assert monitors["new_examples"] == len(rollout.call.examples.ply)
         assert state.replay.total == total
         source.next(context, state, state.in_flight.actor, lambda: True)
     assert state.progress.games == sum(rollout.call.games for rollout in played)
@@ -427,7 +427,7 @@ def test_weights_that_give_nan_are_the_learner_s_fault_where_its_losses_are_nan(
 
 def test_counts_of_a_call_need_no_worker(played):
     told = calls.counted(played[0].call, held=5)
-    assert told[:2] == (0.0, 5 + len(played[0].call.rows.ply))
+    assert told[:2] == (0.0, 5 + len(played[0].call.examples.ply))
 
 
 # ---- the real command ---------------------------------------------------------------------------

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from training.doctor import (
+    examples,
     exploration,
     games,
     lessons,
     overseer,
     refit,
-    rows,
     searching,
     values,
     weights,
@@ -36,11 +36,11 @@ class Check(NamedTuple):
 
 TABLE = (
     Check("learning", "Mistakes fall, or the score rises.", games.learning),
-    Check("rules", "Every row agrees with the rules of the game.", rows.rules),
+    Check("rules", "Every example agrees with the rules of the game.", examples.rules),
     Check(
         "replay",
         "Self-play is few iterations behind, and the window holds many minibatches.",
-        rows.replay,
+        examples.replay,
     ),
     Check("games", "Most games differ, and they do not all end alike.", games.games),
     Check(
@@ -75,7 +75,7 @@ TABLE = (
     ),
     Check(
         "lessons",
-        "The network knows about its rows what a fresh one learns from them, or more.",
+        "The network knows about its examples what a fresh one learns from them, or more.",
         lessons.lessons,
     ),
 )

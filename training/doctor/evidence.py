@@ -13,12 +13,12 @@ import numpy as np
 
 import games
 from games.game import Game, State
-from selfplay import positions, row
+from selfplay import example, positions
+from selfplay.example import Sample
 from selfplay.files import json_lines
-from selfplay.row import Sample
 from training import metrics, presets, replay
 from training.config import RunConfig
-from training.decision_rows import NOTHING, DecisionRows
+from training.decision_examples import NOTHING, DecisionExamples
 from training.evaluation.surprise import predict
 from training.metrics import EvaluationLine, GateLine, IterationLine, WorkersLine
 from training.network import Folded, Network, Weights
@@ -29,8 +29,8 @@ from training.storage.leaves import under, unflatten
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
-MOST_ROWS = 20_000  # newest replay rows that are read
-JUDGED_ROWS = 4_096  # newest rows by which values and searches are judged
+MOST_EXAMPLES = 20_000  # newest replay examples that are read
+JUDGED_EXAMPLES = 4_096  # newest examples by which values and searches are judged
 MOST_REPLAYED = 64  # games that are played again
 
 
@@ -43,9 +43,9 @@ class SavedWeights(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """Rows whose games were played again by the rules; R rows of finished games."""
+    """Examples whose games were played again by the rules; R examples of finished games."""
 
-    rows: np.ndarray  # int64[R], their numbers among the evidence's rows
+    examples: np.ndarray  # int64[R], their numbers among the evidence's examples
     states: State  # [R, ...], in NumPy
     observation: np.ndarray  # [R, H, W, C]
     outcome: np.ndarray  # float32[R], for the seat that was to play
@@ -62,7 +62,7 @@ class Evidence:
     evaluations: list[EvaluationLine]
     gates: list[GateLine]
     workers: list[WorkersLine]
-    rows: Sample  # the newest, oldest first
+    examples: Sample  # the newest, oldest first
     initial: SavedWeights | None  # of step 0
     newest: SavedWeights
     recorded: dict[int, list[int]]  # the moves, openings too, of sampled games by number, in order
@@ -81,7 +81,7 @@ class Evidence:
         return self.fold(self.newest.average)
 
     @functools.cached_property
-    def decided(self) -> DecisionRows:
+    def decided(self) -> DecisionExamples:
         """The overseer's decisions that the run learns from; none if their file is gone."""
         try:
             return decision_file.load(self.config.overseer, self.config.game, self.game)
@@ -103,9 +103,9 @@ class Evidence:
         folded: Folded = self.network.fold(weights)
         return folded
 
-    def predict(self, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the network's policy float32[N, A] and value float32[N] of rows."""
-        return predict(self.network, folded, rows)
+    def predict(self, folded: Folded, examples: Sample) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the network's policy float32[N, A] and value float32[N] of examples."""
+        return predict(self.network, folded, examples)
 
 
 def gather(
@@ -124,7 +124,7 @@ def gather(
     network = network_of(config, game)
     history = metrics.history(folder.read_metrics())
     initial, newest = _weights(folder, network)
-    rows, recorded = _newest_rows(folder, config, game), _recorded_moves(folder)
+    examples, recorded = _newest_examples(folder, config, game), _recorded_moves(folder)
     return Evidence(
         config=config,
         game=game,
@@ -133,11 +133,11 @@ def gather(
         evaluations=history.evaluations,
         gates=history.gates,
         workers=history.workers,
-        rows=rows,
+        examples=examples,
         initial=initial,
         newest=newest,
         recorded=recorded,
-        replayed=_replay_games(game, rows, recorded),
+        replayed=_replay_games(game, examples, recorded),
         seconds=seconds,
         progress=progress,
     )
@@ -161,9 +161,9 @@ def _angle(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * float(np.arcsin(min(chord / 2, 1.0)))
 
 
-def last_part(rows: Sample, count: int) -> Sample:
-    """Returns the newest `count` rows."""
-    return row.take(rows, slice(max(0, len(rows.ply) - count), None))
+def last_part(examples: Sample, count: int) -> Sample:
+    """Returns the newest `count` examples."""
+    return example.take(examples, slice(max(0, len(examples.ply) - count), None))
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -202,12 +202,12 @@ def _load(store: CheckpointStore, network: Network, step: int) -> SavedWeights:
     return SavedWeights(step, trained=pair("state/"), average=pair("state/average_"))
 
 
-def _newest_rows(folder: RunFolder, config: RunConfig, game: Game[Any]) -> Sample:
-    names = [*row.COLUMNS, *row.target_forms(row.parse_targets(config.targets), game)]
-    columns = replay.newest(folder.path / "replay", names, MOST_ROWS, folder.run_id())
+def _newest_examples(folder: RunFolder, config: RunConfig, game: Game[Any]) -> Sample:
+    names = [*example.COLUMNS, *example.target_forms(example.parse_targets(config.targets), game)]
+    columns = replay.newest(folder.path / "replay", names, MOST_EXAMPLES, folder.run_id())
     if not columns:
         raise ValueError(f"{folder.path} has no finished game on disk yet: wait for its next save")
-    return row.nested(Sample, columns)
+    return example.nested(Sample, columns)
 
 
 def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:
@@ -223,17 +223,19 @@ def _recorded_moves(folder: RunFolder) -> dict[int, list[int]]:
     return moves
 
 
-def _replay_games(game: Game[Any], rows: Sample, recorded: dict[int, list[int]]) -> Replayed:
+def _replay_games(game: Game[Any], examples: Sample, recorded: dict[int, list[int]]) -> Replayed:
     """Plays again the newest games, of which all moves are known."""
-    starts = np.flatnonzero(np.diff(rows.game_id, prepend=-1) != 0)
+    starts = np.flatnonzero(np.diff(examples.game_id, prepend=-1) != 0)
     chosen: list[tuple[np.ndarray, list[int]]] = []
-    all_games = list(zip(starts, [*starts[1:], len(rows.ply)], strict=True))
+    all_games = list(zip(starts, [*starts[1:], len(examples.ply)], strict=True))
     for start, end in reversed(all_games if _has_one_opening(game) else []):
-        numbers, first = np.arange(start, end), int(rows.ply[start])
+        numbers, first = np.arange(start, end), int(examples.ply[start])
         moves = (
-            recorded.get(int(rows.game_id[start]), []) if first else rows.action[numbers].tolist()
+            recorded.get(int(examples.game_id[start]), [])
+            if first
+            else examples.action[numbers].tolist()
         )
-        whole = len(moves) == first + len(numbers) == int(rows.ply[end - 1]) + 1
+        whole = len(moves) == first + len(numbers) == int(examples.ply[end - 1]) + 1
         if whole and len(chosen) < MOST_REPLAYED:
             chosen.append((numbers, moves))
     if not chosen:
@@ -242,11 +244,11 @@ def _replay_games(game: Game[Any], rows: Sample, recorded: dict[int, list[int]])
     history = np.resize(history, (MOST_REPLAYED, history.shape[1]))  # one shape
     states, observation, final = jax.device_get(_play_again(game, history))
     lane = np.concatenate([np.full(len(numbers), i) for i, (numbers, _) in enumerate(chosen)])
-    lane, row = lane.astype(np.int64), np.concatenate([numbers for numbers, _ in chosen])
-    ply = rows.ply[row]
+    lane, example = lane.astype(np.int64), np.concatenate([numbers for numbers, _ in chosen])
+    ply = examples.ply[example]
     seat = np.asarray(states.to_play)[lane, ply].astype(np.int64)
     return Replayed(
-        rows=row,
+        examples=example,
         states=jax.tree.map(lambda leaf: leaf[lane, ply], states),
         observation=observation[lane, ply],
         outcome=final[lane, seat],

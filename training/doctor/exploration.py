@@ -53,7 +53,7 @@ def exploration(evidence: Evidence) -> Result:
 def _searched(evidence: Evidence) -> dict[str, float]:
     """The share of searches that noise changes, and that move the network's policy."""
     replayed = evidence.replayed
-    choice = evidence.rows.legal_action_mask[replayed.rows].sum(axis=1) > 1
+    choice = evidence.examples.legal_action_mask[replayed.examples].sum(axis=1) > 1
     chosen = np.flatnonzero(choice)[-SEARCHED:]
     if len(chosen) < FEW_POSITIONS:
         return {}

@@ -7,7 +7,7 @@ Verdict = Literal["healthy", "finding", "too early"]
 OWN_LOSS = "with a --distil of your own, its loss"
 # Causes before their consequences, as the first finding is the one to act on; what to change.
 FAULTS = {
-    "wrong-rows": "`selfplay game check` the game: what it gives may depend on state and action "
+    "wrong-examples": "`selfplay game check` the game: its methods may depend on state and action "
     "alone; if its rules were changed meanwhile, start a new run",
     "learning-rate-too-high": "lower learner.learning_rate",
     "frozen-weights": "learner.learning_rate and learner.max_gradient_norm far above 0; in a game "
@@ -20,12 +20,12 @@ FAULTS = {
     "stale-weights": "a smaller learner.ema_decay (0.99); with --workers fewer or nearer ones "
     "(`selfplay runs` shows their lag); else more self-play an iteration "
     "(self_play.plies_per_call)",
-    "tiny-replay": "raise replay.capacity and replay.min_rows to many minibatches, or lower "
-    "replay.samples_per_row",
+    "tiny-replay": "raise replay.capacity and replay.min_examples to many minibatches, or lower "
+    "replay.samples_per_example",
     "value-untrained": "learner.value_weight above 0, by default 1; learner.root_value_weight "
     f"below 1; {OWN_LOSS}",
     "policy-untrained": f"{OWN_LOSS}; else a larger network",
-    "unlearned": "learner.learning_rate towards the preset's, replay.samples_per_row higher, a "
+    "unlearned": "learner.learning_rate towards the preset's, replay.samples_per_example higher, a "
     f"larger network; in a game of your own its symmetries (`selfplay game check`); {OWN_LOSS}",
     "value-biased": "a smaller learner.root_value_weight, as 0 keeps the search's values out of "
     f"the target; more simulations; {OWN_LOSS}",

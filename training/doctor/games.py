@@ -18,7 +18,7 @@ MOST_RISEN = 1.0  # nats, of the policy loss in training
 
 
 class _Game(NamedTuple):
-    """One game as its rows tell it."""
+    """One game as its examples tell it."""
 
     moves: bytes  # its first position, then the moves
     result: float  # of seat 0: 1, 0 or -1
@@ -32,7 +32,7 @@ def games(evidence: Evidence) -> Result:
     `MOST_REPEATED`. Healthy runs of tic_tac_toe had 68% to 85% distinct games and the commonest in
     1%; one without any variety had 2% distinct. All games equal in result teach no value.
     """
-    played = _by_game(evidence.rows)
+    played = _by_game(evidence.examples)
     count, results = len(played), np.array([game.result for game in played])
     lengths = [game.plies for game in played]
     distinct, commonest = _variety(played)
@@ -53,7 +53,7 @@ def games(evidence: Evidence) -> Result:
         },
         all_of(
             Case(
-                repeats(evidence.rows),
+                repeats(evidence.examples),
                 "repeated-games",
                 f"self-play repeats itself: of {count} games {round(count * distinct)} are "
                 f"distinct, and one was played in {commonest:.0%} of them.",
@@ -68,9 +68,9 @@ def games(evidence: Evidence) -> Result:
     )
 
 
-def repeats(rows: Sample) -> bool:
-    """Whether the rows are of few games, again and again: what those lack is no average."""
-    played = _by_game(rows)
+def repeats(examples: Sample) -> bool:
+    """Whether the examples are of few games, again and again: what those lack is no average."""
+    played = _by_game(examples)
     distinct, commonest = _variety(played)
     few = distinct < LEAST_DISTINCT or commonest > MOST_REPEATED
     return len(played) >= FEW_GAMES and few
@@ -82,19 +82,19 @@ def _variety(played: list[_Game]) -> tuple[float, float]:
     return len(counts) / len(played), max(counts.values()) / len(played)
 
 
-def _by_game(rows: Sample) -> list[_Game]:
-    """The games that the rows are of.
+def _by_game(examples: Sample) -> list[_Game]:
+    """The games that the examples are of.
 
-    The seat of a game's first row is told by its ply, which is right where turns alternate; in
+    The seat of a game's first example is told by its ply, which is right where turns alternate; in
     other games the score is of whoever moved first after the random opening.
     """
-    starts = np.flatnonzero(np.diff(rows.game_id, prepend=-1) != 0)
+    starts = np.flatnonzero(np.diff(examples.game_id, prepend=-1) != 0)
     played = []
-    for a, b in zip(starts, np.append(starts[1:], len(rows.ply)), strict=True):
-        moves = rows.observation[a].tobytes() + rows.action[a:b].tobytes()
-        sign = 1 if rows.ply[a] % 2 == 0 else -1
-        result = float(sign * np.sign(rows.outcome[a]))
-        played.append(_Game(moves, result, int(rows.ply[b - 1]) + 1))
+    for a, b in zip(starts, np.append(starts[1:], len(examples.ply)), strict=True):
+        moves = examples.observation[a].tobytes() + examples.action[a:b].tobytes()
+        sign = 1 if examples.ply[a] % 2 == 0 else -1
+        result = float(sign * np.sign(examples.outcome[a]))
+        played.append(_Game(moves, result, int(examples.ply[b - 1]) + 1))
     return played
 
 

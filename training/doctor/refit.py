@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mcts import mask_illegal
-from selfplay import row
+from selfplay import example
 from selfplay.information import kl_divergence
 from selfplay.recorder import Sample
 from training import learner
@@ -24,7 +24,7 @@ from training.network import Network, Weights
 from training.settings import LearnerConfig
 from training.stages import NO_HORIZON
 
-BATCH = 128  # rows of a doctor's training step
+BATCH = 128  # examples of a doctor's training step
 OVERFIT_STEPS = 150
 OVERFIT_LEFT = 0.5  # of the loss that a batch learned by heart may keep
 
@@ -47,15 +47,15 @@ class ByHeart(NamedTuple):
 
 
 def overfit(evidence: Evidence) -> Result:
-    """Teaches a fresh network one batch of the run's rows by heart, with the run's own learner.
+    """Teaches a fresh network one batch of the run's examples by heart, with the run's own learner.
 
     Threshold: half of the loss is left (`OVERFIT_LEFT`). Healthy runs kept 0% to 6% of it; with a
     value weight of 0, all of the value loss was left.
     """
-    rows = _distinct(evidence.rows)
-    if rows is None:
-        return too_early("too few rows")
-    taught = _by_heart(evidence, own_learner(evidence), rows)
+    examples = _distinct(evidence.examples)
+    if examples is None:
+        return too_early("too few examples")
+    taught = _by_heart(evidence, own_learner(evidence), examples)
     summary = (
         f"after {taught.steps} steps {taught.policy_left:.0%} of the policy loss and "
         f"{taught.value_left:.0%} of the value loss are left"
@@ -72,7 +72,7 @@ def overfit(evidence: Evidence) -> Result:
     )
     cases = [sign]
     if taught.bad:
-        again = _by_heart(evidence, DEFAULT, rows)
+        again = _by_heart(evidence, DEFAULT, examples)
         measured["with_default_learner"] = again._asdict()
         cases.insert(0, cannot_overfit(evidence, taught, again))
     return Result(summary, measured, all_of(*cases))
@@ -85,17 +85,17 @@ def own_learner(evidence: Evidence) -> LearnerConfig:
     )
 
 
-def _by_heart(evidence: Evidence, config: LearnerConfig, rows: Sample) -> ByHeart:
+def _by_heart(evidence: Evidence, config: LearnerConfig, examples: Sample) -> ByHeart:
     state = learner.init(evidence.network, config, jax.random.key(1))
-    before = losses(rows, *forward(evidence.network, state, rows))
-    batch = minibatch(rows, np.zeros(BATCH, np.int32))
+    before = losses(examples, *forward(evidence.network, state, examples))
+    batch = minibatch(examples, np.zeros(BATCH, np.int32))
     state, steps = teach(evidence, config, state, lambda step: batch, OVERFIT_STEPS)
-    policy, value = forward(evidence.network, state, rows)
-    after = losses(rows, policy, value)
+    policy, value = forward(evidence.network, state, examples)
+    after = losses(examples, policy, value)
     policy_left, value_left = (
         a / max(b, 1e-6) if np.isfinite(a) else 9.0 for a, b in zip(after, before, strict=True)
     )
-    return ByHeart(steps, policy_left, value_left, correlation(value, rows.outcome))
+    return ByHeart(steps, policy_left, value_left, correlation(value, examples.outcome))
 
 
 def cannot_overfit(evidence: Evidence, own: ByHeart, plain: ByHeart) -> Case:
@@ -115,28 +115,28 @@ def cannot_overfit(evidence: Evidence, own: ByHeart, plain: ByHeart) -> Case:
         True,
         "unlearned" if len(bad) == 2 else f"{bad[0]}-untrained",
         f"a fresh network cannot learn the {' and the '.join(bad)} of one batch by heart ({told}): "
-        "the loss does not pull towards the rows' own targets.",
+        "the loss does not pull towards the examples' own targets.",
     )
 
 
-def losses(rows: Sample, policy: np.ndarray, value: np.ndarray) -> tuple[float, float]:
+def losses(examples: Sample, policy: np.ndarray, value: np.ndarray) -> tuple[float, float]:
     """Mean KL(target || policy) in nats, and the mean squared error of the value."""
-    target = rows.policy_target.astype(np.float32)
+    target = examples.policy_target.astype(np.float32)
     divergence = kl_divergence(target, policy)
-    return float(divergence.mean()), float(np.square(value - rows.outcome).mean())
+    return float(divergence.mean()), float(np.square(value - examples.outcome).mean())
 
 
-def _distinct(rows: Sample) -> Sample | None:
-    """`BATCH` of the newest rows with all observations different, or None."""
-    flat = rows.observation.reshape(len(rows.ply), -1)
+def _distinct(examples: Sample) -> Sample | None:
+    """`BATCH` of the newest examples with all observations different, or None."""
+    flat = examples.observation.reshape(len(examples.ply), -1)
     _, first = np.unique(flat[::-1], axis=0, return_index=True)
     newest = np.sort(len(flat) - 1 - first)[-BATCH:]
-    return row.take(rows, newest) if len(newest) == BATCH else None
+    return example.take(examples, newest) if len(newest) == BATCH else None
 
 
-def forward(network: Network, state: TrainState, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
+def forward(network: Network, state: TrainState, examples: Sample) -> tuple[np.ndarray, np.ndarray]:
     """Policy and value of a batch, normed by its own statistics, as in training."""
-    given = rows.observation, rows.legal_action_mask
+    given = examples.observation, examples.legal_action_mask
     policy, value = jax.device_get(_forward_batch(network, state.weights, *given))
     return policy, value
 

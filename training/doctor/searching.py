@@ -13,7 +13,7 @@ from selfplay.information import cross_entropy, kl_divergence
 from selfplay.perfect import mistakes
 from selfplay.players import Player
 from selfplay.recorder import Sample
-from training.doctor.evidence import JUDGED_ROWS, Evidence, last_part
+from training.doctor.evidence import JUDGED_EXAMPLES, Evidence, last_part
 from training.doctor.findings import Case, Result, all_of
 from training.doctor.weights import FEW_STEPS
 from training.evaluation import solved_quality
@@ -31,7 +31,7 @@ def searching(evidence: Evidence) -> Result:
     must help: Danihelka et al. 2022 prove it for exact values); fewer than 1.2 actions valued where
     values differ (one: nothing is compared).
     """
-    looked, simulations = actions_valued(evidence.rows), evidence.config.search.simulations
+    looked, simulations = actions_valued(evidence.examples), evidence.config.search.simulations
     quality = _solved(evidence)
     measured: dict[str, Any] = {"actions_valued": looked}
     cases, notes = [], []
@@ -147,19 +147,19 @@ def _multiply_adds(evidence: Evidence) -> int:
 
 def _replayed(evidence: Evidence) -> State | None:
     """Positions of the run's games to search from."""
-    count = len(evidence.replayed.rows)
+    count = len(evidence.replayed.examples)
     if count == 0:
         return None
     return positions.take(evidence.replayed.states, np.resize(np.arange(count), 256))
 
 
-def actions_valued(rows: Sample) -> float | None:
+def actions_valued(examples: Sample) -> float | None:
     """How many actions a search looked at, where it looked at any.
 
     Those that it did not look at have one value: PUCT's root, or what Gumbel took for them. So an
     action counts whose value no other one has, and one that ends the game for sure.
     """
-    recent = last_part(rows, JUDGED_ROWS)
+    recent = last_part(examples, JUDGED_EXAMPLES)
     q = recent.q.astype(np.float32)
     ordered = np.sort(np.where(recent.legal_action_mask, q, np.inf), axis=1)
     alike = np.pad(ordered[:, 1:] == ordered[:, :-1], ((0, 0), (1, 1)))

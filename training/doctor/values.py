@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from selfplay import row
-from training.doctor.evidence import JUDGED_ROWS, Evidence, correlation, last_part
+from selfplay import example
+from training.doctor.evidence import JUDGED_EXAMPLES, Evidence, correlation, last_part
 from training.doctor.findings import Case, Result, first
 from training.doctor.games import repeats
 from training.doctor.weights import FEW_STEPS
@@ -20,26 +20,29 @@ LEAST_ROOT_BIAS, MOST_ROOT_BIAS = -0.05, 0.25
 LEAST_RAW_BIAS, MOST_RAW_BIAS = -0.08, 0.1
 # A mean over PUCT's visits, which explore, lies a little below.
 LEAST_BIAS_OF_VISITS = -0.15
-BIAS_ERRORS = 5.0  # standard errors, a game's rows counted as one
+BIAS_ERRORS = 5.0  # standard errors, a game's examples counted as one
 
 
 def value(evidence: Evidence) -> Result:
     """Compares predicted with actual results.
 
-    Thresholds: a correlation below -0.1 that is 4 standard errors from 0, a game's rows counted as
+    Thresholds: a correlation below -0.1 that is 4 standard errors from 0, a game's examples counted
+      as
     one. Healthy runs: +0.23 (connect_four, 1,400 steps) to +0.50 (tic_tac_toe, 760 steps); with the
     sign flipped -0.54. The search's values: +0.26 to +0.59. Bias: `_biased`.
     """
-    rows = last_part(evidence.rows, JUDGED_ROWS)
-    _, predicted = evidence.predict(evidence.newest_folded, rows)
-    taught = row.take(rows, rows.weights_step >= FEW_STEPS)  # before, a value points anywhere
+    examples = last_part(evidence.examples, JUDGED_EXAMPLES)
+    _, predicted = evidence.predict(evidence.newest_folded, examples)
+    taught = example.take(
+        examples, examples.weights_step >= FEW_STEPS
+    )  # before, a value points anywhere
     own, of_search = (
         Sign(correlation(value, known.outcome), len(np.unique(known.game_id)))
-        for known, value in ((rows, predicted), (taught, taught.root_value))
+        for known, value in ((examples, predicted), (taught, taught.root_value))
     )
-    error = float(np.square(predicted - rows.outcome).mean())
-    variance = float(rows.outcome.var())
-    quality = value_quality.of_rows(row.flat(evidence.rows))
+    error = float(np.square(predicted - examples.outcome).mean())
+    variance = float(examples.outcome.var())
+    quality = value_quality.of_examples(example.flat(evidence.examples))
     explained = 1 - error / max(variance, 1e-6)
     findings = first(
         Case(
@@ -93,18 +96,18 @@ class Sign(NamedTuple):
 def biases(evidence: Evidence) -> dict[str, Agreement]:
     """How the network's and the search's values agree with results, where a bias means anything.
 
-    Of the rows of the run's later half, for a value that has hardly been taught is anywhere. Where
-    moves are drawn against the search's advice, results are not those that it foresees.
+    Of the examples of the run's later half, for a value that has hardly been taught is anywhere.
+    Where moves are drawn against the search's advice, results are not those that it foresees.
     """
-    least = max(2 * FEW_STEPS, int(evidence.rows.weights_step.max()) // 2)
-    rows = row.take(evidence.rows, evidence.rows.weights_step >= least)
+    least = max(2 * FEW_STEPS, int(evidence.examples.weights_step.max()) // 2)
+    examples = example.take(evidence.examples, evidence.examples.weights_step >= least)
     settings = evidence.config.self_play
     if settings.temperature > 1:
-        rows = row.take(rows, rows.ply >= settings.temperature_plies)
+        examples = example.take(examples, examples.ply >= settings.temperature_plies)
     # An overseer's decisions teach their own values too.
-    if evidence.config.overseer.decisions or not len(rows.ply) or repeats(rows):
+    if evidence.config.overseer.decisions or not len(examples.ply) or repeats(examples):
         return {}
-    quality = value_quality.of_rows(row.flat(rows))
+    quality = value_quality.of_examples(example.flat(examples))
     searched = evidence.config.amplify == "search"
     return {n: v.overall for n, v in quality.values.items() if n != "root" or searched}
 

@@ -1,7 +1,7 @@
 """What measuring costs beside learning, in network evaluations, and what it may cost.
 
 They are counted, not timed: what a run decides must not depend on the machine's speed. What a
-decision takes, and a row of a minibatch, is `training.flops`'s to say.
+decision takes, and an example of a minibatch, is `training.flops`'s to say.
 """
 
 from selfplay.arena.result import MatchResult
@@ -24,8 +24,8 @@ def of_match(result: MatchResult, first: int, second: int) -> int:
 
 def of_learning(config: RunConfig, work: Work, progress: Progress) -> float:
     """Returns the evaluations of a run's self-play and training so far, or what costs as much."""
-    rows = progress.step * config.learner.batch
-    return work.so_far(progress.positions, rows) / work.evaluation
+    examples = progress.step * config.learner.batch
+    return work.so_far(progress.positions, examples) / work.evaluation
 
 
 def left(config: RunConfig, work: Work, progress: Progress, measured: int) -> float:

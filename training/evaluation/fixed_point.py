@@ -148,9 +148,9 @@ class FixedPointMonitor:
 
     @property
     def _spacing(self) -> float:
-        """Steps between evaluations that count: in a window all rows of the replay are new ones."""
+        """Steps between evaluations that count: in a window all replay examples are new."""
         replay, batch = self.context.config.replay, self.context.config.learner.batch
-        return replay.capacity * replay.samples_per_row / batch / (WINDOW - 1)
+        return replay.capacity * replay.samples_per_example / batch / (WINDOW - 1)
 
     @functools.cached_property
     def _history(self) -> list[Point]:

@@ -69,9 +69,9 @@ def first_of(sets: Mapping[str, SolvedSet], count: int) -> SolvedSet:
     """`count` positions in all, equally many of each set, drawn once and for all."""
     share, parts = count // len(sets), []
     for solved in sets.values():
-        rows = np.random.default_rng(0).permutation(len(solved.plies))[:share]
-        states = positions.take(solved.states, rows)
-        parts.append(SolvedSet(states, solved.outcomes[rows], solved.plies[rows]))
+        examples = np.random.default_rng(0).permutation(len(solved.plies))[:share]
+        states = positions.take(solved.states, examples)
+        parts.append(SolvedSet(states, solved.outcomes[examples], solved.plies[examples]))
     joined: SolvedSet = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
     return joined
 
@@ -89,18 +89,18 @@ def measure(
     truth = solved.outcomes.max(axis=1).astype(np.float64)  # for the mover
     worse = (solved.outcomes < truth[:, None]) & (solved.outcomes != ILLEGAL)
     results = {n: _results(player(n), solved) for n in compared}
-    rows = np.arange(len(truth))
+    examples = np.arange(len(truth))
     misvalued, overruled = _causes(results[compared[-1]], solved.outcomes)
     return SolvedQuality(
         simulations=own,
         searched=results[own],
-        wrong={n: worse[rows, result.action] for n, result in results.items()},
+        wrong={n: worse[examples, result.action] for n, result in results.items()},
         mass={
             n: float((result.action_weights * worse).sum(axis=1).mean())
             for n, result in results.items()
         },
         values={
-            name: agreement(np.asarray(result.value, np.float64), truth, rows)
+            name: agreement(np.asarray(result.value, np.float64), truth, examples)
             for name, result in (("raw", results[0]), ("root", results[own]))
         },
         misvalued=misvalued,
@@ -114,9 +114,9 @@ def _results(player: Player, solved: SolvedSet) -> SearchResult:
     batch = min(BATCH, count)
     answers = []
     for start in range(0, count, batch):
-        rows = np.minimum(np.arange(start, start + batch), count - 1)
+        examples = np.minimum(np.arange(start, start + batch), count - 1)
         answers.append(
-            jax.device_get(player(positions.take(solved.states, rows), jax.random.key(0)))
+            jax.device_get(player(positions.take(solved.states, examples), jax.random.key(0)))
         )
     joined: SearchResult = jax.tree.map(lambda *x: np.concatenate(x)[:count], *answers)
     return joined

@@ -1,4 +1,4 @@
-"""Rows of a run's replay beside what a network says of them, as an onlooker reads them.
+"""Examples of a run's replay beside what a network says of them, as an onlooker reads them.
 
 A run that trains is not disturbed: files are read, none is locked, and one that retention erases
 meanwhile is passed over.
@@ -12,9 +12,9 @@ import numpy as np
 
 from games.game import Game, Symmetry
 from mcts import Evaluation, mask_illegal
-from selfplay import row
+from selfplay import example
+from selfplay.example import Kind, Sample
 from selfplay.information import cross_entropy, kl_divergence
-from selfplay.row import Kind, Sample
 from training import replay
 from training.network import Folded, Network
 from training.storage.run_folder import RunFolder
@@ -23,14 +23,14 @@ BATCH = 256  # positions that the network is asked at once: one shape, one compi
 
 
 class Numbered(NamedTuple):
-    """Replay rows, N of them, oldest first."""
+    """Replay examples, N of them, oldest first."""
 
-    number: np.ndarray  # int64[N], counted from the run's first row
-    rows: Sample
+    number: np.ndarray  # int64[N], counted from the run's first example
+    examples: Sample
 
 
 class Said(NamedTuple):
-    """What a network says of N rows, and how far their targets are from it."""
+    """What a network says of N examples, and how far their targets are from it."""
 
     policy: np.ndarray  # float32[N, A], over legal actions
     value: np.ndarray  # float32[N]
@@ -38,71 +38,73 @@ class Said(NamedTuple):
     value_error: np.ndarray  # float[N], the value target less the value
 
 
-def newest_rows(folder: RunFolder, game: Game[Any], count: int) -> Numbered:
-    """Returns a run's newest rows, without their further targets: `count` at most.
+def newest_examples(folder: RunFolder, game: Game[Any], count: int) -> Numbered:
+    """Returns a run's newest examples, without their further targets: `count` at most.
 
     Raises:
       ValueError: there is none, or none of this game.
     """
-    parts = replay.newest_parts(folder.path / "replay", row.COLUMNS, count, folder.run_id())
+    parts = replay.newest_parts(folder.path / "replay", example.COLUMNS, count, folder.run_id())
     fitting = [(first, part) for first, part in parts if not _misfits(part, game)]
     if not fitting:
         raise ValueError(
-            f"{folder.path} has no replay row on disk that can be read: wait for its next save"
+            f"{folder.path} has no replay example on disk that can be read: wait for its next save"
         )
     number = [np.arange(first, first + len(part["ply"])) for first, part in fitting]
-    rows = [row.nested(Sample, part) for _, part in fitting]
-    return Numbered(np.concatenate(number), row.concatenate(rows))
+    examples = [example.nested(Sample, part) for _, part in fitting]
+    return Numbered(np.concatenate(number), example.concatenate(examples))
 
 
-def rows_at(
+def examples_at(
     folder: RunFolder, game: Game[Any], first: int, count: int, targets: tuple[str, ...] = ()
 ) -> Sample:
-    """Returns rows from number `first` on, up to the end of their chunk, with their targets.
+    """Returns examples from number `first` on, up to the end of their chunk, with their targets.
 
-    Where the chunk lacks one of `targets`, the rows have weight 0 for it.
+    Where the chunk lacks one of `targets`, the examples have weight 0 for it.
 
     Raises:
-      ValueError: the row is no longer on disk, or not yet; or its chunk is damaged.
+      ValueError: the example is no longer on disk, or not yet; or its chunk is damaged.
       OSError: its chunk cannot be read, or was erased this moment.
     """
-    forms = row.target_forms(targets, game)
-    names = [*row.COLUMNS, *forms]
+    forms = example.target_forms(targets, game)
+    names = [*example.COLUMNS, *forms]
     columns = replay.stretch(folder.path / "replay", names, first, count, folder.run_id())
     if not columns:
-        raise ValueError(f"row {first:,} is not on disk: the window has moved on, or no such row")
+        raise ValueError(
+            f"example {first:,} is not on disk: the window has moved on, or no such example"
+        )
     if problem := _misfits(columns, game):
-        raise ValueError(f"row {first:,} is damaged: {problem}")
+        raise ValueError(f"example {first:,} is damaged: {problem}")
     absent = {n: form.zeros(len(columns["ply"])) for n, form in forms.items() if n not in columns}
-    return row.nested(Sample, {name: (columns | absent)[name] for name in names})
+    return example.nested(Sample, {name: (columns | absent)[name] for name in names})
 
 
-def value_target(rows: Sample, root_value_weight: float) -> np.ndarray:
-    """Returns float[N], what the value learns from rows, as the learner mixes it."""
+def value_target(examples: Sample, root_value_weight: float) -> np.ndarray:
+    """Returns float[N], what the value learns from examples, as the learner mixes it."""
     share = root_value_weight
-    target: np.ndarray = (1 - share) * rows.outcome + share * rows.root_value
+    target: np.ndarray = (1 - share) * examples.outcome + share * examples.root_value
     return target
 
 
-def judge(network: Network, folded: Folded, rows: Sample, root_value_weight: float) -> Said:
-    """Returns what a network with folded weights says of rows, in batches."""
-    policy, value = predict(network, folded, rows)
-    target = rows.policy_target.astype(float)
+def judge(network: Network, folded: Folded, examples: Sample, root_value_weight: float) -> Said:
+    """Returns what a network with folded weights says of examples, in batches."""
+    policy, value = predict(network, folded, examples)
+    target = examples.policy_target.astype(float)
     return Said(
         policy,
         value,
         kl_divergence(target, policy.astype(float)),
-        value_target(rows, root_value_weight) - value,
+        value_target(examples, root_value_weight) - value,
     )
 
 
-def predict(network: Network, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a network's policy float32[N, A] and value float32[N] of rows, asked in batches."""
-    count = len(rows.ply)
+def predict(network: Network, folded: Folded, examples: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """A network's policy float32[N, A] and value float32[N] of examples, in batches."""
+    count = len(examples.ply)
     batches = []
     for first in range(0, count, BATCH):
         chosen = np.minimum(np.arange(first, first + BATCH), count - 1)
-        given = rows.observation[chosen], rows.legal_action_mask[chosen]
+        given = examples.observation[chosen], examples.legal_action_mask[chosen]
         batches.append(jax.device_get(_evaluate(network, folded, *given)))
     policy, value = (np.concatenate(part)[:count] for part in zip(*batches, strict=True))
     return policy, value
@@ -113,11 +115,11 @@ def entropy(policy: np.ndarray) -> np.ndarray:
     return cross_entropy(policy.astype(float), policy.astype(float))
 
 
-def image(rows: Sample, symmetry: Symmetry) -> Sample:
-    """Returns rows as a symmetry of the game shows them, as training learns from them."""
-    columns = row.flat(rows)
+def image(examples: Sample, symmetry: Symmetry) -> Sample:
+    """Returns examples as a symmetry of the game shows them, as training learns from them."""
+    columns = example.flat(examples)
     for name, values in columns.items():
-        column = row.column(name)
+        column = example.column(name)
         kind = column.kind if column else Kind.SCALAR
         if kind is Kind.OBSERVATION:
             columns[name] = np.asarray(symmetry.on_observation(values))
@@ -127,13 +129,13 @@ def image(rows: Sample, symmetry: Symmetry) -> Sample:
             columns[name] = np.asarray(symmetry.on_actions(values))
         elif kind is Kind.ACTION:
             columns[name] = np.asarray(symmetry.on_action(values)).astype(values.dtype)
-    return row.nested(Sample, columns)
+    return example.nested(Sample, columns)
 
 
 def _misfits(columns: dict[str, np.ndarray], game: Game[Any]) -> str:
-    """Returns why columns are no rows of a game; empty if they are."""
-    forms = row.forms(game)
-    for name in row.COLUMNS:
+    """Returns why columns are no examples of a game; empty if they are."""
+    forms = example.forms(game)
+    for name in example.COLUMNS:
         if name not in columns:
             return f"it has no column {name}"
         if columns[name].shape[1:] != forms[name].shape:

@@ -20,12 +20,12 @@ PLY_GROUPS, BINS = 8, 10  # at most; of predicted values, from -1 to 1
 
 
 class Agreement(NamedTuple):
-    """How predictions agree with what came; a group of rows counts as one observation.
+    """How predictions agree with what came; a group of examples counts as one observation.
 
     Errors are standard errors. The correlation is 0 where either does not vary.
     """
 
-    rows: int
+    examples: int
     groups: int  # games, or positions
     predicted: float  # mean
     actual: float  # mean
@@ -39,7 +39,7 @@ class Agreement(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some of the rows."""
+    """Some of the examples."""
 
     first: int  # ply
     last: int
@@ -51,28 +51,28 @@ class ValueQuality(NamedTuple):
 
     overall: Agreement
     by_ply: list[Part]
-    by_value: list[Agreement]  # in bins of the predicted value, those that have rows
+    by_value: list[Agreement]  # in bins of the predicted value, those that have examples
 
 
-class RowQuality(NamedTuple):
+class ExampleQuality(NamedTuple):
     """The values of examples, `raw` and `root`, beside their outcomes."""
 
-    rows: int
+    examples: int
     games: int
     values: dict[str, ValueQuality]
 
 
-def read(folder: pathlib.Path, run_id: str) -> RowQuality | None:
+def read(folder: pathlib.Path, run_id: str) -> ExampleQuality | None:
     """The quality of a run's newest examples on disk, None where there are none.
 
     Args:
       folder: the run's `replay/`.
     """
     columns = replay.newest(folder, COLUMNS, NEWEST, run_id)
-    return of_rows(columns) if columns else None
+    return of_examples(columns) if columns else None
 
 
-def of_rows(columns: Mapping[str, np.ndarray]) -> RowQuality:
+def of_examples(columns: Mapping[str, np.ndarray]) -> ExampleQuality:
     """The quality of N examples, given as `COLUMNS`; a game's examples stand together."""
     ply, outcome = columns["ply"], columns["outcome"].astype(np.float64)
     _, game = np.unique(columns["game_id"], return_inverse=True)
@@ -80,13 +80,14 @@ def of_rows(columns: Mapping[str, np.ndarray]) -> RowQuality:
         name: _quality(columns[f"{name}_value"].astype(np.float64), outcome, game, ply)
         for name in ("raw", "root")
     }
-    return RowQuality(len(ply), int(game.max()) + 1, values)
+    return ExampleQuality(len(ply), int(game.max()) + 1, values)
 
 
-def in_words(quality: RowQuality) -> str:
+def in_words(quality: ExampleQuality) -> str:
     """A sentence: how the values agree with the outcomes."""
     said = agreements({name: value.overall for name, value in quality.values.items()})
-    return f"values beside the outcomes of {quality.rows:,} rows, {quality.games:,} games: {said}"
+    of = f"{quality.examples:,} examples, {quality.games:,} games"
+    return f"values beside the outcomes of {of}: {said}"
 
 
 def agreements(of: Mapping[str, Agreement]) -> str:
@@ -115,7 +116,7 @@ def agreement(predicted: np.ndarray, actual: np.ndarray, group: np.ndarray) -> A
     Zeger 1986); that of the correlation by its influence function (Devlin et al. 1975).
 
     Args:
-      group: int[N], from 0: rows of one number are one observation, such as a game's.
+      group: int[N], from 0: examples of one number are one observation, such as a game's.
     """
     gap = predicted - actual
     squared = gap**2
@@ -127,7 +128,7 @@ def agreement(predicted: np.ndarray, actual: np.ndarray, group: np.ndarray) -> A
         correlation = float((x * y).mean())
         influence = x * y - correlation * (x**2 + y**2) / 2
     return Agreement(
-        rows=len(gap),
+        examples=len(gap),
         groups=len(np.unique(group)),
         predicted=float(predicted.mean()),
         actual=float(actual.mean()),
@@ -146,7 +147,7 @@ def _error(deviations: np.ndarray, group: np.ndarray) -> float:
 
 
 def ply_groups(ply: np.ndarray) -> list[tuple[int, int]]:
-    """The first and the last ply of at most eight groups of about as many rows each."""
+    """The first and the last ply of at most eight groups of about as many examples each."""
     shares = np.linspace(0, 1, PLY_GROUPS, endpoint=False)
     edges = np.unique(np.quantile(ply, shares).astype(int)).tolist()
     groups = zip(edges, [*(edge - 1 for edge in edges[1:]), int(ply.max())], strict=True)

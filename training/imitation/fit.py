@@ -9,10 +9,10 @@ import numpy as np
 
 from games.game import Game
 from mcts import Evaluation
-from selfplay import devices, row
+from selfplay import devices, example
+from selfplay.example import Sample
 from selfplay.files import durable
 from selfplay.randomness import RunPurpose
-from selfplay.row import Sample
 from training import learner, losses
 from training.config import RunConfig
 from training.context import make_context, open_store
@@ -26,7 +26,7 @@ from training.stages import NO_HORIZON, save
 from training.start import begin
 from training.storage.run_folder import RunFolder
 
-CHUNK = 256  # held-out rows measured at once
+CHUNK = 256  # held-out examples measured at once
 AT_FULL_RATE = 2 / 3  # of the passes, at most; the rate falls in half as many as led to the best
 
 
@@ -54,23 +54,23 @@ def fit(
     on_metrics: OnMetrics,
     stop: Callable[[], bool],
 ) -> Imitation:
-    """Trains a fresh network on rows of an expert; returns the best epoch's.
+    """Trains a fresh network on examples of an expert; returns the best epoch's.
 
     The learning rate stays at its peak until patience runs out, or two thirds of the passes are
     over; from the best pass so far it then falls, over half as many passes as had led there.
 
     Args:
-      learnt: rows, as `rows.rows_of` makes them, perhaps with the values that
+      learnt: examples, as `examples.examples_of` makes them, perhaps with the values that
         `inverse_rl.infer_values` gives them.
-      tested: rows that are measured with, as `rows.rows_of` makes them; the best epoch is chosen by
-        them too.
+      tested: examples that are measured with, as `examples.examples_of` makes them; the best epoch
+        is chosen by them too.
       on_metrics: called after each epoch with its measurements, and `best`, whether they are the
       best. stop: asked between training steps; what is there by then is measured and returned.
     """
     train_step = learner.make_train_step(network, game, config.learner, _loss(settings.loss))
     key = jax.random.fold_in(jax.random.key(config.seed), RunPurpose.FIT_INIT)
-    batch, rows = config.learner.batch, len(learnt.ply)
-    steps = steps_of_pass(config, rows)
+    batch, examples = config.learner.batch, len(learnt.ply)
+    steps = steps_of_pass(config, examples)
     symmetries = len(game.symmetries()) if settings.augment else 1  # the first is the identity
     observations = _in_chunks(tested.observation)
 
@@ -81,13 +81,13 @@ def fit(
 
     def once(state: TrainState, epoch: int, horizon: float) -> _Pass:
         rng = np.random.default_rng([config.seed, RunPurpose.FIT_SHUFFLE, epoch])
-        order = np.resize(rng.permutation(rows), steps * batch)  # the first rows fill it up
+        order = np.resize(rng.permutation(examples), steps * batch)  # the first examples fill it up
         dispatched: list[dict[str, jax.Array]] = []
         for chosen in order.reshape(steps, batch):
             if stop():
                 break
             symmetry = rng.integers(0, symmetries, batch, np.int32)
-            part = minibatch(row.take(learnt, chosen), symmetry)
+            part = minibatch(example.take(learnt, chosen), symmetry)
             state, measured = train_step(state, part, jnp.float32(horizon))
             dispatched.append(measured)
             wait_for_all_but_last(dispatched)
@@ -120,19 +120,19 @@ def fit(
     return Imitation(_averages(best.state), best.held_out)
 
 
-def steps_of_pass(config: RunConfig, rows: int) -> int:
-    """Returns the training steps that go over so many rows once."""
-    return -(-rows // config.learner.batch)
+def steps_of_pass(config: RunConfig, examples: int) -> int:
+    """Returns the training steps that go over so many examples once."""
+    return -(-examples // config.learner.batch)
 
 
-def by_chance(rows: Sample) -> dict[str, float]:
-    """Returns the `top1` and `policy_loss` on these rows of moves drawn among the legal ones."""
-    legal = rows.legal_action_mask.sum(axis=1)
+def by_chance(examples: Sample) -> dict[str, float]:
+    """The `top1` and `policy_loss` on these examples of moves drawn among the legal ones."""
+    legal = examples.legal_action_mask.sum(axis=1)
     return {"top1": float((1 / legal).mean()), "policy_loss": float(np.log(legal).mean())}
 
 
 def _loss(spec: str) -> Loss:
-    if spec == "inferred":  # inferred rewards are values of actions: they come in with the rows
+    if spec == "inferred":  # inferred rewards are values of actions: they come in with the examples
         return losses.action_values
     return losses.reinforce_records if spec == "reinforce" else losses.load(spec)
 
@@ -176,18 +176,18 @@ def _averages(state: TrainState) -> Weights:
 
 
 def _in_chunks(observation: np.ndarray) -> np.ndarray:
-    """Returns `[chunks, CHUNK, ...]`, filled up with the first rows."""
+    """Returns `[chunks, CHUNK, ...]`, filled up with the first examples."""
     shape = observation.shape[1:]
     return np.resize(observation, (-(-len(observation) // CHUNK), CHUNK, *shape))
 
 
-def _measure(evaluation: Evaluation, rows: Sample) -> dict[str, float]:
-    """Returns means over rows that the network does not learn from."""
-    count, actions = rows.legal_action_mask.shape
+def _measure(evaluation: Evaluation, examples: Sample) -> dict[str, float]:
+    """Returns means over examples that the network does not learn from."""
+    count, actions = examples.legal_action_mask.shape
     logits = np.asarray(evaluation.prior_logits).reshape(-1, actions)[:count]
     value = np.asarray(evaluation.value).reshape(-1)[:count]
-    masked = np.where(rows.legal_action_mask, logits, -np.inf)
-    played = np.take_along_axis(masked, rows.action[:, None].astype(np.intp), 1)
+    masked = np.where(examples.legal_action_mask, logits, -np.inf)
+    played = np.take_along_axis(masked, examples.action[:, None].astype(np.intp), 1)
     rank = (masked > played).sum(axis=1)
     peak = masked.max(axis=1, keepdims=True)
     log_total = np.log(np.exp(masked - peak).sum(axis=1)) + peak[:, 0]
@@ -195,5 +195,5 @@ def _measure(evaluation: Evaluation, rows: Sample) -> dict[str, float]:
         "top1": float((rank < 1).mean()),
         "top5": float((rank < 5).mean()),
         "policy_loss": float((log_total - played[:, 0]).mean()),
-        "value_error": float(np.square(value - rows.outcome).mean()),
+        "value_error": float(np.square(value - examples.outcome).mean()),
     }

@@ -25,14 +25,18 @@ CHUNK = 64  # games a step
 STEPS, RATE, MOMENTUM, PENALTY = 400, 0.5, 0.9, 1e-4  # of gradient descent on the likelihood
 
 
-def infer_values(game: Game[Any], records: Sequence[GameRecord], rows: Sample, seed: int) -> Sample:
-    """Returns the rows with inferred values in place of results.
+def infer_values(
+    game: Game[Any], records: Sequence[GameRecord], examples: Sample, seed: int
+) -> Sample:
+    """Returns the examples with inferred values in place of results.
 
     Args:
-      records: the games that `rows` are of, in their order, as `rows.rows_of` makes them.
+      records: the games that `examples` are of, in their order, as `examples.examples_of` makes
+        them.
 
     Returns:
-      The rows, their `q` tanh(u) of each legal action, `outcome` and `root_value` the best of them.
+      The examples, their `q` tanh(u) of each legal action, `outcome` and `root_value` the best of
+      them.
     """
     histories = positions.pad_moves([record.moves for record in records])
     rng = np.random.default_rng(seed)
@@ -43,8 +47,8 @@ def infer_values(game: Game[Any], records: Sequence[GameRecord], rows: Sample, s
         weights, speed = _step(game, weights, speed, drawn)
     q = np.concatenate([_judge_chunk(game, weights, chunk) for chunk in _chunks(histories)])
     q = q[: len(histories)][histories != positions.NO_ACTION]
-    best = np.where(rows.legal_action_mask, q, -1.0).max(axis=1).astype(np.float32)
-    return rows._replace(q=q.astype(np.float16), outcome=best, root_value=best)
+    best = np.where(examples.legal_action_mask, q, -1.0).max(axis=1).astype(np.float32)
+    return examples._replace(q=q.astype(np.float16), outcome=best, root_value=best)
 
 
 def _chunks(histories: np.ndarray) -> list[np.ndarray]:

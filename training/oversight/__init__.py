@@ -1,1 +1,1 @@
-"""Queries to an overseer, and its decisions as rows to learn from."""
+"""Queries to an overseer, and its decisions as examples to learn from."""

@@ -1,4 +1,4 @@
-"""Loading an overseer's decisions from their file, as rows to learn from."""
+"""Loading an overseer's decisions from their file, as examples to learn from."""
 
 import functools
 import hashlib
@@ -9,15 +9,15 @@ import jax
 import numpy as np
 
 from games.game import Game
-from selfplay import positions, row
+from selfplay import example, positions
+from selfplay.example import Sample
 from selfplay.oversight import decisions, images
-from selfplay.row import Sample
-from training.decision_rows import NOTHING, DecisionRows
+from training.decision_examples import NOTHING, DecisionExamples
 from training.losses import NO_GAME
 from training.settings import OverseerConfig
 
 
-def load(config: OverseerConfig, spec: str, game: Game[Any]) -> DecisionRows:
+def load(config: OverseerConfig, spec: str, game: Game[Any]) -> DecisionExamples:
     """Returns what there is to learn; of several decisions in one position the last one holds.
 
     Raises:
@@ -46,8 +46,8 @@ def load(config: OverseerConfig, spec: str, game: Game[Any]) -> DecisionRows:
     if config.augment:
         likeness = images.compare(game, kept, positions.take(scanned.states, chosen))
         unlike = images.in_words(game, likeness)
-    return DecisionRows(
-        _rows(kept, observation[chosen], legal[chosen]),
+    return DecisionExamples(
+        _examples(kept, observation[chosen], legal[chosen]),
         tuple(digests),
         scanned.problems,
         decisions.tally(kept),
@@ -62,14 +62,14 @@ def _see(game: Game[Any], states: Any) -> tuple[jax.Array, jax.Array]:
     return jax.vmap(game.observe)(states), states.legal_action_mask
 
 
-def _rows(kept: list[decisions.Decision], observation: np.ndarray, legal: np.ndarray) -> Sample:
-    """Returns a row a decision. Its value stands for outcome, root value and each action's."""
+def _examples(kept: list[decisions.Decision], observation: np.ndarray, legal: np.ndarray) -> Sample:
+    """Returns an example a decision. Its value stands for outcome, root value and each action's."""
     target = np.zeros(legal.shape, np.float16)
     for weights, decision in zip(target, kept, strict=True):
         for action, weight in decision.weights.items():
             weights[action] = weight
     value = np.array([decision.value for decision in kept], np.float32)
-    return row.make(
+    return example.make(
         observation=observation,
         legal_action_mask=legal,
         policy_target=target,

@@ -74,22 +74,22 @@ def from_file(path: str, spec: str, game: Game[Any]) -> tuple[list[tuple[int, ..
     Raises:
       ValueError: the file is no text, or holds no position.
     """
-    rows: list[tuple[str, tuple[int, ...]]] = []
+    examples: list[tuple[str, tuple[int, ...]]] = []
     problems: list[str] = []
     for place, line in json_lines.read(path):
         try:
             fields = json_lines.parse(line, place)
             if not isinstance(fields, dict) or fields.get("game", spec) != spec:
                 raise ValueError(f"{place}: this is no object with moves of {spec}")
-            rows.append((place, moves_of(fields.get("moves"))))
+            examples.append((place, moves_of(fields.get("moves"))))
         except ValueError as error:
             text = str(error)
             problems.append(text if text.startswith(place) else f"{place}: {text}")
     queries: dict[tuple[int, ...], None] = {}
-    longest = max((len(moves) for _, moves in rows), default=1)
+    longest = max((len(moves) for _, moves in examples), default=1)
     size = 0  # of the queries, in moves
-    for first in range(0, len(rows), CHUNK):
-        chunk = rows[first : first + CHUNK]
+    for first in range(0, len(examples), CHUNK):
+        chunk = examples[first : first + CHUNK]
         missing = CHUNK - len(chunk)  # one number of games and one length: one compilation
         replayed = positions.replay(game, [moves for _, moves in chunk] + [()] * missing, longest)
         over = np.asarray(replayed.states.terminated)

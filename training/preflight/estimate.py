@@ -16,8 +16,8 @@ import numpy as np
 
 from games.game import Game
 from mcts import SearchConfig, tree_bytes
-from selfplay import row
-from selfplay.row import Form
+from selfplay import example
+from selfplay.example import Form
 from training import learner
 from training.config import RunConfig
 from training.learner import TrainState
@@ -60,8 +60,8 @@ def needs(config: RunConfig, game: Game[Any], has: Machine) -> Needs:
     state = _state_shapes(network, config.learner)
     actor = bytes_of(state.averages)
     lanes = math.ceil(config.self_play.batch / has.players)
-    targets = tuple(row.parse_targets(config.targets))
-    ply_bytes = row_bytes(game, targets) + _of_other_seat(game, targets)
+    targets = tuple(example.parse_targets(config.targets))
+    ply_bytes = example_bytes(game, targets) + _of_other_seat(game, targets)
     plies = CALLS_HELD * config.self_play.plies_per_call * lanes * ply_bytes
     minibatch = math.ceil(config.learner.batch / has.learners)
     back = BACKWARD_TENSORS * (1 + 2 * config.network.blocks) * _tensor_bytes(network, minibatch)
@@ -149,19 +149,21 @@ def checkpoints_kept(config: RunConfig, steps: float = 0.0) -> int:
     return config.checkpoint.keep_newest + 5 + (int(steps / every) if every else 0)
 
 
-def row_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:
-    """Returns the bytes of one replay row, uncompressed."""
+def example_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:
+    """Returns the bytes of one replay example, uncompressed."""
     return sum(form.bytes() for form in _forms(game, targets))
 
 
 def held_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:
-    """Returns the bytes of one row in the replay's ring."""
-    return sum(row.held(form).bytes() for form in _forms(game, targets))
+    """Returns the bytes of one example in the replay's ring."""
+    return sum(example.held(form).bytes() for form in _forms(game, targets))
 
 
 def _forms(game: Game[Any], targets: Collection[str]) -> Collection[Form]:
     observation = jax.eval_shape(lambda key: game.observe(game.init(key)), jax.random.key(0))
-    forms = row.forms(game, targets) | {"observation": Form(observation.shape, observation.dtype)}
+    forms = example.forms(game, targets) | {
+        "observation": Form(observation.shape, observation.dtype)
+    }
     return forms.values()
 
 
@@ -180,9 +182,9 @@ def in_words(count: float) -> str:
 
 
 def _of_other_seat(game: Game[Any], targets: Collection[str]) -> int:
-    """Returns what a ply holds beside its row: targets of the end, which are of both seats."""
-    asked = (row.TARGETS[name] for name in targets)
-    return sum(row.form(target.column, game).bytes() for target in asked if target.at == "end")
+    """Returns what a ply holds beside its example: targets of the end, which are of both seats."""
+    asked = (example.TARGETS[name] for name in targets)
+    return sum(example.form(target.column, game).bytes() for target in asked if target.at == "end")
 
 
 # ---- what cannot work, and what to change -------------------------------------------------------

@@ -22,17 +22,17 @@ class Machine(NamedTuple):
     disk_bytes: int | None
 
 
-def this_machine(folder: pathlib.Path, rows: int) -> Machine:
+def this_machine(folder: pathlib.Path, examples: int) -> Machine:
     """Returns what this process has.
 
     Args:
       folder: the run's, which need not exist yet.
-      rows: of a training step.
+      examples: of a training step.
     """
     device = jax.local_devices()[0]
     return Machine(
         players=devices.mesh().size,
-        learners=learner_mesh(rows).size,
+        learners=learner_mesh(examples).size,
         on_host=device.platform == "cpu",
         device_bytes=(device.memory_stats() or {}).get("bytes_limit"),
         host_bytes=_host_bytes(),

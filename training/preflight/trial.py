@@ -1,6 +1,6 @@
 """A few seconds of a run that leaves nothing behind: what it takes to compile, how fast it will be.
 
-Self-play is played for real, by a fresh network. Training is timed on blank rows, which take as
+Self-play is played for real, by a fresh network. Training is timed on blank examples, which take as
 long as others. How long a game is must come from random play: few games end in seconds. Where a
 call would take minutes, as with a GPU's settings on a CPU, a part of it is timed.
 """
@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game
-from selfplay import devices, positions, row
+from selfplay import devices, example, positions
+from selfplay.example import Sample
 from selfplay.files import npz
 from selfplay.randomness import RunPurpose
 from selfplay.recorder import Recorder
-from selfplay.row import Sample
 from selfplay.self_play import Trajectory
 from training import learner, targets
 from training.config import RunConfig
@@ -56,7 +56,7 @@ class Trial(NamedTuple):
     positions_per_s: float  # of the whole loop, without evaluation and saving
     games_per_s: float  # likewise, were games as long as at random
     game_plies: float  # of a game at random
-    compressed: float  # share of a replay row that is left on disk
+    compressed: float  # share of a replay example that is left on disk
     timed_share: float  # of a call's positions; below 1 where a whole one would have taken minutes
 
     def scale(self, floor: Needs) -> Scale:
@@ -95,19 +95,24 @@ def run_trial(folder: RunFolder, config: RunConfig, seconds: float) -> Trial:
     positions, timed_positions = _positions(config), _positions(timed)
     call_s = _seconds(call, seconds / 2) * positions / timed_positions
     began = time.perf_counter()
-    rows, horizon = _blank_rows(run, trajectory, config.learner.batch), jnp.float32(NO_HORIZON)
-    training = run.train_step.lower(state, rows, horizon).compile()  # type: ignore[attr-defined]
+    examples, horizon = (
+        _blank_examples(run, trajectory, config.learner.batch),
+        jnp.float32(NO_HORIZON),
+    )
+    training = run.train_step.lower(state, examples, horizon).compile()  # type: ignore[attr-defined]
     compile_s += time.perf_counter() - began
     step = training if part is run else part.train_step
-    rows = _blank_rows(run, trajectory, timed.learner.batch)
+    examples = _blank_examples(run, trajectory, timed.learner.batch)
     state = to_learner(state, timed.learner.batch)
 
     def train() -> None:
         nonlocal state
-        state, _ = jax.block_until_ready(step(state, rows, horizon))
+        state, _ = jax.block_until_ready(step(state, examples, horizon))
 
     step_s = _seconds(train, seconds / 2) * config.learner.batch / timed.learner.batch
-    iteration_s = call_s + step_s * positions * config.replay.samples_per_row / config.learner.batch
+    iteration_s = (
+        call_s + step_s * positions * config.replay.samples_per_example / config.learner.batch
+    )
     game_plies = random_game_plies(game, key)
     return Trial(
         compile_s=compile_s,
@@ -197,9 +202,9 @@ def random_game_plies(game: Game[Any], key: jax.Array) -> float:
     return float(play(key))
 
 
-def _blank_rows(run: Context, trajectory: Trajectory, count: int) -> Minibatch:
-    """Returns training rows of the kind that such a trajectory becomes."""
-    # Perhaps no row at all, but of the right types.
+def _blank_examples(run: Context, trajectory: Trajectory, count: int) -> Minibatch:
+    """Returns training examples of the kind that such a trajectory becomes."""
+    # Perhaps no example at all, but of the right types.
     kind, finished = Recorder().add(trajectory, 0)
     kind = targets.of_games(kind, finished, run.targets, run.game)
 
@@ -207,8 +212,8 @@ def _blank_rows(run: Context, trajectory: Trajectory, count: int) -> Minibatch:
         ones = name in ("weight", "legal_action_mask") or name.startswith("target_weights/")
         return np.full((count, *column.shape[1:]), ones, column.dtype)
 
-    columns = {name: blank(name, column) for name, column in row.flat(kind).items()}
-    return minibatch(row.nested(Sample, columns), np.zeros(count, np.int32))
+    columns = {name: blank(name, column) for name, column in example.flat(kind).items()}
+    return minibatch(example.nested(Sample, columns), np.zeros(count, np.int32))
 
 
 def _seconds(work: Callable[[], None], least: float) -> float:
@@ -231,7 +236,7 @@ def _planned(compiled: Any) -> int:
 
 def _compressed(trajectory: Trajectory) -> float:
     file = io.BytesIO()
-    columns = row.flat(trajectory)
+    columns = example.flat(trajectory)
     npz.write(file, columns)
     share: float = file.tell() / sum(column.nbytes for column in columns.values())
-    return min(share, 1.0)  # above 1 where the file's own headers outweigh a few rows
+    return min(share, 1.0)  # above 1 where the file's own headers outweigh a few examples

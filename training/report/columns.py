@@ -27,7 +27,7 @@ MEANS = (
 )
 SPEEDS = {"games_per_second": "games", "positions_per_second": "positions"}
 REQUIRED = (
-    *("iteration", "step", "seconds", "games", "positions", "rows"),
+    *("iteration", "step", "seconds", "games", "positions", "examples"),
     *("flops", "flops_measured"),
 )
 WHERE = ("iteration", "step", "minutes", "games", "positions", "tflop")  # x axes of evaluations

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from training.evaluation import value_quality
-from training.evaluation.value_quality import RowQuality
+from training.evaluation.value_quality import ExampleQuality
 from training.metrics import History
 from training.report import curves, history, values
 from training.report.curves import Plot, Series
@@ -34,7 +34,7 @@ def measured(folder: RunFolder) -> dict[str, Any]:
 def plots(folders: Sequence[RunFolder], problem: Callable[[str], None]) -> list[Plot]:
     """The plots of runs over each other; `problem` is called with what could not be read."""
     lines: dict[str, History] = {}
-    qualities: dict[str, RowQuality] = {}
+    qualities: dict[str, ExampleQuality] = {}
     for folder in folders:
         if found := _or_none(history.newest, folder, problem):
             lines[str(folder.path)] = found.history
@@ -67,7 +67,7 @@ def _series(one: Series, run: str) -> dict[str, Any]:
     }
 
 
-def _table(quality: RowQuality) -> dict[str, Any]:
+def _table(quality: ExampleQuality) -> dict[str, Any]:
     return {
         "title": value_quality.in_words(quality).partition(":")[0],
         "head": values.HEAD,

@@ -125,7 +125,7 @@ def describe_iteration(
         f"iteration {line.iteration} step {line.step}",
         f"{games / seconds:.1f} games/s",
         f"{positions * simulations / seconds:,.0f} simulations/s",
-        f"replay {line.rows:,}",
+        f"replay {line.examples:,}",
         f"kl {line.kl:.3f}",
     ]
     if peak:

@@ -6,11 +6,11 @@ import numpy as np
 
 from selfplay.rating.elo import Z95
 from training.evaluation import value_quality
-from training.evaluation.value_quality import Agreement, RowQuality
+from training.evaluation.value_quality import Agreement, ExampleQuality
 from training.report.curves import Plot, Series
 from training.storage.run_folder import RunFolder
 
-HEAD = ("value", "rows", "bias", "squared error", "of", "correlation")  # of the table
+HEAD = ("value", "examples", "bias", "squared error", "of", "correlation")  # of the table
 # Plots by ply: name, title, axis, meaning, and what they draw.
 BY_PLY = (
     (
@@ -40,20 +40,20 @@ BY_PLY = (
 )
 
 
-def read(folder: RunFolder) -> RowQuality | None:
+def read(folder: RunFolder) -> ExampleQuality | None:
     """The quality of the values in a run's newest examples, None where none can be read."""
     return value_quality.read(folder.path / "replay", folder.run_id())
 
 
-def plots(runs: Mapping[str, RowQuality]) -> list[Plot]:
-    """Returns how right values are by what they say, and by ply; none without rows."""
+def plots(runs: Mapping[str, ExampleQuality]) -> list[Plot]:
+    """Returns how right values are by what they say, and by ply; none without examples."""
     if not runs:
         return []
     calibration = Plot(
         "calibration",
         "Values beside outcomes",
         "mean outcome",
-        "Of the newest rows' games, as they were played. On the diagonal a value means what it "
+        "Of the newest examples' games, as they were played. On the diagonal a value means what it "
         "says; a flatter line is overconfident. raw: the network's own; root: the search's. "
         "With 95% intervals.",
         [*_calibration(runs), Series("calibrated", [-1.0, 1.0], [-1.0, 1.0])],
@@ -62,7 +62,7 @@ def plots(runs: Mapping[str, RowQuality]) -> list[Plot]:
     return [calibration, *(Plot(*panel[:4], _by_ply(runs, *panel[4:]), "ply") for panel in BY_PLY)]
 
 
-def _calibration(runs: Mapping[str, RowQuality]) -> list[Series]:
+def _calibration(runs: Mapping[str, ExampleQuality]) -> list[Series]:
     series = []
     for run, quality in runs.items():
         for name, value in quality.values.items():
@@ -76,7 +76,7 @@ def _calibration(runs: Mapping[str, RowQuality]) -> list[Series]:
     return series
 
 
-def _by_ply(runs: Mapping[str, RowQuality], entry: str, error: str) -> list[Series]:
+def _by_ply(runs: Mapping[str, ExampleQuality], entry: str, error: str) -> list[Series]:
     """Returns curves of an entry of `Agreement` and of its standard error."""
     series = []
     for run, quality in runs.items():
@@ -95,18 +95,18 @@ def _band(label: str, x: list[float], values: np.ndarray, spread: np.ndarray) ->
     return Series(label, x, values.tolist(), low, high)
 
 
-def cells(quality: RowQuality) -> list[tuple[str, ...]]:
-    """Returns each value beside the outcomes as the rows of a table.
+def cells(quality: ExampleQuality) -> list[tuple[str, ...]]:
+    """Returns each value beside the outcomes as the examples of a table.
 
     Errors are standard errors, a game counted as one observation.
     """
-    return [_row(name, value.overall) for name, value in quality.values.items()]
+    return [_example(name, value.overall) for name, value in quality.values.items()]
 
 
-def _row(label: str, of: Agreement) -> tuple[str, ...]:
+def _example(label: str, of: Agreement) -> tuple[str, ...]:
     return (
         label,
-        f"{of.rows:,}",
+        f"{of.examples:,}",
         f"{of.bias:+.3f} ± {of.bias_error:.3f}",
         f"{of.squared_error:.3f} ± {of.squared_error_error:.3f}",
         f"{of.variance:.3f}",

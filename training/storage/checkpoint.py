@@ -5,7 +5,7 @@ A checkpoint is a folder `checkpoints/<step>/`:
 - `train_state/arrays.npz`: weights, averages and optimizer;
 - `games.npz`, and `games-<n>.npz` of each further process: the games in flight and their plies so
   far, each of its part of the environments;
-- `counters.json`: iteration, rows, seconds and the like;
+- `counters.json`: iteration, examples, seconds and the like;
 - `config.json`: a copy of the run's, should that be damaged;
 - `logs.json`: the sizes and sums of the logs, and the line that they do not have yet;
 - `manifest.json`: the run's id, and the SHA-256 of each of these files and of the replay chunks
@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from selfplay.example import Sample
 from selfplay.files import durable, npz
-from selfplay.row import Sample
 from training import replay
 from training.settings import CheckpointConfig
 from training.storage.leftovers import OLD, REMOVED, SHARE
@@ -44,7 +44,7 @@ from training.storage.manifest import (
     check_counters,
     check_logs,
     is_file,
-    oldest_row,
+    oldest_example,
     read_json,
     read_manifest,
     sha256,
@@ -76,7 +76,7 @@ class Checkpoint(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The part of a save that a process writes; of several, each writes its own games and rows."""
+    """The part of a save that a process writes: its own games and examples."""
 
     number: int = 0
     of: int = 1
@@ -161,11 +161,11 @@ class CheckpointStore:
         file = self.folder.parent / CONFIG
         return str(read_json(file).get("run_id", "")) if file.exists() else ""
 
-    def save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
-        """Starts saving; `rows`, numbered from `first_row`, become a replay chunk first.
+    def save(self, checkpoint: Checkpoint, first_example: int, examples: Sample | None) -> None:
+        """Starts saving; `examples`, numbered from `first_example`, become a replay chunk first.
 
-        Of several processes, each saves its part: its rows, and `checkpoint.games`. The first one
-        writes all else, and the save counts once it has the shares of the others.
+        Of several processes, each saves its part: its examples, and `checkpoint.games`. The first
+        one writes all else, and the save counts once it has the shares of the others.
 
         Leaves may be device arrays: they are fetched by the saving thread. Waits for an earlier
         save, and raises what that one met: `WriteError`, or `NonFiniteError`, as no state with
@@ -174,7 +174,7 @@ class CheckpointStore:
         self.wait()
         self._saves += 1
         save = self._save if self._part.number == 0 else self._save_share
-        self._saving = self._thread.submit(save, checkpoint, first_row, rows)
+        self._saving = self._thread.submit(save, checkpoint, first_example, examples)
 
     def wait(self) -> None:
         """Returns when the last save is on disk. Raises what it met, for example OSError."""
@@ -190,12 +190,12 @@ class CheckpointStore:
         """Moves a checkpoint that cannot be loaded to `folder`."""
         durable.move(self.folder / str(step), folder / f"checkpoint-{step}")
 
-    def _save(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
+    def _save(self, checkpoint: Checkpoint, first_example: int, examples: Sample | None) -> None:
         final = self.folder / str(checkpoint.step)
         state = {name: np.asarray(leaf) for name, leaf in checkpoint.train_state.items()}
         _check_finite(state, checkpoint.step)
         with durable.writing(final):
-            self._write(final, checkpoint, state, first_row, rows)
+            self._write(final, checkpoint, state, first_example, examples)
             self.check_held()
             self._apply_retention()
 
@@ -204,12 +204,12 @@ class CheckpointStore:
         final: pathlib.Path,
         checkpoint: Checkpoint,
         state: dict[str, np.ndarray],
-        first_row: int,
-        rows: Sample | None,
+        first_example: int,
+        examples: Sample | None,
     ) -> None:
         self.sync_logs()
         self.check_held()
-        self._write_chunk(first_row, rows)
+        self._write_chunk(first_example, examples)
         partial = durable.partial_of(final)
         partial.mkdir()
         (partial / ARRAYS).parent.mkdir()
@@ -235,14 +235,14 @@ class CheckpointStore:
         self.check_held()
         _put_in_place(partial, final)
 
-    def _write_chunk(self, first_row: int, rows: Sample | None) -> dict[str, str]:
-        """Writes a chunk of the replay if there are rows; returns its name and SHA-256."""
+    def _write_chunk(self, first_example: int, examples: Sample | None) -> dict[str, str]:
+        """Writes a chunk of the replay if there are examples; returns its name and SHA-256."""
         for folder in (self.replay_folder, self.folder):
             if not folder.is_dir():  # it may be a link
                 durable.make_folder(folder)
-        if rows is None:
+        if examples is None:
             return {}
-        chunk = replay.write_chunk(self.replay_folder, first_row, rows, self._run_id)
+        chunk = replay.write_chunk(self.replay_folder, first_example, examples, self._run_id)
         written = {chunk.name: sha256(chunk)}
         self._chunk_hashes |= written
         return written
@@ -253,11 +253,13 @@ class CheckpointStore:
         """The file of a process's share of the save in progress."""
         return self.folder / f"{SHARE}{self._part.start}-{self._saves}-{number}.npz"
 
-    def _save_share(self, checkpoint: Checkpoint, first_row: int, rows: Sample | None) -> None:
-        """Writes this process's games and rows for the first one to take."""
+    def _save_share(
+        self, checkpoint: Checkpoint, first_example: int, examples: Sample | None
+    ) -> None:
+        """Writes this process's games and examples for the first one to take."""
         share = self._share(self._part.number)
         with durable.writing(share):
-            chunks = self._write_chunk(first_row, rows)
+            chunks = self._write_chunk(first_example, examples)
             known = {"chunks": chunks, "oldest": checkpoint.counters["replay_oldest_kept"]}
             arrays = {name: np.asarray(value) for name, value in checkpoint.games.items()}
             arrays[SHARE] = np.frombuffer(json.dumps(known).encode(), np.uint8)
@@ -267,7 +269,7 @@ class CheckpointStore:
         """Waits for the shares of the other processes, and moves them into a checkpoint.
 
         Returns:
-          The first row that any of them needs.
+          The first example that any of them needs.
         """
         for number in range(1, self._part.of):
             share = self._share(number)
@@ -295,7 +297,7 @@ class CheckpointStore:
         return True
 
     def _chunks(self, oldest: int) -> dict[str, str]:
-        """Returns the hashes of the chunks with rows from `oldest` on."""
+        """Returns the hashes of the chunks with examples from `oldest` on."""
         chunks = replay.chunks(self.replay_folder)
         names = {path.name for _, last, path in chunks if last >= oldest}
         known = dict(self._chunk_hashes)
@@ -316,7 +318,7 @@ class CheckpointStore:
             shutil.rmtree(removed)
         # A resume may start from any of the newest checkpoints.
         try:
-            oldest = min(oldest_row(self.folder / str(step)) for step in newest)
+            oldest = min(oldest_example(self.folder / str(step)) for step in newest)
         except CheckpointError:
             return  # one is damaged: which chunks it needs will be known once it is mended or gone
         for _, last, path in replay.chunks(self.replay_folder):

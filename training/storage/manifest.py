@@ -15,7 +15,7 @@ ARRAYS = "train_state/arrays.npz"
 FILES = {ARRAYS, "games.npz", "counters.json", "logs.json"}  # what every save has
 # What a checkpoint calls the actor weights, and the step that they are from.
 ACTOR, ACTOR_STEP = "actor", "actor_step"
-COUNTERS = ("rows", "replay_oldest_kept", ACTOR_STEP)  # what every save has
+COUNTERS = ("examples", "replay_oldest_kept", ACTOR_STEP)  # what every save has
 MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
 CONFIG = "config.json"
 
@@ -65,8 +65,8 @@ def _is_inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def oldest_row(folder: pathlib.Path) -> int:
-    """Returns the oldest replay row that a checkpoint needs."""
+def oldest_example(folder: pathlib.Path) -> int:
+    """Returns the oldest replay example that a checkpoint needs."""
     name = "counters.json"
     verify(folder, {name: read_manifest(folder)["files"].get(name, "")})
     return int(read_json(folder / name)["replay_oldest_kept"])
@@ -110,8 +110,8 @@ def check_logs(logs: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("logs.json: 'sizes' and 'sums' hold whole numbers")
     if not all(json_lines.is_number(value) for part in losses for value in part.values()):
         raise ValueError("logs.json: 'losses' hold numbers")
-    if line and not all(json_lines.is_number(line.get(name)) for name in ("step", "rows")):
-        raise ValueError("logs.json: 'line' has a step and rows")
+    if line and not all(json_lines.is_number(line.get(name)) for name in ("step", "examples")):
+        raise ValueError("logs.json: 'line' has a step and examples")
     return logs
 
 

@@ -264,17 +264,18 @@ class RunFolder:
         chunks = replay.chunks(self.path / "replay")
         if chunks or any(log.size() for log in self.logs.values()):
             raise CheckpointError(
-                f"{self.path} has rows and metrics of a run but no checkpoint: put checkpoints/ "
-                "back (is its disk away?), or name another --run-dir"
+                f"{self.path} has examples and metrics of a run but no checkpoint: put checkpoints/"
+                " back (is its disk away?), or name another --run-dir"
             )
 
     def discard_after(
-        self, oldest_row: int, seals: dict[str, Any], chunks: frozenset[str]
+        self, oldest_example: int, seals: dict[str, Any], chunks: frozenset[str]
     ) -> list[str]:
         """Moves what was written after a save to discarded/: a resume does it again.
 
         Args:
-          oldest_row: the first replay row that the save's chunks hold; older ones are not its.
+          oldest_example: the first replay example that the save's chunks hold; older ones are not
+            its.
           seals: of the logs at the save, as `seal_logs` returned them.
           chunks: the names of the replay chunks that belong to the save.
 
@@ -283,7 +284,7 @@ class RunFolder:
         """
         discarded = functools.cache(self.discarded)
         for _, last, path in replay.chunks(self.path / "replay"):
-            if last >= oldest_row and path.name not in chunks:
+            if last >= oldest_example and path.name not in chunks:
                 durable.move(path, discarded() / path.name)
         notices = []
         for name, log in self.logs.items():

@@ -17,7 +17,7 @@ from training.storage.manifest import ACTOR, ACTOR_STEP, CheckpointError
 
 
 class Unpacked(NamedTuple):
-    """What a checkpoint holds of a state: all but replay rows, which lie in chunks, and progress.
+    """A state as a checkpoint holds it: without progress and replay examples, which lie in chunks.
 
     The call in flight is not held. Its actor weights and the games before it repeat it.
     """
@@ -39,7 +39,7 @@ def pack(state: State, seals: dict[str, Any], notes: dict[str, Any]) -> Checkpoi
     actor, replay = state.in_flight.actor, state.replay
     line = dict(state.line or {})
     counters = state.progress.counters() | {
-        "rows": replay.total,
+        "examples": replay.total,
         "replay_oldest_kept": replay.oldest_kept(),
         ACTOR_STEP: actor.step,
     }
@@ -55,13 +55,13 @@ def pack(state: State, seals: dict[str, Any], notes: dict[str, Any]) -> Checkpoi
 
 
 def unpack(
-    saved: Checkpoint, train: TrainState, games: SelfPlayState, learner_rows: int
+    saved: Checkpoint, train: TrainState, games: SelfPlayState, learner_examples: int
 ) -> Unpacked:
     """Returns what a checkpoint holds, on this process's devices.
 
     Args:
       train, games: of the structure to fill; arrays or shapes.
-      learner_rows: of a training step.
+      learner_examples: of a training step.
 
     Raises:
       CheckpointError: the checkpoint is of another structure.
@@ -74,8 +74,10 @@ def unpack(
     averages = tuple(train.averages)
     weights = unflatten(averages, under(ACTOR, saved.train_state))
     return Unpacked(
-        train=to_learner(unflatten(train, under("state", saved.train_state)), learner_rows),
-        actor=Actor(Weights(*local(to_learner(weights, learner_rows))), saved.counters[ACTOR_STEP]),
+        train=to_learner(unflatten(train, under("state", saved.train_state)), learner_examples),
+        actor=Actor(
+            Weights(*local(to_learner(weights, learner_examples))), saved.counters[ACTOR_STEP]
+        ),
         games=devices.split_lanes(unflatten(games, under("games", saved.games))),
         pending=under("pending", saved.games) or None,
         line=line | {"losses": losses} if line else None,

@@ -8,8 +8,8 @@ import games
 from games.form import require_form
 from games.game import Game
 from selfplay import devices
+from selfplay.example import parse_targets
 from selfplay.player_spec import parse_player
-from selfplay.row import parse_targets
 from training import losses, targets
 from training.config import RunConfig
 from training.devices import learner_mesh

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 import games
-from selfplay import row, self_play
+from selfplay import example, self_play
 from selfplay.randomness import RunPurpose
 from selfplay.recorder import Recorder
 from training import calls, targets
@@ -47,7 +47,7 @@ class SelfPlayer:
         """
         self._config, self._game = config, games.load(config.game)
         self._network = network_of(config, self._game)
-        self._targets = row.parse_targets(config.targets)
+        self._targets = example.parse_targets(config.targets)
         self._amplifier = load_amplifier(config, self._game)
         self._play = self_play.make_amplified_play(
             self._game, self._amplifier, config.self_play, targets.computes(self._targets)
@@ -94,6 +94,6 @@ class SelfPlayer:
 def number_games(call: PlayedCall, worker: int) -> PlayedCall:
     """Returns a call whose games have numbers that no other worker of the run gives."""
     first = (worker + 1) << GAME_BITS  # below it: games that the run has played itself
-    rows = call.rows._replace(game_id=call.rows.game_id + first)
+    examples = call.examples._replace(game_id=call.examples.game_id + first)
     watched = [game._replace(game_id=game.game_id + first) for game in call.watched]
-    return call._replace(rows=rows, watched=watched)
+    return call._replace(examples=examples, watched=watched)

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from selfplay import row
-from selfplay.row import Sample
+from selfplay import example
+from selfplay.example import Sample
 from selfplay.self_play import SelfPlayState
 from training.context import Context
 from training.metrics import WorkerFigures, WorkersLine
@@ -32,7 +32,7 @@ QUICK_SECONDS = 0.5  # a worker whose rollouts take less is asked for the next o
 MOST_CREDIT = 1.0  # seconds
 WAIT_SECONDS = 1.0  # after which it is shown that the learner waits
 LINE_SECONDS, FIRST_SECONDS = 10.0, 2.0  # between lines of metrics; before the first
-BEHIND = 0.95  # of the samples a row that are wanted: with fewer the learner cannot keep up
+BEHIND = 0.95  # of the samples an example that are wanted: with fewer the learner cannot keep up
 
 
 class Version(NamedTuple):
@@ -187,9 +187,11 @@ class WorkerSource:
         if version.number < oldest:  # it has waited in the worker's queue for too long
             player.open -= 1
             return
-        columns = row.flat(rollout.call.rows)  # in Ray's memory, which has a bound
-        rows = row.nested(Sample, {name: np.array(column) for name, column in columns.items()})
-        rollout = rollout._replace(call=rollout.call._replace(rows=rows))
+        columns = example.flat(rollout.call.examples)  # in Ray's memory, which has a bound
+        examples = example.nested(
+            Sample, {name: np.array(column) for name, column in columns.items()}
+        )
+        rollout = rollout._replace(call=rollout.call._replace(examples=examples))
         self._waiting.append(_Waiting(event.worker, version, rollout))
 
     def _raised(self, state: State, worker: Worker, error: Exception) -> None:
@@ -218,7 +220,7 @@ class WorkerSource:
         monitors = take(self._context, state, one.rollout.call)
         if player := self._players.get(one.worker):
             player.open -= 1
-            player.examples += len(one.rollout.call.rows.ply)
+            player.examples += len(one.rollout.call.examples.ply)
             player.lag = max(player.lag, progress.step - one.version.step)
         self._give_up_steps(state)
         self._report(state)
@@ -233,7 +235,7 @@ class WorkerSource:
         once its workers are gone.
         """
         progress, replay, batch = state.progress, state.replay, self._context.config.learner.batch
-        most = int(replay.window() * self._context.config.replay.samples_per_row) // batch
+        most = int(replay.window() * self._context.config.replay.samples_per_example) // batch
         due = replay.steps_allowed(batch) - progress.skipped - progress.step
         progress.skipped += max(0, due - most)
 
@@ -248,7 +250,7 @@ class WorkerSource:
             after - before for before, after in zip(told, self._told, strict=True)
         )
         reuse = steps * config.learner.batch / new if new else None
-        wanted = config.replay.samples_per_row
+        wanted = config.replay.samples_per_example
         is_behind = reuse is not None and reuse < BEHIND * wanted and progress.step > 0
         line = WorkersLine(
             iteration=progress.iteration,

@@ -1,4 +1,4 @@
-"""Questions about a run's replay: rows by how much they surprise its network, and one row whole."""
+"""Questions about a run's replay: examples by how much they surprise its network, or one whole."""
 
 from typing import Any, NamedTuple
 
@@ -9,26 +9,26 @@ from games.game import Game, Symmetry
 from scripts.web.ops.game_argument import game_of
 from scripts.web.ops.player_argument import player_of
 from scripts.web.ops.question import Args, Op, Tell, number, text
-from selfplay import positions, row
-from selfplay.row import Kind, Sample
+from selfplay import example, positions
+from selfplay.example import Kind, Sample
 from training.config import RunConfig
-from training.evaluation import row_positions, surprise
-from training.evaluation.row_positions import Found
+from training.evaluation import example_positions, surprise
+from training.evaluation.example_positions import Found
 from training.evaluation.surprise import Said
 from training.network import Folded, Network
 from training.players import network_of
 from training.storage.run_folder import RunFolder
 
 ORDERS = ("policy", "value", "newest", "random")
-SAMPLED, MOST_SAMPLED = 4_096, 50_000  # newest rows that are looked through
-MOST_BYTES = 256 << 20  # of these rows, for games with large observations
+SAMPLED, MOST_SAMPLED = 4_096, 50_000  # newest examples that are looked through
+MOST_BYTES = 256 << 20  # of these examples, for games with large observations
 MOST_LISTED = 200
-MOST_ROW = 1 << 53  # what a number of JavaScript holds
+MOST_EXAMPLE = 1 << 53  # what a number of JavaScript holds
 SEED = 0
 
 
 class Opened(NamedTuple):
-    """A run, as questions about its rows need it."""
+    """A run, as questions about its examples need it."""
 
     folder: RunFolder
     config: RunConfig
@@ -39,12 +39,12 @@ class Opened(NamedTuple):
     player: str  # that checkpoint's name
 
 
-def rows(args: Args, tell: Tell) -> dict[str, Any]:
-    """Returns rows of a run, those first that surprise its newest network most.
+def examples(args: Args, tell: Tell) -> dict[str, Any]:
+    """Returns examples of a run, those first that surprise its newest network most.
 
     Args:
-      args: `run`, `order` (one of `ORDERS`), `count`, and `sample`, how many of the newest rows to
-        look through.
+      args: `run`, `order` (one of `ORDERS`), `count`, and `sample`, how many of the newest examples
+        to look through.
     """
     order = args.get("order", "policy")
     if order not in ORDERS:
@@ -52,11 +52,11 @@ def rows(args: Args, tell: Tell) -> dict[str, Any]:
     count = number(args, "count", 24, 1, MOST_LISTED)
     sample = number(args, "sample", SAMPLED, 1, MOST_SAMPLED)
     run = _open(args, tell)
-    row_bytes = sum(form.bytes() for form in row.forms(run.game).values())
-    sample = min(sample, max(1, MOST_BYTES // row_bytes))
-    tell.note(f"reading the newest {sample:,} rows")
-    numbers, held = surprise.newest_rows(run.folder, run.game, sample)
-    tell.note(f"asking the network about {len(numbers):,} rows (its first batch compiles)")
+    example_bytes = sum(form.bytes() for form in example.forms(run.game).values())
+    sample = min(sample, max(1, MOST_BYTES // example_bytes))
+    tell.note(f"reading the newest {sample:,} examples")
+    numbers, held = surprise.newest_examples(run.folder, run.game, sample)
+    tell.note(f"asking the network about {len(numbers):,} examples (its first batch compiles)")
     said = _judge(run, held)
     chosen = _ordered(order, numbers, said)[:count]
     return {
@@ -71,27 +71,27 @@ def rows(args: Args, tell: Tell) -> dict[str, Any]:
             "divergence": float(said.divergence.mean()),
             "value_error": float(np.abs(said.value_error).mean()),
         },
-        "rows": [_summary(run, held, said, i) | {"id": int(numbers[i])} for i in chosen],
+        "examples": [_summary(run, held, said, i) | {"id": int(numbers[i])} for i in chosen],
     }
 
 
-def one_row(args: Args, tell: Tell) -> dict[str, Any]:
-    """Returns a row whole, or its image under a symmetry, and what the newest network says of it.
+def one_example(args: Args, tell: Tell) -> dict[str, Any]:
+    """An example whole, or its image under a symmetry, and the newest network's answer to it.
 
     Args:
-      args: `run`, `id` (its number, counted from the run's first row) and `symmetry` (0 is as it
-        was stored).
+      args: `run`, `id` (its number, counted from the run's first example) and `symmetry` (0 is as
+        it was stored).
     """
-    wanted = number(args, "id", 0, 0, MOST_ROW)
+    wanted = number(args, "id", 0, 0, MOST_EXAMPLE)
     run = _open(args, tell)
     symmetries = run.game.symmetries()
     chosen = number(args, "symmetry", 0, 0, len(symmetries) - 1)
-    targets = tuple(row.parse_targets(run.config.targets))
-    stored = surprise.rows_at(run.folder, run.game, wanted, 1, targets)
-    tell.note("looking for the position that the row shows")
-    found = row_positions.find(run.folder, run.game, wanted, stored)
+    targets = tuple(example.parse_targets(run.config.targets))
+    stored = surprise.examples_at(run.folder, run.game, wanted, 1, targets)
+    tell.note("looking for the position that the example shows")
+    found = example_positions.find(run.folder, run.game, wanted, stored)
     images = [surprise.image(stored, symmetry) for symmetry in symmetries]
-    said = _judge(run, row.concatenate(images))
+    said = _judge(run, example.concatenate(images))
     shown = images[chosen]
     moves = _moves_of_image(run.game, found, symmetries[chosen], shown)
     return {
@@ -135,7 +135,7 @@ def _judge(run: Opened, held: Sample) -> Said:
 
 
 def _ordered(order: str, numbers: np.ndarray, said: Said) -> list[int]:
-    """Returns the places of rows in an order."""
+    """Returns the places of examples in an order."""
     if order == "random":
         places: list[int] = np.random.default_rng().permutation(len(numbers)).tolist()
         return places
@@ -144,7 +144,7 @@ def _ordered(order: str, numbers: np.ndarray, said: Said) -> list[int]:
 
 
 def _summary(run: Opened, held: Sample, said: Said, i: int) -> dict[str, Any]:
-    """Returns a row in a list."""
+    """Returns an example in a list."""
     target = held.policy_target[i].astype(float)
     return {
         "ply": int(held.ply[i]),
@@ -162,7 +162,7 @@ def _summary(run: Opened, held: Sample, said: Said, i: int) -> dict[str, Any]:
 
 
 def _now(said: Said, i: int) -> dict[str, float]:
-    """Returns what the network says of one of the rows that were judged."""
+    """Returns what the network says of one of the examples that were judged."""
     return {
         "value": float(said.value[i]),
         "divergence": float(said.divergence[i]),
@@ -177,22 +177,22 @@ def _is_same(one: Sample, other: Sample) -> bool:
 
 
 def _scalars(shown: Sample) -> dict[str, float | int]:
-    """Returns the columns that hold one number of a row, by name."""
+    """Returns the columns that hold one number of an example, by name."""
     kinds = (Kind.SCALAR, Kind.ACTION)
-    names = [name for name, column in row.COLUMNS.items() if column.kind in kinds]
+    names = [name for name, column in example.COLUMNS.items() if column.kind in kinds]
     return {name: getattr(shown, name)[0].item() for name in names}
 
 
 def _targets(shown: Sample) -> list[dict[str, Any]]:
-    """Returns the further targets of a row: a number, [H][W] or [A]; none where they are derived.
+    """The further targets of an example: a number, [H][W] or [A]; none where they are derived.
 
-    A weight of 0 says that the row has no such target.
+    A weight of 0 says that the example has no such target.
     """
     return [
         {
             "name": name,
             "weight": float(weight[0]),
-            "kind": row.TARGETS[name].column.kind.value,
+            "kind": example.TARGETS[name].column.kind.value,
             "value": np.asarray(shown.targets[name][0], float).tolist()
             if name in shown.targets
             else None,
@@ -204,7 +204,7 @@ def _targets(shown: Sample) -> list[dict[str, Any]]:
 def _actions(
     game: Game[Any], shown: Sample, policy: np.ndarray, moves: list[int] | None
 ) -> list[dict[str, Any]]:
-    """Returns the legal actions of a row, those that it wants most first.
+    """Returns the legal actions of an example, those that it wants most first.
 
     Names are the position's where it is known. Else they are what the opening position calls these
     actions, and those that it does not allow have none.
@@ -230,18 +230,18 @@ def _actions(
 def _moves_of_image(
     game: Game[Any], found: Found | None, symmetry: Symmetry, shown: Sample
 ) -> list[int] | None:
-    """Returns moves to what an image shows; None where the row's are not known, or do not turn.
+    """Returns moves to what an image shows; None where the example's are not known, or do not turn.
 
     They do not where a symmetry turns the opening position into another one.
     """
     if found is None:
         return None
     moves: list[int] = np.asarray(symmetry.on_action(np.array(found.moves, int))).tolist()
-    return moves if row_positions.shows(game, moves, row_positions.seen_in(shown)) else None
+    return moves if example_positions.shows(game, moves, example_positions.seen_in(shown)) else None
 
 
 def _cells(game: Game[Any]) -> dict[int, int] | None:
-    """Returns the cell, in row-major order, that each action of the opening position changes.
+    """Returns the cell, in example-major order, that each action of the opening position changes.
 
     None where an action does not change one cell alone, or two of them the same: the policy then
     has no place on the cells.
@@ -273,4 +273,4 @@ def _plane_names(game: Game[Any]) -> list[str]:
     return ["the mover's pieces", *[""] * (planes - 1)]
 
 
-OPS = {"rows": Op(rows, "search"), "row": Op(one_row, "search")}
+OPS = {"examples": Op(examples, "search"), "example": Op(one_example, "search")}

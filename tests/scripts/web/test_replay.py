@@ -1,4 +1,4 @@
-"""Rows of the replay as the browser asks for them: what lies in the chunks, and plain Python."""
+"""Examples of the replay as the browser asks for them, beside the chunks and plain Python."""
 
 import dataclasses
 import math
@@ -10,12 +10,12 @@ import pytest
 
 import games
 import training
-from selfplay import positions, row
+from selfplay import example, positions
 from tests.support.asking import ask
 from tests.support.runs import run_once
 from training import replay
-from training.evaluation import row_positions
-from training.evaluation.row_positions import Seen
+from training.evaluation import example_positions
+from training.evaluation.example_positions import Seen
 from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")
@@ -24,17 +24,17 @@ TARGETS = ("reply", "short_value", "soft_policy")
 
 @pytest.fixture(scope="module")
 def run(tiny_config, tmp_path_factory):
-    """A run of tic-tac-toe that also learns targets, and its stored rows by number."""
+    """A run of tic-tac-toe that also learns targets, and its stored examples by number."""
     path = tmp_path_factory.mktemp("replay") / "run"
     targets = ",".join(f"{name}=0.1" for name in TARGETS)
     run_once(path, dataclasses.replace(tiny_config, targets=targets))
-    rows = {}
+    examples = {}
     for first, last, file in replay.chunks(path / "replay"):
-        forms = row.target_forms(TARGETS, GAME)
-        columns = row.flat(replay.read_chunk(file, targets=forms))
+        forms = example.target_forms(TARGETS, GAME)
+        columns = example.flat(replay.read_chunk(file, targets=forms))
         for number in range(first, last + 1):
-            rows[number] = {name: column[number - first] for name, column in columns.items()}
-    return path, rows
+            examples[number] = {name: column[number - first] for name, column in columns.items()}
+    return path, examples
 
 
 def kl(target, policy):
@@ -43,7 +43,7 @@ def kl(target, policy):
 
 
 def said_of(path, one):
-    """The newest network's policy and value of a row, by the player that `arena` plays."""
+    """The newest network's policy and value of an example, by the player that `arena` plays."""
     player = training.load_player(path, simulations=0)
     network = training.players.network_of(
         training.storage.run_folder.RunFolder(path).read_config(), GAME
@@ -54,16 +54,16 @@ def said_of(path, one):
     return policy / policy.sum(), float(answer.value[0])
 
 
-def test_rows_come_by_surprise_which_is_that_of_plain_python(run):
-    path, rows = run
+def test_examples_come_by_surprise_which_is_that_of_plain_python(run):
+    path, examples = run
     for order, key in (("policy", "divergence"), ("value", "value_error")):
-        found = ask("rows", run=str(path), order=order, count=200)
-        assert found["sampled"] == len(rows)
-        assert (found["first"], found["last"]) == (min(rows), max(rows))
-        sizes = [abs(one[key]) for one in found["rows"]]
+        found = ask("examples", run=str(path), order=order, count=200)
+        assert found["sampled"] == len(examples)
+        assert (found["first"], found["last"]) == (min(examples), max(examples))
+        sizes = [abs(one[key]) for one in found["examples"]]
         assert sizes == sorted(sizes, reverse=True)
-        for one in found["rows"][:8]:
-            stored = rows[one["id"]]
+        for one in found["examples"][:8]:
+            stored = examples[one["id"]]
             policy, value = said_of(path, stored)
             divergence = kl(stored["policy_target"].tolist(), policy.tolist())
             assert one["divergence"] == pytest.approx(divergence, abs=1e-4)
@@ -71,20 +71,22 @@ def test_rows_come_by_surprise_which_is_that_of_plain_python(run):
             target = (1 - share) * stored["outcome"] + share * stored["root_value"]
             assert one["value_error"] == pytest.approx(target - value, abs=1e-4)
             assert (one["ply"], one["game_id"]) == (stored["ply"], stored["game_id"])
-    newest = ask("rows", run=str(path), order="newest", count=5)["rows"]
-    assert [one["id"] for one in newest] == sorted(rows, reverse=True)[:5]
-    few = ask("rows", run=str(path), order="policy", sample=5)  # the end of a chunk
-    assert sorted(one["id"] for one in few["rows"]) == sorted(rows)[-5:]
-    assert all(one["ply"] == rows[one["id"]]["ply"] for one in few["rows"])
-    some = {one["id"] for one in ask("rows", run=str(path), order="random", count=9)["rows"]}
+    newest = ask("examples", run=str(path), order="newest", count=5)["examples"]
+    assert [one["id"] for one in newest] == sorted(examples, reverse=True)[:5]
+    few = ask("examples", run=str(path), order="policy", sample=5)  # the end of a chunk
+    assert sorted(one["id"] for one in few["examples"]) == sorted(examples)[-5:]
+    assert all(one["ply"] == examples[one["id"]]["ply"] for one in few["examples"])
+    some = {
+        one["id"] for one in ask("examples", run=str(path), order="random", count=9)["examples"]
+    }
     assert len(some) == 9
-    assert some <= rows.keys()
+    assert some <= examples.keys()
 
 
-def test_a_row_holds_what_lies_in_its_chunk(run):
-    path, rows = run
-    for number in (min(rows), max(rows)):
-        found, stored = ask("row", run=str(path), id=number), rows[number]
+def test_a_example_holds_what_lies_in_its_chunk(run):
+    path, examples = run
+    for number in (min(examples), max(examples)):
+        found, stored = ask("example", run=str(path), id=number), examples[number]
         planes = np.array(found["planes"])
         np.testing.assert_array_equal(np.moveaxis(planes, 0, -1), stored["observation"])
         for name, value in found["columns"].items():
@@ -98,7 +100,7 @@ def test_a_row_holds_what_lies_in_its_chunk(run):
         assert [one["name"] for one in found["targets"]] == list(TARGETS)
         for one in found["targets"]:
             assert one["weight"] == stored[f"target_weights/{one['name']}"]
-            if row.TARGETS[one["name"]].at == "row":
+            if example.TARGETS[one["name"]].at == "example":
                 assert one["value"] is None
             else:
                 np.testing.assert_allclose(one["value"], stored[f"targets/{one['name']}"])
@@ -112,15 +114,15 @@ def turned(board):
     return images + [[line[::-1] for line in image] for image in images]
 
 
-def test_images_are_the_row_turned_by_hand_with_all_that_it_holds(run):
-    path, rows = run
-    number = max(rows)
-    stored = rows[number]
-    plain = ask("row", run=str(path), id=number)
+def test_images_are_the_example_turned_by_hand_with_all_that_it_holds(run):
+    path, examples = run
+    number = max(examples)
+    stored = examples[number]
+    plain = ask("example", run=str(path), id=number)
     assert len(plain["images"]) == 8
 
     def cells(found):
-        """All that a row says of each cell: both planes, target, q, and whether it was played."""
+        """All that an example says of each cell: planes, target, q, and whether it was played."""
         by_action = {one["action"]: one for one in found["actions"]}
         return [
             [
@@ -136,7 +138,7 @@ def test_images_are_the_row_turned_by_hand_with_all_that_it_holds(run):
     expected = turned(cells(plain))
     seen = []
     for symmetry in range(8):
-        found = ask("row", run=str(path), id=number, symmetry=symmetry)
+        found = ask("example", run=str(path), id=number, symmetry=symmetry)
         image = cells(found)
         assert image in expected
         seen.append(str(image))
@@ -161,24 +163,24 @@ def test_images_are_the_row_turned_by_hand_with_all_that_it_holds(run):
     assert len(set(seen)) == len({str(image) for image in expected})
 
 
-def test_every_row_of_a_run_with_random_openings_gets_a_position_that_looks_like_it(run):
-    path, rows = run
+def test_every_example_of_a_run_with_random_openings_gets_a_position_that_looks_like_it(run):
+    path, examples = run
     how = set()
-    for number in sorted(rows)[-40:]:
-        found = ask("row", run=str(path), id=number)
+    for number in sorted(examples)[-40:]:
+        found = ask("example", run=str(path), id=number)
         how.add(found["position"])
-        assert len(found["moves"]) == rows[number]["ply"]
+        assert len(found["moves"]) == examples[number]["ply"]
         board = [0] * 9
         for ply, action in enumerate(found["moves"]):
             assert board[action] == 0
             board[action] = 1 + ply % 2
         mover = 1 + len(found["moves"]) % 2
         own = np.array(board).reshape(3, 3) == mover
-        np.testing.assert_array_equal(own, rows[number]["observation"][..., 0])
+        np.testing.assert_array_equal(own, examples[number]["observation"][..., 0])
     assert "search" in how  # openings of two random plies, and most games are not recorded
 
 
-@pytest.mark.parametrize("spec", ["connect_four", "hex:size=4", "gomoku:rows=5,cols=5,k=4"])
+@pytest.mark.parametrize("spec", ["connect_four", "hex:size=4", "gomoku:examples=5,cols=5,k=4"])
 def test_positions_are_found_from_what_they_look_like(spec):
     game = games.load(spec)
     rng = np.random.default_rng(0)
@@ -191,13 +193,13 @@ def test_positions_are_found_from_what_they_look_like(spec):
                 state, moves = after, [*moves, action]
         legal = np.asarray(state.legal_action_mask)
         wanted = Seen(np.asarray(game.observe(state)), legal, plies)
-        found = row_positions.look_for(game, wanted)
+        found = example_positions.look_for(game, wanted)
         assert found is not None, moves
-        assert row_positions.shows(game, found, wanted)
-        assert not row_positions.shows(game, found, wanted._replace(observation=1 - legal))
+        assert example_positions.shows(game, found, wanted)
+        assert not example_positions.shows(game, found, wanted._replace(observation=1 - legal))
 
 
-def test_a_row_whose_position_cannot_be_is_shown_by_its_planes_alone(run, tmp_path):
+def test_a_example_whose_position_cannot_be_is_shown_by_its_planes_alone(run, tmp_path):
     path, _ = run
     copy = tmp_path / "run"
     shutil.copytree(path, copy)
@@ -206,17 +208,17 @@ def test_a_row_whose_position_cannot_be_is_shown_by_its_planes_alone(run, tmp_pa
     full = held._replace(observation=np.ones_like(held.observation))  # both have all cells
     file.unlink()
     replay.write_chunk(copy / "replay", first, full, RunFolder(copy).run_id())
-    found = ask("row", run=str(copy), id=last)
+    found = ask("example", run=str(copy), id=last)
     assert found["position"] is None
     assert found["moves"] is None
     assert found["cells"] == {str(cell): cell for cell in range(9)}
     assert np.array(found["planes"]).all()
 
 
-def test_chunks_that_are_erased_or_damaged_are_passed_over_and_rows_that_are_gone_named(
+def test_chunks_that_are_erased_or_damaged_are_passed_over_and_examples_that_are_gone_named(
     run, tmp_path, monkeypatch
 ):
-    path, rows = run
+    path, examples = run
     copy = tmp_path / "run"
     shutil.copytree(path, copy)
     listed = replay.chunks(copy / "replay")
@@ -224,21 +226,21 @@ def test_chunks_that_are_erased_or_damaged_are_passed_over_and_rows_that_are_gon
     (_, _, gone), *left = reversed(listed)
     gone.unlink()
     monkeypatch.setattr(replay, "chunks", lambda folder: listed)  # as listed a moment before
-    found = ask("rows", run=str(copy), order="newest", count=3)
+    found = ask("examples", run=str(copy), order="newest", count=3)
     assert found["last"] == max(last for _, last, _ in left)
     with pytest.raises(OSError, match=r"npz"):
-        ask("row", run=str(copy), id=max(rows))
+        ask("example", run=str(copy), id=max(examples))
     monkeypatch.undo()
     with pytest.raises(ValueError, match="is not on disk"):
-        ask("row", run=str(copy), id=max(rows))
+        ask("example", run=str(copy), id=max(examples))
     for _, _, file in left:
         file.write_bytes(b"PK damaged")
-    with pytest.raises(ValueError, match="no replay row on disk"):
-        ask("rows", run=str(copy))
+    with pytest.raises(ValueError, match="no replay example on disk"):
+        ask("examples", run=str(copy))
 
 
 def test_nothing_in_a_run_that_is_looked_at_changes(run):
-    path, rows = run
+    path, examples = run
 
     def everything():
         return {
@@ -248,20 +250,20 @@ def test_nothing_in_a_run_that_is_looked_at_changes(run):
         }
 
     before = everything()
-    ask("rows", run=str(path))
-    ask("row", run=str(path), id=max(rows), symmetry=3)
+    ask("examples", run=str(path))
+    ask("example", run=str(path), id=max(examples), symmetry=3)
     assert everything() == before
 
 
 @pytest.mark.parametrize(
     ("op", "args"),
     [
-        ("rows", {"order": "best"}),
-        ("rows", {"count": 0}),
-        ("rows", {"sample": 10**9}),
-        ("row", {"id": -1}),
-        ("row", {"id": "7"}),
-        ("row", {"id": 0, "symmetry": 8}),
+        ("examples", {"order": "best"}),
+        ("examples", {"count": 0}),
+        ("examples", {"sample": 10**9}),
+        ("example", {"id": -1}),
+        ("example", {"id": "7"}),
+        ("example", {"id": 0, "symmetry": 8}),
     ],
 )
 def test_what_cannot_be_asked_is_named(run, op, args):

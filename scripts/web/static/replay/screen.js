@@ -9,7 +9,7 @@ const ROW_ORDERS = [["policy", "policy: KL of target from network"], ["value", "
 const ORDER_ABOUT = {
   policy: "Sorted by KL(policy target || network's policy), in nats: what the network would have to learn about moves.",
   value: "Sorted by how far the value target is from the network's value.",
-  newest: "The newest rows first.",
+  newest: "The newest examples first.",
   random: "Drawn by lot; asking again draws others.",
 };
 const ROW_COLUMNS = {
@@ -17,15 +17,15 @@ const ROW_COLUMNS = {
   outcome: "the game's return, for the seat to play",
   root_value: "what the search thought of the position",
   raw_value: "what the network thought of it then",
-  weight: "of the row in the loss",
+  weight: "of the example in the loss",
   ply: "moves before it",
   game_id: "number of the game in the run",
   weights_step: "training step of the weights that searched",
 };
 const POSITION_HOW = {
-  rows: "The position is that of the row: its game's earlier rows give the moves, and they lead to what the row shows.",
-  record: "The position is that of the row: the game is among the recorded ones, and its moves lead to what the row shows.",
-  search: "A row holds no position, and this game's opening moves are not known. The board shows one that looks the same to the network; the moves to it were found by search, and the marked last one is not the game's.",
+  rows: "The position is that of the row: its game's earlier rows give the moves, and they lead to what the example shows.",
+  record: "The position is that of the row: the game is among the recorded ones, and its moves lead to what the example shows.",
+  search: "A example holds no position, and this game's opening moves are not known. The board shows one that looks the same to the network; the moves to it were found by search, and the marked last one is not the game's.",
 };
 
 const FIRST_ROWS = 10; // of the list, before somebody asks for more
@@ -52,7 +52,7 @@ class Replay {
     this.status = h("p", { class: "status-line", role: "status" });
     this.list = h("div", { class: "rows-list" });
     this.rowStatus = h("p", { class: "status-line", role: "status" });
-    this.row = h("div", {});
+    this.example = h("div", {});
     clear(this.root,
       h("h1", {}, "Replay"),
       h("section", { class: "card", "aria-label": "Rows" },
@@ -62,8 +62,8 @@ class Replay {
           h("button", { type: "button", onclick: () => this.load(true) }, "Read again")),
         this.status, this.list),
       this.rowStatus, this.row);
-    this.page.onKey("ArrowDown", "the next row of the list", () => this.step(1));
-    this.page.onKey("ArrowUp", "the row before it", () => this.step(-1));
+    this.page.onKey("ArrowDown", "the next example of the list", () => this.step(1));
+    this.page.onKey("ArrowUp", "the example before it", () => this.step(-1));
     this.page.onKey("s", "the next symmetry of the row", () => this.turn());
     await this.load(this.id === undefined);
   }
@@ -76,10 +76,10 @@ class Replay {
     this.loading?.abort();
     const loading = this.loading = this.stoppable();
     try {
-      const answer = await ask("rows", { run: this.run, order: this.order }, { signal: loading.signal, onNote: (note) => { this.status.textContent = note; } });
-      this.rows = answer.rows;
+      const answer = await ask("examples", { run: this.run, order: this.order }, { signal: loading.signal, onNote: (note) => { this.status.textContent = note; } });
+      this.rows = answer.examples;
       this.game = answer.game;
-      clear(this.status, `${ORDER_ABOUT[this.order]} Of the ${count(answer.sampled)} newest rows (${count(answer.first)} to ${count(answer.last)}), judged by ${answer.player}: `
+      clear(this.status, `${ORDER_ABOUT[this.order]} Of the ${count(answer.sampled)} newest examples (${count(answer.first)} to ${count(answer.last)}), judged by ${answer.player}: `
         + `on average ${answer.mean.divergence.toFixed(3)} nats and a value error of ${answer.mean.value_error.toFixed(2)}.`);
       this.showList();
       await this.choose(choosing ? this.rows[0].id : Number(this.id), choosing ? 0 : this.symmetry);
@@ -130,7 +130,7 @@ class Replay {
     this.choosing?.abort();
     const choosing = this.choosing = this.stoppable();
     try {
-      const answer = await ask("row", { run: this.run, id, symmetry }, { signal: choosing.signal, onNote: (note) => { this.rowStatus.textContent = note; } });
+      const answer = await ask("example", { run: this.run, id, symmetry }, { signal: choosing.signal, onNote: (note) => { this.rowStatus.textContent = note; } });
       const position = answer.moves && await ask("position", { game: answer.game, moves: answer.moves }, { signal: choosing.signal });
       this.answer = answer;
       clear(this.rowStatus);
@@ -172,8 +172,8 @@ class Replay {
       return h("div", {}, h("h3", {}, title), box);
     };
     const how = position ? POSITION_HOW[answer.position] : answer.position
-      ? "The row's position is known, but this symmetry turns the opening into another one: its image cannot be drawn from moves."
-      : "A row holds no position, and no moves to this one are known or were found: only what the network sees can be shown.";
+      ? "The example's position is known, but this symmetry turns the opening into another one: its image cannot be drawn from moves."
+      : "A example holds no position, and no moves to this one are known or were found: only what the network sees can be shown.";
     return h("div", {},
       h("div", { class: "side-by-side" },
         heated("target", "Policy target", "Policy target (ringed: played)"),
@@ -197,7 +197,7 @@ class Replay {
       answer.actions.length > 8 && h("p", { class: "quiet" }, `and ${answer.actions.length - 8} other legal moves`),
       !answer.moves && h("p", { class: "quiet" }, "Names are those of the opening position.")),
     h("div", {},
-      h("h3", {}, "What the row holds"),
+      h("h3", {}, "What the example holds"),
       table(["Column", "", ""], named),
       answer.targets.map((target) => furtherTarget(target))));
   }
@@ -205,7 +205,7 @@ class Replay {
   images({ images, symmetry }) {
     return h("section", { class: "card", "aria-label": "Symmetry images" },
       h("h2", {}, "Symmetry images"),
-      h("p", { class: "quiet" }, "Training shows the row through a symmetry drawn by lot. To a network that has learned it, all images are alike: compare what it says of each."),
+      h("p", { class: "quiet" }, "Training shows the example through a symmetry drawn by lot. To a network that has learned it, all images are alike: compare what it says of each."),
       table(["Image", "Network's value", "KL, nats", "Value error"], images.map((image, k) => [
         h("button", { type: "button", "aria-pressed": String(k === symmetry), onclick: () => this.choose(this.id, k) }, symmetryName(image, k)),
         signed(image.value), image.divergence.toFixed(3), signed(image.value_error)])));
@@ -229,8 +229,8 @@ function policyCells({ cells, actions, planes }, key, label) {
 
 function furtherTarget({ name, weight, kind, value }) {
   const head = h("h3", {}, "Target ", h("span", { class: "mono" }, name));
-  if (!weight) return h("div", {}, head, h("p", { class: "quiet" }, "This row has no such target."));
-  if (value === null) return h("div", {}, head, h("p", { class: "quiet" }, "Made from the row's other columns when it is learned."));
+  if (!weight) return h("div", {}, head, h("p", { class: "quiet" }, "This example has no such target."));
+  if (value === null) return h("div", {}, head, h("p", { class: "quiet" }, "Made from the example's other columns when it is learned."));
   if (kind === "per cell") return h("div", {}, head, planeGrid(value, name));
   if (kind === "per action") {
     const most = value.map((share, action) => [share, action]).sort((a, b) => b[0] - a[0]).slice(0, 5);

@@ -1,10 +1,10 @@
-"""Checks of the replay: do its rows follow from the game's rules, and how fresh are they?"""
+"""Checks of the replay: do its examples follow from the game's rules, and how fresh are they?"""
 
 import math
 
 import numpy as np
 
-from selfplay import row
+from selfplay import example
 from training.doctor.evidence import Evidence, last_part
 from training.doctor.findings import Case, Result, all_of
 
@@ -14,24 +14,27 @@ PUBLISHED = 2.0  # seconds in which workers have newer weights
 
 
 def rules(evidence: Evidence) -> Result:
-    """Compares rows with the rules: observation, legal actions, outcome.
+    """Compares examples with the rules: observation, legal actions, outcome.
 
-    No threshold: games are played again from their moves, and every row must agree.
+    No threshold: games are played again from their moves, and every example must agree.
     """
-    rows, replayed = row.take(evidence.rows, evidence.replayed.rows), evidence.replayed
-    outcomes = np.abs(replayed.outcome - rows.outcome) > 1e-3
-    seen = (rows.observation != replayed.observation).any(axis=(1, 2, 3))
-    allowed = (replayed.states.legal_action_mask != rows.legal_action_mask).any(axis=1)
+    examples, replayed = (
+        example.take(evidence.examples, evidence.replayed.examples),
+        evidence.replayed,
+    )
+    outcomes = np.abs(replayed.outcome - examples.outcome) > 1e-3
+    seen = (examples.observation != replayed.observation).any(axis=(1, 2, 3))
+    allowed = (replayed.states.legal_action_mask != examples.legal_action_mask).any(axis=1)
     wrong, misplaced, count = int(outcomes.sum()), int((seen | allowed).sum()), len(outcomes)
     told = f"{wrong} wrong outcomes, {misplaced} wrong positions"
     return Result(
-        f"{count} rows played again: {told}",
-        {"rows_replayed": count, "wrong_outcomes": wrong, "wrong_positions": misplaced},
+        f"{count} examples played again: {told}",
+        {"examples_replayed": count, "wrong_outcomes": wrong, "wrong_positions": misplaced},
         all_of(
             Case(
                 bool(wrong or misplaced),
-                "wrong-rows",
-                f"of {count} rows played again by the game's rules, {told}: the game does not give "
+                "wrong-examples",
+                f"of {count} examples played again by the rules, {told}: the game does not give "
                 "again what it gave in self-play.",
             )
         ),
@@ -40,33 +43,33 @@ def rules(evidence: Evidence) -> Result:
 
 
 def replay(evidence: Evidence) -> Result:
-    """Measures the replay window, how old its newest rows are, and how often a row is trained on.
+    """Measures the replay window, the age of its newest examples, and their replay ratio.
 
     Thresholds: `MOST_LAG` iterations, and a window of at least one minibatch (below, a step sees
-    rows twice).
+    examples twice).
     """
     batch, step = evidence.config.learner.batch, evidence.newest.step
-    label = int(last_part(evidence.rows, 2_000).weights_step.max())
+    label = int(last_part(evidence.examples, 2_000).weights_step.max())
     lag = _lag(evidence, label)
     window = next((line.window for line in reversed(evidence.iterations) if line.window), None)
-    total = evidence.iterations[-1].rows if evidence.iterations else 0
+    total = evidence.iterations[-1].examples if evidence.iterations else 0
     reuse, usual = step * batch / max(total, 1), evidence.usual.replay
     return Result(
-        f"newest rows {lag} iterations behind, window {window or 0} rows, each row trained on "
+        f"newest examples {lag} iterations behind, window {window or 0} examples, each trained on "
         f"{reuse:.1f} times",
         {"lag_iterations": lag, "window": window, "reuse": reuse},
         all_of(
             Case(
                 step > 0 and lag > _most_lag(evidence),
                 "stale-weights",
-                f"self-play acts with stale weights: the newest rows are {lag} iterations behind "
+                f"self-play has stale weights: the newest examples are {lag} iterations behind "
                 f"training (step {label} of {step}).",
             ),
             Case(
                 step > 0 and window is not None and window < batch,
                 "tiny-replay",
-                f"the replay offers {window} rows to minibatches of {batch}: the network learns a "
-                f"few positions by heart (the run's preset keeps {usual.capacity:,} rows).",
+                f"the replay has {window} examples for minibatches of {batch}: the network learns "
+                f"a few positions by heart (the run's preset keeps {usual.capacity:,} examples).",
             ),
         ),
         "" if step else "training has not begun",
@@ -99,6 +102,6 @@ def _lag(evidence: Evidence, label: int) -> int:
         if gate := gates.get(line.iteration - 1):  # decided before this iteration's training
             actor = gate.step if gate.promoted else gate.actor_step
         newest = actor if evidence.config.gate else line.step
-        # Iterations in which no game ended made no rows, and say nothing of their weights.
-        lag += bool(line.new_rows) and label < newest and line.step <= evidence.newest.step
+        # Iterations in which no game ended made no examples, and say nothing of their weights.
+        lag += bool(line.new_examples) and label < newest and line.step <= evidence.newest.step
     return lag

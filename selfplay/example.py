@@ -1,4 +1,4 @@
-"""A training example, which is a row of the replay: its columns, as files and checks know them.
+"""A training example of the replay: its columns, as files and checks know them.
 
 A field of `Sample` is a column that every run has. An entry of `TARGETS` is one that a run has if
 its setting `targets` asks for it (docs/targets.md). Readers of a run need no jax, so neither does
@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Kind(enum.Enum):
-    """What a column holds of one row: its shape, and how a symmetry of the game acts on it."""
+    """What a column holds of one example: its shape, and how a symmetry of the game acts on it."""
 
     SCALAR = "scalar"  # [], a symmetry leaves it as it is
     ACTION = "action"  # [], the number of an action: its image's number
@@ -31,7 +31,7 @@ class Column(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Replay rows, N of them; values are for the seat that was to play."""
+    """Replay examples, N of them; values are for the seat that was to play."""
 
     # Or the dtype that the game documents.
     observation: Annotated[np.ndarray, Column(Kind.OBSERVATION, "bool")]
@@ -45,14 +45,14 @@ class Sample(NamedTuple):
     outcome: Annotated[np.ndarray, Column(Kind.SCALAR, "float32")]
     root_value: Annotated[np.ndarray, Column(Kind.SCALAR, "float32")]
     raw_value: Annotated[np.ndarray, Column(Kind.SCALAR, "float32")]
-    # Of the row in the loss.
+    # Of the example in the loss.
     weight: Annotated[np.ndarray, Column(Kind.SCALAR, "float32")]
     ply: Annotated[np.ndarray, Column(Kind.SCALAR, "int32")]
     # Unique in the run.
     game_id: Annotated[np.ndarray, Column(Kind.SCALAR, "int64")]
     # The training step of the weights that searched.
     weights_step: Annotated[np.ndarray, Column(Kind.SCALAR, "int64")]
-    # By name: what the run also learns, and float32[N], 0 for a row that has no such target.
+    # By name: what the run also learns, and float32[N], 0 for an example that has no such target.
     targets: Mapping[str, np.ndarray] = {}
     target_weights: Mapping[str, np.ndarray] = {}
 
@@ -62,8 +62,9 @@ class Target(NamedTuple):
 
     column: Column
     # When it is known: as a ply is played; from the last position of its game; from all plies of
-    # the game, such as how many are left; or from the row itself, which then stores a weight alone.
-    at: Literal["ply", "end", "game", "row"]
+    # the game, such as how many are left; or from the example itself, which then stores a weight
+    # alone.
+    at: Literal["ply", "end", "game", "example"]
 
 
 # docs/targets.md says what each is; `training/targets.py` how.
@@ -72,35 +73,35 @@ TARGETS: dict[str, Target] = {
     "margin": Target(Column(Kind.SCALAR, "float32"), at="end"),
     "reply": Target(Column(Kind.PER_ACTION, "float16"), at="game"),
     "short_value": Target(Column(Kind.SCALAR, "float32"), at="game"),
-    "action_values": Target(Column(Kind.PER_ACTION, "float32"), at="row"),
-    "soft_policy": Target(Column(Kind.PER_ACTION, "float32"), at="row"),
+    "action_values": Target(Column(Kind.PER_ACTION, "float32"), at="example"),
+    "soft_policy": Target(Column(Kind.PER_ACTION, "float32"), at="example"),
 }
 
 
 class Form(NamedTuple):
-    """What an array holds for each row."""
+    """What an array holds for each example."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     def bytes(self) -> int:
-        """Returns the bytes of a row."""
+        """Returns the bytes of an example."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     def zeros(self, count: int) -> np.ndarray:
-        """Returns so many rows of zeros."""
+        """Returns so many examples of zeros."""
         return np.zeros((count, *self.shape), self.dtype)
 
 
 def packed(values: np.ndarray) -> np.ndarray:
-    """Returns how rows of a column are held in memory: of truth values a bit each."""
+    """Returns how examples of a column are held in memory: of truth values a bit each."""
     if values.dtype != bool or values.ndim == 1:
         return values
     return np.packbits(values.reshape(len(values), -1), axis=1)
 
 
 def unpacked(bits: np.ndarray, form: Form) -> np.ndarray:
-    """Returns rows of the given form from what `packed` made of them."""
+    """Returns examples of the given form from what `packed` made of them."""
     if bits.shape[1:] == form.shape and bits.dtype == form.dtype:
         return bits
     values = np.unpackbits(bits, axis=1, count=math.prod(form.shape))
@@ -108,7 +109,7 @@ def unpacked(bits: np.ndarray, form: Form) -> np.ndarray:
 
 
 def held(form: Form) -> Form:
-    """Returns the form of what `packed` makes of rows of a form."""
+    """Returns the form of what `packed` makes of examples of a form."""
     one = packed(form.zeros(1))
     return Form(one.shape[1:], one.dtype)
 
@@ -132,7 +133,7 @@ def column(name: str) -> Column | None:
 
 
 def form(column: Column, game: Any) -> Form:
-    """Shape and dtype of a column for one row of a game."""
+    """Shape and dtype of a column for one example of a game."""
     height, width, planes = game.observation_shape
     shapes = {
         Kind.PER_ACTION: (game.num_actions,),
@@ -144,7 +145,7 @@ def form(column: Column, game: Any) -> Form:
 
 def target_forms(targets: Collection[str], game: Any) -> dict[str, Form]:
     """Returns the forms of the columns that a run has for its targets, by flat name."""
-    stored = [name for name in targets if TARGETS[name].at != "row"]
+    stored = [name for name in targets if TARGETS[name].at != "example"]
     values = {f"targets/{name}": form(TARGETS[name].column, game) for name in stored}
     return values | {f"target_weights/{name}": form(_WEIGHT, game) for name in targets}
 
@@ -187,15 +188,15 @@ def target_problems(text: str) -> list[str]:
     return []
 
 
-# ---- rows as columns ----------------------------------------------------------------------------
+# ---- examples as columns -------------------------------------------------------------------------
 
 R = TypeVar("R")  # a NamedTuple of arrays, and of dicts of arrays
 
 
-def flat(rows: Any) -> dict[str, Any]:
+def flat(examples: Any) -> dict[str, Any]:
     """Returns the arrays of a tuple of columns by name: of a dict in it, as `targets/NAME`."""
     columns: dict[str, Any] = {}
-    for field, value in rows._asdict().items():
+    for field, value in examples._asdict().items():
         if isinstance(value, Mapping):
             columns |= {f"{field}/{name}": part for name, part in value.items()}
         else:
@@ -215,13 +216,13 @@ def nested(kind: type[R], columns: Mapping[str, Any]) -> R:
     return kind(**fields)
 
 
-def take(rows: Sample, chosen: Any) -> Sample:
-    """Returns the chosen rows."""
-    return nested(Sample, {name: column[chosen] for name, column in flat(rows).items()})
+def take(examples: Sample, chosen: Any) -> Sample:
+    """Returns the chosen examples."""
+    return nested(Sample, {name: column[chosen] for name, column in flat(examples).items()})
 
 
 def concatenate(parts: Sequence[Sample]) -> Sample:
-    """Returns the rows of all parts, which have the same columns."""
+    """Returns the examples of all parts, which have the same columns."""
     columns = [flat(part) for part in parts]
     return nested(
         Sample, {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
@@ -229,9 +230,9 @@ def concatenate(parts: Sequence[Sample]) -> Sample:
 
 
 def make(observation: np.ndarray, **columns: Any) -> Sample:
-    """Returns rows of which some columns are given, as the definition wants them.
+    """Returns examples of which some columns are given, as the definition wants them.
 
-    A number stands for one in each row. What is not given is 0, but for `weight`, which is 1.
+    A number stands for one in each example. What is not given is 0, but for `weight`, which is 1.
     """
     count, given = len(observation), {"weight": 1.0, **columns}
     filled = {}

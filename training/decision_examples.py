@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from selfplay import row
-from selfplay.row import Sample
+from selfplay import example
+from selfplay.example import Sample
 from training.settings import OverseerConfig
 
 
-class DecisionRows(NamedTuple):
+class DecisionExamples(NamedTuple):
     """Decisions to learn from, one a position, and what is to be known of their file."""
 
-    rows: Sample | None  # None if there are none
+    examples: Sample | None  # None if there are none
     digests: tuple[str, ...]  # of the decisions, in their order
     problems: list[str]  # of lines that are left out
     whose: str = ""  # who made how many of them
@@ -22,60 +22,62 @@ class DecisionRows(NamedTuple):
     otherwise: int = 0  # of these pairs: they are not images of one another
 
 
-NOTHING = DecisionRows(None, (), [])
+NOTHING = DecisionExamples(None, (), [])
 
 
 def mix(
-    decision_rows: DecisionRows,
+    decision_examples: DecisionExamples,
     config: OverseerConfig,
-    rows: Sample,
+    examples: Sample,
     symmetry: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[Sample, np.ndarray]:
-    """Returns a minibatch in which decisions take the place of `weight` of the rows.
+    """Returns a minibatch in which decisions take the place of `weight` of the examples.
 
     Args:
-      symmetry: int32[M], through which each row is shown.
+      symmetry: int32[M], through which each example is shown.
     """
     count = round(config.weight * len(symmetry))
-    if decision_rows.rows is None or not count:
-        return rows, symmetry
-    drawn = rng.integers(0, len(decision_rows.rows.ply), count)
+    if decision_examples.examples is None or not count:
+        return examples, symmetry
+    drawn = rng.integers(0, len(decision_examples.examples.ply), count)
     # Spread evenly: each device norms by the statistics of its own share of the batch.
     places = np.arange(count) * len(symmetry) // count
-    columns = {name: column.copy() for name, column in row.flat(rows).items()}
-    decided = row.flat(decision_rows.rows)
+    columns = {name: column.copy() for name, column in example.flat(examples).items()}
+    decided = example.flat(decision_examples.examples)
     for name, column in columns.items():
         # Decisions have no targets: 0, of weight 0.
         column[places] = decided[name][drawn] if name in decided else 0
     if not config.augment:
         symmetry = symmetry.copy()
         symmetry[places] = 0  # the first one is the identity
-    return row.nested(Sample, columns), symmetry
+    return example.nested(Sample, columns), symmetry
 
 
-def policy_of_games(decision_rows: DecisionRows, config: OverseerConfig) -> tuple[float, float]:
-    """Returns the weights of the policy's loss on rows of games, and on those of them that win.
+def policy_of_games(
+    decision_examples: DecisionExamples, config: OverseerConfig
+) -> tuple[float, float]:
+    """Returns the weights of the policy's loss on examples of games, and on those of them that win.
 
     They are 1 where nobody decides.
     """
-    if decision_rows.rows is None:
+    if decision_examples.examples is None:
         return 1.0, 1.0
     return config.games_policy, config.wins_policy
 
 
-def counters(decision_rows: DecisionRows) -> dict[str, Any]:
+def counters(decision_examples: DecisionExamples) -> dict[str, Any]:
     """The decisions in use, as a checkpoint notes them."""
     return {
-        "decisions": len(decision_rows.digests),
-        "decisions_sha256": _digest(decision_rows.digests),
+        "decisions": len(decision_examples.digests),
+        "decisions_sha256": _digest(decision_examples.digests),
     }
 
 
-def changes(decision_rows: DecisionRows, saved: dict[str, Any]) -> str:
+def changes(decision_examples: DecisionExamples, saved: dict[str, Any]) -> str:
     """Returns how the decisions differ from those of a checkpoint's counters; "" if they do not."""
-    before, now = saved["decisions"], len(decision_rows.digests)
-    if saved["decisions_sha256"] == _digest(decision_rows.digests[:before]):
+    before, now = saved["decisions"], len(decision_examples.digests)
+    if saved["decisions_sha256"] == _digest(decision_examples.digests[:before]):
         if before == now:
             return ""
         return f"{now - before} new decisions are learned from, beside {before}"

@@ -1,4 +1,4 @@
-"""Recorded games as training rows, and their split into games to learn from and to test on."""
+"""Recorded games as training examples, and their split into games to learn from and to test on."""
 
 import functools
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from games.game import Game
-from selfplay import positions, row
+from selfplay import example, positions
+from selfplay.example import Sample
 from selfplay.files.game_lines import GameRecord
-from selfplay.row import Sample
 
 CHUNK = 64  # games replayed at once
 
@@ -35,20 +35,20 @@ def split(
     return learnt, [record for record in records if record.moves in tested]
 
 
-def rows_of(game: Game[Any], records: Sequence[GameRecord]) -> Sample:
-    """Returns a row for each move of games that the rules allow.
+def examples_of(game: Game[Any], records: Sequence[GameRecord]) -> Sample:
+    """Returns an example for each move of games that the rules allow.
 
     An expert's judgement is its move alone: `policy_target` is all on it, `root_value` is the
     outcome, and `q` is 0.
     """
     parts = [
-        _rows_of_chunk(game, records[first : first + CHUNK], first)
+        _examples_of_chunk(game, records[first : first + CHUNK], first)
         for first in range(0, len(records), CHUNK)
     ]
-    return row.concatenate(parts)
+    return example.concatenate(parts)
 
 
-def _rows_of_chunk(game: Game[Any], records: Sequence[GameRecord], first: int) -> Sample:
+def _examples_of_chunk(game: Game[Any], records: Sequence[GameRecord], first: int) -> Sample:
     missing = CHUNK - len(records)  # one number of games: one compilation for each length
     history = positions.pad_moves([record.moves for record in records] + [()] * missing)
     seen = jax.device_get(_replay(game, history))
@@ -57,7 +57,7 @@ def _rows_of_chunk(game: Game[Any], records: Sequence[GameRecord], first: int) -
     action = history[number, ply]
     returns = np.array([record.returns for record in records], np.float32)
     outcome = returns[number, to_play.astype(np.intp)]
-    return row.make(
+    return example.make(
         observation=observation,
         legal_action_mask=mask,
         policy_target=action[:, None] == np.arange(game.num_actions),

@@ -1,8 +1,8 @@
 """Examples on their way from self-play to the loss, each step beside plain Python.
 
 A short run of a game in which who moves may move again: what the search said of a ply becomes one
-row, the row follows from the rules, the replay gives it back as it was, and the loss sees it
-through one of the game's symmetries.
+example, the example follows from the rules, the replay gives it back as it was, and the loss sees
+it through one of the game's symmetries.
 """
 
 import dataclasses
@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 
 import games
-from selfplay import recorder, row
-from selfplay.row import Kind
+from selfplay import example, recorder
+from selfplay.example import Kind
 from tests.support.runs import run_once
-from training import decision_rows, learner, replay, stages
+from training import decision_examples, learner, replay, stages
 from training.players import network_of
 from training.settings import CheckpointConfig, ReplayConfig
 from training.storage.checkpoint import CheckpointStore
 from training.storage.leaves import under
 from training.storage.manifest import ACTOR, ACTOR_STEP
 
-SPEC = "dots_and_boxes:rows=2,cols=2"  # eight symmetries; who closes a box moves again
+SPEC = "dots_and_boxes:examples=2,cols=2"  # eight symmetries; who closes a box moves again
 GAME = games.load(SPEC)
 TARGETS = ("final_board",)  # a column of cells
 BATCH = 32
@@ -48,7 +48,7 @@ def config(tiny_config):
 
 @pytest.fixture(scope="module")
 def made(config, tmp_path_factory):
-    """A run's trajectories, its rows on disk, and its folder."""
+    """A run's trajectories, its examples on disk, and its folder."""
     trajectories = []
     with pytest.MonkeyPatch.context() as patch:
         original = recorder.Recorder.add
@@ -58,24 +58,24 @@ def made(config, tmp_path_factory):
             return original(self, trajectory, weights_step)
 
         patch.setattr(recorder.Recorder, "add", noted)
-        path = tmp_path_factory.mktemp("rows") / "run"
+        path = tmp_path_factory.mktemp("examples") / "run"
         assert run_once(path, config)
-    forms = row.target_forms(TARGETS, GAME)
+    forms = example.target_forms(TARGETS, GAME)
     chunks = replay.chunks(path / "replay")
     parts = [replay.read_chunk(file, targets=forms) for _, _, file in chunks]
-    return trajectories, row.concatenate(parts), path
+    return trajectories, example.concatenate(parts), path
 
 
-def by_ply(rows):
-    """The rows' numbers by game and ply."""
-    keys = zip(rows.game_id.tolist(), rows.ply.tolist(), strict=True)
+def by_ply(examples):
+    """The examples' numbers by game and ply."""
+    keys = zip(examples.game_id.tolist(), examples.ply.tolist(), strict=True)
     return {key: number for number, key in enumerate(keys)}
 
 
-def test_each_ply_of_each_finished_game_is_one_row_with_what_the_search_said(made):
-    trajectories, rows, _ = made
-    place, finished = by_ply(rows), set(rows.game_id.tolist())
-    assert len(place) == len(rows.ply) > 100
+def test_each_ply_of_each_finished_game_is_one_example_with_what_the_search_said(made):
+    trajectories, examples, _ = made
+    place, finished = by_ply(examples), set(examples.game_id.tolist())
+    assert len(place) == len(examples.ply) > 100
     seen = set()
     for played in trajectories:
         plies, lanes = played.action.shape
@@ -88,46 +88,49 @@ def test_each_ply_of_each_finished_game_is_one_row_with_what_the_search_said(mad
             number = place[key]
             for name in OF_THE_SEARCH:
                 given = getattr(played, name)[ply, lane]
-                np.testing.assert_array_equal(getattr(rows, name)[number], given, name)
+                np.testing.assert_array_equal(getattr(examples, name)[number], given, name)
             given = played.action_weights[ply, lane]
-            np.testing.assert_array_equal(rows.policy_target[number], given)
+            np.testing.assert_array_equal(examples.policy_target[number], given)
     assert seen == set(place)
 
 
-def test_rows_are_what_the_rules_make_of_their_games_moves(made):
-    rows = made[1]
-    place = by_ply(rows)
+def test_examples_are_what_the_rules_make_of_their_games_moves(made):
+    examples = made[1]
+    place = by_ply(examples)
     step, observe = jax.jit(GAME.step), jax.jit(GAME.observe)
-    for game_id in sorted(set(rows.game_id.tolist()))[:40]:
+    for game_id in sorted(set(examples.game_id.tolist()))[:40]:
         state, seats, ply = GAME.init(jax.random.key(0)), [], 0
         while not state.terminated:
             number = place[game_id, ply]
-            np.testing.assert_array_equal(rows.observation[number], observe(state))
-            np.testing.assert_array_equal(rows.legal_action_mask[number], state.legal_action_mask)
+            np.testing.assert_array_equal(examples.observation[number], observe(state))
+            np.testing.assert_array_equal(
+                examples.legal_action_mask[number], state.legal_action_mask
+            )
             seats.append(int(state.to_play))
-            state, ply = step(state, jnp.int32(rows.action[number])), ply + 1
+            state, ply = step(state, jnp.int32(examples.action[number])), ply + 1
         outcomes = [float(GAME.returns(state)[seat]) for seat in seats]
-        assert [float(rows.outcome[place[game_id, i]]) for i in range(ply)] == outcomes
+        assert [float(examples.outcome[place[game_id, i]]) for i in range(ply)] == outcomes
         assert (game_id, ply) not in place
 
 
-def test_the_replay_gives_back_every_row_of_its_window_as_it_was(made, config):
-    rows = made[1]
-    held = row.take(rows, slice(-200, None))
+def test_the_replay_gives_back_every_example_of_its_window_as_it_was(made, config):
+    examples = made[1]
+    held = example.take(examples, slice(-200, None))
     buffer = replay.ReplayBuffer(
-        ReplayConfig(capacity=200, min_rows=1, window_growth=1.0), row.target_forms(TARGETS, GAME)
+        ReplayConfig(capacity=200, min_examples=1, window_growth=1.0),
+        example.target_forms(TARGETS, GAME),
     )
     for first, last in ((0, 90), (0, 200)):  # wraps round
-        buffer.add(row.take(held, slice(first, last)))
+        buffer.add(example.take(held, slice(first, last)))
     context = types.SimpleNamespace(
-        config=config, symmetries=8, decision_rows=decision_rows.NOTHING
+        config=config, symmetries=8, decision_examples=decision_examples.NOTHING
     )
     state = types.SimpleNamespace(replay=buffer)
-    place, stored, reached, shown = by_ply(held), row.flat(held), set(), set()
+    place, stored, reached, shown = by_ply(held), example.flat(held), set(), set()
     for number in range(80):
         drawn, symmetry = stages.draw(context, state, number)
         keys = list(zip(drawn.game_id.tolist(), drawn.ply.tolist(), strict=True))
-        for name, column in row.flat(drawn).items():
+        for name, column in example.flat(drawn).items():
             np.testing.assert_array_equal(column, stored[name][[place[key] for key in keys]], name)
         reached |= set(keys)
         shown |= set(symmetry.tolist())
@@ -135,11 +138,11 @@ def test_the_replay_gives_back_every_row_of_its_window_as_it_was(made, config):
     assert shown == set(range(8))
 
 
-def image(rows, symmetry):
-    """Rows through a symmetry, by its arrays alone; flat."""
-    columns, back = row.flat(rows), np.argsort(symmetry.action)
+def image(examples, symmetry):
+    """Examples through a symmetry, by its arrays alone; flat."""
+    columns, back = example.flat(examples), np.argsort(symmetry.action)
     for name, values in columns.items():
-        kind = row.column(name).kind if row.column(name) else Kind.SCALAR
+        kind = example.column(name).kind if example.column(name) else Kind.SCALAR
         if kind is Kind.OBSERVATION:
             cells = values.reshape(len(values), -1, values.shape[-1])
             columns[name] = cells[:, symmetry.observation].reshape(values.shape)
@@ -153,21 +156,22 @@ def image(rows, symmetry):
     return columns
 
 
-def test_the_loss_sees_every_row_through_its_symmetry_and_the_value_target_of_the_formula(
+def test_the_loss_sees_every_example_through_its_symmetry_and_the_value_target_of_the_formula(
     made, config
 ):
-    known = row.take(made[1], slice(BATCH))
+    known = example.take(made[1], slice(BATCH))
     symmetries = GAME.symmetries()
     images = [image(known, symmetry) for symmetry in symmetries]
     chosen = np.arange(BATCH, dtype=np.int32) % len(symmetries)
-    # By row: what must be seen. The loss may see a share of the rows, so their order is not fixed.
+    # By example: what must be seen. The loss may see a share of the examples, so their order is not
+    # fixed.
     wanted = {
         name: np.stack([images[s][name][i] for i, s in enumerate(chosen)]) for name in images[0]
     }
 
     def spy(predicted, batch, value_target):
         del predicted
-        shown = row.flat(batch)
+        shown = example.flat(batch)
         same = jnp.ones((len(batch.outcome), BATCH), bool)
         for name in shown.keys() & wanted.keys():
             seen = shown[name].reshape(len(batch.outcome), 1, -1)
@@ -180,7 +184,7 @@ def test_the_loss_sees_every_row_through_its_symmetry_and_the_value_target_of_th
     step = learner.make_train_step(network, GAME, settings, spy)
     state = learner.init(network, settings, jax.random.key(3))
     _, seen = step(state, stages.minibatch(known, chosen), jnp.float32(stages.NO_HORIZON))
-    assert float(seen["policy_loss"]) == 0.0, "some row is no image of what was stored"
+    assert float(seen["policy_loss"]) == 0.0, "some example is no image of what was stored"
     assert float(seen["value_loss"]) < 1e-6
 
 
