@@ -83,21 +83,25 @@ def measure(setup: Setup, config: SearchConfig, rounds: int) -> dict[str, Any]:
 def beside_mctx(setup: Setup, config: SearchConfig, rounds: int) -> dict[str, Any]:
     """Returns the same search by mctx, and in what share of positions both visit alike.
 
-    `search_to_network` is by the rate of the network in the same rounds. Where mctx does not work,
-    `error` says why: it is not installed, or out of memory.
+    Both searches and the network take turns: `ours_to_mctx` is the ratio of the searches' rates.
+    Where mctx does not work, `error` says why: it is not installed, or out of memory.
     """
     theirs = dataclasses.replace(config, engine="mctx")
     try:
-        work = {"network": network_work(setup, max(config.simulations, 8))}
-        work["search"] = search_work(setup, theirs)
+        work = {
+            "network": network_work(setup, max(config.simulations, 8)),
+            "ours": search_work(setup, config),
+            "mctx": search_work(setup, theirs),
+        }
         rates = rates_of(work, setup.settings.batch, rounds, "bench, mctx")
         same = agreement(setup, config)
     except Exception as error:  # ours is measured, and counts
         return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_SAID]}"}
     share = config.simulations / (config.simulations + 1)
     return {
-        "simulations_per_s": statistics.median(rates["search"]) * share,
-        "search_to_network": ratio(rates["search"], rates["network"]),
+        "simulations_per_s": statistics.median(rates["mctx"]) * share,
+        "search_to_network": ratio(rates["mctx"], rates["network"]),
+        "ours_to_mctx": ratio(rates["ours"], rates["mctx"]),
         "same_visit_counts": same,
     }
 

@@ -67,7 +67,7 @@ def _search(
     shown: dict[str, float | None] = {"search_to_network": aim}
     if game != "go:size=19":
         flags["compare"] = "mctx"
-        shown |= {"mctx.search_to_network": None, "mctx.same_visit_counts": None}
+        shown |= {"mctx.ours_to_mctx": None, "mctx.same_visit_counts": None}
     name = f"search: {title} {size}, {policy} {simulations}, {batch} games"
     return Measurement(name, flags, 90, shown | {"network_share_of_peak": None})
 
@@ -135,6 +135,7 @@ def run(out: pathlib.Path, minutes: float) -> tuple[int, dict[str, Any]]:
         words = command({"measure": "device"})
         device = _measured(words, out / LOGS / "device.log", DEVICE_SECONDS, lambda: False)
         held = read(out, device)
+        write(out, held)
         say(f"devices: {describe(device)}")
         code = _measure_all(out, held, until, stop)
         say(f"kept: {out / STATE} and {out / TABLE}")

@@ -23,7 +23,7 @@ def setup(monkeypatch):
 @pytest.mark.usefixtures("compile_in_haste")
 def test_mctx_is_measured_beside_ours_and_visits_as_it_does(setup):
     found = speed.beside_mctx(setup, TINY, rounds=1)
-    assert found["search_to_network"] > 0
+    assert min(found["search_to_network"], found["ours_to_mctx"]) > 0
     assert found["same_visit_counts"] == 1.0
 
 
