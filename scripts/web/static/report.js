@@ -17,7 +17,7 @@ export function showReport(root, content) {
   if (runs.length > 1) root.append(h("section", { class: "card" }, differences(runs)));
   const curves = h("section", {});
   root.append(h("h2", {}, "Curves"), curves);
-  curveBoard(curves).show(runs.map((run) => ({ name: run.run, label: run.label, data: run.data })));
+  curveBoard(curves)(runs.map((run) => ({ name: run.run, label: run.label, data: run.data })));
   for (const run of runs) {
     const named = (title) => h("h2", {}, runs.length > 1 ? `${title}: ${run.label}` : title);
     const beside = run.more.measured;
