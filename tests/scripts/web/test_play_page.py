@@ -143,16 +143,14 @@ def test_a_drop_of_the_value_in_a_game_that_stays_won_is_said_to_be_no_mistake(s
     listed = page.locator(".mistake-list:not(.excused) li").all_inner_texts()
     assert listed
     assert not any(text.startswith("Move 9:") for text in listed)
-    assert page.locator(".graph-excused").count() == 2
     assert page.locator(".excused-here").inner_text().startswith("No mistake: 7 was played here")
     # The value line and the graph draw what is certain.
     assert page.inner_text(".value .exact") == "Exact: Red wins with perfect play."
     assert page.get_attribute(".value-bar", "aria-label") == "Red +1.00"
     assert "exact: Red wins" in page.inner_text(".graph-caption")
-    heights = page.eval_on_selector_all(
-        ".graph-point.exact", "all => all.map(one => one.y.baseVal.value)"
-    )
-    assert len(set(heights[-3:])) == 1
+    legend = page.inner_text(".graph-box .legend")
+    assert "perfect play 1" in " ".join(legend.split())
+    assert "the result was kept" in legend
 
 
 FOCUSED = "document.activeElement.closest('.board-picture') && document.activeElement.dataset.spot"
@@ -164,7 +162,7 @@ def test_the_keyboards_focus_stays_on_the_board_over_a_players_move(session):
     settled(page)
     page.keyboard.press("b")
     for _ in range(2):
-        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Tab")
     before = page.evaluate(FOCUSED)
     for plies in (2, 4):
         page.keyboard.press("Enter")
@@ -172,10 +170,7 @@ def test_the_keyboards_focus_stays_on_the_board_over_a_players_move(session):
             f"() => document.querySelectorAll('.ply-move').length === {plies + 1}"
         )
         assert settled(page).startswith("Your move")
-        column = page.evaluate(FOCUSED)
-        assert column[-1] == before[-1]
-    page.keyboard.press("ArrowLeft")  # goes on from there
-    assert page.evaluate(FOCUSED)[-1] == str(int(before[-1]) - 1)
+        assert page.evaluate(FOCUSED) == before
 
 
 def test_the_game_that_is_played_after_undo_is_the_main_line(session):
@@ -190,7 +185,6 @@ def test_the_game_that_is_played_after_undo_is_the_main_line(session):
     aside = page.locator(".variation.aside .ply-move").all_inner_texts()
     assert [text.replace("\n", "") for text in aside] == ["1.1", "2.2"]
     assert page.locator(".ply-move:not(.aside *)").nth(1).inner_text().endswith("4")
-    assert page.get_by_text("1 variation isn't saved").count() == 1
 
 
 def test_a_position_in_which_the_opponent_is_to_move_is_analysed_too(session):
@@ -213,8 +207,7 @@ def test_a_wrong_games_name_leaves_no_live_buttons(session):
     page = session.open("play?game=no_such_game&player=none&analyst=random")
     page.wait_for_selector(".error")
     page.get_by_text("There is no board to show").wait_for()
-    live = page.locator(".walks button:enabled, .actions button:enabled").all_inner_texts()
-    assert live == ["New game"]
+    assert page.locator(".walks button:enabled, .actions button:enabled").count() == 0
 
 
 def test_a_move_without_a_spot_shows_its_number_on_its_button(session):
@@ -269,7 +262,6 @@ def test_variations_of_a_file_are_shown_walked_and_saved(session, tmp_path):
     settled(page)
     assert page.inner_text('[aria-current="true"].ply-move') == "5.D5"
     assert "moves=12%2C6%2C8%2C7%2C3&" in page.url
-    page.get_by_text("SGF holds all 4 lines").wait_for()
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save SGF").click()
     text = pathlib.Path(saved.value.path()).read_text()

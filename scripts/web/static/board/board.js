@@ -14,7 +14,7 @@
 //
 // `root` is emptied and filled. `onMove(move)` gets one of position.moves. The k-th
 // click must be on a move's k-th spot (dragging from one to the other does the same). Another click
-// starts over, Escape too. Where clicks cannot tell moves apart there are buttons.
+// starts over. Tab goes through what can be clicked, Enter clicks, Escape takes clicks back. Where clicks cannot tell moves apart there are buttons.
 
 import { clear, h, s, svgFrom } from "../lib/dom.js";
 
@@ -25,7 +25,6 @@ const MOST_NUMBER = 26; // and of one that does not shout
 const SHARE_STOPS = [[222, 235, 247], [107, 174, 214], [8, 69, 148]];
 const VALUE_STOPS = [[179, 88, 6], [247, 247, 247], [33, 102, 172]];
 const STEP_COLOURS = ["#14507f", "#a34700"]; // of seats that the board shows in no colour
-const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Board {
   constructor(root, { onMove, label } = {}) {
@@ -36,9 +35,9 @@ export class Board {
     this.position = null;
     this.chosen = [];
     this.hovered = null;
-    this.cursor = null; // the spot that had the keyboard's focus last
+    this.cursor = null; // the spot that has, or last had, the keyboard's focus
     this.layers = { heat: null, marks: null, line: null };
-    this.picture = h("div", { class: "board-picture", tabindex: "-1" });
+    this.picture = h("div", { class: "board-picture" });
     this.choices = h("div", { class: "board-choices", role: "group", "aria-label": "Moves" });
     clear(root, this.picture, this.choices);
     root.classList.add("board-box");
@@ -48,14 +47,12 @@ export class Board {
     this.picture.addEventListener("pointerup", (event) => this.dropped(event));
     this.picture.addEventListener("pointerover", (event) => this.hover(spotAt(event.target)));
     this.picture.addEventListener("pointerleave", () => this.hover(null));
-    this.picture.addEventListener("focusin", (event) => { this.cursor = spotAt(event.target) ?? this.cursor; });
+    this.picture.addEventListener("focusin", (event) => { this.cursor = spotAt(event.target); });
     this.picture.addEventListener("keydown", (event) => this.key(event));
-    this.forgetElsewhere();
     new ResizeObserver(() => this.overlay()).observe(this.picture);
   }
 
   show(position) {
-    this.hold(true);
     this.position = position;
     this.chosen = [];
     this.hovered = null;
@@ -77,20 +74,6 @@ export class Board {
       this.elements.set(key, [...(this.elements.get(key) || []), element]);
     }
     this.refresh();
-  }
-
-  // Holds the keyboard's focus while there is no spot for it, until `regain` gives it back.
-  hold(isAll = false) {
-    const { activeElement } = document;
-    const key = this.picture.contains(activeElement) ? spotAt(activeElement) : null;
-    const isLost = key === null ? this.choices.contains(activeElement) : isAll || !this.reachable().has(key);
-    if (isLost) this.picture.focus({ preventScroll: true });
-  }
-
-  regain() {
-    if (document.activeElement !== this.picture || !this.enabled) return;
-    if (this.live().size) this.focus(this.cursor);
-    else this.choices.querySelector("button")?.focus();
   }
 
   enable() {
@@ -119,13 +102,11 @@ export class Board {
     this.overlay();
   }
 
-  // Focuses a spot, or the nearest one to it that can be clicked, or the first.
-  focus(key) {
+  // Focuses the spot that was focused last, or the first that can be clicked.
+  focus() {
     const live = this.live();
-    const target = this.reachable().has(key) ? key : nearestSpot(this.position, live, key) ?? [...live][0];
-    if (target === undefined) return;
-    this.rove(target);
-    this.elements.get(target)?.[0].focus();
+    const key = live.has(this.cursor) ? this.cursor : [...live][0];
+    this.elements?.get(key)?.[0].focus();
   }
 
   // The moves that the clicks so far leave.
@@ -201,93 +182,39 @@ export class Board {
     return true;
   }
 
-  // A click beside the board, and Escape wherever the focus is, take clicks back.
-  forgetElsewhere() {
-    const leaving = new AbortController();
-    let wasShown = false;
-    const forget = (event) => {
-      wasShown ||= this.root.isConnected;
-      if (wasShown && !this.root.isConnected) leaving.abort();
-      else if (event.type === "keydown" ? event.key === "Escape" : !this.root.contains(event.target)) this.forget();
-    };
-    for (const type of ["keydown", "pointerdown"]) document.addEventListener(type, forget, { signal: leaving.signal });
-  }
-
   key(event) {
     const key = spotAt(event.target);
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (key === null) {
-      this.keyWhileHeld(event);
-      return;
-    }
-    if (event.key === "Enter" || event.key === " ") this.choose(key);
-    else if (event.key === "Escape") {
-      if (!this.forget()) document.activeElement.blur();
-    } else if (STEPS[event.key]) {
-      const next = beside((one) => this.centre(one), this.reachable(), key, STEPS[event.key]);
-      if (next !== undefined) this.focus(next);
-    } else return;
+    if (event.key === "Escape") {
+      if (this.forget()) return;
+      this.cursor = null;
+      document.activeElement.blur();
+    } else if (key === null || !["Enter", " "].includes(event.key)) return;
+    else this.choose(key);
     event.preventDefault();
-    event.stopPropagation(); // the page's own arrows walk through the game
-  }
-
-  // While the board waits for the other side, its arrows do not walk through the game.
-  keyWhileHeld(event) {
-    if (event.key === "Escape") document.activeElement.blur();
-    else if (!STEPS[event.key] || !this.position || this.position.over) return;
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
-  // Where the keyboard may go: what may be clicked next, and what takes a click back.
-  reachable() {
-    return new Set([...this.live(), ...this.chosen]);
-  }
-
-  // The middle of a spot, of one in parts that of all: in a column the next disc may lie anywhere.
-  centre(key) {
-    const parts = this.elements.get(key) || [];
-    if (parts.length < 2) return this.position.spots[key];
-    const boxes = parts.map((part) => part.getBBox());
-    const mean = (at, size) => boxes.reduce((sum, box) => sum + box[at] + box[size] / 2, 0) / boxes.length;
-    return [mean("x", "width"), mean("y", "height")];
   }
 
   // Marks what can be clicked, and offers buttons for what clicks cannot tell apart.
   refresh() {
     if (!this.position) return;
-    this.hold();
     const live = this.live();
     this.svg.classList.toggle("choosing", this.chosen.length > 0);
     for (const [key, elements] of this.elements) {
       const names = this.left().filter((move) => move.spots.includes(key)).map((move) => move.name);
       const open = live.has(key) || (this.enabled && this.chosen.includes(key));
-      for (const element of elements) {
+      elements.forEach((element, k) => {
         element.classList.toggle("live", live.has(key));
         element.classList.toggle("part", elements.length > 1);
         element.classList.toggle("chosen", this.chosen.includes(key));
-        if (open) {
-          element.setAttribute("role", "button");
-          element.setAttribute("aria-label", spoken(names));
-        } else for (const name of ["role", "aria-label", "tabindex"]) element.removeAttribute(name);
-      }
-    }
-    this.rove();
-    this.offer();
-    this.overlay();
-    this.regain();
-  }
-
-  // One spot can be reached by Tab; arrows go on from there.
-  rove(target) {
-    const reachable = this.reachable();
-    const near = reachable.has(this.cursor) ? this.cursor : nearestSpot(this.position, reachable, this.cursor);
-    const first = target ?? near ?? [...reachable][0];
-    for (const key of reachable) {
-      this.elements.get(key)?.forEach((element, k) => {
-        element.setAttribute("tabindex", key === first && k === 0 ? "0" : "-1");
+        const spoken = { role: "button", "aria-label": names.slice(0, 6).join(", "), tabindex: k ? -1 : 0 };
+        for (const [name, value] of Object.entries(spoken)) {
+          if (open) element.setAttribute(name, value);
+          else element.removeAttribute(name);
+        }
       });
     }
+    this.offer();
+    this.overlay();
+    if (this.cursor !== null && live.has(this.cursor) && document.activeElement === document.body) this.focus();
   }
 
   offer() {
@@ -449,38 +376,4 @@ function rgbOf(hex) {
 
 function spotAt(element) {
   return element?.closest?.("[data-spot]")?.getAttribute("data-spot") ?? null;
-}
-
-function spoken(names) {
-  return names.length > 6 ? `${names.slice(0, 6).join(", ")} and ${names.length - 6} more` : names.join(", ");
-}
-
-// Returns the key of `keys` whose spot is nearest to that of `key`, undefined without one.
-function nearestSpot(position, keys, key) {
-  const from = position.spots[key];
-  if (!from) return undefined;
-  return least(keys, (one) => {
-    const [x, y] = position.spots[one] || [Infinity, Infinity];
-    return Math.hypot(x - from[0], y - from[1]);
-  });
-}
-
-// Returns the next key in a direction: nearest, with steps aside counting double.
-function beside(centre, keys, key, [dx, dy]) {
-  const [x0, y0] = centre(key);
-  return least(keys, (one) => {
-    const [x, y] = centre(one) || [Infinity, Infinity];
-    const along = (x - x0) * dx + (y - y0) * dy;
-    const aside = Math.abs((x - x0) * dy) + Math.abs((y - y0) * dx);
-    return along > 1e-6 && aside <= 2 * along ? along + 2 * aside : Infinity;
-  });
-}
-
-function least(keys, cost) {
-  let [found, lowest] = [undefined, Infinity];
-  for (const key of keys) {
-    const price = cost(key);
-    if (price < lowest) [found, lowest] = [key, price];
-  }
-  return found;
 }

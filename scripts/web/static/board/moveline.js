@@ -1,4 +1,4 @@
-// The moves to a position, as a field that one types into, with buttons to take back and begin anew.
+// The moves to a position, with buttons to take back and start over.
 //
 //   const line = new MoveLine({ game, moves, onchange, onError, signal });
 //   parent.append(line.element);
@@ -13,10 +13,10 @@ export class MoveLine {
   constructor({ game, moves = [], onchange, onError, signal }) {
     Object.assign(this, { game, moves, onchange, onError, signal, position: null });
     this.positions = new Positions(game);
-    this.typed = h("input", { spellcheck: "false", autocomplete: "off", placeholder: "such as 4 4 3", onchange: () => this.type() });
+    this.told = h("span", {});
     const button = (text, title, action) => h("button", { type: "button", title, onclick: action }, text);
     this.element = h("div", { class: "board-moves" },
-      h("label", { class: "field" }, h("span", {}, "Moves, typed here or played on a board"), this.typed),
+      this.told,
       button("Back", "Takes the last move back", () => this.back()),
       button("Opening", "To the opening position", () => this.set([])));
   }
@@ -41,31 +41,11 @@ export class MoveLine {
       if (this.wanted !== wanted) return; // another move was played meanwhile
       this.moves = moves;
       this.position = position;
-      this.typed.value = names.join(" ");
+      this.told.textContent = names.length ? `Moves: ${names.join(" ")}` : "Play moves on the board.";
       this.onchange(position, moves);
     } catch (error) {
       this.onError(error);
     }
-  }
-
-  // Reads the field: names of moves as the game writes them, or numbers of actions as #3.
-  async type() {
-    const words = this.typed.value.split(/[\s,]+/).filter(Boolean);
-    const moves = [];
-    try {
-      for (const word of words) {
-        const { moves: legal } = await this.positions.at(moves, { signal: this.signal });
-        const found = legal.find(({ name, action }) => name.toLowerCase() === word.toLowerCase() || `#${action}` === word);
-        if (!found) throw new Error(`move ${moves.length + 1}, ${word}, is not legal; ${legal.length ? `legal are ${legal.slice(0, 12).map(({ name }) => name).join(", ")}${legal.length > 12 ? " …" : ""}` : "the game is over"}`);
-        moves.push(found.action);
-      }
-    } catch (error) {
-      this.typed.setCustomValidity(error.message);
-      this.typed.reportValidity();
-      this.typed.setCustomValidity("");
-      return;
-    }
-    await this.set(moves);
   }
 }
 

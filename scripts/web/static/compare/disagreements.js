@@ -1,19 +1,17 @@
 // The positions of a run's games where two players disagree most.
 
-import { ask } from "../lib/api.js";
-import { Board, heatLegend } from "../board/board.js";
-import { choice, clear, count, h, percent, s, signed } from "../lib/dom.js";
-import { PlayerChoice, checkpointsOf, playerName } from "../lib/players.js";
+import { Asker, ask, checkpointsOf } from "../lib/api.js";
+import { Board } from "../board/board.js";
+import { choice, clear, count, field, h, percent, signed } from "../lib/dom.js";
+import { PlayerChoice, playerName } from "../lib/players.js";
 import { Positions, seatAsSubject } from "../board/positions.js";
 
-const APART_ORDERS = [["both", "policy and value"], ["policy", "policy"], ["value", "value"]];
-const USUAL_LOOKED = "1000"; // positions
-const LISTED_MOVES = 3; // below a board, with both players' shares
+const ORDERS = [["both", "policy and value"], ["policy", "policy"], ["value", "value"]];
 const LEAST_SHARE = 0.02; // of a move that a board shows
 
 export class Disagreements {
   constructor(root, part) {
-    Object.assign(this, { root, part, asking: null });
+    Object.assign(this, { root, part });
   }
 
   async begin() {
@@ -21,35 +19,30 @@ export class Disagreements {
     const runs = known.runs.filter((run) => run.game);
     if (!runs.length) return void clear(this.root, h("p", {}, "There is no run here whose games could be looked through."));
     const run = runs.find(({ name }) => name === kept.run) || runs[0];
-    this.game = run.game;
+    Object.assign(this, { run: run.name, game: run.game, measure: kept.measure || "both" });
     const { steps } = await checkpointsOf(run.name, signal);
     const early = steps.length > 1 ? `${run.name}@${steps[Math.floor((steps.length - 1) / 2)]}` : "uniform";
-    const sameGame = (player) => player && kept.run === run.name;
-    this.players = [["First player", sameGame(kept.a) ? kept.a : run.name], ["Second player", sameGame(kept.b) ? kept.b : early]].map(([label, value]) =>
-      new PlayerChoice(label, { runs: known.runs, shipped: known.shipped, game: run.game, value, signal, onchange: () => this.keep() }));
-    const amount = (value, min, max) => h("input", { type: "number", value, min, max, onchange: () => this.keep() });
-    this.simulations = amount(kept.simulations || "0", 0, 10000);
-    this.looked = amount(kept.positions || USUAL_LOOKED, 1, 20000);
-    this.measure = kept.measure || "both";
-    this.run = run.name;
-    this.button = h("button", { type: "button", class: "primary", onclick: () => this.look() }, "Look");
+    const values = kept.run === run.name && kept.a && kept.b ? [kept.a, kept.b] : [run.name, early];
+    this.players = ["First player", "Second player"].map((label, k) =>
+      new PlayerChoice(label, { ...known, game: run.game, value: values[k], signal, onchange: () => this.keep() }));
+    const amount = (label, value, min, max) => field(label, { type: "number", value, min, max, onchange: () => this.keep() });
+    const simulations = amount("Simulations (0: networks alone)", kept.simulations || "0", 0, 10000);
+    const looked = amount("Positions", kept.positions || "1000", 1, 20000);
+    Object.assign(this, { simulations: simulations.lastChild, looked: looked.lastChild });
     this.status = h("p", { class: "status-line", role: "status" });
+    this.asker = new Asker(this.part, (note) => { this.status.textContent = note; });
     this.found = h("div", {});
-    const labelled = (label, input) => h("label", { class: "field" }, h("span", {}, label), input);
     clear(this.root,
       h("section", { class: "card", "aria-label": "What to look for" },
-        h("p", {}, "Positions of the recorded games of a run (its own, evaluations, games against people) are judged by both players. Shown are those where they are furthest apart; of mirror images one."),
+        h("p", {}, "Both players judge positions of a run's recorded games. Shown are those where they differ most."),
         h("div", { class: "row" },
           choice("Games of", runs.map(({ name }) => name), run.name, (name) => this.part.open("disagree", { run: name })),
-          this.players.map(({ element }) => element),
-          labelled("Simulations (0: networks alone)", this.simulations),
-          labelled("Positions", this.looked),
-          choice("Apart in", APART_ORDERS, this.measure, (measure) => { this.measure = measure; this.keep(); this.look(); }),
-          this.button),
+          this.players.map(({ element }) => element), simulations, looked,
+          choice("Sort by difference in", ORDERS, this.measure, (measure) => { this.measure = measure; this.keep(); this.look(); }),
+          h("button", { type: "button", class: "primary", onclick: () => this.look() }, "Look")),
         this.status),
       this.found);
     this.keep();
-    if (kept.looked) await this.look();
   }
 
   keep() {
@@ -58,39 +51,29 @@ export class Disagreements {
   }
 
   async look() {
-    this.asking?.abort();
-    const asking = this.asking = new AbortController();
-    this.part.signal.addEventListener("abort", () => asking.abort(), { once: true });
-    this.part.keep({ looked: "1" });
-    this.status.textContent = "asked";
-    try {
-      const answer = await ask("disagree", { game: this.game, run: this.run, players: this.players.map(({ value }) => value),
-        simulations: Number(this.simulations.value), positions: Number(this.looked.value), measure: this.measure },
-      { signal: asking.signal, onNote: (note) => { this.status.textContent = note; } });
-      await this.show(answer);
-    } catch (error) {
-      if (asking.signal.aborted) return;
-      clear(this.status);
-      this.part.fail(error);
-    }
+    const { game, run, measure } = this;
+    const args = { game, run, measure, players: this.players.map(({ value }) => value),
+      simulations: Number(this.simulations.value), positions: Number(this.looked.value) };
+    const answer = await this.asker.put((options) => ask("disagree", args, options));
+    if (answer) await this.show(answer);
   }
 
   async show({ players, positions, games, mean, same_best: same, found }) {
     const names = players.map(playerName);
-    clear(this.status, `${count(positions)} different positions of ${count(games)} games: both play the same move in ${percent(same)}; on average apart by `
-      + `${mean.policy.toFixed(3)} nats in policy (Jensen-Shannon divergence, 0 to 0.693) and ${mean.value.toFixed(2)} in value (0 to 2). A click on a position opens both heat maps.`);
+    this.status.textContent = `${count(positions)} different positions of ${count(games)} games: both play the same move in ${percent(same)}. On average they differ by `
+      + `${mean.policy.toFixed(3)} nats in policy (Jensen-Shannon divergence, 0 to 0.693) and ${mean.value.toFixed(2)} in value (0 to 2).`;
     const known = new Positions(this.game);
     const grid = h("div", { class: "found" });
-    clear(this.found, h("section", { class: "card", "aria-label": "Where they disagree" }, h("h2", {}, "Furthest apart"), opposedLegend(names), grid));
+    clear(this.found, h("section", { class: "card", "aria-label": "Where they disagree" },
+      h("h2", {}, "Largest differences"),
+      h("p", { class: "quiet" }, "Shades and numbers: policy of ", h("b", {}, names[0]), " in percent. Ring: the move of ", h("b", {}, names[1]), ". Click a position to compare both."), grid));
     for (const one of found) {
       const position = await known.at(one.moves, { signal: this.part.signal });
       const box = h("div", {});
-      const card = h("button", { type: "button", onclick: () => this.open(one) }, box,
+      grid.append(h("button", { type: "button", onclick: () => this.open(one) }, box,
         h("span", { class: "about" }, `after ${one.moves.length} moves, ${seatAsSubject(position, one.to_play)} to play`),
-        names.map((name, k) => h("span", { class: "about" }, h("b", {}, name), ` plays ${one.names[k]}, value ${signed(one.values[k])}`)),
-        sharesOf(one, position, names),
-        h("span", { class: "about quiet" }, `apart: policy ${one.policy.toFixed(3)}, value ${one.value.toFixed(2)}`));
-      grid.append(card);
+        names.map((name, k) => h("span", { class: "about" }, h("b", {}, name), ` plays ${one.names[k]} (${percent(one.shares[k][one.best[k]], 0)}), value ${signed(one.values[k])}`)),
+        h("span", { class: "about quiet" }, `difference: policy ${one.policy.toFixed(3)}, value ${one.value.toFixed(2)}`)));
       const board = new Board(box, { label: `Position after ${one.moves.length} moves` });
       board.show(position);
       board.heat(opposed(one));
@@ -104,31 +87,7 @@ export class Disagreements {
 }
 
 // Returns a heat map: shades and numbers are the first player's policy, the ring is what the second one plays.
-function opposed({ shares, best }) {
-  const [own, other] = shares;
-  const ringed = isEven(other) ? null : best[1];
+function opposed({ shares: [own], best: [, ringed] }) {
   return Object.keys(own).map(Number).filter((action) => own[action] >= LEAST_SHARE || action === ringed)
     .map((action) => ({ action, value: own[action], text: String(Math.round(100 * own[action])), best: action === ringed }));
-}
-
-// Whose shades and whose rings are on the boards.
-function opposedLegend([first, second]) {
-  const ring = s("svg", { viewBox: "0 0 16 16", width: 16, height: 16, class: "ring-key", "aria-hidden": "true" }, s("circle", { class: "heat-best", cx: 8, cy: 8, r: 6 }));
-  return h("p", { class: "row opposed-legend" },
-    h("span", {}, h("span", {}, h("b", {}, first), ": shade and number, its policy in percent"), heatLegend("share")),
-    h("span", {}, h("span", {}, h("b", {}, second), ":"), ring, "around the move that it plays"));
-}
-
-// The moves that either player thinks of most, with both shares.
-function sharesOf({ shares: [own, other] }, position, names) {
-  const most = (action) => Math.max(own[action], other[action]);
-  const actions = Object.keys(own).map(Number).sort((a, b) => most(b) - most(a)).slice(0, LISTED_MOVES);
-  const line = (...cells) => cells.map((cell) => h("span", {}, cell));
-  return h("span", { class: "about shares" }, line("", ...names.map((name) => h("b", {}, name))),
-    actions.map((action) => line(position.moves.find((move) => move.action === action)?.name ?? `action ${action}`, percent(own[action], 0), percent(other[action], 0))));
-}
-
-function isEven(shares) {
-  const values = Object.values(shares);
-  return values.length > 1 && Math.max(...values) - Math.min(...values) < 1e-6;
 }

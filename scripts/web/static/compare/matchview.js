@@ -1,13 +1,12 @@
 // A match: its figures, how they came about game by game, and its games. Live while it is played.
 
-import { get } from "../lib/api.js";
-import { choice, clear, count, field, h, percent, s, signed, table } from "../lib/dom.js";
-import { LineChart } from "../curves/linechart.js";
+import { get, repeat } from "../lib/api.js";
+import { choice, clear, count, field, h, percent, resultBar, signed, table } from "../lib/dom.js";
+import { Plot } from "../curves/chart.js";
 import { PairView } from "./pairview.js";
 import { playerHere } from "../lib/players.js";
 
-const MATCH_POLL = 3000; // ms, while it is played
-const MATCH_IDLE = 10000; // ms, when it may go on
+const POLL = 3000; // milliseconds
 const FIRST_GAMES = 32; // before so many, an Elo difference says little
 const PAIR_POINTS = ["0", "½", "1", "1½", "2"]; // of a pair, for the first player
 const TEST_FIELDS = ["elo0", "elo1", "alpha", "beta"];
@@ -32,8 +31,8 @@ export class MatchView {
     this.test = Object.fromEntries(TEST_FIELDS.map((name) => [name, kept[name] || ""]));
     this.figures = h("div", {});
     this.testing = h("div", {});
-    this.llr = new LineChart(h("div", {}), { label: "LLR over games" });
-    this.elo = new LineChart(h("div", {}), { label: "Elo difference over games" });
+    this.llr = new Plot(h("div", {}));
+    this.elo = new Plot(h("div", {}));
     this.pairs = new PairView(h("div", {}), this.part);
     this.head = h("p", { class: "status-line", role: "status" });
     clear(this.root,
@@ -45,16 +44,8 @@ export class MatchView {
         h("section", { class: "card", "aria-label": "Elo over games" }, h("h2", {}, "Elo difference"),
           h("p", { class: "quiet" }, "Of the first player, after more and more games, with the 95% interval."), this.elo.root)),
       h("section", { class: "card", "aria-label": "Games" }, this.pairs.root));
-    await this.poll();
-  }
-
-  // Reads the match now, and again as long as it may change.
-  async poll() {
-    const { signal } = this.part;
-    if (signal.aborted) return;
-    const match = await this.again();
-    if (match && !match.playing && match.games === match.of) return;
-    setTimeout(() => this.poll(), match?.playing ? MATCH_POLL : MATCH_IDLE);
+    await this.again();
+    repeat(async () => { if (!this.isDone) await this.again(); }, POLL, this.part);
   }
 
   show(match) {
@@ -83,13 +74,12 @@ export class MatchView {
     const [low, high] = sprt.bounds;
     clear(this.testing, h("p", {}, sprtInWords(sprt, games)));
     if (!sprt.course) return;
-    const { course } = sprt;
-    this.llr.draw({ x: "games", lines: [{ name: "LLR", points: zipped(course.games, course.llr) }],
-      levels: [{ y: high, name: `H1: ${signed(sprt.elo1, 0)} Elo` }, { y: low, name: `H0: ${signed(sprt.elo0, 0)} Elo` }] });
-    const from = Math.min(FIRST_GAMES, games / 4); // before, the band would leave no room for the rest
-    const told = course.games.map((at, k) => k).filter((k) => course.games[k] >= from);
-    this.elo.draw({ x: "games", levels: [{ y: 0, name: "equal" }], lines: [{ name: "Elo difference", tone: 1,
-      points: told.map((k) => [course.games[k], course.elo[k]]), band: told.map((k) => [course.games[k], course.elo_low[k], course.elo_high[k]]) }] });
+    const { games: x, llr, elo, elo_low: bottom, elo_high: top } = sprt.course;
+    const level = (label, at, colour) => ({ label, x: [x[0], x.at(-1)], y: [at, at], colour, dash: [5, 4] });
+    this.llr.draw({ unit: "LLR", across: "games", entries: [{ label: "LLR", x, y: llr },
+      level(`H1: ${signed(sprt.elo1, 0)} Elo`, high, 2), level(`H0: ${signed(sprt.elo0, 0)} Elo`, low, 5)] });
+    const known = (column) => column.filter((_, k) => x[k] >= Math.min(FIRST_GAMES, games / 4)); // before, the band would leave no room for the rest
+    this.elo.draw({ unit: "Elo", across: "games", entries: [{ label: "Elo difference", x: known(x), y: known(elo), low: known(bottom), high: known(top) }] });
   }
 
   testFields() {
@@ -107,11 +97,10 @@ export class MatchView {
   async again() {
     try {
       const match = await get("match", { match: this.name, ...this.test }, this.part.signal);
+      this.isDone = !match.playing && match.games === match.of;
       this.show(match);
-      return match;
     } catch (error) {
       if (!this.part.signal.aborted) clear(this.head, h("span", { class: "bad" }, error.message));
-      return null;
     }
   }
 }
@@ -125,7 +114,8 @@ function matchFigures(match, onPoints) {
   const figure = (name, value, more) => h("div", {}, h("dt", {}, name), h("dd", {}, h("b", {}, value), " ", h("span", { class: "quiet" }, more)));
   return [
     h("h2", { class: "versus" }, first, h("span", { class: "quiet" }, "against"), second),
-    resultBar("all games", match.wins, match.draws, match.losses),
+    h("p", {}, h("b", {}, `${count(match.wins)} won, ${count(match.draws)} drawn, ${count(match.losses)} lost`)),
+    resultBar([["good", match.wins], ["quiet", match.draws], ["bad", match.losses]]),
     h("dl", { class: "figures" },
       figure("Score of the first", score(match.score), interval(match.interval, score)),
       match.elo != null && figure("Elo difference", elo(match.elo), interval(match.elo_interval, elo)),
@@ -141,27 +131,11 @@ function matchFigures(match, onPoints) {
   ];
 }
 
-function resultBar(label, won, drawn, lost) {
-  const total = won + drawn + lost || 1;
-  let left = 0;
-  const parts = [["won", won], ["drawn", drawn], ["lost", lost]].map(([name, games]) => {
-    const width = (100 * games) / total;
-    left += width;
-    return [s("rect", { class: name, x: `${left - width}%`, y: 0, width: `${width}%`, height: "100%" }),
-      width > 8 && s("text", { x: `${left - width / 2}%`, y: "70%", "text-anchor": "middle" }, width > 24 ? `${games} ${name}` : games)];
-  });
-  return s("svg", { class: "results", role: "img", "aria-label": `${label}: ${won} won, ${drawn} drawn, ${lost} lost` },
-    parts.flat().filter(Boolean));
-}
-
 function pentanomial(pairs, onPoints) {
   const most = Math.max(1, ...pairs);
-  return h("div", { class: "five" }, pairs.map((number, k) => {
-    const height = (100 * number) / most;
-    return h("button", { type: "button", "aria-label": `${PAIR_POINTS[k]} points: ${number} pairs`, onclick: () => onPoints(String(k)) },
-      s("svg", { viewBox: "0 0 10 100", preserveAspectRatio: "none", "aria-hidden": "true" }, s("rect", { x: 0, y: 100 - height, width: 10, height })),
-      h("b", {}, count(number)), h("span", {}, PAIR_POINTS[k]));
-  }));
+  return h("div", { class: "five" }, pairs.map((number, k) =>
+    h("button", { type: "button", "aria-label": `${PAIR_POINTS[k]} points: ${number} pairs`, onclick: () => onPoints(String(k)) },
+      h("meter", { max: most, value: number }), h("b", {}, count(number)), h("span", {}, PAIR_POINTS[k]))));
 }
 
 function endsInWords({ players, resigned, faults }) {
@@ -173,7 +147,7 @@ function endsInWords({ players, resigned, faults }) {
 
 function sprtInWords({ elo0, elo1, verdict, llr, bounds: [low, high], decided }, games) {
   const about = `Is the first player ${signed(elo1, 0)} Elo stronger (H1), or ${signed(elo0, 0)} (H0)? `
-    + "The test can be asked of any match, however it was played: its hypotheses and error rates are those below. What it was asked while it was played is not stored. ";
+    + "Any match can be tested: choose the hypotheses and error rates below. The hypotheses that it was played with are not stored. ";
   if (!games) return about;
   const said = { H0: "H0 is accepted.", H1: "H1 is accepted.", undecided: "Undecided." }[verdict];
   const when = decided ? ` Asked after every pair, it would have ended after ${count(decided)} games.` : "";
@@ -183,8 +157,4 @@ function sprtInWords({ elo0, elo1, verdict, llr, bounds: [low, high], decided },
 function conditionsOf(settings) {
   const plies = settings.opening_plies;
   return [plies != null && `openings of ${plies} plies`, `${settings.simulations} simulations`, `seed ${settings.seed}`].filter(Boolean).join(", ");
-}
-
-function zipped(xs, ys) {
-  return xs.map((x, k) => [x, ys[k]]);
 }

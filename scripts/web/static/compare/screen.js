@@ -6,9 +6,8 @@ import { Disagreements } from "./disagreements.js";
 import { LearnedView } from "./learned.js";
 import { MatchView } from "./matchview.js";
 import { TwoViews } from "./twoviews.js";
-import { checkpointsOf } from "../lib/players.js";
 
-const COMPARE_TABS = [
+const TABS = [
   ["match", "Match", MatchView],
   ["position", "One position, two players", TwoViews],
   ["disagree", "Where they disagree", Disagreements],
@@ -16,53 +15,18 @@ const COMPARE_TABS = [
 ];
 
 export async function show(root, params, page) {
-  const [{ runs, matches, shipped }, { games }] = await Promise.all([
-    get("runs", {}, page.signal), get("catalogue", {}, page.signal)]);
-  const known = { matches, games, shipped, runs: await runsWithGames(runs, page.signal) };
-  const body = h("div", { role: "tabpanel", "aria-label": "Comparison" });
-  const tabs = h("div", { class: "tabs", role: "tablist", "aria-label": "What to compare" });
-  clear(root, h("h1", {}, "Compare"), tabs, body);
-  const chosen = COMPARE_TABS.some(([key]) => key === params.tab) ? params.tab : params.match || matches.length ? "match" : "position";
-  let leaving = new AbortController();
-
-  // What a part gets: `kept` are its choices, which the address holds.
-  function openTab(name, choices) {
-    leaving.abort();
-    leaving = new AbortController();
-    const { signal } = leaving;
-    page.signal.addEventListener("abort", () => leaving.abort(), { once: true });
-    clear(tabs, COMPARE_TABS.map(([key, title]) => h("button", { type: "button", role: "tab", "aria-selected": String(key === name),
-      tabindex: key === name ? "0" : "-1", onclick: () => openTab(key, kept), onkeydown: (event) => stepTab(event, key) }, title)));
-    const kept = { ...choices, tab: name };
-    const part = {
-      signal, known, kept, open: openTab,
-      onKey: page.onKey, link: page.link,
-      fail: (error) => { if (!signal.aborted) page.fail(error); },
-      keep: (others) => { Object.assign(kept, others); page.keep(kept); },
-    };
-    page.keep(kept);
-    const [, , View] = COMPARE_TABS.find(([key]) => key === name);
-    const view = new View(clear(body), part);
-    view.begin().catch(part.fail);
-  }
-
-  function stepTab(event, key) {
-    const turn = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!turn) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const at = COMPARE_TABS.findIndex(([name]) => name === key);
-    openTab(COMPARE_TABS[(at + turn + COMPARE_TABS.length) % COMPARE_TABS.length][0], { ...params });
-    tabs.querySelector("[aria-selected=true]").focus();
-  }
-
-  openTab(chosen, params);
-}
-
-// Returns runs with their games, where the list does not say them.
-function runsWithGames(runs, signal) {
-  return Promise.all(runs.map(async (run) => {
-    if ("game" in run) return run;
-    return { ...run, game: await checkpointsOf(run.name, signal).then(({ game }) => game, () => "") };
-  }));
+  const [known, { games }] = await Promise.all([get("runs", {}, page.signal), get("catalogue", {}, page.signal)]);
+  const usual = params.match || known.matches.length ? "match" : "position";
+  const [chosen, , View] = TABS.find(([key]) => key === params.tab) || TABS.find(([key]) => key === usual);
+  const kept = { ...params, tab: chosen };
+  const body = h("div", {});
+  clear(root, h("h1", {}, "Compare"),
+    h("div", { class: "tabs", role: "group", "aria-label": "What to compare" }, TABS.map(([key, title]) =>
+      h("button", { type: "button", "aria-pressed": String(key === chosen), onclick: () => page.go("compare", { ...kept, tab: key }) }, title))),
+    body);
+  await new View(body, {
+    ...page, known: { ...known, games }, kept,
+    open: (tab, choices) => page.go("compare", { ...choices, tab }),
+    keep: (others) => page.keep(Object.assign(kept, others)),
+  }).begin();
 }

@@ -1,10 +1,10 @@
 // One position as two players see it: both heat maps side by side.
 
-import { ask } from "../lib/api.js";
+import { Asker, ask, checkpointsOf } from "../lib/api.js";
 import { Board, heatLegend } from "../board/board.js";
 import { choice, clear, field, h, percent, signed, table } from "../lib/dom.js";
 import { MoveLine, movesFrom, turnInWords } from "../board/moveline.js";
-import { GameChoice, PlayerChoice, checkpointsOf, isShipped, playerName } from "../lib/players.js";
+import { GameChoice, PlayerChoice, isShipped, playerName } from "../lib/players.js";
 import { seatAsSubject } from "../board/positions.js";
 
 const VIEW_SHOWN = [["prior", "network's policy"], ["weight", "search's policy"], ["visits", "visits"], ["q", "value of each move"]];
@@ -14,7 +14,7 @@ const VIEW_SIMULATIONS = "200"; // simulations
 
 export class TwoViews {
   constructor(root, part) {
-    Object.assign(this, { root, part, answer: null, asking: null });
+    Object.assign(this, { root, part, answer: null });
   }
 
   async begin() {
@@ -25,21 +25,22 @@ export class TwoViews {
     this.part.keep({ game, a: players[0], b: players[1], shown: this.shown });
     const changed = () => { this.part.keep({ a: this.players[0].value, b: this.players[1].value }); this.think(); };
     this.players = ["First player", "Second player"].map((label, k) =>
-      new PlayerChoice(label, { runs: known.runs, shipped: known.shipped, game, value: players[k], onchange: changed, signal }));
+      new PlayerChoice(label, { ...known, game, value: players[k], onchange: changed, signal }));
     this.games = new GameChoice({ games: known.games, value: game, onchange: () => this.part.open("position", { game: this.games.value }) });
-    this.simulations = h("input", { type: "number", min: 0, max: 100000, value: kept.simulations || VIEW_SIMULATIONS,
+    const simulations = field("Simulations", { type: "number", min: 0, max: 100000, value: kept.simulations || VIEW_SIMULATIONS,
       onchange: () => { this.part.keep({ simulations: this.simulations.value }); this.think(); } });
+    this.simulations = simulations.lastChild;
     this.line = new MoveLine({ game, moves: movesFrom(kept.moves), signal, onError: this.part.fail,
       onchange: (position, moves) => { this.part.keep({ moves: moves.join() }); this.arrived(position); } });
     this.status = h("p", { class: "status-line", role: "status" });
+    this.asker = new Asker(this.part, (note) => { this.status.textContent = note; });
     this.turn = h("p", {});
     this.legend = h("span", {});
     this.sides = [0, 1].map((k) => this.side(k));
     this.rows = h("div", {});
     clear(this.root,
       h("section", { class: "card", "aria-label": "Position and players" },
-        h("div", { class: "row" }, this.games.element, this.players.map(({ element }) => element),
-          h("label", { class: "field" }, h("span", {}, "Simulations"), this.simulations)),
+        h("div", { class: "row" }, this.games.element, this.players.map(({ element }) => element), simulations),
         this.line.element, this.turn),
       h("section", { class: "card", "aria-label": "Heat maps" },
         h("div", { class: "row" }, choice("On the boards", VIEW_SHOWN, this.shown, (shown) => this.show(shown)), this.legend),
@@ -75,36 +76,23 @@ export class TwoViews {
   }
 
   async think() {
-    this.asking?.abort();
-    const { position } = this.line;
+    const { position, game, moves } = this.line;
     if (!position) return;
     this.players.forEach(({ value }, k) => { this.sides[k].title.textContent = playerName(value); clear(this.sides[k].about); });
-    if (position.over) return void clear(this.status);
-    const asking = this.asking = new AbortController();
-    const stop = () => asking.abort();
-    this.part.signal.addEventListener("abort", stop, { once: true });
-    const args = { game: this.line.game, players: this.players.map(({ value }) => value), moves: this.line.moves, simulations: Number(this.simulations.value) };
-    const found = [];
-    this.status.textContent = "searching";
-    try {
-      const answer = await ask("compare", args, { signal: asking.signal,
-        onNote: (note) => { this.status.textContent = note; },
-        onPart: ({ player }) => { found.push(player); this.answer = { players: found, apart: null }; this.paint(); } });
-      this.answer = answer;
-      this.status.textContent = apartInWords(answer.apart);
-      this.paint();
-    } catch (error) {
-      if (asking.signal.aborted) return;
-      clear(this.status);
-      this.part.fail(error);
-    } finally {
-      this.part.signal.removeEventListener("abort", stop);
-    }
+    if (position.over) return this.asker.stop();
+    const args = { game, players: this.players.map(({ value }) => value), moves, simulations: Number(this.simulations.value) };
+    this.answer = { players: [] };
+    const onPart = ({ player }) => { this.answer.players.push(player); this.paint(); };
+    const answer = await this.asker.put((options) => ask("compare", args, { ...options, onPart }));
+    if (!answer) return undefined;
+    this.answer = answer;
+    this.status.textContent = apartInWords(answer.apart);
+    return this.paint();
   }
 
   paint() {
     const views = this.answer?.players || [];
-    this.sides?.forEach(({ board, about }, k) => {
+    this.sides.forEach(({ board, about }, k) => {
       const view = views[k];
       if (!this.line.position) return;
       board.heat(view ? viewHeat(view, this.shown) : null, this.shown === "q" ? "value" : "share");
@@ -153,7 +141,7 @@ function valueInWords(view, position) {
 
 // Returns how far two players are apart, with what the numbers mean.
 export function apartInWords(apart) {
-  return `Apart by ${apart.policy.toFixed(3)} nats in policy (Jensen-Shannon divergence, 0 to ln 2 = 0.693) and ${apart.value.toFixed(2)} in value (0 to 2).`;
+  return `They differ by ${apart.policy.toFixed(3)} nats in policy (Jensen-Shannon divergence, 0 to ln 2 = 0.693) and ${apart.value.toFixed(2)} in value (0 to 2).`;
 }
 
 // Returns two players to begin with: a run's newest checkpoint and the one before, else another run's newest, else

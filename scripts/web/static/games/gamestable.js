@@ -1,7 +1,7 @@
 // A table of games, with the filters that choose them and pages to turn.
 
 import { choice, clear, count, field, h } from "../lib/dom.js";
-import { seatNameOf } from "../board/seats.js";
+import { seatNameOf } from "../board/positions.js";
 
 const LONGEST_NAME = 20; // characters of a player's name in the table
 export const FILTERS = ["length_min", "length_max", "winner", "player", "seat"];

@@ -1,7 +1,7 @@
 // How games go on from a position: each next move with how often it was played and how it ended.
 
-import { clear, count, h, percent, signed } from "../lib/dom.js";
-import { seatNameOf } from "../board/seats.js";
+import { clear, count, h, percent, resultBar, signed } from "../lib/dom.js";
+import { seatNameOf } from "../board/positions.js";
 
 // onMove(action) is called with the move that was clicked; hover(action|null) with what is pointed at.
 export class Openings {
@@ -35,21 +35,9 @@ export class Openings {
       h("td", {}, h("button", { type: "button", class: "link mono", "aria-label": label, onclick: () => this.onMove(move.action) }, name)),
       h("td", {}, count(move.games)),
       h("td", { class: "quiet" }, percent(move.games / games, 0)),
-      h("td", {}, resultBar(move, position)),
+      h("td", {}, resultBar([["seat0", move.wins[0]], ["drawn", move.draws], ["seat1", move.wins[1]]], spokenResults(move, position))),
       h("td", {}, signed(move.returns)));
   }
-}
-
-// Returns a bar of results: first seat, draws, second seat.
-export function resultBar({ games, wins, draws }, position) {
-  const parts = [["seat0", wins[0]], ["drawn", draws], ["seat1", wins[1]]];
-  const bar = h("span", { class: "result-bar", role: "img", "aria-label": spokenResults({ wins, draws }, position) });
-  for (const [kind, part] of parts) {
-    const piece = h("span", { class: kind });
-    piece.style.width = `${(100 * part) / Math.max(games, 1)}%`;
-    bar.append(piece);
-  }
-  return bar;
 }
 
 function spokenResults({ wins, draws }, position) {

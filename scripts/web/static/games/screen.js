@@ -1,11 +1,11 @@
 // Games of a run or a match: a list with filters, a replay, and how games begin.
 
-import { get } from "../lib/api.js";
+import { Asker, get } from "../lib/api.js";
 import { choice, clear, h } from "../lib/dom.js";
 import { FILTERS, gameFilters, resultText, showGames } from "./gamestable.js";
 import { Openings } from "./openings.js";
 import { Replayer } from "../board/replayer.js";
-import { seatNameOf } from "../board/seats.js";
+import { seatNameOf } from "../board/positions.js";
 
 const SELF_PLAY = "self-play"; // the kind of file that a run's screen opens on
 
@@ -38,7 +38,8 @@ export async function show(root, params, page) {
 
 class Games {
   constructor(root, head, page, params) {
-    Object.assign(this, { page, params: { ...params, page: Number(params.page) || 0 }, head });
+    Object.assign(this, { page, params: { ...params, page: Number(params.page) || 0 }, head,
+      filling: new Asker(page), opening: new Asker(page), growing: new Asker(page) });
     this.filters = h("div", {});
     head.append(this.filters);
     this.list = h("section", { class: "card", "aria-label": "List of games" });
@@ -46,7 +47,7 @@ class Games {
     this.tree = h("div", {});
     this.here = h("input", { type: "checkbox", onchange: () => this.refill() });
     const replay = h("div", {});
-    root.append(h("div", { class: "columns games-columns" },
+    root.append(h("div", { class: "columns" },
       h("div", {},
         h("section", { class: "card", "aria-label": "Replay" }, this.about, replay)),
       h("div", {},
@@ -56,7 +57,7 @@ class Games {
     this.replayer = new Replayer(replay, page, {
       onShow: (position, ply) => this.shown(position, ply), onMove: (action) => this.descend(action) });
     this.openings = new Openings(this.tree, { onMove: (action) => this.descend(action),
-      onHover: (action) => this.replayer.board?.marks(action === null ? null : [{ action, kind: "hover" }]) });
+      onHover: (action) => this.replayer.board.marks(action === null ? null : [{ action, kind: "hover" }]) });
     page.onKey("n", "the next, older game", () => this.step(1));
     page.onKey("p", "the game before it, newer", () => this.step(-1));
   }
@@ -81,14 +82,11 @@ class Games {
   }
 
   async fill() {
-    const { replayer: { moves = [], ply } } = this;
+    const { replayer: { moves, ply } } = this;
     const line = this.here.checked ? moves.slice(0, ply).join() : "";
-    try {
-      this.answer = await get("games", { ...this.asked, page: this.params.page, moves: line }, this.page.signal);
-    } catch (error) {
-      this.page.fail(error);
-      return;
-    }
+    const answer = await this.filling.put(({ signal }) => get("games", { ...this.asked, page: this.params.page, moves: line }, signal));
+    if (!answer) return;
+    this.answer = answer;
     this.showAll();
     this.remember();
   }
@@ -112,12 +110,10 @@ class Games {
   }
 
   async open(index, ply) {
-    try {
-      this.record = await get("record", { run: this.params.run, file: this.params.file, index }, this.page.signal);
-    } catch (error) {
-      this.page.fail(error);
-      return;
-    }
+    const { run, file } = this.params;
+    const record = await this.opening.put(({ signal }) => get("record", { run, file, index }, signal));
+    if (!record) return;
+    this.record = record;
     this.showList();
     await this.replayer.set(this.record.game, this.record.moves, ply);
   }
@@ -163,17 +159,9 @@ class Games {
   async grow() {
     const { position, record, replayer: { moves, ply } } = this;
     if (!position) return;
-    this.growing?.abort();
-    const growing = this.growing = new AbortController();
-    this.page.signal.addEventListener("abort", () => growing.abort(), { once: true });
     const args = { ...this.asked, game: record.game, moves: moves.slice(0, ply).join() };
-    try {
-      const node = await get("openings", args, growing.signal);
-      const names = new Map(position.moves.map((move) => [move.action, move.name]));
-      if (!growing.signal.aborted) this.openings.show(node, names, position);
-    } catch (error) {
-      if (!growing.signal.aborted) this.page.fail(error);
-    }
+    const node = await this.growing.put(({ signal }) => get("openings", args, signal));
+    if (node) this.openings.show(node, new Map(position.moves.map((move) => [move.action, move.name])), position);
   }
 
   remember() {

@@ -16,6 +16,11 @@ export async function get(path, params, signal) {
   return answered(answer);
 }
 
+// Returns {game, steps} of a run's checkpoints.
+export function checkpointsOf(run, signal) {
+  return get("checkpoints", { run }, signal);
+}
+
 // Returns the result of a question to the worker. While it works, onNote gets what is under way,
 // onPart what is known so far. Aborting the signal cancels the question.
 export async function ask(op, args, { onPart, onNote, signal } = {}) {
@@ -28,6 +33,48 @@ export async function ask(op, args, { onPart, onNote, signal } = {}) {
     if ("error" in line) throw new ApiError(line.error, line.consent);
   }
   throw new ApiError("the server ended before it answered");
+}
+
+// One question at a time: another one ends it, and so does leaving the page.
+export class Asker {
+  // `tell` gets what is under way, "" at the end.
+  constructor(page, tell = () => {}) {
+    Object.assign(this, { page, tell, asking: null });
+  }
+
+  // Returns the answer of question({ signal, onNote }). It is undefined if it was called off, or failed, which the
+  // page shows.
+  async put(question) {
+    this.stop();
+    const asking = this.asking = new AbortController();
+    const signal = AbortSignal.any([this.page.signal, asking.signal]);
+    try {
+      const answer = await question({ signal, onNote: this.tell });
+      return signal.aborted ? undefined : answer;
+    } catch (error) {
+      if (!signal.aborted) this.page.fail(error);
+      return undefined;
+    } finally {
+      if (this.asking === asking) this.stop();
+    }
+  }
+
+  stop() {
+    this.asking?.abort();
+    this.asking = null;
+    this.tell("");
+  }
+}
+
+// Does something again and again while the screen is open and can be seen; less often where it takes long.
+export function repeat(task, milliseconds, page) {
+  const again = async () => {
+    if (page.signal.aborted) return;
+    const began = performance.now();
+    if (!document.hidden) await task().catch((error) => page.signal.aborted || page.fail(error));
+    setTimeout(again, Math.max(milliseconds, 20 * (performance.now() - began)));
+  };
+  setTimeout(again, milliseconds);
 }
 
 // Lets the worker run code that a run or a record names.

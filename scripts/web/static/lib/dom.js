@@ -72,24 +72,18 @@ export function choice(label, options, value, onchange) {
   return h("label", { class: "field" }, h("span", {}, label), select);
 }
 
-// Tells what is under way, and for how long, until it ends: then it tells "".
-export function waiting(tell, signal) {
-  const since = Date.now();
-  let doing = "waiting";
-  const draw = () => tell(`${doing} (${Math.round((Date.now() - since) / 1000)} s)`);
-  const timer = setInterval(draw, 1000);
-  const end = () => {
-    clearInterval(timer);
-    tell("");
-  };
-  signal.addEventListener("abort", end, { once: true });
-  draw();
-  return { end, tell: (text) => { doing = text; draw(); } };
-}
-
 // Returns a labelled field of text or a number.
 export function field(label, attributes) {
   return h("label", { class: "field" }, h("span", {}, label), h("input", attributes));
+}
+
+// Returns a bar of parts, [class, number] each.
+export function resultBar(parts, label) {
+  return h("span", { class: "result-bar", role: "img", "aria-label": label }, parts.map(([kind, part]) => {
+    const piece = h("span", { class: kind });
+    piece.style.flexGrow = part;
+    return piece;
+  }));
 }
 
 // Returns text as a sentence begins.

@@ -1,15 +1,15 @@
-// What one sees of an overseer's desk: the board in hand, A's opinion, and ways to decide.
+// An annotation session on screen: the position to decide, the analysis of A, and ways to decide.
 
-import { Board, heatLegend, placesOf } from "../board/board.js";
-import { clear, h, percent, signed } from "../lib/dom.js";
+import { Board, heatLegend } from "../board/board.js";
+import { Candidates } from "../play/candidates.js";
+import { clear, h, percent, signed, table } from "../lib/dom.js";
 
 const MODES = [
-  ["decide", "Decide", "Click the move that should be played: it is stored, and the next position comes. You can take it back."],
-  ["weigh", "Weigh", "Click each move that you would play, and give it its weight."],
-  ["look", "Look ahead", "Clicks play a line; a copy of A is sent off to search behind it."],
+  ["decide", "Decide", "Click the move that should be played: it is stored, and the next position follows. You can undo it."],
+  ["weigh", "Weights", "Click each move that you would play, and give it a weight."],
+  ["look", "Look ahead", "Clicks play a line, and A searches the position at its end."],
 ];
 const FULL = 100; // percent
-const SAID_FOR = 12000; // milliseconds that it is shown what was decided
 
 export class DeskView {
   // desk: the session's state, and what can be done to it.
@@ -19,7 +19,6 @@ export class DeskView {
     this.board = new Board(board, { label: "Position to decide", onMove: (move) => this.clicked(move) });
     this.head = h("p", { class: "status", role: "status", "aria-live": "polite" });
     this.said = h("p", { class: "row desk-said", role: "status" });
-    this.waiting = h("p", { class: "small desk-waiting", "aria-live": "polite" });
     this.about = h("p", { class: "quiet small" });
     this.lineText = h("p", { class: "desk-line" });
     this.legend = h("p", {});
@@ -27,7 +26,8 @@ export class DeskView {
       h("button", { type: "button", title, "data-mode": key, onclick: () => this.setMode(key) }, text));
     this.value = h("input", { type: "number", min: -1, max: 1, step: 0.05, "aria-label": "Value of the position" });
     this.forMode = h("div", {});
-    this.opinion = h("div", {});
+    this.opinion = h("p", {});
+    this.table = new Candidates(h("div", {}), { onPreview: () => {}, onPlay: ([action], [name]) => this.clicked({ action, name }) });
     this.lookedAt = h("div", {});
     this.session = h("div", {});
     const button = (text, title, action) => h("button", { type: "button", title, onclick: action }, text);
@@ -39,18 +39,18 @@ export class DeskView {
     this.shown = h("input", { type: "checkbox", checked: desk.candidates, onchange: () => this.toggle() });
     clear(root,
       h("p", { class: "quiet small" }, "You decide. A, the run's network with its search, assists you."),
-      h("div", { class: "desk" },
+      h("div", { class: "columns desk" },
         h("section", { class: "card", "aria-label": "Position" },
           this.head, this.said,
           h("div", { class: "row desk-modes", role: "group", "aria-label": "What a click does" },
             h("span", { class: "quiet" }, "Clicks"), h("span", { class: "joined" }, this.modes)),
-          this.about, this.waiting, board, this.legend, this.lineText, this.forMode,
+          this.about, board, this.legend, this.lineText, this.forMode,
           h("div", { class: "row" }, this.buttons)),
         h("div", {},
           h("section", { class: "card", "aria-label": "A's opinion" },
             h("div", { class: "row analysis-bar" }, h("h2", {}, "A's opinion"),
               h("label", { title: "A decision says whether you had seen it (c)" }, this.shown, " show it")),
-            this.opinion),
+            this.opinion, this.table.root),
           h("section", { class: "card", "aria-label": "Lines looked at" }, h("h2", {}, "Lines looked at"), this.lookedAt),
           h("section", { class: "card", "aria-label": "Session" }, h("h2", {}, "Session"), this.session))));
     this.bindKeys();
@@ -62,7 +62,7 @@ export class DeskView {
     onKey("w", "a click weighs", () => this.setMode("weigh"));
     onKey("l", "clicks look ahead", () => this.setMode("look"));
     onKey("b", "a move back in a line", () => this.stepBack());
-    onKey("g", "send a copy of A behind the line, or decide as weighed", () => this.go());
+    onKey("g", "let A search the line, or decide with the weights", () => this.go());
     onKey("s", "skip this position", () => this.done("skip"));
     onKey("u", "undo", () => this.done("undo"));
     onKey("c", "show or hide A's opinion", () => this.shown.click());
@@ -107,7 +107,6 @@ export class DeskView {
     this.isWorking = isWorking;
     this.enable();
     this.board.root.setAttribute("aria-busy", String(isWorking));
-    this.waiting.textContent = isWorking ? "The board waits for A, and takes clicks again in a moment." : "";
     for (const button of this.root.querySelectorAll("button")) {
       if (!this.board.root.contains(button)) button.disabled = isWorking;
     }
@@ -144,7 +143,7 @@ export class DeskView {
 
   valueField() {
     return h("label", { class: "field" },
-      h("span", {}, `Value for ${this.side(this.position.to_play)}, −1 to 1; empty: as A's search sees it`), this.value);
+      h("span", {}, `Value for ${this.side(this.position.to_play)}, −1 to 1; empty: the value of A's search`), this.value);
   }
 
   weighing() {
@@ -161,14 +160,14 @@ export class DeskView {
     return [
       rows.length > 0 && h("table", { class: "weights" }, h("tbody", {}, rows)),
       h("div", { class: "row" }, this.valueField(),
-        h("button", { type: "button", class: "primary", disabled: !rows.length, title: "(g)", onclick: () => this.go() }, "Decide as weighed")),
+        h("button", { type: "button", class: "primary", disabled: !rows.length, title: "(g)", onclick: () => this.go() }, "Decide with these weights")),
     ];
   }
 
   looking() {
     return h("div", { class: "row" },
       h("button", { type: "button", disabled: !this.line.length, title: "(b)", onclick: () => this.stepBack() }, "Back"),
-      h("button", { type: "button", class: "primary", disabled: !this.line.length, title: "(g)", onclick: () => this.go() }, "Send a copy of A"));
+      h("button", { type: "button", class: "primary", disabled: !this.line.length, title: "(g)", onclick: () => this.go() }, "Let A search it"));
   }
 
   async clicked(move) {
@@ -236,19 +235,16 @@ export class DeskView {
     return `Decided ${weights ? Object.keys(weights).map(named).join(", ") : named(play)}.`;
   }
 
-  // Shows for a moment what was done, with a way back beside it.
+  // Shows what was done, with a way back beside it.
   say(text, canUndo = false) {
-    clearTimeout(this.saying);
     clear(this.said, text && h("strong", {}, text),
       canUndo && h("button", { type: "button", title: "(u)", onclick: () => this.done("undo") }, "Undo"));
-    if (text) this.saying = setTimeout(() => this.say(null), SAID_FOR);
   }
 
   toggle() {
     this.desk.candidates = this.shown.checked;
     if (this.shown.checked && !this.view.candidates) this.desk.ask("state");
     this.drawOpinion();
-    this.drawHeat();
   }
 
   // What A thinks, if the person wants to see it.
@@ -266,51 +262,19 @@ export class DeskView {
 
   drawOpinion() {
     const known = this.known();
-    if (!known) {
-      const why = this.desk.candidates ? (this.position ? "searching" : "") : "Hidden: you decide without it.";
-      clear(this.opinion, h("p", { class: "quiet" }, why));
-      return;
-    }
-    const seat = this.side(this.position.to_play);
-    const head = ["Move", `Value for ${seat}`, "Visits", "Prior", "Weight"];
-    const rows = known.moves.map((one) => h("tr", { class: one.action === known.best ? "best" : "" },
-      h("th", { scope: "row" }, one.name, one.action === known.best && h("span", { class: "best-mark", title: "what A would play" }, "best")),
-      h("td", { class: one.visits ? "" : "quiet" }, one.visits ? signed(one.q) : "–"),
-      h("td", {}, String(one.visits)), h("td", {}, percent(one.prior)), h("td", {}, percent(one.weight))));
-    clear(this.opinion,
-      h("p", {}, `Value for ${seat}: `, h("strong", { class: "figure" }, signed(known.value)),
-        h("span", { class: "quiet" }, ` after search, ${signed(known.raw_value)} by the network alone`)),
-      h("div", { class: "wide" }, h("table", { class: "candidates opinion" },
-        h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows))));
     this.drawHeat();
+    this.table.draw(known && { ...known, candidates: known.moves }, known && this.side(this.position.to_play));
+    clear(this.opinion, known
+      ? [`Value for ${this.side(this.position.to_play)}: `, h("strong", { class: "figure" }, signed(known.value)),
+        h("span", { class: "quiet" }, ` after search, ${signed(known.raw_value)} by the network alone`)]
+      : h("span", { class: "quiet" }, this.desk.candidates ? (this.position ? "searching" : "") : "Hidden: you decide without it."));
   }
 
   drawLooked() {
-    if (!this.looked.length) {
-      clear(this.lookedAt, h("p", { class: "quiet small" }, "None yet. Choose “Look ahead”, play a line, and send a copy of A off to search behind it."));
-      return;
-    }
-    const rows = this.looked.map((line) => h("tr", {
-      tabindex: 0, onpointerenter: () => this.preview(line), onpointerleave: () => this.preview(null),
-      onfocus: () => this.preview(line), onblur: () => this.preview(null) },
-    h("th", { scope: "row" }, line.names.join(" ")), h("td", {}, signed(line.value)),
-    h("td", {}, line.over ? "the game is over" : line.expects_names.join(" "))));
-    clear(this.lookedAt, h("div", { class: "wide" }, h("table", { class: "looked" },
-      h("thead", {}, h("tr", {}, ["Line", `Value for ${this.side(this.position.to_play)}`, "A expects then"].map((text) => h("th", { scope: "col" }, text)))),
-      h("tbody", {}, rows))));
-  }
-
-  // Draws a line that was looked at, and what A expects behind it, on the board in hand.
-  async preview(line) {
-    this.previewed = line;
-    if (!line || this.onBoard !== this.position) {
-      this.board.line(null);
-      return;
-    }
-    const actions = [...line.moves, ...line.expects];
-    const boards = await this.desk.trying(() => this.desk.positions.along(this.view.moves, actions));
-    if (!boards || this.previewed !== line || this.onBoard !== this.position) return;
-    this.board.line(actions.map((action, k) => ({ places: placesOf(boards[k], action), seat: boards[k].to_play, number: k + 1 })));
+    clear(this.lookedAt, this.looked.length
+      ? table(["Line", `Value for ${this.side(this.position.to_play)}`, "A expects next"], this.looked.map(({ names, value, over, expects_names: next }) =>
+        [names.join(" "), signed(value), over ? "the game is over" : next.join(" ")]))
+      : h("p", { class: "quiet small" }, "None yet. Choose “Look ahead”, play some moves, and let A search there."));
   }
 
   drawSession() {
@@ -320,8 +284,8 @@ export class DeskView {
     clear(this.session,
       h("ul", { class: "desk-tally" },
         figure("decided", String(decided)), figure("skipped", String(skipped)), figure("left", String(left)),
-        agrees != null && figure("as A would play", percent(agrees, 0)),
-        regret != null && figure("value lost a decision, as A sees it", regret.toFixed(3))),
+        agrees != null && figure("agree with A", percent(agrees, 0)),
+        regret != null && figure("mean loss of value by A's search", regret.toFixed(3))),
       h("ol", { class: "desk-log" }, view.log.map((text) => h("li", {}, text))),
       view.notes.map((text) => h("p", { class: "warn small" }, text)),
       h("p", { class: "quiet small" }, `by ${view.by}, with ${view.player} and ${view.simulations} simulations; in ${view.file}`));

@@ -1,12 +1,11 @@
-// The desk of an overseer: a person decides positions for a run to learn from.
+// Annotation: a person decides positions for a run to learn from.
 
-import { ask, askInPassing, get } from "../lib/api.js";
-import { clear, field, h, waiting } from "../lib/dom.js";
+import { Asker, ask, askInPassing, checkpointsOf, get } from "../lib/api.js";
+import { clear, field, h } from "../lib/dom.js";
 import { DeskView } from "./deskview.js";
-import { checkpointsOf } from "../lib/players.js";
 import { Positions } from "../board/positions.js";
 
-const SOURCES = [["queries", "its own games, where search changes it most"], ["play", "one game, played on from the opening"]];
+const SOURCES = [["queries", "its own games, where search changes the policy most"], ["play", "one game, from the opening on"]];
 const MOST_SEED = 2 ** 32 - 1;
 
 export async function show(root, params, page) {
@@ -40,10 +39,10 @@ class Overseeing {
       SOURCES.map(([key, text]) => h("option", { value: key, selected: key === params.source }, text)));
     const labelled = (text, element) => h("label", { class: "field" }, h("span", {}, text), element);
     const number = (text, value, max, min = 1) => field(text, { type: "number", min, max, value });
-    const count = number("Most positions", params.count || 20, 1000);
+    const count = number("At most positions", params.count || 20, 1000);
     const simulations = number("Simulations", params.simulations || 128, 100000);
     const seed = number("Seed", params.seed || 0, MOST_SEED, 0);
-    seed.title = "Another one draws other positions";
+    seed.title = "Another seed picks other positions";
     const by = field("Who decides", { value: params.by || "", maxlength: 80, placeholder: "your user name", size: 14 });
     this.fields = { run, step, source, count: input(count), simulations: input(simulations), seed: input(seed), by: input(by) };
     this.start = h("button", { class: "primary" }, "Begin");
@@ -55,8 +54,8 @@ class Overseeing {
     clear(this.root,
       said.length > 0 && h("section", { class: "card", role: "status", "aria-label": "The last session" }, said.map((text) => h("p", {}, text))),
       h("section", { class: "card", "aria-label": "A session" },
-        h("p", {}, "You decide positions, and training learns from your decisions. The run's network with its search (A) assists you: send copies of it along lines of play to see what follows. ",
-          "Each decision is on disk at once. While you are here, nobody else can decide for the run."),
+        h("p", {}, "You decide positions, and training learns from your decisions. A, the run's network with its search, assists you: it can search any line of play that you try. ",
+          "Each decision is saved at once. During a session nobody else can decide for the run."),
         h("form", { onsubmit: begin },
           h("div", { class: "row" }, labelled("Run", run), labelled("Step", step), labelled("Positions from", source)),
           h("div", { class: "row" }, count, simulations, seed, by),
@@ -84,9 +83,9 @@ class Overseeing {
     this.params = { ...args, play: null, step: null, source: source.value };
     this.page.keep(this.params);
     this.start.disabled = true;
-    const said = waiting((text) => { this.note.textContent = text; }, this.page.signal); // the first position takes a while
-    const view = await this.trying(() => ask("oversee_begin", { ...args, instead }, { signal: this.page.signal, onNote: said.tell }));
-    said.end();
+    this.note.textContent = "waiting"; // the first position takes a while
+    const beginning = new Asker(this.page, (note) => { this.note.textContent = note; });
+    const view = await beginning.put((options) => ask("oversee_begin", { ...args, instead }, options));
     this.start.disabled = false;
     if (!view) return;
     if (view.held) {
@@ -95,7 +94,7 @@ class Overseeing {
     }
     this.session = view.session;
     if (view.moves === null) {
-      await this.end("Every position found is decided already: another seed draws others.");
+      await this.end("Every position found is decided already: another seed picks others.");
       return;
     }
     this.positions = new Positions(view.game);

@@ -2,7 +2,7 @@
 
 import { choice, clear, field, h } from "../lib/dom.js";
 import { GameChoice, PlayerChoice, isShipped, playerName, splitPlayer } from "../lib/players.js";
-import { seatNameOf } from "../board/seats.js";
+import { seatNameOf } from "../board/positions.js";
 
 const SIMULATIONS = 200; // as `selfplay play`
 const SEATS = [["0", "first seat"], ["1", "second seat"]];
@@ -16,7 +16,15 @@ export class PlaySetup {
     this.game = new GameChoice({ games, value: begun.game, onchange: () => { this.gameChosen(); onGame(); } });
     const players = { runs, shipped, game: begun.game, signal };
     this.opponent = new PlayerChoice("Opponent", { ...players, none: "nobody: I move for both", value: begun.player,
-      onchange: () => { this.opponentChosen(); onPlayer(); } });
+      onchange: () => {
+        const played = this.gameOf(this.player);
+        if (played && played !== this.game.value) {
+          this.setGame(played);
+          onGame();
+        }
+        this.opponentChosen();
+        onPlayer();
+      } });
     this.analyst = new PlayerChoice("Analysis by", { ...players, value: begun.analyst, onchange: () => { this.tell(); onSearch(); } });
     this.seatField = choice("Your seat", SEATS, String(begun.seat), () => { this.tell(); onSeat(); });
     this.seatSelect = this.seatField.querySelector("select");
@@ -87,15 +95,19 @@ export class PlaySetup {
   gameChosen() {
     for (const one of [this.opponent, this.analyst]) {
       one.setGame(this.game.value);
-      const { run } = splitPlayer(one.value);
-      const played = [...this.runs, ...this.shipped].find(({ name }) => name === run)?.game;
+      const played = this.gameOf(one.value);
       if (played && played !== this.game.value) one.set(strongest(this.runs, this.shipped, this.game.value));
     }
     this.tell();
   }
 
+  // The game of a run, or of a player that comes with the package.
+  gameOf(player) {
+    return [...this.runs, ...this.shipped].find(({ name }) => name === splitPlayer(player).run)?.game;
+  }
+
   opponentChosen() {
-    if (this.opponentRun()) this.analyst.set(this.player);
+    if (this.gameOf(this.player)) this.analyst.set(this.player);
     this.tell();
   }
 

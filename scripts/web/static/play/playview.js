@@ -7,19 +7,18 @@ import { GameFiles } from "./gamefiles.js";
 import { playerName } from "../lib/players.js";
 import { PlaySetup } from "./playsetup.js";
 import { MISTAKE_RULE, excuseText, excusedOf, lossOf, lossText, mistakesOf } from "./review.js";
-import { seatNameOf } from "../board/seats.js";
+import { seatNameOf, walkButtons, walkKeys } from "../board/positions.js";
 import { ValueGraph, plural } from "./valuegraph.js";
 import { VariationView } from "./variations.js";
 
 const HEATS = [["off", "Off"], ["prior", "Prior"], ["visits", "Visits"], ["q", "Q"]];
-const WHEEL_TURN = 50; // what the wheel turns for one move
 const HINT = "Hidden while you play: ask for a hint, or tick the box above.";
 const UNSEARCHED = "Not searched: tick “Analyse every position” above (a), or ask for a hint (h).";
 
 export class PlayView {
   // play: the screen's state and what can be done to it.
   constructor(root, play, begun) {
-    Object.assign(this, { root, play, turned: 0, previewed: false });
+    Object.assign(this, { root, play, previewed: false });
     const setup = h("div", {});
     const board = h("div", {});
     const graph = h("div", { class: "graph-box" });
@@ -32,7 +31,6 @@ export class PlayView {
     this.sides = h("div", { class: "sides" });
     this.status = h("p", { class: "status", role: "status", "aria-live": "polite" });
     this.board = new Board(board, { onMove: (move) => play.moved(move), label: "Board" });
-    board.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.graph = new ValueGraph(graph, { onGo: (ply) => play.toPly(ply) });
     this.here = h("div", {});
     this.value = h("div", { class: "value" });
@@ -40,36 +38,23 @@ export class PlayView {
       onPreview: (line, walked) => play.preview(line, walked), onPlay: (line, names) => play.take(line, names) });
     this.moves = new VariationView(h("div", {}), { onGo: (node) => play.go(node), about: aboutMove });
     this.mistakes = h("div", { class: "mistakes" });
-    this.files = new GameFiles(h("div", {}), root, { signal: play.page.signal,
+    this.files = new GameFiles(h("div", {}), { page: play.page,
       onLoad: (record) => play.loadAndShow(record),
       game: () => play.game,
-      record: (form) => form === "sgf" ? play.recordOfTree() : play.record(play.tree.line.at(-1)),
-      onError: (error) => play.page.fail(error) });
+      record: (form) => form === "sgf" ? play.recordOfTree() : play.record(play.tree.line.at(-1)) });
     clear(root,
       h("h1", { class: "unseen" }, "Play and analyse"),
       setup,
-      h("div", { class: "play-columns" },
+      h("div", { class: "columns" },
         h("section", { class: "card board-card", "aria-label": "Board" },
-          this.sides, board, this.status, this.walkButtons(), this.gameButtons(), graph),
+          this.sides, board, this.status, this.gameButtons(), graph),
         h("div", {},
           h("section", { class: "card", "aria-label": "Analysis" }, this.analysisBar(), this.here, this.value, this.table.root),
           h("section", { class: "card", "aria-label": "Game" },
-            h("h2", {}, "Game"), this.mistakes, this.moves.root, h("div", { class: "row" }, this.remover())),
+            h("h2", {}, "Game"), this.mistakes, this.moves.root,
+            h("button", { type: "button", title: "Removes this move and all after it (Delete)", onclick: () => play.remove() }, "Remove from here")),
           h("section", { class: "card", "aria-label": "Files" }, h("h2", {}, "Files"), this.files.root))));
     bindPlayKeys(play, this);
-  }
-
-  walkButtons() {
-    const { play } = this;
-    const button = (text, label, action) =>
-      h("button", { type: "button", class: "walk", title: label, "aria-label": label, onclick: action }, text);
-    this.walking = {
-      first: button("|◀", "First position (Home)", () => play.first()),
-      back: button("◀", "Back (Left, wheel)", () => play.back()),
-      forward: button("▶", "Forward (Right, wheel)", () => play.forward()),
-      last: button("▶|", "Last position (End)", () => play.last()),
-    };
-    return h("div", { class: "walks", role: "group", "aria-label": "Walk through the game" }, Object.values(this.walking));
   }
 
   gameButtons() {
@@ -78,13 +63,14 @@ export class PlayView {
     this.actions = {
       reply: button("Let it move", "The opponent moves here (g)", () => play.reply()),
       undo: button("Undo", "Takes back your last move (u)", () => play.undo()),
-      redo: button("Redo", "Plays again what was taken back (r)", () => play.redo()),
       hint: button("Hint", "What a search would play here (h)", () => play.hint()),
       resign: button("Resign", "Gives up this game", () => play.resign()),
       swap: button("Swap sides", "You take the other seat (s)", () => play.swap()),
-      fresh: button("New game", "From the opening position", () => play.newGame()),
     };
-    return h("div", { class: "row actions" }, Object.values(this.actions));
+    this.fieldset = h("fieldset", {},
+      walkButtons((ply) => play.toPly(ply), () => play.tree.current.ply, () => play.tree.line.length - 1),
+      h("div", { class: "row actions" }, Object.values(this.actions)));
+    return [this.fieldset, h("p", {}, button("New game", "From the opening position", () => play.newGame()))];
   }
 
   analysisBar() {
@@ -100,49 +86,22 @@ export class PlayView {
         h("span", { class: "quiet" }, "On the board"), h("span", { class: "joined" }, this.heatButtons), this.legend));
   }
 
-  remover() {
-    this.removing = h("button", { type: "button", title: "Removes this move and all after it (Delete)",
-      onclick: () => this.play.remove() }, "Remove from here");
-    return this.removing;
-  }
-
   // A game begins.
   began() {
     this.files.setGame(this.play.game);
     this.drawMoves();
   }
 
-  // Draws the moves anew, and says which of them a file would hold.
   drawMoves() {
     this.moves.draw(this.play.tree);
-    this.tellFiles();
-  }
-
-  tellFiles() {
-    const { tree } = this.play;
-    this.files.tell(tree.line.length - 1, tree.ends - 1);
-  }
-
-  wheel(event) {
-    const { current } = this.play.tree;
-    const isEnd = event.deltaY < 0 ? !current.parent : !current.next;
-    if (event.ctrlKey || isEnd) return;
-    event.preventDefault();
-    this.turned += event.deltaY;
-    if (Math.abs(this.turned) < WHEEL_TURN) return;
-    if (this.turned < 0) this.play.back();
-    else this.play.forward();
-    this.turned = 0;
   }
 
   draw() {
     const { play } = this;
-    const { current } = play.tree;
-    const { walking, actions } = this;
+    const { actions } = this;
     this.previewed = false;
     this.board.show(play.position);
-    for (const button of [...Object.values(walking), ...Object.values(actions), this.removing]) button.disabled = !play.position;
-    actions.fresh.disabled = false;
+    this.fieldset.disabled = !play.position;
     if (!play.position) {
       for (const box of [this.sides, this.here, this.value, this.mistakes]) clear(box);
       this.table.draw(null);
@@ -154,11 +113,6 @@ export class PlayView {
     this.enable();
     this.drawSides();
     this.drawAnalysis();
-    walking.first.disabled = walking.back.disabled = !current.parent;
-    walking.forward.disabled = walking.last.disabled = !current.next;
-    this.removing.disabled = !current.parent;
-    actions.undo.disabled = !current.parent && !current.ended;
-    actions.redo.disabled = !current.next;
     actions.hint.disabled = actions.resign.disabled = actions.swap.disabled = play.isOver();
     actions.resign.hidden = actions.swap.hidden = !this.setup.player;
     this.tell();
@@ -262,7 +216,7 @@ export class PlayView {
     const { line, current } = this.play.tree;
     const points = line.map((node) => this.pointOf(node)).filter(Boolean);
     const mistakes = [...excusedOf(line), ...mistakesOf(line)].map(({ ply, review }) =>
-      ({ ply, value: review.certain ?? review.value, seat: line[ply + 1].seat, excused: review.excused }));
+      ({ ply, value: review.certain ?? review.value, excused: review.excused }));
     this.graph.root.hidden = !points.length;
     this.graph.draw({ points, plies: line.length - 1, ply: current.ply, mistakes,
       sides: [`${this.seatName(0)} wins`, `${this.seatName(1)} wins`] });
@@ -272,19 +226,19 @@ export class PlayView {
   pointOf(node) {
     const { play } = this;
     const { ply, position, review } = node;
-    const point = (value, visits, how, exact = false) =>
-      ({ ply, value, visits, exact, text: `after ${plural(ply)}: value for ${this.seatName(0)} ${signed(value)}, ${how}` });
-    if (position?.over) return point(position.returns[0], Infinity, "the result");
-    if (review?.visits === 0 && review.best === null) return point(review.value, Infinity, "the result");
+    const point = (value, how, exact = false) =>
+      ({ ply, value, exact, text: `after ${plural(ply)}: value for ${this.seatName(0)} ${signed(value)}, ${how}` });
+    if (position?.over) return point(position.returns[0], "the result");
+    if (review?.visits === 0 && review.best === null) return point(review.value, "the result");
     if (review?.certain != null) {
       const excuse = review.excused ? ` After it ${excuseText(review)}` : "";
-      return point(review.certain, Infinity, `exact: ${this.certainText(review.certain)}; the search said ${signed(review.value)}.${excuse}`, true);
+      return point(review.certain, `exact: ${this.certainText(review.certain)}; the search said ${signed(review.value)}.${excuse}`, true);
     }
-    if (review?.value != null) return point(review.value, review.visits, `${review.visits} visits`);
+    if (review?.value != null) return point(review.value, `${review.visits} visits`);
     const analysis = position && play.isOpen(node) ? play.analysisOf(node) : null;
     if (analysis?.value == null) return null;
     const visits = analysis.candidates.reduce((sum, one) => sum + one.visits, 0);
-    return point(position.to_play === 0 ? analysis.value : -analysis.value, visits, `${visits} visits`);
+    return point(position.to_play === 0 ? analysis.value : -analysis.value, `${visits} visits`);
   }
 
   // What perfect play makes of a position, of its value for seat 0.
@@ -341,7 +295,6 @@ export class PlayView {
         review.running
           ? button("Stop", "Stops the search of the game", () => review.stop())
           : button("Find the mistakes", "Searches every position of this game and compares it with the move made", () => play.findMistakes(), { class: "primary" }),
-        button("◀ Previous", "Previous mistake (Shift+N)", () => play.nextMistake(-1), { disabled: !found.length }),
         button("Next ▶", "Next mistake (n)", () => play.nextMistake(1), { disabled: !found.length })),
       h("p", { class: "quiet small" }, MISTAKE_RULE),
       review.running && h("p", { class: "quiet", role: "status" }, review.note || `searching: ${review.done} of ${line.length} positions`),
@@ -350,7 +303,7 @@ export class PlayView {
       !found.length && !review.running && review.done > 0 && h("p", { class: "good" }, "No mistakes found."),
       excused.length > 0 && h("p", { class: "quiet small" }, "Not mistakes, though the search sees a loss: the exact result was kept."),
       excused.length > 0 && h("ol", { class: "mistake-list excused", "aria-label": "Excused moves, in the order of play" },
-        excused.map((node) => this.excusedItem(node, line[node.ply + 1]))));
+        excused.map((node) => this.mistakeItem(node, line[node.ply + 1]))));
   }
 
   mistakeItem(node, played) {
@@ -361,15 +314,8 @@ export class PlayView {
     return h("li", { "aria-current": node === play.tree.current ? "true" : null },
       h("button", { type: "button", class: "link", onclick: () => play.go(node) },
         `Move ${played.ply}: ${this.seatName(played.seat)}${who && ` (${who})`} played ${played.name}`),
-      review.best_name && `, better ${review.best_name}`,
-      h("span", { class: "quiet" }, ` · ${review.mistake}: ${lossText(review)}`));
-  }
-
-  excusedItem(node, played) {
-    return h("li", {},
-      h("button", { type: "button", class: "link", onclick: () => this.play.go(node) },
-        `Move ${played.ply}: ${this.seatName(played.seat)} played ${played.name}`),
-      ` · ${excuseText(node.review)}`);
+      review.mistake && review.best_name && `, better ${review.best_name}`,
+      h("span", { class: "quiet" }, ` · ${review.mistake ? `${review.mistake}: ${lossText(review)}` : excuseText(review)}`));
   }
 
   seatName(seat) {
@@ -384,23 +330,22 @@ export class PlayView {
   tell() {
     const { play } = this;
     if (this.actions) this.actions.reply.hidden = !play.isOpponents() || play.awaited;
-    const { running, awaited } = play;
-    this.root.setAttribute("aria-busy", String(Boolean(awaited || running.position || running.names || running.analyse)));
+    this.root.setAttribute("aria-busy", String(Boolean(play.awaited || ["position", "names", "analyse"].some((kind) => play.isRunning(kind)))));
     clear(this.status, this.sentence());
   }
 
   sentence() {
     const { play, setup } = this;
     const { current } = play.tree;
-    const note = play.note && ` (${play.note})`;
+    const note = play.note && `: ${play.note}`;
     if (play.failed && !play.position) return "There is no board to show: see the error above.";
-    if (!play.position || play.running.names || play.slow) return `Loading …${note}`;
+    if (!play.position || play.isRunning("names")) return `Loading${note || " …"}`;
     const returns = current.ended?.returns || (play.isSettled() && play.position.returns);
     if (returns) return this.result(returns, current);
     if (current.said) return `The file says ${current.said}: no result.`;
-    if (play.awaited) return `${playerName(setup.player)} thinks …${note}`;
-    if (play.running.analyse) return `Searching …${note}`;
-    if (note) return `Working …${note}`;
+    if (play.awaited) return `${playerName(setup.player)} is thinking${note || " …"}`;
+    if (play.isRunning("analyse")) return `Searching${note || " …"}`;
+    if (note) return `Working${note}`;
     const turn = this.seatName(play.position.to_play);
     if (!setup.player) return `${turn} to play.`;
     if (play.isOpponents()) return `${turn} (${playerName(setup.player)}) to play.`;
@@ -455,21 +400,17 @@ function aboutMove(node) {
 
 function bindPlayKeys(play, view) {
   const { onKey } = play.page;
-  onKey("ArrowLeft", "one move back (the wheel over the board too)", () => play.back());
-  onKey("ArrowRight", "one move forward", () => play.forward());
   onKey("ArrowUp", "the variation before this one", () => play.aside(-1));
   onKey("ArrowDown", "the next variation", () => play.aside(1));
-  onKey("Home", "first position", () => play.first());
-  onKey("End", "last position", () => play.last());
+  walkKeys(play.page, (ply) => play.toPly(ply), () => play.tree.current.ply, () => play.tree.line.length - 1);
   onKey("n", "next mistake; searches the game first", () => play.nextMistake(1));
   onKey("Shift+N", "previous mistake", () => play.nextMistake(-1));
   onKey("h", "hint: what a search would play", () => play.hint());
   onKey("u", "undo: take back your last move", () => play.undo());
-  onKey("r", "redo", () => play.redo());
   onKey("g", "go: let the opponent move", () => play.reply());
   onKey("s", "swap sides", () => play.swap());
   onKey("a", "analysis of every position, on or off", () => view.analysisBox.click());
   onKey("m", "heat map: prior, visits, Q, off", () => view.nextHeat());
-  onKey("b", "to the board: arrows move, Enter plays, Escape leaves", () => view.board.focus());
+  onKey("b", "to the board: Tab moves, Enter plays, Escape leaves", () => view.board.focus());
   onKey("Delete", "remove this move and all after it", () => play.remove());
 }

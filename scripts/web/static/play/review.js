@@ -1,67 +1,41 @@
 // What a player holds of every move of a game: asked part by part, and the mistakes found.
 
-import { ask } from "../lib/api.js";
+import { Asker, ask } from "../lib/api.js";
 
 const OUTCOMES = ["a loss", "a draw", "a win"];
 const KEPT_OUTCOMES = ["lost", "a draw", "won"];
 const [MISTAKE_LOSS, BLUNDER_LOSS] = [0.2, 0.6]; // as selfplay/review.py has them
 
 // How a mistake is defined, and how the list and the keys go through them.
-export const MISTAKE_RULE = `A mistake gives away at least ${MISTAKE_LOSS.toFixed(2)} of the value (−1 to +1), a blunder ${BLUNDER_LOSS.toFixed(2)}. Where the result of perfect play is known (“exact”) it alone decides: a move that keeps the result is no mistake, a win turned into a loss is a blunder. The list begins with the worst; Next and Previous follow the order of play.`;
+export const MISTAKE_RULE = `A mistake gives away at least ${MISTAKE_LOSS.toFixed(2)} of the value (−1 to +1), a blunder ${BLUNDER_LOSS.toFixed(2)}. Where the result of perfect play is known (“exact”), a move that keeps it is no mistake. The worst come first.`;
 
 export class Review {
   // onChange() after each part.
-  constructor(onChange) {
-    this.onChange = onChange;
-    this.forget();
-  }
-
-  forget() {
-    this.controller?.abort();
-    this.controller = null;
-    this.nodes = [];
-    this.done = 0;
-    this.note = "";
+  constructor(page, onChange) {
+    Object.assign(this, { onChange, done: 0, note: "" });
+    this.asker = new Asker(page, (note) => { this.note = note; onChange(); });
   }
 
   get running() {
-    return this.controller !== null;
+    return this.asker.asking !== null;
   }
 
   // Searches every position of a line of nodes; each gets its part as `review`.
-  async run(nodes, args, signal) {
-    this.forget();
-    this.nodes = nodes;
-    const controller = this.controller = new AbortController();
-    signal.addEventListener("abort", () => controller.abort(), { once: true });
-    const moves = nodes.slice(1).map((node) => node.action);
+  run(nodes, args) {
+    this.done = 0;
+    const onPart = (part) => {
+      nodes[part.ply].review = part;
+      this.done += 1;
+      this.note = "";
+      this.onChange();
+    };
+    const answer = this.asker.put((options) => ask("review", { ...args, moves: nodes.at(-1).moves }, { ...options, onPart }));
     this.onChange();
-    try {
-      await ask("review", { ...args, moves }, {
-        signal: controller.signal,
-        onNote: (note) => { this.note = note; this.onChange(); },
-        onPart: (part) => this.take(part),
-      });
-    } finally {
-      if (this.controller === controller) {
-        this.controller = null;
-        this.note = "";
-        this.onChange();
-      }
-    }
+    return answer;
   }
 
   stop() {
-    this.controller?.abort();
-  }
-
-  take(part) {
-    const node = this.nodes[part.ply];
-    if (!node) return;
-    node.review = part;
-    this.done += 1;
-    this.note = "";
-    this.onChange();
+    this.asker.stop();
   }
 }
 

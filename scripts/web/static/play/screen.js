@@ -1,8 +1,8 @@
 // Play against any player, and see what a search thinks of any position.
 
-import { ask, get } from "../lib/api.js";
+import { Asker, ask, get } from "../lib/api.js";
 import { placesOf } from "../board/board.js";
-import { checkpointsOf, playerName, splitPlayer } from "../lib/players.js";
+import { splitPlayer } from "../lib/players.js";
 import { strongest } from "./playsetup.js";
 import { PlayView } from "./playview.js";
 import { Positions } from "../board/positions.js";
@@ -24,9 +24,8 @@ export async function show(root, params, page) {
 // Returns what the address asks for, and what is played where it says nothing.
 async function beginning(params, signal) {
   const { run, file, index } = params;
-  const [{ runs: found, shipped }, { games }, record] = await Promise.all([
+  const [{ runs, shipped }, { games }, record] = await Promise.all([
     get("runs", {}, signal), get("catalogue", {}, signal), file ? get("record", { run, file, index }, signal) : null]);
-  const runs = await withGames(found, signal);
   const gameOf = (player) => [...runs, ...shipped].find(({ name }) => name === splitPlayer(player || "").run)?.game;
   const named = params.player ?? run;
   const game = record?.game || params.game || gameOf(named) || runs.find((one) => one.game && one.step !== null)?.game || "connect_four";
@@ -44,19 +43,10 @@ async function beginning(params, signal) {
   };
 }
 
-// Returns runs with their games and newest steps, where the server's list does not say them.
-function withGames(runs, signal) {
-  return Promise.all(runs.map(async (run) => {
-    if ("game" in run) return run;
-    const { game, steps } = await checkpointsOf(run.name, signal).catch(() => ({ game: "", steps: [] }));
-    return { ...run, game, step: steps.at(-1) ?? null };
-  }));
-}
-
 class Play {
   constructor(root, page, begun) {
-    Object.assign(this, { page, running: {}, note: "", heat: "visits", turn: null, slow: false, failed: false, position: null, source: begun.source });
-    this.review = new Review(() => this.view.reviewed());
+    Object.assign(this, { page, askers: {}, note: "", heat: "visits", turn: null, failed: false, position: null, source: begun.source });
+    this.review = new Review(page, () => this.view.reviewed());
     this.tree = new Variations();
     this.view = new PlayView(root, this, begun);
     this.setup = this.view.setup;
@@ -78,8 +68,9 @@ class Play {
 
   reset() {
     this.halt();
-    this.stop(...Object.keys(this.running));
-    this.review.forget();
+    this.stop(...Object.keys(this.askers));
+    this.review.stop();
+    this.review.done = 0;
     this.tree = new Variations();
     this.positions = new Positions(this.game);
     this.players = null; // of a record, by seat
@@ -145,34 +136,19 @@ class Play {
     this.stop("position", "analyse", "preview", "names");
     this.tree.go(node);
     this.view.moves.mark(this.tree);
-    this.view.tellFiles();
-    const timer = setTimeout(() => { this.slow = true; this.view.tell(); }, SLOW);
     const position = await this.asking("position", (options) => this.positions.at(node.moves, options));
-    clearTimeout(timer);
-    this.slow = false;
-    if (!position && this.failed && this.tree.current === node) {
+    if (this.tree.current !== node || this.isRunning("position")) return;
+    this.failed = !position;
+    if (!position) {
       this.position = null;
       this.view.draw();
+      return;
     }
-    if (!position || this.tree.current !== node) return;
     this.position = node.position = position;
     this.view.draw();
     this.remember();
     this.analyseSoon();
   }
-
-  back() {
-    if (this.tree.current.parent) this.go(this.tree.current.parent);
-  }
-
-  forward() {
-    const { next } = this.tree.current;
-    if (next) this.go(next);
-  }
-
-  first() { this.go(this.tree.root); }
-
-  last() { this.go(this.tree.line.at(-1)); }
 
   aside(by) { this.go(this.tree.beside(this.tree.current, by)); }
 
@@ -259,12 +235,6 @@ class Play {
     }
     const own = current.path.reverse().find((node) => node.parent && this.isOwn(node));
     if (own) this.go(own.parent);
-  }
-
-  redo() {
-    const after = this.tree.current.onward.slice(1);
-    const turn = after.find((node) => node.next && this.isOwn(node.next)) || after.at(-1);
-    if (turn) this.go(turn);
   }
 
   // Whether a move is one that the person makes.
@@ -416,8 +386,7 @@ class Play {
   // Mistakes.
 
   findMistakes() {
-    const args = this.asked(this.setup.analysing);
-    this.review.run(this.tree.line, args, this.page.signal).catch((error) => this.page.fail(error));
+    this.review.run(this.tree.line, this.asked(this.setup.analysing));
   }
 
   nextMistake(by) {
@@ -446,34 +415,19 @@ class Play {
 
   // Puts a question, and ends the one of its kind before. Returns undefined if it was called off,
   // or failed, which is shown.
-  async asking(kind, question) {
-    this.stop(kind);
-    const controller = this.running[kind] = new AbortController();
-    const leave = () => controller.abort();
-    this.page.signal.addEventListener("abort", leave);
-    const onNote = (note) => { this.note = note; this.view.tell(); };
-    this.failed = false;
+  asking(kind, question) {
+    this.askers[kind] ||= new Asker(this.page, (note) => { this.note = note; this.view.tell(); });
+    const answer = this.askers[kind].put(question);
     this.view.tell();
-    try {
-      const answer = await question({ signal: controller.signal, onNote });
-      return controller.signal.aborted ? undefined : answer;
-    } catch (error) {
-      if (error.name === "AbortError") return undefined;
-      this.failed = true;
-      this.page.fail(error);
-      return undefined;
-    } finally {
-      this.page.signal.removeEventListener("abort", leave);
-      if (this.running[kind] === controller) this.stop(kind);
-    }
+    return answer;
+  }
+
+  isRunning(kind) {
+    return Boolean(this.askers[kind]?.asking);
   }
 
   stop(...kinds) {
-    for (const kind of kinds) {
-      this.running[kind]?.abort();
-      delete this.running[kind];
-    }
-    this.note = "";
+    for (const kind of kinds) this.askers[kind]?.stop();
   }
 }
 

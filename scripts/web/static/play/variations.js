@@ -63,18 +63,6 @@ export class Variations {
     return node.path.every((one) => !one.parent || one.parent.children[0] === one);
   }
 
-  // How many lines there are: ends of the tree.
-  get ends() {
-    let found = 0;
-    const waiting = [this.root];
-    while (waiting.length) {
-      const { children } = waiting.pop();
-      if (!children.length) found += 1;
-      waiting.push(...children);
-    }
-    return found;
-  }
-
   // The line through the current position, to its end.
   get line() {
     return [...this.current.path, ...this.current.onward.slice(1)];
@@ -144,13 +132,8 @@ export class VariationView {
       if (node === tree.current) button.setAttribute("aria-current", "true");
       else button.removeAttribute("aria-current");
     }
-    this.reveal(this.buttons.get(tree.current));
-  }
-
-  reveal(button) {
-    const [box, place] = [this.root.getBoundingClientRect(), button.getBoundingClientRect()];
-    if (place.top < box.top) this.root.scrollTop -= box.top - place.top + 8;
-    else if (place.bottom > box.bottom) this.root.scrollTop += place.bottom - box.bottom + 8;
+    const [box, place] = [this.root.getBoundingClientRect(), this.buttons.get(tree.current).getBoundingClientRect()];
+    if (place.top < box.top || place.bottom > box.bottom) this.root.scrollTop += place.top - box.top - 8;
   }
 
   // What follows a node, with the other children in boxes of their own.

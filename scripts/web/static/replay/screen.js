@@ -1,17 +1,11 @@
-// Rows of a run's replay: what it learns from, beside what its network says now.
+// Examples of a run's replay: what it learns from, beside what its network says now.
 
-import { ask, get } from "../lib/api.js";
+import { Asker, ask, get } from "../lib/api.js";
 import { Board, heatLegend } from "../board/board.js";
 import { choice, clear, count, h, percent, signed, table } from "../lib/dom.js";
 import { planeGrid } from "../board/planes.js";
 
-const ROW_ORDERS = [["policy", "policy: KL of target from network"], ["value", "value: error of the network"], ["newest", "newest"], ["random", "random"]];
-const ORDER_ABOUT = {
-  policy: "Sorted by KL(policy target || network's policy), in nats: what the network would have to learn about moves.",
-  value: "Sorted by how far the value target is from the network's value.",
-  newest: "The newest examples first.",
-  random: "Drawn by lot; asking again draws others.",
-};
+const ORDERS = [["policy", "largest KL(policy target || network's policy)"], ["value", "largest error of the network's value"], ["newest", "newest"], ["random", "random"]];
 const ROW_COLUMNS = {
   action: "number of the action played",
   outcome: "the game's return, for the seat to play",
@@ -23,9 +17,9 @@ const ROW_COLUMNS = {
   weights_step: "training step of the weights that searched",
 };
 const POSITION_HOW = {
-  rows: "The position is that of the row: its game's earlier rows give the moves, and they lead to what the example shows.",
-  record: "The position is that of the row: the game is among the recorded ones, and its moves lead to what the example shows.",
-  search: "A example holds no position, and this game's opening moves are not known. The board shows one that looks the same to the network; the moves to it were found by search, and the marked last one is not the game's.",
+  examples: "The position of the example: the moves to it are those of its game's earlier examples.",
+  record: "The position of the example: the moves to it are those of its recorded game.",
+  search: "An example holds no position, and the moves to this one are not known. The board shows a position that looks the same to the network; the marked last move is not the game's.",
 };
 
 const FIRST_ROWS = 10; // of the list, before somebody asks for more
@@ -44,7 +38,7 @@ export async function show(root, params, page) {
 class Replay {
   constructor(root, page, names, params) {
     const run = names.includes(params.run) ? params.run : names[0];
-    const order = params.order in ORDER_ABOUT ? params.order : "policy";
+    const order = ORDERS.some(([key]) => key === params.order) ? params.order : "policy";
     Object.assign(this, { root, page, names, run, order, id: params.id, symmetry: Number(params.symmetry) || 0, rows: [], listed: FIRST_ROWS });
   }
 
@@ -52,19 +46,21 @@ class Replay {
     this.status = h("p", { class: "status-line", role: "status" });
     this.list = h("div", { class: "rows-list" });
     this.rowStatus = h("p", { class: "status-line", role: "status" });
-    this.example = h("div", {});
+    this.loading = new Asker(this.page, (note) => { this.status.textContent = note; });
+    this.choosing = new Asker(this.page, (note) => { this.rowStatus.textContent = note; });
+    this.row = h("div", {});
     clear(this.root,
       h("h1", {}, "Replay"),
-      h("section", { class: "card", "aria-label": "Rows" },
+      h("section", { class: "card", "aria-label": "Examples" },
         h("div", { class: "row" },
           choice("Run", this.names, this.run, (run) => this.page.go("replay", { run, order: this.order })),
-          choice("Order", ROW_ORDERS, this.order, (order) => { this.order = order; this.keep(); this.load(true); }),
+          choice("Order", ORDERS, this.order, (order) => { this.order = order; this.keep(); this.load(true); }),
           h("button", { type: "button", onclick: () => this.load(true) }, "Read again")),
         this.status, this.list),
       this.rowStatus, this.row);
     this.page.onKey("ArrowDown", "the next example of the list", () => this.step(1));
     this.page.onKey("ArrowUp", "the example before it", () => this.step(-1));
-    this.page.onKey("s", "the next symmetry of the row", () => this.turn());
+    this.page.onKey("s", "the next symmetry of the example", () => this.turn());
     await this.load(this.id === undefined);
   }
 
@@ -73,28 +69,15 @@ class Replay {
   }
 
   async load(choosing) {
-    this.loading?.abort();
-    const loading = this.loading = this.stoppable();
-    try {
-      const answer = await ask("examples", { run: this.run, order: this.order }, { signal: loading.signal, onNote: (note) => { this.status.textContent = note; } });
-      this.rows = answer.examples;
-      this.game = answer.game;
-      clear(this.status, `${ORDER_ABOUT[this.order]} Of the ${count(answer.sampled)} newest examples (${count(answer.first)} to ${count(answer.last)}), judged by ${answer.player}: `
-        + `on average ${answer.mean.divergence.toFixed(3)} nats and a value error of ${answer.mean.value_error.toFixed(2)}.`);
-      this.showList();
-      await this.choose(choosing ? this.rows[0].id : Number(this.id), choosing ? 0 : this.symmetry);
-    } catch (error) {
-      if (loading.signal.aborted) return;
-      clear(this.status);
-      this.page.fail(error);
-    }
-  }
-
-  // Returns a controller that ends with the screen.
-  stoppable() {
-    const controller = new AbortController();
-    this.page.signal.addEventListener("abort", () => controller.abort(), { once: true });
-    return controller;
+    const { run, order } = this;
+    const answer = await this.loading.put((options) => ask("examples", { run, order }, options));
+    if (!answer) return;
+    const { rows, sampled, first, last, player, mean } = answer;
+    this.rows = rows;
+    this.status.textContent = `${count(sampled)} of the newest examples (${count(first)} to ${count(last)}), judged by ${player}: `
+      + `on average ${mean.divergence.toFixed(3)} nats and a value error of ${mean.value_error.toFixed(2)}.`;
+    this.showList();
+    await this.choose(choosing ? rows[0].id : Number(this.id), choosing ? 0 : this.symmetry);
   }
 
   showList() {
@@ -106,7 +89,7 @@ class Replay {
     const shown = this.rows.slice(0, Math.max(this.listed, at + 1));
     const left = this.rows.length - shown.length;
     clear(this.list, h("table", {},
-      h("thead", {}, h("tr", {}, ["Row", "KL, nats", "Value error", "Network", "Outcome", "Search at the time", "Ply", "Step of the weights"].map((name) => h("th", {}, name)))),
+      h("thead", {}, h("tr", {}, ["Example", "KL, nats", "Value error", "Network", "Outcome", "Search at the time", "Ply", "Step of the weights"].map((name) => h("th", {}, name)))),
       h("tbody", {}, shown.map(line))),
     left > 0 && h("button", { type: "button", onclick: () => { this.listed = this.rows.length; this.showList(); } }, `${left} more`));
   }
@@ -127,58 +110,48 @@ class Replay {
     Object.assign(this, { id, symmetry });
     this.keep();
     this.showList();
-    this.choosing?.abort();
-    const choosing = this.choosing = this.stoppable();
-    try {
-      const answer = await ask("example", { run: this.run, id, symmetry }, { signal: choosing.signal, onNote: (note) => { this.rowStatus.textContent = note; } });
-      const position = answer.moves && await ask("position", { game: answer.game, moves: answer.moves }, { signal: choosing.signal });
-      this.answer = answer;
-      clear(this.rowStatus);
-      this.showRow(answer, position);
-    } catch (error) {
-      if (choosing.signal.aborted) return;
-      clear(this.rowStatus);
-      clear(this.row);
-      this.page.fail(error);
-    }
+    this.rowStatus.textContent = "loading";
+    const found = await this.choosing.put(async (options) => {
+      const answer = await ask("example", { run: this.run, id, symmetry }, options);
+      return [answer, answer.moves && await ask("position", { game: answer.game, moves: answer.moves }, options)];
+    });
+    if (!found) return clear(this.row);
+    [this.answer] = found;
+    return this.showRow(...found);
   }
 
   showRow(answer, position) {
     const { images, symmetry } = answer;
     clear(this.row,
-      h("section", { class: "card", "aria-label": `Row ${answer.id}` },
-        h("div", { class: "row" }, h("h2", {}, `Row ${count(answer.id)}`),
+      h("section", { class: "card", "aria-label": `Example ${answer.id}` },
+        h("div", { class: "row" }, h("h2", {}, `Example ${count(answer.id)}`),
           images.length > 1 && choice("Shown through symmetry", images.map((image, k) => [String(k), symmetryName(image, k)]), String(symmetry),
             (chosen) => this.choose(this.id, Number(chosen)))),
         this.seen(answer, position), this.targets(answer)),
       h("section", { class: "card", "aria-label": "Planes" },
         h("h2", {}, "Planes of the observation"),
-        h("p", { class: "quiet" }, "What the network sees: filled cells are 1, in the view of the seat to play. By the law of games the first plane holds that seat's own pieces."),
-        h("div", { class: "planes" }, answer.planes.map((plane, k) => planeGrid(plane, answer.plane_names[k] ? `${k}: ${answer.plane_names[k]}` : String(k))))),
-      images.length > 1 && this.images(answer));
+        h("p", { class: "quiet" }, "What the network sees: filled cells are 1, in the view of the seat to play. The first plane holds that seat's own pieces."),
+        h("div", { class: "planes" }, answer.planes.map((plane, k) => planeGrid(plane, answer.plane_names[k] ? `${k}: ${answer.plane_names[k]}` : String(k))))));
   }
 
   // The position with the policy target, and the network's policy beside it.
   seen(answer, position) {
     const best = Math.max(...answer.actions.map(({ policy }) => policy));
-    const heated = (key, label, title) => {
+    const heated = (key, title) => {
       const box = h("div", {});
-      if (position) {
-        const board = new Board(box, { label });
-        board.show(position);
-        board.heat(answer.actions.map((one) => ({ action: one.action, value: one[key], text: String(Math.round(100 * one[key])),
-          best: key === "target" ? one.played : one.policy === best })));
-      } else box.append(policyCells(answer, key, label));
+      const board = new Board(box, { label: title });
+      board.show(position);
+      board.heat(answer.actions.map((one) => ({ action: one.action, value: one[key], text: String(Math.round(100 * one[key])),
+        best: key === "target" ? one.played : one.policy === best })));
       return h("div", {}, h("h3", {}, title), box);
     };
     const how = position ? POSITION_HOW[answer.position] : answer.position
-      ? "The example's position is known, but this symmetry turns the opening into another one: its image cannot be drawn from moves."
-      : "A example holds no position, and no moves to this one are known or were found: only what the network sees can be shown.";
+      ? "This symmetry changes the opening position: the image cannot be drawn from moves."
+      : "An example holds no position, and the moves to this one are not known: only the network's observation can be shown.";
     return h("div", {},
-      h("div", { class: "side-by-side" },
-        heated("target", "Policy target", "Policy target (ringed: played)"),
-        heated("policy", "Network's policy now", "Network now (ringed: its best)")),
-      heatLegend("share"), h("p", { class: "quiet" }, how));
+      position && h("div", { class: "side-by-side" },
+        heated("target", "Policy target (ringed: played)"), heated("policy", "Network now (ringed: its best)")),
+      position && heatLegend("share"), h("p", { class: "quiet" }, how));
   }
 
   targets(answer) {
@@ -197,18 +170,9 @@ class Replay {
       answer.actions.length > 8 && h("p", { class: "quiet" }, `and ${answer.actions.length - 8} other legal moves`),
       !answer.moves && h("p", { class: "quiet" }, "Names are those of the opening position.")),
     h("div", {},
-      h("h3", {}, "What the example holds"),
+      h("h3", {}, "Columns of the example"),
       table(["Column", "", ""], named),
       answer.targets.map((target) => furtherTarget(target))));
-  }
-
-  images({ images, symmetry }) {
-    return h("section", { class: "card", "aria-label": "Symmetry images" },
-      h("h2", {}, "Symmetry images"),
-      h("p", { class: "quiet" }, "Training shows the example through a symmetry drawn by lot. To a network that has learned it, all images are alike: compare what it says of each."),
-      table(["Image", "Network's value", "KL, nats", "Value error"], images.map((image, k) => [
-        h("button", { type: "button", "aria-pressed": String(k === symmetry), onclick: () => this.choose(this.id, k) }, symmetryName(image, k)),
-        signed(image.value), image.divergence.toFixed(3), signed(image.value_error)])));
   }
 }
 
@@ -216,21 +180,10 @@ function symmetryName({ same }, k) {
   return k === 0 ? "0, as stored" : `${k}${same ? ", looks the same" : ""}`;
 }
 
-// Returns a policy on the cells, where the game's actions are cells; else nothing but a sentence.
-function policyCells({ cells, actions, planes }, key, label) {
-  if (!cells || actions.some(({ action }) => !(action in cells) && actions.length)) {
-    return h("p", { class: "quiet" }, "Actions of this game are not cells of its planes: see the table.");
-  }
-  const values = planes[0].map((line) => line.map(() => 0));
-  const width = planes[0][0].length;
-  for (const one of actions) values[Math.floor(cells[one.action] / width)][cells[one.action] % width] = one[key];
-  return planeGrid(values, label);
-}
-
 function furtherTarget({ name, weight, kind, value }) {
   const head = h("h3", {}, "Target ", h("span", { class: "mono" }, name));
   if (!weight) return h("div", {}, head, h("p", { class: "quiet" }, "This example has no such target."));
-  if (value === null) return h("div", {}, head, h("p", { class: "quiet" }, "Made from the example's other columns when it is learned."));
+  if (value === null) return h("div", {}, head, h("p", { class: "quiet" }, "Made from the other columns in training."));
   if (kind === "per cell") return h("div", {}, head, planeGrid(value, name));
   if (kind === "per action") {
     const most = value.map((share, action) => [share, action]).sort((a, b) => b[0] - a[0]).slice(0, 5);

@@ -113,7 +113,7 @@ export function diagnosis(run) {
   });
   return h("div", {},
     h("p", {}, "As of step ", count(said.step), ": ", verdictOf({ ...run, step: said.step })),
-    said.isOfPage && h("p", { class: "quiet" }, "This answer is of this page alone and is not stored: ", h("code", {}, `selfplay doctor ${run.run}`), " stores one."),
+    said.isOfPage && h("p", { class: "quiet" }, "This answer is not stored: ", h("code", {}, `selfplay doctor ${run.run}`), " stores one."),
     said.findings.map((finding) => h("div", { class: "card" },
       h("p", {}, h("b", { class: "verdict-finding" }, finding.fault), ": ", coded(finding.sentence)),
       h("p", {}, "Change: ", coded(finding.change)))),
@@ -139,35 +139,23 @@ export function workersOf(run) {
 }
 
 // Plots by ply and value, and tables, as training/report/measured.py gives them.
-export function measured(found, signal) {
+export function measured(found) {
   return h("div", {},
     found.problems.map((text) => h("p", { class: "error" }, text)),
-    h("div", { class: "plots" }, found.plots.map((plot) => plotCard(plot, signal))),
+    h("div", { class: "plots" }, found.plots.map((plot) => plotCard(plot))),
     found.tables.map((one) => h("div", {}, h("h3", {}, one.title), table(one.head, one.rows))));
 }
 
-// A game as pictures with buttons: `pictures` are SVG, each with what led to it.
-export function gameViewer(game) {
-  if (!game.pictures.length) return h("p", { class: "quiet" }, game.why);
-  let at = game.pictures.length - 1;
+// A game as pictures, each with what led to it; a slider goes through them.
+export function gameViewer({ pictures, captions, about, why }) {
+  if (!pictures.length) return h("p", { class: "quiet" }, why);
   const place = h("div", {}), said = h("p", { "aria-live": "polite" });
-  const slider = h("input", { type: "range", min: 0, max: game.pictures.length - 1, value: at, "aria-label": "Ply", oninput: () => go(Number(slider.value)) });
-  const go = (to) => {
-    at = Math.max(0, Math.min(game.pictures.length - 1, to));
-    slider.value = at;
-    clear(place, svgFrom(game.pictures[at]));
-    said.textContent = game.captions[at];
+  const go = () => {
+    clear(place, svgFrom(pictures[slider.value]));
+    said.textContent = captions[slider.value];
   };
-  const button = (text, label, to) => h("button", { type: "button", "aria-label": label, onclick: () => go(to()) }, text);
-  const box = h("div", { class: "game-viewer", tabindex: 0, role: "group", "aria-label": "A recorded game: arrow keys go through it" },
-    h("p", { class: "quiet" }, game.about), place, said,
-    h("div", { class: "row" }, button("«", "To the beginning", () => 0), button("‹", "Back", () => at - 1),
-      button("›", "Forward", () => at + 1), button("»", "To the end", () => game.pictures.length - 1), slider));
-  box.addEventListener("keydown", (event) => {
-    if (event.target === slider) return;
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (by) { event.preventDefault(); go(at + by); }
-  });
-  go(at);
-  return box;
+  const max = pictures.length - 1;
+  const slider = h("input", { type: "range", min: 0, max, value: max, "aria-label": "Ply", oninput: go });
+  go();
+  return h("div", { class: "game-viewer" }, h("p", { class: "quiet" }, about), place, said, slider);
 }

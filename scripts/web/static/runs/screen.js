@@ -1,12 +1,10 @@
 // All runs: what each is, who has it, how far it is, how it plays, what the doctor says.
 
-import { get } from "../lib/api.js";
+import { get, repeat } from "../lib/api.js";
 import { clear, count, h } from "../lib/dom.js";
 import { duration, verdictOf } from "../run/runview.js";
 
 const POLL = 5000; // milliseconds
-const PATIENCE = 20; // times as long as an answer took, before the next question
-export const title = "Runs";
 
 export async function show(root, params, page) {
   const chosen = new Set();
@@ -60,23 +58,4 @@ function row(run, page, chosen, onchange) {
     h("td", { class: `state-${run.state.replace(/ .*/, "")}`, "data-name": "state" }, run.state, run.host && run.state === "running" ? h("div", { class: "quiet" }, run.host) : null),
     h("td", { "data-name": "steps" }, count(run.step)), h("td", { "data-name": "time" }, duration(run.minutes)),
     h("td", { "data-name": "last evaluation" }, evaluated), h("td", { "data-name": "doctor" }, verdictOf(run)));
-}
-
-// Does something again and again, as long as the screen is open and can be seen; less often where
-// it takes long, as for thousands of runs.
-function repeat(task, milliseconds, page) {
-  let timer;
-  const next = (wait) => { timer = setTimeout(again, wait); };
-  const again = async () => {
-    if (document.hidden) return next(milliseconds);
-    const began = performance.now();
-    try {
-      await task();
-    } catch (error) {
-      if (!page.signal.aborted) page.fail(error);
-    }
-    if (!page.signal.aborted) next(Math.max(milliseconds, PATIENCE * (performance.now() - began)));
-  };
-  next(milliseconds);
-  page.signal.addEventListener("abort", () => clearTimeout(timer));
 }
