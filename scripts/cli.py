@@ -33,9 +33,7 @@ GROUPS = {
     },
     "play": {
         "play": "play against a run, or analyse a position",
-        "gtp": "be a GTP engine, for front ends of Go",
-        "uci": "be a UCI engine, for front ends of chess",
-        "analyse": "analyse positions for another program, as JSON lines",
+        "engine": "be an engine for front ends and programs: by GTP, UCI, or JSON lines",
         "export": "write a run's network as ONNX or safetensors, for other programs",
     },
     "games, and your own": {

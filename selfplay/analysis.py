@@ -140,25 +140,60 @@ def ranked(result: SearchResult, legal: Any) -> list[int]:
     return sorted(actions, key=rank)
 
 
+class Candidate(NamedTuple):
+    """What a player thinks of one legal action."""
+
+    action: int
+    name: str  # in the game's notation
+    prior: float
+    visits: int
+    q: float  # for the seat to play, in [-1, 1]
+    is_known: bool  # whether `q` was looked for, see `has_value`
+    weight: float  # of the improved policy
+
+
+def candidates(game: Game[Any], state: State, result: SearchResult) -> list[Candidate]:
+    """Returns the legal actions of an unbatched result as all that show it have them, best first.
+
+    A player that gives up has no action of its own: then the first one has the most visits.
+    """
+    known = has_value(result)
+    return [
+        Candidate(
+            action=action,
+            name=game.action_to_string(state, action),
+            prior=float(result.prior[action]),
+            visits=int(result.visit_counts[action]),
+            q=float(result.q[action]),
+            is_known=bool(known[action]),
+            weight=float(result.action_weights[action]),
+        )
+        for action in ranked(result, state.legal_action_mask)
+    ]
+
+
+def considered(found: Sequence[Candidate]) -> list[Candidate]:
+    """Returns the candidates that were searched, or the best one where no search took place."""
+    return [one for place, one in enumerate(found) if one.visits or place == 0]
+
+
+def winrate(value: float) -> float:
+    """Returns the share of points in [0, 1] that a value in [-1, 1] stands for."""
+    return float(np.clip((value + 1) / 2, 0, 1))
+
+
 def by_move(game: Game[Any], state: State, result: SearchResult) -> dict[str, Any]:
     """Returns an unbatched result as JSON has it; numbers by move, in the game's notation."""
-    names = {
-        action: game.action_to_string(state, action)
-        for action in ranked(result, state.legal_action_mask)
-    }
-
-    def each(numbers: Any) -> dict[str, Any]:
-        listed = np.asarray(numbers).tolist()
-        return {name: listed[action] for action, name in names.items()}
-
+    found = candidates(game, state, result)
+    best = int(result.action)
     return {
-        "move": names.get(int(result.action)),  # None: it gives up
-        "policy": each(result.action_weights),
+        "move": next((one.name for one in found if one.action == best), None),  # None: it gives up
+        "policy": {one.name: one.weight for one in found},
         "value": float(result.value),
-        "prior": each(result.prior),
+        "prior": {one.name: one.prior for one in found},
         "raw_value": float(result.raw_value),
-        "visits": each(result.visit_counts),
-        "q": each(result.q),
+        "visits": {one.name: one.visits for one in found},
+        "q": {one.name: one.q for one in found},
     }
 
 
@@ -170,13 +205,11 @@ def analysis_text(game: Game[Any], state: State, analysis: Analysis) -> str:
         f"search {float(result.value):+.2f}",
         "    move  prior  visits  value  weight",
     ]
-    for action in ranked(result, state.legal_action_mask)[:SHOWN_MOVES]:
-        visits = int(result.visit_counts[action])
-        value = f"{float(result.q[action]):+.2f}" if visits else ""
+    for one in candidates(game, state, result)[:SHOWN_MOVES]:
+        value = f"{one.q:+.2f}" if one.visits else ""
         lines.append(
-            f"{'>' if action == int(result.action) else ' '}"
-            f"{game.action_to_string(state, action):>7}  {float(result.prior[action]):5.1%}  "
-            f"{visits:6}  {value:>5}  {float(result.action_weights[action]):6.1%}"
+            f"{'>' if one.action == int(result.action) else ' '}{one.name:>7}  {one.prior:5.1%}  "
+            f"{one.visits:6}  {value:>5}  {one.weight:6.1%}"
         )
     if len(analysis.principal_variation) > 1:
         lines.append(

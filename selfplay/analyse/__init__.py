@@ -1,4 +1,4 @@
-"""A resident analysis engine on JSON lines: many positions, searched in batches."""
+"""KataGo's parallel analysis protocol: many positions as JSON lines, searched in batches."""
 
 from selfplay.analyse.engine import Engine
 

@@ -1,5 +1,6 @@
-"""Lists of moves, as text or numbers, to positions: a whole batch at once."""
+"""Replay of move lists to positions, a whole batch at once, each move checked against the rules."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,113 +11,110 @@ import numpy as np
 from games.game import Game, State
 from selfplay import positions
 
+ANY_SEAT = -1
+
+
+class Row(NamedTuple):
+    """A list of moves, and the position on its way that is asked for."""
+
+    actions: tuple[int | str, ...]  # text in the game's notation, or numbers
+    seats: tuple[int, ...]  # who plays them; `ANY_SEAT` for whoever's turn it is
+    ply: int  # of the position: the number of moves before it
+
 
 class Reached(NamedTuple):
-    """The positions after N lists of moves."""
+    """The positions of N rows."""
 
     states: State  # batched, [N, ...]
     returns: np.ndarray  # float32[N, 2], zero where the game goes on
-    actions: list[list[int]]  # the moves as numbers, up to the first that cannot be read
-    problems: list[str]  # what is wrong with each list; empty if nothing is
-
-
-class _Unseen:
-    """Stands for a position; whoever looks at it fails."""
-
-    __slots__ = ()
-
-    def __bool__(self) -> bool:
-        raise TypeError("this position is not to be looked at")
+    actions: list[list[int]]  # the moves before each position, as numbers
+    illegal: list[int | None]  # the index of each row's first move that the rules forbid
 
 
 class MoveReader:
-    """Reads lists of moves of one game; each batch is of the same size, so that it compiles once.
+    """Reaches positions of one game; each batch is of the same size, so that it compiles once.
 
-    Most games name a move without a look at the position. Of these, names are looked up, and only
-    the device goes from position to position. Of others, and where a name is not known, the host
-    reads ply by ply, all lists in step.
+    Text is read ply by ply, by the host, all rows in step; only the device goes through numbers.
     """
 
     def __init__(self, game: Game[Any], batch: int) -> None:
         self.game, self.batch = game, batch
-        self._names = _names(game)
 
-    def reach(self, lists: Sequence[Sequence[str | int]]) -> Reached:
-        """Returns the positions after up to `batch` lists, filled up with the opening position."""
-        rows = [*lists, *[()] * (self.batch - len(lists))]
-        found = [self._look_up(row) for row in rows]
-        problems = [""] * len(rows)
-        if None in found:
-            unknown = [row if known is None else () for row, known in zip(rows, found, strict=True)]
-            read, problems = self._read_by_ply(unknown)
-            found = [a if known is None else known for a, known in zip(read, found, strict=True)]
-        actions = [row or [] for row in found]
-        reached = positions.replay(self.game, actions, longest=self.game.max_plies)
-        for index, (row, legal) in enumerate(zip(actions, reached.legal_plies, strict=True)):
-            if legal < len(row):  # before what could not be read
-                problems[index] = self._illegal(row, int(legal), rows[index])
-        return Reached(reached.states, reached.returns, actions, problems)
+    def reach(self, rows: Sequence[Row]) -> Reached:
+        """Returns the positions of up to `batch` rows, filled up with the opening position."""
+        rows = [*rows, *[Row((), (), 0)] * (self.batch - len(rows))]
+        read = self._read(rows)
+        most = self.game.max_plies + 1  # a list longer than any game is wrong whatever follows
+        history, seats = (
+            positions.pad_moves([one[:most] for one in lists], most)
+            for lists in (read, [list(row.seats) for row in rows])
+        )
+        plies = np.array([min(row.ply, most) for row in rows], np.int32)
+        states, returns, legal = _replay(self.game, history, seats, plies)
+        illegal = [
+            int(count) if count < len(row.actions) else None
+            for row, count in zip(rows, np.asarray(legal), strict=True)
+        ]
+        before = [one[: row.ply] for one, row in zip(read, rows, strict=True)]
+        return Reached(states, np.asarray(returns), before, illegal)
 
-    def _look_up(self, row: Sequence[str | int]) -> list[int] | None:
-        """Returns a list as numbers; None if a text in it is not known."""
-        found = [move if isinstance(move, int) else self._names.get(move, -1) for move in row]
-        unknown = any(a < 0 and isinstance(m, str) for a, m in zip(found, row, strict=True))
-        return None if unknown else found
-
-    def _read_by_ply(
-        self, rows: Sequence[Sequence[str | int]]
-    ) -> tuple[list[list[int]], list[str]]:
-        """Returns lists as numbers, and what is wrong with a text, if something is."""
-        actions: list[list[int]] = [[] for _ in rows]
-        problems = [""] * len(rows)
-        states = _openings(self.game, self.batch)
-        for ply in range(min(max(map(len, rows)), self.game.max_plies + 1)):
+    def _read(self, rows: Sequence[Row]) -> list[list[int]]:
+        """Returns rows as numbers, each up to its first text that names no legal action."""
+        if not any(isinstance(action, str) for row in rows for action in row.actions):
+            return [[int(action) for action in row.actions] for row in rows]
+        read: list[list[int]] = [[] for _ in rows]
+        opening = positions.opening_position(self.game)
+        states: State = jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (len(rows), *leaf.shape)), opening
+        )
+        for ply in range(min(max(len(row.actions) for row in rows), self.game.max_plies)):
             chosen = np.zeros(len(rows), np.int32)
             host = jax.tree.map(np.asarray, states)
             for index, row in enumerate(rows):
-                if ply >= len(row) or len(actions[index]) < ply:
+                if ply >= len(row.actions) or len(read[index]) < ply:
                     continue
+                action = row.actions[ply]
                 try:
-                    action = self._read(positions.take(host, index), row[ply])
-                except Exception as error:  # of a text; or a game of somebody's has not foreseen it
-                    problems[index] = f"move {ply + 1}: {error}"
+                    if isinstance(action, str):
+                        state = positions.take(host, index)
+                        action = int(self.game.string_to_action(state, action))
+                except Exception:  # of a text; or a game of somebody's has not foreseen it
                     continue
-                actions[index].append(action)
-                chosen[index] = action if 0 <= action < self.game.num_actions else 0
+                if 0 <= action < self.game.num_actions:
+                    read[index].append(action)
+                    chosen[index] = action
             states = positions.step_all(self.game, states, chosen)
-        return actions, problems
-
-    def _read(self, state: State, move: str | int) -> int:
-        if isinstance(move, int):
-            return move
-        return int(self.game.string_to_action(state, move))
-
-    def _illegal(self, row: Sequence[int], ply: int, given: Sequence[str | int]) -> str:
-        """Returns what is wrong with a move, in words that name the legal ones."""
-        before = positions.replay(self.game, [row[:ply]], longest=self.game.max_plies)
-        state = positions.take(before.states, 0)
-        move = given[ply]
-        said = repr(move) if isinstance(move, str) else f"action {move}"
-        if len(said) > 60:
-            said = f"{said[:60]}..."
-        if state.terminated:
-            return f"move {ply + 1}: {said} comes after the end of the game"
-        legal = np.flatnonzero(state.legal_action_mask).tolist()
-        names = (f"{self.game.action_to_string(state, a)} ({a})" for a in legal)
-        return f"move {ply + 1}: {said} is not legal; legal moves (actions): {' '.join(names)}"
+        return read
 
 
-def _names(game: Game[Any]) -> dict[str, int]:
-    """Returns each action by its name, if names do not depend on the position; else nothing."""
-    unseen: Any = _Unseen()
-    try:
-        names = {game.action_to_string(unseen, a): a for a in range(game.num_actions)}
-    except Exception:  # it has looked
-        return {}
-    return names if len(names) == game.num_actions else {}
+@functools.partial(jax.jit, static_argnums=0)
+def _replay(
+    game: Game[Any], history: jax.Array, seats: jax.Array, plies: jax.Array
+) -> tuple[State, jax.Array, jax.Array]:
+    """Returns the positions at int32[N] `plies`, their returns, and how many moves are legal."""
+    count, length = history.shape
 
+    def ply(state: Any, stopped: jax.Array, action: jax.Array, seat: jax.Array) -> Any:
+        in_turn = (seat == ANY_SEAT) | (seat == state.to_play)
+        stopped = stopped | (action < 0) | ~(in_turn & state.legal_action_mask[action])
+        after = game.step(state, jnp.where(stopped, 0, action))
+        return jax.tree.map(lambda old, new: jnp.where(stopped, old, new), state, after), stopped
 
-def _openings(game: Game[Any], count: int) -> State:
+    def keep(is_there: jax.Array, state: Any, kept: Any) -> Any:
+        return jax.tree.map(lambda new, old: jnp.where(is_there, new, old), state, kept)
+
+    def goes_on(carry: Any) -> jax.Array:
+        *_, stopped, at = carry
+        return (at < length) & ~stopped.all()
+
+    def next_ply(carry: Any) -> Any:
+        states, kept, legal, stopped, at = carry
+        states, stopped = jax.vmap(ply)(states, stopped, history[:, at], seats[:, at])
+        kept = jax.vmap(keep)(at + 1 == plies, states, kept)
+        return states, kept, legal + ~stopped, stopped, at + 1
+
     opening = positions.opening_position(game)
-    states: State = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), opening)
-    return states
+    states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), opening)
+    start = (states, states, jnp.zeros(count, jnp.int32), jnp.zeros(count, bool), jnp.int32(0))
+    _, kept, legal, _, _ = jax.lax.while_loop(goes_on, next_ply, start)
+    return kept, jax.vmap(game.returns)(kept), legal

@@ -8,30 +8,19 @@ import math
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from games import consent
 from games.game import Game, State
 from mcts import SearchResult, Variables
 from selfplay import positions
-from selfplay.engines.limits import Limits
 from selfplay.engines.lines import shared
-from selfplay.engines.process import EngineFault
+from selfplay.engines.process import EngineFault, Process
 from selfplay.players import FORFEIT, Player, without_search
-
-
-class Engine(Protocol):
-    """A running engine; whatever it is asked, it is killed before an `EngineFault` is raised."""
-
-    moves: tuple[str, ...]  # the line that it stands at
-
-    @property
-    def alive(self) -> bool: ...
-
-    def kill(self) -> None: ...
 
 
 def _nothing_forced(state: State) -> int | None:
@@ -49,14 +38,15 @@ class Dialect(NamedTuple):
     forced: Callable[[State], int | None] = _nothing_forced  # an action that no engine is asked for
 
 
-def pooled_player(spec: str, game: Game[Any], dialect: Dialect, limits: Limits) -> Player:
+def pooled_player(spec: str, game: Game[Any], dialect: Dialect, processes: int) -> Player:
     """Returns the player `spec`; one engine is started at once, others when they are needed.
 
     Raises:
-      ValueError: the engine does not start, or does not play this.
+      ValueError: the engine may not run, does not start, or does not play this.
     """
+    consent.require(consent.code_of(spec), f"player {spec!r}")
     faults: list[str] = []
-    pool = EnginePool(dialect, limits.processes, faults)
+    pool = EnginePool(dialect, processes, faults)
     try:
         pool.start_first()
     except EngineFault as fault:
@@ -69,7 +59,7 @@ class EnginePool:
 
     def __init__(self, dialect: Dialect, processes: int, faults: list[str]) -> None:
         self._dialect, self._faults = dialect, faults
-        self._engines: list[Engine | None] = [None] * processes
+        self._engines: list[Process | None] = [None] * processes
         self._workers = ThreadPoolExecutor(processes)
         self._closed = False
         weakref.finalize(self, _kill, self._engines)  # also at the interpreter's exit
@@ -132,8 +122,8 @@ class EnginePool:
         except EngineFault as fault:
             return str(fault)
 
-    def _start(self) -> Engine:
-        engine: Engine = self._dialect.start()
+    def _start(self) -> Process:
+        engine: Process = self._dialect.start()
         return engine
 
 
@@ -145,7 +135,7 @@ def _result(actions: np.ndarray, states: State) -> SearchResult:
     return jax.device_get(result)
 
 
-def _kill(engines: list[Engine | None]) -> None:
+def _kill(engines: list[Process | None]) -> None:
     for engine in engines:
         if engine:
             engine.kill()

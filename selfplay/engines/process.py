@@ -1,7 +1,7 @@
 """An engine as a process: lines go in, bytes come out, and it cannot harm us.
 
-It may hang, crash, flood or talk nonsense: then an `EngineFault` says so in a sentence. Whoever
-holds the process kills it then, and with it all that it has started.
+It may hang, crash, flood or talk nonsense: then an `EngineFault` says so in a sentence, and the
+process is killed before, and with it all that it has started.
 """
 
 import os
@@ -28,7 +28,7 @@ class EngineFault(Exception):
 
 
 class Process:
-    """A running engine, as far as no protocol is concerned.
+    """A running engine, as far as no protocol is concerned; `moves` are where it stands.
 
     Args:
       command: split as a shell would, but no shell runs it.
@@ -38,6 +38,7 @@ class Process:
     """
 
     def __init__(self, command: str) -> None:
+        self.moves: tuple[str, ...] = ()
         self._unread, self._errors = b"", b""
         try:
             self.popen = children.start(shlex.split(command), stderr=subprocess.PIPE)
@@ -50,7 +51,7 @@ class Process:
             self.popen.stdin.write(f"{line}\n".encode())  # type: ignore[union-attr]
             self.popen.stdin.flush()  # type: ignore[union-attr]
         except (OSError, ValueError):
-            raise EngineFault(self._ended(command or line)) from None
+            raise self.fault(self._ended(command or line)) from None
 
     def hear(self, command: str, deadline: float, cut: Cut) -> str:
         """Returns the answer to a command.
@@ -62,6 +63,13 @@ class Process:
         Raises:
           EngineFault: the answer is late or too long, or the engine has ended.
         """
+        try:
+            return self._hear_all(command, deadline, cut)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _hear_all(self, command: str, deadline: float, cut: Cut) -> str:
         with selectors.DefaultSelector() as selector:
             for pipe in (self.popen.stdout, self.popen.stderr):
                 selector.register(pipe, selectors.EVENT_READ)  # type: ignore[arg-type]
@@ -82,6 +90,15 @@ class Process:
                 if not ready and not self.alive:
                     raise EngineFault(self._ended(command))
                 self._take(ready, selector, command)
+
+    def fault(self, message: str) -> EngineFault:
+        """Kills the process; returns what to raise."""
+        self.kill()
+        return EngineFault(message)
+
+    def illegal(self, move: str, line: tuple[str, ...]) -> EngineFault:
+        """Kills the process, for what it thinks of the position is anyone's guess."""
+        return self.fault(f"played {move[:40]!r} at ply {len(line)}, which is illegal")
 
     def kill(self) -> None:
         """Ends the process and all that it started."""

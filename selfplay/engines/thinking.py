@@ -5,7 +5,6 @@ A number of simulations is compiled once, so there are few: a ladder of powers o
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -77,25 +76,3 @@ class Thinker:
         known = [rung for rung in self.rungs if self._seconds.get(rung)]
         fitting = [rung for rung in known if self._seconds[rung] * SLOWER <= seconds]
         return max(fitting, default=min(known, default=self.rungs[0]))
-
-
-def best_lines(
-    player: Player, state: State, actions: Sequence[int], plies: int, key: jax.Array
-) -> list[list[int]]:
-    """Returns how play goes on after each of K actions, by `player`: up to `plies` actions each.
-
-    The player's own choices, ply by ply, in all K lines at once; a player outside the device is not
-    asked.
-    """
-    lines = [[action] for action in actions]
-    if not player.on_device:
-        return lines
-    states = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], len(actions), 0), state)
-    chosen: Any = np.array(actions, np.int32)
-    for ply in range(1, plies):
-        states = positions.step_all(player.game, states, chosen)
-        chosen = np.asarray(player(states, jax.random.fold_in(key, ply)).action)
-        for line, action, over in zip(lines, chosen, np.asarray(states.terminated), strict=True):
-            if not over and len(line) == ply:
-                line.append(int(action))
-    return lines

@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 
 from selfplay.engines.lines import shared
-from selfplay.engines.process import START_SECONDS, EngineFault, Process
+from selfplay.engines.process import START_SECONDS, Process
 
 _ANSWER = re.compile(r"([=?])(\d*)\s*(.*)", re.DOTALL)
 
 
-class Engine:
+class Engine(Process):
     """A running engine on the opening position; `moves` are the commands that led further.
 
     Args:
@@ -20,16 +20,11 @@ class Engine:
     """
 
     def __init__(self, command: str, setup: Sequence[str], seconds: float) -> None:
-        self.moves: tuple[str, ...] = ()
+        super().__init__(command)
         self._seconds, self._number = seconds, 0
-        self._process = Process(command)
-        try:
-            self._undoes = "undo" in self.ask("list_commands", START_SECONDS).split()
-            for line in setup:
-                self.ask(line, START_SECONDS)
-        except BaseException:
-            self.kill()
-            raise
+        self._undoes = "undo" in self.ask("list_commands", START_SECONDS).split()
+        for line in setup:
+            self.ask(line, START_SECONDS)
 
     def go_to(self, moves: tuple[str, ...]) -> None:
         """Brings the engine to the position after these `play` commands."""
@@ -56,30 +51,16 @@ class Engine:
         """
         self._number += 1
         deadline = time.monotonic() + (seconds or self._seconds)
-        try:
-            self._process.tell(f"{self._number} {command}", command)
-            return self._read(self._process.hear(command, deadline, _first_answer), command)
-        except BaseException:
-            self.kill()
-            raise
-
-    def kill(self) -> None:
-        """Ends the process and all that it started."""
-        self._process.kill()
-
-    @property
-    def alive(self) -> bool:
-        return self._process.alive
-
-    def _read(self, answer: str, command: str) -> str:
-        match = _ANSWER.fullmatch(answer.strip())
+        self.tell(f"{self._number} {command}", command)
+        answer = self.hear(command, deadline, _first_answer).strip()
+        match = _ANSWER.fullmatch(answer)
         if not match or match[2] != str(self._number):
-            raise EngineFault(
-                f"answered nonsense to {command!r}: {answer.strip()[:80]!r} (an answer begins with "
-                "= and the command's number)"
+            raise self.fault(
+                f"answered nonsense to {command!r}: {answer[:80]!r} (an answer begins with = and "
+                "the command's number)"
             )
         if match[1] == "?":
-            raise EngineFault(f"refused {command!r}: {match[3][:80]}")
+            raise self.fault(f"refused {command!r}: {match[3][:80]}")
         return match[3]
 
 

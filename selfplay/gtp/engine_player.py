@@ -1,23 +1,18 @@
 """GTP engines as a player."""
 
-import re
 from typing import Any
 
 import numpy as np
 
-from games import consent
 from games.game import Game, State
 from games.go import Go
-from selfplay.engines.limits import read_limits
 from selfplay.engines.lines import Lines
 from selfplay.engines.pool import Dialect, pooled_player
-from selfplay.engines.process import EngineFault
+from selfplay.engines.spec import read_spec
 from selfplay.gtp import protocol
 from selfplay.gtp.engine import Engine
 from selfplay.players import RESIGN, Player
 
-_OPTION = r"(?:timeout|processes|passes)=[^,:]*"
-_OPTIONS = re.compile(rf"({_OPTION}(?:,{_OPTION})*):(.*)", re.DOTALL)
 PASSES = ("spoken", "silent")
 PASS = "pass"  # what games with such a move call it, as GTP does
 
@@ -35,18 +30,17 @@ def engine_player(spec: str, game: Game[Any]) -> Player:
       ValueError: the engine may not run (`games/consent.py`), does not start, speaks no GTP, or
         does not play on this board.
     """
-    consent.require(consent.code_of(spec), f"player {spec!r}")
-    text, given = spec.removeprefix("gtp:"), dict[str, str]()
-    if options := _OPTIONS.fullmatch(text):
-        text = options[2]
-        given = dict(item.split("=") for item in options[1].split(","))
-    limits, passes = read_limits(spec, given), given.get("passes", PASSES[0])
-    if not text.strip():
-        raise ValueError(f"player {spec!r} names no command: gtp:COMMAND")
+    command, seconds, processes, options = read_spec(spec)
+    passes = options.pop("passes", PASSES[0])
+    if options:
+        raise ValueError(
+            f"player {spec!r}: no option {next(iter(options))!r}, only timeout, processes and "
+            "passes; a command that looks like options follows two colons: gtp::COMMAND"
+        )
     if passes not in PASSES:
         raise ValueError(f"player {spec!r}: passes must be {' or '.join(PASSES)}, got {passes!r}")
-    dialect = _dialect(text, game, limits.seconds, passes == "silent")
-    return pooled_player(spec, game, dialect, limits)
+    dialect = _dialect(command, game, seconds, passes == "silent")
+    return pooled_player(spec, game, dialect, processes)
 
 
 def _dialect(command: str, game: Game[Any], seconds: float, silent_passes: bool) -> Dialect:
@@ -85,8 +79,7 @@ def _choose(engine: Engine, game: Game[Any], state: State, line: tuple[str, ...]
     try:
         action = game.string_to_action(state, name)
     except ValueError:
-        engine.kill()  # what it thinks of the position is anyone's guess
-        raise EngineFault(f"played {name[:40]!r} at ply {len(line)}, which is illegal") from None
+        raise engine.illegal(name, line) from None
     engine.moves = (*line, _play(game, state, action))
     return action
 

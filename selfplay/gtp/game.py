@@ -10,10 +10,8 @@ import numpy as np
 from games.game import Game, State
 from games.go import LETTERS, Go
 from selfplay import positions
-
-
-class Refused(Exception):
-    """A command that cannot be obeyed; the message is the answer."""
+from selfplay.engines.go_turns import turn_to
+from selfplay.engines.server import Refused
 
 
 class Line(NamedTuple):
@@ -67,7 +65,7 @@ class GtpGame:
             if not self.state.legal_action_mask[move]:
                 raise Refused("illegal move")
             self._push(move)
-        except (ValueError, Refused):
+        except ValueError:
             self.line = before
             raise Refused("illegal move") from None
         self._past.append(before)
@@ -78,11 +76,11 @@ class GtpGame:
             return
         before = self.line
         if isinstance(self.game, Go):
-            nothing = self.game.size**2
-            while self.line.moves[-1:] == (nothing,):
-                self.line = Line(self.line.states[:-1], self.line.moves[:-1])
-            if self.seat != seat and not self.over:
-                self._push(nothing)
+            moves = turn_to(self.line.moves, seat, self.game.size**2)
+            kept = min(len(moves), len(self.line.moves))
+            self.line = Line(self.line.states[: kept + 1], self.line.moves[:kept])
+            if len(moves) > kept and not self.over:
+                self._push(moves[-1])
         if self.over:
             self.line = before
             raise Refused("the game is over")

@@ -8,7 +8,6 @@ import re
 from typing import NamedTuple
 
 COLOURS = ("black", "white")  # by seat
-MAX_LINE = 1 << 16  # bytes; a longer line is refused
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 

@@ -6,18 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-import jax
-import numpy as np
-
 from games.game import Game
 from games.go import Go
-from games.registry import spec_of
 from selfplay import positions
-from selfplay.analysis import ranked
+from selfplay.analysis import candidates, considered, winrate
 from selfplay.engines import clock
-from selfplay.engines.thinking import Thinker, best_lines
+from selfplay.engines.server import MAX_LINE, Refused, Server
+from selfplay.engines.thinking import Thinker
 from selfplay.gtp import protocol, set_up
-from selfplay.gtp.game import GtpGame, Line, Refused
+from selfplay.gtp.game import GtpGame, Line
 from selfplay.players import Player
 from selfplay.records import sgf_dialects
 
@@ -25,19 +22,15 @@ Answer: TypeAlias = str | Iterator[str]  # or lines as they come, until the next
 Handler: TypeAlias = Callable[[list[str]], Answer]
 
 CANDIDATES = 8  # moves that an analysis shows
-LINE_PLIES = 6  # of each
-LINE_SIMULATIONS = 8  # of the searches that find them
+LINE_SIMULATIONS = 8  # of the searches that find the line of each
 DEFAULT_INTERVAL = 1.0  # seconds between two lines of an analysis
 
 
-class GtpServer:
+class GtpServer(Server):
     """The engine's side of one connection.
 
     Args:
-      make: returns the player of a game with so many simulations; ValueError if it has none.
-      simulations: of a move, at most.
       resign_below: the winrate below which it resigns; 0 for never.
-      wait: waits for input up to so many seconds; returns whether there is some.
     """
 
     def __init__(
@@ -49,18 +42,17 @@ class GtpServer:
         seed: int = 0,
         wait: Callable[[float], bool] = lambda seconds: True,
     ) -> None:
-        self.closed = False
+        super().__init__(make, simulations, seed, wait)
         self.game = GtpGame(game)
         self.clocks = [clock.start(math.inf)] * 2
-        self._make, self._simulations, self._seed = make, simulations, seed
-        self._resign_below, self._wait = resign_below, wait
-        self.thinker = self._thinker(game)
+        self._resign_below = resign_below
+        self.thinker = self._new_thinker(game)
         self.thinker.warm_up(self.game.state, (self.thinker.rungs[0], self.thinker.rungs[-1]))
         self.commands = self._commands()
 
     def answer(self, line: bytes) -> Iterator[str]:
         """Yields the answer to a line of input, whatever it holds, as it comes."""
-        if len(line) > protocol.MAX_LINE:
+        if len(line) > MAX_LINE:
             yield protocol.response("", "line too long", success=False)
             return
         request = protocol.read_request(line)
@@ -81,15 +73,6 @@ class GtpServer:
                 yield f"={request.id}\n"
                 yield from _unbroken(answer)
                 yield "\n"
-
-    def _thinker(self, game: Game[Any]) -> Thinker:
-        def make(simulations: int) -> Player:
-            player = self._make(game, simulations)
-            if player.game != game:
-                raise ValueError(f"{player.name} plays {spec_of(player.game)}, not {spec_of(game)}")
-            return player
-
-        return Thinker(make, self._simulations, self._seed)
 
     def _commands(self) -> dict[str, Handler]:
         """Returns the commands of this game, by name."""
@@ -149,7 +132,7 @@ class GtpServer:
             raise Refused("unacceptable size")
         try:
             resized = dataclasses.replace(self.game.game, size=size)
-            return GtpGame(resized), self._thinker(resized)
+            return GtpGame(resized), self._new_thinker(resized)
         except ValueError:
             raise Refused("unacceptable size") from None
 
@@ -199,7 +182,7 @@ class GtpServer:
         with self.game.turn_of(seat):
             result = self.thinker.think(self.game.state, self.game.moves, rung)
             name = self._name(int(result.action))
-        if _winrate(float(result.value)) < self._resign_below:
+        if winrate(float(result.value)) < self._resign_below:
             name = "resign"
         else:
             self.game.play(seat, int(result.action))
@@ -299,20 +282,17 @@ class GtpServer:
         """Returns what a search thinks of the best moves, on one line."""
         game, state = self.game.game, self.game.state
         result = self.thinker.think(state, self.game.moves, rung)
-        actions = ranked(result, state.legal_action_mask)[:CANDIDATES]
-        shown = [a for a in actions if result.visit_counts[a] or a == int(result.action)][:most]
+        shown = considered(candidates(game, state, result)[:CANDIDATES])[:most]
         filled = (shown + [shown[0]] * CANDIDATES)[:CANDIDATES]  # always as many: it compiles once
         player = self.thinker.player(min(rung, LINE_SIMULATIONS))
-        lines = best_lines(player, state, filled, LINE_PLIES, jax.random.key(self._seed))
+        lines = self._lines(player, state, [one.action for one in filled])
         parts = []
-        for order, action in enumerate(shown):
-            winrate = as_number(_winrate(float(result.q[action])))
+        for order, one in enumerate(shown):
+            number = as_number(winrate(one.q))
             line = " ".join(positions.notation(game, state, lines[order]))
             parts.append(
-                f"info move {game.action_to_string(state, action)} "
-                f"visits {int(result.visit_counts[action])} winrate {winrate} "
-                f"prior {as_number(float(result.prior[action]))} lcb {winrate} "
-                f"order {order} pv {line}"
+                f"info move {one.name} visits {one.visits} winrate {number} "
+                f"prior {as_number(one.prior)} lcb {number} order {order} pv {line}"
             )
         return " ".join(parts) + "\n"
 
@@ -322,11 +302,6 @@ def _unbroken(lines: Iterator[str]) -> Iterator[str]:
         yield from lines
     except Exception as error:  # as in `answer`; the answer has begun, so a line must do
         yield f"internal error: {error!r}\n"
-
-
-def _winrate(value: float) -> float:
-    """Returns the share of points that a value in [-1, 1] stands for."""
-    return float(np.clip((value + 1) / 2, 0, 1))
 
 
 def _lz_number(share: float) -> str:

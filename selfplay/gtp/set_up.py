@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from games.go import Go
+from selfplay.engines.server import Refused
 from selfplay.gtp import protocol
-from selfplay.gtp.game import GtpGame, Refused, handicap_points
+from selfplay.gtp.game import GtpGame, handicap_points
 from selfplay.records import sgf
 from selfplay.records.game_record import MAX_BYTES
 

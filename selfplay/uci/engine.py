@@ -14,7 +14,7 @@ from selfplay.uci import options
 GREETING_SECONDS = 60.0  # to its list of options: what takes long belongs behind it
 
 
-class Engine:
+class Engine(Process):
     """A running engine; `moves` lead to the position that it was asked about last.
 
     Args:
@@ -27,18 +27,17 @@ class Engine:
     def __init__(
         self, command: str, wanted: Mapping[str, str], variant: str, seconds: float
     ) -> None:
-        self.moves: tuple[str, ...] = ()
+        super().__init__(command)
         self._seconds = seconds
-        self._process = Process(command)
+        self.tell("uci")
+        offered = options.read_options(self._hear("uci", "uciok", GREETING_SECONDS))
         try:
-            self._process.tell("uci")
-            offered = options.read_options(self._hear("uci", "uciok", GREETING_SECONDS))
-            for line in options.commands(offered, wanted, variant):
-                self._process.tell(line)
-            self._wait_until_ready(START_SECONDS)
-        except BaseException:
-            self.kill()
-            raise
+            lines = options.commands(offered, wanted, variant)
+        except EngineFault as error:
+            raise self.fault(str(error)) from None
+        for line in lines:
+            self.tell(line)
+        self._wait_until_ready(START_SECONDS)
 
     def best_move(self, moves: tuple[str, ...], go: str) -> str:
         """Returns what it would play after some moves.
@@ -50,36 +49,23 @@ class Engine:
           EngineFault: it does not answer, or not with a move.
         """
         self.moves = moves
-        try:
-            self._process.tell("ucinewgame")
-            self._wait_until_ready(self._seconds)
-            self._process.tell(f"position startpos{' moves ' if moves else ''}{' '.join(moves)}")
-            self._process.tell(f"go {go}")
-            answer = self._hear(f"go {go}", "bestmove", self._seconds)
-        except BaseException:
-            self.kill()
-            raise
+        self.tell("ucinewgame")
+        self._wait_until_ready(self._seconds)
+        self.tell(f"position startpos{' moves ' if moves else ''}{' '.join(moves)}")
+        self.tell(f"go {go}")
+        answer = self._hear(f"go {go}", "bestmove", self._seconds)
         words = answer.rpartition("bestmove")[2].split()
         if not words:
-            self.kill()
-            raise EngineFault(f"answered nonsense to 'go {go}': no move after bestmove")
+            raise self.fault(f"answered nonsense to 'go {go}': no move after bestmove")
         return words[0]
 
-    def kill(self) -> None:
-        """Ends the process and all that it started."""
-        self._process.kill()
-
-    @property
-    def alive(self) -> bool:
-        return self._process.alive
-
     def _wait_until_ready(self, seconds: float) -> None:
-        self._process.tell("isready")
+        self.tell("isready")
         self._hear("isready", "readyok", seconds)
 
     def _hear(self, command: str, last: str, seconds: float) -> str:
         """Returns what it says up to a line that begins with the word `last`."""
-        return self._process.hear(command, time.monotonic() + seconds, _line_of(last))
+        return self.hear(command, time.monotonic() + seconds, _line_of(last))
 
 
 def _line_of(word: str) -> Cut:

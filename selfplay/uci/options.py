@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from games.spelling import did_you_mean
 from selfplay.engines.process import EngineFault
-from selfplay.uci.spec import OURS
+from selfplay.engines.spec import LIMITS
 
+THINKING = ("nodes", "movetime", "depth")  # ours, which end an engine's thinking
+OURS = (*LIMITS, *THINKING)
 VARIANT, CHESS = "UCI_Variant", "chess"
 ELO, LIMIT_STRENGTH, THREADS = "UCI_Elo", "UCI_LimitStrength", "Threads"
 _LINE = re.compile(r"option\s+name\s+(.+?)\s+type\s+(\w+)(.*)")

@@ -9,14 +9,11 @@ from games import pgx_adapter
 from games.game import Game, State
 from selfplay import positions
 from selfplay.engines.lines import shared
+from selfplay.engines.server import Refused
 from selfplay.records import chess_position
 from selfplay.uci.moves import find_move, variant_of
 
 START = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"
-
-
-class Refused(Exception):
-    """What cannot be obeyed; the message says why."""
 
 
 class Position:

@@ -5,35 +5,29 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 import games
 from games.game import Game
-from games.registry import spec_of
 from mcts import SearchResult
 from selfplay import positions
-from selfplay.engines.thinking import Thinker, best_lines
+from selfplay.engines.server import LINE_PLIES, MAX_LINE, Refused, Server
+from selfplay.engines.thinking import Thinker
 from selfplay.players import Player
 from selfplay.uci.go import Limit, read_go, whole
 from selfplay.uci.moves import VARIANTS, move_name
-from selfplay.uci.position import Position, Refused
+from selfplay.uci.position import Position
 
-MAX_LINE = 1 << 16  # bytes; a longer line is refused
 MAX_SIMULATIONS = 100_000
-LINE_PLIES = 6  # of the line that it expects
 SURE = 0.999  # a value is shown as at most that sure
 IGNORED = ("debug", "register", "stop", "ponderhit")  # outside a search
 
 
-class UciServer:
+class UciServer(Server):
     """The engine's side of one connection.
 
     Args:
       variants: what it can play, by UCI's names; the first until it is told another one.
-      make: returns the player of a game with so many simulations; ValueError if it has none.
-      simulations: of a move, at most.
-      wait: waits for input up to so many seconds; returns whether there is some.
       take: returns the next line of input; None at its end.
     """
 
@@ -46,10 +40,9 @@ class UciServer:
         wait: Callable[[float], bool] = lambda seconds: True,
         take: Callable[[], bytes | None] = lambda: None,
     ) -> None:
-        self.closed = False
+        super().__init__(make, simulations, seed, wait)
         self._variants, self._variant = tuple(variants), variants[0]
-        self._make, self._simulations, self._seed = make, simulations, seed
-        self._wait, self._take = wait, take
+        self._take = take
         self._position: Position | None = None  # what takes long begins with `isready`
         self._thinker: Thinker | None = None
         self._commands: dict[str, Callable[[list[str]], Iterator[str]]] = {
@@ -135,16 +128,7 @@ class UciServer:
     def _ready(self) -> Thinker:
         """Returns who thinks, with all compiled that a clock may ask for, before it runs."""
         if self._thinker is None:
-            game = self._at().game
-
-            def make(simulations: int) -> Player:
-                player = self._make(game, simulations)
-                if player.game != game:
-                    raise Refused(f"{player.name} plays {spec_of(player.game)} only")
-                return player
-
-            thinker = Thinker(make, self._simulations, self._seed)
-            opening = Position(game)
+            thinker, opening = self._new_thinker(self._at().game), Position(self._at().game)
             thinker.warm_up(opening.state, thinker.rungs)
             self._search(thinker, opening, thinker.rungs[0])  # for the line that it shows
             self._thinker = thinker
@@ -210,7 +194,7 @@ class UciServer:
     def _line(self, thinker: Thinker, at: Position, action: int, plies: int) -> str:
         """Returns a move and how play is expected to go on, by the quickest of our searches."""
         player, state, names = thinker.player(thinker.rungs[0]), at.state, []
-        line = best_lines(player, state, [action], plies, jax.random.key(self._seed))[0]
+        line = self._lines(player, state, [action], plies)[0]
         for move in line:
             names.append(move_name(at.game, state, move))
             state = positions.step(at.game, state, np.int32(move))

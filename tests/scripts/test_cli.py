@@ -344,13 +344,10 @@ def test_a_reader_who_leaves_is_no_traceback():
     assert process.stderr == ""
 
 
-def test_closed_input_is_the_end_of_input_for_a_person_and_wrong_use_of_gtp_and_uci(
-    monkeypatch, capsys
-):
+def test_closed_input_is_the_end_of_input_for_a_person_and_wrong_use_of_engine(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", None)
     assert console.ask("your move: ") is None
-    assert cli.run(["uci", "uniform"]) == 2
-    assert cli.run(["gtp", "uniform", "--game", "tic_tac_toe"]) == 2
+    assert cli.run(["engine", "uniform", "--protocol", "uci"]) == 2
     assert "standard input is closed" in capsys.readouterr().err
 
 

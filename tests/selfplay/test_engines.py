@@ -100,7 +100,7 @@ def test_no_process_is_left_not_even_an_engines_own(tmp_path):
 def test_an_engine_that_ends_by_itself_leaves_none_of_its_own_when_the_next_one_starts(tmp_path):
     file = tmp_path / "pids"
     player = make(f"{BAD} child 1 {file}", options="processes=1:")
-    first = player.act._engines[0]._process.popen
+    first = player.act._engines[0].popen
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     (child,) = map(int, file.read_text().split())
@@ -162,7 +162,7 @@ def test_a_thread_that_waits_for_an_engine_sees_that_another_has_closed_it():
         while one._number < 2:
             time.sleep(0.01)
         time.sleep(0.3)  # it waits in the selector by now, or will soon
-        one._process.popen.stdout.close()  # its process lives: nothing else would wake the thread
+        one.popen.stdout.close()  # its process lives: nothing else would wake the thread
         with pytest.raises(EngineFault, match="closed its output"):
             asked.result(timeout=60)
 
@@ -244,7 +244,7 @@ def test_whole_games_against_gnu_go_end_by_the_rules(size):
 def test_our_server_plays_our_client_in_another_game():
     game = games.load("tic_tac_toe")
     start = "import sys; sys.path.insert(0, sys.argv.pop(1)); from scripts.cli import main; main()"
-    words = [sys.executable, "-c", start, str(ROOT), "gtp", "uniform", "--game", "tic_tac_toe"]
+    words = [sys.executable, "-c", start, str(ROOT), "engine", "uniform", "--game", "tic_tac_toe"]
     player = make(shlex.join([*words, "--simulations", "64"]), game, "processes=1:")
     result = play_match(player, players.random_player(game), game, 8, seed=0, opening_plies=1)
     assert player.faults == []

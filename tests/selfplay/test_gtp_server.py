@@ -15,8 +15,9 @@ import games
 from mcts import SearchConfig
 from selfplay import players
 from selfplay.engines import clock, thinking
+from selfplay.engines.server import MAX_LINE
 from selfplay.engines.thinking import ladder
-from selfplay.gtp import protocol, server
+from selfplay.gtp import server
 from selfplay.gtp.game import handicap_points
 from selfplay.gtp.server import GtpServer
 from tests.oracles.go import PlainGo
@@ -88,7 +89,7 @@ def test_every_specified_command_is_there(talk):
         (b"komi nan\n", "? syntax error\n\n"),
         (b"boardsize -5\n", "? syntax error\n\n"),
         (b"boardsize 99999999999999999999\n", "? unacceptable size\n\n"),
-        (b"x" * (protocol.MAX_LINE + 1), "? line too long\n\n"),
+        (b"x" * (MAX_LINE + 1), "? line too long\n\n"),
     ],
 )
 def test_a_line_is_read_as_the_specification_says(talk, line, wanted):

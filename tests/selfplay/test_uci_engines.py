@@ -14,8 +14,8 @@ import pytest
 import games
 from selfplay import player_spec, players, positions
 from selfplay.arena import play_match
+from selfplay.engines.spec import read_spec
 from selfplay.uci.moves import VARIANTS, find_move, move_name
-from selfplay.uci.spec import read_spec
 from tests.support import ROOT
 from tests.support.engines import FAIRY, GNUGO, RHINO, STOCKFISH, ask
 
@@ -120,7 +120,7 @@ def test_a_command_may_hold_what_looks_like_options():
     for text in ("x --hash=3:4", "./x", "env A=b x", "/opt/x y=z"):
         assert read_spec(f"uci:{text}").command == text
         assert read_spec(f"uci::{text}").command == text
-        assert read_spec(f"uci:depth=2:{text}")[0::2] == (text, "depth 2")
+        assert read_spec(f"gtp:depth=2:{text}")[0::3] == (text, {"depth": "2"})
     assert read_spec("uci::env A=b:c").command == "env A=b:c"
     assert read_spec("uci:A B=/x/y,C=:z").options == {"A B": "/x/y", "C": ""}
 

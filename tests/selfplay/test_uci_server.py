@@ -227,7 +227,8 @@ def test_python_chess_plays_a_game_with_it():
     chess_engine = pytest.importorskip("chess.engine")
     import chess
 
-    command = [sys.executable, "-m", "scripts.cli", "uci", "random", "--simulations", "0"]
+    command = [sys.executable, "-m", "scripts.cli", "engine", "random", "--protocol=uci"]
+    command += ["--simulations", "0"]
     with chess_engine.SimpleEngine.popen_uci(command, timeout=120, cwd=ROOT) as ours:
         ours.timeout = 600
         board = chess.Board()

@@ -298,8 +298,8 @@ USING = {
     "arena {run} random --games 2 --simulations 1": ("game",),
     "ladder {run} random --games 2 --simulations 1 --store store": ("game",),
     "play {run} --json --simulations 1": ("game",),
-    "gtp {run} --simulations 1": ("game",),
-    "uci {run} --simulations 1": ("game",),
+    "engine {run} --protocol gtp --simulations 1": ("game",),
+    "engine {run} --protocol uci --simulations 1": ("game",),
     "doctor {run} --seconds 1": ("game",),
     "report {run}": (),
     "show {run}/games/self_play.jsonl": (),
@@ -342,7 +342,7 @@ def test_a_stranger_s_run_executes_nothing_whatever_is_done_with_it(
     before = sorted(downloads.rglob("*"))
     for line, used in USING.items():
         if not used or next(iter(NAMED[kind])) in used:
-            with open(os.devnull) as nothing:  # `gtp` and `uci` read commands
+            with open(os.devnull) as nothing:  # `engine` reads commands
                 monkeypatch.setattr("sys.stdin", nothing)
                 code = command(line, run)
             said = " ".join(capsys.readouterr().err.split())
@@ -356,7 +356,7 @@ def test_a_stranger_s_run_executes_nothing_whatever_is_done_with_it(
 def test_what_a_stranger_s_run_names_is_not_needed_to_look_at_it(kind, tiny_run, downloads):
     run = of_a_stranger(tiny_run, downloads / "run", **NAMED[kind])
     for line, used in USING.items():
-        if "gtp" not in line and "uci" not in line and next(iter(NAMED[kind])) not in used:
+        if "engine" not in line and next(iter(NAMED[kind])) not in used:
             assert command(line, run) == 0, line
     assert not (downloads / "executed").exists()
 

@@ -13,7 +13,7 @@ from scripts.web.ops.player_argument import PROGRAMS, player_of, simulations_of
 from scripts.web.ops.precedence import SEARCHES
 from scripts.web.ops.question import Args, Op, Tell, decimal, number, text
 from selfplay import positions
-from selfplay.analysis import expected, has_value, ranked, think, varied_move
+from selfplay.analysis import candidates, expected, think, varied_move
 from selfplay.perfect.in_time import outcomes_along
 from selfplay.players import FORFEIT, RESIGN, Player
 from selfplay.review import BLUNDER, MISTAKE, Reviewed
@@ -75,12 +75,9 @@ class View:
 
     def __init__(self, game: Game[Any], state: State, moves: Sequence[int]) -> None:
         self.game, self.state, self.moves = game, state, moves
-        legal = np.flatnonzero(np.asarray(state.legal_action_mask)).tolist()
-        self.names = {action: game.action_to_string(state, action) for action in legal}
 
     def of(self, result: SearchResult, simulations: int) -> dict[str, Any]:
         """Returns a player's result as JSON has it."""
-        known = has_value(result)
         best = int(result.action)
         return {
             "value": rounded(result.value),
@@ -90,16 +87,16 @@ class View:
             "best": best if best >= 0 else None,
             "candidates": [
                 {
-                    "action": action,
-                    "name": self.names[action],
-                    "prior": rounded(result.prior[action]),
-                    "visits": int(result.visit_counts[action]),
-                    "q": rounded(result.q[action]) if known[action] else None,
-                    "weight": rounded(result.action_weights[action]),
-                    "line": [action],
-                    "names": [self.names[action]],
+                    "action": one.action,
+                    "name": one.name,
+                    "prior": rounded(one.prior),
+                    "visits": one.visits,
+                    "q": rounded(one.q) if one.is_known else None,
+                    "weight": rounded(one.weight),
+                    "line": [one.action],
+                    "names": [one.name],
                 }
-                for action in ranked(result, self.state.legal_action_mask)
+                for one in candidates(self.game, self.state, result)
             ],
         }
 
@@ -144,7 +141,7 @@ def move(args: Args, tell: Tell) -> dict[str, Any]:
     fault = "".join(player.faults[known:]) if action == FORFEIT else ""
     return view.of(result, simulations_of(args)) | {
         "action": action if action >= 0 else None,
-        "name": view.names.get(action),
+        "name": game.action_to_string(view.state, action) if action >= 0 else None,
         "resigns": action == RESIGN,
         "forfeits": fault,
     }

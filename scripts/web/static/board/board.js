@@ -338,12 +338,12 @@ function ringed(places, kind) {
 }
 
 // Discs with the numbers of a variation; the later of two in one place stands beside the earlier.
-function numbered(steps, { ordered, seats }) {
+function numbered(steps, { seats }) {
   const taken = new Map();
   return steps.flatMap(({ places, seat, number }) => {
     if (!places.length) return [];
     const fill = seats?.[seat]?.fill || STEP_COLOURS[seat];
-    const [x, y, r] = ordered ? places[places.length - 1] : middle(places);
+    const [x, y, r] = places[places.length - 1];
     const before = taken.get(`${x},${y}`) || 0;
     taken.set(`${x},${y}`, before + 1);
     const [cx, cy, size] = before ? [x + 0.62 * r, y - 0.62 * r, 0.42 * r] : [x, y, 0.78 * r];
@@ -352,12 +352,6 @@ function numbered(steps, { ordered, seats }) {
     return [path || [], s("circle", { class: "step", cx, cy, r: size, fill }),
       label(cx, cy, 1.1 * size, String(number), inkOn(rgbOf(fill)))].flat();
   });
-}
-
-// Where the ends of a move cannot be told apart, its number stands between them.
-function middle(places) {
-  const mean = (k) => places.reduce((sum, place) => sum + place[k], 0) / places.length;
-  return [mean(0), mean(1), mean(2)];
 }
 
 function label(x, y, size, text, fill) {

@@ -72,12 +72,12 @@ class Replay {
     const { run, order } = this;
     const answer = await this.loading.put((options) => ask("examples", { run, order }, options));
     if (!answer) return;
-    const { rows, sampled, first, last, player, mean } = answer;
-    this.rows = rows;
+    const { examples, sampled, first, last, player, mean } = answer;
+    this.rows = examples;
     this.status.textContent = `${count(sampled)} of the newest examples (${count(first)} to ${count(last)}), judged by ${player}: `
       + `on average ${mean.divergence.toFixed(3)} nats and a value error of ${mean.value_error.toFixed(2)}.`;
     this.showList();
-    await this.choose(choosing ? rows[0].id : Number(this.id), choosing ? 0 : this.symmetry);
+    await this.choose(choosing ? examples[0].id : Number(this.id), choosing ? 0 : this.symmetry);
   }
 
   showList() {
