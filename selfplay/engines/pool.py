@@ -132,7 +132,8 @@ def _result(actions: np.ndarray, states: State) -> SearchResult:
     all_actions = np.arange(states.legal_action_mask.shape[1])
     policy = (all_actions == actions[:, None]).astype(np.float32)
     result = without_search(*map(jnp.asarray, (actions, policy, np.zeros(len(actions)))))
-    return jax.device_get(result)
+    answer: SearchResult = jax.device_get(result)
+    return answer
 
 
 def _kill(engines: list[Process | None]) -> None:

@@ -8,13 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
-import games
 from games.connect_four import ConnectFour
 from games.game import Game, State
-from games.hex import Hex
 from games.othello import WORD, Othello
 from selfplay.perfect import connect_four, othello
-from selfplay.perfect import hex as perfect_hex
 from selfplay.perfect.player import outcomes_of
 from selfplay.perfect.solver import ILLEGAL, TooLongError
 
@@ -56,16 +53,11 @@ def _finder(game: Game[Any]) -> Find | None:
         return functools.partial(_connect_four, connect_four.Solver())
     if isinstance(game, Othello):
         return functools.partial(_othello, game)
-    if isinstance(game, Hex) and game.size <= perfect_hex.LARGEST:
-        return functools.partial(_hex, game)
-    if game == games.load("tic_tac_toe"):
-        return lambda state, until: outcomes_of(game)(_batch(state))[0]
-    return None
-
-
-def _hex(game: Hex, state: State, until: float) -> np.ndarray:
-    row: np.ndarray = perfect_hex.outcomes(game, _batch(state), until)[0]
-    return row
+    try:
+        outcomes = outcomes_of(game)
+    except ValueError:  # nobody has solved it
+        return None
+    return lambda state, until: outcomes(_batch(state), until)[0]
 
 
 def _connect_four(solver: connect_four.Solver, state: Any, until: float) -> np.ndarray:

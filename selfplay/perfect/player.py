@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import games
@@ -20,9 +21,10 @@ from selfplay import positions
 from selfplay.perfect import hex as perfect_hex
 from selfplay.perfect import solver
 from selfplay.perfect.solver import ILLEGAL
-from selfplay.players import Player
+from selfplay.players import Player, without_search
 
-Outcomes = Callable[[State], np.ndarray]  # of batched live positions: int8[N, A], see `SolvedSet`
+# Of batched live positions, and until when: int8[N, A], see `SolvedSet`; may raise TooLongError.
+Outcomes = Callable[[State, float], np.ndarray]
 
 
 def perfect_player(game: Game[Any]) -> Player:
@@ -36,7 +38,7 @@ def perfect_player(game: Game[Any]) -> Player:
     def act(variables: Variables, states: State, key: jax.Array, history: Any) -> SearchResult:
         del variables, history
         states = positions.take(states, slice(None))
-        return _draw(outcomes(states), states, key)
+        return _draw(outcomes(states, float("inf")), states, key)
 
     return Player("perfect", game, act, on_device=False)
 
@@ -66,7 +68,8 @@ def _looked_up(game: Game[Any]) -> Outcomes:
     unknown = len(solved.outcomes)  # of finished games, where nothing is legal
     table = np.concatenate([solved.outcomes, np.full((1, game.num_actions), ILLEGAL, np.int8)])
 
-    def outcomes(states: State) -> np.ndarray:
+    def outcomes(states: State, until: float) -> np.ndarray:
+        del until  # it takes no time
         keys = positions.fingerprints(states)
         chosen: np.ndarray = table[[rows.get(key.tobytes(), unknown) for key in keys]]
         return chosen
@@ -83,13 +86,7 @@ def _draw(outcomes: np.ndarray, states: State, key: jax.Array) -> SearchResult:
     lots = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
     action = np.where(best, lots.random(best.shape), -1.0).argmax(axis=1)
     values = np.where(legal.any(axis=1), value[:, 0], 0).astype(np.float32)
-    fields: dict[str, Any] = {
-        "action": action.astype(np.int32),
-        "action_weights": weights.astype(np.float32),
-        "visit_counts": np.zeros(legal.shape, np.int32),
-        "value": values,
-        "q": np.where(legal, outcomes, values[:, None]).astype(np.float32),
-        "prior": weights.astype(np.float32),
-        "raw_value": values,
-    }
-    return SearchResult(**fields)
+    q = np.where(legal, outcomes, values[:, None])
+    found = without_search(*map(jnp.asarray, (action, weights.astype(np.float32), values)))
+    answer: SearchResult = jax.device_get(found._replace(q=jnp.asarray(q, jnp.float32)))
+    return answer

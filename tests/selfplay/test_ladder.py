@@ -16,19 +16,14 @@ from scripts.flags import arena
 from scripts.terminal import console
 from selfplay.arena import ladder
 from selfplay.arena.folder import weights_sha256
-from selfplay.arena.result import PlayedGame, result_of
 from selfplay.players import FORFEIT, Player, random_player
 from selfplay.rating import bradley_terry
-from tests.support.ratings import outcome
-from tests.toys import double_move
+from tests.support.pile_players import PILE
+from tests.support.ratings import PLAYERS, STRENGTHS, drawn_match
 from training.evaluation import ladder as training_ladder
 from training.players import load_weights, network_of
 from training.progress import Progress
 from training.storage.run_folder import RunFolder
-
-PILE = double_move.Pile(stones=12)
-STRENGTHS = {"random": 0, "weak": 150, "fair": 300, "good": 450, "great": 900}
-PLAYERS = [Player(name, PILE, None) for name in STRENGTHS]
 
 
 @pytest.fixture
@@ -37,16 +32,8 @@ def simulated(monkeypatch):
     played = []
 
     def play_match(first, second, game, games, seed, opening_plies):
-        rng = np.random.default_rng(seed)
         played.append((first.name, second.name))
-        results = []
-        for number in range(games):
-            seats = (first, second) if number % 2 == 0 else (second, first)
-            chances = outcome(*(STRENGTHS[player.name] for player in seats), 40, 0.5)
-            value = 1.0 - rng.choice(3, p=chances)
-            moves = tuple(rng.integers(0, 1000, 5).tolist())
-            results.append(PlayedGame(moves, (value, -value)))
-        return result_of((first.name, second.name), results, games // 2)
+        return drawn_match(first, second, games, seed)
 
     monkeypatch.setattr(ladder, "play_match", play_match)
     return played
@@ -107,13 +94,7 @@ GAME |= {"weights": {}}
         json.dumps(GAME | change).encode()
         for change in (
             {"players": ["random"]},
-            {"players": [["random"], "weak"]},
-            {"moves": "12"},
-            {"moves": [[1]]},
-            {"returns": []},
-            {"returns": [float("nan"), 0]},
             {"weights": []},
-            {"game": 3},
         )
     ],
 )

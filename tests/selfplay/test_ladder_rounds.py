@@ -9,17 +9,13 @@ from scripts import arena_ladder as command
 from scripts.flags import arena
 from scripts.terminal import console
 from selfplay.arena import ladder
-from selfplay.arena.result import PlayedGame, result_of
 from selfplay.arena.rounds import play_rounds
-from selfplay.players import Player, random_player
+from selfplay.players import random_player
 from selfplay.rating import bradley_terry
 from selfplay.tasks import AHEAD, TaskError
 from tests.support.crews import Scripted
 from tests.support.pile_players import FIRST, PILE, SECOND
-from tests.support.ratings import outcome
-
-STRENGTHS = {"random": 0, "weak": 150, "fair": 300, "good": 450, "great": 900}
-PLAYERS = [Player(name, PILE, None) for name in STRENGTHS]
+from tests.support.ratings import PLAYERS, STRENGTHS, drawn_match, outcome
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +26,7 @@ def simulated(monkeypatch):
     def drawn(first, second, game, games, seed, opening_plies):
         if first.name not in STRENGTHS or first.act:
             return play_match(first, second, game, games, seed, opening_plies)
-        rng = np.random.default_rng(seed)
-        results = []
-        for number in range(games):
-            seats = (first, second) if number % 2 == 0 else (second, first)
-            chances = outcome(*(STRENGTHS[player.name] for player in seats), 40, 0.5)
-            value = 1.0 - rng.choice(3, p=chances)
-            results.append(PlayedGame(tuple(rng.integers(0, 1000, 5).tolist()), (value, -value)))
-        return result_of((first.name, second.name), results, games // 2)
+        return drawn_match(first, second, games, seed)
 
     monkeypatch.setattr(ladder, "play_match", drawn)
 

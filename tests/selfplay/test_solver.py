@@ -1,7 +1,5 @@
 """The solver on Hex and Breakthrough, against searches that share no code with it or the games."""
 
-import functools
-
 import numpy as np
 import pyspiel
 import pytest
@@ -9,40 +7,14 @@ import pytest
 import games
 from selfplay import positions
 from selfplay.perfect import solver
+from tests.oracles.hex import winner
 
 EMPTY = -1
 
 
-def neighbours(cell, size):
-    row, col = divmod(cell, size)
-    around = ((-1, 0), (-1, 1), (0, 1), (1, 0), (1, -1), (0, -1))
-    return [
-        (row + down) * size + col + right
-        for down, right in around
-        if 0 <= row + down < size and 0 <= col + right < size
-    ]
-
-
-def joins(board, seat, size):
-    """Whether a chain of `seat` joins its edges: 0 top and bottom, 1 left and right."""
-    line = (lambda cell: cell // size) if seat == 0 else (lambda cell: cell % size)
-    seen = {cell for cell in range(size**2) if board[cell] == seat and line(cell) == 0}
-    stack = list(seen)
-    while stack:
-        near = {n for n in neighbours(stack.pop(), size) if board[n] == seat} - seen
-        seen |= near
-        stack += near
-    return any(line(cell) == size - 1 for cell in seen)
-
-
-@functools.cache
-def hex_outcome(board, cell, seat, size):
-    """Result for `seat` of placing a stone, by plain negamax; Hex has no draws."""
-    after = (*board[:cell], seat, *board[cell + 1 :])
-    if joins(after, seat, size):
-        return 1
-    free = (c for c in range(size**2) if after[c] == EMPTY)
-    return -1 if any(hex_outcome(after, c, 1 - seat, size) == 1 for c in free) else 1
+def hex_outcome(board, cell, seat):
+    """Result for `seat` of placing a stone, by plain search."""
+    return 1 if winner((*board[:cell], seat, *board[cell + 1 :]), 3, 1 - seat) == seat else -1
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +32,7 @@ def test_hex_3x3_has_the_outcomes_of_negamax_in_every_position(hex3):
     for board, seat, found, ply in zip(*columns, strict=True):
         assert ply == sum(c != EMPTY for c in board), board
         for cell in range(9):
-            expected = hex_outcome(board, cell, seat, 3) if board[cell] == EMPTY else solver.ILLEGAL
+            expected = hex_outcome(board, cell, seat) if board[cell] == EMPTY else solver.ILLEGAL
             assert found[cell] == expected, (board, seat, cell)
 
 

@@ -156,12 +156,6 @@ def test_nothing_of_match_json_passes_but_numbers_and_texts(tmp_path):
     "line",
     [
         '{"moves": [0], "returns": [1, NaN]}',
-        '{"moves": [0], "returns": [1, Infinity]}',
-        '{"moves": [0], "returns": [1]}',
-        '{"moves": "012", "returns": [1, -1]}',
-        '{"moves": [0.5], "returns": [1, -1]}',
-        '{"moves": [true], "returns": [1, -1]}',
-        "[]",
         "not json",
         '{"moves": [' + "0," * 2_000_000 + '0], "returns": [1, -1]}',
     ],

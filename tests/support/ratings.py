@@ -1,8 +1,15 @@
-"""Chances of games and pairs, from known strengths."""
+"""Chances of games and pairs, and games, from known strengths."""
 
 import math
 
 import numpy as np
+
+from selfplay.arena.result import PlayedGame, result_of
+from selfplay.players import Player
+from tests.support.pile_players import PILE
+
+STRENGTHS = {"random": 0, "weak": 150, "fair": 300, "good": 450, "great": 900}
+PLAYERS = [Player(name, PILE, None) for name in STRENGTHS]
 
 
 def pair_outcomes(score, draws, independent):
@@ -19,3 +26,15 @@ def outcome(first, second, advantage, draws):
     a, b = 10 ** ((first + advantage) / 400), 10 ** (second / 400)
     tie = draws * math.sqrt(a * b)
     return a / (a + b + tie), tie / (a + b + tie), b / (a + b + tie)
+
+
+def drawn_match(first, second, games, seed):
+    """Returns a match of two of `PLAYERS` whose results are drawn from their strengths."""
+    rng = np.random.default_rng(seed)
+    results = []
+    for number in range(games):
+        seats = (first, second) if number % 2 == 0 else (second, first)
+        chances = outcome(*(STRENGTHS[player.name] for player in seats), 40, 0.5)
+        value = 1.0 - rng.choice(3, p=chances)
+        results.append(PlayedGame(tuple(rng.integers(0, 1000, 5).tolist()), (value, -value)))
+    return result_of((first.name, second.name), results, games // 2)
