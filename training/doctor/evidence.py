@@ -29,8 +29,8 @@ from training.storage.leaves import under, unflatten
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
-MOST_ROWS = 20_000  # newest replay rows that are read
-JUDGED_ROWS = 4_096  # newest rows by which values and searches are judged
+MOST_ROWS = 20_000  # newest replay examples that are read
+JUDGED_ROWS = 4_096  # newest examples by which values and searches are judged
 MOST_REPLAYED = 64  # games that are played again
 
 
@@ -43,9 +43,9 @@ class SavedWeights(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """Rows whose games were played again by the rules; R rows of finished games."""
+    """Examples whose games were played again by the rules; R examples of finished games."""
 
-    rows: np.ndarray  # int64[R], their numbers among the evidence's rows
+    rows: np.ndarray  # int64[R], their numbers among the evidence's examples
     states: State  # [R, ...], in NumPy
     observation: np.ndarray  # [R, H, W, C]
     outcome: np.ndarray  # float32[R], for the seat that was to play
@@ -104,7 +104,7 @@ class Evidence:
         return folded
 
     def predict(self, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the network's policy float32[N, A] and value float32[N] of rows."""
+        """Returns the network's policy float32[N, A] and value float32[N] of examples."""
         return predict(self.network, folded, rows)
 
 
@@ -162,7 +162,7 @@ def _angle(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def last_part(rows: Sample, count: int) -> Sample:
-    """Returns the newest `count` rows."""
+    """Returns the newest `count` examples."""
     return row.take(rows, slice(max(0, len(rows.ply) - count), None))
 
 

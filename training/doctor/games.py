@@ -18,7 +18,7 @@ MOST_RISEN = 1.0  # nats, of the policy loss in training
 
 
 class _Game(NamedTuple):
-    """One game as its rows tell it."""
+    """One game as its examples tell it."""
 
     moves: bytes  # its first position, then the moves
     result: float  # of seat 0: 1, 0 or -1
@@ -69,7 +69,7 @@ def games(evidence: Evidence) -> Result:
 
 
 def repeats(rows: Sample) -> bool:
-    """Whether the rows are of few games, again and again: what those lack is no average."""
+    """Whether the examples are of few games, again and again: what those lack is no average."""
     played = _by_game(rows)
     distinct, commonest = _variety(played)
     few = distinct < LEAST_DISTINCT or commonest > MOST_REPEATED
@@ -83,9 +83,9 @@ def _variety(played: list[_Game]) -> tuple[float, float]:
 
 
 def _by_game(rows: Sample) -> list[_Game]:
-    """The games that the rows are of.
+    """The games that the examples are of.
 
-    The seat of a game's first row is told by its ply, which is right where turns alternate; in
+    The seat of a game's first example is told by its ply, which is right where turns alternate; in
     other games the score is of whoever moved first after the random opening.
     """
     starts = np.flatnonzero(np.diff(rows.game_id, prepend=-1) != 0)

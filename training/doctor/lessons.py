@@ -1,4 +1,4 @@
-"""A check of what a run's network has learned from its rows, beside a fresh one taught the same."""
+"""A check of what a run's network has learned, beside a fresh one taught the same examples."""
 
 from typing import NamedTuple
 
@@ -17,15 +17,15 @@ from training.losses import Minibatch, minibatch
 from training.settings import LearnerConfig
 
 FIT_STEPS = 300
-ENOUGH_TAUGHT = 0.05  # what a fresh network must get out of the rows, for a run to be judged by it
+ENOUGH_TAUGHT = 0.05  # what a fresh network must explain, for a run to be judged by it
 LEAST_LEARNED = 0.25  # of what the fresh network got
 MOST_OWN = 0.9  # of a value target, by the search's own value
 LEAST_EXPLAINED = -9.99
-BY_HEART = 0.5  # a loss in training, as a share of that on the run's rows
+BY_HEART = 0.5  # a loss in training, as a share of that on the run's examples
 
 
 class Explained(NamedTuple):
-    """How much of the rows' policy and value a network explains: 1 all, 0 as a constant would."""
+    """The share of policy and value targets that a network explains; 0 as a constant would."""
 
     policy: float
     value: float
@@ -38,7 +38,7 @@ class Explained(NamedTuple):
 
 
 def lessons(evidence: Evidence) -> Result:
-    """Asks what the run knows of its own rows, beside a fresh network taught most of them.
+    """Asks what the run knows of its own examples, beside a fresh network taught most of them.
 
     Thresholds: the run should know a quarter of what the fresh one learns (`LEAST_LEARNED`), where
     that learns at least `ENOUGH_TAUGHT`. Healthy runs knew as much and more; of shuffled targets,
@@ -94,7 +94,7 @@ def _why_early(evidence: Evidence, early: bool, run: Explained, fresh: Explained
 
 
 def _taught_by_games(evidence: Evidence) -> tuple[str, ...]:
-    """The heads that learn from rows of games: an overseer's decisions may teach others."""
+    """The heads that learn from examples of games: an overseer's decisions may teach others."""
     overseer = evidence.config.overseer
     if not overseer.decisions:
         return ("policy", "value")
@@ -150,7 +150,7 @@ def _unlearned(evidence: Evidence, run: Explained, fresh: Explained) -> tuple[Fi
 
 
 def _learned_by_heart(evidence: Evidence) -> str:
-    """A sentence if losses in training fell far below those on the run's rows."""
+    """A sentence if losses in training fell far below those on the run's examples."""
     rows, share = last_part(evidence.rows, 8_192), evidence.config.learner.root_value_weight
     policy, value = evidence.predict(evidence.newest_folded, rows)
     target = (1 - share) * rows.outcome + share * rows.root_value
@@ -159,7 +159,7 @@ def _learned_by_heart(evidence: Evidence) -> str:
         float(np.square(value - target).mean()),
     )
     recent = evidence.iterations[-max(4, len(evidence.iterations) // 4) :]
-    # The least: with few rows, losses jump up at every new one.
+    # The least: with few examples, losses jump up at every new one.
     least = [
         min((loss for loss in losses if loss is not None), default=np.inf)
         for losses in (

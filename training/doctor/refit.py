@@ -24,7 +24,7 @@ from training.network import Network, Weights
 from training.settings import LearnerConfig
 from training.stages import NO_HORIZON
 
-BATCH = 128  # rows of a doctor's training step
+BATCH = 128  # examples of a doctor's training step
 OVERFIT_STEPS = 150
 OVERFIT_LEFT = 0.5  # of the loss that a batch learned by heart may keep
 
@@ -47,7 +47,7 @@ class ByHeart(NamedTuple):
 
 
 def overfit(evidence: Evidence) -> Result:
-    """Teaches a fresh network one batch of the run's rows by heart, with the run's own learner.
+    """Teaches a fresh network one batch of the run's examples by heart, with the run's own learner.
 
     Threshold: half of the loss is left (`OVERFIT_LEFT`). Healthy runs kept 0% to 6% of it; with a
     value weight of 0, all of the value loss was left.
@@ -127,7 +127,7 @@ def losses(rows: Sample, policy: np.ndarray, value: np.ndarray) -> tuple[float, 
 
 
 def _distinct(rows: Sample) -> Sample | None:
-    """`BATCH` of the newest rows with all observations different, or None."""
+    """`BATCH` of the newest examples with all observations different, or None."""
     flat = rows.observation.reshape(len(rows.ply), -1)
     _, first = np.unique(flat[::-1], axis=0, return_index=True)
     newest = np.sort(len(flat) - 1 - first)[-BATCH:]

@@ -1,4 +1,4 @@
-"""Checks of the replay: do its rows follow from the game's rules, and how fresh are they?"""
+"""Checks of the replay: do its examples follow from the game's rules, and how fresh are they?"""
 
 import math
 
@@ -14,9 +14,9 @@ PUBLISHED = 2.0  # seconds in which workers have newer weights
 
 
 def rules(evidence: Evidence) -> Result:
-    """Compares rows with the rules: observation, legal actions, outcome.
+    """Compares examples with the rules: observation, legal actions, outcome.
 
-    No threshold: games are played again from their moves, and every row must agree.
+    No threshold: games are played again from their moves, and every example must agree.
     """
     rows, replayed = row.take(evidence.rows, evidence.replayed.rows), evidence.replayed
     outcomes = np.abs(replayed.outcome - rows.outcome) > 1e-3
@@ -40,10 +40,10 @@ def rules(evidence: Evidence) -> Result:
 
 
 def replay(evidence: Evidence) -> Result:
-    """Measures the replay window, how old its newest rows are, and how often a row is trained on.
+    """Measures the replay window, the age of its newest examples, and how often each is trained on.
 
     Thresholds: `MOST_LAG` iterations, and a window of at least one minibatch (below, a step sees
-    rows twice).
+    examples twice).
     """
     batch, step = evidence.config.learner.batch, evidence.newest.step
     label = int(last_part(evidence.rows, 2_000).weights_step.max())
@@ -99,6 +99,6 @@ def _lag(evidence: Evidence, label: int) -> int:
         if gate := gates.get(line.iteration - 1):  # decided before this iteration's training
             actor = gate.step if gate.promoted else gate.actor_step
         newest = actor if evidence.config.gate else line.step
-        # Iterations in which no game ended made no rows, and say nothing of their weights.
+        # Iterations in which no game ended made no examples, and say nothing of their weights.
         lag += bool(line.new_rows) and label < newest and line.step <= evidence.newest.step
     return lag

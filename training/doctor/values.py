@@ -20,15 +20,15 @@ LEAST_ROOT_BIAS, MOST_ROOT_BIAS = -0.05, 0.25
 LEAST_RAW_BIAS, MOST_RAW_BIAS = -0.08, 0.1
 # A mean over PUCT's visits, which explore, lies a little below.
 LEAST_BIAS_OF_VISITS = -0.15
-BIAS_ERRORS = 5.0  # standard errors, a game's rows counted as one
+BIAS_ERRORS = 5.0  # standard errors, a game's examples counted as one
 
 
 def value(evidence: Evidence) -> Result:
     """Compares predicted with actual results.
 
-    Thresholds: a correlation below -0.1 that is 4 standard errors from 0, a game's rows counted as
-    one. Healthy runs: +0.23 (connect_four, 1,400 steps) to +0.50 (tic_tac_toe, 760 steps); with the
-    sign flipped -0.54. The search's values: +0.26 to +0.59. Bias: `_biased`.
+    Thresholds: a correlation below -0.1 that is 4 standard errors from 0, a game's examples counted
+    as one. Healthy runs: +0.23 (connect_four, 1,400 steps) to +0.50 (tic_tac_toe, 760 steps); with
+    the sign flipped -0.54. The search's values: +0.26 to +0.59. Bias: `_biased`.
     """
     rows = last_part(evidence.rows, JUDGED_ROWS)
     _, predicted = evidence.predict(evidence.newest_folded, rows)
@@ -93,8 +93,8 @@ class Sign(NamedTuple):
 def biases(evidence: Evidence) -> dict[str, Agreement]:
     """How the network's and the search's values agree with results, where a bias means anything.
 
-    Of the rows of the run's later half, for a value that has hardly been taught is anywhere. Where
-    moves are drawn against the search's advice, results are not those that it foresees.
+    Of the examples of the run's later half, for a value that has hardly been taught is anywhere.
+    Where moves are drawn against the search's advice, results are not those that it foresees.
     """
     least = max(2 * FEW_STEPS, int(evidence.rows.weights_step.max()) // 2)
     rows = row.take(evidence.rows, evidence.rows.weights_step >= least)

@@ -169,7 +169,7 @@ def _movement(evidence: Evidence) -> tuple[float, float, float]:
 
 
 def _dead_units(evidence: Evidence) -> dict[str, float]:
-    """Each layer's share of units that fire on none of the newest rows."""
+    """Each layer's share of units that fire on none of the newest examples."""
     fired = jax.jit(evidence.network.fires)(
         evidence.newest_folded, last_part(evidence.rows, 512).observation
     )

@@ -1,8 +1,8 @@
-"""Which position a replay row shows, which holds what the network sees, no state and no moves.
+"""Which position a replay example shows, which holds what the network sees, no state and no moves.
 
-Known moves are played again, and count only if they lead to what the row shows. Where none are
-known, for a game's first rows may follow an opening that was drawn at random, moves are looked for
-that lead to a position which looks the same.
+Known moves are played again, and count only if they lead to what the example shows. Where none are
+known, for a game's first examples may follow an opening that was drawn at random, moves are looked
+for that lead to a position which looks the same.
 """
 
 import functools
@@ -28,16 +28,16 @@ OWN, OTHERS = 0, 1  # planes: the mover's pieces, by the games' law; most games'
 
 
 class Found(NamedTuple):
-    """Moves that lead to what a row shows."""
+    """Moves that lead to what an example shows."""
 
     moves: tuple[int, ...]
-    # "rows": those of its game's earlier rows; "record": those of the sampled game; "search": some
-    # that were found to lead to a position that looks the same, perhaps never played.
+    # "rows": those of its game's earlier examples; "record": those of the sampled game; "search":
+    # some that were found to lead to a position that looks the same, perhaps never played.
     how: Literal["rows", "record", "search"]
 
 
 class Seen(NamedTuple):
-    """What a row shows of one position."""
+    """What an example shows of one position."""
 
     observation: np.ndarray  # [H, W, C]
     legal_action_mask: np.ndarray  # bool[A]
@@ -45,10 +45,10 @@ class Seen(NamedTuple):
 
 
 def find(folder: RunFolder, game: Game[Any], number: int, one: Sample) -> Found | None:
-    """Returns moves that lead to a run's row of that number; None where none are found.
+    """Returns moves that lead to a run's example of that number; None where none are found.
 
     Args:
-      one: the row, as rows [1, ...].
+      one: the example, as examples [1, ...].
     """
     wanted = seen_in(one)
     of_rows = _of_rows(folder, game, number, one)
@@ -62,7 +62,7 @@ def find(folder: RunFolder, game: Game[Any], number: int, one: Sample) -> Found 
 
 
 def seen_in(one: Sample) -> Seen:
-    """Returns what a row [1, ...] shows."""
+    """Returns what an example [1, ...] shows."""
     return Seen(one.observation[0], one.legal_action_mask[0], int(one.ply[0]))
 
 
@@ -90,7 +90,7 @@ def look_for(game: Game[Any], wanted: Seen) -> list[int] | None:
         return None
     opening = jax.device_get(positions.opening_position(game))
     for same_way in (True, False):
-        for seat in (wanted.ply % 2, 1 - wanted.ply % 2):  # whose view the row is
+        for seat in (wanted.ply % 2, 1 - wanted.ply % 2):  # whose view the example is
             moves = _Walk(game, wanted, seat, same_way).on(opening, 0)
             if moves is not None:
                 return moves
@@ -147,7 +147,7 @@ class _Walk:
 
 
 def _of_rows(folder: RunFolder, game: Game[Any], number: int, one: Sample) -> list[int] | None:
-    """Returns the moves of the rows before it, if they are its game's from the first ply on."""
+    """Returns the moves of the examples before it, if they are its game's from the first ply on."""
     ply = int(one.ply[0])
     if ply == 0:
         return []

@@ -1,4 +1,4 @@
-"""Rows of a run's replay beside what a network says of them, as an onlooker reads them.
+"""Examples of a run's replay beside what a network says of them, as an onlooker reads them.
 
 A run that trains is not disturbed: files are read, none is locked, and one that retention erases
 meanwhile is passed over.
@@ -23,14 +23,14 @@ BATCH = 256  # positions that the network is asked at once: one shape, one compi
 
 
 class Numbered(NamedTuple):
-    """Replay rows, N of them, oldest first."""
+    """Replay examples, N of them, oldest first."""
 
-    number: np.ndarray  # int64[N], counted from the run's first row
+    number: np.ndarray  # int64[N], counted from the run's first example
     rows: Sample
 
 
 class Said(NamedTuple):
-    """What a network says of N rows, and how far their targets are from it."""
+    """What a network says of N examples, and how far their targets are from it."""
 
     policy: np.ndarray  # float32[N, A], over legal actions
     value: np.ndarray  # float32[N]
@@ -39,7 +39,7 @@ class Said(NamedTuple):
 
 
 def newest_rows(folder: RunFolder, game: Game[Any], count: int) -> Numbered:
-    """Returns a run's newest rows, without their further targets: `count` at most.
+    """Returns a run's newest examples, without their further targets: `count` at most.
 
     Raises:
       ValueError: there is none, or none of this game.
@@ -58,12 +58,12 @@ def newest_rows(folder: RunFolder, game: Game[Any], count: int) -> Numbered:
 def rows_at(
     folder: RunFolder, game: Game[Any], first: int, count: int, targets: tuple[str, ...] = ()
 ) -> Sample:
-    """Returns rows from number `first` on, up to the end of their chunk, with their targets.
+    """Returns examples from number `first` on, up to the end of their chunk, with their targets.
 
-    Where the chunk lacks one of `targets`, the rows have weight 0 for it.
+    Where the chunk lacks one of `targets`, the examples have weight 0 for it.
 
     Raises:
-      ValueError: the row is no longer on disk, or not yet; or its chunk is damaged.
+      ValueError: the example is no longer on disk, or not yet; or its chunk is damaged.
       OSError: its chunk cannot be read, or was erased this moment.
     """
     forms = row.target_forms(targets, game)
@@ -78,14 +78,14 @@ def rows_at(
 
 
 def value_target(rows: Sample, root_value_weight: float) -> np.ndarray:
-    """Returns float[N], what the value learns from rows, as the learner mixes it."""
+    """Returns float[N], what the value learns from examples, as the learner mixes it."""
     share = root_value_weight
     target: np.ndarray = (1 - share) * rows.outcome + share * rows.root_value
     return target
 
 
 def judge(network: Network, folded: Folded, rows: Sample, root_value_weight: float) -> Said:
-    """Returns what a network with folded weights says of rows, in batches."""
+    """Returns what a network with folded weights says of examples, in batches."""
     policy, value = predict(network, folded, rows)
     target = rows.policy_target.astype(float)
     return Said(
@@ -97,7 +97,7 @@ def judge(network: Network, folded: Folded, rows: Sample, root_value_weight: flo
 
 
 def predict(network: Network, folded: Folded, rows: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a network's policy float32[N, A] and value float32[N] of rows, asked in batches."""
+    """A network's policy float32[N, A] and value float32[N] of examples, asked in batches."""
     count = len(rows.ply)
     batches = []
     for first in range(0, count, BATCH):
@@ -114,7 +114,7 @@ def entropy(policy: np.ndarray) -> np.ndarray:
 
 
 def image(rows: Sample, symmetry: Symmetry) -> Sample:
-    """Returns rows as a symmetry of the game shows them, as training learns from them."""
+    """Returns examples as a symmetry of the game shows them, as training learns from them."""
     columns = row.flat(rows)
     for name, values in columns.items():
         column = row.column(name)
@@ -131,7 +131,7 @@ def image(rows: Sample, symmetry: Symmetry) -> Sample:
 
 
 def _misfits(columns: dict[str, np.ndarray], game: Game[Any]) -> str:
-    """Returns why columns are no rows of a game; empty if they are."""
+    """Returns why columns are no examples of a game; empty if they are."""
     forms = row.forms(game)
     for name in row.COLUMNS:
         if name not in columns:

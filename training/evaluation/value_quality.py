@@ -20,7 +20,7 @@ PLY_GROUPS, BINS = 8, 10  # at most; of predicted values, from -1 to 1
 
 
 class Agreement(NamedTuple):
-    """How predictions agree with what came; a group of rows counts as one observation.
+    """How predictions agree with what came; a group of examples counts as one observation.
 
     Errors are standard errors. The correlation is 0 where either does not vary.
     """
@@ -39,7 +39,7 @@ class Agreement(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Some of the rows."""
+    """Some of the examples."""
 
     first: int  # ply
     last: int
@@ -51,7 +51,7 @@ class ValueQuality(NamedTuple):
 
     overall: Agreement
     by_ply: list[Part]
-    by_value: list[Agreement]  # in bins of the predicted value, those that have rows
+    by_value: list[Agreement]  # in bins of the predicted value, those that have examples
 
 
 class RowQuality(NamedTuple):
@@ -115,7 +115,7 @@ def agreement(predicted: np.ndarray, actual: np.ndarray, group: np.ndarray) -> A
     Zeger 1986); that of the correlation by its influence function (Devlin et al. 1975).
 
     Args:
-      group: int[N], from 0: rows of one number are one observation, such as a game's.
+      group: int[N], from 0: examples of one number are one observation, such as a game's.
     """
     gap = predicted - actual
     squared = gap**2
@@ -146,7 +146,7 @@ def _error(deviations: np.ndarray, group: np.ndarray) -> float:
 
 
 def ply_groups(ply: np.ndarray) -> list[tuple[int, int]]:
-    """The first and the last ply of at most eight groups of about as many rows each."""
+    """The first and the last ply of at most eight groups of about as many examples each."""
     shares = np.linspace(0, 1, PLY_GROUPS, endpoint=False)
     edges = np.unique(np.quantile(ply, shares).astype(int)).tolist()
     groups = zip(edges, [*(edge - 1 for edge in edges[1:]), int(ply.max())], strict=True)

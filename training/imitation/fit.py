@@ -26,7 +26,7 @@ from training.stages import NO_HORIZON, save
 from training.start import begin
 from training.storage.run_folder import RunFolder
 
-CHUNK = 256  # held-out rows measured at once
+CHUNK = 256  # held-out examples measured at once
 AT_FULL_RATE = 2 / 3  # of the passes, at most; the rate falls in half as many as led to the best
 
 
@@ -54,16 +54,16 @@ def fit(
     on_metrics: OnMetrics,
     stop: Callable[[], bool],
 ) -> Imitation:
-    """Trains a fresh network on rows of an expert; returns the best epoch's.
+    """Trains a fresh network on examples of an expert; returns the best epoch's.
 
     The learning rate stays at its peak until patience runs out, or two thirds of the passes are
     over; from the best pass so far it then falls, over half as many passes as had led there.
 
     Args:
-      learnt: rows, as `rows.rows_of` makes them, perhaps with the values that
+      learnt: examples, as `rows.rows_of` makes them, perhaps with the values that
         `inverse_rl.infer_values` gives them.
-      tested: rows that are measured with, as `rows.rows_of` makes them; the best epoch is chosen by
-        them too.
+      tested: examples that are measured with, as `rows.rows_of` makes them; the best epoch is
+        chosen by them too.
       on_metrics: called after each epoch with its measurements, and `best`, whether they are the
       best. stop: asked between training steps; what is there by then is measured and returned.
     """
@@ -81,7 +81,7 @@ def fit(
 
     def once(state: TrainState, epoch: int, horizon: float) -> _Pass:
         rng = np.random.default_rng([config.seed, RunPurpose.FIT_SHUFFLE, epoch])
-        order = np.resize(rng.permutation(rows), steps * batch)  # the first rows fill it up
+        order = np.resize(rng.permutation(rows), steps * batch)  # the first examples fill it up
         dispatched: list[dict[str, jax.Array]] = []
         for chosen in order.reshape(steps, batch):
             if stop():
@@ -121,18 +121,18 @@ def fit(
 
 
 def steps_of_pass(config: RunConfig, rows: int) -> int:
-    """Returns the training steps that go over so many rows once."""
+    """Returns the training steps that go over so many examples once."""
     return -(-rows // config.learner.batch)
 
 
 def by_chance(rows: Sample) -> dict[str, float]:
-    """Returns the `top1` and `policy_loss` on these rows of moves drawn among the legal ones."""
+    """The `top1` and `policy_loss` on these examples of moves drawn among the legal ones."""
     legal = rows.legal_action_mask.sum(axis=1)
     return {"top1": float((1 / legal).mean()), "policy_loss": float(np.log(legal).mean())}
 
 
 def _loss(spec: str) -> Loss:
-    if spec == "inferred":  # inferred rewards are values of actions: they come in with the rows
+    if spec == "inferred":  # inferred rewards are values of actions: they come with the examples
         return losses.action_values
     return losses.reinforce_records if spec == "reinforce" else losses.load(spec)
 
@@ -176,13 +176,13 @@ def _averages(state: TrainState) -> Weights:
 
 
 def _in_chunks(observation: np.ndarray) -> np.ndarray:
-    """Returns `[chunks, CHUNK, ...]`, filled up with the first rows."""
+    """Returns `[chunks, CHUNK, ...]`, filled up with the first examples."""
     shape = observation.shape[1:]
     return np.resize(observation, (-(-len(observation) // CHUNK), CHUNK, *shape))
 
 
 def _measure(evaluation: Evaluation, rows: Sample) -> dict[str, float]:
-    """Returns means over rows that the network does not learn from."""
+    """Returns means over examples that the network does not learn from."""
     count, actions = rows.legal_action_mask.shape
     logits = np.asarray(evaluation.prior_logits).reshape(-1, actions)[:count]
     value = np.asarray(evaluation.value).reshape(-1)[:count]

@@ -26,13 +26,14 @@ STEPS, RATE, MOMENTUM, PENALTY = 400, 0.5, 0.9, 1e-4  # of gradient descent on t
 
 
 def infer_values(game: Game[Any], records: Sequence[GameRecord], rows: Sample, seed: int) -> Sample:
-    """Returns the rows with inferred values in place of results.
+    """Returns the examples with inferred values in place of results.
 
     Args:
       records: the games that `rows` are of, in their order, as `rows.rows_of` makes them.
 
     Returns:
-      The rows, their `q` tanh(u) of each legal action, `outcome` and `root_value` the best of them.
+      The examples, their `q` tanh(u) of each legal action, `outcome` and `root_value` the best of
+      them.
     """
     histories = positions.pad_moves([record.moves for record in records])
     rng = np.random.default_rng(seed)

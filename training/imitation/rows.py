@@ -1,4 +1,4 @@
-"""Recorded games as training rows, and their split into games to learn from and to test on."""
+"""Recorded games as training examples, and their split into games to learn from and to test on."""
 
 import functools
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def split(
 
 
 def rows_of(game: Game[Any], records: Sequence[GameRecord]) -> Sample:
-    """Returns a row for each move of games that the rules allow.
+    """Returns an example for each move of games that the rules allow.
 
     An expert's judgement is its move alone: `policy_target` is all on it, `root_value` is the
     outcome, and `q` is 0.

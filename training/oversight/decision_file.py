@@ -1,4 +1,4 @@
-"""Loading an overseer's decisions from their file, as rows to learn from."""
+"""Loading an overseer's decisions from their file, as examples to learn from."""
 
 import functools
 import hashlib
@@ -63,7 +63,7 @@ def _see(game: Game[Any], states: Any) -> tuple[jax.Array, jax.Array]:
 
 
 def _rows(kept: list[decisions.Decision], observation: np.ndarray, legal: np.ndarray) -> Sample:
-    """Returns a row a decision. Its value stands for outcome, root value and each action's."""
+    """Returns an example a decision. Its value stands for outcome, root value and each action's."""
     target = np.zeros(legal.shape, np.float16)
     for weights, decision in zip(target, kept, strict=True):
         for action, weight in decision.weights.items():
