@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import threading
@@ -25,22 +26,29 @@ TINY = """
 game = "tic_tac_toe"
 iterations = 4
 seeds = [1, 2]
-positions = 40
+positions = 64
 simulations = 4
 against = "random"
 games = 4
 
 [base]
-"network.blocks" = 1
 "network.channels" = 8
 "network.value_hidden" = 8
 "search.simulations" = 4
 "self_play.batch" = 16
 "self-play.plies-per-call" = 6
+"self-play.random-opening-plies" = 2
 "replay.capacity" = 300
 "replay.min_examples" = 40
-"learner.batch" = 32
-evaluation.every = 0
+"replay.samples_per_example" = 2.0
+learner.batch = 32
+learner.learning_rate = 2e-3
+learner.dense_rate = 1.0
+learner.root_value_weight = 0.0
+evaluation.every = 2
+evaluation.simulations = 4
+evaluation.positions = 64
+evaluation.games = 16
 evaluation.gap_positions = 0
 
 [variants.today]
@@ -211,19 +219,22 @@ def test_code_that_the_file_names_needs_consent_all_of_it(write, tmp_path, capsy
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The folder of a sweep whose first run is finished; do not write to it."""
-    out = tmp_path_factory.mktemp("sweep")
+def whole(tiny_config, tiny_run, tmp_path_factory):
+    """The folder of a sweep whose first run, the tiny one, is finished; do not write to it."""
+    out, one = tmp_path_factory.mktemp("sweep"), Job("today", 0)
     file = out / "tiny.toml"
     file.write_text(TINY)
-    make(plan.read(file), Job("today", 1), out / "out")
+    planned = plan.read(file)
+    assert planned.config(one) == tiny_config
+    shutil.copytree(tiny_run, out / "out" / one.place)
+    job.measure(planned, one, out / "out")
     return out / "out"
 
 
 def test_a_run_stopped_killed_and_resumed_gives_the_result_of_one_that_was_not(
     write, whole, tmp_path
 ):
-    planned, one = plan.read(write()), Job("today", 1)
+    planned, one = plan.read(write()), Job("today", 0)
     lines = []
     assert not job.train(planned, one, tmp_path, lines.append, lambda: len(lines) > 0)
     assert job.result(planned, one, tmp_path) is None
@@ -245,14 +256,14 @@ def test_a_run_stopped_killed_and_resumed_gives_the_result_of_one_that_was_not(
 def test_a_result_holds_while_the_measuring_is_the_same_and_a_changed_run_is_refused(
     write, whole, tmp_path
 ):
-    one = Job("today", 1)
+    one = Job("today", 0)
     assert job.result(plan.read(write(TINY + "[variants.new]\n")), one, whole)
-    assert job.result(plan.read(write(**{"positions = 40": "positions = 41"})), one, whole) is None
+    assert job.result(plan.read(write(**{"games = 4\n": "games = 6\n"})), one, whole) is None
     for changed, named in (
         ({"[variants.today]": "[variants.today]\nlearner.batch = 64"}, "learner.batch: 32 in"),
         ({"iterations = 4": "iterations = 5"}, "iterations: 4 in the run, 5 asked for"),
     ):
-        planned = plan.read(write(**changed))
+        planned = plan.read(write(**changed, **{"[1, 2]": "[0, 1]"}))
         with pytest.raises(ValueError, match=named):
             job.train(planned, one, whole)
         assert any(named in fault for fault in check.problems(planned, whole))
@@ -281,7 +292,7 @@ def fake_runs(monkeypatch, whole):
             folder = pathlib.Path(log).with_suffix("")
             if name != "check" and code == 0:
                 planned = plan.read(started_with[0])
-                source = json.loads((whole / "today/seed-1" / job.RESULT).read_text())
+                source = json.loads((whole / "today/seed-0" / job.RESULT).read_text())
                 folder.mkdir(parents=True, exist_ok=True)
                 from training.storage.run_folder import RunFolder
 

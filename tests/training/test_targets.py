@@ -278,11 +278,16 @@ def test_a_run_begins_from_one_with_other_targets_with_the_heads_that_both_have(
             jax.tree.map(np.testing.assert_array_equal, a[part], tower)
 
 
-def test_a_run_with_targets_can_be_tried_first(tiny_config, tmp_path):
-    config = asking(tiny_config)
-    result = trial.run_trial(RunFolder(tmp_path / "run"), config, seconds=0.1)
-    assert result.train_bytes > 0
-    assert 0 < result.compressed <= 1
+def test_the_blank_rows_of_a_trial_have_the_targets(tiny_config, tmp_path):
+    run, key = trial._prepared(RunFolder(tmp_path / "run"), asking(tiny_config)), jax.random.key(0)
+    state = learner.init(run.network, run.config.learner, key)
+    variables = run.network.fold(state.averages)
+    _, trajectory = jax.eval_shape(run.play, variables, run.open_games(), key)
+    blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), trajectory)
+    rows = trial._blank_rows(run, blank, 32)
+    assert rows.targets.keys() == rows.target_weights.keys() == {*toys.TOYS}
+    _, measured = jax.eval_shape(run.train_step, state, rows, jnp.float32(0))
+    assert {f"loss_{name}" for name in toys.TOYS} <= measured.keys()
 
 
 def test_examples_of_a_chunk_without_the_column_have_weight_0(tmp_path):
