@@ -29,7 +29,7 @@ class Paths(NamedTuple):
 class Steps(NamedTuple):
     """W of the edges on the paths, or empty places: what is worked on at once."""
 
-    row: jax.Array  # int32[W], the row, `node * B + lane`, of the node that the edge starts at
+    row: jax.Array  # int32[W], the row, `node * B + env`, of the node that the edge starts at
     action: jax.Array  # int32[W]
     place: jax.Array  # int32[W], where in [B * D] it stands
     used: jax.Array  # bool[W], False where there is no edge
@@ -46,10 +46,10 @@ def start_rows(edge: jax.Array, batch: int, num_actions: int) -> jax.Array:
     """Returns int32[K * B, D]: the rows that edges start at, of empty places the root's.
 
     Args:
-      edge: int32[K * B, D], K slabs of B lanes.
+      edge: int32[K * B, D], K slabs of B environments.
     """
-    lane = jnp.tile(jnp.arange(batch, dtype=jnp.int32), len(edge) // batch)
-    return jnp.maximum(edge, 0) // num_actions * batch + lane[:, None]
+    env = jnp.tile(jnp.arange(batch, dtype=jnp.int32), len(edge) // batch)
+    return jnp.maximum(edge, 0) // num_actions * batch + env[:, None]
 
 
 def to_words(flags: jax.Array) -> list[jax.Array]:
@@ -59,20 +59,20 @@ def to_words(flags: jax.Array) -> list[jax.Array]:
     return [(part << bit[:, : part.shape[1]]).sum(axis=1, dtype=jnp.uint32) for part in parts]
 
 
-def next_true(words: list[jax.Array], lane: jax.Array, column: jax.Array, depth: int) -> jax.Array:
+def next_true(words: list[jax.Array], env: jax.Array, column: jax.Array, depth: int) -> jax.Array:
     """Returns int32[W]: the first column at or after int32[W] ones that has its flag set.
 
     `depth` if there is none. In words, see `to_words`, finding it takes no loop.
 
     Args:
-      lane: int32[W], in whose flags to look.
+      environment: int32[W], in whose flags to look.
     """
     # From the last word to the first: the first flag that is set from the column on wins.
     first = jnp.full_like(column, depth)
     for number, word in reversed(list(enumerate(words))):
         start = 32 * number
         skipped = jnp.clip(column - start, 0, 31).astype(jnp.uint32)
-        rest = jnp.where(column < start + 32, word[lane] >> skipped, 0)
+        rest = jnp.where(column < start + 32, word[env] >> skipped, 0)
         # Trailing zeros, by counting the ones below the lowest set bit.
         zeros = jax.lax.population_count(~rest & (rest - 1))
         first = jnp.where(rest > 0, start + (skipped + zeros).astype(jnp.int32), first)

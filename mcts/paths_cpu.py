@@ -14,21 +14,22 @@ from mcts.paths import EdgeList, Paths, Steps
 
 T = TypeVar("T")
 
-SLICE = 2  # edges a lane that are worked on at once
+SLICE = 2  # edges a environment that are worked on at once
 LEAST_SLICE = 64  # and at least this many in all
 
 
 def list_edges(row: jax.Array, length: jax.Array) -> EdgeList:
     """Returns the edges of int32[B] `length` long paths, whose int32[B, D] `row` is known.
 
-    The B edges of column 0 come first, then the others, lane by lane. Where those of a lane begin,
-    places jump by what the lane before leaves empty: so a cumulative sum gives all places.
+    The B edges of column 0 come first, then the others, environment by environment. Where those of
+    a environment begin, places jump by what the environment before leaves empty: so a cumulative
+    sum gives all places.
     """
     batch, depth = row.shape
     width = _slice_width(batch, depth)
     # Where places jump in the list, and by how much.
     below = length - 1
-    begin = batch + jnp.cumsum(below)  # of the next lane's
+    begin = batch + jnp.cumsum(below)  # of the next environment's
     jump = jnp.zeros(_list_size(batch, depth), jnp.int32)
     jump = jump.at[begin].add(depth - below, mode="promise_in_bounds")
 
@@ -75,8 +76,8 @@ def scatter_edges(
     depth = paths.edge.shape[1]
 
     def put_slice(array: jax.Array, steps: Steps) -> jax.Array:
-        lane, column = steps.place // depth, steps.place % depth
-        return put(array, steps, jax.tree.map(lambda x: x[lane, column % x.shape[1]], values))
+        env, column = steps.place // depth, steps.place % depth
+        return put(array, steps, jax.tree.map(lambda x: x[env, column % x.shape[1]], values))
 
     return _in_slices(put_slice, paths, array, 0)
 

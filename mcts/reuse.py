@@ -35,12 +35,12 @@ def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
     wanted = (path[..., 0] == action[None]) & passable
     # Number them anew, the oldest first, and find the old row of each new one.
     slot = jnp.where(wanted, jnp.cumsum(wanted, axis=0) - 1, slots)  # [N, B], the node's new number
-    lane = jnp.arange(batch, dtype=jnp.int32)
+    env = jnp.arange(batch, dtype=jnp.int32)
     number = jnp.broadcast_to(jnp.arange(len(path), dtype=jnp.int32)[:, None], wanted.shape)
     source = jnp.full((slots, batch), -1, jnp.int32)
-    source = source.at[slot, lane[None]].set(number, mode="drop")  # of each slot, -1 for none
+    source = source.at[slot, env[None]].set(number, mode="drop")  # of each slot, -1 for none
     used = (source >= 0).reshape(-1)
-    row = (jnp.maximum(source, 0) * batch + lane[None]).reshape(-1)
+    row = (jnp.maximum(source, 0) * batch + env[None]).reshape(-1)
 
     # Their paths begin one edge later, and name nodes by their new numbers.
     edge = take_rows(tree.path, row).astype(jnp.int32)
@@ -68,12 +68,12 @@ def _leaves(tree: Tree[S], used: jax.Array, batch: int, config: SearchConfig) ->
     """
     count, depth = tree.path.shape
     num_actions = tree.num_actions
-    lane = jnp.arange(count, dtype=jnp.int32) % batch
+    env = jnp.arange(count, dtype=jnp.int32) % batch
     number = jnp.arange(count, dtype=jnp.int32) // batch
     path = tree.path.astype(jnp.int32)
     # The child at each edge, -1 for none: of a node's path, the last edge leads to it.
     into = path.max(axis=1)  # the last edge: later nodes have higher numbers
-    place = (into // num_actions * batch + lane) * num_actions + into % num_actions
+    place = (into // num_actions * batch + env) * num_actions + into % num_actions
     place = jnp.where(used & (into >= 0), place, count * num_actions)
     child = jnp.full(count * num_actions, -1, jnp.int32).at[place].set(number, mode="drop")
 
@@ -82,8 +82,8 @@ def _leaves(tree: Tree[S], used: jax.Array, batch: int, config: SearchConfig) ->
     following = take_rows(child, jnp.arange(count, dtype=jnp.int32) * num_actions + best)
     last = jnp.where(following < 0, number, following)
     for _ in range(math.ceil(math.log2(depth)) + 1):
-        last = take_rows(last, last * batch + lane)
+        last = take_rows(last, last * batch + env)
     # An edge with a child ends where the child's descent does, any other one at itself.
-    end = last * num_actions + take_rows(best, last * batch + lane)
-    beyond = take_rows(end, jnp.maximum(child, 0) * batch + jnp.repeat(lane, num_actions))
+    end = last * num_actions + take_rows(best, last * batch + env)
+    beyond = take_rows(end, jnp.maximum(child, 0) * batch + jnp.repeat(env, num_actions))
     return jnp.where(child < 0, own_edges(number, num_actions), beyond)

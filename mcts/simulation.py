@@ -266,10 +266,10 @@ def _update_leaf_cache(
     exit_leaf = jnp.where(ended, update.leaf[:, None], exit_leaf)
     exit_leaf = jnp.concatenate([exit_leaf, update.leaf[:, None]], axis=1)
 
-    def leaf_from(lane: jax.Array, column: jax.Array) -> jax.Array:
+    def leaf_from(env: jax.Array, column: jax.Array) -> jax.Array:
         """Returns int32[W]: where descent from the nodes in these columns ends."""
-        until = next_true(leaves_path, lane, column, depth)
-        return take_rows(exit_leaf.reshape(-1), lane * (depth + 1) + until)
+        until = next_true(leaves_path, env, column, depth)
+        return take_rows(exit_leaf.reshape(-1), env * (depth + 1) + until)
 
     def put(leaf: jax.Array, steps: Steps, _: tuple[()]) -> jax.Array:
         following = leaf_from(steps.place // depth, steps.place % depth + 1).astype(leaf.dtype)
@@ -277,8 +277,8 @@ def _update_leaf_cache(
         return leaf.at[at].set(following, mode="drop", unique_indices=True)
 
     leaf = scatter_edges(put, tree.leaf, paths, ())
-    lane = jnp.arange(context.batch, dtype=jnp.int32)
-    return SearchState(tree._replace(leaf=leaf), leaf_from(lane, 0 * lane))
+    env = jnp.arange(context.batch, dtype=jnp.int32)
+    return SearchState(tree._replace(leaf=leaf), leaf_from(env, 0 * env))
 
 
 def _exit_leaves(context: SearchContext[S], tree: Tree[S], update: PathUpdate) -> jax.Array:
@@ -298,8 +298,8 @@ def _exit_leaves(context: SearchContext[S], tree: Tree[S], update: PathUpdate) -
         return map_edges(interior, paths, none)
     # At the root sequential halving chooses; below it, the interior rule.
     best = _root_action(context, tree, update.done)
-    lane = jnp.arange(context.batch, dtype=jnp.int32)
-    at_root = exit_leaf(lane, paths.action[:, 0], best)
+    env = jnp.arange(context.batch, dtype=jnp.int32)
+    at_root = exit_leaf(env, paths.action[:, 0], best)
     return map_edges(interior, paths, none.at[:, 0].set(at_root), skip_root=True)
 
 

@@ -44,13 +44,13 @@ def share_of(config: RunConfig, hosts: int) -> RunConfig:
     if hosts == 1:
         return config
     replay, examples = config.replay, config.learner.batch // hosts
-    lanes, capacity = (
+    envs, capacity = (
         config.self_play.batch // hosts,
         max(replay.capacity // hosts, replay.min_examples),
     )
     return dataclasses.replace(
         config,
-        self_play=dataclasses.replace(config.self_play, batch=lanes),
+        self_play=dataclasses.replace(config.self_play, batch=envs),
         learner=dataclasses.replace(config.learner, batch=examples),
         replay=dataclasses.replace(replay, capacity=capacity),
     )

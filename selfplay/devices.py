@@ -1,6 +1,6 @@
 """Data parallelism: a batch of games split over the devices, along one `data` axis.
 
-Games do not see each other, so each device runs its own share of lanes without any exchange
+Games do not see each other, so each device runs its own share of environments without any exchange
 (`jax.shard_map`), and no search waits for the deepest tree of another device. One device is
 the case of one.
 """
@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "data"
-BY_LANE = PartitionSpec(AXIS)
+BY_ENV = PartitionSpec(AXIS)
 WHOLE = PartitionSpec()
 
 
@@ -61,9 +61,9 @@ def replicate(tree: Any) -> Any:
     return jax.device_put(tree, replicated())
 
 
-def split_lanes(tree: Any) -> Any:
+def split_envs(tree: Any) -> Any:
     """Splits every leaf over the devices along axis 0, the batch."""
-    return jax.device_put(tree, NamedSharding(mesh(), BY_LANE))
+    return jax.device_put(tree, NamedSharding(mesh(), BY_ENV))
 
 
 @jax.jit
@@ -86,7 +86,7 @@ def shard(
 
 
 def data_parallel(
-    function: Callable[[Any, Any, jax.Array], Any], out_specs: Any = BY_LANE
+    function: Callable[[Any, Any, jax.Array], Any], out_specs: Any = BY_ENV
 ) -> Callable[..., Any]:
     """Returns `function(variables, batch, key)` run on every device's share of the batch.
 
@@ -102,7 +102,7 @@ def data_parallel(
         own = jax.random.fold_in(key, first + jax.lax.axis_index(AXIS))
         return function(variables, batch, own)
 
-    specs = (WHOLE, BY_LANE, WHOLE, WHOLE)
+    specs = (WHOLE, BY_ENV, WHOLE, WHOLE)
     on_all = shard(on_one_device, mesh(), in_specs=specs, out_specs=out_specs)
 
     def on_share(variables: Any, batch: Any, key: jax.Array, first: Any = 0) -> Any:

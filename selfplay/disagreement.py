@@ -65,17 +65,17 @@ def positions_of(
         chunk = [line[:plies] for line, plies in zip(chunk, legal, strict=True)]
         states, seen = jax.device_get(_along(game, positions.pad_moves(chunk, longest)))
         chosen = []
-        for lane, line in enumerate(chunk):
+        for env, line in enumerate(chunk):
             for ply in range(len(line)):
-                look = seen[lane, ply].tobytes() + bytes([int(states.to_play[lane, ply])])
+                look = seen[env, ply].tobytes() + bytes([int(states.to_play[env, ply])])
                 if look not in known and len(moves) < most:
                     known.add(look)
                     moves.append(line[:ply])
-                    chosen.append((lane, ply))
+                    chosen.append((env, ply))
         if chosen:
-            lanes, plies = np.array(chosen).T
-            kept.append(jax.tree.map(lambda leaf, at=(lanes, plies): leaf[at], states))
-            observed.append(seen[lanes, plies])
+            envs, plies = np.array(chosen).T
+            kept.append(jax.tree.map(lambda leaf, at=(envs, plies): leaf[at], states))
+            observed.append(seen[envs, plies])
         if len(moves) == most:
             break
     if not moves:

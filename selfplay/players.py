@@ -52,7 +52,7 @@ class Player:
     variables: Variables = ()
     on_device: bool = True
     faults: list[str] = dataclasses.field(default_factory=list)  # a sentence for each `FORFEIT`
-    draws_lots: bool = False  # it breaks ties by its key, and takes one a position too
+    is_stochastic: bool = False  # it breaks ties by its key, and takes one a position too
 
     def __call__(
         self, states: State, key: jax.Array, history: np.ndarray | None = None
@@ -102,12 +102,12 @@ def _act_in_shares(act: Act, variables: Variables, states: State, key: jax.Array
 
     if keys.by_position(key):
 
-        def act_by_position(variables: Variables, lanes: tuple[State, jax.Array], own: jax.Array):  # type: ignore[no-untyped-def]
+        def act_by_position(variables: Variables, envs: tuple[State, jax.Array], own: jax.Array):  # type: ignore[no-untyped-def]
             del own  # of this device: each position has brought its key
-            return act(variables, *lanes)
+            return act(variables, *envs)
 
-        lanes = jax.tree.map(fill, (states, key)) if missing else (states, key)
-        known: SearchResult = devices.data_parallel(act_by_position)(variables, lanes, key[0])
+        envs = jax.tree.map(fill, (states, key)) if missing else (states, key)
+        known: SearchResult = devices.data_parallel(act_by_position)(variables, envs, key[0])
         return known
     padded = jax.tree.map(fill, states) if missing else states
     result: SearchResult = devices.data_parallel(act)(variables, padded, key)
@@ -158,7 +158,7 @@ def uniform_player(game: Game[Any], config: SearchConfig) -> Player:
     actions of lowest number and at no other.
     """
     act = _search_act(game, _UniformEvaluate(game.num_actions), config, 0.0)  # type: ignore[arg-type]
-    return Player("uniform", game, act, draws_lots=True)
+    return Player("uniform", game, act, is_stochastic=True)
 
 
 def plug_in_player(spec: str, game: Game[Any]) -> Player:

@@ -14,7 +14,7 @@ from selfplay.example import Sample
 if TYPE_CHECKING:
     from selfplay.self_play import Trajectory  # which imports jax, and the recorder does without
 
-MOST_WATCHED = 16  # lanes: the limit of a game's plies may be far above what its games take
+MOST_WATCHED = 16  # environments: the limit of a game's plies may be far above what its games take
 # Begin the names of targets' columns; those of the end say something in last plies alone.
 OF_THE_PLY, OF_THE_END = "targets/", "end_targets/"
 
@@ -34,18 +34,18 @@ class Recorder:
     """Holds the plies of unfinished games; `add` gives back those whose game has ended.
 
     `pending` is what a checkpoint must hold: the examples of unfinished games, keyed by field.
-    Lanes may be some of a run's, of `all_lanes` those from `first_lane` on: games are numbered in
-    it.
+    Environments may be some of a run's, of `all_envs` those from `first_env` on: games are numbered
+    in it.
     """
 
     def __init__(
         self,
         pending: dict[str, np.ndarray] | None = None,
-        first_lane: int = 0,
-        all_lanes: int | None = None,
+        first_env: int = 0,
+        all_envs: int | None = None,
     ) -> None:
         self.pending = pending
-        self._first_lane, self._all_lanes = first_lane, all_lanes
+        self._first_env, self._all_envs = first_env, all_envs
 
     def add(self, trajectory: "Trajectory", weights_step: int) -> tuple[Sample, list[FinishedGame]]:
         """Takes one call's plies, its leaves as NumPy arrays.
@@ -89,41 +89,41 @@ class Recorder:
         return sample._replace(targets=targets, target_weights=weights), _finished_games(done)
 
     def _game_ids(self, game_number: np.ndarray) -> np.ndarray:
-        """Returns int64[T, B], the numbers in the run of games that are numbered in their lanes."""
-        lanes = np.arange(game_number.shape[1]) + self._first_lane
-        return game_number.astype(np.int64) * (self._all_lanes or len(lanes)) + lanes
+        """int64[T, B]: the numbers in the run of games that are numbered in their environments."""
+        envs = np.arange(game_number.shape[1]) + self._first_env
+        return game_number.astype(np.int64) * (self._all_envs or len(envs)) + envs
 
 
 def draw_games(
-    finished: list[FinishedGame], lanes: int, watched: int, rng: np.random.Generator
+    finished: list[FinishedGame], envs: int, watched: int, rng: np.random.Generator
 ) -> list[FinishedGame]:
-    """Returns those of one call's games that ended in `watched` lanes, drawn from all `lanes`.
+    """Those of a rollout's games that ended in `watched` environments, drawn from all `envs`.
 
-    Every game of a run has the same chance, `watched / lanes`, however long it is. One game a call
+    Every game of a run has the same chance, `watched / envs`, however long it is. One game a call
     would not do: in calls in which few games end these are long, or short, and count for more.
     """
-    drawn = rng.permutation(lanes)[:watched].tolist()
-    return [game for game in finished if game.game_id % lanes in drawn]
+    drawn = rng.permutation(envs)[:watched].tolist()
+    return [game for game in finished if game.game_id % envs in drawn]
 
 
-def lanes_to_watch(max_plies: int, lanes: int, plies_per_call: int) -> int:
-    """Returns in how many lanes about one game a call ends, if games take half of `max_plies`."""
+def envs_to_watch(max_plies: int, envs: int, plies_per_call: int) -> int:
+    """The environments in which about one game a rollout ends, if games take half of `max_plies`."""
     wanted = math.ceil(max_plies / 2 / plies_per_call)
-    return min(wanted, MOST_WATCHED, lanes)
+    return min(wanted, MOST_WATCHED, envs)
 
 
 def _to_examples(
     trajectory: "Trajectory", weights_step: int, game_id: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Returns the plies as columns of T * B examples, by flat name."""
-    plies, lanes = trajectory.ply.shape
+    plies, envs = trajectory.ply.shape
     columns = {
-        name: value.reshape(plies * lanes, *value.shape[2:])
+        name: value.reshape(plies * envs, *value.shape[2:])
         for name, value in example.flat(trajectory).items()
         if name not in ("kl", "entropy", "game_number")
     }
     columns["game_id"] = game_id.reshape(-1)
-    columns["weights_step"] = np.full(plies * lanes, weights_step, np.int64)
+    columns["weights_step"] = np.full(plies * envs, weights_step, np.int64)
     return columns
 
 

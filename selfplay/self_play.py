@@ -1,8 +1,8 @@
 """Self-play on the device: B games at once, T plies a call, first moves drawn at a temperature.
 
-A lane whose game ends starts the next one at once. Unfinished games carry over to the next call, so
-none is truncated and none is thrown away. An amplifier (`selfplay.amplify`) chooses the moves. One
-outside the device is called by the host between plies, and all else is the same.
+A environment whose game ends starts the next one at once. Unfinished games carry over to the next
+call, so none is truncated and none is thrown away. An amplifier (`selfplay.amplify`) chooses the
+moves. One outside the device is called by the host between plies, and all else is the same.
 """
 
 import functools
@@ -27,9 +27,11 @@ class SelfPlayState(NamedTuple):
     """The games in flight; K is `random_opening_plies`."""
 
     game: Any  # the game's State, leaves [B, ...]
-    ply: jax.Array  # int32[B], plies played in the lane's game
-    game_number: jax.Array  # int32[B], games that the lane has finished
-    opening: jax.Array  # int16[B, K], the random first actions of the lane's game, -1 for none
+    ply: jax.Array  # int32[B], plies played in the environment's game
+    game_number: jax.Array  # int32[B], games that the environment has finished
+    opening: (
+        jax.Array
+    )  # int16[B, K], the random first actions of the environment's game, -1 for none
     # int32[B, max_plies], its actions so far, padded with -1; only if the amplifier asks for them
     history: jax.Array | None = None
 
@@ -92,10 +94,10 @@ def start(
             f"self_play.batch must be a multiple of the {count} devices, got {config.batch}"
         )
     open_games = devices.data_parallel(
-        lambda _, lanes, key: _open(game, config, lanes.shape[0], key, history)
+        lambda _, envs, key: _open(game, config, envs.shape[0], key, history)
     )
-    lanes = devices.split_lanes(jnp.zeros(config.batch))
-    return jax.jit(open_games)((), lanes, key, jnp.int32(first))
+    envs = devices.split_envs(jnp.zeros(config.batch))
+    return jax.jit(open_games)((), envs, key, jnp.int32(first))
 
 
 def make_play(
@@ -129,7 +131,7 @@ def make_amplified_play(
         (state, _), trajectory = jax.lax.scan(ply, (state, memory), keys)
         return state, trajectory
 
-    specs = (devices.BY_LANE, PartitionSpec(None, devices.AXIS))
+    specs = (devices.BY_ENV, PartitionSpec(None, devices.AXIS))
     return jax.jit(devices.data_parallel(play, out_specs=specs))
 
 
@@ -159,7 +161,7 @@ def _make_host_play(
             states = jax.device_get(state.game)
             result = amplifier(variables, states, search_key, np.asarray(state.history))
             check_choices(amplifier.name, game, states, result)
-            result = devices.split_lanes(result)
+            result = devices.split_envs(result)
             state, trajectory = finish_ply(jnp.int32(ply), (state, result), key)
             plies.append(jax.device_get(trajectory))
         return state, jax.tree.map(lambda *leaves: np.stack(leaves), *plies)
@@ -174,7 +176,7 @@ def _play_ply(
     carried: tuple[SelfPlayState, Any],
     key: jax.Array,
 ) -> tuple[tuple[SelfPlayState, Any], Trajectory]:
-    """Plays one ply in every lane, on the device; carries the games and the amplifier's memory."""
+    """Plays one ply in every environment, on the device; carries games and amplifier's memory."""
     state, memory = carried
     # Amplify: search from each position with the network.
     search_key, _, _ = _ply_keys(key)
@@ -201,7 +203,7 @@ def _finish_ply(
     result: SearchResult,
     key: jax.Array,
 ) -> tuple[SelfPlayState, Trajectory]:
-    """Plays what the search decided in every lane; ended games make room for new ones."""
+    """Plays what the search decided in every environment; ended games make room for new ones."""
     _, action_key, open_key = _ply_keys(key)
     # The first plies are drawn at a temperature, so that games differ; then the best is played.
     before = state.game
@@ -254,19 +256,19 @@ def _finish_ply(
 
 
 def _ply_target(name: str, compute: Compute, game: Game[Any], ply: tuple[Any, ...]) -> jax.Array:
-    """Returns a target of each lane, for the seat that decided."""
+    """Returns a target of each environment, for the seat that decided."""
     shape = example.form(example.TARGETS[name].column, game).shape
-    return jax.vmap(lambda lane: _as_column(name, compute(game, *lane), shape))(ply)
+    return jax.vmap(lambda env: _as_column(name, compute(game, *env), shape))(ply)
 
 
 def _end_target(name: str, compute: Compute, game: Game[Any], after: Any) -> jax.Array:
-    """Returns a target of each lane for both seats, zero where the game goes on."""
+    """Returns a target of each environment for both seats, zero where the game goes on."""
     form = example.form(example.TARGETS[name].column, game)
     ended = after.terminated
 
     def computed() -> jax.Array:
-        of_lane = functools.partial(compute, game)
-        values = jax.vmap(lambda lane: _as_column(name, of_lane(lane), (2, *form.shape)))(after)
+        of_env = functools.partial(compute, game)
+        values = jax.vmap(lambda env: _as_column(name, of_env(env), (2, *form.shape)))(after)
         return select(ended, values, jnp.zeros_like(values))
 
     # Rules about the end of a game can cost more than a ply: in most plies no game ends.
@@ -294,13 +296,13 @@ def _choose(
 
 
 def _open(
-    game: Game[Any], config: SelfPlayConfig, lanes: int, key: jax.Array, with_history: bool
+    game: Game[Any], config: SelfPlayConfig, envs: int, key: jax.Array, with_history: bool
 ) -> SelfPlayState:
     """Returns new games after their random first plies, none of which ends a game."""
     init_key, count_key, ply_key = jax.random.split(key, 3)
     # Each game begins with a random number of random plies, up to the setting.
     most = config.random_opening_plies
-    plies = jax.random.randint(count_key, (lanes,), 0, most + 1)
+    plies = jax.random.randint(count_key, (envs,), 0, most + 1)
 
     def random_ply(state: Any, step: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         index, key = step
@@ -309,13 +311,13 @@ def _open(
         plays = (index < plies) & ~after.terminated
         return select(plays, after, state), jnp.where(plays, action, -1).astype(jnp.int16)
 
-    state = jax.vmap(game.init)(jax.random.split(init_key, lanes))
+    state = jax.vmap(game.init)(jax.random.split(init_key, envs))
     steps = (jnp.arange(most), jax.random.split(ply_key, most))
     state, actions = jax.lax.scan(random_ply, state, steps)
     ply = (actions >= 0).sum(axis=0, dtype=jnp.int32)
     opening = actions.T
     history = _as_history(opening, game.max_plies) if with_history else None
-    return SelfPlayState(state, ply, jnp.zeros(lanes, jnp.int32), opening, history)
+    return SelfPlayState(state, ply, jnp.zeros(envs, jnp.int32), opening, history)
 
 
 def _as_history(opening: jax.Array, plies: int) -> jax.Array:
@@ -325,10 +327,10 @@ def _as_history(opening: jax.Array, plies: int) -> jax.Array:
     return jnp.pad(played, ((0, 0), (0, plies - played.shape[1])), constant_values=NO_ACTION)
 
 
-def select(lanes: jax.Array, chosen: Any, other: Any) -> Any:
-    """Returns the tree whose leaves come from `chosen` where bool[B] `lanes`, else `other`."""
+def select(envs: jax.Array, chosen: Any, other: Any) -> Any:
+    """Returns the tree whose leaves come from `chosen` where bool[B] `envs`, else `other`."""
 
     def pick(a: jax.Array, b: jax.Array) -> jax.Array:
-        return jnp.where(lanes.reshape(lanes.shape + (1,) * (a.ndim - 1)), a, b)
+        return jnp.where(envs.reshape(envs.shape + (1,) * (a.ndim - 1)), a, b)
 
     return jax.tree.map(pick, chosen, other)

@@ -91,8 +91,8 @@ def unpack(
     # Plies of games that ended become examples; the others wait.
     examples, finished = pending.add(trajectory, weights_step)
     examples = targets.of_games(examples, finished, wanted, game)
-    plies, lanes = trajectory.ply.shape
-    watched = recorder.lanes_to_watch(game.max_plies, lanes, plies)
+    plies, envs = trajectory.ply.shape
+    watched = recorder.envs_to_watch(game.max_plies, envs, plies)
     monitors = {
         "kl": float(trajectory.kl.mean()),
         "entropy": float(trajectory.entropy.mean()),
@@ -102,6 +102,6 @@ def unpack(
         examples=examples,
         plies=trajectory.ply.size,
         games=len(finished),
-        watched=recorder.draw_games(finished, lanes, watched, rng),
+        watched=recorder.draw_games(finished, envs, watched, rng),
         monitors=monitors,
     )

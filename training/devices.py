@@ -8,7 +8,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding
 
-from selfplay.devices import AXIS, BY_LANE, WHOLE
+from selfplay.devices import AXIS, BY_ENV, WHOLE
 from training import multihost
 
 # Batch norm's statistics are of a device's share of the examples: of few, they are mostly noise.
@@ -45,7 +45,7 @@ def split_examples(tree: Any) -> Any:
     Of several hosts, each gives its own share of the examples.
     """
     examples = len(jax.tree.leaves(tree)[0]) * multihost.parts()
-    return _put(tree, NamedSharding(learner_mesh(examples), BY_LANE))
+    return _put(tree, NamedSharding(learner_mesh(examples), BY_ENV))
 
 
 def _put(tree: Any, sharding: NamedSharding) -> Any:

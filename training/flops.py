@@ -27,7 +27,7 @@ from training.network import Network
 
 PASSES = 3  # ways forward that an example of a training step costs
 OF_NETWORK = "evaluation_of_the_network"  # the name of a call, in traced programs
-LANES = 2  # positions that a traced amplifier decides
+ENVS = 2  # positions that a traced amplifier decides
 
 
 class Work(NamedTuple):
@@ -112,11 +112,11 @@ def _traced_evaluations(config: RunConfig, game: Game[Any], network: Network) ->
     evaluate.__name__ = OF_NETWORK
     no_players: Any = None  # a function of the user's own names none
     amplifier = slot.load(config.amplify, game, jax.jit(evaluate), config.search, no_players)
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), LANES))
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), ENVS))
     states = jax.eval_shape(jax.vmap(game.init), keys)
     folded = jax.eval_shape(network.fold, _weights(network))
     program = jax.make_jaxpr(amplifier.act)(folded, states, jax.eval_shape(jax.random.key, 0))
-    return round(of_program(program, OF_NETWORK) / of_evaluation(network) / LANES)
+    return round(of_program(program, OF_NETWORK) / of_evaluation(network) / ENVS)
 
 
 def of_program(program: core.ClosedJaxpr, within: str = "") -> int:

@@ -161,7 +161,7 @@ def make_train_step(
     share_out = devices.shard(
         gradients_of_share,
         learner_mesh(config.batch),
-        in_specs=(devices.WHOLE, devices.WHOLE, devices.BY_LANE),
+        in_specs=(devices.WHOLE, devices.WHOLE, devices.BY_ENV),
         out_specs=devices.WHOLE,
     )
 

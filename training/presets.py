@@ -68,7 +68,7 @@ _GPU_SMALL = dataclasses.replace(
 )
 
 
-def _lanes(base: RunConfig, batch: int, plies: int = 0, openings: int = 0) -> RunConfig:
+def _envs(base: RunConfig, batch: int, plies: int = 0, openings: int = 0) -> RunConfig:
     """Returns a preset with other games at once, plies a call, or random opening plies."""
     own = base.self_play
     changed = SelfPlayConfig(
@@ -111,18 +111,18 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
     "gpu": {
         "": _GPU,
         "tic_tac_toe": dataclasses.replace(
-            _lanes(_sized(_GPU, 2, 64), 3712, plies=8, openings=2), minutes=2.0
+            _envs(_sized(_GPU, 2, 64), 3712, plies=8, openings=2), minutes=2.0
         ),
         "connect_four": dataclasses.replace(
-            _lanes(_sized(_GPU, 5, 64), 1984, plies=16, openings=12), minutes=4.0
+            _envs(_sized(_GPU, 5, 64), 1984, plies=16, openings=12), minutes=4.0
         ),
-        "dots_and_boxes": _lanes(_GPU, 960),
-        "hex": _lanes(_GPU, 960),
+        "dots_and_boxes": _envs(_GPU, 960),
+        "hex": _envs(_GPU, 960),
         "go": _owners(_GPU),
         "othello": _owners(_GPU),
         # Examples are four times as large, and games three times as long.
         "go:size=19": dataclasses.replace(
-            _owners(_lanes(_sized(_GPU, 10, 128), 512)),
+            _owners(_envs(_sized(_GPU, 10, 128), 512)),
             minutes=720.0,
             replay=dataclasses.replace(_GPU.replay, capacity=4_000_000),
         ),
@@ -130,15 +130,15 @@ PRESETS: dict[str, dict[str, RunConfig]] = {
     "gpu-small": {
         "": _GPU_SMALL,
         "tic_tac_toe": dataclasses.replace(
-            _lanes(_sized(_GPU_SMALL, 2, 64), 1024, plies=8, openings=2), minutes=4.0
+            _envs(_sized(_GPU_SMALL, 2, 64), 1024, plies=8, openings=2), minutes=4.0
         ),
         "connect_four": dataclasses.replace(
-            _lanes(_GPU_SMALL, 1024, plies=16, openings=12), minutes=10.0
+            _envs(_GPU_SMALL, 1024, plies=16, openings=12), minutes=10.0
         ),
         "go": _owners(_GPU_SMALL),
         "othello": _owners(_GPU_SMALL),
         "go:size=19": dataclasses.replace(
-            _owners(_lanes(_GPU_SMALL, 128)),
+            _owners(_envs(_GPU_SMALL, 128)),
             minutes=720.0,
             replay=dataclasses.replace(_GPU_SMALL.replay, capacity=1_000_000),
         ),

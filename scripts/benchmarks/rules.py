@@ -55,10 +55,10 @@ def compiled(rules: Stepper, batch: int) -> Timed:
     def play(variables: Any, games: tuple[Any, Any], key: jax.Array) -> tuple[Any, jax.Array]:
         del variables
         opening, states = games
-        lanes = rules.look(opening)[1].shape[0]
+        envs = rules.look(opening)[1].shape[0]
         # One random number a move, drawn before: the draw of one for each action took longer than
         # a step of a small game.
-        offsets = jax.random.randint(key, (steps, lanes), 0, actions)
+        offsets = jax.random.randint(key, (steps, envs), 0, actions)
 
         def once(carry: tuple[Any, jax.Array], offset: jax.Array) -> tuple[Any, None]:
             states, total = carry
@@ -72,7 +72,7 @@ def compiled(rules: Stepper, batch: int) -> Timed:
             total = total + jnp.abs(returns)
             return (self_play.select(ended, opening, states), total), None
 
-        return jax.lax.scan(once, (states, jnp.zeros((lanes, 2))), offsets)[0]
+        return jax.lax.scan(once, (states, jnp.zeros((envs, 2))), offsets)[0]
 
     key, states = jax.random.key(1), opening
     run = jax.jit(devices.data_parallel(play)).lower((), (opening, states), key).compile()

@@ -65,9 +65,9 @@ def on(card: Any) -> Iterator[None]:
         yield
 
 
-def shapes(tree: Any, by_lane: bool = False) -> Any:
+def shapes(tree: Any, by_env: bool = False) -> Any:
     """Inside `on`: returns a tree's shapes there, whole or split along the batch."""
-    spec = devices.BY_LANE if by_lane else devices.WHOLE
+    spec = devices.BY_ENV if by_env else devices.WHOLE
     place = NamedSharding(devices.mesh(), spec)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)
 
@@ -109,7 +109,7 @@ def compile_self_play(card: Any, config: RunConfig) -> Any:
         play: Any = self_play.make_amplified_play(
             game, amplifier, config.self_play, targets.computes(wanted)
         )
-        arguments = shapes(_folded(network)), shapes(opened, by_lane=True), shapes(_key())
+        arguments = shapes(_folded(network)), shapes(opened, by_env=True), shapes(_key())
         return play.lower(*arguments).compile()
 
 
@@ -124,7 +124,7 @@ def compile_training(card: Any, config: RunConfig) -> Any:
         step: Any = learner.make_train_step(
             network, game, config.learner, losses.load(config.distil), wanted
         )
-        return step.lower(shapes(state), shapes(rows, by_lane=True), shapes(horizon)).compile()
+        return step.lower(shapes(state), shapes(rows, by_env=True), shapes(horizon)).compile()
 
 
 def _key() -> jax.Array:

@@ -25,8 +25,8 @@ from selfplay import positions
 from selfplay.information import kl_divergence
 from selfplay.players import Act, Player
 
-LANES = 256  # games from which positions are taken at most, half of them from each seat
-FEWEST_LANES = 32
+ENVS = 256  # games from which positions are taken at most, half of them from each seat
+FEWEST_ENVS = 32
 VISITED = 16  # so many positions are visited for each that is wanted, for they must differ
 MAX_PLIES = 256  # of a game; later positions are not looked at
 BLUNDER = 0.5  # a quarter of the way from a loss (-1) to a win (1): half a drawn game
@@ -57,7 +57,7 @@ class Moved(NamedTuple):
 def games_for(game: Game[Any], count: int) -> int:
     """Returns from how many games `reach` takes `count` positions."""
     plies = min(game.max_plies, MAX_PLIES)
-    return min(LANES, max(FEWEST_LANES, 2 * math.ceil(VISITED * count / plies / 2)))
+    return min(ENVS, max(FEWEST_ENVS, 2 * math.ceil(VISITED * count / plies / 2)))
 
 
 def reach(
@@ -85,13 +85,13 @@ def reach(
         _play(game, act, variables, key, (longest, games_for(game, count)), against_itself)
     )
     wanted = ~visited.terminated & (own if only_own else True)
-    plies, lanes = np.nonzero(wanted)
-    states = jax.tree.map(lambda leaf: leaf[plies, lanes], visited)
+    plies, envs = np.nonzero(wanted)
+    states = jax.tree.map(lambda leaf: leaf[plies, envs], visited)
     _, distinct = np.unique(positions.fingerprints(states), return_index=True)
     chosen = np.random.default_rng(seed).permutation(distinct)
     chosen = chosen[np.arange(count) % len(chosen)]
     ply = plies[chosen].astype(np.int32)
-    history = actions.T[lanes[chosen]].astype(np.int32)
+    history = actions.T[envs[chosen]].astype(np.int32)
     history[np.arange(history.shape[1]) >= ply[:, None]] = positions.NO_ACTION
     return Positions(positions.take(states, chosen), history, ply)
 
@@ -157,8 +157,8 @@ def _regret(
 ) -> tuple[np.ndarray, int]:
     """Returns float[N], what the moves `best` lose, and about how many positions was asked."""
     number = len(where.ply)
-    lanes, q = np.arange(number), np.asarray(result.q, float)
-    regret = np.maximum(q[lanes, action] - q[lanes, best], 0.0)
+    envs, q = np.arange(number), np.asarray(result.q, float)
+    regret = np.maximum(q[envs, action] - q[envs, best], 0.0)
     searched = np.asarray(result.visit_counts).reshape(number, -1).sum(axis=1) > 0
     rows = np.flatnonzero((action != best) & searched)
     if not len(rows):
@@ -183,14 +183,14 @@ def _values_after(
     game = amplified.game
     after = jax.device_get(positions.step_all(game, before, moves))
     history = np.pad(where.history[parents], ((0, 0), (0, 1)), constant_values=positions.NO_ACTION)
-    lanes, seat = np.arange(len(parents)), np.asarray(before.to_play, int)
-    history[lanes, where.ply[parents]] = moves
+    envs, seat = np.arange(len(parents)), np.asarray(before.to_play, int)
+    history[envs, where.ply[parents]] = moves
     # Nobody outside the device is asked about a game that is over: a row that goes on stands in.
     going = np.flatnonzero(~np.asarray(after.terminated))
-    ended = np.asarray(positions.returns(game, after), float)[lanes, seat]
+    ended = np.asarray(positions.returns(game, after), float)[envs, seat]
     if not len(going):
         return ended
-    rows = np.where(np.asarray(after.terminated), going[0], lanes)
+    rows = np.where(np.asarray(after.terminated), going[0], envs)
     answer = amplified(positions.take(after, rows), key, history[rows])
     value = np.asarray(jax.device_get(answer.value), float)
     same = np.asarray(after.to_play, int) == seat

@@ -102,8 +102,8 @@ def human_act(
         result = jax.device_get(assistant(states, key))
         moves = positions.move_lists(np.asarray(history))
         analyses = {
-            row: Analysis(SearchResult(*(field[lane] for field in result)), ())
-            for lane, row in enumerate(moves)
+            row: Analysis(SearchResult(*(field[env] for field in result)), ())
+            for env, row in enumerate(moves)
         }
         waiting = [row for row in analyses if row not in overseer.known]
         session = OverseerSession(
@@ -125,12 +125,12 @@ def _decided(
     """Returns what A's search says, with the decisions in place of its own."""
     chosen = [np.array(field) for field in (result.action, result.action_weights, result.value)]
     action, weights, value = chosen
-    for lane, row in enumerate(moves):
+    for env, row in enumerate(moves):
         if row in known:
             decision = known[row]
-            action[lane], value[lane] = decision.action, decision.value
-            weights[lane] = 0.0
-            weights[lane, list(decision.weights)] = list(decision.weights.values())
+            action[env], value[env] = decision.action, decision.value
+            weights[env] = 0.0
+            weights[env, list(decision.weights)] = list(decision.weights.values())
     named = {"action": action, "action_weights": weights, "value": value}
     return result._replace(**named)  # type: ignore[arg-type]
 

@@ -209,22 +209,22 @@ def check_choices(name: str, game: Game[Any], states: State, result: SearchResul
     """
     legal, action = np.asarray(states.legal_action_mask), np.asarray(result.action)
     weights = np.asarray(result.action_weights)
-    lanes = np.arange(len(action))
+    envs = np.arange(len(action))
     known = (action >= 0) & (action < game.num_actions)
-    wrong = ~(known & legal[lanes, np.where(known, action, 0)])
+    wrong = ~(known & legal[envs, np.where(known, action, 0)])
     uneven = ~np.isclose(np.where(legal, weights, 0.0).sum(axis=1), 1.0, atol=1e-3)
     uneven |= ~np.isclose(weights.sum(axis=1), 1.0, atol=1e-3) | (weights < 0).any(axis=1)
     if not (wrong | uneven).any():
         return
-    lane = int(np.flatnonzero(wrong | uneven)[0])
+    env = int(np.flatnonzero(wrong | uneven)[0])
     fault = (
-        f"chose action {action[lane]}, which is illegal"
-        if wrong[lane]
-        else f"gave action_weights {weights[lane].tolist()}, no distribution over legal actions"
+        f"chose action {action[env]}, which is illegal"
+        if wrong[env]
+        else f"gave action_weights {weights[env].tolist()}, no distribution over legal actions"
     )
-    state = jax.tree.map(lambda leaf: np.asarray(leaf)[lane], states)
+    state = jax.tree.map(lambda leaf: np.asarray(leaf)[env], states)
     raise ValueError(
-        f"amplifier {name!r} {fault}; legal: {np.flatnonzero(legal[lane]).tolist()}\n"
+        f"amplifier {name!r} {fault}; legal: {np.flatnonzero(legal[env]).tolist()}\n"
         f"{game.render(state)}"
     )
 

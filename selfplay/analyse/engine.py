@@ -172,7 +172,7 @@ class Engine:
             self._waiting.finish(task)
 
     def _search(self, player: Player, reached: Reached) -> SearchResult:
-        if not player.draws_lots:
+        if not player.is_stochastic:
             return player(reached.states, jax.random.key(SEED))
         seeds = [zlib.crc32(np.array(row, np.int32).tobytes()) for row in reached.actions]
         return player(reached.states, _keys(np.array(seeds, np.uint32)))

@@ -1,10 +1,10 @@
 """Matches between two players: batched, from paired openings, each played from both seats.
 
 Games 2i and 2i + 1 start from opening i, the first player in seat 0 of the one and in seat 1 of the
-other. A match is played in blocks of G games, a lane each. A round gives each player the lanes
-where it is to move, up to a fixed number C, in the order of the lanes; the rest wait for a later
-round. So no player evaluates the other's positions, shapes never change, and a player may move
-twice.
+other. A match is played in blocks of G games, a environment each. A round gives each player the
+environments where it is to move, up to a fixed number C, in the order of the environments; the rest
+wait for a later round. So no player evaluates the other's positions, shapes never change, and a
+player may move twice.
 """
 
 import functools
@@ -24,9 +24,9 @@ from selfplay.players import FORFEIT, RESIGN, Player
 from selfplay.randomness import BlockPurpose, MatchPurpose
 from selfplay.tasks import InOrder
 
-MAX_BATCH = 512  # C at most: lanes that a player evaluates at once
+MAX_BATCH = 512  # C at most: environments that a player evaluates at once
 BLOCK = 256  # games that are played side by side
-PLAYING, ILLEGAL, ABSENT = 0, -3, -4  # beside RESIGN and FORFEIT: how a lane stopped
+PLAYING, ILLEGAL, ABSENT = 0, -3, -4  # beside RESIGN and FORFEIT: how a environment stopped
 
 
 class _Match(NamedTuple):
@@ -42,7 +42,7 @@ class _Match(NamedTuple):
 class _Turn(NamedTuple):
     """What one player is asked in a round: C positions."""
 
-    lanes: jax.Array  # int32[C], ascending, then G for rows without a game
+    envs: jax.Array  # int32[C], ascending, then G for rows without a game
     states: State  # [C, ...], the opening position in rows without a game
 
 
@@ -144,10 +144,10 @@ def play_block(
       progress: called with the number of the block's games that are over, now and then.
     """
     games = 2 * len(opened.moves)
-    lanes = min(order.block, games)  # of every block, the last one too: one compilation
+    envs = min(order.block, games)  # of every block, the last one too: one compilation
     start = number * order.block
     chosen = slice(start // 2, min(start + order.block, games) // 2)
-    began = _start(game, opened, chosen, lanes, min(lanes // 2, order.batch))
+    began = _start(game, opened, chosen, envs, min(envs // 2, order.batch))
     blocks_key = openings.purpose_key(order.seed, MatchPurpose.GAMES)
     block_key = jax.random.fold_in(blocks_key, number)
     return _play_block((first, second), game, began, block_key, progress)
@@ -235,19 +235,19 @@ def _round_key(block_key: jax.Array, purpose: BlockPurpose, number: int) -> jax.
 
 
 def _start(
-    game: Game[Any], opened: openings.Openings, chosen: slice, lanes: int, capacity: int
+    game: Game[Any], opened: openings.Openings, chosen: slice, envs: int, capacity: int
 ) -> tuple[_Match, tuple[_Turn, _Turn]]:
     """Returns a block before its first round, and empty turns: the first `_ply` deals only."""
     opening_moves = np.repeat(positions.pad_moves(opened.moves[chosen]), 2, axis=0)
     games = len(opening_moves)
-    history = np.full((lanes, game.max_plies), positions.NO_ACTION, np.int32)
+    history = np.full((envs, game.max_plies), positions.NO_ACTION, np.int32)
     width = min(opening_moves.shape[1], game.max_plies)
     history[:games, :width] = opening_moves[:, :width]
     opening = positions.opening_position(game)
 
     def fill(leaf: Any, empty: Any) -> np.ndarray:
-        """Returns the openings twice each, then the opening position in lanes without a game."""
-        absent = np.repeat(np.asarray(empty)[None], lanes - games, axis=0)
+        """The openings twice each, then the opening position in environments without a game."""
+        absent = np.repeat(np.asarray(empty)[None], envs - games, axis=0)
         return np.concatenate([np.repeat(np.asarray(leaf)[chosen], 2, axis=0), absent])
 
     idle = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], capacity, axis=0), opening)
@@ -259,10 +259,10 @@ def _start(
                 states=jax.tree.map(fill, opened.states, opening),
                 history=history,  # type: ignore[arg-type]  # on their way to the device
                 plies=(history != positions.NO_ACTION).sum(axis=1, dtype=np.int32),
-                stopped=np.where(np.arange(lanes) < games, PLAYING, ABSENT).astype(np.int32),  # type: ignore[arg-type]
-                first_seat=np.arange(lanes, dtype=np.int8) % 2,  # type: ignore[arg-type]
+                stopped=np.where(np.arange(envs) < games, PLAYING, ABSENT).astype(np.int32),  # type: ignore[arg-type]
+                first_seat=np.arange(envs, dtype=np.int8) % 2,  # type: ignore[arg-type]
             ),
-            _Turn(np.full(capacity, lanes, np.int32), idle),  # type: ignore[arg-type]
+            _Turn(np.full(capacity, envs, np.int32), idle),  # type: ignore[arg-type]
         )
     )
     return match, (turn, turn)
@@ -273,13 +273,13 @@ def _choose(
 ) -> jax.Array:
     """Returns int32[C], the player's actions; those of rows without a game mean nothing.
 
-    Adds the player's faults to `faults`, by lane.
+    Adds the player's faults to `faults`, by environment.
     """
     if player.on_device:
         return player(turn.states, key).action
-    lanes = np.asarray(turn.lanes)
-    asked = lanes[lanes < len(match.plies)]  # no padding: an engine would answer it in earnest
-    actions = np.zeros(len(lanes), np.int32)
+    envs = np.asarray(turn.envs)
+    asked = envs[envs < len(match.plies)]  # no padding: an engine would answer it in earnest
+    actions = np.zeros(len(envs), np.int32)
     if len(asked):
         states = positions.take(turn.states, slice(len(asked)))
         known = len(player.faults)
@@ -296,20 +296,20 @@ def _ply(
     turns: tuple[_Turn, _Turn],
     actions: tuple[jax.Array, jax.Array],
 ) -> tuple[_Match, tuple[_Turn, _Turn], jax.Array]:
-    """Plays the answers to the last turns, deals the next; also int32[2]: lanes over, illegal."""
-    games, capacity = len(match.plies), len(turns[0].lanes)
+    """Plays the answers to the last turns, deals the next; int32[2]: environments over, illegal."""
+    games, capacity = len(match.plies), len(turns[0].envs)
     action, moved = jnp.zeros(games, jnp.int32), jnp.zeros(games, bool)
     for turn, chosen in zip(turns, actions, strict=True):
-        action = action.at[turn.lanes].set(chosen, mode="drop")  # lane G is no lane
-        moved = moved.at[turn.lanes].set(True, mode="drop")
+        action = action.at[turn.envs].set(chosen, mode="drop")  # environment G is no environment
+        moved = moved.at[turn.envs].set(True, mode="drop")
     match = _step(game, match, action, moved)
 
     live = ~match.states.terminated & (match.stopped == PLAYING)
     is_first = match.states.to_play == match.first_seat
 
     def deal(mine: jax.Array) -> _Turn:
-        lanes = jnp.nonzero(live & mine, size=capacity, fill_value=games)[0].astype(jnp.int32)
-        return _Turn(lanes, _states_of(game, match, lanes))
+        envs = jnp.nonzero(live & mine, size=capacity, fill_value=games)[0].astype(jnp.int32)
+        return _Turn(envs, _states_of(game, match, envs))
 
     tally = jnp.stack([(~live).sum(), (match.stopped == ILLEGAL).sum()])
     # Placed as `_start` does, so that one compilation serves all rounds.
@@ -341,10 +341,10 @@ def _step(game: Game[Any], match: _Match, action: jax.Array, moved: jax.Array) -
     )
 
 
-def _states_of(game: Game[Any], match: _Match, lanes: jax.Array) -> State:
-    """Returns the positions [C, ...] of int32[C] `lanes`, the opening position for lane G."""
+def _states_of(game: Game[Any], match: _Match, envs: jax.Array) -> State:
+    """Returns the positions [C, ...] of int32[C] `envs`, the opening position for environment G."""
     gathered: State = jax.tree.map(
-        lambda leaf, opening: jnp.concatenate([leaf, opening[None]])[lanes],
+        lambda leaf, opening: jnp.concatenate([leaf, opening[None]])[envs],
         match.states,
         positions.opening_position(game),
     )

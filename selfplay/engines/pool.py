@@ -78,8 +78,8 @@ class EnginePool:
         answers: list[int | str] = [""] * len(lines)
 
         def work(index: int) -> None:
-            for lane in shares[index]:
-                answers[lane] = self._answer(index, positions.take(states, lane), lines[lane])
+            for env in shares[index]:
+                answers[env] = self._answer(index, positions.take(states, env), lines[env])
 
         try:
             list(self._workers.map(work, range(len(self._engines))))
@@ -92,14 +92,14 @@ class EnginePool:
         return _result(np.array(actions, np.int32), states)
 
     def _shares(self, lines: list[tuple[str, ...]]) -> list[list[int]]:
-        """Returns the lanes of each engine: equally many, each where least has to be replayed."""
+        """The environments of each engine: equally many, each where least has to be replayed."""
         limit = math.ceil(len(lines) / len(self._engines))
         shares: list[list[int]] = [[] for _ in self._engines]
         held = [engine.moves if engine else () for engine in self._engines]
-        for lane, line in enumerate(lines):
+        for env, line in enumerate(lines):
             free = [i for i, share in enumerate(shares) if len(share) < limit]
             best = max(free, key=lambda i: (shared(held[i], line), -i))
-            shares[best].append(lane)
+            shares[best].append(env)
         return shares
 
     def _answer(self, index: int, state: State, line: tuple[str, ...]) -> int | str:

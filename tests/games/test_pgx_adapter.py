@@ -35,15 +35,15 @@ def test_a_game_of_both_libraries_is_the_same_at_every_ply(name):
         differs |= (a.terminated != b.terminated) | (results[0] != results[1]).any(axis=1)
         live = ~a.terminated  # who would move next, and what it would see, is then left open
         differs |= live & ((a.to_play != b.to_play) | (seen[0] != seen[1]).any(axis=(1, 2, 3)))
-        for lane in np.flatnonzero(differs):
-            pytest.fail(f"ply {ply}\n{ours.render(one(a, lane))}\n{theirs.render(one(b, lane))}")
+        for env in np.flatnonzero(differs):
+            pytest.fail(f"ply {ply}\n{ours.render(one(a, env))}\n{theirs.render(one(b, env))}")
         actions = [rng.choice(np.flatnonzero(row)) for row in a.legal_action_mask | ~live[:, None]]
         states = [step(s, jnp.array(actions)) for step, s in zip(steps, states, strict=True)]
     assert states[0].terminated.all()
 
 
-def one(state, lane):
-    return jax.tree.map(lambda leaf: np.asarray(leaf[lane]), state)
+def one(state, env):
+    return jax.tree.map(lambda leaf: np.asarray(leaf[env]), state)
 
 
 @pytest.mark.slow

@@ -50,20 +50,20 @@ def test_equals_a_search_in_plain_python_that_proves(game, rules, config):
         state = random_positions(game, 60, seed=4)
         ours = run(game, state, config, "float64")
     known = 0
-    for lane, board in enumerate(np.asarray(state.board).tolist()):
+    for env, board in enumerate(np.asarray(state.board).tolist()):
         board, depth = tuple(board), config.depth(game.max_plies)
         root, move = oracles_search.search(
             rules, network, board, 48, config, game.num_actions, depth
         )
-        assert move in (None, ours.action[lane]), board
+        assert move in (None, ours.action[env]), board
         expected = [root.visits.get(a, 0) for a in range(game.num_actions)]
-        assert ours.visit_counts[lane].tolist() == expected, board
+        assert ours.visit_counts[env].tolist() == expected, board
         value, q = oracles_search.reported(root, config)
-        assert ours.value[lane] == pytest.approx(value, abs=1e-12), board
-        assert ours.q[lane][list(q)].tolist() == pytest.approx(list(q.values()), abs=1e-12)
-        weighted = set(np.flatnonzero(ours.action_weights[lane]).tolist())
-        assert weighted <= set(root.candidates()), (board, ours.action_weights[lane])
-        assert ours.action[lane] in root.candidates(), board
+        assert ours.value[env] == pytest.approx(value, abs=1e-12), board
+        assert ours.q[env][list(q)].tolist() == pytest.approx(list(q.values()), abs=1e-12)
+        weighted = set(np.flatnonzero(ours.action_weights[env]).tolist())
+        assert weighted <= set(root.candidates()), (board, ours.action_weights[env])
+        assert ours.action[env] in root.candidates(), board
         known += len(set(root.bounds())) == 1
     assert 10 < known < 60, "the positions show too little"
 
@@ -97,21 +97,21 @@ def test_a_position_solvable_within_the_simulations_gets_its_exact_value(name, c
 def test_back_up_equals_a_walk():
     """Random rows on paths of random length; values and bounds need not be whole numbers."""
     rng = np.random.default_rng(0)
-    lanes, depth, actions = 200, 9, 3
-    edges = np.sort(rng.integers(-2, 3, (lanes, depth, 2, actions)) / 2, axis=2)
-    sign = rng.choice([-1, 1], (lanes, depth, 1))
-    action = rng.integers(0, actions, (lanes, depth))
-    length = rng.integers(1, depth + 1, lanes)
-    leaf = np.sort(rng.integers(-2, 3, (lanes, 3)) / 2)[:, [1, 0, 2]]
+    envs, depth, actions = 200, 9, 3
+    edges = np.sort(rng.integers(-2, 3, (envs, depth, 2, actions)) / 2, axis=2)
+    sign = rng.choice([-1, 1], (envs, depth, 1))
+    action = rng.integers(0, actions, (envs, depth))
+    length = rng.integers(1, depth + 1, envs)
+    leaf = np.sort(rng.integers(-2, 3, (envs, 3)) / 2)[:, [1, 0, 2]]
     live = np.arange(depth) < length[:, None]
     siblings = proven.sibling_bounds(*map(jnp.asarray, (edges, sign, action)))
     siblings = jnp.where(live[..., None], siblings, 0)
     backed_up = np.asarray(proven.back_up(siblings, jnp.asarray(leaf)))
-    for lane in range(lanes):
-        value, least, most = leaf[lane]
-        for j in reversed(range(length[lane])):
-            assert backed_up[:, lane, j].tolist() == [value, least, most], (lane, j)
-            row = edges[lane, j].copy()
-            row[:, action[lane, j]] = least, most
-            least, most = row.max(axis=1) if sign[lane, j, 0] > 0 else row.min(axis=1)
+    for env in range(envs):
+        value, least, most = leaf[env]
+        for j in reversed(range(length[env])):
+            assert backed_up[:, env, j].tolist() == [value, least, most], (env, j)
+            row = edges[env, j].copy()
+            row[:, action[env, j]] = least, most
+            least, most = row.max(axis=1) if sign[env, j, 0] > 0 else row.min(axis=1)
             value = min(max(value, least), most)

@@ -41,10 +41,10 @@ def make_ply(game, config, dtype="float32"):
     return quick_jit(ply)
 
 
-def lines(tree, batch, lane):
+def lines(tree, batch, env):
     """Returns node numbers by the actions that lead there, of nodes that a search can pass."""
-    paths = np.asarray(tree.path).reshape(-1, batch, tree.path.shape[1])[:, lane]
-    ended = np.asarray(tree.state.terminated).reshape(-1, batch)[:, lane]
+    paths = np.asarray(tree.path).reshape(-1, batch, tree.path.shape[1])[:, env]
+    ended = np.asarray(tree.state.terminated).reshape(-1, batch)[:, env]
     actions = tree.edges.shape[-1]
     numbers = {}
     for number, path in enumerate(paths.tolist()):
@@ -60,16 +60,16 @@ def check_leaves(tree, batch, config):
     stats = node_stats(tree.edges, tree.node)
     best = np.asarray(POLICIES[config.policy].interior_action(config, stats)).reshape(-1, batch)
     leaf = np.asarray(tree.leaf).reshape(-1, batch, actions)
-    for lane in range(batch):
-        numbers = lines(tree, batch, lane)
+    for env in range(batch):
+        numbers = lines(tree, batch, env)
         for line, number in numbers.items():
             for action in range(actions):
                 at, step = line, action
                 while (*at, step) in numbers:
                     at = (*at, step)
-                    step = int(best[numbers[at], lane])
+                    step = int(best[numbers[at], env])
                 expected = numbers[at] * actions + step
-                assert leaf[number, lane, action] == expected, (lane, line, action)
+                assert leaf[number, env, action] == expected, (env, line, action)
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,15 @@ def test_what_is_kept_equals_node_for_node_what_was_below_the_move(config):
         np.asarray, ply(state, empty_trees(game, state, config))
     )
     most = 0
-    for lane in range(batch):
-        old, new = lines(grown, batch, lane), lines(kept, batch, lane)
-        action = int(result.action[lane])
+    for env in range(batch):
+        old, new = lines(grown, batch, env), lines(kept, batch, env)
+        action = int(result.action[env])
         below = {line[1:]: number for line, number in old.items() if line[:1] == (action,)}
         oldest = sorted(below, key=below.__getitem__)[: config.reuse_nodes + 1]
-        assert set(new) == ({()} if after.terminated[lane] else set(oldest)), lane
+        assert set(new) == ({()} if after.terminated[env] else set(oldest)), env
         most = max(most, len(below))
         for line in oldest:
-            old_row, new_row = below[line] * batch + lane, new[line] * batch + lane
+            old_row, new_row = below[line] * batch + env, new[line] * batch + env
             for field in ("edges", "node"):
                 np.testing.assert_array_equal(
                     getattr(kept, field)[new_row], getattr(grown, field)[old_row]
@@ -135,26 +135,26 @@ def test_searching_on_equals_a_plain_python_search_that_keeps_its_nodes(config):
         inherited = 0
         for number in range(3):
             result, _, trees, after = ply(state, trees)
-            for lane, board in enumerate(np.asarray(state.board).tolist()):
-                if state.terminated[lane]:
+            for env, board in enumerate(np.asarray(state.board).tolist()):
+                if state.terminated[env]:
                     continue
                 given = (rules, network, tuple(board), 24, config)
-                inherited += sum(nodes[lane].visits.values()) if nodes[lane] else 0
-                root, move = oracles_search.search(*given, 8, root=nodes[lane])
-                assert move in (None, result.action[lane]), (number, board)
+                inherited += sum(nodes[env].visits.values()) if nodes[env] else 0
+                root, move = oracles_search.search(*given, 8, root=nodes[env])
+                assert move in (None, result.action[env]), (number, board)
                 visits = [root.visits.get(a, 0) for a in range(8)]
-                assert result.visit_counts[lane].tolist() == visits, (number, board)
+                assert result.visit_counts[env].tolist() == visits, (number, board)
                 value, q = oracles_search.reported(root, config)
-                assert result.value[lane] == pytest.approx(value, abs=1e-12), board
+                assert result.value[env] == pytest.approx(value, abs=1e-12), board
                 moves, values = map(list, (q, q.values()))
-                assert result.q[lane, jnp.array(moves)] == pytest.approx(values, abs=1e-12)
-                nodes[lane] = root.children.get(int(result.action[lane]))
+                assert result.q[env, jnp.array(moves)] == pytest.approx(values, abs=1e-12)
+                nodes[env] = root.children.get(int(result.action[env]))
             state = after
     assert inherited > 100, "the positions show too little"
 
 
 @pytest.mark.slow
-def test_a_lane_whose_game_ended_starts_the_next_one_with_an_empty_tree():
+def test_a_env_whose_game_ended_starts_the_next_one_with_an_empty_tree():
     """Without noise all games are alike, as long as none inherits from the one before."""
     game = TicTacToe()
     weights = [jnp.asarray(w, jnp.float32) for w in random_weights(game)]

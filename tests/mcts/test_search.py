@@ -112,11 +112,11 @@ def test_double_moves_are_credited_to_the_seat_that_made_them(config):
     config = dataclasses.replace(config, simulations=400, max_considered_actions=8)
     result = quick_jit(lambda s: search(game, uniform, (), s, KEY, config))(states_at(game, boards))
     agreed = signs = decided = 0
-    for lane, board in enumerate(boards):
+    for env, board in enumerate(boards):
         best = rules.negamax(board, memo)
-        agreed += rules.negamax(rules.play(board, int(result.action[lane])), memo) == best
+        agreed += rules.negamax(rules.play(board, int(result.action[env])), memo) == best
         decided += best != 0
-        signs += best * (1 if rules.seat(board) == 0 else -1) * float(result.value[lane]) > 0
+        signs += best * (1 if rules.seat(board) == 0 else -1) * float(result.value[env]) > 0
     assert agreed / len(boards) > 0.98, (agreed, len(boards))
     assert signs / decided > 0.85, (signs, decided)
 
@@ -151,7 +151,7 @@ def test_the_networks_opinion_of_a_finished_position_never_matters(config):
 
 
 @POLICIES
-def test_lanes_do_not_touch_each_other(config):
+def test_envs_do_not_touch_each_other(config):
     game = games.load("connect_four")
     weights = [jnp.asarray(w, jnp.float32) for w in random_weights(game)]
     run = quick_jit(lambda s: search(game, evaluate, weights, s, KEY, config))

@@ -131,17 +131,17 @@ def test_equals_a_search_in_plain_python_where_games_end_and_seats_move_twice(na
     with in_precision(jnp.float64):
         state = random_positions(game, 40, seed=4)
         ours = run(game, weights, state, config, jnp.dtype("float64"))
-    for lane, board in enumerate(np.asarray(state.board).tolist()):
+    for env, board in enumerate(np.asarray(state.board).tolist()):
         board, depth = tuple(board), config.depth(game.max_plies)
         root, move = oracles_search.search(
             rules, network, board, 48, config, game.num_actions, depth
         )
-        assert move in (None, ours.action[lane]), (board, ours.visit_counts[lane])
+        assert move in (None, ours.action[env]), (board, ours.visit_counts[env])
         expected = [root.visits.get(a, 0) for a in range(game.num_actions)]
-        assert ours.visit_counts[lane].tolist() == expected, board
+        assert ours.visit_counts[env].tolist() == expected, board
         value, q = oracles_search.reported(root, config)
-        assert ours.value[lane] == pytest.approx(value, abs=1e-12), board
-        assert ours.q[lane][list(q)].tolist() == pytest.approx(list(q.values()), abs=1e-12)
+        assert ours.value[env] == pytest.approx(value, abs=1e-12), board
+        assert ours.q[env][list(q)].tolist() == pytest.approx(list(q.values()), abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_the_form_for_accelerators_gives_the_same_numbers(config, monkeypatch):
 @pytest.mark.parametrize("width", [1, 8, 31, 32, 33, 64, 70])
 def test_next_true_finds_what_a_walk_finds(width):
     flags = np.random.default_rng(width).random((50, width)) < 0.1
-    lane, column = np.divmod(np.arange(50 * (width + 1)), width + 1)  # also the one behind all
+    env, column = np.divmod(np.arange(50 * (width + 1)), width + 1)  # also the one behind all
     words = paths.to_words(jnp.asarray(flags))
-    columns = np.asarray(paths.next_true(words, jnp.asarray(lane), jnp.asarray(column), width))
+    columns = np.asarray(paths.next_true(words, jnp.asarray(env), jnp.asarray(column), width))
     columns = columns.reshape(50, width + 1)
     for row, got in zip(flags, columns, strict=True):
         expected = [next((j for j in range(i, width) if row[j]), width) for i in range(width + 1)]

@@ -25,8 +25,8 @@ def test_both_sides_play_the_same_games_and_begin_anew_alike(name):
     )
     assert steps == their_steps
     for call in range(3):
-        # Which games ended decided, lane by lane; a single move played otherwise shows sooner or
-        # later, and so does a game that is not begun anew.
+        # Which games ended decided, environment by environment; a single move played otherwise
+        # shows sooner or later, and so does a game that is not begun anew.
         mine, other = np.asarray(ours()), np.asarray(theirs())
         np.testing.assert_array_equal(mine, other, err_msg=f"call {call}")
         assert mine.sum(axis=0).min() > 16, "hardly a game was decided"

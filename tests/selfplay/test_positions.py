@@ -26,13 +26,13 @@ def test_random_actions_are_legal_and_equally_likely():
 def test_a_watched_game_shows_every_position_before_its_move_and_stays_at_its_end():
     history = positions.pad_moves(LINES)
     seen, last = jax.device_get(positions.watch(TIC_TAC_TOE, history, lambda state: state))
-    for lane, line in enumerate(LINES):
+    for env, line in enumerate(LINES):
         state = positions.opening_position(TIC_TAC_TOE)
         for ply in range(history.shape[1]):
-            here = jax.tree.map(lambda leaf, i=(lane, ply): leaf[i], seen)
+            here = jax.tree.map(lambda leaf, i=(env, ply): leaf[i], seen)
             jax.tree.map(np.testing.assert_array_equal, here, jax.device_get(state))
             if ply < len(line):
                 state = positions.step(TIC_TAC_TOE, state, np.int32(line[ply]))
-        end = jax.tree.map(lambda leaf, i=lane: leaf[i], last)
+        end = jax.tree.map(lambda leaf, i=env: leaf[i], last)
         jax.tree.map(np.testing.assert_array_equal, end, jax.device_get(state))
     assert last.terminated.tolist() == [False, True, False]

@@ -11,14 +11,14 @@ ACTIONS, PLANES = 3, (2, 2, 1)
 
 
 class Table:
-    """Lanes of made-up games, kept in plain Python beside the trajectories made from them."""
+    """Environments of made-up games, in plain Python beside the trajectories made from them."""
 
-    def __init__(self, lanes, seed):
+    def __init__(self, envs, seed):
         self.rng = np.random.default_rng(seed)
-        self.lanes = lanes
-        self.numbers = [0] * lanes
-        self.open = [[] for _ in range(lanes)]  # per lane: (mark, to_play) of each ply so far
-        self.lengths = [self.new_length() for _ in range(lanes)]
+        self.envs = envs
+        self.numbers = [0] * envs
+        self.open = [[] for _ in range(envs)]  # per environment: (mark, to_play) of each ply so far
+        self.lengths = [self.new_length() for _ in range(envs)]
         self.finished = {}  # game_id -> (plies, returns, marks, seats)
         self.mark = 0
 
@@ -26,12 +26,12 @@ class Table:
         return int(self.rng.integers(1, 9))
 
     def call(self, plies):
-        steps = [[self.ply(lane) for lane in range(self.lanes)] for _ in range(plies)]
+        steps = [[self.ply(env) for env in range(self.envs)] for _ in range(plies)]
         columns = {
             name: np.array([[example[name] for example in step] for step in steps])
             for name in steps[0][0]
         }
-        shape = (plies, self.lanes)
+        shape = (plies, self.envs)
         return Trajectory(
             observation=np.zeros((*shape, *PLANES), bool),
             legal_action_mask=np.ones((*shape, ACTIONS), bool),
@@ -44,33 +44,33 @@ class Table:
             **columns,
         )
 
-    def ply(self, lane):
+    def ply(self, env):
         self.mark += 1
         to_play = int(self.rng.integers(2))  # any order of turns, double moves too
-        game = self.open[lane]
+        game = self.open[env]
         game.append((self.mark, to_play))
-        ends = len(game) == self.lengths[lane]
+        ends = len(game) == self.lengths[env]
         result = float(self.rng.integers(-1, 2)) if ends else 0.0
         example = {
             "action": np.int16(self.mark % ACTIONS),
             "to_play": np.int8(to_play),
             "root_value": np.float32(self.mark),  # carries the mark
             "ply": np.int32(len(game) - 1),
-            "game_number": np.int32(self.numbers[lane]),
+            "game_number": np.int32(self.numbers[env]),
             "terminated": ends,
             "returns": np.array([result, -result], np.float32),
         }
         if ends:
-            game_id = self.numbers[lane] * self.lanes + lane
+            game_id = self.numbers[env] * self.envs + env
             self.finished[game_id] = (game, result)
-            self.open[lane], self.lengths[lane] = [], self.new_length()
-            self.numbers[lane] += 1
+            self.open[env], self.lengths[env] = [], self.new_length()
+            self.numbers[env] += 1
         return example
 
 
 def test_every_ply_of_every_finished_game_becomes_one_sample_with_its_movers_result():
     for seed in range(5):
-        table, recorder, seen = Table(lanes=4, seed=seed), Recorder(), {}
+        table, recorder, seen = Table(envs=4, seed=seed), Recorder(), {}
         for call, plies in enumerate((3, 1, 7, 2, 5)):
             sample, games = recorder.add(table.call(plies), weights_step=call)
             assert (np.diff(sample.game_id) >= 0).all()
@@ -92,7 +92,7 @@ def test_every_ply_of_every_finished_game_becomes_one_sample_with_its_movers_res
 
 
 def test_a_recorder_rebuilt_from_its_pending_examples_goes_on_alike():
-    table = Table(lanes=3, seed=1)
+    table = Table(envs=3, seed=1)
     calls = [table.call(4) for _ in range(5)]
     one, two = Recorder(), Recorder()
     for number, call in enumerate(calls):
@@ -106,7 +106,7 @@ def test_a_recorder_rebuilt_from_its_pending_examples_goes_on_alike():
 
 
 def test_a_call_in_which_no_game_ends_gives_nothing_and_keeps_all():
-    table = Table(lanes=2, seed=0)
+    table = Table(envs=2, seed=0)
     table.lengths = [8, 8]
     recorder = Recorder()
     sample, games = recorder.add(table.call(3), 0)
@@ -116,7 +116,7 @@ def test_a_call_in_which_no_game_ends_gives_nothing_and_keeps_all():
 
 
 def test_the_random_opening_is_part_of_the_game_but_no_sample():
-    table = Table(lanes=1, seed=0)
+    table = Table(envs=1, seed=0)
     table.lengths = [3]
     call = table.call(3)
     opening = np.full((3, 1, 4), -1, np.int16)
@@ -127,34 +127,34 @@ def test_the_random_opening_is_part_of_the_game_but_no_sample():
 
 
 def test_games_of_every_length_have_the_same_chance_to_be_sampled():
-    """Half of the games are short: of the sample they must be half too, in lanes of all kinds."""
+    """Half of the games are short: of the sample half too, in environments of all kinds."""
     rng = np.random.default_rng(1)
-    lanes, plies, watched, played, kept = 16, 10, 2, [], []
-    left, number = np.zeros(lanes, int), np.full(lanes, -1)
-    lengths = [0] * lanes
+    envs, plies, watched, played, kept = 16, 10, 2, [], []
+    left, number = np.zeros(envs, int), np.full(envs, -1)
+    lengths = [0] * envs
     for call in range(1500):
         finished = []
-        for lane in range(lanes):
-            left[lane] -= plies
-            while left[lane] <= 0:
-                if number[lane] >= 0:
-                    game_id = int(number[lane]) * lanes + lane
-                    finished.append(recorder.FinishedGame(game_id, [0] * lengths[lane], (0.0, 0.0)))
-                number[lane] += 1
-                lengths[lane] = 4 if rng.random() < 0.5 else 60
-                left[lane] += lengths[lane]
+        for env in range(envs):
+            left[env] -= plies
+            while left[env] <= 0:
+                if number[env] >= 0:
+                    game_id = int(number[env]) * envs + env
+                    finished.append(recorder.FinishedGame(game_id, [0] * lengths[env], (0.0, 0.0)))
+                number[env] += 1
+                lengths[env] = 4 if rng.random() < 0.5 else 60
+                left[env] += lengths[env]
         played += finished
-        kept += recorder.draw_games(finished, lanes, watched, np.random.default_rng([7, call]))
+        kept += recorder.draw_games(finished, envs, watched, np.random.default_rng([7, call]))
     mean = np.mean([len(game.moves) for game in played])
     sampled = np.array([len(game.moves) for game in kept])
     assert abs(sampled.mean() - mean) < 4 * sampled.std() / len(sampled) ** 0.5, sampled.mean()
-    assert len(kept) == pytest.approx(len(played) * watched / lanes, rel=0.1)
-    by_lane = np.bincount([game.game_id % lanes for game in kept], minlength=lanes)
-    assert by_lane.min() > 0.5 * by_lane.max(), by_lane
+    assert len(kept) == pytest.approx(len(played) * watched / envs, rel=0.1)
+    by_env = np.bincount([game.game_id % envs for game in kept], minlength=envs)
+    assert by_env.min() > 0.5 * by_env.max(), by_env
 
 
 def test_about_one_game_a_call_is_sampled_whatever_the_game():
-    assert recorder.lanes_to_watch(max_plies=42, lanes=128, plies_per_call=16) == 2
-    assert recorder.lanes_to_watch(max_plies=9, lanes=128, plies_per_call=16) == 1
-    assert recorder.lanes_to_watch(max_plies=10_000, lanes=128, plies_per_call=16) == 16
-    assert recorder.lanes_to_watch(max_plies=10_000, lanes=4, plies_per_call=2) == 4
+    assert recorder.envs_to_watch(max_plies=42, envs=128, plies_per_call=16) == 2
+    assert recorder.envs_to_watch(max_plies=9, envs=128, plies_per_call=16) == 1
+    assert recorder.envs_to_watch(max_plies=10_000, envs=128, plies_per_call=16) == 16
+    assert recorder.envs_to_watch(max_plies=10_000, envs=4, plies_per_call=2) == 4

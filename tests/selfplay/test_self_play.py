@@ -65,7 +65,7 @@ def test_recorded_games_replay_move_by_move_to_the_recorded_result(calls):
     assert samples_seen > 3 * games_seen
 
 
-def test_unfinished_games_carry_over_and_ended_lanes_start_anew(calls):
+def test_unfinished_games_carry_over_and_ended_envs_start_anew(calls):
     for (_, trajectory), (later, _) in itertools.pairwise(calls):
         ended = trajectory.terminated[-1]
         went_on = ~ended

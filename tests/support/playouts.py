@@ -113,8 +113,8 @@ def assert_symmetric(game: Game, num_games: int = 4, seed: int = 0) -> None:
     image_of = np.argsort(action[:, 0], axis=1)  # action a becomes image_of[a]
     rng = np.random.default_rng(seed)
     step, observe = jax.jit(jax.vmap(game.step)), jax.jit(jax.vmap(game.observe))
-    lanes = len(symmetries) * num_games
-    states = jax.jit(jax.vmap(game.init))(jax.random.split(jax.random.key(0), lanes))
+    envs = len(symmetries) * num_games
+    states = jax.jit(jax.vmap(game.init))(jax.random.split(jax.random.key(0), envs))
     for ply in range(game.max_plies):
         seen = np.asarray(observe(states)).reshape(*image_of.shape[:1], num_games, -1, planes(game))
         mask = np.asarray(states.legal_action_mask).reshape(len(symmetries), num_games, -1)

@@ -78,18 +78,18 @@ def test_each_ply_of_each_finished_game_is_one_example_with_what_the_search_said
     assert len(place) == len(examples.ply) > 100
     seen = set()
     for played in trajectories:
-        plies, lanes = played.action.shape
-        for ply, lane in np.ndindex(plies, lanes):
-            game_id = int(played.game_number[ply, lane]) * lanes + lane
-            key = game_id, int(played.ply[ply, lane])
+        plies, envs = played.action.shape
+        for ply, env in np.ndindex(plies, envs):
+            game_id = int(played.game_number[ply, env]) * envs + env
+            key = game_id, int(played.ply[ply, env])
             if game_id not in finished:
                 continue
             seen.add(key)
             number = place[key]
             for name in OF_THE_SEARCH:
-                given = getattr(played, name)[ply, lane]
+                given = getattr(played, name)[ply, env]
                 np.testing.assert_array_equal(getattr(examples, name)[number], given, name)
-            given = played.action_weights[ply, lane]
+            given = played.action_weights[ply, env]
             np.testing.assert_array_equal(examples.policy_target[number], given)
     assert seen == set(place)
 

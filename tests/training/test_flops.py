@@ -114,7 +114,7 @@ def test_a_decision_takes_the_evaluations_that_its_program_calls(amplify, search
 
 
 def twice(variables, states, key, *, evaluate, game):
-    """An amplifier of a user's own that asks the network twice, the second time lane by lane."""
+    """An amplifier of a user's own that asks the network twice, then environment by environment."""
     seen = jax.vmap(game.observe)(states)
     evaluate(variables, seen)
     return jax.vmap(lambda one: evaluate(variables, one[None]))(seen)

@@ -163,12 +163,12 @@ def test_a_call_that_would_take_minutes_is_timed_in_part_and_the_figures_are_of_
         work()
         return 1.0
 
-    monkeypatch.setattr(trial, "_lane_seconds", lambda *_: 1e9)
+    monkeypatch.setattr(trial, "_env_seconds", lambda *_: 1e9)
     monkeypatch.setattr(trial, "_seconds", one_second)
     found = trial.run_trial(RunFolder(tmp_path / "run"), tiny_config, seconds=5.0)
-    lanes = jax.local_device_count()
-    assert found.timed_share == lanes / (16 * 6)
-    assert found.call_s == 16 * 6 / lanes
+    envs = jax.local_device_count()
+    assert found.timed_share == envs / (16 * 6)
+    assert found.call_s == 16 * 6 / envs
     assert found.step_s == 32
     assert found.iteration_s == found.call_s + found.step_s * 16 * 6 * 2 / 32
     assert not list(tmp_path.iterdir())
@@ -182,25 +182,25 @@ def test_a_device_that_takes_for_a_few_positions_as_long_as_for_all_is_timed_on_
         tiny_config, self_play=dataclasses.replace(tiny_config.self_play, batch=1024)
     )
     run = trial._prepared(RunFolder(tmp_path / "run"), config)
-    taken = iter([of_a_few * trial.LANES * jax.local_device_count(), of_all * 1024])
+    taken = iter([of_a_few * trial.ENVS * jax.local_device_count(), of_all * 1024])
     monkeypatch.setattr(trial, "_seconds", lambda work, least: next(taken))
-    found = trial._lane_seconds(run, None, seconds=5.0)
+    found = trial._env_seconds(run, None, seconds=5.0)
     np.testing.assert_allclose(found, of_all)
 
 
-@pytest.mark.parametrize("lane_seconds", [1e-7, 1e-3, 3e-3, 1e-1, 10.0])
+@pytest.mark.parametrize("env_seconds", [1e-7, 1e-3, 3e-3, 1e-1, 10.0])
 def test_what_is_timed_takes_the_seconds_that_were_asked_for_and_no_less_than_it_must(
-    lane_seconds,
+    env_seconds,
 ):
     config = RunConfig()
 
     def seconds(config):
         played = config.self_play.batch * config.self_play.plies_per_call
         evaluations = played * (config.search.simulations + 1) + 3 * config.learner.batch
-        return lane_seconds * evaluations
+        return env_seconds * evaluations
 
-    part = trial._part(config, lane_seconds, 5.0)
-    whole, least = seconds(config), jax.local_device_count() * 33 * lane_seconds
+    part = trial._part(config, env_seconds, 5.0)
+    whole, least = seconds(config), jax.local_device_count() * 33 * env_seconds
     assert part == config if whole < 20 else 1 < seconds(part) <= max(5.0, 1.1 * least)
 
 

@@ -243,15 +243,15 @@ def _replay_games(game: Game[Any], examples: Sample, recorded: dict[int, list[in
     history = positions.pad_moves([moves for _, moves in chosen])
     history = np.resize(history, (MOST_REPLAYED, history.shape[1]))  # one shape
     states, observation, final = jax.device_get(_play_again(game, history))
-    lane = np.concatenate([np.full(len(numbers), i) for i, (numbers, _) in enumerate(chosen)])
-    lane, example = lane.astype(np.int64), np.concatenate([numbers for numbers, _ in chosen])
+    env = np.concatenate([np.full(len(numbers), i) for i, (numbers, _) in enumerate(chosen)])
+    env, example = env.astype(np.int64), np.concatenate([numbers for numbers, _ in chosen])
     ply = examples.ply[example]
-    seat = np.asarray(states.to_play)[lane, ply].astype(np.int64)
+    seat = np.asarray(states.to_play)[env, ply].astype(np.int64)
     return Replayed(
         examples=example,
-        states=jax.tree.map(lambda leaf: leaf[lane, ply], states),
-        observation=observation[lane, ply],
-        outcome=final[lane, seat],
+        states=jax.tree.map(lambda leaf: leaf[env, ply], states),
+        observation=observation[env, ply],
+        outcome=final[env, seat],
     )
 
 

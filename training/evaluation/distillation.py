@@ -232,8 +232,8 @@ def follows(alone: Player, decided: decisions.Scan) -> dict[str, Any]:
     weights = np.zeros(result.prior.shape)
     for row, decision in zip(weights, decided.decisions, strict=True):
         row[list(decision.weights)] = list(decision.weights.values())
-    lanes = np.arange(len(weights))
-    same = weights[lanes, result.action] == weights.max(axis=1)
+    envs = np.arange(len(weights))
+    same = weights[envs, result.action] == weights.max(axis=1)
     kl = kl_divergence(weights, result.prior, np.finfo(np.float32).tiny)
     return {"positions": len(weights), "follows": float(same.mean()), "kl": float(kl.mean())}
 

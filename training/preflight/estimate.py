@@ -59,15 +59,15 @@ def needs(config: RunConfig, game: Game[Any], has: Machine) -> Needs:
     network = network_of(config, game)
     state = _state_shapes(network, config.learner)
     actor = bytes_of(state.averages)
-    lanes = math.ceil(config.self_play.batch / has.players)
+    envs = math.ceil(config.self_play.batch / has.players)
     targets = tuple(example.parse_targets(config.targets))
     ply_bytes = example_bytes(game, targets) + _of_other_seat(game, targets)
-    plies = CALLS_HELD * config.self_play.plies_per_call * lanes * ply_bytes
+    plies = CALLS_HELD * config.self_play.plies_per_call * envs * ply_bytes
     minibatch = math.ceil(config.learner.batch / has.learners)
     back = BACKWARD_TENSORS * (1 + 2 * config.network.blocks) * _tensor_bytes(network, minibatch)
     return Needs(
-        tree=_tree_bytes(game, config.search, lanes),  # type: ignore[arg-type]
-        play=plies + FORWARD_TENSORS * _tensor_bytes(network, lanes),
+        tree=_tree_bytes(game, config.search, envs),  # type: ignore[arg-type]
+        play=plies + FORWARD_TENSORS * _tensor_bytes(network, envs),
         train=bytes_of(state.params) + back,
         weights=2 * bytes_of(state) + 2 * CALLS_HELD * actor,
         replay=config.replay.capacity * held_bytes(game, targets),
@@ -296,8 +296,8 @@ def _with(config: RunConfig, setting: str, value: int) -> RunConfig:
 
 # Cached, for advice asks again and again, and tracing takes a tenth of a second.
 @functools.cache
-def _tree_bytes(game: Any, config: SearchConfig, lanes: int) -> int:
-    return tree_bytes(game, config, lanes)
+def _tree_bytes(game: Any, config: SearchConfig, envs: int) -> int:
+    return tree_bytes(game, config, envs)
 
 
 @functools.cache

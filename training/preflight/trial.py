@@ -36,7 +36,7 @@ from training.storage.run_folder import RunFolder
 
 RANDOM_GAMES = 64
 LEAST_CALLS = 2  # of each kind that is timed
-LANES = 8  # positions a device that the network is timed on
+ENVS = 8  # positions a device that the network is timed on
 PATIENCE = 4  # times the seconds that are to be spent; what would take longer is timed in part
 
 
@@ -82,7 +82,7 @@ def run_trial(folder: RunFolder, config: RunConfig, seconds: float) -> Trial:
         play_bytes = _planned(play)
     compile_s = time.perf_counter() - began
 
-    timed = _part(config, _lane_seconds(run, variables, seconds), seconds)
+    timed = _part(config, _env_seconds(run, variables, seconds), seconds)
     part = run if timed == config else _prepared(folder, timed)
     play, games = play if part is run else part.play, part.open_games()
     trajectory: Any = None
@@ -141,7 +141,7 @@ def _positions(config: RunConfig) -> int:
     return config.self_play.batch * config.self_play.plies_per_call
 
 
-def _lane_seconds(run: Context, variables: Any, seconds: float) -> float:
+def _env_seconds(run: Context, variables: Any, seconds: float) -> float:
     """Returns how long the network takes for one of a batch's positions.
 
     It is timed on a few, then on all if that is quick: a GPU takes for a few as long as for many.
@@ -150,15 +150,15 @@ def _lane_seconds(run: Context, variables: Any, seconds: float) -> float:
 
     def of(count: int) -> float:
         observation = jnp.zeros((count, *run.game.observation_shape))
-        observation = devices.split_lanes(observation)
+        observation = devices.split_envs(observation)
         work = lambda: jax.block_until_ready(evaluate(variables, observation))  # noqa: E731
         return _seconds(work, 0.0) / count
 
-    few, batch = of(LANES * players), run.config.self_play.batch
+    few, batch = of(ENVS * players), run.config.self_play.batch
     return of(batch) if few * batch < seconds else few
 
 
-def _part(config: RunConfig, lane_seconds: float, seconds: float) -> RunConfig:
+def _part(config: RunConfig, env_seconds: float, seconds: float) -> RunConfig:
     """Returns the settings to time: a smaller call and step, where these would take too long.
 
     Both take as long a position in the part as in the whole, for even a part fills a device that
@@ -166,17 +166,17 @@ def _part(config: RunConfig, lane_seconds: float, seconds: float) -> RunConfig:
     """
     simulations = config.search.simulations + 1
     evaluations = simulations * _positions(config) + PASSES * config.learner.batch
-    share = seconds / (lane_seconds * evaluations)
+    share = seconds / (env_seconds * evaluations)
     if share > 1 / PATIENCE:
         return config
     plies = max(1, int(share * config.self_play.plies_per_call))
-    lanes = share * _positions(config) / plies
+    envs = share * _positions(config) / plies
     players, learners = devices.mesh().size, learner_mesh(config.learner.batch).size
     whole = config.self_play, config.learner
     return dataclasses.replace(
         config,
         self_play=dataclasses.replace(
-            whole[0], plies_per_call=plies, batch=players * max(1, int(lanes / players))
+            whole[0], plies_per_call=plies, batch=players * max(1, int(envs / players))
         ),
         learner=dataclasses.replace(
             whole[1], batch=learners * max(1, int(share * whole[1].batch / learners))

@@ -78,7 +78,7 @@ def unpack(
         actor=Actor(
             Weights(*local(to_learner(weights, learner_examples))), saved.counters[ACTOR_STEP]
         ),
-        games=devices.split_lanes(unflatten(games, under("games", saved.games))),
+        games=devices.split_envs(unflatten(games, under("games", saved.games))),
         pending=under("pending", saved.games) or None,
         line=line | {"losses": losses} if line else None,
     )
