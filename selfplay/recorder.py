@@ -107,7 +107,7 @@ def draw_games(
 
 
 def envs_to_watch(max_plies: int, envs: int, plies_per_call: int) -> int:
-    """The environments in which about one game a rollout ends, if games take half of `max_plies`."""
+    """The environments in which about one game a rollout ends, at half of `max_plies` a game."""
     wanted = math.ceil(max_plies / 2 / plies_per_call)
     return min(wanted, MOST_WATCHED, envs)
 
