@@ -1,8 +1,8 @@
-// What a run is, in words and tables: the same in the browser and in a report.
+// What a run is, in words and tables.
 
 import { plotCard } from "../curves/chart.js";
 import { number, short } from "../curves/curvedata.js";
-import { clear, coded, count, h, svgFrom, table } from "../lib/dom.js";
+import { coded, count, h, table } from "../lib/dom.js";
 
 const JUDGED = { healthy: ["ok", "verdict-healthy"], finding: ["finding", "verdict-finding"], "too early": ["too early", "verdict-early"] };
 
@@ -144,18 +144,4 @@ export function measured(found) {
     found.problems.map((text) => h("p", { class: "error" }, text)),
     h("div", { class: "plots" }, found.plots.map((plot) => plotCard(plot))),
     found.tables.map((one) => h("div", {}, h("h3", {}, one.title), table(one.head, one.rows))));
-}
-
-// A game as pictures, each with what led to it; a slider goes through them.
-export function gameViewer({ pictures, captions, about, why }) {
-  if (!pictures.length) return h("p", { class: "quiet" }, why);
-  const place = h("div", {}), said = h("p", { "aria-live": "polite" });
-  const go = () => {
-    clear(place, svgFrom(pictures[slider.value]));
-    said.textContent = captions[slider.value];
-  };
-  const max = pictures.length - 1;
-  const slider = h("input", { type: "range", min: 0, max, value: max, "aria-label": "Ply", oninput: go });
-  go();
-  return h("div", { class: "game-viewer" }, h("p", { class: "quiet" }, about), place, said, slider);
 }
