@@ -55,7 +55,7 @@ export class Disagreements {
     const args = { game, run, measure, players: this.players.map(({ value }) => value),
       simulations: Number(this.simulations.value), positions: Number(this.looked.value) };
     const answer = await this.asker.put((options) => ask("disagree", args, options));
-    if (answer) await this.show(answer);
+    if (answer) await this.show(answer).catch(this.part.fail); // which says nothing of a page that was left
   }
 
   async show({ players, positions, games, mean, same_best: same, found }) {

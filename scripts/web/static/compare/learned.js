@@ -74,6 +74,7 @@ export class LearnedView {
 
   draw() {
     const { views, kind } = this;
+    if (!views.length) return;
     this.slider.max = views.length - 1;
     const x = views.map(({ step }) => step);
     this.value.draw({ title: "Value of the position, for the seat to play", across: "training steps", range: [-1, 1], entries: [
