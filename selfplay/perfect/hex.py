@@ -120,7 +120,13 @@ class Solver:
             if self._visited % GLANCE == 0 and time.monotonic() > self.until:
                 raise TooLongError
             proof = self._known[*stones, to_play] = self._search(stones, to_play)
+            turned = self._turned(stones[0]), self._turned(stones[1]), to_play
+            self._known[turned] = proof._replace(carrier=self._turned(proof.carrier))
         return proof
+
+    def _turned(self, cells: int) -> int:
+        """Returns cells as they lie after half a turn of the board, which changes nothing."""
+        return int(f"{cells:0{self._size**2}b}"[::-1], 2)
 
     def _search(self, stones: Stones, to_play: int) -> Proof:
         """Returns the proof by trying moves, as long as some may refute all known threats."""
