@@ -114,32 +114,41 @@ class InProgress:
                 "as games.conformance.Reference says"
             )
 
+    @property
+    def inner(self) -> Any:
+        """The reference, or the state of OpenSpiel."""
+        return self.reference.state if self._spiel else self.reference
+
+    @property
+    def _spiel(self) -> bool:
+        return isinstance(self.reference, OpenSpielGame)
+
+    def number(self, move: Any) -> Any:
+        """Returns the reference's number of a move, which may be the move itself."""
+        return self.reference.number(move) if self._spiel else move
+
     def to_play(self) -> int:
-        seat = self._ask("to_play")
-        if seat not in (0, 1):
-            raise self._wrong("to_play to be 0 or 1", seat)
-        return int(seat)
+        return int(self._ask("to_play", "be 0 or 1", lambda seat: seat in (0, 1)))
 
     def is_over(self) -> bool:
         return bool(self._ask("is_over"))
 
     def legal_moves(self) -> list[Any]:
-        moves = self._ask("legal_moves")
-        if isinstance(moves, str) or not hasattr(moves, "__iter__"):
-            raise self._wrong("legal_moves() to give a list of moves", moves)
-        listed = list(moves)
-        if not listed:
-            raise self._wrong("a legal move until is_over", listed)
-        if len(set(map(repr, listed))) < len(listed):
-            raise self._wrong("legal_moves() to give each move once", listed)
-        return listed
+        return list(
+            self._ask(
+                "legal_moves",
+                "hold a legal move until is_over, and each move once",
+                lambda moves: 0 < len(set(map(repr, moves))) == len(moves),
+            )
+        )
 
     def returns(self) -> list[float]:
-        with self._blamed("returns()"):
-            results = [float(result) for result in self._ask("returns")]
-        if len(results) != 2 or any(abs(result) > 1 for result in results):
-            raise self._wrong("returns() to give two numbers by seat, -1 to 1", results)
-        return results
+        results = self._ask(
+            "returns",
+            "be two numbers by seat, -1 to 1",
+            lambda results: len(results) == 2 and all(-1 <= float(x) <= 1 for x in results),
+        )
+        return [float(result) for result in results]
 
     def play(self, move: Any) -> None:
         with self._blamed(f"play({move!r})"):
@@ -152,15 +161,17 @@ class InProgress:
         with self._blamed("__str__"):
             return str(self.reference).rstrip()
 
-    def _ask(self, part: str) -> Any:
+    def _ask(
+        self, part: str, expected: str = "", fits: Callable[[Any], bool] = lambda answer: True
+    ) -> Any:
         with self._blamed(part):
             answer = getattr(self.reference, part)
-            return answer() if callable(answer) else answer
-
-    def _wrong(self, expected: str, observed: Any) -> PlugInError:
-        return PlugInError(
-            f"the reference {self.name} is wrong {self._where()}: expected {expected}; "
-            f"got {observed!r}"
+            answer = answer() if callable(answer) else answer
+            if fits(answer):
+                return answer
+        raise PlugInError(
+            f"the reference {self.name} is wrong {self._where()}: expected {part} to {expected}; "
+            f"got {answer!r}"
         )
 
     def _where(self) -> str:
@@ -170,8 +181,6 @@ class InProgress:
     def _blamed(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except PlugInError:
-            raise
         except Exception as error:  # whatever an author's code raises
             raise PlugInError(
                 f"the reference {self.name} raised {described(error)} in {doing} {self._where()}"
