@@ -104,7 +104,7 @@ def first_of_line_only(self):
 
 DIFFERENT = [  # what the other rules say, what is then told to be different, after how many moves
     ({"legal_moves": left_out}, "legal moves", 0, ["only here: b2 (action 4)", "`init`"]),
-    ({"to_play": property(lambda self: len(self.owner) // 2 % 2)}, "whose turn", 1, ["sets to_play"]),
+    ({"to_play": property(lambda self: len(self.owner) // 2 % 2)}, "whose turn", 1, ["to_play"]),
     ({"is_over": property(lambda self: len(self.owner) == 9)}, "the end", 5, ["too early"]),
     ({"is_over": property(lambda self: len(self.owner) > 3)}, "the end", 4, ["misses this end"]),
     ({"returns": lambda self: [-x for x in Plain.returns(self)]}, "returns", 5, ["the sign"]),
