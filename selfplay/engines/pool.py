@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games import consent
 from games.game import Game, State
 from mcts import SearchResult, Variables
 from selfplay import positions
@@ -44,7 +43,6 @@ def pooled_player(spec: str, game: Game[Any], dialect: Dialect, processes: int) 
     Raises:
       ValueError: the engine may not run, does not start, or does not play this.
     """
-    consent.require(consent.code_of(spec), f"player {spec!r}")
     faults: list[str] = []
     pool = EnginePool(dialect, processes, faults)
     try:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from games import consent
 from games.game import Game, State
 from games.go import Go
 from selfplay.engines.lines import Lines
@@ -30,6 +31,7 @@ def engine_player(spec: str, game: Game[Any]) -> Player:
       ValueError: the engine may not run (`games/consent.py`), does not start, speaks no GTP, or
         does not play on this board.
     """
+    consent.require(consent.code_of(spec), f"player {spec!r}")
     command, seconds, processes, options = read_spec(spec)
     passes = options.pop("passes", PASSES[0])
     if options:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from games import consent
 from games.game import Game, State
 from selfplay.engines.lines import Lines
 from selfplay.engines.pool import Dialect, pooled_player
@@ -27,6 +28,7 @@ def engine_player(spec: str, game: Game[Any]) -> Player:
       ValueError: the engine may not run (`games/consent.py`), does not start, speaks no UCI, does
         not play this game, or has not these options.
     """
+    consent.require(consent.code_of(spec), f"player {spec!r}")
     read = read_spec(spec)
     own = {name: value for name, value in read.options.items() if name not in THINKING}
     try:

@@ -356,7 +356,7 @@ def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration
 ):
     monkeypatch.setattr(console, "LOG_EVERY_SECONDS", 0.0)
     counts = {"step": 1, "games": 1, "positions": 1, "flops": 0, "flops_measured": 0}
-    iteration = {"kind": "iteration", **counts, "rows": 1, "kl": 0.0}
+    iteration = {"kind": "iteration", **counts, "examples": 1, "kl": 0.0}
     perfect = {"all": {"raw": 0.0, "search": 0.0}}
     evaluation = {"kind": "evaluation", **counts, "loss": 0.0, "simulations": 4, "perfect": perfect}
     for limits, shown, share in (

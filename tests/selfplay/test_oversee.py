@@ -387,10 +387,10 @@ def test_from_a_run_that_has_a_policy_decisions_alone_teach_it(run_path):
     q[1, 3], q[2, 3], q[3, :] = 1.0, 0.99, 1.0  # the last one wins by illegal actions alone
     legal = np.ones((4, 9), bool)
     legal[3] = False
-    rows = decided.rows._replace(game_id=np.arange(4), q=q, legal_action_mask=legal)
+    rows = decided.examples._replace(game_id=np.arange(4), q=q, legal_action_mask=legal)
     symmetry = np.zeros(4, np.int32)
     for taken, given, wanted in (
-        (decided.rows, (0.0, 0.0), [1.0] * 4),
+        (decided.examples, (0.0, 0.0), [1.0] * 4),
         (rows, (0.0, 0.5), [0.0, 0.5, 0.0, 0.0]),
         (rows, (0.25, 0.0), [0.25] * 4),
     ):

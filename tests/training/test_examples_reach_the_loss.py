@@ -24,7 +24,7 @@ from training.storage.checkpoint import CheckpointStore
 from training.storage.leaves import under
 from training.storage.manifest import ACTOR, ACTOR_STEP
 
-SPEC = "dots_and_boxes:examples=2,cols=2"  # eight symmetries; who closes a box moves again
+SPEC = "dots_and_boxes:rows=2,cols=2"  # eight symmetries; who closes a box moves again
 GAME = games.load(SPEC)
 TARGETS = ("final_board",)  # a column of cells
 BATCH = 32

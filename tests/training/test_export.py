@@ -68,7 +68,7 @@ def without_names(game):
     ("spec", "blocks", "targets"),
     [
         ("connect_four", 2, ""),  # higher than wide, two planes
-        ("dots_and_boxes:examples=2,cols=3", 0, "final_board=1.5"),
+        ("dots_and_boxes:rows=2,cols=3", 0, "final_board=1.5"),
         pytest.param("go:size=9", 1, "", marks=pytest.mark.slow),
         pytest.param("othello:size=6", 1, "", marks=pytest.mark.slow),
         pytest.param("hex:size=5,swap=true", 1, "", marks=pytest.mark.slow),
@@ -150,7 +150,7 @@ def test_the_numpy_reader_of_the_docs_says_what_our_network_says(exported, tiny_
 
 def test_a_game_whose_actions_mean_other_moves_to_the_other_seat_names_none_of_them():
     # Straight on from a3 is a3a2 to seat 0 and a3a4 to seat 1; from a5 only seat 0 ever moves.
-    assert sample.draw(games.load("breakthrough:examples=5,cols=2")).names is None
+    assert sample.draw(games.load("breakthrough:rows=5,cols=2")).names is None
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_flipped_bit_anywhere_in_a_run_is_an_error_or_changes_nothing(tiny_run
     assert errors > len(files) * FLIPS // 2
 
 
-@pytest.mark.parametrize("name", ["iteration", "step", "seconds", "games", "positions", "rows"])
+@pytest.mark.parametrize("name", ["iteration", "step", "seconds", "games", "positions", "examples"])
 def test_a_metrics_line_without_a_number_that_reports_need_is_named(name, tiny_run, tmp_path):
     folder = RunFolder(tmp_path)
     first, *others = RunFolder(tiny_run).metrics_file.read_text().splitlines()
@@ -296,7 +296,7 @@ USING = {
     "evaluate {run} --games 2 --simulations 1": ("game",),
     "evaluate {run} --against perfect --simulations 1": ("game",),
     "arena {run} random --games 2 --simulations 1": ("game",),
-    "ladder {run} random --games 2 --simulations 1 --store store": ("game",),
+    "arena {run} random --ladder --games 2 --simulations 1 --out store": ("game",),
     "play {run} --json --simulations 1": ("game",),
     "engine {run} --protocol gtp --simulations 1": ("game",),
     "engine {run} --protocol uci --simulations 1": ("game",),

@@ -102,7 +102,7 @@ def test_a_resumed_run_is_rated_as_one_that_was_not_stopped(tmp_path, tiny_confi
     monkeypatch.setattr(ladder, "RUNG", -1e4)  # each is a rung, so some play no more
     config = dataclasses.replace(
         tiny_config,
-        game="gomoku:examples=3,cols=3,k=3",
+        game="gomoku:rows=3,cols=3,k=3",
         iterations=8,
         checkpoint=NEVER_SAVE_BETWEEN,
     )

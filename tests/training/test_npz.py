@@ -64,7 +64,7 @@ def test_examples_are_read_out_of_the_middle_as_a_slice_takes_them(tmp_path, fir
     path, written = tmp_path / "x.npz", columns(13)
     with path.open("wb") as file:
         npz.write(file, written)
-    given = npz.read_examples(path, [*written, "absent"], first, count)
+    given = npz.read_rows(path, [*written, "absent"], first, count)
     assert given.keys() == written.keys()
     for name, column in given.items():
         expected = written[name][first : first + count]
@@ -85,7 +85,7 @@ def test_equal_examples_make_equal_files_and_booleans_take_a_bit_each():
 def test_bits_that_are_not_as_many_as_their_name_says_are_damage(tmp_path, held):
     path = tmp_path / "x.npz"
     np.savez(path, **{"observation.bits.3x5": held})
-    with pytest.raises(ValueError, match="does not hold examples of 15 bits"):
+    with pytest.raises(ValueError, match="does not hold rows of 15 bits"):
         npz.read(path)
 
 

@@ -450,7 +450,7 @@ def test_a_list_of_runs_names_the_process_of_each(tiny_run, tmp_path):
 def test_what_is_left_of_a_run_goes_by_its_mean_speed_and_what_ends_first_comes_first(limits, told):
     config = dataclasses.replace(RunConfig(), **limits)
     line = {"kind": "iteration", "iteration": 10, "step": 20, "seconds": 60.0, "games": 5}
-    line |= {"positions": 50, "rows": 40, "flops": 10**9, "flops_measured": 0}
+    line |= {"positions": 50, "examples": 40, "flops": 10**9, "flops_measured": 0}
     seen = described.limits(config, metrics.history([line]))
     assert [(x["name"], x["limit"], x["done"], x["left"]) for x in seen] == told
     not_begun = described.limits(config, metrics.history([]))

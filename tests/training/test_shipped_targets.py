@@ -23,7 +23,7 @@ from training.players import network_of
 from training.preflight import estimate
 from training.settings import ReplayConfig
 
-SPEC = "dots_and_boxes:examples=2,cols=3"  # where who closes a box moves again
+SPEC = "dots_and_boxes:rows=2,cols=3"  # where who closes a box moves again
 GAME = games.load(SPEC)
 NAMES = tuple(example.TARGETS)
 SETTING = ",".join(f"{name}=0.{number + 1}" for number, name in enumerate(NAMES))

@@ -278,13 +278,13 @@ def test_a_run_begins_from_one_with_other_targets_with_the_heads_that_both_have(
             jax.tree.map(np.testing.assert_array_equal, a[part], tower)
 
 
-def test_the_blank_rows_of_a_trial_have_the_targets(tiny_config, tmp_path):
+def test_the_blank_examples_of_a_trial_have_the_targets(tiny_config, tmp_path):
     run, key = trial._prepared(RunFolder(tmp_path / "run"), asking(tiny_config)), jax.random.key(0)
     state = learner.init(run.network, run.config.learner, key)
     variables = run.network.fold(state.averages)
     _, trajectory = jax.eval_shape(run.play, variables, run.open_games(), key)
     blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), trajectory)
-    rows = trial._blank_rows(run, blank, 32)
+    rows = trial._blank_examples(run, blank, 32)
     assert rows.targets.keys() == rows.target_weights.keys() == {*toys.TOYS}
     _, measured = jax.eval_shape(run.train_step, state, rows, jnp.float32(0))
     assert {f"loss_{name}" for name in toys.TOYS} <= measured.keys()

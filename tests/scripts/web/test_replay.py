@@ -180,7 +180,7 @@ def test_every_example_of_a_run_with_random_openings_gets_a_position_that_looks_
     assert "search" in how  # openings of two random plies, and most games are not recorded
 
 
-@pytest.mark.parametrize("spec", ["connect_four", "hex:size=4", "gomoku:examples=5,cols=5,k=4"])
+@pytest.mark.parametrize("spec", ["connect_four", "hex:size=4", "gomoku:rows=5,cols=5,k=4"])
 def test_positions_are_found_from_what_they_look_like(spec):
     game = games.load(spec)
     rng = np.random.default_rng(0)
