@@ -42,6 +42,7 @@ def analyse(
       key: PRNG key, consumed.
       moves: the actions that led here, for players outside the device.
     """
+    # The search of the position itself.
     first = think(player, state, jax.random.fold_in(key, 0), moves)
     variation = []
     if first.action >= 0:  # below, it gives up, which is no move
@@ -64,6 +65,7 @@ def think(player: Player, state: State, key: jax.Array, moves: Sequence[int] = (
     """
     if state.terminated:
         raise ValueError("the game is over: there is nothing to analyse")
+    # Players take batches: this is a batch of one.
     batch = jax.tree.map(lambda leaf: np.asarray(leaf)[None], state)
     history = np.array([list(moves) or [positions.NO_ACTION]], np.int32)
     answer = player(batch, key, history)
@@ -84,6 +86,7 @@ def expected(
     for number in range(1, plies + 1):
         if state.terminated:
             return
+        # Each further move of the line has a search of its own: a tree is thin below its root.
         action = int(think(player, state, jax.random.fold_in(key, number), line).action)
         if action < 0:
             return
@@ -107,6 +110,7 @@ def varied_move(
     action = int(result.action)
     if ply >= VARIED_PLIES or temperature == 0 or action in (RESIGN, FORFEIT):
         return action
+    # Draw among moves of nearly the best value that were searched in earnest.
     weights = np.asarray(result.action_weights, float) ** (1 / temperature)
     near = result.q >= result.q[action] - NEARLY
     # By visits, else, for a player that does not search, by weight.
@@ -133,6 +137,7 @@ def ranked(result: SearchResult, legal: Any) -> list[int]:
     """Returns the legal actions of an unbatched result, the played one first, then by weight."""
     actions = np.flatnonzero(np.asarray(legal)).tolist()
 
+    # The move that is played first; then by visits, then by weight.
     def rank(action: int) -> tuple[bool, float, float]:
         weight, visits = result.action_weights[action], result.visit_counts[action]
         return action != int(result.action), -float(visits), -float(weight)

@@ -57,6 +57,7 @@ def positions_of(
     kept: list[State] = []
     observed: list[np.ndarray] = []
     known: set[bytes] = set()
+    # Games in chunks of one shape, so that one program serves all.
     for first in range(0, len(lists), GAMES):
         progress(len(moves))
         chunk = [tuple(line) for line in lists[first : first + GAMES]]
@@ -67,6 +68,7 @@ def positions_of(
         chosen = []
         for env, line in enumerate(chunk):
             for ply in range(len(line)):
+                # A position counts once, as the network sees it.
                 look = seen[env, ply].tobytes() + bytes([int(states.to_play[env, ply])])
                 if look not in known and len(moves) < most:
                     known.add(look)
@@ -96,6 +98,7 @@ def judge(player: Player, seen: Seen, key: jax.Array, progress: Callable[[int], 
     policies, values = [], []
     for first in range(0, count, BATCH):
         progress(first)
+        # The last batch is padded with the last position.
         chosen = np.minimum(np.arange(first, first + BATCH), count - 1)
         states = positions.take(seen.states, chosen)
         result = player(states, jax.random.fold_in(key, first), history[chosen])
@@ -134,6 +137,7 @@ def _along(game: Game[Any], history: jax.Array) -> tuple[State, jax.Array]:
 
 def _looks(game: Game[Any], states: State, observations: np.ndarray) -> np.ndarray:
     """Returns the least of the images' bytes, and who is to play."""
+    # The smallest image stands for all images of a position.
     images = [np.asarray(symmetry.on_observation(observations)) for symmetry in game.symmetries()]
     seats = np.asarray(states.to_play).tolist()
     least = [

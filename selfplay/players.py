@@ -74,6 +74,7 @@ class Player:
                 f"a player needs a batch of positions, got to_play of shape "
                 f"{np.shape(states.to_play)}"
             )
+        # Players on the device are jitted and split over devices; others get NumPy on the host.
         if self.on_device:
             if isinstance(states.to_play, jax.core.Tracer):  # part of a larger jitted function
                 return self.act(self.variables, states, key)
@@ -95,6 +96,7 @@ def _act_on_device(act: Act, variables: Variables, states: State, key: jax.Array
 @functools.partial(jax.jit, static_argnums=0)
 def _act_in_shares(act: Act, variables: Variables, states: State, key: jax.Array) -> SearchResult:
     """Returns the result for the batch, filled up with its last position to equal shares."""
+    # Each device needs an equal share, so the batch is padded with its last position.
     missing = -len(states.to_play) % devices.mesh().size
 
     def fill(leaf: jax.Array) -> jax.Array:
@@ -124,6 +126,7 @@ def search_player(
 ) -> Player:
     """Returns a player that searches with a network; noise in `config` is switched off."""
     _check_temperature(temperature)
+    # Evaluators that are equal share one compiled program.
     act = _search_act(game, _by_value(evaluate), config.without_noise(), temperature)  # type: ignore[arg-type]
     return Player(name, game, act, variables)
 
@@ -164,6 +167,7 @@ def uniform_player(game: Game[Any], config: SearchConfig) -> Player:
 def plug_in_player(spec: str, game: Game[Any]) -> Player:
     """Returns the player of `module:function`, the current folder last on the import path."""
     what = f"player {spec!r}"
+    # The user's own function, from a module in the current folder or installed.
     function = plug_in.import_function(spec, what)
     on_device = bool(getattr(function, "on_device", False))
     plug_in.check_call(
@@ -180,6 +184,7 @@ def check_form(what: str, answer: Any, states: State) -> SearchResult:
     """
     if not isinstance(answer, SearchResult):
         raise ValueError(f"{what} must return a SearchResult, got {type(answer).__name__}")
+    # Fields of shape [B, A]; the others are [B].
     per_action = ("action_weights", "visit_counts", "q", "prior")
     shape, fields = np.shape(states.legal_action_mask), {}
     for field, value in answer._asdict().items():
@@ -202,6 +207,7 @@ def _search_act(
     game: Game[Any], evaluate: Evaluate, config: SearchConfig, temperature: float
 ) -> Act:
     def act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
+        # Search, then perhaps draw by temperature.
         search_key, action_key = keys.split(key)
         result = search(game, evaluate, variables, states, search_key, config)
         return _at_temperature(result, states, action_key, temperature)
@@ -214,6 +220,7 @@ def _policy_act(game: Game[Any], evaluate: Evaluate, temperature: float) -> Act:
     def act(variables: Variables, states: State, key: jax.Array) -> SearchResult:
         evaluation = evaluate(variables, jax.vmap(game.observe)(states))
         legal = states.legal_action_mask
+        # The raw policy, with illegal actions masked out.
         logits = mask_illegal(evaluation.prior_logits, legal)
         result = without_search(logits.argmax(axis=-1), jax.nn.softmax(logits), evaluation.value)
         return _at_temperature(result, states, key, temperature)

@@ -42,6 +42,7 @@ def replay(game: Game[Any], moves: Sequence[Sequence[int]], longest: int = 1) ->
         [[action if 0 <= action < none else none for action in row[:most]] for row in moves],
         min(longest, most),
     )
+    # One compiled program plays all lists side by side.
     states, returns, legal_plies = _replay(game, history)
     return Replayed(states, np.asarray(returns), np.asarray(legal_plies))
 
@@ -51,6 +52,7 @@ def pad_moves(moves: Sequence[Sequence[int]], longest: int = 1) -> np.ndarray:
 
     T is a power of two, from `longest` on: few lengths mean few compilations.
     """
+    # Lengths are powers of two, so that few programs are compiled.
     longest = max([longest, *map(len, moves)])
     history = np.full((len(moves), 1 << (longest - 1).bit_length()), NO_ACTION, np.int32)
     for row, actions in zip(history, moves, strict=True):
@@ -116,6 +118,7 @@ def watch(game: Game[Any], history: jax.Array, look: Callable[[State], T]) -> tu
 
     def ply(state: State, action: jax.Array) -> tuple[State, T]:
         after = game.step(state, jnp.maximum(action, 0))
+        # Padding leaves a finished list at its last position.
         kept = jax.tree.map(lambda old, new: jnp.where(action < 0, old, new), state, after)
         return kept, look(state)
 
@@ -129,6 +132,7 @@ def watch(game: Game[Any], history: jax.Array, look: Callable[[State], T]) -> tu
 
 def fingerprints(states: State) -> np.ndarray:
     """Returns void[N]: each position's bytes, equal where the positions are."""
+    # All leaves of a state as bytes, side by side: one void scalar a position.
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(states)]
     flat = [
         # The width by name: reshape cannot infer it where there are no rows.

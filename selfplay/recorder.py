@@ -25,9 +25,7 @@ class FinishedGame(NamedTuple):
     game_id: int
     moves: list[int]
     returns: tuple[float, float]
-    to_play: tuple[
-        int, ...
-    ] = ()  # of its examples, one a ply after the opening: the seat that decided
+    to_play: tuple[int, ...] = ()  # the seat that decided each example, one a ply after the opening
 
 
 class Recorder:
@@ -57,6 +55,7 @@ class Recorder:
           The samples of games that ended in this call, game after game and ply after ply, and
           the games themselves.
         """
+        # Ids are unique in the run, whatever process plays the game.
         game_id = self._game_ids(np.asarray(trajectory.game_number))
         examples = _concatenate(self.pending, _to_examples(trajectory, weights_step, game_id))
         # Game after game, ply after ply, with those that waited from earlier rollouts.
@@ -80,11 +79,13 @@ class Recorder:
         done = {name: column[finished] for name, column in examples.items()}
         last = ends[end_of[finished]] if len(ends) else ends  # of each finished example's game
         seat = done["to_play"].astype(np.intp)
+        # The outcome z of each example: its game's return for the seat that decided.
         sample = _sample(done, examples["returns"][last, seat])
         targets = {
             **_named(done, OF_THE_PLY),
             **{name: column[last, seat] for name, column in _named(examples, OF_THE_END).items()},
         }
+        # Targets known at the ply or the end hold for every example.
         weights = dict.fromkeys(targets, np.ones(len(last), np.float32))
         return sample._replace(targets=targets, target_weights=weights), _finished_games(done)
 
@@ -102,6 +103,7 @@ def draw_games(
     Every game of a run has the same chance, `watched / envs`, however long it is. One game a call
     would not do: in calls in which few games end these are long, or short, and count for more.
     """
+    # Environments are drawn, not games: long games are not preferred.
     drawn = rng.permutation(envs)[:watched].tolist()
     return [game for game in finished if game.game_id % envs in drawn]
 
@@ -117,6 +119,7 @@ def _to_examples(
 ) -> dict[str, np.ndarray]:
     """Returns the plies as columns of T * B examples, by flat name."""
     plies, envs = trajectory.ply.shape
+    # Flatten [T, B, ...] to [T * B, ...].
     columns = {
         name: value.reshape(plies * envs, *value.shape[2:])
         for name, value in example.flat(trajectory).items()

@@ -79,6 +79,7 @@ def _exact(
     ply: int, states: Sequence[State], moves: Sequence[int], outcomes: Sequence[np.ndarray | None]
 ) -> Exact | None:
     """The verdict on a move: by its own position, or because it led to a certain win."""
+    # Solved positions before and after the move settle it.
     here, after = outcomes[ply], outcomes[ply + 1]
     if here is not None:
         return Exact(int(here.max()), int(here[moves[ply]]))
@@ -99,6 +100,7 @@ def _reviewed(
 ) -> Reviewed:
     """Returns a move; `after` is the value for seat 0 of what it led to."""
     played, mover = moves[ply], int(states[ply].to_play)
+    # Otherwise the search's values decide.
     regret = _regret(result, played, after if mover == 0 else -after)
     if exact is None:
         lost, is_vast = regret >= MISTAKE, regret >= BLUNDER
@@ -125,6 +127,7 @@ def _regret(result: SearchResult, played: int, after: float) -> float:
         return 0.0
     known, visits = has_value(result), result.visit_counts
     top = float(result.q[best]) if best >= 0 and known[best] else float(result.value)
+    # A move with few visits has a noisy value: the search of the next position knows better.
     in_earnest = known[played] and (best < 0 or visits[played] * FEW_VISITS >= visits[best])
     return max(0.0, top - (float(result.q[played]) if in_earnest else after))
 

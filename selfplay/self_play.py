@@ -96,6 +96,7 @@ def start(
     open_games = devices.data_parallel(
         lambda _, envs, key: _open(game, config, envs.shape[0], key, history)
     )
+    # A dummy array of B elements tells each device how many environments are its own.
     envs = devices.split_envs(jnp.zeros(config.batch))
     return jax.jit(open_games)((), envs, key, jnp.int32(first))
 
@@ -117,6 +118,7 @@ def make_amplified_play(
     Args:
       targets: what each ply also notes, by name of `example.TARGETS`.
     """
+    # What follows the search is the same wherever the search runs.
     finish = functools.partial(_finish_ply, game, config, targets)
     if not amplifier.on_device:
         return _make_host_play(game, amplifier, config, finish)
@@ -127,10 +129,12 @@ def make_amplified_play(
         ply = functools.partial(_play_ply, amplifier, finish, variables)
         # What an amplifier remembers never goes to the next call, whose weights may be new.
         memory = amplifier.memory.start(state.game) if amplifier.memory else None
+        # One rollout is a scan over plies: a single dispatch for all of them.
         keys = jax.random.split(key, config.plies_per_call)
         (state, _), trajectory = jax.lax.scan(ply, (state, memory), keys)
         return state, trajectory
 
+    # States are split over devices by environment, trajectories by their second axis.
     specs = (devices.BY_ENV, PartitionSpec(None, devices.AXIS))
     return jax.jit(devices.data_parallel(play, out_specs=specs))
 
@@ -151,6 +155,7 @@ def _make_host_play(
         ply_key = jax.random.split(key, config.plies_per_call)[ply]
         return finish(state, result, ply_key)
 
+    # The rules stay on the device; only the amplifier is asked on the host.
     finish_ply = jax.jit(devices.data_parallel(finish_share))
 
     def play(
@@ -160,6 +165,7 @@ def _make_host_play(
         for ply, search_key in enumerate(jax.random.split(key, config.plies_per_call)):
             states = jax.device_get(state.game)
             result = amplifier(variables, states, search_key, np.asarray(state.history))
+            # A person or program outside may answer anything: illegal actions stop here.
             check_choices(amplifier.name, game, states, result)
             result = devices.split_envs(result)
             state, trajectory = finish_ply(jnp.int32(ply), (state, result), key)
@@ -184,6 +190,7 @@ def _play_ply(
         result = amplifier(variables, state.game, search_key)
         after, played = finish(state, result, key)
         return (after, None), played
+    # Tree reuse: the search goes on from the subtree of the last move.
     result, memory = amplifier.memory.act(variables, state.game, search_key, memory)
     after, played = finish(state, result, key)
     memory = amplifier.memory.keep(memory, played.action.astype(jnp.int32))
@@ -208,6 +215,7 @@ def _finish_ply(
     # The first plies are drawn at a temperature, so that games differ; then the best is played.
     before = state.game
     action = _choose(result, state.ply, action_key, config)
+    # Play the moves.
     after = jax.vmap(game.step)(before, action)
     ended = after.terminated
     # What the replay will need, for the seat that decided.
@@ -242,6 +250,7 @@ def _finish_ply(
     history = state.history
     if history is not None:
         history = history.at[jnp.arange(len(action)), state.ply].set(action)
+    # Environments whose game goes on.
     went_on = SelfPlayState(
         after, state.ply + 1, state.game_number + ended.astype(jnp.int32), state.opening, history
     )
@@ -290,6 +299,7 @@ def _choose(
     result: SearchResult, ply: jax.Array, key: jax.Array, config: SelfPlayConfig
 ) -> jax.Array:
     """Returns int32[B]: drawn from the search's weights in the first plies, then its action."""
+    # Sample from pi^(1/temperature), as AlphaGo Zero does in its first 30 moves.
     logits = jnp.log(result.action_weights) / config.temperature  # -inf, never drawn, at weight 0
     drawn = jax.random.categorical(key, logits)
     return jnp.where(ply < config.temperature_plies, drawn, result.action)
@@ -304,6 +314,7 @@ def _open(
     most = config.random_opening_plies
     plies = jax.random.randint(count_key, (envs,), 0, most + 1)
 
+    # Plies beyond a game's own number leave it as it is, so that all have one length.
     def random_ply(state: Any, step: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         index, key = step
         action = random_actions(key, state.legal_action_mask)
@@ -316,12 +327,14 @@ def _open(
     state, actions = jax.lax.scan(random_ply, state, steps)
     ply = (actions >= 0).sum(axis=0, dtype=jnp.int32)
     opening = actions.T
+    # Only amplifiers outside the device need the moves.
     history = _as_history(opening, game.max_plies) if with_history else None
     return SelfPlayState(state, ply, jnp.zeros(envs, jnp.int32), opening, history)
 
 
 def _as_history(opening: jax.Array, plies: int) -> jax.Array:
     """Returns int32[B, plies]: the openings without their gaps, padded with -1."""
+    # A stable sort moves the gaps to the end and keeps the order of moves.
     order = jnp.argsort(opening == NO_ACTION, axis=1, stable=True)
     played = jnp.take_along_axis(opening, order, axis=1).astype(jnp.int32)[:, :plies]
     return jnp.pad(played, ((0, 0), (0, plies - played.shape[1])), constant_values=NO_ACTION)

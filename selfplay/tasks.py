@@ -69,6 +69,7 @@ class InOrder:
 
     def begin(self) -> None:
         """Begins as many tasks as can be; returns at once."""
+        # Not further ahead than the crew can use: results wait in memory for their turn.
         most = min(self.end, self._turn + AHEAD * self._crew.size)
         while self._crew.free() and (self._again or self._new < most):
             if self._again:
@@ -90,6 +91,7 @@ class InOrder:
           TaskError: a task was lost, and `MOST_AGAIN` times again.
         """
         while self._turn < self.end:
+            # Wait until the task whose turn it is has ended; others may end before it.
             while self._turn not in self._ends:
                 self.begin()
                 for event in self._crew.ended():
@@ -109,6 +111,7 @@ class InOrder:
             self._ends[task] = event
             self._again = [other for other in self._again if other != task]
         elif task not in self._again:
+            # A lost task is begun again, a few times.
             self._losses[task] += 1
             if self._losses[task] > MOST_AGAIN:
                 self._ends[task] = Failed(task, self._given_up(event))

@@ -46,6 +46,7 @@ def counted(call: PlayedCall | None, held: int) -> tuple[float, ...]:
     """
     if call is None:
         return (1.0, *(0.0,) * 9)
+    # Sums rather than means: they are added over hosts.
     told, examples = call.monitors, len(call.examples.ply)
     sums = (told["game_plies"] * call.games, (told["value_error"] or 0.0) * examples)
     counts = (0.0, held + examples, call.games, call.plies)
@@ -92,6 +93,7 @@ def unpack(
     examples, finished = pending.add(trajectory, weights_step)
     examples = targets.of_games(examples, finished, wanted, game)
     plies, envs = trajectory.ply.shape
+    # A small sample of games goes to disk as records.
     watched = recorder.envs_to_watch(game.max_plies, envs, plies)
     monitors = {
         "kl": float(trajectory.kl.mean()),

@@ -89,14 +89,17 @@ def make_context(
     """
     game = games.load(config.game)
     network = network_of(config, game)
+    # Amplify: search, an engine, a person, or the user's own.
     amplifier = load_amplifier(config, game, decisions=str(folder.decisions))
     examples, count = config.learner.batch, learner_mesh(config.learner.batch).size
     if examples % count:
         raise ValueError(f"learner.batch must be a multiple of the {count} devices, got {examples}")
     multihost.check_parts(config.self_play.batch, config.amplify, amplifier.on_device)
+    # Auxiliary targets beside policy and value.
     wanted = example.parse_targets(config.targets)
     targets.check(wanted, game, config.game)
     settings = config.learner
+    # Each rollback after NaN has lowered the rate.
     rate = settings.learning_rate * settings.rollback_rate**rollbacks
     settings = dataclasses.replace(settings, learning_rate=rate)
     # Distill: the training step. Each rollback after NaN has lowered its rate.

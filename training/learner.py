@@ -58,6 +58,7 @@ TrainStep = Callable[[TrainState, Minibatch, Any], tuple[TrainState, dict[str, j
 
 def init(network: Network, config: LearnerConfig, key: jax.Array) -> TrainState:
     """Returns a fresh network and optimizer; the averages start as copies of the weights."""
+    # Random weights; batch statistics start at mean 0 and variance 1.
     params, batch_stats = network.init(key)
     copy_params, copy_stats = jax.tree.map(jnp.copy, (params, batch_stats))
     return TrainState(
@@ -113,6 +114,7 @@ def make_train_step(
         examples.
     """
     optimizer = _optimizer(config)
+    # Data augmentation by the game's symmetries, as in AlphaGo Zero.
     symmetries = game.symmetries()
 
     def loss(
@@ -145,6 +147,7 @@ def make_train_step(
     ) -> tuple[Any, Any, dict[str, jax.Array]]:
         # Show each example through the symmetry that was drawn for it.
         batch = augment(batch, symmetries)
+        # The gradient of this device's share.
         gradients, (batch_stats, sums) = jax.grad(loss, has_aux=True)(params, batch_stats, batch)
         own = {f"loss_{n}": (batch.weight * batch.target_weights[n]).sum() for n in targets}
         # All-reduce over the devices, of all hosts, in one exchange.
@@ -152,6 +155,7 @@ def make_train_step(
         gradients, sums, batch_stats, weight, shares, own = totals
         # Each device norms by the statistics of its own share; the running ones are averaged.
         batch_stats = jax.tree.map(lambda leaf: leaf / shares, batch_stats)
+        # From sums to means over the whole batch.
         weight = jnp.maximum(weight, 1e-6)
         gradients = jax.tree.map(lambda leaf: leaf / weight, gradients)
         counted = dict.fromkeys(sums, weight) | {n: jnp.maximum(w, 1e-6) for n, w in own.items()}
@@ -173,6 +177,7 @@ def make_train_step(
         rate = learning_rate(config, state.step, horizon)
         # The optimizer's direction, scaled by the schedule's rate.
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        # Step against the gradient; dense layers may have a rate of their own.
         params = jax.tree.map(
             lambda p, u, share: p - rate * share * u,
             state.params,
@@ -193,6 +198,7 @@ def make_train_step(
             average_batch_stats=average(state.average_batch_stats, batch_stats),
             opt_state=opt_state,
         )
+        # Before clipping, which the optimiser does.
         metrics["gradient_norm"] = optax.tree.norm(gradients)
         metrics["learning_rate"] = rate
         return after, metrics
@@ -202,6 +208,7 @@ def make_train_step(
 
 def learning_rate(config: LearnerConfig, step: jax.Array, horizon: jax.Array) -> jax.Array:
     """Returns float32[]: a rise, a plateau, a line down to `final_rate_fraction` at the horizon."""
+    # Linear warm-up, a plateau, linear decay to the horizon.
     warm = (step + 1) / max(config.warmup_steps, 1)
     start = config.decay_start_fraction * horizon
     fallen = jnp.clip((step - start) / jnp.maximum(horizon - start, 1.0), 0.0, 1.0)
@@ -212,6 +219,7 @@ def augment(batch: Minibatch, symmetries: Sequence[Symmetry]) -> Minibatch:
     """Returns each example as its image under the symmetry that the example names."""
     if len(symmetries) == 1:
         return batch
+    # Gather each example's own permutation of cells and actions.
     each = (jnp.asarray(part)[batch.symmetry] for part in zip(*symmetries, strict=True))
     symmetry = Symmetry(*each)  # type: ignore[arg-type]  # one for each example
 
@@ -240,6 +248,7 @@ def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
         direction = optax.scale_by_adam()
     else:
         direction = optax.trace(decay=config.momentum, nesterov=True)
+    # Clip, then momentum or Adam, then decoupled weight decay of matrices alone.
     return optax.chain(
         optax.clip_by_global_norm(config.max_gradient_norm),
         direction,

@@ -62,6 +62,7 @@ def minibatch(
     weight: np.ndarray | float = games_policy
     if wins_policy > games_policy:  # else the values of all actions are looked at for nothing
         weight = np.where(_wins_at_once(examples), wins_policy, games_policy)
+    # Decisions of an overseer always teach the policy.
     weight = np.where(examples.game_id == NO_GAME, 1.0, weight)
     made = {"symmetry": symmetry, "policy_weight": weight.astype(np.float32)}
     fields = {name: getattr(examples, name) for name in Minibatch._fields if name not in made}
@@ -107,6 +108,7 @@ def action_values(
     (Grill et al. 2020, https://arxiv.org/abs/2007.12509) stays near the search's prior instead.
     """
     legal = batch.legal_action_mask
+    # Over legal actions only.
     log_p = jnp.where(legal, jax.nn.log_softmax(predicted.prior_logits), 0.0)
     p = jnp.where(legal, jnp.exp(log_p), 0.0)
     q = batch.q.astype(jnp.float32)
@@ -124,6 +126,7 @@ def reinforce(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) 
     """
     log_p = log_probability(predicted, batch.action)
     played = jnp.take_along_axis(batch.policy_target, batch.action[:, None].astype(int), axis=1)
+    # The probability with which the action was played.
     played_with = jnp.maximum(played[:, 0].astype(jnp.float32), 1e-6)
     ratio = jnp.minimum(1.0, jnp.exp(log_p) / played_with)
     return _policy_gradient(predicted, batch, log_p, ratio, value_target)
@@ -152,6 +155,7 @@ def _policy_gradient(
     value_target: jax.Array,
 ) -> ExampleLosses:
     """Returns -ratio (z - v) log p, whose gradient flows through log p alone, and the value's."""
+    # The value head is the baseline.
     advantage = batch.outcome - predicted.value
     policy_loss = -jax.lax.stop_gradient(ratio * advantage) * log_p
     return policy_loss, jnp.square(predicted.value - value_target)
@@ -217,6 +221,7 @@ def load(spec: str) -> Loss:
     function = plug_in.import_function(spec, what)
     plug_in.check_call(function, ("predicted", "batch", "value_target"), what)
 
+    # A user's loss is asked for shapes each time it is traced.
     def checked(predicted: Evaluation, batch: Minibatch, value_target: jax.Array) -> ExampleLosses:
         result = function(predicted, batch, value_target)
         shapes = [np.shape(part) for part in result] if isinstance(result, tuple) else type(result)

@@ -131,6 +131,7 @@ class Network:
         logits, hidden = jax.lax.platform_dependent(
             folded, heads, cpu=self._heads_apart, default=self._heads_as_one
         )
+        # The value head: one hidden layer, then tanh.
         hidden = jax.nn.relu(hidden)
         evaluation = Evaluation(logits, jnp.tanh(_apply_dense(hidden, folded.value))[:, 0])
         layers |= {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
@@ -229,8 +230,10 @@ class Tower(nnx.Module):
         config, num_actions = network.config, network.num_actions
         height, width, planes = network.observation_shape
         cells, wide = height * width, config.channels
+        # The trunk: a stem, then residual blocks (He et al. 2016).
         self.stem = ConvNorm(planes, wide, 3, config, rngs)
         self.blocks = nnx.List([Block(config, rngs) for _ in range(config.blocks)])
+        # Two heads: logits of all actions, and the value in [-1, 1].
         self.policy_conv = ConvNorm(wide, config.policy_channels, 1, config, rngs)
         self.policy = nnx.Linear(cells * config.policy_channels, num_actions, rngs=rngs)
         self.value_conv = ConvNorm(wide, config.value_channels, 1, config, rngs)
@@ -251,6 +254,7 @@ class Tower(nnx.Module):
         value = _flat(jax.nn.relu(self.value_conv(x)))
         hidden = jax.nn.relu(self.value_hidden(value))
         evaluation = Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
+        # Auxiliary heads read the trunk too.
         heads = getattr(self, "targets", {})
         return evaluation, {name: head(x) for name, head in heads.items()}
 
@@ -306,6 +310,7 @@ HEADS: dict[Kind, Callable[[Network, nnx.Rngs], Any]] = {
 
 def _fold(layer: ConvNorm, dtype: Any) -> Affine:
     norm: Any = layer.norm
+    # Batch norm is affine in evaluation, so it goes into kernel and bias.
     scale = norm.scale[...] / jnp.sqrt(norm.var[...] + EPSILON)
     return Affine(
         (jnp.asarray(layer.conv.kernel[...]) * scale[None, None, None, :]).astype(dtype),
@@ -325,6 +330,7 @@ def _as_one(policy: Affine, value_hidden: Affine, config: NetworkConfig) -> Affi
         return jnp.pad(kernel, ((0, 0), (before, after), (0, 0)))
 
     own, others = config.policy_channels, config.value_channels
+    # Zero blocks keep each head's inputs apart.
     kernels = [by_cell(policy, own, 0, others), by_cell(value_hidden, others, own, 0)]
     kernel = jnp.concatenate(kernels, axis=-1)
     kernel = kernel.reshape(-1, kernel.shape[-1])

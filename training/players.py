@@ -76,6 +76,7 @@ def load_player(
         raise ValueError(f"simulations must be at least 0, got {simulations}")
     if not temperature >= 0:
         raise ValueError(f"temperature must be at least 0, got {temperature}")
+    # Read the network once; settings of the search may differ from the run's.
     trained = load_trained(path, checkpoint)
     settings = dataclasses.replace(trained.config.search, **(search or {}))
     if problems := settings.problems():
@@ -98,6 +99,7 @@ def load_trained(path: str | os.PathLike[str], checkpoint: int | None = None) ->
     game = games.load(config.game)
     step = _find_step(folder, checkpoint)
     network = network_of(config, game)
+    # Cached by path and stamp: many players of one checkpoint share its weights.
     folded = _load_folded(network, os.path.abspath(folder.path), step, _stamp(folder, step))
     return Trained(f"{shipped.name_of(path)}@{step}", config, game, network, folded, step)
 
@@ -131,6 +133,7 @@ def load_amplifier(
     """
     search = config.search if noise else config.search.without_noise()
 
+    # An amplifier may be a player by name, such as another run.
     def find_player(spec: str) -> Player:
         return parse_player(spec, game, search.simulations, load_player)
 
@@ -160,6 +163,7 @@ def load_weights(folder: RunFolder, step: int, network: Network) -> Weights:
         raise DamagedError(f"{error}; {_way_out(folder, store.steps(), step)}") from None
     finally:
         store.close()
+    # Shapes alone, without allocating: what the file must fit.
     template = jax.eval_shape(network.init, jax.random.key(0))
     averages = [under(f"state/average_{part}", saved.train_state) for part in Weights._fields]
     pairs = map(_common_heads, template, averages)
@@ -185,6 +189,7 @@ def _common_heads(
     template: dict[str, Any], leaves: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns both without the heads of targets that only one of them has."""
+    # Auxiliary heads may differ between the run and the network that is wanted.
     of_targets = [name for name in leaves if name.startswith("targets/")]
     saved = {name.split("/")[1] for name in of_targets}
     heads = {name: head for name, head in template.get("targets", {}).items() if name in saved}

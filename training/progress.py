@@ -84,8 +84,10 @@ class Progress:
 
     def finished(self, limits: RunConfig) -> bool:
         """Whether the run has reached its limits, or has no time left for another iteration."""
+        # Any limit ends the run.
         by_iterations = limits.iterations and self.iteration >= limits.iterations
         by_flops = limits.flops and self.flops >= limits.flops
+        # By the clock, it ends before an iteration that would exceed it.
         needed = self.iteration_seconds + self.evaluation_seconds
         by_time = limits.minutes and self.elapsed() + needed >= 60 * limits.minutes
         return bool(by_iterations or by_flops or by_time or self.fixed_point)
@@ -115,6 +117,7 @@ class Progress:
             self.trained_from = (seconds, self.step)
         if self.trained_from is not None and seconds >= HORIZON_FIXED_AT * limit:
             since, step = self.trained_from
+            # Extrapolate the steps of the whole run from its speed so far.
             rate = (self.step - step) / max(seconds - since, 1e-3)
             self.horizon = self.step + rate * max(limit - seconds, 0.0)
 

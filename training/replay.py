@@ -66,6 +66,7 @@ class ReplayBuffer:
         """
         count = len(examples.ply)
         if count:
+            # Kept for the next chunk, and held in the ring.
             self._unsaved.append(examples)
             self._append(examples, self.total, self._saved)
         self.total += count if everywhere is None else everywhere
@@ -80,6 +81,7 @@ class ReplayBuffer:
 
     def steps_allowed(self, minibatch: int) -> int:
         """Returns how many training steps of `minibatch` examples the examples so far allow."""
+        # Training waits for a first window.
         if self.total < self.config.min_examples or not self.is_ready:
             return 0
         return int(self.total * self.config.samples_per_example) // minibatch
@@ -93,6 +95,7 @@ class ReplayBuffer:
         if not self._forms:
             raise ValueError("the replay buffer is empty: nothing to sample")
         own = self._own
+        # As the ring was then: what to draw again after NaN or a resume.
         if total is not None:
             own = next((s.own for s in self._stretches if s.number >= total), own)
         # Uniformly from the newest examples of this ring.
@@ -144,6 +147,7 @@ class ReplayBuffer:
             kept = example.take(examples, owned(examples.game_id))
             if len(kept.ply):
                 self._append(kept, first, first)
+        # All that was read is on disk already.
         self.total = self._saved = total
 
     def _append(self, examples: Sample, number: int, kept_from: int) -> None:
@@ -159,11 +163,13 @@ class ReplayBuffer:
                     f"of {ours.dtype}{ours.shape}"
                 )
         count = len(examples.ply)
+        # Overwrite the oldest places of the ring.
         places = np.arange(self._own, self._own + count)[-capacity:] % capacity
         for name, column in columns.items():
             self._held[name][places] = example.packed(column[-capacity:])
         self._stretches.append(Stretch(self._own, number, kept_from))
         self._own += count
+        # Forget stretches that were overwritten whole.
         while len(self._stretches) > 1 and self._stretches[1].own <= self._own - capacity:
             del self._stretches[0]
 
@@ -180,6 +186,7 @@ def stored(
     Raises:
       ValueError: examples are missing, or a chunk cannot be read.
     """
+    # Chunks must join without a gap.
     expected = oldest
     for first, last, path in chunks(folder):
         if last < oldest or first >= total:
@@ -217,6 +224,7 @@ def newest_parts(
     """The parts that `newest` joins: the number of each chunk's first example, and its columns."""
     parts: list[tuple[int, dict[str, np.ndarray]]] = []
     left = count
+    # Newest chunks first, until there are enough.
     for first, last, path in reversed(chunks(folder)):
         examples = min(left, last + 1 - first)
         try:

@@ -34,6 +34,7 @@ def amplify(context: Context, index: int, actor: Actor, before: SelfPlayState) -
     """Dispatches self-play rollout `index`; returns at once."""
     # The network is folded for play: batch norm goes into the convolutions.
     variables = playable(context.network, actor.weights)
+    # The key of a rollout depends on its number alone: a resume plays it again.
     given = variables, before, context.key(RunPurpose.PLAY, index)
     first = (multihost.first_device(),) if multihost.first_device() else ()
     after, trajectory = context.play(*given, *first)
@@ -49,6 +50,7 @@ def record(context: Context, state: State) -> dict[str, Any]:
     """
     config, flight = context.config, state.in_flight
     assert flight.trajectory is not None
+    # Draws which games are written to disk.
     rng = np.random.default_rng([config.seed, RunPurpose.RECORD, state.progress.iteration + 1])
     learned = context.game, context.targets
     call, problem = None, ""
@@ -78,11 +80,13 @@ def take(
     progress, held = state.progress, len(state.replay)
     # The counts of all processes, before anything is trained: as many steps are due everywhere.
     told = multihost.all_gather(calls.counted(call, held))
+    # NaN on one host stops all of them at the same iteration.
     failed, _, games, plies, *sums = told.sum(axis=0).tolist()
     if call is None or failed:
         write_pending(context, state)  # knows the step at which it began
         raise NonFiniteError(problem or "the network gives NaN or infinity on another host")
     total = int(sums[-1])
+    # Finished games enter the replay.
     state.replay.add(call.examples, total)
     state.replay.is_ready = bool((told[:, 1] > 0).all())
     progress.games += int(games)
@@ -106,6 +110,7 @@ def distil(
     # As many steps as the replay ratio allows for the examples so far.
     due = state.replay.steps_allowed(learner.batch) - progress.skipped - progress.step
     due = min(due, learner.steps_per_iteration or due)
+    # Until the horizon is known, the rate does not fall.
     horizon = np.float32(progress.horizon or NO_HORIZON)
     weights = decision_examples.policy_of_games(context.decision_examples, context.config.overseer)
     losses = []
@@ -116,6 +121,7 @@ def distil(
         batch = minibatch(*draw(context, state, progress.step), *weights)
         state.train, measured = context.train_step(state.train, batch, horizon)
         losses.append(measured)
+        # At most one step ahead of the device, so that memory stays bounded.
         wait_for_all_but_last(losses)
         progress.step += 1
     return losses
@@ -124,11 +130,13 @@ def distil(
 @stage
 def save(context: Context, state: State) -> None:
     """Starts writing a checkpoint whose resume repeats the rollout in flight; no device waits."""
+    # Examples since the last save become a chunk of their own.
     before, examples = state.replay.take_unsaved()
     unsaved = multihost.all_gather([0 if examples is None else len(examples.ply)])[:, 0]
     first_example = before + int(unsaved[: multihost.part()].sum())
     notes = decision_examples.counters(context.decision_examples)
     seals = context.folder.seal_logs() if multihost.is_first() else {}
+    # Copy to the host now; write in the background.
     packed = snapshot.pack(state, seals, notes)
     progress = state.progress
     context.store.wanted = {progress.best_step, progress.strength_step, *progress.rungs[-1:]}
@@ -144,6 +152,7 @@ def draw(
       total: draw as when the replay held so many examples.
     """
     batch = context.config.learner.batch // multihost.parts()
+    # A step's minibatch depends on the step alone, so that a resume draws the same.
     seed = [context.config.seed, RunPurpose.SAMPLE, step, *multihost.seed()]
     rng = np.random.default_rng(seed)
     examples = state.replay.sample(rng, batch, total)

@@ -49,6 +49,7 @@ def with_rollback(
     while True:
         store = open_store(folder, config)
         try:
+            # Resume from the newest checkpoint that is whole, if there is one.
             saved = _last_good(folder, store, metrics)
             if saved is not None:
                 progress = snapshot.progress_of(saved)
@@ -57,6 +58,7 @@ def with_rollback(
                     return True
                 rollbacks = max(progress.rollbacks, rollbacks)
             metrics.activity("compiling")
+            # Build the programs; a rollback lowers the learning rate.
             context = make_context(folder, config, metrics, store, rollbacks, decisions)
             if saved is None:
                 state = _begin_and_save(context, source, first_weights)
@@ -66,8 +68,10 @@ def with_rollback(
                 device = f"{devices.mesh().size * multihost.parts()} x {devices.kind()}"
                 where = state.progress.where()
                 starts.note(folder.path, where, device, why if saved else "new")
+            # The loop, in run.py.
             return iterate(context, state)
         except NonFiniteError as error:
+            # NaN or infinity: go back to the last save, at a lower rate.
             rollbacks, why = rollbacks + 1, "rollback"
             metrics.notice(non_finite.roll_back(error, config, store, rollbacks))
         finally:
@@ -84,6 +88,7 @@ def begin(context: Context, source: Source = LOCAL, weights: Weights | None = No
     if weights is not None:
         train = learner.with_weights(train, weights)
     train = to_learner(train, context.config.learner.batch)
+    # First games, and the actor that plays the first rollout.
     games = context.open_games()
     actor = Actor(devices.copy(local(train.averages)), 0)
     return State(
@@ -105,15 +110,18 @@ def resume(context: Context, source: Source, saved: Checkpoint, progress: Progre
     progress.rollbacks = context.rollbacks
     if changed := decision_examples.changes(context.decision_examples, saved.counters):
         context.metrics.notice(changed)
+    # Files that were written after the save are moved aside.
     oldest = saved.counters["replay_oldest_kept"]
     if multihost.is_first():
         for notice in context.folder.discard_after(oldest, saved.logs, saved.chunks):
             context.metrics.notice(notice)
     replay = _restored_replay(context, saved, oldest)
+    # The shapes of a fresh state tell how to unflatten the saved one.
     shapes = jax.eval_shape(
         lambda key: learner.init(context.network, context.config.learner, key),
         context.key(RunPurpose.INIT, 0),
     )
+    # Of several processes, each takes the games of its own environments.
     own = saved._replace(games=_own_games(context, saved.games))
     # The games as they were before the rollout in flight, and the weights that play it.
     held = snapshot.unpack(own, shapes, context.open_games(), context.config.learner.batch)

@@ -73,6 +73,7 @@ def reply(game: Any, examples: Sample, to_play: np.ndarray) -> tuple[np.ndarray,
     del game, to_play
     weights = np.ones(len(examples.ply), np.float32)
     weights[-1] = 0
+    # Shift by one ply.
     following: np.ndarray = np.roll(examples.policy_target, -1, axis=0)
     following[-1] = 0
     return following, weights
@@ -90,6 +91,7 @@ def short_value(game: Any, examples: Sample, to_play: np.ndarray) -> tuple[np.nd
     values, kept = examples.root_value * sign, 1 - 1 / HORIZON
     returned = np.empty(len(sign))
     ahead = examples.outcome[-1] * sign[-1]
+    # Backwards from the outcome, as a lambda-return is computed.
     for ply in reversed(range(len(sign))):
         returned[ply] = ahead
         ahead = (1 - kept) * values[ply] + kept * ahead
@@ -110,6 +112,7 @@ def soft_policy(batch: Minibatch) -> jax.Array:
     It tells good moves from bad ones that are both hardly ever played (KataGo's soft policy,
     https://github.com/lightvector/KataGo/blob/master/docs/KataGoMethods.md).
     """
+    # Flatten the distribution, then normalise.
     softened = jnp.power(batch.policy_target.astype(jnp.float32), 1 / SOFTNESS)
     return softened / jnp.maximum(softened.sum(axis=-1, keepdims=True), 1e-6)
 
