@@ -29,9 +29,7 @@ class SelfPlayState(NamedTuple):
     game: Any  # the game's State, leaves [B, ...]
     ply: jax.Array  # int32[B], plies played in the environment's game
     game_number: jax.Array  # int32[B], games that the environment has finished
-    opening: (
-        jax.Array
-    )  # int16[B, K], the random first actions of the environment's game, -1 for none
+    opening: jax.Array  # int16[B, K], the random first actions of each game, -1 for none
     # int32[B, max_plies], its actions so far, padded with -1; only if the amplifier asks for them
     history: jax.Array | None = None
 

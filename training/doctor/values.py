@@ -33,9 +33,8 @@ def value(evidence: Evidence) -> Result:
     """
     examples = last_part(evidence.examples, JUDGED_EXAMPLES)
     _, predicted = evidence.predict(evidence.newest_folded, examples)
-    taught = example.take(
-        examples, examples.weights_step >= FEW_STEPS
-    )  # before, a value points anywhere
+    # A network of few steps has values that point anywhere.
+    taught = example.take(examples, examples.weights_step >= FEW_STEPS)
     own, of_search = (
         Sign(correlation(value, known.outcome), len(np.unique(known.game_id)))
         for known, value in ((examples, predicted), (taught, taught.root_value))
