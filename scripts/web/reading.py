@@ -36,11 +36,6 @@ def curves(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     return history.curves(_folder(shelf, args))
 
 
-def metrics(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
-    """Returns what came to a run's curves since an offset."""
-    return history.since(_folder(shelf, args), whole_number(args, "offset"))
-
-
 def measured(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     """Returns what a run measured beside its curves, from its newest rows and last evaluation."""
     return beside.measured(_folder(shelf, args))
@@ -78,7 +73,6 @@ READERS: dict[str, Reader] = {
     "runs": runs,
     "run": run,
     "curves": curves,
-    "metrics": metrics,
     "catalogue": catalogue,
     "checkpoints": checkpoints,
     "measured": measured,

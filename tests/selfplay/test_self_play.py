@@ -26,7 +26,7 @@ def evaluate(variables, observation):
 
 @pytest.fixture(scope="module")
 def calls():
-    """Three calls in an example: the state before each, and its trajectory."""
+    """Three calls in a row: the state before each, and its trajectory."""
     play = self_play.make_play(GAME, evaluate, CONFIG, SEARCH)
     variables = jax.random.normal(jax.random.key(5), (18, 9))
     state, found = self_play.start(GAME, CONFIG, jax.random.key(0)), []

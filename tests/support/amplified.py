@@ -30,7 +30,7 @@ def evaluate(variables, observation):
 
 
 def two_calls(amplifier):
-    """Returns the trajectories of two calls in an example."""
+    """Returns the trajectories of two calls in a row."""
     play = self_play.make_amplified_play(GAME, amplifier, CONFIG)
     state = self_play.start(GAME, CONFIG, jax.random.key(0), not amplifier.on_device)
     found = []

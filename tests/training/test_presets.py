@@ -10,7 +10,7 @@ from training import presets
 from training.preflight import estimate
 from training.preflight.machine import Machine
 
-TILE, PROCESSORS = 128, 132  # examples and columns of a tile, of an H100
+TILE, PROCESSORS = 128, 132  # rows and columns of a tile, of an H100
 SPECS = (*GAMES, "go:size=19")
 H100 = Machine(1, 1, False, int(0.75 * 80e9), int(64e9), int(200e9))
 CARD_OF_8_GB = Machine(1, 1, False, int(0.75 * 8e9), int(16e9), int(100e9))

@@ -1,4 +1,4 @@
-"""A run as data for pages: curves thinned and what came since, what happened, what a run is."""
+"""A run as data for pages: curves thinned, what happened, what a run is."""
 
 import dataclasses
 import json
@@ -124,50 +124,38 @@ def test_a_run_of_50_000_iterations_is_read_whole_and_its_json_stays_small(tmp_p
     assert {len(values) for values in columns.values()} == {len(columns["step"])}
     assert told["lines"] == columns["iteration"][-1] == 50_000
     assert columns["loss_score"][0] == 0.5
-    assert told["offset"] == run.logs["metrics"].size()
     assert told["evaluations"]["step"][-1] == 32 * 50_000
     assert told["simulations"] == run.read_config().search.simulations
 
 
-def test_what_came_since_joined_to_what_was_there_is_what_a_new_reader_sees(folder):
+def test_a_reader_that_followed_a_run_tells_what_a_new_one_does(folder):
     made, rng = lines(60), random.Random(3)
     for i in range(10, 60, 10):
         made.insert(i, long_runs.evaluation(i, rng))
     write(folder, made[:20])
-    told = history.curves(folder)
-    columns, rows, offset = told["columns"], told["evaluations"], told["offset"]
     at = 20
     while at < len(made):
-        step = rng.randrange(0, 6)
+        history.curves(folder)
+        step = rng.randrange(1, 6)
         write(folder, made[at : at + step], "a")
         at += step
-        came = history.since(folder, offset)
-        assert not came["restart"]
-        offset = came["offset"]
-        for whole, new in ((columns, came["columns"]), (rows, came["evaluations"])):
-            for name, values in new.items():
-                whole[name] += values
+    followed = history.curves(folder)
     history._readers.clear()
-    fresh = history.curves(folder)
-    assert columns == fresh["columns"]
-    assert rows == fresh["evaluations"]
-    assert offset == fresh["offset"]
+    assert history.curves(folder) == followed
 
 
 def test_a_line_that_is_being_written_is_left_for_the_next_question(folder):
     made = lines(3)
     write(folder, made[:2])
-    offset = history.curves(folder)["offset"]
+    before = history.curves(folder)
     text = json.dumps(made[2]) + "\n"
     for part in (text[:40], text[40:-1]):
         with folder.metrics_file.open("a") as file:
             file.write(part)
-        came = history.since(folder, offset)
-        assert (came["restart"], came["offset"], came["damaged"]) == (False, offset, [])
-        assert not came["columns"].get("step")
+        assert history.curves(folder) == before
     with folder.metrics_file.open("a") as file:
         file.write("\n")
-    assert history.since(folder, offset)["columns"]["step"] == [made[2]["step"]]
+    assert history.curves(folder)["columns"]["step"][-1] == made[2]["step"]
 
 
 def test_a_damaged_line_is_told_with_its_place_and_left_out(folder):
@@ -184,54 +172,35 @@ def test_a_damaged_line_is_told_with_its_place_and_left_out(folder):
     with folder.metrics_file.open("a") as file:
         file.write("{\n")
     write(folder, made[3:], "a")
-    came = history.since(folder, told["offset"])
-    assert came["columns"]["step"] == [128]
-    assert len(came["damaged"]) == 1
+    came = history.curves(folder)
+    assert came["columns"]["step"] == [32, 64, 128]
+    assert len(came["damaged"]) == 4
     assert len(described.describe(folder)["problems"]) == 4
 
 
-def test_a_part_that_is_full_changes_no_offset_and_one_that_is_gone_does(folder):
+def test_a_part_that_is_full_is_read_once_and_one_that_is_gone_is_forgotten(folder):
     made = lines(40)
     log = folder.logs["metrics"]
     log.max_bytes = 4_000
-    for line in made[:5]:
+    for line in made:
         log.append(json.dumps(line) + "\n")
-    offset = history.curves(folder)["offset"]
-    for line in made[5:]:
-        log.append(json.dumps(line) + "\n")
+        history.curves(folder)
     assert len(log.parts()) > 2
-    came = history.since(folder, offset)
-    assert came["columns"]["iteration"] == list(range(6, 41))
+    assert history.curves(folder)["columns"]["iteration"] == list(range(1, 41))
     log.parts()[0].unlink()
-    assert history.since(folder, came["offset"])["restart"]
-    assert history.curves(folder)["columns"]["iteration"][-1] == 40
+    assert history.curves(folder)["columns"]["iteration"][0] > 1
 
 
 @pytest.mark.parametrize("regrown", [0, 5, 30])
 def test_a_log_that_a_resume_cut_is_read_anew_however_far_it_has_grown_again(folder, regrown):
     made = lines(30)
     write(folder, made[:20])
-    offset = history.curves(folder)["offset"]
+    history.curves(folder)
     again = [line | {"seconds": line["seconds"] + 1.5} for line in made[10 : 10 + regrown]]
     write(folder, made[:10])
     write(folder, again, "a")
-    came = history.since(folder, offset)
-    assert came["restart"]
     told = history.curves(folder)["columns"]["minutes"]
     assert told == pytest.approx([line["seconds"] / 60 for line in made[:10] + again], abs=1e-3)
-
-
-def test_too_much_at_once_or_an_offset_of_another_run_asks_to_begin_anew(folder, monkeypatch):
-    monkeypatch.setattr(history, "MOST_RECENT", 8)
-    write(folder, lines(4))
-    offset = history.curves(folder)["offset"]
-    assert history.since(folder, offset + 1)["restart"]
-    write(folder, lines(20)[4:], "a")
-    assert history.since(folder, offset)["restart"]
-    offset = history.curves(folder)["offset"]
-    assert not history.since(folder, offset)["restart"]
-    shutil.rmtree(folder.path)
-    assert history.since(folder, offset)["restart"]
 
 
 def test_evaluations_have_columns_for_all_that_they_measured(folder):
@@ -256,8 +225,7 @@ def test_reading_leaves_the_folder_as_it_is(tiny_run):
         }
 
     before, run = seen(), RunFolder(tiny_run)
-    told = history.curves(run)
-    history.since(run, told["offset"])
+    history.curves(run)
     json.dumps([described.describe(run), listing.as_json(tiny_run)], allow_nan=False)
     assert seen() == before
 
@@ -305,19 +273,17 @@ def test_decisions_are_events_at_the_step_of_the_network_that_they_were_made_bes
     assert "<b>bo</b>" in one["text"], "text goes in as it is: whoever draws it escapes it"
 
 
-def test_gates_and_the_fixed_point_are_events_and_come_in_polls(folder):
+def test_gates_and_the_fixed_point_are_events(folder):
     write(folder, lines(2))
-    offset = history.curves(folder)["offset"]
     gate = {"kind": "gate", "iteration": 3, "step": 96, "seconds": 25.0, "actor_step": 32}
     gate |= {"simulations": 4, "opening_plies": 2}
     gate |= {"games": 8, "score": 0.25, "interval": [0.1, 0.5], "promoted": False}
     ended = long_runs.evaluation(4, random.Random(0))
     ended["fixed_point"]["verdict"] = "fixed point: nothing more to learn"
     write(folder, [gate, ended], "a")
-    came = history.since(folder, offset)
+    came = history.curves(folder)
     assert [event["kind"] for event in came["events"]] == ["gate", "verdict"]
     assert not came["events"][0]["promoted"]
-    assert came["events"] == history.curves(folder)["events"]
 
 
 def test_a_run_is_described_with_the_settings_that_are_not_its_presets(tiny_run, tiny_config):

@@ -1,4 +1,4 @@
-"""The curves of a run as JSON, thinned, and what came since: for a page that is open beside it.
+"""The curves of a run as JSON, thinned: for a page that is open beside it.
 
 What was read of a run is kept, so that a question costs only the bytes that came since the last
 one. Nothing that computes is imported. Numbers that are not finite are null in what is returned,
@@ -23,7 +23,6 @@ from training.report.columns import (
     COUNTERS,
     Columns,
     as_columns,
-    columns_of,
     entries_of,
     finite,
     gained,
@@ -41,7 +40,6 @@ MOST_POINTS = 1_600  # of a curve
 MOST_EVALUATIONS = 250
 MOST_EVENTS = 400  # newest ones of the metrics
 MOST_TOLD = 20  # damaged lines
-MOST_RECENT = 512  # newest lines that `since` can give one by one
 MOST_RUNS = 24  # whose curves are kept
 
 
@@ -51,9 +49,8 @@ def curves(folder: RunFolder) -> dict[str, Any]:
     `columns`: by name, at most `MOST_POINTS` values, each of `width` iterations: of COUNTERS their
     last value, of others their mean. `evaluations`: columns again, a value an evaluation, of which
     some are left out where there are many; `NAME.low` and `NAME.high` are ends of 95% intervals.
-    `events`: what happened, oldest first. `offset`: how much was read, for `since`. `simulations`:
-    of a move, null where moves are not chosen by a search. `damaged`: sentences about lines left
-    out.
+    `events`: what happened, oldest first. `simulations`: of a move, null where moves are not chosen
+    by a search. `damaged`: sentences about lines left out.
 
     Raises:
       ValueError: the metrics cannot be read at all.
@@ -65,27 +62,11 @@ def curves(folder: RunFolder) -> dict[str, Any]:
         return reader.all()
 
 
-def since(folder: RunFolder, offset: int) -> dict[str, Any]:
-    """Returns the lines after an offset of `curves` or `since`, in the same columns.
-
-    `restart` is true where they cannot be told one by one: what stood there has changed, or too
-    much has come. Then only `curves` helps.
-
-    Raises:
-      ValueError, OSError: as for `curves`.
-    """
-    reader = _reader(folder)
-    with reader.lock:
-        reader.update()
-        return reader.after(offset)
-
-
 class Newest(NamedTuple):
     """The newest lines of a run."""
 
-    history: (
-        History  # the last line of each kind, and the last evaluation with a match of Amplify(A)
-    )
+    # The last line of each kind, and the last evaluation with a match of Amplify(A).
+    history: History
     damaged: list[str]  # sentences about lines left out
 
 
@@ -136,32 +117,23 @@ class _Reader:
         self._damaged: list[str] = []
         self._damaged_count = 0
         self._non_finite: collections.Counter[str] = collections.Counter()
-        # (end, kind, entries) of the newest lines; the first is only what speeds are from.
-        self._recent: collections.deque[tuple[int, str, Any]] = collections.deque(
-            maxlen=MOST_RECENT
-        )
-        self._recent_from = 0  # lines that end behind this offset are all in `_recent`
 
     def update(self) -> None:
         """Reads what came since, or all of it anew if what was read has changed."""
-        if is_anew := self._tail.offset == 0 or self._tail.is_changed():
+        if self._tail.offset == 0 or self._tail.is_changed():
             self._forget()
         for line in self._tail.lines():
             try:
                 self._take(line)
             except ValueError as error:
-                self._keep(line.end, "damaged", str(error))
                 self._damaged_count += 1
                 if len(self._damaged) < MOST_TOLD:
                     self._damaged.append(str(error))
-        if is_anew:  # an offset from before may lie anywhere in it
-            self._recent_from = self._tail.offset
 
     def all(self) -> dict[str, Any]:
         columns = with_speeds(self._lines.columns())
         happened = [*events.of_files(self._folder), *self._decisions(), *self._events]
         return {
-            "offset": self._tail.offset,
             "width": self._lines.width,
             "lines": self._lines.lines,
             "simulations": self._simulations(),
@@ -170,31 +142,6 @@ class _Reader:
             "events": _placed(happened, columns),
             "events_left_out": self._event_count - len(self._events),
             "damaged": self._told(),
-            "non_finite": dict(self._non_finite),
-        }
-
-    def after(self, offset: int) -> dict[str, Any]:
-        if not self._recent_from <= offset <= self._tail.offset:
-            return {"offset": self._tail.offset, "restart": True}
-        before: dict[str, Any] | None = None
-        new: dict[str, list[Any]] = {
-            name: [] for name in ("line", "evaluation", "event", "damaged")
-        }
-        for end, kind, entries in self._recent:
-            if end > offset:
-                new[kind].append(entries)
-            elif kind == "line":
-                before = entries
-        lines = ([before] if before else []) + new["line"]
-        columns = with_speeds(columns_of(lines))
-        skipped = bool(before)
-        return {
-            "offset": self._tail.offset,
-            "restart": False,
-            "columns": rounded({name: values[skipped:] for name, values in columns.items()}),
-            "evaluations": as_columns(new["evaluation"]),
-            "events": new["event"],
-            "damaged": new["damaged"][:MOST_TOLD],
             "non_finite": dict(self._non_finite),
         }
 
@@ -231,42 +178,34 @@ class _Reader:
             return
         parsed = json_lines.parse(text_of(line), line.place)
         if is_plain_iteration(parsed):
-            self._take_iteration(line.end, parsed)
+            self._take_iteration(parsed)
         else:
             parsed = metrics.parse(text_of(line), line.place)
             for read in itertools.chain(*metrics.history([parsed])):
                 if isinstance(read, EvaluationLine):
-                    self._take_evaluation(line.end, read)
+                    self._take_evaluation(read)
                     if read.fixed_point is not None and read.fixed_point.strongest:
                         self._newest["match"] = parsed
                 elif isinstance(read, GateLine):
-                    self._take_event(line.end, events.of_gate(read))
+                    self._take_event(events.of_gate(read))
         self._newest[parsed["kind"]] = parsed
 
-    def _take_iteration(self, end: int, line: Mapping[str, Any]) -> None:
+    def _take_iteration(self, line: Mapping[str, Any]) -> None:
         entries = entries_of(line)
         for name, value in entries.items():
             if value is not None and not math.isfinite(value):
                 self._non_finite[name] += 1
         self._lines.add(entries)
-        self._keep(end, "line", entries)
 
-    def _take_evaluation(self, end: int, line: EvaluationLine) -> None:
+    def _take_evaluation(self, line: EvaluationLine) -> None:
         row = where(line) | measured(line) | gained(line, self._levels)
         self._evaluations.append(row)
-        self._keep(end, "evaluation", row)
         if line.fixed_point is not None and line.fixed_point.verdict is not None:
-            self._take_event(end, events.of_verdict(line, line.fixed_point.verdict))
+            self._take_event(events.of_verdict(line, line.fixed_point.verdict))
 
-    def _take_event(self, end: int, event: dict[str, Any]) -> None:
+    def _take_event(self, event: dict[str, Any]) -> None:
         self._events.append(event)
         self._event_count += 1
-        self._keep(end, "event", event)
-
-    def _keep(self, end: int, kind: str, entries: Any) -> None:
-        if len(self._recent) == MOST_RECENT:
-            self._recent_from = self._recent[0][0]
-        self._recent.append((end, kind, entries))
 
 
 def _placed(happened: list[dict[str, Any]], columns: Columns) -> list[dict[str, Any]]:

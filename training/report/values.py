@@ -96,7 +96,7 @@ def _band(label: str, x: list[float], values: np.ndarray, spread: np.ndarray) ->
 
 
 def cells(quality: ExampleQuality) -> list[tuple[str, ...]]:
-    """Returns each value beside the outcomes as the examples of a table.
+    """Each value beside the outcomes, as the rows of a table.
 
     Errors are standard errors, a game counted as one observation.
     """

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from games.game import Game, Symmetry
@@ -104,7 +103,6 @@ def one_example(args: Args, tell: Tell) -> dict[str, Any]:
         "planes": np.moveaxis(shown.observation[0], -1, 0).astype(float).tolist(),
         "plane_names": _plane_names(run.game),
         "actions": _actions(run.game, shown, said.policy[chosen], moves),
-        "cells": None if moves is not None else _cells(run.game),
         "columns": _scalars(shown),
         "value_target": float(
             surprise.value_target(shown, run.config.learner.root_value_weight)[0]
@@ -238,27 +236,6 @@ def _moves_of_image(
         return None
     moves: list[int] = np.asarray(symmetry.on_action(np.array(found.moves, int))).tolist()
     return moves if example_positions.shows(game, moves, example_positions.seen_in(shown)) else None
-
-
-def _cells(game: Game[Any]) -> dict[int, int] | None:
-    """Returns the cell, in example-major order, that each action of the opening position changes.
-
-    None where an action does not change one cell alone, or two of them the same: the policy then
-    has no place on the cells.
-    """
-    opening = jax.device_get(positions.opening_position(game))
-    legal = np.flatnonzero(np.asarray(opening.legal_action_mask)).tolist()
-    before = np.asarray(game.observe(opening)).astype(float)
-    cells: dict[int, int] = {}
-    for action in legal:
-        after = positions.step(game, opening, np.int32(action))
-        changed = np.asarray(game.observe(after)).astype(float) != before
-        of_planes = changed.reshape(-1, changed.shape[-1])
-        lone = {int(plane.argmax()) for plane in of_planes.T if plane.sum() == 1}
-        if len(lone) != 1:
-            return None
-        cells[action] = lone.pop()
-    return cells if len(set(cells.values())) == len(cells) else None
 
 
 def _plane_names(game: Game[Any]) -> list[str]:
