@@ -138,7 +138,9 @@ class InProgress:
             self._ask(
                 "legal_moves",
                 "hold a legal move until is_over, and each move once",
-                lambda moves: 0 < len(set(map(repr, moves))) == len(moves),
+                lambda moves: (
+                    not isinstance(moves, str) and 0 < len(set(map(repr, moves))) == len(moves)
+                ),
             )
         )
 
@@ -167,6 +169,8 @@ class InProgress:
         with self._blamed(part):
             answer = getattr(self.reference, part)
             answer = answer() if callable(answer) else answer
+            if isinstance(answer, Iterator):  # a generator can be looked at once
+                answer = list(answer)
             if fits(answer):
                 return answer
         raise PlugInError(

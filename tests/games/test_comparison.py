@@ -149,6 +149,7 @@ def test_moves_that_nothing_matches_are_shown_with_how_to_give_a_mapping():
         ),
         ({"legal_moves": lambda self: []}, ["at the opening", "a legal move until"]),
         ({"legal_moves": lambda self: ["a1", "a1"]}, ["each move once"]),
+        ({"legal_moves": lambda self: "a1"}, ["each move once; got 'a1'"]),
         ({"legal_moves": lambda self: [9]}, ["the action 9", "0 to 8"]),
         ({"to_play": 2}, ["to_play to be 0 or 1; got 2"]),
         ({"returns": lambda self: [2 * x for x in Plain.returns(self)]}, ["-1 to 1; got ["]),
@@ -159,6 +160,11 @@ def test_a_wrong_reference_is_told_with_its_line_or_its_answer(methods, said):
     assert result.difference is None
     for words in said:
         assert words in result.error
+
+
+def test_legal_moves_may_be_a_generator():
+    moves = {"legal_moves": lambda self: (move for move in Plain.legal_moves(self))}
+    assert compared(type("Generating", (Plain,), moves)).agrees
 
 
 def test_a_reference_without_a_method_is_told_what_it_needs():
