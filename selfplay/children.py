@@ -84,6 +84,7 @@ def end_with_us(processes: Iterable[int]) -> None:
 
 def end(process: _Process) -> None:
     """Ends a process of `start` with all that it started; a second call does nothing."""
+    # The whole group goes: what the process started too.
     _WATCHER.end(process.pid)
     process.wait()
     for pipe in (process.stdin, process.stdout, process.stderr):
@@ -112,6 +113,7 @@ class Watcher:
     def add(self, group: int) -> None:
         """Has the group ended when this process is gone."""
         with self._lock:
+            # The watcher ends the groups that it was told of when our pipe to it closes.
             self._groups.add(group)
             try:
                 self._tell(f"+{group}\n")

@@ -29,6 +29,7 @@ def mesh() -> Mesh:
 
 def kind() -> str:
     """Returns the kind of our devices; of CPUs, whose last bits differ, the processor's name."""
+    # The compilation cache and bit-equal resume depend on it.
     name = jax.local_devices()[0].device_kind
     return _processor() if name == "cpu" else name
 
@@ -45,6 +46,7 @@ def described() -> str:
 
 def _processor() -> str:
     with contextlib.suppress(OSError):
+        # Linux names the model here; elsewhere platform does.
         for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()

@@ -68,6 +68,7 @@ def parse_player(
     bare, own = split_settings(spec)
     if own.simulations is not None:
         simulations = own.simulations
+    # A run or a shipped player: its network, by a search or alone.
     run = run_of(bare)
     if run:
         player = load_run(
@@ -89,6 +90,7 @@ def parse_player(
         return dataclasses.replace(uniform, name=bare + own.text)
     if bare in WORDS:
         return _imported(WORDS[bare])(game)
+    # An engine by its protocol, else the user's own function.
     kind = next((prefix for prefix in PREFIXES if spec.startswith(prefix)), "")
     return _imported(PREFIXES.get(kind, PLUG_IN))(spec, game)
 

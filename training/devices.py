@@ -25,7 +25,9 @@ def learner_mesh(examples: int) -> Mesh:
     by_host: dict[int, list[jax.Device]] = {}
     for device in jax.devices():
         by_host.setdefault(device.process_index, []).append(device)
+    # As many devices on each host, so that every share has the same size.
     hosts, each = len(by_host), min(map(len, by_host.values()))
+    # CPU "devices" share cores: fewer, larger shares are faster and norm better.
     if jax.local_devices()[0].platform == "cpu":
         most = max(1, min(each, examples // hosts // LEAST_SHARE))
         fits = (count for count in range(1, most + 1) if examples % (hosts * count) == 0)

@@ -37,6 +37,7 @@ class MetricsLog:
 
     def write_game(self, game: FinishedGame, spec: str, iteration: int) -> None:
         """Adds a game of that iteration to the sample of self-play games."""
+        # In the format of all recorded games, with where it is from.
         record = GameRecord(
             game=spec,
             moves=tuple(game.moves),
