@@ -14,7 +14,7 @@ train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; g
 	$(BIN)/selfplay evaluate runs/make-train --against perfect
 	$(BIN)/selfplay runs runs/make-train
 
-test: $(READY)  ## the tests that a change must pass: some 11 minutes on 2 cores
+test: $(READY)  ## the tests that a change must pass: some 10 minutes on 2 cores
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-all: $(READY)  ## all tests, the slow ones too, on programs compiled as users have them

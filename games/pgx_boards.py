@@ -11,11 +11,12 @@ import numpy as np
 
 from games.board import LETTERS, star_points
 from games.layout import Area, Arrow, Board, Piece, Place, Point, Text, hexagons, points, squares
+from games.pgx_moves import HELD_ANIMALS, HELD_IN_SHOGI
 
 MOVE = re.compile(r"(\D)(\d+)(\D)(\d+)(.*)")  # from, to, and what it promotes to
 DROP = re.compile(r"(.)@(\D)(\d+)")
 PASSES = {"hex": "swap"}  # what an action beyond the cells is; else a pass
-FILES = {"animal_shogi": "CEG", "shogi": "PLNSBRG"}  # kinds of pieces in hand, in pgx's order
+HELD = {"animal_shogi": HELD_ANIMALS, "shogi": HELD_IN_SHOGI}  # kinds of pieces in hand
 MOST_SHOWN = 9  # of one kind in hand: a piece has room for two characters
 
 
@@ -30,11 +31,11 @@ def board(game: str, rows: int, cols: int) -> Board:
         return squares(rows, cols, surface="holes", colours=("red", "yellow"))
     surface = {"othello": "felt", "tic_tac_toe": "plain"}.get(game, "checked")
     plain = squares(rows, cols, columns=names, lines=lines, surface=surface)
-    held = len(FILES.get(game, ""))
+    held = len(HELD.get(game, ""))
     # Seat 0's hand lies at the lower right, seat 1's at the upper left of what is added.
-    right = [(cols + 0.5 + i % 2, rows - 1.0 - i // 2) for i in range(held)]
-    right += [(cols + 0.5 + i % 2, 0.0 + i // 2) for i in range(held)]
-    return plain._replace(centres=plain.centres + tuple(right))
+    hands = [(cols + 0.5 + i % 2, rows - 1.0 - i // 2) for i in range(held)]
+    hands += [(cols + 0.5 + i % 2, 0.0 + i // 2) for i in range(held)]
+    return plain._replace(centres=plain.centres + tuple(hands))
 
 
 def place(game: str, name: str, action: int, seat: int, symbols: np.ndarray) -> Place:
@@ -47,10 +48,10 @@ def place(game: str, name: str, action: int, seat: int, symbols: np.ndarray) -> 
     rows, cols = symbols.shape
 
     def cell(file: str, rank: str) -> int:
-        return (rows - int(rank)) * cols + LETTERS.lower().index(file.lower())
+        return (rows - int(rank)) * cols + LETTERS.index(file)
 
     if dropped := DROP.fullmatch(name):
-        kind = FILES[game].index(dropped[1])
+        kind = HELD[game].index(dropped[1])
         return Arrow(_hand(rows * cols, game, seat) + kind, cell(dropped[2], dropped[3]))
     if moved := MOVE.fullmatch(name):
         label = name if moved[5] else ""
@@ -79,11 +80,11 @@ def pieces(game: str, symbols: np.ndarray, hands: Sequence[Sequence[int]]) -> li
         first = _hand(symbols.size, game, seat)
         for kind, count in enumerate(held):
             if count:
-                letter = FILES[game][kind] + (str(min(count, MOST_SHOWN)) if count > 1 else "")
+                letter = HELD[game][kind] + (str(min(count, MOST_SHOWN)) if count > 1 else "")
                 found.append(Piece(first + kind, seat, letter=letter))
     return found
 
 
 def _hand(cells: int, game: str, seat: int) -> int:
     """The first place of a seat's hand."""
-    return cells + seat * len(FILES[game])
+    return cells + seat * len(HELD[game])

@@ -44,7 +44,7 @@ def compiled(rules: Stepper, batch: int) -> Timed:
     """Returns a call that plays random moves in each of `batch` games, and how many in each.
 
     A step is what every user of the rules needs of it: the next position, its legal actions,
-    whether it ended the game, and the returns. Finished games begin anew; the next call goes on
+    whether it ended the game, and the returns. Finished games start over; the next call goes on
     with the others. No observations: they are computed on demand in ours, and the compiler drops
     them from pgx's step, since nobody reads them.
     """

@@ -62,9 +62,9 @@ def check(args: Args) -> None:
         raise ValueError(f"games are shown of one file or run, got {' '.join(args.paths)}")
     for module, names in (
         ("run_report", ("png", "out", "csv")),
-        ("run_games", ("number", "step", "game")),
+        ("run_games", ("number", "ply", "step", "game")),
     ):
-        given = [name for name in names if getattr(args, name)]
+        given = [name for name in names if getattr(args, name) != getattr(Args, name)]
         if given and kind != module:
             what = "a file of games, or of a run with --number" if names[0] == "number" else "runs"
             raise ValueError(f"--{given[0]} is of {what}, not of {' '.join(args.paths)}")

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 INTERRUPTED = 75  # the exit code where the same command goes on
-NOTHING_KEPT = 130  # and where it begins anew: a shell's code after Ctrl-C
+NOTHING_KEPT = 130  # and where it starts over: a shell's code after Ctrl-C
 PATIENCE = 6.0  # seconds in which a command that was asked to conclude reaches a `check`
 YOUNG = 60.0  # seconds of a run whose loss is small: it is given no more patience than that
 ENDS = (signal.SIGINT, signal.SIGTERM)

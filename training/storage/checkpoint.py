@@ -112,7 +112,7 @@ class CheckpointStore:
 
         Raises:
           CheckpointError: the folder is a link to one that is not there.
-          OSError: it cannot be listed now: a run must not begin anew for that.
+          OSError: it cannot be listed now: a run must not start over for that.
         """
         if self.folder.is_symlink() and not self.folder.exists():
             raise CheckpointError(

@@ -56,7 +56,7 @@ class _Player:
     lag: int = 0  # training steps that their weights were behind, at most
 
     def figures(self, worker: Worker, now: float, seconds: float) -> WorkerFigures:
-        """Returns what it did in the last `seconds`, and begins anew."""
+        """Returns what it did in the last `seconds`, and counts again from zero."""
         rate, lag = round(self.examples / seconds, 1), self.lag
         self.examples = self.lag = 0
         silent = round(now - self.heard, 3)
