@@ -41,7 +41,7 @@ def make_app(shelf: Shelf, crew: Crew) -> Starlette:
         return Ascii({})
 
     async def restart(request: Request) -> Response:
-        crew.restart()
+        await crew.restart()
         return Ascii({})
 
     reads = [Route(f"/api/{name}", _reading(reader, shelf)) for name, reader in READERS.items()]

@@ -10,7 +10,6 @@ from games.game import Game, State
 from mcts import SearchResult
 from scripts.web.ops.game_argument import game_of, state_of
 from scripts.web.ops.player_argument import PROGRAMS, player_of, simulations_of
-from scripts.web.ops.precedence import SEARCHES
 from scripts.web.ops.question import Args, Op, Tell, decimal, number, text
 from selfplay import positions
 from selfplay.analysis import candidates, expected, think, varied_move
@@ -38,25 +37,24 @@ def analyse(args: Args, tell: Tell) -> dict[str, Any]:
     _, game = game_of(args)
     moves, states = state_of(game, args)
     plies = number(args, "plies", LINE_PLIES, 1, MAX_LINE_PLIES)
-    with SEARCHES:
-        view = View(game, states[-1], moves)
-        searches = text(args, "player").startswith("uniform")
-        *before, last = stages(simulations_of(args), least=1 if searches else 0)
-        for simulations in before:
-            player = player_of(args, game, simulations=simulations)
-            tell.part(view.of(_think(player, simulations, view, tell), simulations))
-        player = player_of(args, game, simulations=last)
-        result = view.of(_think(player, last, view, tell), last)
+    view = View(game, states[-1], moves)
+    searches = text(args, "player").startswith("uniform")
+    *before, last = stages(simulations_of(args), least=1 if searches else 0)
+    for simulations in before:
+        player = player_of(args, game, simulations=simulations)
+        tell.part(view.of(_think(player, simulations, view, tell), simulations))
+    player = player_of(args, game, simulations=last)
+    result = view.of(_think(player, last, view, tell), last)
+    tell.part(result)
+    short = min(last, LINE_SIMULATIONS)
+    lines_player = player_of(args, game, simulations=short)
+    PROGRAMS.note(lines_player, short, tell)
+    liked = [one for one in result["candidates"][:LINES] if one["weight"] or one["visits"]]
+    for candidate in liked:
+        for action in _line(lines_player, view, candidate["action"], plies, tell):
+            candidate["line"].append(action)
+        candidate["names"] = positions.notation(game, view.state, candidate["line"])
         tell.part(result)
-        short = min(last, LINE_SIMULATIONS)
-        lines_player = player_of(args, game, simulations=short)
-        PROGRAMS.note(lines_player, short, tell)
-        liked = [one for one in result["candidates"][:LINES] if one["weight"] or one["visits"]]
-        for candidate in liked:
-            for action in _line(lines_player, view, candidate["action"], plies, tell):
-                candidate["line"].append(action)
-            candidate["names"] = positions.notation(game, view.state, candidate["line"])
-            tell.part(result)
     return result
 
 
@@ -131,11 +129,10 @@ def move(args: Args, tell: Tell) -> dict[str, Any]:
     moves, states = state_of(game, args)
     temperature = decimal(args, "temperature", 0.0, 0.0, 100.0)
     seed = number(args, "seed", 0, 0, 2**31 - 1)
-    with SEARCHES:
-        view = View(game, states[-1], moves)
-        player = player_of(args, game)
-        known = len(player.faults)
-        result = _think(player, simulations_of(args), view, tell)
+    view = View(game, states[-1], moves)
+    player = player_of(args, game)
+    known = len(player.faults)
+    result = _think(player, simulations_of(args), view, tell)
     rng = np.random.default_rng([seed, len(moves)])
     action = varied_move(result, view.state.legal_action_mask, len(moves), temperature, rng)
     fault = "".join(player.faults[known:]) if action == FORFEIT else ""
@@ -162,7 +159,7 @@ def review(args: Args, tell: Tell) -> dict[str, Any]:
     for one in look_back(player, game, states, moves, outcomes, jax.random.key(SEED)):
         plies.append(_reviewed(game, states[one.ply], one))
         tell.part(plies[-1])
-        SEARCHES.give_way(tell)
+        tell.give_way()
     return {
         "plies": plies,
         "mistakes": [one["ply"] for one in plies if one["mistake"]],

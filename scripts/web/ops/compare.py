@@ -11,7 +11,6 @@ from games.game import Game, State
 from scripts.web.ops.analysis import SEED, View
 from scripts.web.ops.game_argument import game_of, state_of
 from scripts.web.ops.player_argument import PROGRAMS, player_of, simulations_of
-from scripts.web.ops.precedence import SEARCHES
 from scripts.web.ops.question import Args, Op, Tell, number, text
 from selfplay import disagreement, positions
 from selfplay.analysis import think
@@ -33,10 +32,9 @@ def compare(args: Args, tell: Tell) -> dict[str, Any]:
     moves, states = state_of(game, args)
     view = View(game, states[-1], moves)
     views = []
-    with SEARCHES:
-        for name in _two_names(args):
-            views.append(_viewed(args, name, view, tell))
-            tell.part({"player": views[-1]})
+    for name in _two_names(args):
+        views.append(_viewed(args, name, view, tell))
+        tell.part({"player": views[-1]})
     return {"players": views, "apart": _apart(game, views)}
 
 
@@ -53,8 +51,7 @@ def through(args: Args, tell: Tell) -> dict[str, Any]:
     for step in chosen:
         tell.note(f"step {step}: {len(views) + len(missing) + 1} of {len(chosen)} checkpoints")
         try:
-            with SEARCHES:
-                seen = _viewed(args, f"{folder.path}@{step}", view, tell)
+            seen = _viewed(args, f"{folder.path}@{step}", view, tell)
         except (CheckpointError, FileNotFoundError) as error:  # erased meanwhile, or damaged
             missing.append({"step": step, "problem": str(error)})
             continue
@@ -93,7 +90,7 @@ def disagree(args: Args, tell: Tell) -> dict[str, Any]:
 
     def progress(doing: str, of: int) -> Callable[[int], None]:
         def say(done: int) -> None:
-            SEARCHES.give_way(tell)
+            tell.give_way()
             tell.note(f"{doing}: {done:,} of {of:,} positions")
 
         return say
