@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from starlette.responses import JSONResponse
 
 from scripts.web import reading_games
+from scripts.web.app import Json
 from scripts.web.shelf import NotThereError, Shelf
 from tests.support import ROOT
 from tests.support.lines import line_of, write_lines
@@ -34,7 +34,7 @@ def run(tmp_path):
 
 def answered(reader, shelf, args):
     """Returns what a browser gets: the server's own answer refuses what JSON has no word for."""
-    return json.loads(JSONResponse(reader(shelf, args)).body)
+    return json.loads(Json(reader(shelf, args)).body)
 
 
 def test_the_files_of_a_run_are_listed_with_what_they_are(run):
