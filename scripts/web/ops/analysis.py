@@ -9,13 +9,13 @@ import numpy as np
 from games.game import Game, State
 from mcts import SearchResult
 from scripts.web.ops.game_argument import game_of, state_of
-from scripts.web.ops.player_argument import PROGRAMS, player_of, simulations_of
+from scripts.web.ops.player_argument import note_compilation, player_of, simulations_of
 from scripts.web.ops.question import Args, Op, Tell, decimal, number, text
 from selfplay import positions
 from selfplay.analysis import candidates, expected, think, varied_move
 from selfplay.perfect.in_time import outcomes_along
-from selfplay.players import FORFEIT, RESIGN, Player
-from selfplay.review import BLUNDER, MISTAKE, Reviewed
+from selfplay.players import FORFEIT, Player
+from selfplay.review import Reviewed
 from selfplay.review import review as look_back
 
 # Smaller searches on the way to a larger one. There are few, for each is compiled; one that is not
@@ -48,7 +48,7 @@ def analyse(args: Args, tell: Tell) -> dict[str, Any]:
     tell.part(result)
     short = min(last, LINE_SIMULATIONS)
     lines_player = player_of(args, game, simulations=short)
-    PROGRAMS.note(lines_player, short, tell)
+    note_compilation(lines_player, short, tell)
     liked = [one for one in result["candidates"][:LINES] if one["weight"] or one["visits"]]
     for candidate in liked:
         for action in _line(lines_player, view, candidate["action"], plies, tell):
@@ -107,7 +107,7 @@ def rounded(value: Any) -> float | None:
 
 def _think(player: Player, simulations: int, view: View, tell: Tell) -> SearchResult:
     tell.check()
-    PROGRAMS.note(player, simulations, tell)
+    note_compilation(player, simulations, tell)
     return think(player, view.state, jax.random.key(SEED), view.moves)
 
 
@@ -139,7 +139,6 @@ def move(args: Args, tell: Tell) -> dict[str, Any]:
     return view.of(result, simulations_of(args)) | {
         "action": action if action >= 0 else None,
         "name": game.action_to_string(view.state, action) if action >= 0 else None,
-        "resigns": action == RESIGN,
         "forfeits": fault,
     }
 
@@ -154,7 +153,7 @@ def review(args: Args, tell: Tell) -> dict[str, Any]:
     player = player_of(args, game)
     tell.note("looking for perfect play in its last positions")
     outcomes = outcomes_along(game, states)
-    PROGRAMS.note(player, simulations_of(args), tell)
+    note_compilation(player, simulations_of(args), tell)
     plies = []
     for one in look_back(player, game, states, moves, outcomes, jax.random.key(SEED)):
         plies.append(_reviewed(game, states[one.ply], one))
@@ -164,7 +163,6 @@ def review(args: Args, tell: Tell) -> dict[str, Any]:
         "plies": plies,
         "mistakes": [one["ply"] for one in plies if one["mistake"]],
         "simulations": simulations_of(args),
-        "thresholds": {"mistake": MISTAKE, "blunder": BLUNDER},
     }
 
 
