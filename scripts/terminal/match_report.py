@@ -50,7 +50,7 @@ def report_all(
 ) -> None:
     """Prints one match, or a table of several, on stdout."""
     if len(results) == 1:
-        content = summary(results[0]) | ({"sprt": _sprt_summary(results[0], test)} if test else {})
+        content = summary(results[0]) | ({"sprt": sprt_summary(results[0], test)} if test else {})
         lines = [describe(results[0], conditions)]
         lines += [_describe_sprt(results[0], test)] if test else []
     else:
@@ -105,7 +105,8 @@ def summary(result: MatchResult) -> dict[str, Any]:
     }
 
 
-def _sprt_summary(result: MatchResult, test: Sprt) -> dict[str, Any]:
+def sprt_summary(result: MatchResult, test: Sprt) -> dict[str, Any]:
+    """Where a sequential test of a match stands, for `--json`."""
     outcome = result.decide(test)
     return {**dataclasses.asdict(test), "verdict": outcome.verdict, "llr": outcome.llr} | {
         "bounds": list(outcome.bounds)

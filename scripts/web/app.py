@@ -13,7 +13,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from scripts.web.crew import Crew
-from scripts.web.reading import READERS, Reader
+from scripts.web.query import Reader
+from scripts.web.reading import READERS
 from scripts.web.shelf import NotThereError, Shelf
 from selfplay import player_spec, shipped
 from training.storage.manifest import CheckpointError
@@ -38,11 +39,11 @@ def make_app(shelf: Shelf, crew: Crew) -> Starlette:
 
     async def allow(request: Request) -> Response:
         crew.allow(str((await _object(request)).get("name", "")))
-        return Ascii({})
+        return Json({})
 
     async def restart(request: Request) -> Response:
-        crew.restart()
-        return Ascii({})
+        await crew.restart()
+        return Json({})
 
     reads = [Route(f"/api/{name}", _reading(reader, shelf)) for name, reader in READERS.items()]
     return Starlette(
@@ -58,12 +59,12 @@ def make_app(shelf: Shelf, crew: Crew) -> Starlette:
     )
 
 
-class Ascii(JSONResponse):
-    """JSON in ASCII: names of files, and texts of records, may hold what UTF-8 has no bytes for."""
+class Json(JSONResponse):
+    """JSON with whole characters: names of files, and texts of records, may hold halves of some."""
 
     def render(self, content: Any) -> bytes:
         """Returns the bytes of an answer. Raises ValueError for a number that JSON lacks."""
-        return json.dumps(content, allow_nan=False).encode()
+        return json.dumps(content, ensure_ascii=False, allow_nan=False).encode(errors="replace")
 
 
 def _check_names(shelf: Shelf, args: Mapping[str, Any]) -> None:
@@ -86,7 +87,7 @@ def _reading(reader: Reader, shelf: Shelf) -> Callable[[Request], Awaitable[Resp
 
     async def read(request: Request) -> Response:
         answer = await run_in_threadpool(reader, shelf, dict(request.query_params))
-        return Ascii(answer)
+        return Json(answer)
 
     return read
 
@@ -110,8 +111,8 @@ async def _as_lines(lines: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes
 async def _refusal(request: Request, error: Exception) -> Response:
     """Answers with the sentence of an error."""
     if isinstance(error, RecursionError):
-        return Ascii({"error": "this is nested too deeply"}, 400)
+        return Json({"error": "this is nested too deeply"}, 400)
     status = 404 if isinstance(error, NotThereError | FileNotFoundError) else 400
     if isinstance(error, EXPECTED):
-        return Ascii({"error": str(error)}, status)
-    return Ascii({"error": f"{type(error).__name__}: {error}"}, 500)
+        return Json({"error": str(error)}, status)
+    return Json({"error": f"{type(error).__name__}: {error}"}, 500)

@@ -1,21 +1,19 @@
 """What the server reads for a page: run folders, records, matches. Nothing here needs jax."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import games
 from games.catalogue import GAMES
 from scripts.web import reading_games, reading_match
+from scripts.web.query import Query, Reader
 from scripts.web.shelf import Shelf
 from selfplay import shipped
 from training.report import described, history, listing
 from training.report import measured as beside
 from training.storage.run_folder import RunFolder
 
-Reader: TypeAlias = Callable[[Shelf, Mapping[str, str]], dict[str, Any]]
 
-
-def runs(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def runs(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns all runs, the newest first, all matches by name, and the players shipped with us."""
     known = {name: shipped.recipe(name)["game"] for name in shipped.names()}
     return {
@@ -26,34 +24,26 @@ def runs(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def run(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def run(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns what a run is."""
     return {"name": args.get("run", "")} | described.describe(_folder(shelf, args))
 
 
-def curves(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def curves(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns all curves of a run."""
     return history.curves(_folder(shelf, args))
 
 
-def measured(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def measured(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns what a run measured beside its curves, from its newest rows and last evaluation."""
     return beside.measured(_folder(shelf, args))
 
 
-def _folder(shelf: Shelf, args: Mapping[str, str]) -> RunFolder:
+def _folder(shelf: Shelf, args: Query) -> RunFolder:
     return RunFolder(shelf.run(args.get("run", "")))
 
 
-def whole_number(args: Mapping[str, str], name: str, default: int = 0) -> int:
-    """Returns an argument that must be a whole number, 0 or more."""
-    text = args.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise ValueError(f"{name!r} must be a whole number, got {text[:40]!r}")
-    return int(text)
-
-
-def catalogue(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def catalogue(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns all games by name; of those that an installed package brings, no more than that."""
     listed = {
         name: {"about": game.about, "board": list(game.board), "options": game.options}
@@ -62,7 +52,7 @@ def catalogue(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     return {"games": [{"name": name, **listed.get(name, {})} for name in games.names()]}
 
 
-def checkpoints(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def checkpoints(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns the game of a run and the steps of its checkpoints, oldest first."""
     folder = _folder(shelf, args)
     steps = described.checkpoints(folder.path)

@@ -1,11 +1,13 @@
 """What the server reads of games: files of records, their games, and how these begin. No jax."""
 
+import contextlib
 import math
+import os
 import pathlib
 import re
-from collections.abc import Mapping
 from typing import Any
 
+from scripts.web.query import Query, whole, wholes
 from scripts.web.shelf import NotThereError, Shelf
 from selfplay.files.game_lines import GameRecord
 from selfplay.records import opening_tree
@@ -14,7 +16,6 @@ from selfplay.records.opening_tree import Counts, Wanted
 
 PAGE = 100  # games of a list
 SHOWN_NAMES = 200  # players that a filter offers
-MAX_NUMBER = 10**15  # a browser's numbers are exact up to here
 # Folders of a run whose files hold games, and names of files for people; a match has `MATCH`.
 FOLDERS = ("games", "ladder")
 MATCH = "games.jsonl"
@@ -30,16 +31,16 @@ WINNERS = {"0": 0, "1": 1, "draw": DRAWN}
 INDEXES = Indexes()
 
 
-def games(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def games(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns the files of games of a run or a match; of one `file`, a page of its games."""
     folder = _folder(shelf, args)
     if not args.get("file"):
-        return {"files": [_about(folder, name) for name in _files(folder)]}
+        return {"files": [_about(*one) for one in _files(folder).items()]}
     wanted = _wanted(args)
     with _open(shelf, folder, args) as file:
         index = file.index
         found = opening_tree.chosen(index, wanted)[::-1]  # the newest first
-        page = _whole(args, "page") or 0
+        page = whole(args, "page") or 0
         rows = found[page * PAGE : (page + 1) * PAGE].tolist()
         return {
             "file": args["file"],
@@ -49,17 +50,17 @@ def games(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
             "pages": math.ceil(len(found) / PAGE),
             "cut": index.begin > 0,
             "damaged": index.damaged,
-            "damage": _clean(index.damage),
-            "games": [_clean(spec) for spec in index.specs[:SHOWN_NAMES]],
-            "players": [_clean(name) for name in index.names[:SHOWN_NAMES]],
+            "damage": index.damage,
+            "games": index.specs[:SHOWN_NAMES],
+            "players": index.names[:SHOWN_NAMES],
             "rows": [_row(file, index, number) for number in rows],
         }
 
 
-def record(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def record(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns one game of a file: the one at `index`, as its row has it, or the newest."""
     with _open(shelf, _folder(shelf, args), args) as file:
-        start = _whole(args, "index")
+        start = whole(args, "index")
         if start is None:
             if not len(file.index.starts):
                 raise ValueError(f"{args['file']} holds no game")
@@ -68,7 +69,7 @@ def record(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
         return {"file": args["file"], "index": start, **_about_record(found)}
 
 
-def openings(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def openings(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns what the games of a file did after `moves`, and how these games ended."""
     wanted = _wanted(args)
     with _open(shelf, _folder(shelf, args), args) as file:
@@ -77,7 +78,7 @@ def openings(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
         node = opening_tree.node(file.index, wanted)
     return {
         "file": args["file"],
-        "game": _clean(wanted.spec or ""),
+        "game": wanted.spec or "",
         "played": list(wanted.moves),
         **_counts(node.counts),
         "ended": node.ended,
@@ -85,7 +86,7 @@ def openings(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _folder(shelf: Shelf, args: Mapping[str, str]) -> pathlib.Path:
+def _folder(shelf: Shelf, args: Query) -> pathlib.Path:
     """Returns the folder of a run or a match; a link to a game says `run` for both."""
     if name := args.get("match"):
         return shelf.match(name)
@@ -95,40 +96,31 @@ def _folder(shelf: Shelf, args: Mapping[str, str]) -> pathlib.Path:
         return shelf.match(args.get("run", ""))
 
 
-def _files(folder: pathlib.Path) -> list[str]:
+def _files(folder: pathlib.Path) -> dict[str, os.stat_result]:
     """Returns the files of games of a run or a match, the one that was written last first."""
     inside = (path for name in FOLDERS for path in (folder / name).glob("*.jsonl"))
-    written = {}
+    found = {}
     for path in (folder / MATCH, *inside):
-        try:
+        with contextlib.suppress(OSError):  # deleted meanwhile, or somebody else's
             if path.is_file():
-                written[path] = path.stat().st_mtime
-        except OSError:  # deleted meanwhile, or somebody else's
-            continue
-    return [
-        path.relative_to(folder).as_posix()
-        for path in sorted(written, key=lambda path: -written[path])
-    ]
+                found[path.relative_to(folder).as_posix()] = path.stat()
+    return dict(sorted(found.items(), key=lambda item: -item[1].st_mtime))
 
 
-def _about(folder: pathlib.Path, name: str) -> dict[str, Any]:
-    try:
-        status = (folder / name).stat()
-    except OSError:
-        return {"file": name, "kind": name, "bytes": 0, "changed": 0.0}
+def _about(name: str, status: os.stat_result) -> dict[str, Any]:
     stem = name.removesuffix(".jsonl")
     older = OLDER.fullmatch(stem)
-    kind = KINDS.get(older[1] if older else stem, _clean(stem))
+    kind = KINDS.get(older[1] if older else stem, stem)
     part = f", part {int(older[2])}" if older else ""
     return {
-        "file": _clean(name),
+        "file": name,
         "kind": kind + part,
         "bytes": status.st_size,
         "changed": status.st_mtime,
     }
 
 
-def _open(shelf: Shelf, folder: pathlib.Path, args: Mapping[str, str]) -> GamesFile:
+def _open(shelf: Shelf, folder: pathlib.Path, args: Query) -> GamesFile:
     """Opens the file that is named, if it is one of a run's or a match's files of games."""
     name = args.get("file", "")
     if name not in _files(folder):
@@ -136,33 +128,22 @@ def _open(shelf: Shelf, folder: pathlib.Path, args: Mapping[str, str]) -> GamesF
     return INDEXES.open(shelf.file(folder, name))
 
 
-def _wanted(args: Mapping[str, str]) -> Wanted:
+def _wanted(args: Query) -> Wanted:
     """Returns the filters of a question. Raises ValueError for one that cannot be."""
-    winner, seat = args.get("winner") or None, _whole(args, "seat")
+    winner, seat = args.get("winner") or None, whole(args, "seat")
     if winner is not None and winner not in WINNERS:
         raise ValueError(f"'winner' must be 0, 1 or draw, got {winner[:40]!r}")
     if seat not in (None, 0, 1):
         raise ValueError(f"'seat' must be 0 or 1, got {seat}")
-    moves = filter(None, (args.get("moves") or "").split(","))
     return Wanted(
         spec=args.get("game") or None,
-        least=_whole(args, "length_min"),
-        most=_whole(args, "length_max"),
+        least=whole(args, "length_min"),
+        most=whole(args, "length_max"),
         winner=None if winner is None else WINNERS[winner],
         player=args.get("player") or None,
         seat=seat,
-        moves=tuple(_number(word, "moves") for word in moves),
+        moves=wholes(args, "moves"),
     )
-
-
-def _whole(args: Mapping[str, str], name: str) -> int | None:
-    return _number(args[name], name) if args.get(name) else None
-
-
-def _number(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text) < MAX_NUMBER):
-        raise ValueError(f"{name!r} must be whole numbers, not negative, got {text[:40]!r}")
-    return int(text)
 
 
 def _row(file: GamesFile, index: GameIndex, number: int) -> dict[str, Any]:
@@ -176,13 +157,13 @@ def _row(file: GamesFile, index: GameIndex, number: int) -> dict[str, Any]:
 def _about_record(found: GameRecord) -> dict[str, Any]:
     first, second = found.returns
     return {
-        "game": _clean(found.game),
+        "game": found.game,
         "moves": list(found.moves),
         "returns": list(found.returns),
         "winner": None if first == second else int(second > first),
-        "players": _clean(list(found.players)),
-        "ended_by": _clean(found.ended_by[:SHOWN_NAMES]),
-        "extra": _clean(found.extra),
+        "players": list(found.players),
+        "ended_by": found.ended_by[:SHOWN_NAMES],
+        "extra": found.extra,
     }
 
 
@@ -193,17 +174,6 @@ def _counts(counts: Counts) -> dict[str, Any]:
         "draws": counts.draws,
         "returns": counts.mean,
     }
-
-
-def _clean(value: Any) -> Any:
-    """Returns a value of JSON with whole characters only: halves of some are no text."""
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    if isinstance(value, list):
-        return [_clean(one) for one in value]
-    if isinstance(value, dict):
-        return {_clean(key): _clean(one) for key, one in value.items()}
-    return value
 
 
 READERS = {"games": games, "record": record, "openings": openings}

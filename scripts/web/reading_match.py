@@ -1,10 +1,13 @@
 """What the server reads of matches: figures, their course, and pairs of games. Without jax."""
 
+import contextlib
+import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
 from typing import Any
 
+from scripts.terminal.match_report import sprt_summary, summary
+from scripts.web.query import Query, Reader, whole
 from scripts.web.shelf import Shelf
 from selfplay.arena import watching
 from selfplay.arena.result import MatchResult
@@ -14,10 +17,9 @@ from selfplay.rating.sprt import Sprt
 
 USUAL_TEST = Sprt(0.0, 50.0)  # the example of `arena --help`; match.json names none
 MOST_PAIRS = 50  # of one answer
-Reader = Callable[[Shelf, Mapping[str, str]], dict[str, Any]]
 
 
-def match(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def match(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns a match as far as it has been played, all figures from the first player's side.
 
     Raises:
@@ -34,16 +36,18 @@ def match(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
         "settings": watched.settings,
         "players": list(result.players),
         "playing": playing,
-        "games": result.games,
         "of": watched.games,
         "unfinished": watched.unfinished,
         "problem": watched.problem,
-        **(_figures(result) if result.games else {}),
+        **({"games": 0} if not result.games else summary(result)),
+        "by_seat": list(result.by_seat),
+        "pairs": result.pair_counts.tolist(),
+        "most_elo": MAX_ELO,
         "sprt": _sprt(result, test),
     }
 
 
-def pairs(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
+def pairs(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns pairs of games from `from` on, each with where its games part.
 
     Args:
@@ -55,7 +59,7 @@ def pairs(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     points = (result.results.reshape(-1, 2).sum(axis=1) + 2).tolist()
     wanted = args.get("points", "")
     chosen = [i for i, of_pair in enumerate(points) if wanted in ("", str(of_pair))]
-    start = _whole(args, "from")
+    start = whole(args, "from") or 0
     return {
         "game": watched.game,
         "players": list(result.players),
@@ -73,49 +77,18 @@ def pairs(shelf: Shelf, args: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _figures(result: MatchResult) -> dict[str, Any]:
-    """Returns what `selfplay arena` says of a match; what faults have decided rates nobody."""
-    rated = not result.decided_by_faults
-    return {
-        "wins": result.wins,
-        "draws": result.draws,
-        "losses": result.losses,
-        "by_seat": [list(seat) for seat in result.by_seat],
-        "pairs": result.pair_counts.tolist(),
-        "distinct_games": result.distinct_games,
-        "distinct_pairs": result.distinct_pairs,
-        "score": result.score,
-        "interval": list(result.interval) if rated else None,
-        "elo": result.elo if rated else None,
-        "elo_interval": list(result.elo_interval) if rated else None,
-        "most_elo": MAX_ELO,
-        "los": result.superiority if rated else None,
-        "resigned": list(result.resigned),
-        "faults": [dict(reasons) for reasons in result.faults],
-    }
-
-
 def _sprt(result: MatchResult, test: Sprt) -> dict[str, Any]:
     """Returns a test of the match, and how it came there."""
-    told = {
-        "elo0": test.elo0,
-        "elo1": test.elo1,
-        "alpha": test.alpha,
-        "beta": test.beta,
-        "bounds": list(test.bounds),
-    }
     if not result.games:
-        return told
-    outcome, course = result.decide(test), watching.course(result, test)
+        return {**dataclasses.asdict(test), "bounds": list(test.bounds)}
+    course = watching.course(result, test)
     columns = {name: getattr(course, name).tolist() for name in ("games", "llr", "score")}
-    for name in ("low", "high"):
-        columns[f"elo_{name}"] = [score_to_elo(score) for score in getattr(course, name)]
-    columns["elo"] = [score_to_elo(score) for score in course.score]
-    verdict = {"verdict": outcome.verdict, "llr": outcome.llr, "decided": course.decided}
-    return told | verdict | {"course": columns}
+    for name, scores in (("elo", course.score), ("elo_low", course.low), ("elo_high", course.high)):
+        columns[name] = [score_to_elo(score) for score in scores]
+    return sprt_summary(result, test) | {"decided": course.decided, "course": columns}
 
 
-def _test(args: Mapping[str, str]) -> Sprt:
+def _test(args: Query) -> Sprt:
     """Returns the test that is asked for. Raises ValueError if there can be none."""
     given = {}
     for name in ("elo0", "elo1", "alpha", "beta"):
@@ -130,26 +103,17 @@ def _test(args: Mapping[str, str]) -> Sprt:
     return test
 
 
-def _whole(args: Mapping[str, str], name: str) -> int:
-    text = args.get(name, "0")
-    if not (text.isdecimal() and len(text) < 10):
-        raise ValueError(f"{name} must be a whole number, got {text[:40]!r}")
-    return int(text)
-
-
 def _read(path: pathlib.Path) -> Watched:
     stamps = []
     for name in (watching.SETTINGS, watching.GAMES):
-        try:
+        with contextlib.suppress(FileNotFoundError):
             status = (path / name).stat()
-            stamps.append((status.st_ino, status.st_size, status.st_mtime_ns))
-        except FileNotFoundError:
-            stamps.append((0, 0, 0))
+            stamps.append((name, status.st_ino, status.st_size, status.st_mtime_ns))
     return _read_once(path, tuple(stamps))
 
 
 @functools.lru_cache(maxsize=4)
-def _read_once(path: pathlib.Path, stamps: tuple[tuple[int, ...], ...]) -> Watched:
+def _read_once(path: pathlib.Path, stamps: tuple[Any, ...]) -> Watched:
     """Returns a match; `stamps` tell when its files have changed."""
     del stamps
     return watching.read(path)

@@ -32,10 +32,7 @@ def run(args: Args) -> int:
         print_text(f"http://{LOCAL}:{port}/?token={token}")
         say("open this address in a browser; Ctrl-C ends the server")
         signals.conclude(0)  # it has nothing to lose: whatever it writes is on disk at once
-        try:
-            asyncio.run(_serve(app, crew, listening))
-        finally:
-            crew.close()
+        asyncio.run(_serve(app, crew, listening))
     return 0
 
 
@@ -63,8 +60,11 @@ async def _serve(app: Guard, crew: Crew, listening: socket.socket) -> None:
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="off", server_header=False, ws="none"
     )
-    crew.begin(asyncio.get_running_loop())
-    await _Server(config).serve(sockets=[listening])
+    await crew.begin()
+    try:
+        await _Server(config).serve(sockets=[listening])
+    finally:
+        crew.close()
 
 
 class _Server(uvicorn.Server):

@@ -5,7 +5,6 @@ A line out has the `id`, and `note`, `part`, or at last `result` or `error`. A l
 requests in their order, so that a click is answered while a search runs.
 """
 
-import collections
 import contextlib
 import json
 import os
@@ -13,74 +12,61 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any
 
 LOW_PRIORITY = 10  # what it is less nice than a run that trains
-LANES = {"quick": 3, "search": 2, "long": 1}  # threads of each
+LANES = {"quick": 3, "search": 2, "long": 1}  # requests of each that are worked on at once
 MOST_ABANDONED = 6  # threads of a lane at work for pages that have gone
 UNEXPECTED = "this is a fault of selfplay: "
 
 
 class Lane:
-    """Requests that wait for each other.
+    """Requests that wait for each other: for one of a few places, in their order.
 
-    What is at work cannot be stopped within a search, or while it compiles. So a thread at work for
-    a page that has gone does not count: another one takes its place, and it ends when it is done.
+    What is at work cannot be stopped within a search, or while it compiles. So a request whose page
+    has gone gives its place back at once, and its thread when it is done.
     """
 
-    def __init__(self, name: str, threads: int, office: "Office") -> None:
-        self.name, self.threads, self.office = name, threads, office
-        self.queue: collections.deque[tuple[int, Any, Mapping[str, Any]]] = collections.deque()
-        self.changed = threading.Condition()
-        self.working: set[int] = set()  # requests
-        self.count = 0  # threads
-        self.hire()
+    def __init__(self, name: str, places: int) -> None:
+        self.threads = ThreadPoolExecutor(places + MOST_ABANDONED, name)
+        self.places = threading.Semaphore(places)
 
-    def put(self, number: int, op: Any, args: Mapping[str, Any]) -> None:
-        """Adds a request."""
-        with self.changed:
-            before = len(self.queue) + len(self.working & self.office.open)
-            self.queue.append((number, op, args))
-            self.changed.notify()
-        if before >= self.threads:
-            self.office.say(number, {"note": "waiting for what was asked before"})
-        self.hire()
 
-    def hire(self) -> None:
-        """Starts as many threads as the lane has too few."""
-        with self.changed:
-            abandoned = len(self.working - self.office.open)
-            wanted = self.threads + min(abandoned, MOST_ABANDONED)
-            while self.count < wanted:
-                self.count += 1
-                threading.Thread(target=self._work, name=self.name, daemon=True).start()
+class Request:
+    """A question on its way through a lane; open until it is answered or its page has gone."""
 
-    def _work(self) -> None:
-        while True:
-            with self.changed:
-                if self.count > self.threads + len(self.working - self.office.open):
-                    self.count -= 1
-                    return
-                while not self.queue:
-                    self.changed.wait()
-                number, op, args = self.queue.popleft()
-                self.working.add(number)
-            self.office.answer(number, op, args)
-            with self.changed:
-                self.working.discard(number)
+    def __init__(self, lane: Lane) -> None:
+        self.lane, self.is_open = lane, True
+        self._has_place, self._lock = False, threading.Lock()
+
+    def enter(self, on_wait: Callable[[], None]) -> None:
+        """Takes a place of the lane; `on_wait` is called if none is free."""
+        if not self.lane.places.acquire(blocking=False):
+            on_wait()
+            self.lane.places.acquire()
+        with self._lock:
+            self._has_place = True
+
+    def close(self) -> None:
+        """Gives the place back, if there is one to give."""
+        with self._lock:
+            self.is_open, had_place, self._has_place = False, self._has_place, False
+        if had_place:
+            self.lane.places.release()
 
 
 class Office:
-    """All lanes, what was cancelled, and the way out."""
+    """All lanes, the requests in them, and the way out."""
 
     def __init__(self, out: IO[str]) -> None:
         from scripts.web.ops import OPS
 
         self.out, self.ops = out, OPS
         self.writing = threading.Lock()
-        self.open: set[int] = set()  # asked and neither answered nor cancelled
-        self.lanes = {name: Lane(name, threads, self) for name, threads in LANES.items()}
+        self.lanes = {name: Lane(name, places) for name, places in LANES.items()}
+        self.requests: dict[int, Request] = {}
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Obeys one line of the server."""
@@ -89,30 +75,31 @@ class Office:
         if "allow" in message:
             permit(str(message["allow"]), os.getcwd())
         elif "cancel" in message:
-            self.open.discard(message["cancel"])
-            for lane in self.lanes.values():
-                lane.hire()
+            if (cancelled := self.requests.pop(message["cancel"], None)) is not None:
+                cancelled.close()
         elif message["op"] in self.ops:
             op = self.ops[message["op"]]
-            self.open.add(message["id"])
-            self.lanes[op.lane].put(message["id"], op, message["args"])
+            request = self.requests[message["id"]] = Request(self.lanes[op.lane])
+            request.lane.threads.submit(self.answer, request, message["id"], op, message["args"])
         else:
             self.say(message["id"], {"error": f"there is no question {message['op']!r}"})
 
     def say(self, number: int, line: Mapping[str, Any]) -> None:
         """Writes one line to the server."""
-        with self.writing:
+        with self.writing, contextlib.suppress(BrokenPipeError):  # it has ended, and so do we
             print(json.dumps({"id": number, **line}, allow_nan=False), file=self.out, flush=True)
 
-    def answer(self, number: int, op: Any, args: Mapping[str, Any]) -> None:
-        """Works on one request, unless it was cancelled; never raises."""
+    def answer(self, request: Request, number: int, op: Any, args: Mapping[str, Any]) -> None:
+        """Works on one request once it has a place, unless it was cancelled; never raises."""
         from scripts.web.ops.question import Cancelled, Tell, refusal
 
-        if number not in self.open:
-            return
-        began = time.monotonic()
-        tell = Tell(lambda line: self.say(number, line), lambda: number not in self.open)
+        tell = Tell(
+            lambda line: self.say(number, line), lambda: not request.is_open, self.is_searching
+        )
         try:
+            request.enter(lambda: tell.note("waiting for what was asked before"))
+            tell.check()
+            began = time.monotonic()
             self.say(number, {"result": op.run(args, tell), "seconds": time.monotonic() - began})
         except Cancelled:
             pass
@@ -120,10 +107,14 @@ class Office:
             if (expected := refusal(error)) is None:
                 traceback.print_exc()  # for the terminal's log
                 expected = {"error": f"{UNEXPECTED}{type(error).__name__}: {error}"}
-            with contextlib.suppress(OSError):
-                self.say(number, expected)
+            self.say(number, expected)
         finally:
-            self.open.discard(number)
+            request.close()
+            self.requests.pop(number, None)
+
+    def is_searching(self) -> bool:
+        """Whether a person waits for a search."""
+        return any(one.lane is self.lanes["search"] for one in list(self.requests.values()))
 
 
 def main() -> None:
@@ -141,6 +132,7 @@ def main() -> None:
     office = Office(out)
     for line in sys.stdin:
         office.hear(json.loads(line))
+    os._exit(0)  # nobody waits for the searches that are under way
 
 
 if __name__ == "__main__":

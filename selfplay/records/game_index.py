@@ -59,7 +59,7 @@ class Indexes:
           OSError: it is not there, or no file.
         """
         durable.check_file(path)
-        file = open(path, "rb")  # noqa: SIM115  # `GamesFile` closes it
+        file = open(path, "rb", opener=durable.no_link)  # noqa: SIM115  # `GamesFile` closes it
         try:
             with self._lock:  # two pages would read the same
                 return GamesFile(file, self._index(os.path.realpath(path), file))

@@ -185,7 +185,7 @@ def test_a_player_that_does_not_search_on_the_device_is_refused(player, monkeypa
 
 
 @pytest.mark.slow
-def test_a_signal_ends_it_at_once_with_the_last_line_whole_though_nobody_reads():
+def test_a_signal_ends_it_at_once_though_nobody_reads():
     command = [sys.executable, "-m", "scripts.cli", *SMALL]
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=-1, stdout=-1, stderr=-1, bufsize=0, text=False
@@ -195,7 +195,6 @@ def test_a_signal_ends_it_at_once_with_the_last_line_whole_though_nobody_reads()
     process.stdin.write(b"".join(b'{"id": "%d", "moves": []}\n' % n for n in range(1000)))
     time.sleep(2)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=10)
     assert process.returncode == 130
     assert err == b"selfplay engine: interrupted\n"
-    assert out.endswith(b"}\n")

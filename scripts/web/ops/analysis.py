@@ -9,14 +9,13 @@ import numpy as np
 from games.game import Game, State
 from mcts import SearchResult
 from scripts.web.ops.game_argument import game_of, state_of
-from scripts.web.ops.player_argument import PROGRAMS, player_of, simulations_of
-from scripts.web.ops.precedence import SEARCHES
+from scripts.web.ops.player_argument import note_compilation, player_of, simulations_of
 from scripts.web.ops.question import Args, Op, Tell, decimal, number, text
 from selfplay import positions
 from selfplay.analysis import candidates, expected, think, varied_move
 from selfplay.perfect.in_time import outcomes_along
-from selfplay.players import FORFEIT, RESIGN, Player
-from selfplay.review import BLUNDER, MISTAKE, Reviewed
+from selfplay.players import FORFEIT, Player
+from selfplay.review import Reviewed
 from selfplay.review import review as look_back
 
 # Smaller searches on the way to a larger one. There are few, for each is compiled; one that is not
@@ -38,25 +37,24 @@ def analyse(args: Args, tell: Tell) -> dict[str, Any]:
     _, game = game_of(args)
     moves, states = state_of(game, args)
     plies = number(args, "plies", LINE_PLIES, 1, MAX_LINE_PLIES)
-    with SEARCHES:
-        view = View(game, states[-1], moves)
-        searches = text(args, "player").startswith("uniform")
-        *before, last = stages(simulations_of(args), least=1 if searches else 0)
-        for simulations in before:
-            player = player_of(args, game, simulations=simulations)
-            tell.part(view.of(_think(player, simulations, view, tell), simulations))
-        player = player_of(args, game, simulations=last)
-        result = view.of(_think(player, last, view, tell), last)
+    view = View(game, states[-1], moves)
+    searches = text(args, "player").startswith("uniform")
+    *before, last = stages(simulations_of(args), least=1 if searches else 0)
+    for simulations in before:
+        player = player_of(args, game, simulations=simulations)
+        tell.part(view.of(_think(player, simulations, view, tell), simulations))
+    player = player_of(args, game, simulations=last)
+    result = view.of(_think(player, last, view, tell), last)
+    tell.part(result)
+    short = min(last, LINE_SIMULATIONS)
+    lines_player = player_of(args, game, simulations=short)
+    note_compilation(lines_player, short, tell)
+    liked = [one for one in result["candidates"][:LINES] if one["weight"] or one["visits"]]
+    for candidate in liked:
+        for action in _line(lines_player, view, candidate["action"], plies, tell):
+            candidate["line"].append(action)
+        candidate["names"] = positions.notation(game, view.state, candidate["line"])
         tell.part(result)
-        short = min(last, LINE_SIMULATIONS)
-        lines_player = player_of(args, game, simulations=short)
-        PROGRAMS.note(lines_player, short, tell)
-        liked = [one for one in result["candidates"][:LINES] if one["weight"] or one["visits"]]
-        for candidate in liked:
-            for action in _line(lines_player, view, candidate["action"], plies, tell):
-                candidate["line"].append(action)
-            candidate["names"] = positions.notation(game, view.state, candidate["line"])
-            tell.part(result)
     return result
 
 
@@ -109,7 +107,7 @@ def rounded(value: Any) -> float | None:
 
 def _think(player: Player, simulations: int, view: View, tell: Tell) -> SearchResult:
     tell.check()
-    PROGRAMS.note(player, simulations, tell)
+    note_compilation(player, simulations, tell)
     return think(player, view.state, jax.random.key(SEED), view.moves)
 
 
@@ -131,18 +129,16 @@ def move(args: Args, tell: Tell) -> dict[str, Any]:
     moves, states = state_of(game, args)
     temperature = decimal(args, "temperature", 0.0, 0.0, 100.0)
     seed = number(args, "seed", 0, 0, 2**31 - 1)
-    with SEARCHES:
-        view = View(game, states[-1], moves)
-        player = player_of(args, game)
-        known = len(player.faults)
-        result = _think(player, simulations_of(args), view, tell)
+    view = View(game, states[-1], moves)
+    player = player_of(args, game)
+    known = len(player.faults)
+    result = _think(player, simulations_of(args), view, tell)
     rng = np.random.default_rng([seed, len(moves)])
     action = varied_move(result, view.state.legal_action_mask, len(moves), temperature, rng)
     fault = "".join(player.faults[known:]) if action == FORFEIT else ""
     return view.of(result, simulations_of(args)) | {
         "action": action if action >= 0 else None,
         "name": game.action_to_string(view.state, action) if action >= 0 else None,
-        "resigns": action == RESIGN,
         "forfeits": fault,
     }
 
@@ -157,17 +153,16 @@ def review(args: Args, tell: Tell) -> dict[str, Any]:
     player = player_of(args, game)
     tell.note("looking for perfect play in its last positions")
     outcomes = outcomes_along(game, states)
-    PROGRAMS.note(player, simulations_of(args), tell)
+    note_compilation(player, simulations_of(args), tell)
     plies = []
     for one in look_back(player, game, states, moves, outcomes, jax.random.key(SEED)):
         plies.append(_reviewed(game, states[one.ply], one))
         tell.part(plies[-1])
-        SEARCHES.give_way(tell)
+        tell.give_way()
     return {
         "plies": plies,
         "mistakes": [one["ply"] for one in plies if one["mistake"]],
         "simulations": simulations_of(args),
-        "thresholds": {"mistake": MISTAKE, "blunder": BLUNDER},
     }
 
 

@@ -1,5 +1,6 @@
 """Questions that compare players: of one position, of many, and of a run as it learned."""
 
+import itertools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +11,11 @@ import numpy as np
 from games.game import Game, State
 from scripts.web.ops.analysis import SEED, View
 from scripts.web.ops.game_argument import game_of, state_of
-from scripts.web.ops.player_argument import PROGRAMS, player_of, simulations_of
-from scripts.web.ops.precedence import SEARCHES
+from scripts.web.ops.player_argument import note_compilation, player_of, simulations_of
 from scripts.web.ops.question import Args, Op, Tell, number, text
 from selfplay import disagreement, positions
 from selfplay.analysis import think
-from selfplay.files import durable, json_lines
+from selfplay.records import game_index
 from training.players import checkpoint_steps
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
@@ -33,10 +33,9 @@ def compare(args: Args, tell: Tell) -> dict[str, Any]:
     moves, states = state_of(game, args)
     view = View(game, states[-1], moves)
     views = []
-    with SEARCHES:
-        for name in _two_names(args):
-            views.append(_viewed(args, name, view, tell))
-            tell.part({"player": views[-1]})
+    for name in _two_names(args):
+        views.append(_viewed(args, name, view, tell))
+        tell.part({"player": views[-1]})
     return {"players": views, "apart": _apart(game, views)}
 
 
@@ -53,8 +52,7 @@ def through(args: Args, tell: Tell) -> dict[str, Any]:
     for step in chosen:
         tell.note(f"step {step}: {len(views) + len(missing) + 1} of {len(chosen)} checkpoints")
         try:
-            with SEARCHES:
-                seen = _viewed(args, f"{folder.path}@{step}", view, tell)
+            seen = _viewed(args, f"{folder.path}@{step}", view, tell)
         except (CheckpointError, FileNotFoundError) as error:  # erased meanwhile, or damaged
             missing.append({"step": step, "problem": str(error)})
             continue
@@ -93,7 +91,7 @@ def disagree(args: Args, tell: Tell) -> dict[str, Any]:
 
     def progress(doing: str, of: int) -> Callable[[int], None]:
         def say(done: int) -> None:
-            SEARCHES.give_way(tell)
+            tell.give_way()
             tell.note(f"{doing}: {done:,} of {of:,} positions")
 
         return say
@@ -123,8 +121,6 @@ def disagree(args: Args, tell: Tell) -> dict[str, Any]:
         }
 
     return {
-        "game": spec,
-        "measure": measure,
         "players": names,
         "positions": len(seen.moves),
         "games": len(lists),
@@ -137,30 +133,12 @@ def disagree(args: Args, tell: Tell) -> dict[str, Any]:
 
 
 def recorded_games(folder: pathlib.Path) -> list[list[int]]:
-    """Returns the move lists of the records in a run's `games/`, the newest of each file first.
-
-    Lines that hold none are left out: one may be being written.
-    """
+    """Returns the move lists of the records in a run's `games/`, the newest of each file first."""
     lists: list[list[int]] = []
-    for name in sorted(filter(lambda name: name.endswith(".jsonl"), durable.names_in(folder))):
-        lists += reversed(_moves_in(folder / name))
-    return lists
-
-
-def _moves_in(file: pathlib.Path) -> list[list[int]]:
-    durable.check_file(file)
-    with open(file, "rb", opener=durable.no_link) as opened:
-        size = opened.seek(0, 2)
-        opened.seek(max(0, size - TAIL))
-        lines = opened.read(TAIL).split(b"\n")[1 if size > TAIL else 0 : -1]
-    lists = []
-    for line in lines:
-        try:
-            moves = json_lines.parse(line.decode(errors="replace"), str(file))["moves"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        if isinstance(moves, list) and all(type(action) is int for action in moves):
-            lists.append(moves)
+    for file in sorted(folder.glob("*.jsonl")):
+        with game_index.Indexes(TAIL).open(file) as opened:
+            first, moves = opened.index.first.tolist(), opened.index.moves.tolist()
+        lists += [moves[i:j] for i, j in itertools.pairwise(first)][::-1]
     return lists
 
 
@@ -175,7 +153,7 @@ def _viewed(args: Args, name: str, view: View, tell: Tell) -> dict[str, Any]:
     """Returns what a player thinks of one position; values are for the seat to play."""
     asked = {**args, "player": name}
     player = player_of(asked, view.game)
-    PROGRAMS.note(player, simulations_of(asked), tell)
+    note_compilation(player, simulations_of(asked), tell)
     result = think(player, view.state, jax.random.key(SEED), view.moves)
     return {"player": name, **view.of(result, simulations_of(asked))}
 

@@ -1,7 +1,6 @@
 """The game of a question, and its positions along a line of moves."""
 
 import functools
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +13,8 @@ from games.game import Game, State
 from scripts.web.ops.permission import require
 from scripts.web.ops.question import Args, Tell, text
 from selfplay import positions
+
+KEPT = 2048  # positions
 
 
 def game_of(args: Args) -> tuple[str, Game[Any]]:
@@ -43,7 +44,13 @@ def state_of(game: Game[Any], args: Args) -> tuple[list[int], list[State]]:
     moves = args.get("moves", [])
     if not (isinstance(moves, list) and all(type(action) is int for action in moves)):
         raise ValueError("'moves' must be a list of action numbers")
-    return moves, list(LINES.walk(game, tuple(moves)))
+    states = []
+    for ply in range(len(moves) + 1):
+        state = _position(game, tuple(moves[:ply]))  # type: ignore[arg-type]
+        if state is None:
+            raise ValueError(f"move {ply}, action {moves[ply - 1]}, is illegal")
+        states.append(state)
+    return moves, states
 
 
 def variations_of(args: Args, plies: int) -> list[tuple[int, int]]:
@@ -85,46 +92,14 @@ def beside(
         yield before, after
 
 
-class Lines:
-    """Positions along lines of moves, of which the newest are kept: the next click adds one."""
-
-    def __init__(self, kept: int) -> None:
-        self.kept = kept
-        self._lines: dict[tuple[Game[Any], tuple[int, ...]], tuple[State, ...]] = {}
-        self._lock = threading.Lock()
-
-    def walk(self, game: Game[Any], moves: tuple[int, ...]) -> tuple[State, ...]:
-        """Returns the `len(moves) + 1` positions from the opening on, in NumPy.
-
-        Raises:
-          ValueError: a move is illegal; says which.
-        """
-        line = self.legal(game, moves)
-        if (ply := len(line) - 1) < len(moves):
-            raise ValueError(f"move {ply + 1}, action {moves[ply]}, is illegal")
-        return line
-
-    def legal(self, game: Game[Any], moves: tuple[int, ...]) -> tuple[State, ...]:
-        """Returns the positions on the way, in NumPy, up to where a move is illegal."""
-        line = list(self._known(game, moves))
-        for action in moves[len(line) - 1 :]:
-            after = _after(game, line[-1], action)
-            if after is None:
-                break
-            line.append(after)
-        known = moves[: len(line) - 1]
-        with self._lock:
-            self._lines[game, known] = self._lines.pop((game, known), tuple(line))
-            if len(self._lines) > self.kept:
-                del self._lines[next(iter(self._lines))]
-        return tuple(line)
-
-    def _known(self, game: Game[Any], moves: tuple[int, ...]) -> tuple[State, ...]:
-        """Returns the longest line on the way that is known; the opening position at least."""
-        for length in range(len(moves), 0, -1):
-            if (line := self._lines.get((game, moves[:length]))) is not None:
-                return line
-        return (_on_host(positions.opening_position(game)),)
+@functools.lru_cache(maxsize=KEPT)
+def _position(game: Game[Any], moves: tuple[int, ...]) -> State | None:
+    """Returns the position after moves from the opening on, in NumPy; None if one is illegal."""
+    if not moves:
+        return _on_host(positions.opening_position(game))
+    # The next click adds a move: all before it are kept.
+    before = _position(game, moves[:-1])  # type: ignore[arg-type]
+    return None if before is None else _after(game, before, moves[-1])
 
 
 def _after(game: Game[Any], state: State, action: int) -> State | None:
@@ -138,6 +113,3 @@ def _after(game: Game[Any], state: State, action: int) -> State | None:
 def _on_host(state: State) -> State:
     moved: State = jax.tree.map(np.asarray, state)
     return moved
-
-
-LINES = Lines(kept=64)

@@ -1,45 +1,33 @@
-"""The desk of an overseer in the browser: a session in the worker, which a page asks by its id.
+"""An annotation session in the browser: held in the worker, asked by a page with its key.
 
-What it decides is on disk at once, so that nothing is lost if the worker or the page ends. The desk
-of a run is one: it is locked as `selfplay oversee` locks it, and given back when the page leaves,
-when nobody has asked for a while, or with the process.
+What it decides is on disk at once, so that nothing is lost if the worker or the page ends. A run is
+locked as `selfplay oversee` locks it, and free again when the page leaves or another page begins,
+or with the process.
 """
 
 import contextlib
 import dataclasses
-import functools
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from scripts.web.ops.analysis import View
 from scripts.web.ops.permission import require_run
 from scripts.web.ops.player_argument import MAX_SIMULATIONS
 from scripts.web.ops.question import Args, Op, Tell, finite, number, text
 from selfplay import positions
-from selfplay.analysis import ranked
 from selfplay.files import durable
 from selfplay.oversight.decisions import moves_of
 from selfplay.oversight.session import Line, OverseerSession, answer_of
 from training.oversight import desk
 from training.storage.run_folder import RunFolder
 
-IDLE_S = 600.0  # without a request, after which a desk is given back
 MOST_POSITIONS, MOST_LINES, MOST_NAME = 1000, 32, 80
-REMEMBERED = 64  # sessions that have ended, of which it is known why
-UNKNOWN = (
-    "this session has ended: the process that held it was started anew. What was decided is on "
-    "disk; begin again to go on"
+ENDED = (
+    "this session has ended: another page decides for the run now, or the process that held it was "
+    "started anew. What was decided is on disk; begin again to go on"
 )
-
-
-class HeldError(ValueError):
-    """Another page of this server has the desk of a run."""
-
-
-class EndedError(Exception):
-    """A session that is no more; the message says why."""
 
 
 @dataclasses.dataclass
@@ -52,122 +40,57 @@ class Desk:
     close: Callable[[], None]  # gives the lock back
     notes: list[str]  # what was odd in the files that were read
     log: list[str] = dataclasses.field(default_factory=list)  # what was done with each position
-    used: float = dataclasses.field(default_factory=time.monotonic)  # when somebody last asked
     busy: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
 
 class Desks:
-    """The sessions of all pages."""
+    """The sessions of all pages, one a run."""
 
-    def __init__(self, idle_s: float = IDLE_S) -> None:
-        self.idle_s = idle_s
+    def __init__(self) -> None:
         self._open: dict[str, Desk] = {}
-        self._why: dict[str, str] = {}  # why a session has ended
-        self._lock = threading.Lock()
 
-    def begin(self, order: desk.Order, check: Callable[[], None], instead: bool = False) -> Desk:
-        """Opens a session.
+    def begin(self, order: desk.Order, check: Callable[[], None]) -> Desk:
+        """Opens a session; ends that of another page for the same run.
 
         Args:
           check: called when it is ready; what it raises closes the session.
-          instead: end the session of another page, if one has the desk.
 
         Raises:
-          HeldError: another page has the run's desk; says who.
-          ValueError: another process has it; says which.
+          ValueError: another process decides for the run; says which.
         """
-        if (other := self._at(order.run)) is not None:
-            if not instead:
-                raise HeldError(
-                    f"{other.session.about['by']} decides for {order.run} in another page, which "
-                    f"asked {time.monotonic() - other.used:.0f} s ago. A page that is left ends "
-                    f"its session, and so does {self._minutes()} without a request"
-                )
+        for other in [one for one in self._open.values() if one.run == order.run]:
             with other.busy:
-                self.end(
-                    other.key,
-                    "this session was ended by another page, which decides now. What was decided "
-                    "here is on disk",
-                )
+                self.end(other)
         notes: list[str] = []
-        stack = contextlib.ExitStack()
-        try:
-            session = stack.enter_context(desk.sit_down(order, notes.append))
+        with contextlib.ExitStack() as stack:
+            try:
+                session = stack.enter_context(desk.sit_down(order, notes.append))
+            except BlockingIOError:
+                raise ValueError(_taken(order.run)) from None
             check()
-        except BlockingIOError:
-            raise ValueError(_taken(order.run)) from None
-        except BaseException:
-            stack.close()
-            raise
-        opened = Desk(secrets.token_hex(8), order.run, session, stack.close, notes)
-        with self._lock:
-            self._open[opened.key] = opened
-        self._wait(opened)
+            close = stack.pop_all().close
+        opened = Desk(secrets.token_hex(8), order.run, session, close, notes)
+        self._open[opened.key] = opened
         return opened
 
     @contextlib.contextmanager
-    def use(self, key: str) -> Iterator[Desk]:
-        """Yields a session that nobody else uses meanwhile. Raises EndedError if it is no more."""
-        with self._lock:
-            found = self._open.get(key)
-            if found is None:
-                raise EndedError(self._why.get(key, UNKNOWN))
-        with found.busy:
-            if key not in self._open:  # it has ended while we waited
-                raise EndedError(self._why.get(key, UNKNOWN))
-            found.used = time.monotonic()
-            yield found
-            found.used = time.monotonic()
+    def use(self, key: str) -> Iterator[Desk | None]:
+        """Yields a session that nobody else uses meanwhile; None if it is no more."""
+        found = self._open.get(key)
+        with found.busy if found else contextlib.nullcontext():
+            yield self._open.get(key)  # it may have ended while we waited
 
-    def end(self, key: str, why: str) -> None:
+    def end(self, ended: Desk) -> None:
         """Gives a desk back."""
-        with self._lock:
-            found = self._open.pop(key, None)
-            self._why[key] = why
-            if len(self._why) > REMEMBERED:
-                del self._why[next(iter(self._why))]
-        if found is not None:
-            found.close()
-
-    def _at(self, run: str) -> Desk | None:
-        with self._lock:
-            return next((one for one in self._open.values() if one.run == run), None)
-
-    def _wait(self, opened: Desk) -> None:
-        """Has a session ended once nobody asks any more."""
-        left = opened.used + self.idle_s - time.monotonic()
-        timer = threading.Timer(max(0.0, left), self._look, [opened])
-        timer.daemon = True
-        timer.start()
-
-    def _look(self, opened: Desk) -> None:
-        if opened.key not in self._open:
-            return
-        if time.monotonic() < opened.used + self.idle_s or not opened.busy.acquire(blocking=False):
-            self._wait(opened)
-            return
-        try:
-            self.end(
-                opened.key,
-                f"this session was ended after {self._minutes()} without a request, so that others "
-                "can decide for this run. What was decided is on disk; begin again to go on",
-            )
-        finally:
-            opened.busy.release()
-
-    def _minutes(self) -> str:
-        return f"{self.idle_s / 60:.0f} minutes"
+        if self._open.pop(ended.key, None):
+            ended.close()
 
 
 DESKS = Desks()
 
 
 def begin(args: Args, tell: Tell) -> dict[str, Any]:
-    """Opens a session at the desk of `run`, and returns its first position.
-
-    If another page has the desk, the answer is `held`, who has it, unless the question says that
-    this one comes `instead`.
-    """
+    """Opens a session for `run`, in the place of another page's, and returns its first position."""
     run, by = text(args, "run"), str(args.get("by") or "").strip() or desk.user_name()
     if len(by) > MOST_NAME:
         raise ValueError(f"a name has at most {MOST_NAME} characters")
@@ -183,24 +106,15 @@ def begin(args: Args, tell: Tell) -> dict[str, Any]:
         play=args.get("play") is True,
     )
     tell.note("loading the network, looking for positions where search changes it most")
-    try:
-        opened = DESKS.begin(order, tell.check, args.get("instead") is True)
-    except HeldError as error:
-        return {"held": str(error)}
-    with DESKS.use(opened.key):
-        return _view(opened)
+    return _view(DESKS.begin(order, tell.check))
 
 
 def _asking(run: Callable[[Desk, Args, Tell], dict[str, Any]]) -> Op:
     """Returns a question to an open session; the answer has `ended` if there is none any more."""
 
-    @functools.wraps(run)
     def ask(args: Args, tell: Tell) -> dict[str, Any]:
-        try:
-            with DESKS.use(text(args, "session")) as opened:
-                return run(opened, args, tell)
-        except EndedError as ended:
-            return {"ended": str(ended)}
+        with DESKS.use(text(args, "session")) as opened:
+            return {"ended": ENDED} if opened is None else run(opened, args, tell)
 
     return Op(ask, "search")
 
@@ -262,7 +176,7 @@ def undo(opened: Desk, args: Args, tell: Tell) -> dict[str, Any]:
 def end(opened: Desk, args: Args, tell: Tell) -> dict[str, Any]:
     """Gives the desk back; returns what was decided, in words."""
     session = opened.session
-    DESKS.end(opened.key, "this session was ended. What was decided is on disk")
+    DESKS.end(opened)
     said = f"{desk.in_words(session.summary())}; by {session.about['by']}"
     return {"said": [said, *desk.conclusion(session)]}
 
@@ -303,25 +217,10 @@ def _view(opened: Desk, candidates: bool = False) -> dict[str, Any]:
 
 def _candidates(session: OverseerSession) -> dict[str, Any]:
     """Returns A's opinion of the position in hand, which the decision will say was asked for."""
-    result = session.candidates().result
     if {"candidates": True} not in session.asked:
         session.note("candidates")
-    return {
-        "value": float(result.value),
-        "raw_value": float(result.raw_value),
-        "best": int(result.action),
-        "moves": [
-            {
-                "action": action,
-                "name": session.game.action_to_string(session.state, action),
-                "prior": float(result.prior[action]),
-                "visits": int(result.visit_counts[action]),
-                "q": float(result.q[action]),
-                "weight": float(result.action_weights[action]),
-            }
-            for action in ranked(result, session.state.legal_action_mask)
-        ],
-    }
+    view = View(session.game, session.state, session.moves)
+    return view.of(session.candidates().result, session.about["simulations"])
 
 
 def _line(opened: Desk, line: Line) -> dict[str, Any]:

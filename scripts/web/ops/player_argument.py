@@ -71,18 +71,12 @@ def _without_simulations(spec: str) -> str:
     return f"{bare}:{text}" if text else bare
 
 
-class Programs:
-    """What has been compiled in this process, so that a page can say what it waits for."""
-
-    def __init__(self) -> None:
-        self._known: set[Any] = set()
-
-    def note(self, player: Player, simulations: int, tell: Tell) -> None:
-        """Tells the page if this player's first search of so many simulations lies before it."""
-        if player.on_device and player.act not in self._known:
-            what = f"the search of {simulations} simulations" if simulations else "the network"
-            tell.note(f"compiling {what} (some seconds, once)")
-            self._known.add(player.act)
+def note_compilation(player: Player, simulations: int, tell: Tell) -> None:
+    """Tells the page if this player's first search of so many simulations lies before it."""
+    if player.on_device and player.act not in _COMPILED:
+        what = f"the search of {simulations} simulations" if simulations else "the network"
+        tell.note(f"compiling {what} (some seconds, once)")
+        _COMPILED.add(player.act)
 
 
-PROGRAMS = Programs()
+_COMPILED: set[Any] = set()

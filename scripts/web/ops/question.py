@@ -16,6 +16,7 @@ from games import plug_in
 from scripts.web.ops.permission import ConsentError
 from training.storage.manifest import CheckpointError
 
+GLANCE_S = 0.1  # between two looks whether a search is over
 OFTEN_S = 0.2  # between two notes, of those that may come often
 ROOT = str(pathlib.Path(games.__file__).parent.parent)
 LAYERS = ("games", "mcts", "selfplay", "training", "scripts")
@@ -30,15 +31,26 @@ class Tell:
     """How a question under way talks to the page; each call raises Cancelled if it has gone."""
 
     def __init__(
-        self, say: Callable[[dict[str, Any]], None], is_cancelled: Callable[[], bool]
+        self,
+        say: Callable[[dict[str, Any]], None],
+        is_cancelled: Callable[[], bool],
+        is_searching: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._say, self._is_cancelled = say, is_cancelled
+        """Takes where lines go, whether the page has gone, and whether anybody's search runs."""
+        self._say, self._is_cancelled, self._is_searching = say, is_cancelled, is_searching
         self._noted = -math.inf
 
     def check(self) -> None:
         """Raises Cancelled if nobody waits any more."""
         if self._is_cancelled():
             raise Cancelled
+
+    def give_way(self) -> None:
+        """Waits while a person waits for a search, which takes the same cores."""
+        self.check()
+        while self._is_searching():
+            time.sleep(GLANCE_S)
+            self.check()
 
     def note(self, text: str) -> None:
         """Says what is under way."""

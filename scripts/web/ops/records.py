@@ -1,5 +1,6 @@
 """Questions about games as text: read from files of a person's, written for one, kept in a run."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -39,94 +40,66 @@ def parse_games(args: Args, tell: Tell) -> dict[str, Any]:
         raise ValueError(f"the file is larger than {MAX_BYTES >> 20} MiB")
     name = str(args.get("name", ""))
     begins = content.lstrip("\ufeff \t\r\n")[:7]
+    found: Iterator[Draft]
     if name.lower().endswith(".sgf") or begins.startswith("("):
-        found = _drafts(content)
+        found, is_ours = read_drafts(content), False
     elif name.lower().endswith(".pgn") or begins == "[Event ":
-        found = _chess(content)
+        found, is_ours = _chess(content), False
     else:
-        found = _lines(content)
+        found, is_ours = _lines(content), True
     records: list[dict[str, Any]] = []
-    more = False
-    for one in found:
+    for draft in itertools.islice(found, MOST + 1):
         tell.check()
-        if more := len(records) == MOST:
-            break
-        records.append(one)
-    _check(records, tell)
-    return {"records": [_told(one) for one in records], "more": more}
+        records.append(draft._asdict())
+    more = len(records) > MOST
+    del records[MOST:]
+    _check(records, is_ours, tell)
+    for one in records:
+        one["finished"] = one["returns"] is not None
+    return {"records": records, "more": more}
 
 
-def _told(one: dict[str, Any]) -> dict[str, Any]:
-    told = {key: value for key, value in one.items() if key != "is_draft"}
-    return told | {"finished": one["returns"] is not None}
-
-
-def _drafts(content: str) -> Iterator[dict[str, Any]]:
-    for draft in read_drafts(content):
-        yield _of_draft(draft)
-
-
-def _of_draft(draft: Draft) -> dict[str, Any]:
-    return {
-        "game": draft.game,
-        "moves": draft.moves,
-        "variations": draft.variations,
-        "returns": draft.returns,
-        "players": draft.players,
-        "result": draft.result,
-        "ended_by": draft.ended_by,
-        "extra": {},
-        "notes": draft.notes,
-        "problem": draft.problem,
-        "is_draft": True,
-    }
-
-
-def _lines(content: str) -> Iterator[dict[str, Any]]:
+def _lines(content: str) -> Iterator[Draft]:
     for number, line in enumerate(content.split("\n"), start=1):
-        if not line.strip():
-            continue
-        fields, unfinished = read_fields(line), False
-        record: GameRecord | str
-        if isinstance(fields, str):
-            record = fields
-        else:
-            unfinished = "returns" in fields and fields["returns"] is None
-            record = parse(fields | {"returns": [0, 0]} if unfinished else fields)
-        if isinstance(record, GameRecord):
-            yield _of_record(record, unfinished)
-        else:
-            yield _of_draft(NO_GAME._replace(problem=f"line {number}: {record}"))
+        if line.strip():
+            fields, is_open = read_fields(line), False
+            if isinstance(fields, dict) and (is_open := fields.get("returns", 0) is None):
+                fields["returns"] = [0, 0]
+            draft = _draft(fields, f"line {number}")
+            yield draft._replace(returns=None) if is_open else draft
 
 
-def _chess(content: str) -> Iterator[dict[str, Any]]:
+def _chess(content: str) -> Iterator[Draft]:
     """Yields games of PGN, each without its variations; one that is damaged has no moves."""
     for place, fields in pgn.read_games(content.lstrip("\ufeff")):
-        record = fields if isinstance(fields, str) else parse(fields)
-        if isinstance(record, GameRecord):
-            yield _of_record(record, False) | {"is_draft": True}
-        else:
-            yield _of_draft(NO_GAME._replace(problem=f"{place}: {record}"))
+        yield _draft(fields, place)
 
 
-def _of_record(record: GameRecord, unfinished: bool) -> dict[str, Any]:
-    return {
-        "game": record.game,
-        "moves": list(record.moves),
-        "variations": [],
-        "returns": None if unfinished else list(record.returns),
-        "players": list(record.players),
-        "result": _said(record.extra.get("result")),
-        "ended_by": record.ended_by,
-        "extra": record.extra,
-        "notes": [],
-        "problem": "",
-        "is_draft": unfinished,
-    }
+def _draft(fields: dict[str, Any] | str, place: str) -> Draft:
+    """Returns the game of a record's fields; an empty one with the place of what is wrong."""
+    record = fields if isinstance(fields, str) else parse(fields)
+    if isinstance(record, str):
+        return NO_GAME._replace(notes=[], problem=f"{place}: {record}")
+    return Draft(
+        game=record.game,
+        moves=list(record.moves),
+        returns=list(record.returns),
+        players=list(record.players),
+        result=_said(record.extra.get("result")),
+        ended_by=record.ended_by,
+        setup=0,
+        notes=[],
+        problem="",
+        variations=[],
+    )
 
 
-def _check(records: list[dict[str, Any]], tell: Tell) -> None:
-    """Says of each game what its rules say against it, and cuts it before a move they forbid."""
+def _check(records: list[dict[str, Any]], is_ours: bool, tell: Tell) -> None:
+    """Says of each game what its rules say against it, and cuts it before a move they forbid.
+
+    Args:
+      is_ours: they are our records, whose results must be those of the rules.
+    """
     by_game: dict[str, list[dict[str, Any]]] = {}
     for one in records:
         if one["game"]:
@@ -149,7 +122,7 @@ def _check(records: list[dict[str, Any]], tell: Tell) -> None:
             tell.note(f"replaying games of {spec}")
             part = some[first : first + CHUNK]
             for one, end in zip(part, _ends(game, [one["moves"] for one in part]), strict=True):
-                _compare(game, one, end)
+                _compare(game, one, end, is_ours and one["returns"] is not None)
 
 
 def _ends(game: Game[Any], moves: list[list[int]]) -> list[game_record.End]:
@@ -166,12 +139,12 @@ def _named(game: Game[Any], action: int) -> str:
     return game.action_to_string(positions.opening_position(game), action)
 
 
-def _compare(game: Game[Any], one: dict[str, Any], end: game_record.End) -> None:
-    """Notes what the rules say of a game."""
+def _compare(game: Game[Any], one: dict[str, Any], end: game_record.End, is_record: bool) -> None:
+    """Notes what the rules say of a game; of a record also whether its result is theirs."""
     one["over"] = end.over
     if end.over and one["returns"] is None and end.plies == len(one["moves"]):
         one["returns"] = list(end.returns)
-    if one["is_draft"] and one["returns"] is not None and not one["ended_by"]:
+    if not is_record and one["returns"] is not None and not one["ended_by"]:
         by_rules = end.over and list(end.returns) == one["returns"]
         one["ended_by"] = "" if by_rules else sgf.AGREEMENT
     if end.plies < len(one["moves"]):
@@ -182,7 +155,7 @@ def _compare(game: Game[Any], one: dict[str, Any], end: game_record.End) -> None
         if len(rest) < len(one["variations"]):
             one["notes"].append("the variations after that move are left out")
         one["moves"], one["variations"] = one["moves"][: end.plies], rest
-    elif not one["is_draft"]:
+    elif is_record:
         extra = {"ended_by": one["ended_by"]} if one["ended_by"] else {}
         first, second = one["returns"]
         record = GameRecord(one["game"], tuple(one["moves"]), (first, second), ("", ""), extra)

@@ -59,18 +59,25 @@ def examples(args: Args, tell: Tell) -> dict[str, Any]:
     said = _judge(run, held)
     chosen = _ordered(order, numbers, said)[:count]
     return {
-        "game": run.spec,
-        "order": order,
         "player": run.player,
         "sampled": len(numbers),
         "first": int(numbers[0]),
         "last": int(numbers[-1]),
-        "root_value_weight": run.config.learner.root_value_weight,
         "mean": {
             "divergence": float(said.divergence.mean()),
             "value_error": float(np.abs(said.value_error).mean()),
         },
-        "examples": [_summary(run, held, said, i) | {"id": int(numbers[i])} for i in chosen],
+        "examples": [
+            {
+                "id": int(numbers[i]),
+                "ply": int(held.ply[i]),
+                "weights_step": int(held.weights_step[i]),
+                "outcome": float(held.outcome[i]),
+                "root_value": float(held.root_value[i]),
+                **_now(said, i),
+            }
+            for i in chosen
+        ],
     }
 
 
@@ -90,8 +97,8 @@ def one_example(args: Args, tell: Tell) -> dict[str, Any]:
     tell.note("looking for the position that the example shows")
     found = example_positions.find(run.folder, run.game, wanted, stored)
     images = [surprise.image(stored, symmetry) for symmetry in symmetries]
-    said = _judge(run, example.concatenate(images))
     shown = images[chosen]
+    said = _judge(run, shown)
     moves = _moves_of_image(run.game, found, symmetries[chosen], shown)
     return {
         "game": run.spec,
@@ -102,16 +109,16 @@ def one_example(args: Args, tell: Tell) -> dict[str, Any]:
         "moves": moves,
         "planes": np.moveaxis(shown.observation[0], -1, 0).astype(float).tolist(),
         "plane_names": _plane_names(run.game),
-        "actions": _actions(run.game, shown, said.policy[chosen], moves),
+        "actions": _actions(run.game, shown, said.policy[0], moves),
         "columns": _scalars(shown),
         "value_target": float(
             surprise.value_target(shown, run.config.learner.root_value_weight)[0]
         ),
         "root_value_weight": run.config.learner.root_value_weight,
         "targets": _targets(shown),
-        "now": _now(said, chosen),
+        "now": _now(said, 0) | {"entropy": float(surprise.entropy(said.policy)[0])},
         "images": [
-            _now(said, i) | {"same": _is_same(images[i], images[0])} for i in range(len(symmetries))
+            {"same": np.array_equal(image.observation, stored.observation)} for image in images
         ],
     }
 
@@ -141,37 +148,13 @@ def _ordered(order: str, numbers: np.ndarray, said: Said) -> list[int]:
     return np.argsort(-keys[order], kind="stable").tolist()
 
 
-def _summary(run: Opened, held: Sample, said: Said, i: int) -> dict[str, Any]:
-    """Returns an example in a list."""
-    target = held.policy_target[i].astype(float)
-    return {
-        "ply": int(held.ply[i]),
-        "game_id": int(held.game_id[i]),
-        "weights_step": int(held.weights_step[i]),
-        "divergence": float(said.divergence[i]),
-        "value_error": float(said.value_error[i]),
-        "value": float(said.value[i]),
-        "outcome": float(held.outcome[i]),
-        "root_value": float(held.root_value[i]),
-        "legal": int(held.legal_action_mask[i].sum()),
-        "target": [int(target.argmax()), float(target.max())],
-        "policy": [int(said.policy[i].argmax()), float(said.policy[i].max())],
-    }
-
-
 def _now(said: Said, i: int) -> dict[str, float]:
     """Returns what the network says of one of the examples that were judged."""
     return {
         "value": float(said.value[i]),
         "divergence": float(said.divergence[i]),
         "value_error": float(said.value_error[i]),
-        "entropy": float(surprise.entropy(said.policy[i : i + 1])[0]),
     }
-
-
-def _is_same(one: Sample, other: Sample) -> bool:
-    """Whether two images show the same."""
-    return np.array_equal(one.observation, other.observation)
 
 
 def _scalars(shown: Sample) -> dict[str, float | int]:

@@ -17,7 +17,7 @@ from scripts.web.ops import OPS
 from scripts.web.ops.compare import recorded_games
 from scripts.web.ops.question import Cancelled, Tell
 from scripts.web.reading import READERS
-from scripts.web.shelf import NotThereError, Shelf
+from scripts.web.shelf import Shelf
 from selfplay import positions
 from selfplay.records.game_record import GameRecord, append_records
 from tests.support.asking import Listener, ask
@@ -96,14 +96,6 @@ def test_a_test_that_cannot_be_is_refused_with_a_sentence(played, args):
     shelf, name, _ = played
     with pytest.raises(ValueError, match=r"elo0|alpha|beta"):
         READERS["match"](shelf, {"match": name, **args})
-
-
-def test_a_match_elsewhere_on_the_disk_is_not_read(played, tmp_path):
-    shelf, name, _ = played
-    shutil.copytree(name, tmp_path / "other")
-    for asked in (str(tmp_path / "other"), f"{name}/../match", "", "/etc"):
-        with pytest.raises(NotThereError):
-            READERS["match"](shelf, {"match": asked})
 
 
 def test_a_match_json_that_is_hostile_is_an_error_and_its_texts_stay_texts(played, tmp_path):

@@ -7,6 +7,7 @@ import signal
 import time
 
 from scripts.web.crew import Crew
+from tests.support import ROOT
 
 GAME = "tic_tac_toe"
 FAST = {"game": GAME, "player": "uniform", "simulations": 8, "moves": [], "plies": 1}
@@ -15,12 +16,12 @@ DRAWN = [4, 0, 8, 2, 1, 7, 6, 3, 5]
 LONG = {"game": GAME, "player": "uniform", "simulations": 3000, "moves": DRAWN}
 
 
-def with_crew(work):
+def with_crew(work, *allowed):
     """Runs `work(crew)` with a worker, and ends it."""
 
     async def run():
-        crew = Crew([], accelerator=False)
-        crew.begin(asyncio.get_running_loop())
+        crew = Crew(allowed, accelerator=False)
+        await crew.begin()
         try:
             return await asyncio.wait_for(work(crew), 120)
         finally:
@@ -82,3 +83,35 @@ def test_a_fault_of_one_request_is_told_and_harms_no_other():
     assert "no_such_question" in unknown["error"]
     assert "moves" in wrong["error"]
     assert "result" in right
+
+
+MODULE = """
+import dataclasses
+from games.tic_tac_toe import TicTacToe
+
+@dataclasses.dataclass(frozen=True)
+class Mine(TicTacToe):
+    '''The {} version.'''
+"""
+
+
+def test_a_module_that_was_changed_is_loaded_anew_by_a_restart_and_who_waits_is_told(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+
+    async def work(crew):
+        told = []
+        for version in ("first", "second"):
+            (tmp_path / "changing.py").write_text(MODULE.format(version))
+            told.append(await last(crew, "rules", {"game": "changing:Mine"}))
+        waiting = asyncio.create_task(last(crew, "review", LONG))
+        await asyncio.sleep(0.5)
+        await crew.restart()
+        return [*told, await waiting, await last(crew, "rules", {"game": "changing:Mine"})]
+
+    first, cached, interrupted, again = with_crew(work, "changing:Mine")
+    versions = [line["result"]["documentation"] for line in (first, cached, again)]
+    assert versions == [["The first version."], ["The first version."], ["The second version."]]
+    assert "started anew" in interrupted["error"]

@@ -13,7 +13,6 @@ import games
 from games import consent
 from scripts.web.ops import analysis, permission, player_argument
 from scripts.web.ops.permission import ConsentError
-from scripts.web.ops.precedence import SEARCHES, Precedence
 from scripts.web.ops.question import Tell
 from selfplay.records.game_record import read_records, scan_records
 from tests.oracles.go import PlainGo
@@ -88,7 +87,7 @@ def test_a_move_is_the_best_one_and_varies_with_the_seed_only_at_a_temperature()
     assert len({answer["action"] for answer in varied}) > 1
     again = ask("move", **args, seed=3, temperature=1.0)
     assert again == varied[3]
-    assert (again["resigns"], again["forfeits"]) == (False, "")
+    assert again["forfeits"] == ""
     assert ask("move", **UNIFORM, moves=DRAWN[:8], seed=1, temperature=9.0)["action"] == 5
 
 
@@ -108,34 +107,23 @@ def test_a_review_tells_each_position_and_finds_the_move_that_lost_for_certain()
     assert len(cut.parts) == 2
 
 
-def test_long_work_gives_way_to_a_search():
-    turns, precedence = iter(range(3)), Precedence()
-
-    def gone():
-        if next(turns) == 2:
-            precedence.__exit__(None, None, None)
-        return False
-
-    precedence.__enter__()
-    precedence.give_way(Tell(print, gone))  # returns when the search has ended
-    assert next(turns, None) is None
-
-
 def test_a_review_waits_while_somebody_searches():
     args, parts, done = {**UNIFORM, "moves": [4, 0, 8, 2, 6, 1]}, [], []
+    searching = threading.Event()
     ask("review", **args)  # so that nothing compiles below
 
     def say(line):
         parts.extend([line["part"]] if "part" in line else [])
 
     def look_back():
-        done.append(analysis.review(args, Tell(say, lambda: False)))
+        done.append(analysis.review(args, Tell(say, lambda: False, searching.is_set)))
 
     work = threading.Thread(target=look_back)
-    with SEARCHES:
-        work.start()
-        work.join(timeout=1.0)
-        assert (len(parts), done) == (1, [])
+    searching.set()
+    work.start()
+    work.join(timeout=1.0)
+    assert (len(parts), done) == (1, [])
+    searching.clear()
     work.join(timeout=60.0)
     assert len(done[0]["plies"]) == 7
 

@@ -79,19 +79,6 @@ def test_clicks_choose_moves_by_the_rule(session):
         assert page.evaluate(CLICKS, asked) == played, asked
 
 
-def test_a_whole_game_is_played_by_clicks(session):
-    page = session.open(FOUR)
-    page.wait_for_selector(".board-picture svg")
-    plies = 0
-    while (status := settled(page)).startswith("Your move"):
-        columns = page.locator(".spot.live")
-        columns.nth(plies * 5 % columns.count()).click()
-        plies += 2
-    assert "wins" in status or "draw" in status
-    assert page.locator(".ply-move").count() in (plies, plies + 1)  # with the start
-    assert page.locator(".board-disc").count() in (plies - 1, plies)
-
-
 def test_another_move_makes_a_branch_that_can_be_walked(session):
     page = opened(session, "play?game=connect_four&player=none&analyst=random&moves=3,3,2")
     page.keyboard.press("ArrowLeft")

@@ -1,15 +1,12 @@
 """What the server reads of games: files, filters and pages, whatever lies there; without jax."""
 
 import json
-import subprocess
-import sys
 
 import pytest
-from starlette.responses import JSONResponse
 
 from scripts.web import reading_games
+from scripts.web.app import Json
 from scripts.web.shelf import NotThereError, Shelf
-from tests.support import ROOT
 from tests.support.lines import line_of, write_lines
 
 FILE = "games/self_play.jsonl"
@@ -34,7 +31,7 @@ def run(tmp_path):
 
 def answered(reader, shelf, args):
     """Returns what a browser gets: the server's own answer refuses what JSON has no word for."""
-    return json.loads(JSONResponse(reader(shelf, args)).body)
+    return json.loads(Json(reader(shelf, args)).body)
 
 
 def test_the_files_of_a_run_are_listed_with_what_they_are(run):
@@ -133,11 +130,3 @@ def test_a_folder_that_is_deleted_under_the_page_is_said(run, tmp_path):
     (tmp_path / "gone" / "config.json").unlink()
     with pytest.raises(NotThereError, match="deleted"):
         reading_games.games(shelf, args)
-
-
-def test_nothing_here_imports_jax():
-    code = "import sys, scripts.web.reading_games; print('jax' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout == "False\n", done.stderr

@@ -254,7 +254,7 @@ export class DeskView {
 
   drawHeat() {
     const known = this.onBoard && this.onBoard === this.position && this.known();
-    const rows = known ? known.moves.filter(({ weight }) => weight >= 0.005) : [];
+    const rows = known ? known.candidates.filter(({ weight }) => weight >= 0.005) : [];
     this.board.heat(known ? rows.map(({ action, weight }) => ({
       action, value: weight, text: String(Math.round(FULL * weight)), best: action === known.best })) : null);
     clear(this.legend, known && heatLegend("share"), known && h("span", { class: "quiet small" }, " of what A's search would do"));
@@ -263,7 +263,7 @@ export class DeskView {
   drawOpinion() {
     const known = this.known();
     this.drawHeat();
-    this.table.draw(known && { ...known, candidates: known.moves }, known && this.side(this.position.to_play));
+    this.table.draw(known, known && this.side(this.position.to_play));
     clear(this.opinion, known
       ? [`Value for ${this.side(this.position.to_play)}: `, h("strong", { class: "figure" }, signed(known.value)),
         h("span", { class: "quiet" }, ` after search, ${signed(known.raw_value)} by the network alone`)]

@@ -55,7 +55,7 @@ class Overseeing {
       said.length > 0 && h("section", { class: "card", role: "status", "aria-label": "The last session" }, said.map((text) => h("p", {}, text))),
       h("section", { class: "card", "aria-label": "A session" },
         h("p", {}, "You decide positions, and training learns from your decisions. A, the run's network with its search, assists you: it can search any line of play that you try. ",
-          "Each decision is saved at once. During a session nobody else can decide for the run."),
+          "Each decision is saved at once. During a session nobody else can decide for the run; a session of another page ends when you begin."),
         h("form", { onsubmit: begin },
           h("div", { class: "row" }, labelled("Run", run), labelled("Step", step), labelled("Positions from", source)),
           h("div", { class: "row" }, count, simulations, seed, by),
@@ -72,8 +72,7 @@ class Overseeing {
     step.append(...steps.slice().reverse().map((one) => h("option", { value: one }, String(one))));
   }
 
-  // `instead`: of another page, whose session ends.
-  async begin(instead = false) {
+  async begin() {
     const { run, step, source, count, simulations, seed, by } = this.fields;
     const args = {
       run: run.value, by: by.value, play: source.value === "play", count: Number(count.value),
@@ -85,13 +84,9 @@ class Overseeing {
     this.start.disabled = true;
     this.note.textContent = "waiting"; // the first position takes a while
     const beginning = new Asker(this.page, (note) => { this.note.textContent = note; });
-    const view = await beginning.put((options) => ask("oversee_begin", { ...args, instead }, options));
+    const view = await beginning.put((options) => ask("oversee_begin", args, options));
     this.start.disabled = false;
     if (!view) return;
-    if (view.held) {
-      clear(this.note, `${view.held}. `, h("button", { type: "button", onclick: () => this.begin(true) }, "End that session and begin here"));
-      return;
-    }
     this.session = view.session;
     if (view.moves === null) {
       await this.end("Every position found is decided already: another seed picks others.");
