@@ -14,7 +14,7 @@ from mcts.paths import EdgeList, Paths, Steps
 
 T = TypeVar("T")
 
-SLICE = 2  # edges a environment that are worked on at once
+SLICE = 2  # edges an environment that are worked on at once
 LEAST_SLICE = 64  # and at least this many in all
 
 
@@ -22,7 +22,7 @@ def list_edges(row: jax.Array, length: jax.Array) -> EdgeList:
     """Returns the edges of int32[B] `length` long paths, whose int32[B, D] `row` is known.
 
     The B edges of column 0 come first, then the others, environment by environment. Where those of
-    a environment begin, places jump by what the environment before leaves empty: so a cumulative
+    an environment begin, places jump by what the environment before leaves empty: so a cumulative
     sum gives all places.
     """
     batch, depth = row.shape

@@ -1,6 +1,6 @@
 """Self-play on the device: B games at once, T plies a call, first moves drawn at a temperature.
 
-A environment whose game ends starts the next one at once. Unfinished games carry over to the next
+An environment whose game ends starts the next one at once. Unfinished games carry over to the next
 call, so none is truncated and none is thrown away. An amplifier (`selfplay.amplify`) chooses the
 moves. One outside the device is called by the host between plies, and all else is the same.
 """

@@ -1,7 +1,7 @@
 """Matches between two players: batched, from paired openings, each played from both seats.
 
 Games 2i and 2i + 1 start from opening i, the first player in seat 0 of the one and in seat 1 of the
-other. A match is played in blocks of G games, a environment each. A round gives each player the
+other. A match is played in blocks of G games, an environment each. A round gives each player the
 environments where it is to move, up to a fixed number C, in the order of the environments; the rest
 wait for a later round. So no player evaluates the other's positions, shapes never change, and a
 player may move twice.
@@ -26,7 +26,7 @@ from selfplay.tasks import InOrder
 
 MAX_BATCH = 512  # C at most: environments that a player evaluates at once
 BLOCK = 256  # games that are played side by side
-PLAYING, ILLEGAL, ABSENT = 0, -3, -4  # beside RESIGN and FORFEIT: how a environment stopped
+PLAYING, ILLEGAL, ABSENT = 0, -3, -4  # beside RESIGN and FORFEIT: how an environment stopped
 
 
 class _Match(NamedTuple):
