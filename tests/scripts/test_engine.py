@@ -26,10 +26,15 @@ def pipes_as_streams(monkeypatch):
     # In the test's own body: pytest sets the streams anew between a fixture and its test.
     asked, ask = os.pipe()
     read, answered = os.pipe()
-    with os.fdopen(asked) as stdin, os.fdopen(answered, "w") as stdout, monkeypatch.context() as m:
-        m.setattr(sys, "stdin", stdin)
-        m.setattr(sys, "stdout", stdout)
-        yield ask, read
+    before = set(threading.enumerate())
+    with os.fdopen(asked) as stdin:
+        with os.fdopen(answered, "w") as stdout, monkeypatch.context() as m:
+            m.setattr(sys, "stdin", stdin)
+            m.setattr(sys, "stdout", stdout)
+            yield ask, read
+        # A reader that has not seen the end yet would read from whatever has this number next.
+        for thread in set(threading.enumerate()) - before:
+            thread.join()
 
 
 def test_a_thousand_requests_and_malformed_lines_have_an_answer_each(monkeypatch, capfd):
