@@ -2,11 +2,12 @@
 
 import typing
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mcts import SearchConfig, mask_illegal
+from mcts import SearchConfig, mask_illegal, puct
 from mcts.config import Policy
 from mcts.policy import POLICIES
 from mcts.tree import new_edges, node_stats
@@ -47,3 +48,23 @@ def test_a_prior_is_the_least_finite_number_at_illegal_actions_and_only_there(co
 
 def test_there_is_a_policy_for_every_name():
     assert set(POLICIES) == set(typing.get_args(Policy))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_noise_at_the_root_of_puct_is_a_share_of_dirichlet_noise_over_legal_moves(alpha):
+    """Equation 9 of AlphaZero's supplement: (1 - e) p + e eta, eta ~ Dir(alpha), 10 / n moves."""
+    config = SearchConfig(policy="puct", dirichlet_fraction=0.25, dirichlet_alpha=alpha)
+    legal = np.arange(9) < 5
+    logits = mask_illegal(jnp.linspace(-2.0, 2.0, 9), jnp.asarray(legal))
+    many = (5000, 9)
+    mixed = puct.root_logits(
+        config, jax.random.key(0), jnp.broadcast_to(logits, many), jnp.broadcast_to(legal, many)
+    )
+    noise = np.asarray(jax.nn.softmax(mixed)) - 0.75 * np.asarray(jax.nn.softmax(logits))
+    noise /= 0.25
+    np.testing.assert_allclose(noise.sum(axis=1), 1.0, atol=1e-4)
+    assert (noise > -1e-4).all()
+    assert (noise[:, ~legal] == 0).all()
+    np.testing.assert_allclose(noise[:, legal].mean(axis=0), 1 / 5, atol=0.02)
+    total = 5 * alpha if alpha else 10.0  # the variance of a Dirichlet distribution
+    np.testing.assert_allclose(noise[:, legal].var(axis=0), 0.2 * 0.8 / (total + 1), rtol=0.1)
