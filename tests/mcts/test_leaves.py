@@ -40,6 +40,19 @@ def test_with_several_leaves_all_simulations_are_made_and_a_win_in_one_is_found(
     assert wins[decided, result.action[decided]].all()
 
 
+def test_leaves_that_share_an_evaluation_are_chosen_as_if_those_before_had_lost():
+    """Four moves that look alike: each is taken once, where a visit that won would draw more."""
+    config = dataclasses.replace(PUCT, simulations=4, leaves=4)
+    state = random_positions(TicTacToe(), 40, seed=2)
+    zero = [jnp.zeros(np.shape(w), jnp.float32) for w in random_weights(TicTacToe())]
+    result = quick_jit(lambda s: search(TicTacToe(), evaluate, zero, s, jax.random.key(0), config))(
+        state
+    )
+    legal = np.asarray(state.legal_action_mask).sum(axis=1)
+    assert (np.asarray(result.visit_counts)[legal >= 4].max(axis=1) == 1).all()
+    assert (legal >= 4).sum() > 10
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -78,6 +78,8 @@ def test_unfinished_games_carry_over_and_ended_envs_start_anew(calls):
 def test_random_openings_vary_in_length_and_never_end_a_game(calls):
     lengths = [(trajectory.opening >= 0).sum(-1) for _, trajectory in calls]
     assert set(np.unique(lengths)) == {0, 1, 2, 3}
+    longest = SelfPlayConfig(batch=64, random_opening_plies=9)  # most games would be over
+    assert not self_play.start(GAME, longest, jax.random.key(0)).game.terminated.any()
 
 
 def test_policy_targets_are_distributions_over_legal_actions(calls):
@@ -99,6 +101,25 @@ def test_after_the_temperature_plies_the_searchs_own_action_is_played():
     warm = SelfPlayConfig(batch=16, plies_per_call=1, temperature_plies=1, temperature=5.0)
     _, drawn = self_play.make_play(GAME, evaluate, warm, quiet)(variables, state, jax.random.key(1))
     assert len(np.unique(drawn.action)) > 3
+
+
+def test_first_moves_are_drawn_in_proportion_to_weights_to_the_power_of_one_over_temperature():
+    config = SelfPlayConfig(batch=4096, plies_per_call=1, temperature_plies=1, temperature=0.5)
+    search = SearchConfig(simulations=4, gumbel_scale=0.0, c_scale=0.01)  # near the prior
+    variables = (jnp.zeros((18, 9)), jnp.linspace(0.0, 2.0, 9))
+
+    def fixed(variables, observation):
+        cells, bias = variables
+        flat = observation.reshape(len(observation), -1).astype(jnp.float32)
+        return Evaluation(flat @ cells + bias[None], jnp.zeros(len(observation)))
+
+    state = self_play.start(GAME, config, jax.random.key(0))
+    play = self_play.make_play(GAME, fixed, config, search)
+    _, drawn = play(variables, state, jax.random.key(1))
+    power = np.asarray(drawn.action_weights[0, 0], float) ** 2
+    shares = np.bincount(np.asarray(drawn.action[0]), minlength=9) / config.batch
+    np.testing.assert_allclose(shares, power / power.sum(), atol=0.03)
+    assert np.sort(power / power.sum())[-3] > 0.1  # so that it tells one power from another
 
 
 def test_a_batch_that_does_not_divide_by_the_devices_is_refused():
