@@ -127,3 +127,12 @@ def test_a_batch_that_does_not_divide_by_the_devices_is_refused():
         pytest.skip("one device divides everything")
     with pytest.raises(ValueError, match=r"multiple of the \d+ devices, got 17"):
         self_play.start(GAME, SelfPlayConfig(batch=17), jax.random.key(0))
+
+
+def test_games_have_the_same_numbers_whichever_process_plays_them(calls):
+    whole, parts = Recorder(), [Recorder(None, first, CONFIG.batch) for first in (0, 8)]
+    for _, trajectory in calls:
+        shares = [jax.tree.map(lambda x, at=at: x[:, at : at + 8], trajectory) for at in (0, 8)]
+        found = [part.add(share, 0)[1] for part, share in zip(parts, shares, strict=True)]
+        together = {game.game_id: game for games in found for game in games}
+        assert together == {game.game_id: game for game in whole.add(trajectory, 0)[1]}
