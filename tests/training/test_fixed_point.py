@@ -292,6 +292,7 @@ def short(tiny_config):
         tiny_config,
         evaluation=evaluation,
         replay=dataclasses.replace(tiny_config.replay, capacity=100),  # renewed within a window
+        learner=dataclasses.replace(tiny_config.learner, warmup_steps=1),  # in which nothing counts
         until_fixed_point=True,
         iterations=12,
     )
