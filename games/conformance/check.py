@@ -102,8 +102,7 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     course.conclude(check_early_end(trial, last) if last else ("", 0.0), portrait.removed)
     moves = _moves(trial, sample.positions, last)
     echoes = bool(course.echo.fields)
-    with findings.trying("seats", doing="step with another count"):
-        twins.conclude(course.decided, echoes, echoes and course.echo.is_read(rules, moves))
+    twins.conclude(course.decided, echoes)
     last_boards.conclude(echoes)
     portrait.conclude(cut_after(trial, last) if last else 0)
     effects.conclude()

@@ -1,7 +1,6 @@
 """The laws that one move can break, watched over many games."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +11,6 @@ from games.conformance.playouts import (
     LONGEST,
     Batch,
     Ply,
-    Rules,
     differs,
     join,
     take,
@@ -200,26 +198,6 @@ class SeatEcho:
         """The numbers whose parity was to_play's, or its opposite, all along."""
         told = ({(0, 0), (1, 1)}, {(0, 1), (1, 0)})  # parity and seat
         return {name for name, pairs in self._pairs.items() if pairs in told}
-
-    def is_read(self, rules: Rules, moves: Sequence[tuple[Batch, np.ndarray, Batch]]) -> bool:
-        """Whether anything depends on the parity of those numbers: tried with each one larger."""
-        echoes = self.fields
-
-        def with_echoes(change: Any, at: Batch) -> Any:
-            return jax.tree_util.tree_map_with_path(
-                lambda path, leaf: change(leaf) if jax.tree_util.keystr(path) in echoes else leaf,
-                at.state,
-            )
-
-        def rest(at: Batch) -> Any:
-            return with_echoes(np.zeros_like, at), at.mask, at.terminated, at.returns
-
-        for before, action, after in moves:
-            other = rules.step(with_echoes(lambda leaf: leaf + leaf.dtype.type(1), before), action)
-            # A limit that is one ply nearer changes a few.
-            if differs(rest(after), rest(other)).mean() > 0.25:
-                return True
-        return False
 
     def watch(self, at: Batch) -> None:
         """Notes live positions."""

@@ -88,13 +88,12 @@ class Twins:
         if self.turn is not None and ply.number == WARM_UP and not self.alike.all():
             self.alike = None  # the rules do not turn with the board
 
-    def conclude(self, decided: np.ndarray, echoes: bool, reads_echo: bool) -> None:
+    def conclude(self, decided: np.ndarray, echoes: bool) -> None:
         """Judges unequal twins.
 
         Args:
           decided: int[mover, winner], who moved last in games that were won, and who won.
           echoes: whether more than `to_play` tells whose turn it is, so that twins prove little.
-          reads_echo: whether the rules go by that.
         """
         findings = self.trial.findings
         if self.turn is not None and findings.breaks("symmetry"):
@@ -124,10 +123,11 @@ class Twins:
                 f"{self.unequal}: {self.causes}, which a plane of the observation must show?",
                 *self.case,
             )
-        elif self.unequal and not reads_echo:
+        elif self.unequal:
             findings.note(
-                "seats: two games that look alike but for the seats do not go on and end alike: "
-                f"{self.unequal}: {self.causes}? {self.case.action}, at\n{self.case.position}",
+                "seats: two games that look alike but for the seats do not go on and end alike, "
+                f"which is right only if the rules go by the ply: {self.unequal}: {self.causes}? "
+                f"{self.case.action}, at\n{self.case.position}",
                 self.case.scenes,
             )
 
