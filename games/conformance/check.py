@@ -6,38 +6,30 @@ from typing import Any
 import numpy as np
 
 from games.conformance.alike import Alike
+from games.conformance.cases import Trial
 from games.conformance.drawn import check_board
 from games.conformance.final import LastBoards
-from games.conformance.moves import Invariant, MoveLaws, Sample
+from games.conformance.moves import LastMoves, MoveLaws, Sample
 from games.conformance.overflow import check_overflow
-from games.conformance.pieces import Pieces
-from games.conformance.playouts import (
-    Batch,
-    Rules,
-    batched,
-    choose,
-    fill,
-    join,
-    lanes_for,
-    play,
-    take,
-)
-from games.conformance.portrait import Effects, Portrait
+from games.conformance.pieces import Effects, Pieces
+from games.conformance.playouts import Batch, batched, choose, envs_for, fill, join, play, take
+from games.conformance.portrait import Portrait
 from games.conformance.positions import (
     check_early_end,
     check_end,
     check_illegal,
     check_notation,
     check_past,
-    check_transpositions,
-    ends_anyway,
+    cut_after,
 )
 from games.conformance.purity import check_import, check_purity
-from games.conformance.seats import Alternation, SeatSwapLanes, SeatViews, check_results
+from games.conformance.seats import Twins, check_views, seen_by_both
 from games.conformance.symmetry import Images, well_formed
 from games.form import check_construction, check_form
 from games.game import Game, Symmetry
 from games.laws import Findings, Report
+
+Move = tuple[Batch, np.ndarray, Batch]  # positions, an action in each, and what it led to
 
 # Positions on which methods are also called without jit, which is slow.
 PLAIN_LIVE, PLAIN_FINAL = 3, 2
@@ -77,107 +69,97 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     symmetries: tuple[Symmetry, ...] = ()
     with findings.trying("symmetry", doing="symmetries()"):
         symmetries = well_formed(findings, game)
-    lanes = lanes_for(games, len(symmetries))
-    rules = batched(game)
+    envs, rules = envs_for(games, len(symmetries)), batched(game)
+    trial = Trial(findings, game, rules, envs, rng)
     findings.watch("the rules, compiled")
-    course, sample = MoveLaws(findings, game, lanes), Sample(lanes, rng)
-    twins, alternation = SeatSwapLanes(findings, game, lanes, symmetries), Alternation(lanes)
-    images = Images(findings, game, lanes, symmetries)
-    portrait, effects = Portrait(findings, game, lanes), Effects(findings, game, lanes)
-    alike, invariant = Alike(findings, game, rules, lanes, rng), Invariant(findings, game, lanes)
-    last_boards = LastBoards(findings, game, lanes, twins, images)
+    course, sample, portrait, effects = (
+        MoveLaws(trial),
+        Sample(trial),
+        Portrait(trial),
+        Effects(trial),
+    )
+    twins, images = Twins(trial, symmetries), Images(trial, symmetries)
+    alike, last_boards = Alike(trial), LastBoards(trial, twins, images)
 
-    seeds = rng.integers(0, 2**32, lanes.count, dtype=np.uint32)
-    openings = take(rules.init(seeds), lanes.source())
+    seeds = rng.integers(0, 2**32, envs.count, dtype=np.uint32)
+    openings = take(rules.init(seeds), envs.source())
     openings = rules.look(images.place(rules.look(twins.place(openings.state))))
     findings.tried.update(("turns", "mask", "returns", "observation"))
-    for begun in (course, twins, images, alike, invariant, last_boards):
+    for begun in (course, twins, images, alike, last_boards):
         begun.start(openings)
-    if openings.terminated[: lanes.real].all():
+    if openings.terminated[: envs.real].all():
         return  # `course` has said so, and there is no move to try anything else on
     findings.tried.update(("end", "seats", "length"))
     moved_by = [symmetry.inverse().action for symmetry in symmetries]
-    for ply in play(rules, lanes, openings, moved_by, twins.actions, game.max_plies, rng):
+    for ply in play(rules, envs, openings, moved_by, twins.actions, game.max_plies, rng):
         findings.watch(f"{games} random games, ply {ply.number}")
         for watcher in (
-            course, sample, twins, alternation, images, portrait, effects, alike, invariant,
-            last_boards,
+            course, sample, twins, images, portrait, effects, alike, last_boards,
         ):  # fmt: skip
             watcher.watch(ply)
     findings.portrait += portrait.lines()
-    early = check_early_end(rules, sample.lasts(early=True), lanes.count)
-    course.conclude(early, portrait.removed)
-    moves = _moves(rules, sample, lanes.count, rng)
-    with findings.trying("seats", doing="step with another count"):
-        reads_echo = course.echo.holds and course.echo.is_read(rules, moves)
-        twins.conclude(course.decided, course.echo.holds, reads_echo)
-    last_boards.conclude(course.echo.holds)
-    longest, latest = sample.latest()
-    portrait.conclude(longest if ends_anyway(rules, latest, lanes.count, rng) else 0)
+    last = sample.last()
+    course.conclude(check_early_end(trial, last) if last else ("", 0.0), portrait.removed)
+    moves = _moves(trial, sample.positions, last)
+    echoes = bool(course.echo.fields)
+    twins.conclude(course.decided, echoes)
+    last_boards.conclude(echoes)
+    portrait.conclude(cut_after(trial, last) if last else 0)
     effects.conclude()
     with findings.trying("alike", doing="games played again"):
         alike.seek()
         alike.conclude()
-    _check_sample(findings, game, rules, sample, moves, alternation, lanes.count, rng)
+    _check_sample(trial, sample.positions, last, moves)
 
 
 def _check_sample(
-    findings: Findings,
-    game: Game[Any],
-    rules: Rules,
-    sample: Sample,
-    moves: list[tuple[Batch, np.ndarray, Batch]],
-    alternation: Alternation,
-    count: int,
-    rng: np.random.Generator,
+    trial: Trial, positions: list[Batch], last: LastMoves | None, moves: list[Move]
 ) -> None:
-    positions, finals = sample.positions(), sample.finals()
+    finals = last and last.after
+    count, trying = trial.envs.count, trial.findings.trying
     some = fill(positions[-1], count)
-    with findings.trying("purity", doing="the methods called one by one"):
-        check_purity(findings, game, rules, _a_few(positions[-1], finals), count)
-    with findings.trying("observation", doing="observe"):
-        views = SeatViews(findings, game, rules, rng)
-        if all(views.watch(fill(batch, count)) for batch in positions):
-            views.conclude(alternation)
-    with findings.trying("mask", doing="observe with another seat to play"):
-        pieces = Pieces(findings, game, rules, rng)
-        pieces.watch(rules.init(rng.integers(0, 2**32, count, dtype=np.uint32)), opening=True)
-        for batch in positions:
-            pieces.watch(fill(batch, count), opening=False)
-        pieces.conclude()
-    with findings.trying("seats", doing="returns"):
-        check_results(findings, game, rules, finals, count)
-    with findings.trying("overflow", doing="the methods with wider integers"):
-        check_overflow(findings, game, moves)
-    with findings.trying("mask", doing="step"):
-        check_transpositions(findings, game, rules, positions, count, rng)
-    with findings.trying("end", doing="step at the end"):
-        check_end(findings, game, rules, finals, count)
-    with findings.trying("illegal actions", doing="step with illegal actions"):
-        check_illegal(findings, game, rules, some, rng)
-    with findings.trying("past", doing="forget or recall"):
-        check_past(findings, game, rules, some, rng)
-    with findings.trying("notation", doing="render, action_to_string or string_to_action"):
-        check_notation(findings, game, positions[-1], finals)
-    with findings.trying("board", doing="place or pieces"):
-        check_board(findings, game, moves)
+    with trying("purity", doing="the methods called one by one"):
+        check_purity(trial, _a_few(positions[-1], finals))
+    with trying("observation", doing="observe with another seat to play"):
+        seeds = trial.rng.integers(0, 2**32, count, dtype=np.uint32)
+        opening = seen_by_both(trial, trial.rules.init(seeds))
+        seen = [seen_by_both(trial, fill(batch, count)) for batch in positions]
+        if opening is not None:
+            later = join(*seen)
+            check_views(trial, later)
+            Pieces(trial, opening, later).check()
+    with trying("overflow", doing="the methods with wider integers"):
+        check_overflow(trial, moves)
+    with trying("end", doing="step at the end"):
+        if finals is None:
+            trial.findings.note("end: no game ended, so that no final position was tried")
+        else:
+            check_end(trial, finals)
+    with trying("illegal actions", doing="step with illegal actions"):
+        check_illegal(trial, some)
+    with trying("past", doing="forget or recall"):
+        check_past(trial, some)
+    with trying("notation", doing="render, action_to_string or string_to_action"):
+        check_notation(trial, positions[-1], finals)
+    with trying("board", doing="place or pieces"):
+        check_board(trial, moves)
 
 
-def _moves(
-    rules: Rules, sample: Sample, count: int, rng: np.random.Generator
-) -> list[tuple[Batch, np.ndarray, Batch]]:
+def _moves(trial: Trial, positions: list[Batch], last: LastMoves | None) -> list[Move]:
     """Returns moves from the sampled positions, and those that ended games."""
-    some = [fill(batch, count) for batch in sample.positions()]
-    tried = [(before, choose(before.mask, rng)) for before in some]
-    tried += [fill(last, count) for last in sample.lasts()]
-    return [(before, action, rules.step(before.state, action)) for before, action in tried]
+    count = trial.envs.count
+    some = [fill(batch, count) for batch in positions]
+    tried = [(before, choose(before.mask, trial.rng)) for before in some]
+    if last:
+        chosen = fill(trial.rng.permutation(len(last.plies)), count)
+        tried.append(take((last.before, last.action), chosen))
+    return [(before, action, trial.rules.step(before.state, action)) for before, action in tried]
 
 
-def _a_few(live: Batch, finals: list[Batch]) -> Batch:
+def _a_few(live: Batch, finals: Batch | None) -> Batch:
     """Returns some live positions, and some final ones: only there do returns say anything."""
     few = take(live, np.linspace(0, len(live.terminated) - 1, PLAIN_LIVE).astype(int))
-    if not finals:
+    if finals is None:
         return few
-    ended = join(*finals)
-    decided_first = np.argsort(ended.returns[:, 0] == 0, kind="stable")
-    return join(few, take(ended, decided_first[:PLAIN_FINAL]))
+    decided_first = np.argsort(finals.returns[:, 0] == 0, kind="stable")
+    return join(few, take(finals, decided_first[:PLAIN_FINAL]))

@@ -1,16 +1,15 @@
 """A game compared with a reference, ply by ply over many games: `selfplay game check --against`."""
 
-import contextlib
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from games.conformance import playouts
 from games.conformance.cases import rendered
-from games.conformance.playouts import LONGEST, Batch, batched, fill, one, take
-from games.conformance.reference import InProgress, Rules, plain, rules_of
+from games.conformance.playouts import LONGEST, Batch, batched, choose, fill, one, take
+from games.conformance.reference import InProgress, Rules, plain, reads_reference, rules_of
 from games.game import Game
 from games.plug_in import PlugInError, described
 
@@ -69,40 +68,11 @@ class Comparison(NamedTuple):
         return self.difference is None and not self.error
 
 
-class Names:
-    """The game's names of the legal actions of one position, made when they are asked for."""
-
-    def __init__(self, game: Game[Any], at: Batch, lane: int) -> None:
-        self._game, self._at, self._lane = game, at, lane
-        self._actions: dict[str, int] = {}  # by name, exact and plain
-
-    def action(self, name: str) -> int | None:
-        """Returns the legal action of that name, however programs write it, None without one."""
-        if not self._actions:
-            legal = np.flatnonzero(self._at.mask[self._lane]).tolist()
-            names = self.of(legal)
-            simple = {plain(own): action for own, action in zip(names, legal, strict=True)}
-            distinct = len(simple) == len(legal)
-            self._actions = (simple if distinct else {}) | dict(zip(names, legal, strict=True))
-        return self._actions.get(name, self._actions.get(plain(name)))
-
-    def of(self, actions: list[int]) -> list[str]:
-        state: Any = take(self._at.state, self._lane)
-        # jax arrays take a third of all the time to make, and NumPy's do for most games.
-        with contextlib.suppress(Exception):
-            return [self._game.action_to_string(state, action) for action in actions]
-        state = one(self._at.state, self._lane)
-        try:
-            return [self._game.action_to_string(state, action) for action in actions]
-        except Exception as error:  # whatever a broken game raises
-            raise PlugInError(f"action_to_string of the game raised {described(error)}") from error
-
-
 class Matching(NamedTuple):
     """How a move of the reference becomes an action."""
 
     said: str
-    # From a move, the reference before it, and the names of our actions: a name, or a number.
+    # From a move and the reference before it: our name of the action, or its number.
     ours: Callable[[Any, InProgress], Any]
 
 
@@ -122,7 +92,7 @@ def compare(
     """Plays random games by both rules at once, and stops at the first difference.
 
     Compared are the end, the returns there, who is to play, and the legal moves. Half of the games
-    are played with a liking for what is rare: much that changes, few legal moves, long games.
+    are played with a liking for what is rare: much that changes, few legal moves.
 
     Args:
       reference: the class of a `Reference`, or what `reference.load` has read.
@@ -135,10 +105,10 @@ def compare(
       ValueError: the reference cannot begin, or no move of it is known to be one of ours.
     """
     rules = reference if isinstance(reference, Rules) else rules_of(reference, game)
-    own = batched(game)
-    seeds = np.random.default_rng([seed, games]).integers(0, 2**32, games, dtype=np.uint32)
-    openings = own.init(seeds)
-    if not rules.takes_opening and _vary(openings.state):
+    step, seeds = batched(game), np.random.default_rng([seed, games])
+    openings = step.init(seeds.integers(0, 2**32, games, dtype=np.uint32))
+    varied = any((leaf != leaf[:1]).any() for leaf in jax.tree.leaves(openings.state))
+    if varied and not rules.takes_opening:
         raise ValueError(
             f"the game begins at random, and {rules.name} takes no `opening`: give its class a "
             "parameter of that name, the game's first State"
@@ -146,7 +116,7 @@ def compare(
     tried = []
     try:
         for matching in _matchings(game, rules, openings, actions):
-            match = _Match(game, own, openings, rules, matching, seed, guessed=actions == "auto")
+            match = _Match(game, step.step, openings, rules, matching, seed, actions == "auto")
             tried.append(match.run(update))
             if tried[-1].agrees:
                 return tried[-1]
@@ -160,162 +130,162 @@ def _matchings(
 ) -> list[Matching]:
     """Returns the ways to match moves that are worth a try, the likeliest first."""
     if callable(actions):
-        return [Matching("by your to_ours", _by_function(actions))]
+        return [Matching("by your to_ours", reads_reference(actions))]
     if actions in ("name", "index"):
         return [BY_NAME if actions == "name" else BY_NUMBER]
     if actions != "auto":
         raise ValueError(f"actions must be auto, name, index or a function, got {actions!r}")
     reference = rules.start(take(openings.state, 0))
-    if reference.is_over():
-        return [BY_NAME]
-    moves, names = reference.legal_moves(), Names(game, openings, 0)
+    moves: list[Any] = [] if reference.is_over() else reference.legal_moves()
     if all(isinstance(move, int | np.integer) for move in moves):
         return [BY_NUMBER]
-    ways = [BY_NAME] if any(names.action(str(move)) is not None for move in moves) else []
+    names = _by_name(game, openings, 0)
+    ways = [BY_NAME] if any(_named(names, str(move)) is not None for move in moves) else []
     ways += [BY_NUMBER] if rules.num_actions == game.num_actions else []
     if not ways:
-        ours = names.of(np.flatnonzero(openings.mask[0]).tolist())
+        ours, theirs = (", ".join(sorted(map(repr, some))[:3]) for some in (names, moves))
         raise ValueError(
-            f"no move at the opening has one name in the game, which has {_some(ours)}, and in the "
-            f"reference {rules.name}, which has {_some(moves)}: {HOW_TO_MAP}; or is the mask that "
+            f"no move at the opening has one name in the game, which has {ours}, and in the "
+            f"reference {rules.name}, which has {theirs}: {HOW_TO_MAP}; or is the mask that "
             "`init` makes wrong?"
         )
     return ways
 
 
-def _by_function(to_ours: Callable[..., Any]) -> Callable[[Any, InProgress], Any]:
-    code = getattr(to_ours, "__code__", None)
-    wants_both = code is not None and code.co_argcount - len(to_ours.__defaults__ or ()) > 1
-
-    def ours(move: Any, reference: InProgress) -> Any:
+def _names_of(game: Game[Any], at: Batch, env: int, actions: list[int]) -> list[str]:
+    failed: Exception | None = None
+    for get in (take, one):  # jax arrays, which few games ask for, take long to make
         try:
-            return to_ours(move, reference.inner) if wants_both else to_ours(move)
-        except Exception as error:  # whatever an author's code raises
-            raise PlugInError(f"to_ours({move!r}) raised {described(error)}") from error
+            state = get(at.state, env)
+            return [game.action_to_string(state, action) for action in actions]
+        except Exception as error:  # whatever a broken game raises
+            failed = error
+    assert failed is not None
+    raise PlugInError(f"action_to_string of the game raised {described(failed)}") from failed
 
-    return ours
+
+def _by_name(game: Game[Any], at: Batch, env: int) -> dict[str, int]:
+    """Returns the legal actions of one position by exact and, if distinct, by plain name."""
+    legal = np.flatnonzero(at.mask[env]).tolist()
+    exact = dict(zip(_names_of(game, at, env, legal), legal, strict=True))
+    simple = {plain(name): action for name, action in exact.items()}
+    return exact | (simple if len(simple) == len(legal) else {}) | exact
 
 
+def _named(names: dict[str, int], name: str) -> int | None:
+    return names.get(name, names.get(plain(name)))
+
+
+@dataclasses.dataclass
 class _Match:
     """All games of a comparison, side by side, with one way to match moves."""
 
-    def __init__(
-        self,
-        game: Game[Any],
-        own: playouts.Rules,
-        openings: Batch,
-        rules: Rules,
-        matching: Matching,
-        seed: int,
-        guessed: bool,
-    ) -> None:
-        self.game, self.own, self.openings = game, own, openings
-        self.rules, self.matching, self.guessed = rules, matching, guessed
-        self.rng = np.random.default_rng(seed)
-        self.games = len(openings.terminated)
-        self.plies, self.played = 0, list[np.ndarray]()  # the actions of each ply, int32[games]
-        self.their_move = [dict[int, Any]() for _ in range(self.games)]  # of each legal action
+    game: Game[Any]
+    step: Callable[[Any, np.ndarray], Batch]
+    openings: Batch
+    rules: Rules
+    matching: Matching
+    seed: int
+    guessed: bool  # the matching
+    plies: int = 0
+    played: list[np.ndarray] = dataclasses.field(default_factory=list)  # int32[games] each ply
+    # By game: the reference's move of each legal action.
+    their_move: dict[int, dict[int, Any]] = dataclasses.field(default_factory=dict)
 
     def run(self, update: Callable[[int, str], None]) -> Comparison:
-        at, over = self.openings, np.zeros(self.games, bool)
-        lanes = [self.rules.start(take(at.state, lane)) for lane in range(self.games)]
+        at, rng = self.openings, np.random.default_rng(self.seed)
+        over = np.zeros(len(at.terminated), bool)
+        references = [self.rules.start(take(at.state, env)) for env in range(len(over))]
         for ply in range(min(self.game.max_plies, LONGEST) + 1):
-            for lane in np.flatnonzero(~over).tolist():
+            for env in np.flatnonzero(~over).tolist():
                 self.plies += 1
-                if found := self._unlike(at, lane, lanes[lane]):
-                    return self._result(self._difference(at, lane, lanes[lane], *found))
+                if found := self._unlike(at, env, references[env]):
+                    return self._result(self._difference(at, env, references[env], *found))
             over = at.terminated
             update(int(over.sum()), f"games over, ply {ply}")
             if over.all():
                 break
-            at = self._move(at, lanes)
+            actions, after = _move(self.step, at, rng)
+            for env in np.flatnonzero(~over).tolist():
+                references[env].play(self.their_move[env][int(actions[env])])
+            self.played.append(actions)
+            at = after
         return self._result(None)
 
     def _result(self, difference: Difference | None) -> Comparison:
-        return Comparison(self.rules.name, self.matching.said, self.games, self.plies, difference)
+        games = len(self.openings.terminated)
+        return Comparison(self.rules.name, self.matching.said, games, self.plies, difference)
 
-    def _move(self, at: Batch, lanes: list[InProgress]) -> Batch:
-        """Plays a move in every game that goes on, by both rules."""
-        tried = _moves_to_try(at.mask, self.rng)
-        sources = take(at.state, np.repeat(np.arange(self.games), TRIED))
-        after = self.own.step(sources, tried.reshape(-1))
-        chosen = np.arange(self.games) * TRIED + _preferred(at, after, self.rng)
-        actions = tried.reshape(-1)[chosen]
-        for lane in np.flatnonzero(~at.terminated).tolist():
-            lanes[lane].play(self.their_move[lane][int(actions[lane])])
-        self.played.append(actions)
-        return take(after, chosen)
-
-    def _unlike(self, at: Batch, lane: int, reference: InProgress) -> tuple[str, str, str] | None:
+    def _unlike(self, at: Batch, env: int, reference: InProgress) -> tuple[str, str, str] | None:
         """Returns what the two disagree about, and the answer of each."""
-        over, ended = reference.is_over(), bool(at.terminated[lane])
+        over, ended = reference.is_over(), bool(at.terminated[env])
         if over != ended:
             said = ("the game goes on", "the game is over")
             return "the end", said[ended], said[over]
         if over:
-            ours, theirs = at.returns[lane].tolist(), reference.returns()
-            alike = np.allclose(theirs, ours)
-            return None if alike else ("returns", f"returns {ours}", f"returns {theirs}")
-        seat, other = int(at.to_play[lane]), reference.to_play()
-        if seat != other:
-            return "whose turn it is", f"seat {seat} is to play", f"seat {other} is to play"
-        return self._unlike_moves(at, lane, reference)
+            results = at.returns[env].tolist(), reference.returns()
+            ours, other = (f"returns {result}" for result in results)
+            return None if np.allclose(*results) else ("returns", ours, other)
+        seats = int(at.to_play[env]), reference.to_play()
+        if seats[0] != seats[1]:
+            ours, other = (f"seat {seat} is to play" for seat in seats)
+            return "whose turn it is", ours, other
+        theirs, strange = self._their_moves(at, env, reference)
+        self.their_move[env] = theirs
+        only = [a for a in np.flatnonzero(at.mask[env]).tolist() if a not in theirs]
+        if not only and not strange:
+            return None
+        names = zip(_names_of(self.game, at, env, only), only, strict=True)
+        labels = [f"{name} (action {action})" for name, action in names]
+        return "legal moves", _counted(len(theirs), labels), _counted(len(theirs), strange)
 
-    def _unlike_moves(
-        self, at: Batch, lane: int, reference: InProgress
-    ) -> tuple[str, str, str] | None:
-        names, theirs = Names(self.game, at, lane), dict[int, Any]()
-        strange = list[str]()  # legal in the reference, and no legal action of ours
+    def _their_moves(
+        self, at: Batch, env: int, reference: InProgress
+    ) -> tuple[dict[int, Any], list[str]]:
+        """Returns the reference's moves by action, and those that are no legal action of ours."""
+        theirs, strange, names = dict[int, Any](), list[str](), dict[str, int]()
         for move in reference.legal_moves():
-            action = self._action(move, reference, names)
+            action = self.matching.ours(move, reference)
+            if isinstance(action, str):
+                names = names or _by_name(self.game, at, env)
+                action = _named(names, action)
+            elif not isinstance(action, int | np.integer) or not (
+                0 <= action < self.game.num_actions
+            ):
+                raise PlugInError(
+                    f"the move {move!r} of the reference {reference.name} is the action "
+                    f"{action!r}, but those of the game are 0 to {self.game.num_actions - 1}"
+                )
             if action in theirs:
                 raise PlugInError(
                     f"two moves of the reference {reference.name}, {theirs[action]!r} and "
                     f"{move!r}, are both the action {action}"
                 )
-            if action is None or not at.mask[lane][action]:
+            if action is None or not at.mask[env][action]:
                 strange.append(str(move))
             else:
-                theirs[action] = move
-        self.their_move[lane] = theirs
-        ours = [a for a in np.flatnonzero(at.mask[lane]).tolist() if a not in theirs]
-        if not ours and not strange:
-            return None
-        labels = [f"{n} (action {a})" for n, a in zip(names.of(ours), ours, strict=True)]
-        return "legal moves", _counted(len(theirs), labels), _counted(len(theirs), strange)
-
-    def _action(self, move: Any, reference: InProgress, names: Names) -> int | None:
-        """Returns the action that a move of the reference is, None if it is no legal one."""
-        ours = self.matching.ours(move, reference)
-        if isinstance(ours, str):
-            return names.action(ours)
-        if not isinstance(ours, int | np.integer) or not 0 <= ours < self.game.num_actions:
-            raise PlugInError(
-                f"the move {move!r} of the reference {reference.name} is the action {ours!r}, but "
-                f"those of the game are 0 to {self.game.num_actions - 1}"
-            )
-        return int(ours)
+                theirs[int(action)] = move
+        return theirs, strange
 
     def _difference(
-        self, at: Batch, lane: int, reference: InProgress, about: str, ours: str, theirs: str
+        self, at: Batch, env: int, reference: InProgress, about: str, ours: str, theirs: str
     ) -> Difference:
         look = LOOK_AT[about] if self.played else "`init`"
         if self.guessed and about == "legal moves" and len(self.played) <= EARLY:
             look += f"; or moves are matched wrongly, {self.matching.said}: then {HOW_TO_MAP}"
-        position = rendered(self.game, at.state, lane)
-        return Difference(about, ours, theirs, self._moves(lane), position, str(reference), look)
+        position = rendered(self.game, at.state, env)
+        return Difference(about, ours, theirs, self._moves(env), position, str(reference), look)
 
-    def _moves(self, lane: int) -> tuple[str, ...]:
+    def _moves(self, env: int) -> tuple[str, ...]:
         """Returns the moves that have been played in a game, as the game names them."""
-        at, moves = take(self.openings, [lane]), list[str]()
+        at, moves = self.openings, list[str]()
         for actions in self.played:
-            if at.terminated[0]:
+            if at.terminated[env]:
                 break
-            action = actions[lane : lane + 1]
-            moves += Names(self.game, at, 0).of(action.tolist())
-            wide = self.games * TRIED  # as in `_move`, so that nothing recompiles
-            after = self.own.step(fill(at.state, wide), np.repeat(action, wide))
-            at = take(after, slice(0, 1))
+            moves += _names_of(self.game, at, env, [int(actions[env])])
+            wide = len(actions) * TRIED  # as in `_move`, so that nothing recompiles
+            after = self.step(fill(at.state, wide), fill(actions, wide))
+            at = take(after, slice(len(actions)))
         return tuple(moves)
 
 
@@ -326,41 +296,22 @@ def _counted(shared: int, only: list[str]) -> str:
     return f"{count} legal move{'s'[: count != 1]}{names}"
 
 
-def _some(moves: list[Any]) -> str:
-    return ", ".join(sorted(map(repr, moves))[:3])
+def _move(step: Any, at: Batch, rng: np.random.Generator) -> tuple[np.ndarray, Batch]:
+    """Plays a move in every game: int32[N] actions, and what they led to.
 
-
-def _vary(states: Any) -> bool:
-    return any((leaf != leaf[:1]).any() for leaf in jax.tree.leaves(states))
-
-
-def _moves_to_try(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns int32[N, TRIED]: random legal actions, different ones where there are as many."""
-    scores = rng.random(mask.shape, dtype=np.float32) + mask
-    best = np.argsort(-scores, axis=1)[:, :TRIED]
-    best = np.pad(best, ((0, 0), (0, TRIED - best.shape[1])), mode="edge")
-    legal = np.take_along_axis(mask, best, axis=1)
-    return np.where(legal, best, best[:, :1]).astype(np.int32)
-
-
-def _preferred(at: Batch, after: Batch, rng: np.random.Generator) -> np.ndarray:
-    """Returns int[N]: which of the moves tried each game plays.
-
-    Every other game plays at random. The rest mostly like what changes most of the position, as
-    captures do, or few legal moves next, or many, or the end and turns that are kept; the first
-    three end no game that can go on.
+    Every other game plays at random. The rest mostly prefer, of a few moves, what changes most of
+    the position, as captures do, or what leaves few legal moves, but end no game that can go on.
     """
     games = len(at.terminated)
-    over = after.terminated.reshape(games, TRIED)
-    legal = after.mask.sum(axis=1).reshape(games, TRIED)
-    again = after.to_play.reshape(games, TRIED) == at.to_play[:, None]
+    tried = np.stack([choose(at.mask, rng) for _ in range(TRIED)])
+    after = step(fill(at.state, games * TRIED), tried.reshape(-1))
     leaves = zip(jax.tree.leaves(at.state), jax.tree.leaves(after.state), strict=True)
     changes = sum(
-        (new.reshape(games, TRIED, -1) != old.reshape(games, 1, -1)).sum(axis=2)
-        for old, new in leaves
+        (new.reshape(TRIED, games, -1) != old.reshape(games, -1)).sum(axis=2) for old, new in leaves
     )
-    likings = np.stack([*(x - 10_000 * over for x in (changes, -legal, legal)), 2 * over + again])
-    style = np.arange(games) % 8
-    liked = likings[style // 2, np.arange(games)].argmax(axis=1)
-    firmness = np.where(np.arange(games) // 8 % 2, 0.6, 1.0)
-    return np.where((style % 2 == 1) & (rng.random(games) < firmness), liked, 0)
+    legal = after.mask.sum(axis=1).reshape(TRIED, games)
+    every, over = np.arange(games), after.terminated.reshape(TRIED, games)
+    liking = np.where(every % 4 == 1, changes, -legal) - 10_000 * over
+    likes = (every % 2 == 1) & (rng.random(games) < np.where(every % 8 < 4, 0.6, 1.0))
+    chosen = np.where(likes, liking.argmax(axis=0), 0)
+    return tried[chosen, every], take(after, chosen * games + every)

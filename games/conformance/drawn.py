@@ -7,15 +7,14 @@ person can find every move on it is not.
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from games.conformance.cases import action_name, rendered, scene
+from games.conformance.cases import Trial
 from games.conformance.playouts import Batch, take
 from games.drawing import faults
 from games.drawing.declared import clicks
-from games.game import Game
 from games.laws import Findings
 from games.layout import Area, Arrow, Board, Edge, Line, Piece, Place, Point
 from games.plug_in import described
@@ -27,10 +26,9 @@ DECLARED = "board: declared by board, place and pieces"
 NOT_DECLARED = "board: none is declared, so the text of render is shown, and moves are buttons"
 
 
-def check_board(
-    findings: Findings, game: Game[Any], moves: list[tuple[Batch, np.ndarray, Batch]]
-) -> None:
+def check_board(trial: Trial, moves: list[tuple[Batch, np.ndarray, Batch]]) -> None:
     """Tries what a game declares, if it does, at the positions of `moves` and after them."""
+    findings, game = trial.findings, trial.game
     findings.tried.add(LAW)
     methods = faults.methods_of(game)
     findings.portrait.append(DECLARED if methods == faults.METHODS else NOT_DECLARED)
@@ -47,7 +45,7 @@ def check_board(
                 LAW, "board() to return a Board of games/layout.py, always the same", fault
             )
     if not findings.breaks(LAW):
-        _Judge(findings, game, board).watch(moves)
+        _Judge(trial, board).watch(moves)
 
 
 def _note_part(findings: Findings, game: Any, methods: tuple[str, ...]) -> None:
@@ -72,103 +70,79 @@ def _has_board(game: Any) -> bool:
 class _Judge:
     """Tries the places and pieces of positions."""
 
-    def __init__(self, findings: Findings, game: Any, board: Board) -> None:
-        self.findings, self.game, self.board = findings, game, board
-        self.elsewhere: list[tuple[Any, int, int]] = []  # states, lane and action of such moves
+    def __init__(self, trial: Trial, board: Board) -> None:
+        self.trial, self.board, self.game = trial, board, cast("Any", trial.game)
 
     def watch(self, moves: list[tuple[Batch, np.ndarray, Batch]]) -> None:
-        tried = 0
-        lanes = TRIED // max(1, len(moves)) + 1
+        tried, elsewhere = 0, []  # moves, and those that change nothing where they are
         for before, action, after in moves:
-            for lane in range(min(lanes, len(action))):
-                places = self._places(before, lane)
-                old, new = (self._pieces(batch.state, lane) for batch in (before, after))
-                move = int(action[lane])
+            for env in range(min(TRIED // len(moves) + 1, len(action))):
+                places = self._places(before, env)
+                old, new = (self._pieces(batch.state, env) for batch in (before, after))
+                move = int(action[env])
                 if old is None or new is None or move not in places:
                     continue
                 tried += 1
                 if not _shows(places[move], old, new):
-                    self.elsewhere.append((before.state, lane, move))
+                    elsewhere.append((before.state, env, move))
         # A fault that is known already would be the cause of this one too.
-        if len(self.elsewhere) > MOST * tried and not self.findings.breaks(LAW):
-            states, lane, move = self.elsewhere[0]
+        if len(elsewhere) > MOST * tried and not self.trial.findings.breaks(LAW):
             self._blame(
                 "moves to be where they change something: a piece at a point, at both ends of an "
                 "arrow, somewhere in an area, an edge along a line",
-                f"nothing changes there after {len(self.elsewhere)} of {tried} moves",
-                states,
-                lane,
-                move,
+                f"nothing changes there after {len(elsewhere)} of {tried} moves",
+                *elsewhere[0],
             )
 
-    def _places(self, at: Batch, lane: int) -> dict[int, Place]:
+    def _places(self, at: Batch, env: int) -> dict[int, Place]:
         """Returns the places of the legal actions, of which no two may be the same."""
-        state = take(at.state, lane)
+        state, where = take(at.state, env), (at.state, env)
         places: dict[int, Place] = {}
-        for action in np.flatnonzero(at.mask[lane]).tolist():
+        for action in np.flatnonzero(at.mask[env]).tolist():
             try:
                 place = self.game.place(state, action)
             except Exception as error:
-                raised = described(error)
-                self._blame("place(state, action) to run", raised, at.state, lane, action)
+                self._blame("place(state, action) to run", described(error), *where, action)
                 return {}
             if fault := faults.fault_of_place(place, self.board):
                 expected = "place(state, action) to return a place on the board"
-                self._blame(expected, fault, at.state, lane, action)
+                self._blame(expected, fault, *where, action)
                 return {}
             places[action] = place
         seen: dict[tuple[tuple[str, ...], str], int] = {}
         for action, place in places.items():
             first = seen.setdefault((clicks(place), place.label), action)
             if first != action:
-                self._blame(
-                    "no two legal actions at one place, but with labels that tell them apart",
-                    f"action {first} at {place} too",
-                    at.state,
-                    lane,
-                    action,
-                )
-        self._watch_areas(places, at, lane)
+                expected = "no two legal actions at one place, but with labels that tell them apart"
+                self._blame(expected, f"action {first} at {place} too", *where, action)
+        areas = {place.places for place in places.values() if isinstance(place, Area)}
+        inside = Counter(itertools.chain.from_iterable(areas))
+        others = [clicks(place) for place in places.values() if isinstance(place, Point | Arrow)]
+        inside.update(
+            int(key) for key in set(itertools.chain.from_iterable(others if areas else ()))
+        )
+        if twice := [place for place, times in inside.items() if times > 1]:
+            expected = "areas of legal actions that overlap no other's place"
+            self._blame(expected, f"place {twice[0]} in several", *where)
         return places
 
-    def _watch_areas(self, places: dict[int, Place], at: Batch, lane: int) -> None:
-        inside: Counter[int] = Counter()
-        areas = {place.places for place in places.values() if isinstance(place, Area)}
-        inside.update(itertools.chain.from_iterable(areas))
-        if areas:
-            others = (
-                clicks(place) for place in places.values() if isinstance(place, Point | Arrow)
-            )
-            inside.update(int(key) for key in set(itertools.chain.from_iterable(others)))
-        twice = [place for place, times in inside.items() if times > 1]
-        if twice:
-            self._blame(
-                "areas of legal actions that overlap no other's place",
-                f"place {twice[0]} in several",
-                at.state,
-                lane,
-            )
-
-    def _pieces(self, states: Any, lane: int) -> set[Piece | Edge] | None:
+    def _pieces(self, states: Any, env: int) -> set[Piece | Edge] | None:
         try:
-            pieces = self.game.pieces(take(states, lane))
+            pieces = self.game.pieces(take(states, env))
             pieces = tuple(pieces) if isinstance(pieces, Iterator) else pieces  # runs only now
         except Exception as error:
-            self._blame("pieces(state) to run", described(error), states, lane)
+            self._blame("pieces(state) to run", described(error), states, env)
             return None
         if fault := faults.fault_of_pieces(pieces, self.board):
-            self._blame("pieces(state) to return what lies on the board", fault, states, lane)
+            self._blame("pieces(state) to return what lies on the board", fault, states, env)
             return None
         return set(pieces)
 
     def _blame(
-        self, expected: str, found: str, states: Any, lane: int, action: int | None = None
+        self, expected: str, found: str, states: Any, env: int, action: int | None = None
     ) -> None:
-        if not self.findings.has(LAW, expected):
-            named = "" if action is None else action_name(self.game, states, lane, action)
-            where = rendered(self.game, states, lane)
-            case = scene(states, lane, action)
-            self.findings.add(LAW, expected, found, where, named, [case])
+        if not self.trial.findings.has(LAW, expected):
+            self.trial.findings.add(LAW, expected, found, *self.trial.case(states, env, action))
 
 
 def _shows(place: Place, old: set[Piece | Edge], new: set[Piece | Edge]) -> bool:

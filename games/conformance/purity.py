@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from games import consent
-from games.conformance.cases import action_name, rendered, scene
-from games.conformance.playouts import Batch, Rules, differs, fill, look, one, take
+from games.conformance.cases import Trial
+from games.conformance.playouts import Batch, differs, fill, look, one, take
 from games.form import options_of
 from games.game import Game
-from games.laws import Findings, Scene
+from games.laws import Findings
 
 # Repeated vmapped calls: a coin tossed at each is then missed once in 2 ** 8 times at most. Those
 # that trace to one program give one result, so that it is compiled and run once.
@@ -33,7 +33,7 @@ def check_import(findings: Findings, game: Game[Any]) -> None:
     """Imports and constructs the game in a process of its own that has no device."""
     kind, options = type(game), options_of(game)
     if kind.__module__ == "__main__" or "." in kind.__qualname__ or options is None:
-        findings.notes.append("import: only a dataclass at the top of a module can be tried")
+        findings.note("import: only a dataclass at the top of a module can be tried")
         return
     with findings.trying("import", doing="importing the module in a process without devices"):
         path = [*sys.path, *consent.folders_of(kind.__module__)]
@@ -66,14 +66,16 @@ def _blamed(stderr: str) -> str:
     return "; ".join([*errors[-1:], *files[-1:]]) or "it failed and said nothing"
 
 
-def check_purity(
-    findings: Findings, game: Game[Any], rules: Rules, chosen: Batch, count: int
-) -> None:
-    """Calls every method plain, vmapped and jitted (`count` lanes) at `chosen`, and compares."""
-    lanes = range(len(chosen.terminated))
+def check_purity(trial: Trial, chosen: Batch) -> None:
+    """Calls every method plain, vmapped and jitted at `chosen`, and compares."""
+    findings, game, count = trial.findings, trial.game, trial.envs.count
+    order = range(len(chosen.terminated))
     action = chosen.mask.argmax(axis=1).astype(np.int32)
-    jitted = take(rules.step(fill(chosen.state, count), fill(action, count)), slice(len(lanes)))
+    jitted = trial.rules.step(fill(chosen.state, count), fill(action, count))
+    jitted = take(jitted, slice(len(order)))
     attributes = vars(game).copy() if hasattr(game, "__dict__") else {}
+    trials: dict[str, Batch] = {}
+    results: dict[str, Batch] = {}  # by program
 
     def one_by_one(order: list[int]) -> Batch:
         rows = {i: look(game, game.step(one(chosen.state, i), jnp.int32(action[i]))) for i in order}
@@ -89,46 +91,29 @@ def check_purity(
             results[text] = jax.tree.map(np.asarray, program.compile()(chosen.state, action))
         return results[text]
 
-    forwards = list(range(len(lanes)))
-    trials: dict[str, Batch] = {}
-    results: dict[str, Batch] = {}  # by program
     with findings.trying("purity", doing="step, observe and returns without jit"):
-        trials["a plain call"] = one_by_one(forwards)
-        trials["a second plain call"] = one_by_one(forwards[::-1])
+        trials["a plain call"] = one_by_one([*order])
+        trials["a second plain call"] = one_by_one([*order][::-1])
     with findings.trying("purity", doing="step, observe and returns under vmap"):
-        trials["a vmapped call"] = together()
-        for number in range(2, VMAPPED_CALLS + 1):
+        for number in range(1, VMAPPED_CALLS + 1):
             trials[f"vmapped call {number}"] = together()
     for what, result in trials.items():
         for part in ("state", "observation", "returns"):
-            bad = np.flatnonzero(differs(getattr(result, part), getattr(jitted, part)))
-            if len(bad):
-                case = scene(chosen.state, int(bad[0]), int(action[bad[0]]), jitted.state)
-                _add_impure(findings, game, chosen, int(bad[0]), case, what, part)
+            trial.blame(
+                "purity",
+                "the same result plain, jitted and vmapped, and from every call "
+                "(no NumPy or Python randomness, no variable kept outside the state)",
+                f"{what} gives another {part}",
+                differs(getattr(result, part), getattr(jitted, part)),
+                chosen.state,
+                action,
+                jitted.state,
+            )
     with findings.trying("purity", doing="init without jit"):
-        _check_init(findings, game, rules, count)
+        opening = take(trial.rules.init(np.zeros(count, np.uint32)).state, slice(1))
+        for what in ("a plain call of init", "a second plain call of init"):
+            plain = game.init(jax.random.key(0))
+            if differs(jax.tree.map(lambda leaf: np.asarray(leaf)[None], plain), opening).any():
+                findings.add("purity", "init to be a function of its key alone", f"{what} differs")
     if attributes != (vars(game) if attributes else {}):
         findings.add("purity", "calls to leave the game object as it is", "its attributes changed")
-
-
-def _check_init(findings: Findings, game: Game[Any], rules: Rules, count: int) -> None:
-    jitted = take(rules.init(np.zeros(count, np.uint32)).state, slice(1))
-    for what in ("a plain call of init", "a second plain call of init"):
-        plain = game.init(jax.random.key(0))
-        if differs(jax.tree.map(lambda leaf: np.asarray(leaf)[None], plain), jitted).any():
-            findings.add("purity", "init to be a function of its key alone", f"{what} differs")
-
-
-def _add_impure(
-    findings: Findings, game: Game[Any], at: Batch, lane: int, case: Scene, what: str, part: str
-) -> None:
-    assert case.action is not None
-    findings.add(
-        "purity",
-        "the same result plain, jitted and vmapped, and from every call "
-        "(no NumPy or Python randomness, no variable kept outside the state)",
-        f"{what} gives another {part}",
-        rendered(game, at.state, lane),
-        action_name(game, at.state, lane, case.action),
-        [case],
-    )

@@ -4,17 +4,15 @@
 """
 
 import contextlib
-import importlib.util
 import inspect
 import os
 import pathlib
 import re
-import sys
+import runpy
 from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
-from games.plug_in import PlugInError, described, import_plug_in, line_of, on_path
+from games.plug_in import PlugInError, described, import_plug_in, on_path
 from games.registry import options
 
 OPEN_SPIEL = "open_spiel:"
@@ -117,40 +115,32 @@ class InProgress:
     @property
     def inner(self) -> Any:
         """The reference, or the state of OpenSpiel."""
-        return self.reference.state if self._spiel else self.reference
-
-    @property
-    def _spiel(self) -> bool:
-        return isinstance(self.reference, OpenSpielGame)
+        spiel = isinstance(self.reference, OpenSpielGame)
+        return self.reference.state if spiel else self.reference
 
     def number(self, move: Any) -> Any:
         """Returns the reference's number of a move, which may be the move itself."""
-        return self.reference.number(move) if self._spiel else move
+        spiel = isinstance(self.reference, OpenSpielGame)
+        return self.reference.number(move) if spiel else move
 
     def to_play(self) -> int:
         return int(self._ask("to_play", "be 0 or 1", lambda seat: seat in (0, 1)))
 
     def is_over(self) -> bool:
-        return bool(self._ask("is_over"))
+        return bool(self._ask("is_over", "", lambda answer: True))
 
     def legal_moves(self) -> list[Any]:
-        return list(
-            self._ask(
-                "legal_moves",
-                "hold a legal move until is_over, and each move once",
-                lambda moves: (
-                    not isinstance(moves, str) and 0 < len(set(map(repr, moves))) == len(moves)
-                ),
-            )
-        )
+        def fits(moves: Any) -> bool:
+            return not isinstance(moves, str) and 0 < len(set(map(repr, moves))) == len(moves)
+
+        expected = "hold a legal move until is_over, and each move once"
+        return list(self._ask("legal_moves", expected, fits))
 
     def returns(self) -> list[float]:
-        results = self._ask(
-            "returns",
-            "be two numbers by seat, -1 to 1",
-            lambda results: len(results) == 2 and all(-1 <= float(x) <= 1 for x in results),
-        )
-        return [float(result) for result in results]
+        def fits(results: Any) -> bool:
+            return len(results) == 2 and all(-1 <= float(x) <= 1 for x in results)
+
+        return [float(x) for x in self._ask("returns", "be two numbers by seat, -1 to 1", fits)]
 
     def play(self, move: Any) -> None:
         with self._blamed(f"play({move!r})"):
@@ -163,9 +153,7 @@ class InProgress:
         with self._blamed("__str__"):
             return str(self.reference).rstrip()
 
-    def _ask(
-        self, part: str, expected: str = "", fits: Callable[[Any], bool] = lambda answer: True
-    ) -> Any:
+    def _ask(self, part: str, expected: str, fits: Callable[[Any], bool]) -> Any:
         with self._blamed(part):
             answer = getattr(self.reference, part)
             answer = answer() if callable(answer) else answer
@@ -242,6 +230,20 @@ def load_to_ours(spec: str) -> Callable[..., Any]:
     return function
 
 
+def reads_reference(to_ours: Callable[..., Any]) -> Callable[[Any, InProgress], Any]:
+    """Returns a `to_ours` as a function of a move and its reference; errors name its line."""
+    code = getattr(to_ours, "__code__", None)
+    wants_both = code is not None and code.co_argcount - len(to_ours.__defaults__ or ()) > 1
+
+    def ours(move: Any, reference: InProgress) -> Any:
+        try:
+            return to_ours(move, reference.inner) if wants_both else to_ours(move)
+        except Exception as error:  # whatever an author's code raises
+            raise PlugInError(f"to_ours({move!r}) raised {described(error)}") from error
+
+    return ours
+
+
 def plain(name: str) -> str:
     """Returns a move's name without what programs write differently: case, marks, who moves.
 
@@ -264,31 +266,22 @@ def _named(spec: str, flag: str) -> Any:
             + (", or open_spiel:NAME" if flag == "--against" else ", or name, or index")
         )
     if source.endswith(".py"):
-        module = _from_file(pathlib.Path(source), what)
+        members = _run(pathlib.Path(source), what)
     else:
-        module = import_plug_in(source, what, [os.getcwd()])
-    if not hasattr(module, name):
+        members = vars(import_plug_in(source, what, [os.getcwd()]))
+    if name not in members:
         raise ValueError(f"{what}: {source} has no {name!r}")
-    return getattr(module, name)
+    return members[name]
 
 
-def _from_file(path: pathlib.Path, what: str) -> ModuleType:
+def _run(path: pathlib.Path, what: str) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{what}: there is no file {path}")
-    name = f"reference_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path.absolute())
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look there
     try:
         with on_path([str(path.absolute().parent)]):
-            spec.loader.exec_module(module)
+            return runpy.run_path(str(path), run_name=f"reference_{path.stem}")
     except Exception as error:  # whatever a file may raise
-        raise ValueError(
-            f"{what}: {path} cannot be imported: {type(error).__name__}: {error} ({line_of(error)})"
-        ) from error
-    return module
+        raise ValueError(f"{what}: {path} cannot be imported: {described(error)}") from error
 
 
 def _open_spiel(spec: str) -> Rules:

@@ -6,10 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from games.conformance.cases import action_name, rendered, scene
-from games.conformance.playouts import Batch, Lanes, Ply, differs, take
+from games.conformance.cases import Trial
+from games.conformance.playouts import Batch, Ply, differs, image, take
 from games.game import Game, Symmetry
 from games.laws import Findings
+
+PARTS = ("observation", "mask", "to_play", "terminated", "returns")  # that have images
 
 
 def well_formed(findings: Findings, game: Game[Any]) -> tuple[Symmetry, ...]:
@@ -39,121 +41,94 @@ def well_formed(findings: Findings, game: Game[Any]) -> tuple[Symmetry, ...]:
 
 @dataclasses.dataclass
 class Images:
-    """Watches main lanes and their images."""
+    """Watches main envs and their images."""
 
-    findings: Findings
-    game: Game[Any]
-    lanes: Lanes
+    trial: Trial
     symmetries: tuple[Symmetry, ...]
     tried: list[bool] = dataclasses.field(default_factory=list)
 
     def place(self, openings: Batch) -> Any:
-        """Returns the states with an image of the opening on each image lane, where one is known.
+        """Returns the states with an image of the opening on each image env, where one is known.
 
         Most openings are their own image. Othello's four discs are not, under half of the
         symmetries: there the fields of the state that are boards are mapped as the observation is.
         """
         states = openings.state
+        main = take(states, slice(self.trial.envs.images))
         for number, symmetry in enumerate(self.symmetries):
-            lanes = self.lanes.image(number)
-            main, image = take(openings, slice(self.lanes.images)), take(openings, lanes)
-            if not differs(_image(symmetry, main), _seen(image)).any():
+            if not self._unlike(openings, number):
                 continue
-            mapped = _mapped(self.game, symmetry, main.state)
+            mapped = _mapped(self.trial.game, symmetry, main)
             if mapped is not None:
-                states = jax.tree.map(lambda old, new, at=lanes: _put(old, at, new), states, mapped)
+                envs = self.trial.envs.image(number)
+                states = jax.tree.map(lambda old, new, at=envs: _put(old, at, new), states, mapped)
         return states
 
     def start(self, openings: Batch) -> None:
-        for number, symmetry in enumerate(self.symmetries):
-            main = take(openings, slice(self.lanes.images))
-            image = take(openings, self.lanes.image(number))
-            self.tried.append(not differs(_image(symmetry, main), _seen(image)).any())
+        numbers = range(len(self.symmetries))
+        self.tried = [not self._unlike(openings, number) for number in numbers]
         if not all(self.tried):
-            skipped = [n + 1 for n, tried in enumerate(self.tried) if not tried]
-            self.findings.notes.append(
+            skipped = [number + 1 for number in numbers if not self.tried[number]]
+            self.trial.findings.note(
                 f"symmetry: the opening has no image under {skipped}, which were not tried"
             )
 
     def watch(self, ply: Ply) -> None:
-        main = take(ply.after, slice(self.lanes.images))
-        for number, symmetry in enumerate(self.symmetries):
-            if not self.tried[number]:
-                continue
-            image = take(ply.after, self.lanes.image(number))
-            wanted, observed = _image(symmetry, main), _seen(image)
-            for name in wanted:
-                bad = np.flatnonzero(differs(wanted[name], observed[name]))
-                if len(bad):
-                    self._blame(ply, number, name, int(bad[0]))
-                    self.tried = [False] * len(self.tried)  # one case is enough
-                    return
+        for number, tried in enumerate(self.tried):
+            unlike = self._unlike(ply.after, number) if tried else {}
+            for part, bad in unlike.items():
+                self._blame(ply, number, part, int(bad.argmax()))
+                self.tried = [False] * len(self.tried)  # one case is enough
+                return
 
-    def _blame(self, ply: Ply, number: int, name: str, lane: int) -> None:
-        before = take(ply.before, slice(self.lanes.images)).state
-        image = take(ply.before, self.lanes.image(number)).state
-        there = self.lanes.image(number).start + lane
-        moves = [
-            action_name(self.game, before, lane, int(ply.action[lane])),
-            action_name(self.game, image, lane, int(ply.action[there])),
-        ]
-        boards = [rendered(self.game, states, lane) for states in (before, image)]
+    def _unlike(self, at: Batch, number: int) -> dict[str, np.ndarray]:
+        """Returns by part of a batch: bool[images], where an image is not the main env's."""
+        main, seen = self._pair(at, number)
+        wanted = image(self.symmetries[number], main)
+        unlike = {part: differs(getattr(wanted, part), getattr(seen, part)) for part in PARTS}
+        return {part: bad for part, bad in unlike.items() if bad.any()}
+
+    def _pair(self, at: Batch, number: int) -> tuple[Batch, Batch]:
+        envs = self.trial.envs
+        return take(at, slice(envs.images)), take(at, envs.image(number))
+
+    def _blame(self, ply: Ply, number: int, part: str, env: int) -> None:
+        there = self.trial.envs.image(number).start + env
+        case, states = self.trial.case, (ply.before.state, ply.after.state)
+        main = case(states[0], env, ply.action[env], states[1])
+        about = f"its image under symmetry {number + 1}"
+        mirrored = case(states[0], there, ply.action[there], states[1], about)
         cause = (
             "the symmetry is wrong, or the rules, such as the mask or the end, treat a position "
             "and its image unlike"
         )
-        if name == "legal_action_mask" and self._fits_transposed(ply, number):
+        if part == "mask" and self._fits_transposed(ply, number):
             cause = (
                 "with rows and columns exchanged it would fit: is the mask flattened in another "
                 "order than step reads the action?"
             )
-        self.findings.add(
+        self.trial.findings.add(
             "symmetry",
-            f"symmetry {number + 1} to map {name} to that of the image after the mirrored move",
-            f"another {name}: {cause}",
-            f"{boards[0]}\nand its image\n{boards[1]}",
-            f"{moves[0]} and its image {moves[1]}",
-            [
-                scene(ply.before.state, at, ply.action[at], ply.after.state, about)
-                for at, about in ((lane, ""), (there, f"its image under symmetry {number + 1}"))
-            ],
+            f"symmetry {number + 1} to map {part} to that of the image after the mirrored move",
+            f"another {part}: {cause}",
+            f"{main.position}\nand its image\n{mirrored.position}",
+            f"{main.action} and its image {mirrored.action}",
+            [*main.scenes, *mirrored.scenes],
         )
 
     def _fits_transposed(self, ply: Ply, number: int) -> bool:
         """Whether the masks would be images if their cells were numbered column by column."""
-        height, width = self.game.observation_shape[:2]
-        if height != width or self.game.num_actions != height * width:
+        height, width = self.trial.game.observation_shape[:2]
+        if height != width or self.trial.game.num_actions != height * width:
             return False
-        lanes = (slice(self.lanes.images), self.lanes.image(number))
-        masks = [ply.after.mask[at].reshape(-1, height, width) for at in lanes]
-        main, image = (mask.transpose(0, 2, 1).reshape(len(mask), -1) for mask in masks)
-        return bool((self.symmetries[number].on_actions(main) == image).all())
+        masks = [at.mask.reshape(-1, height, width) for at in self._pair(ply.after, number)]
+        main, seen = (mask.transpose(0, 2, 1).reshape(len(mask), -1) for mask in masks)
+        return bool((self.symmetries[number].on_actions(main) == seen).all())
 
 
-def _image(symmetry: Symmetry, at: Batch) -> dict[str, np.ndarray]:
-    """Returns what the image of those positions must look like."""
-    return {
-        "observation": symmetry.on_observation(at.observation),
-        "legal_action_mask": symmetry.on_actions(at.mask),
-        "to_play": at.to_play,
-        "terminated": at.terminated,
-        "returns": at.returns,
-    }
-
-
-def _seen(at: Batch) -> dict[str, np.ndarray]:
-    return {
-        "observation": at.observation,
-        "legal_action_mask": at.mask,
-        "to_play": at.to_play,
-        "terminated": at.terminated,
-        "returns": at.returns,
-    }
-
-
-def _put(old: np.ndarray, lanes: slice, new: np.ndarray) -> np.ndarray:
+def _put(old: np.ndarray, envs: slice, new: np.ndarray) -> np.ndarray:
     old = old.copy()
-    old[lanes] = new
+    old[envs] = new
     return old
 
 

@@ -10,8 +10,9 @@ import pytest
 
 import games
 from games.breakthrough import Breakthrough
+from games.conformance.cases import Trial
 from games.conformance.drawn import check_board
-from games.conformance.playouts import batched, choose
+from games.conformance.playouts import batched, choose, envs_for
 from games.connect_four import ConnectFour
 from games.dots_and_boxes import DotsAndBoxes
 from games.drawing import shapes
@@ -57,7 +58,8 @@ def moves(game):
 
 def findings_of(game, played=None):
     findings = Findings()
-    check_board(findings, game, moves(played or game))
+    trial = Trial(findings, game, batched(game), envs_for(8, 0), np.random.default_rng(0))
+    check_board(trial, moves(played or game))
     assert findings.tried == {"board"}
     return findings
 

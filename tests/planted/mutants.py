@@ -299,7 +299,7 @@ MUTANTS = {
     "max_plies too small by one, in a long game": Mutant("length", ConnectFour, {"max_plies": 41}),
     # The mask and the turn.
     "a mask of the board before the move": Mutant(
-        "mask",
+        "alike",
         TicTacToe,
         after_step(
             TicTacToe,
@@ -376,7 +376,7 @@ MUTANTS = {
         "observation", TicTacToe, view(lambda s: 1 - s.to_play, lambda s: s.to_play)
     ),
     "a view that hides stones from seat 1": Mutant(
-        "observation", TicTacToe, {"observe": flipped_for_seat_1}
+        "alike", TicTacToe, {"observe": flipped_for_seat_1}
     ),
     "the opponent's boxes first, where who gains a box moves again": Mutant(
         "observation",
