@@ -2,8 +2,10 @@
 
 import atexit
 import ctypes
+import fcntl
 import importlib.metadata
 import os
+import pathlib
 import shutil
 import sys
 import tempfile
@@ -22,12 +24,13 @@ if "SELFPLAY_TESTS_HOME" not in os.environ:
     atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 # Most of what the tests compute is compiling code that then runs for milliseconds: so LLVM does not
 # optimise it, and XLA, where it still can, writes it the old, shorter way (an XLA that cannot stops
-# at the flag). Its own passes are kept. `make test-all` sets this to false and leaves out nothing.
+# at the flag) and as one module: to compile 32 parts of it apart costs a quarter of all the time.
+# Its own passes are kept. `make test-all` sets this to false and leaves out nothing.
 if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
     if importlib.metadata.version("jaxlib").startswith("0.10."):
-        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
-        os.environ["XLA_FLAGS"] = flags.strip()
+        flags = ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
+        os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()
 
 import jax
 import pytest
@@ -82,12 +85,20 @@ def tiny_config():
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny_config, tmp_path_factory):
-    """The folder of a finished tiny run; do not write to it."""
+    """The folder of a finished tiny run; do not write to it.
+
+    The first worker that needs one trains it, and each has a copy of its own.
+    """
     from training.evaluation.train_run import train_folder
     from training.storage.run_folder import RunFolder
 
-    folder = RunFolder(tmp_path_factory.mktemp("runs") / "tiny")
-    folder.create(tiny_config)
-    with folder.lock():
-        assert train_folder(folder, tiny_config, on_metrics=lambda line: None, stop=lambda: False)
-    return folder.path
+    folder = RunFolder(pathlib.Path(os.environ["SELFPLAY_TESTS_HOME"]) / "runs" / "tiny")
+    with (folder.path.parent.parent / "tiny.lock").open("a") as one_worker:
+        fcntl.flock(one_worker, fcntl.LOCK_EX)
+        if not folder.exists():
+            folder.create(tiny_config)
+            with folder.lock():
+                assert train_folder(folder, tiny_config, lambda line: None, lambda: False)
+    own = tmp_path_factory.mktemp("runs") / "tiny"
+    shutil.copytree(folder.path, own)
+    return own

@@ -56,7 +56,7 @@ def test_a_board_that_nobody_has_won_on_may_be_full_or_empty():
     game = games.load("go:size=5,komi=0")
     state = game.init(jax.random.key(0))
     assert not game.final_planes(state).any()
-    state = game.step(state, jnp.int32(12))
+    state = jax.jit(game.step)(state, jnp.int32(12))
     assert (game.final_planes(state) == jnp.array([1, -1], jnp.int8)[:, None, None]).all()
 
 

@@ -157,7 +157,7 @@ def test_the_form_for_accelerators_gives_the_same_numbers(config, monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, elsewhere, on_cpu)
 
 
-@pytest.mark.parametrize("width", [1, 8, 31, 32, 33, 64, 70])
+@pytest.mark.parametrize("width", [1, 31, 32, 33, 70])
 def test_next_true_finds_what_a_walk_finds(width):
     flags = np.random.default_rng(width).random((50, width)) < 0.1
     env, column = np.divmod(np.arange(50 * (width + 1)), width + 1)  # also the one behind all

@@ -40,6 +40,7 @@ def calls():
 
 def test_recorded_games_replay_move_by_move_to_the_recorded_result(calls):
     recorder, games_seen, samples_seen = Recorder(), 0, 0
+    step = jax.jit(GAME.step)
     for number, (_, trajectory) in enumerate(calls):
         sample, finished = recorder.add(trajectory, number)
         for game in finished:
@@ -57,7 +58,7 @@ def test_recorded_games_replay_move_by_move_to_the_recorded_result(calls):
                     assert sample.action[example] == action
                     assert sample.outcome[example] == game.returns[int(state.to_play)]
                     samples_seen += 1
-                state = GAME.step(state, action)
+                state = step(state, action)
             assert bool(state.terminated)
             np.testing.assert_array_equal(GAME.returns(state), game.returns)
             games_seen += 1

@@ -75,7 +75,9 @@ CONNECT_FOUR = dataclasses.replace(
 SHORT = dataclasses.replace(
     TIC_TAC_TOE,
     iterations=14,
-    evaluation=dataclasses.replace(TIC_TAC_TOE.evaluation, every=7),
+    evaluation=dataclasses.replace(
+        TIC_TAC_TOE.evaluation, every=7, games=2, gap_positions=0, strength_games=0
+    ),
 )
 NO_LIMIT = 3600.0  # seconds: what the doctor finds must not hang on how busy the machine is
 GAMES = {"tic_tac_toe": TIC_TAC_TOE, "connect_four": CONNECT_FOUR}

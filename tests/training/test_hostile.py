@@ -301,8 +301,7 @@ USING = {
     "engine {run} --protocol gtp --simulations 1": ("game",),
     "engine {run} --protocol uci --simulations 1": ("game",),
     "doctor {run} --seconds 1": ("game",),
-    "report {run}": (),
-    "show {run}/games/self_play.jsonl": (),
+    "runs {run}": (),
 }
 
 
@@ -537,12 +536,28 @@ def test_processes_that_make_the_key_at_once_agree_on_it(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "selfplay").iterdir()] == ["key"]
 
 
+WRITING = [
+    "train --run-dir {run} --iterations 5",
+    "evaluate {run} --games 2 --simulations 1",
+    "oversee {run} --count 1 --simulations 1 --script script",
+    "evaluate {run} --against overseer --sample 8 --checkpoints 1",
+]
+
+
 @pytest.mark.parametrize(
-    "inside",
-    ["lock", "metrics.jsonl", "games/self_play.jsonl", "games", "report", "ladder", "oversight"],
+    ("inside", "lines"),
+    [
+        ("lock", WRITING[:1]),
+        ("metrics.jsonl", WRITING[:1]),
+        ("games/self_play.jsonl", WRITING[:1]),
+        ("games", WRITING[:1]),
+        ("report", WRITING),
+        ("ladder", WRITING[:2]),
+        ("oversight", [WRITING[0], WRITING[2]]),
+    ],
 )
 def test_a_link_inside_a_run_leads_no_command_to_write_elsewhere(
-    inside, tiny_run, tmp_path, capsys, monkeypatch
+    inside, lines, tiny_run, tmp_path, capsys, monkeypatch
 ):
     run, mine = tmp_path / "run", tmp_path / "mine"
     shutil.copytree(tiny_run, run)
@@ -552,13 +567,7 @@ def test_a_link_inside_a_run_leads_no_command_to_write_elsewhere(
     (run / inside).symlink_to(mine)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "script").write_text("")
-    for line in (
-        "train --run-dir {run} --iterations 5",
-        "evaluate {run} --games 2 --simulations 1",
-        "oversee {run} --count 1 --simulations 1 --script script",
-        "report {run}",
-        "evaluate {run} --against overseer --sample 8 --checkpoints 1",
-    ):
+    for line in lines:
         code = command(line, run)
         said = capsys.readouterr().err
         assert "Traceback" not in said

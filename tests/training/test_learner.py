@@ -117,9 +117,10 @@ def test_the_average_is_the_recurrence_of_its_definition(train_step):
 def test_a_mirrored_example_is_the_example_of_the_mirrored_game():
     rng = np.random.default_rng(3)
     plain, mirrored = (GAME.init(jax.random.key(0)) for _ in range(2))
+    step = jax.jit(GAME.step)
     for _ in range(7):
         action = int(rng.choice(np.flatnonzero(plain.legal_action_mask)))
-        plain, mirrored = GAME.step(plain, action), GAME.step(mirrored, 6 - action)
+        plain, mirrored = step(plain, action), step(mirrored, 6 - action)
     target = np.arange(7, dtype=np.float16)
     batch = random_batch(symmetry=1)._replace(
         observation=jnp.broadcast_to(GAME.observe(plain), (EXAMPLES, 6, 7, 2)),

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pytest
 
+from scripts import cli
 from selfplay import devices
 from tests.support import processes
 from training import calls
@@ -450,8 +451,7 @@ def test_a_worker_on_ray_plays_for_a_run_which_goes_on_alone_and_no_process_is_l
     processes.wait_until("processes are left", lambda: not processes.alive(mark), 20)
     lines = RunFolder(tmp_path / "run").read_metrics()
     assert [line["iteration"] for line in lines if line["kind"] == "iteration"] == [*range(1, 7)]
-    alone = processes.start(["train", str(tmp_path / "run"), "--iterations", "8"], mark, log)
-    assert alone.wait(SECONDS) == 0, log.read_text()
+    assert cli.run(["train", str(tmp_path / "run"), "--iterations", "7"]) == 0
     owners = {record["game_id"] >> GAME_BITS for record in records(tmp_path / "run")}
     assert 1 in owners
 
