@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from games.conformance.cases import rendered
-from games.conformance.playouts import LONGEST, Batch, batched, choose, fill, one, take
+from games.conformance.playouts import LONGEST, Batch, batched, fill, one, take
 from games.conformance.reference import InProgress, Rules, plain, reads_reference, rules_of
 from games.game import Game
 from games.plug_in import PlugInError, described
@@ -92,7 +92,7 @@ def compare(
     """Plays random games by both rules at once, and stops at the first difference.
 
     Compared are the end, the returns there, who is to play, and the legal moves. Half of the games
-    are played with a liking for what is rare: much that changes, few legal moves.
+    are played with a liking for what is rare: much that changes, few legal moves, long games.
 
     Args:
       reference: the class of a `Reference`, or what `reference.load` has read.
@@ -297,21 +297,40 @@ def _counted(shared: int, only: list[str]) -> str:
 
 
 def _move(step: Any, at: Batch, rng: np.random.Generator) -> tuple[np.ndarray, Batch]:
-    """Plays a move in every game: int32[N] actions, and what they led to.
+    """Plays a move in every game: int32[N] actions, and what they led to."""
+    tried, games = _moves_to_try(at.mask, rng), len(at.terminated)
+    after = step(take(at.state, np.repeat(np.arange(games), TRIED)), tried.reshape(-1))
+    chosen = np.arange(games) * TRIED + _preferred(at, after, rng)
+    return tried.reshape(-1)[chosen], take(after, chosen)
 
-    Every other game plays at random. The rest mostly prefer, of a few moves, what changes most of
-    the position, as captures do, or what leaves few legal moves, but end no game that can go on.
+
+def _moves_to_try(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns int32[N, TRIED]: random legal actions, different ones where there are as many."""
+    scores = rng.random(mask.shape, dtype=np.float32) + mask
+    best = np.argsort(-scores, axis=1)[:, :TRIED]
+    best = np.pad(best, ((0, 0), (0, TRIED - best.shape[1])), mode="edge")
+    legal = np.take_along_axis(mask, best, axis=1)
+    return np.where(legal, best, best[:, :1]).astype(np.int32)
+
+
+def _preferred(at: Batch, after: Batch, rng: np.random.Generator) -> np.ndarray:
+    """Returns int[N]: which of the moves tried each game plays.
+
+    Every other game plays at random. The rest mostly prefer what changes most of the position, as
+    captures do, or few legal moves next, or many, or the end and turns that are kept; the first
+    three end no game that can go on.
     """
     games = len(at.terminated)
-    tried = np.stack([choose(at.mask, rng) for _ in range(TRIED)])
-    after = step(fill(at.state, games * TRIED), tried.reshape(-1))
+    over = after.terminated.reshape(games, TRIED)
+    legal = after.mask.sum(axis=1).reshape(games, TRIED)
+    again = after.to_play.reshape(games, TRIED) == at.to_play[:, None]
     leaves = zip(jax.tree.leaves(at.state), jax.tree.leaves(after.state), strict=True)
     changes = sum(
-        (new.reshape(TRIED, games, -1) != old.reshape(games, -1)).sum(axis=2) for old, new in leaves
+        (new.reshape(games, TRIED, -1) != old.reshape(games, 1, -1)).sum(axis=2)
+        for old, new in leaves
     )
-    legal = after.mask.sum(axis=1).reshape(TRIED, games)
-    every, over = np.arange(games), after.terminated.reshape(TRIED, games)
-    liking = np.where(every % 4 == 1, changes, -legal) - 10_000 * over
-    likes = (every % 2 == 1) & (rng.random(games) < np.where(every % 8 < 4, 0.6, 1.0))
-    chosen = np.where(likes, liking.argmax(axis=0), 0)
-    return tried[chosen, every], take(after, chosen * games + every)
+    likings = np.stack([*(x - 10_000 * over for x in (changes, -legal, legal)), 2 * over + again])
+    style = np.arange(games) % 8
+    liked = likings[style // 2, np.arange(games)].argmax(axis=1)
+    firmness = np.where(np.arange(games) // 8 % 2, 0.6, 1.0)
+    return np.where((style % 2 == 1) & (rng.random(games) < firmness), liked, 0)
