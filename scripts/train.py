@@ -21,6 +21,7 @@ from training.oversight import decision_file
 from training.players import load_amplifier, load_weights, network_of
 from training.preflight import estimate
 from training.preflight.machine import this_machine
+from training.report.listing import progress_of
 from training.source import LOCAL, Source
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder, next_free, reserve
@@ -136,15 +137,20 @@ def _open(
 
 def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool) -> None:
     """Says where the run stands, and what goes on from there; `last` holds its newest numbers."""
-    step = checkpoint_steps(folder.path)[-1]
+    progress = progress_of(folder.path)
+    assert progress is not None  # a run that was trained has been saved
+    step = progress.step
     verdict = last.get("fixed_point", {}).get("verdict")
     if not finished:
         say(f"interrupted: {folder.path} is saved at step {step}; {_again(args, folder)} goes on")
     elif verdict:
         say(f"done: {folder.path} at step {step}: {verdict}")
     else:
-        limits = " and ".join(_limits_reached(args.config, last))
+        limits = " and ".join(f"--{name}" for name in progress.ended)
         say(f"done: {folder.path} reached its limit at step {step}; raise {limits} to go on")
+    measured = progress.seconds_measured / 60
+    trained = progress.seconds / 60 - measured
+    say(f"it trained {trained:.1f} min and measured {measured:.1f} min")
     if finished and not step:
         say(
             f"note: it has not trained yet: that begins at --replay.min-examples "
@@ -169,16 +175,6 @@ def _again(args: Args, folder: RunFolder) -> str:
         words += [flag, value] if value else []
     words += ["--local"] if args.local else []
     return shlex.join(words)
-
-
-def _limits_reached(config: RunConfig, last: dict[str, Any]) -> list[str]:
-    """Returns the flags of the limits at which a run ended: its time, where no other is reached."""
-    iterations = bool(config.iterations and last.get("iteration", 0) >= config.iterations)
-    minutes = bool(config.minutes and last.get("seconds", 0.0) >= 60 * config.minutes)
-    flops = bool(config.flops and last.get("flops", 0) >= config.flops)
-    rest = not (iterations or flops)
-    reached = {"--iterations": iterations, "--flops": flops, "--minutes": minutes or rest}
-    return [flag for flag, is_reached in reached.items() if is_reached]
 
 
 def _less_memory(config: RunConfig, game: Any, folder: RunFolder) -> str:

@@ -14,9 +14,11 @@ the match goes on. For each `FORFEIT` of an answer, in order, the player appends
 its list `faults`. A single game that cannot go on must not raise: an exception ends the match.
 """
 
+import contextlib
+import contextvars
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import jax
@@ -40,6 +42,21 @@ from selfplay import devices, positions
 # On the device `act(variables, states, key)`; outside it takes `history` as fourth argument.
 Act: TypeAlias = Callable[..., SearchResult]
 RESIGN, FORFEIT = -1, -2  # actions that lose the game at once, of players outside the device
+# Called before each answer of a player, see `before_each_answer`.
+_BEFORE = contextvars.ContextVar[Callable[[], None]]("before an answer", default=lambda: None)
+
+
+@contextlib.contextmanager
+def before_each_answer(check: Callable[[], None]) -> Iterator[None]:
+    """Calls `check` before each answer of any player: what it raises ends a match or measurement.
+
+    So a long evaluation can be left within one call of the device.
+    """
+    token = _BEFORE.set(check)
+    try:
+        yield
+    finally:
+        _BEFORE.reset(token)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,6 +91,7 @@ class Player:
                 f"a player needs a batch of positions, got to_play of shape "
                 f"{np.shape(states.to_play)}"
             )
+        _BEFORE.get()()
         # Players on the device are jitted and split over devices; others get NumPy on the host.
         if self.on_device:
             if isinstance(states.to_play, jax.core.Tracer):  # part of a larger jitted function

@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol, TypeAlias
 from training.context import Context
 from training.state import Actor, State
 
+Stop: TypeAlias = Callable[[], bool]  # whether the run was told to stop
+
 
 class Decision(NamedTuple):
     """What follows from an iteration."""
@@ -14,17 +16,31 @@ class Decision(NamedTuple):
     save: bool = False  # these weights must be saved: as the best, or to be compared with later
 
 
+class StoppedError(Exception):
+    """The run was told to stop while it measured: what was under way is done again at a resume."""
+
+
 class Evaluator(Protocol):
     """Measures a run; `training/evaluation/evaluator.py` is the one that runs have.
 
     Of several processes, the first one alone is asked. It may change the progress of the state.
     """
 
-    def choose_actor(self, context: Context, state: State, candidate: Actor) -> Actor:
-        """Returns the weights that play from now on: the candidate, or those that play now."""
+    def choose_actor(self, context: Context, state: State, candidate: Actor, stop: Stop) -> Actor:
+        """Returns the weights that play from now on: the candidate, or those that play now.
 
-    def after_iteration(self, context: Context, state: State) -> Decision:
-        """Measures what is due, and says what follows."""
+        Raises:
+          StoppedError: `stop()` became true.
+        """
+
+    def after_iteration(self, context: Context, state: State, stop: Stop) -> Decision:
+        """Measures what is due, and says what follows.
+
+        Called before the first iteration of a process, too: for what a stop had left undone.
+
+        Raises:
+          StoppedError: `stop()` became true.
+        """
 
 
 MakeEvaluator: TypeAlias = Callable[[Context], Evaluator]
@@ -36,10 +52,10 @@ class NoEvaluation:
     def __init__(self, context: Context) -> None:
         """Needs nothing."""
 
-    def choose_actor(self, context: Context, state: State, candidate: Actor) -> Actor:
+    def choose_actor(self, context: Context, state: State, candidate: Actor, stop: Stop) -> Actor:
         """Returns the candidate: the newest weights play, as in AlphaZero."""
         return candidate
 
-    def after_iteration(self, context: Context, state: State) -> Decision:
+    def after_iteration(self, context: Context, state: State, stop: Stop) -> Decision:
         """Ends the run at its limits."""
         return Decision(state.progress.finished(context.config))

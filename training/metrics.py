@@ -39,6 +39,7 @@ class IterationLine:
     value_loss: float | None = None  # squared error of the value
     flops: int  # operations of self-play and training so far
     flops_measured: int  # of measuring so far, which are not among these
+    seconds_measured: float = 0.0  # of `seconds`, in evaluations
     target_losses: dict[str, float] = dataclasses.field(default_factory=dict)  # by target
 
 
@@ -187,6 +188,7 @@ class EvaluationLine:
     seconds_per_move: dict[str, float] | None = None  # that `amplified` and `policy` take
     flops: int  # operations of self-play and training so far
     flops_measured: int  # of measuring so far, this included
+    seconds_measured: float = 0.0  # of `seconds`, in evaluations
 
     def __post_init__(self) -> None:
         if self.perfect is None and self.random is None:

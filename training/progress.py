@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # A run bounded by minutes fixes its schedule's horizon once this share of them has passed.
 HORIZON_FIXED_AT = 0.3
+MEASURED_SHARE = 0.2  # of a run's minutes, by the clock, that evaluations may take at most
 
 
 @dataclasses.dataclass
@@ -27,20 +28,25 @@ class Progress:
     flops: int = 0  # operations of self-play and training; this and the next follow from the other
     flops_measured: int = 0  # counters, and are kept for who reads them without the network
     seconds: float = 0.0  # up to the last save, over all processes
+    seconds_measured: float = 0.0  # of these, in evaluations
     horizon: float = 0.0  # steps; 0 until it is fixed
     trained_from: tuple[float, int] | None = None  # (seconds, step) from which speed is measured
     iteration_seconds: float = 0.0  # of the last one, and of the last evaluation: the time that
     evaluation_seconds: float = 0.0  # must be left for one more within the limit
+    compile_seconds: float = 0.0  # by how much this process's first iteration took longer
     best_step: int = 0
     best_loss: float | None = None
     rollbacks: int = 0  # each has lowered the learning rate
     evaluations: int = 0
+    evaluated: int = 0  # the iteration after which the last one was due
     measured: int = 0  # network evaluations that these took
     rated: int = 0  # of which, for ratings
     # Steps of weights that were clearly stronger than the one before, in the run's own ladder.
     rungs: list[int] = dataclasses.field(default_factory=list)
     strength_step: int = 0  # of the weights whose strength was last measured by matches
     fixed_point: str = ""  # why the run ended there
+    # The limits at which the run ended, by the setting's name: with these it is complete.
+    ended: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._seconds_told = time.monotonic()  # when `seconds` was what it says
@@ -59,8 +65,12 @@ class Progress:
                 "version"
             )
         for name in names - {"trained_from", "best_loss", "fixed_point"}:
-            values = counters[name] if name == "rungs" else [counters[name]]
-            if type(values) is not list or any(type(v) not in (int, float) for v in values):
+            values = [counters[name]]
+            if name == "rungs" and type(counters[name]) is list:
+                values = counters[name]
+            if name == "ended" and type(counters[name]) is dict:
+                values = [*counters[name].values()]
+            if any(type(v) not in (int, float) for v in values):
                 raise ValueError(f"the checkpoint's {name} is {counters[name]!r}, no number")
         return cls(**{name: counters[name] for name in names})
 
@@ -82,15 +92,38 @@ class Progress:
         self.flops = work.so_far(self.positions, self.step * batch)
         self.flops_measured = self.measured * work.evaluation
 
-    def finished(self, limits: RunConfig) -> bool:
-        """Whether the run has reached its limits, or has no time left for another iteration."""
-        # Any limit ends the run.
-        by_iterations = limits.iterations and self.iteration >= limits.iterations
-        by_flops = limits.flops and self.flops >= limits.flops
+    def reached(self, limits: RunConfig) -> dict[str, float]:
+        """Returns the limits that end the run now, by their names; any of them does."""
         # By the clock, it ends before an iteration that would exceed it.
-        needed = self.iteration_seconds + self.evaluation_seconds
-        by_time = limits.minutes and self.elapsed() + needed >= 60 * limits.minutes
-        return bool(by_iterations or by_flops or by_time or self.fixed_point)
+        last = self.evaluation_seconds
+        needed = self.iteration_seconds + (last if last <= self.measuring_left(limits) else 0.0)
+        done = {
+            "iterations": self.iteration,
+            "flops": self.flops,
+            "minutes": (self.elapsed() + needed) / 60,
+        }
+        wanted = {name: getattr(limits, name) for name in done}
+        return {name: limit for name, limit in wanted.items() if 0 < limit <= done[name]}
+
+    def finished(self, limits: RunConfig) -> bool:
+        """Whether the run has reached a limit, or has no time left for another iteration."""
+        return bool(self.reached(limits)) or self.is_complete(limits)
+
+    def measuring_left(self, limits: RunConfig) -> float:
+        """Returns the seconds that evaluations may still take; infinity without a time limit."""
+        if not limits.minutes:
+            return math.inf
+        return MEASURED_SHARE * 60 * limits.minutes - self.seconds_measured
+
+    def is_complete(self, limits: RunConfig) -> bool:
+        """Whether the run has come to its end, evaluation included, and may not go on.
+
+        What ended it is kept, not computed again: the last evaluation may have taken less time than
+        was left for it.
+        """
+        wanted = {name: getattr(limits, name) for name in self.ended}
+        met = any(0 < wanted[name] <= limit for name, limit in self.ended.items())
+        return met or bool(self.fixed_point)
 
     def where(self) -> dict[str, Any]:
         """Returns how far the run has come, as the lines of its metrics say it."""
@@ -98,6 +131,7 @@ class Progress:
             "iteration": self.iteration,
             "step": self.step,
             "seconds": round(self.elapsed(), 3),
+            "seconds_measured": round(self.seconds_measured, 3),
             "games": self.games,
             "positions": self.positions,
             "flops": self.flops,

@@ -6,6 +6,7 @@ iteration behind those that learn, and a checkpoint holds, beside the training s
 that the rollout in flight plays with and the games from before it: a resumed run repeats it.
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,12 +17,15 @@ from training.config import RunConfig
 from training.context import Context
 from training.decision_examples import NOTHING, DecisionExamples
 from training.devices import local
-from training.evaluator import Evaluator, MakeEvaluator, NoEvaluation
+from training.evaluator import Evaluator, MakeEvaluator, NoEvaluation, StoppedError
 from training.metrics_log import MetricsLog
+from training.progress import Progress
 from training.source import LOCAL, Source
 from training.stages import distil, report, save, write_pending
 from training.state import Actor, State
 from training.storage.run_folder import RunFolder
+
+STOPPED = -1.0  # in the place of a step
 
 
 class Agreed(NamedTuple):
@@ -47,7 +51,7 @@ def train(
     Args:
       folder: a run folder that exists and whose lock is held; one without a checkpoint begins,
         another goes on.
-      stop: asked once an iteration; true: save and return.
+      stop: asked once an iteration and while the run is measured; true: save and return.
       make_evaluator: of what measures the run, and decides by it.
       source: of the examples.
       decision_examples: an overseer's decisions, to learn from beside the games.
@@ -78,10 +82,16 @@ def _iterate(
     def halt() -> bool:
         return stop() or progress.finished(config)
 
-    agreed = _agree(state, stop(), progress.finished(config))
+    # What a stop left undone comes first.
+    agreed = _after_iteration(context, state, evaluator, stop, math.inf)
     while not (agreed.ended or agreed.stopped):
+        if agreed.save:
+            save(context, state)
+            save_at = time.monotonic() + config.checkpoint.every_seconds
         began = time.monotonic()
-        actor = _choose_actor(context, state, evaluator)
+        actor = _choose_actor(context, state, evaluator, stop)
+        if actor is None:  # it was told to stop in the gate's match
+            break
         # Amplify: self-play by tree search, whose finished games go to the replay buffer.
         monitors = source.next(context, state, actor, halt)
         if monitors is None:  # it was told to stop while it waited for workers
@@ -94,32 +104,48 @@ def _iterate(
         if not config.until_fixed_point:  # which lowers the rate itself
             progress.fix_horizon(60 * config.minutes)
         report(context, state, monitors, losses)
-        if progress.iteration > first:  # which compiled: the next one will be faster
-            progress.iteration_seconds = time.monotonic() - began
-        # Evaluate, where that is due, and save.
+        _note_seconds(progress, time.monotonic() - began, progress.iteration == first)
+        # Evaluate, where that is due, and find out what follows.
         agreed = _after_iteration(context, state, evaluator, stop, save_at)
-        if agreed.save and not agreed.stopped:
-            save(context, state)
-            save_at = time.monotonic() + config.checkpoint.every_seconds
     write_pending(context, state)
+    if agreed.ended:
+        # Where no limit is reached there was no time for another iteration.
+        progress.ended = progress.reached(config) or {"minutes": config.minutes}
     save(context, state)
     context.store.wait()
     return agreed.ended
 
 
-def _choose_actor(context: Context, state: State, evaluator: Evaluator) -> Actor:
+def _note_seconds(progress: Progress, seconds: float, compiled: bool) -> None:
+    """Notes how long an iteration took, and by how much the first one of a process was longer."""
+    if compiled:
+        progress.compile_seconds, progress.iteration_seconds = seconds, 0.0
+        return
+    if not progress.iteration_seconds:
+        progress.compile_seconds = max(progress.compile_seconds - seconds, 0.0)
+    progress.iteration_seconds = seconds
+
+
+def _choose_actor(
+    context: Context, state: State, evaluator: Evaluator, stop: Callable[[], bool]
+) -> Actor | None:
     """Returns the weights that play from now on: the averaged ones, unless a gate holds them back.
 
-    They are copied: the next training step donates the state's own.
+    They are copied: the next training step donates the state's own. None: it was told to stop.
     """
     candidate = Actor(devices.copy(local(state.train.averages)), state.progress.step)
     if not context.config.gate:
         return candidate
-    chosen = candidate
+    chosen = float(candidate.step)
     if multihost.is_first():
-        chosen = evaluator.choose_actor(context, state, candidate)
-    is_promoted = multihost.broadcast([chosen.step])[0] == candidate.step
-    return candidate if is_promoted else state.in_flight.actor
+        try:
+            chosen = evaluator.choose_actor(context, state, candidate, stop).step
+        except StoppedError:
+            chosen = STOPPED
+    chosen = multihost.broadcast([chosen])[0]
+    if chosen == STOPPED:
+        return None
+    return candidate if chosen == candidate.step else state.in_flight.actor
 
 
 def _after_iteration(
@@ -128,7 +154,10 @@ def _after_iteration(
     """Evaluates if that is due, and agrees on what follows. The first process alone has a clock."""
     if not multihost.is_first():
         return _agree(state, stop(), ended=False)
-    decision = evaluator.after_iteration(context, state)
+    try:
+        decision = evaluator.after_iteration(context, state, stop)
+    except StoppedError:
+        return _agree(state, stopped=True, ended=False)
     must_save = decision.save or time.monotonic() >= save_at
     return _agree(state, stop(), decision.ended, must_save)
 

@@ -53,11 +53,10 @@ def with_rollback(
             saved = _last_good(folder, store, metrics)
             if saved is not None:
                 progress = snapshot.progress_of(saved)
-                is_over = progress.finished(config) and not saved.logs.get("line")
-                if multihost.broadcast([is_over])[0]:
+                if multihost.broadcast([progress.is_complete(config)])[0]:
                     return True
                 rollbacks = max(progress.rollbacks, rollbacks)
-            metrics.activity("compiling")
+            metrics.activity("compiling, once a process")
             # Build the programs; a rollback lowers the learning rate.
             context = make_context(folder, config, metrics, store, rollbacks, decisions)
             if saved is None:

@@ -205,6 +205,7 @@ def _bar(has_end: bool) -> rich.progress.Progress:
         (
             rich.progress.BarColumn(bar_width=12),
             rich.progress.TaskProgressColumn(),
+            rich.progress.TimeElapsedColumn(),  # which shows that it goes on while it compiles
             rich.progress.TimeRemainingColumn(compact=True),
         )
         if has_end

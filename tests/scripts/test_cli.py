@@ -1,6 +1,5 @@
 """The command line: help, exit codes, one-sentence errors, and a run from start to report."""
 
-import dataclasses
 import importlib
 import json
 import os
@@ -166,20 +165,6 @@ def test_a_start_whose_default_name_is_taken_meanwhile_takes_the_next(
     monkeypatch.setattr(train, "next_free", lambda game: RunFolder(tiny_run))  # it was free then
     assert cli.run(["train", *TINY_FLAGS, "--from", str(tiny_run), "--iterations", "1"]) == 0
     assert (tmp_path / "runs" / "tic_tac_toe-1" / "config.json").exists()
-
-
-def test_the_limit_that_is_named_is_the_one_that_was_reached():
-    config = RunConfig(iterations=10, minutes=0.0)
-    reached = train._limits_reached
-    assert reached(config, {"iteration": 165, "seconds": 9.0}) == ["--iterations"]
-    timed = dataclasses.replace(config, minutes=1.0)
-    assert reached(timed, {"iteration": 3, "seconds": 58.0}) == ["--minutes"]
-    assert reached(timed, {"iteration": 10, "seconds": 61.0}) == ["--iterations", "--minutes"]
-    counted = dataclasses.replace(timed, iterations=0, flops=1e13)
-    line = {"iteration": 10, "seconds": 58.0, "flops": 10**13}
-    assert reached(counted, line) == ["--flops"]
-    assert reached(counted, line | {"flops": 10**13 - 1}) == ["--minutes"]
-    assert reached(counted, {"iteration": 10, "seconds": 61.0}) == ["--minutes"]
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,9 @@ def everything(path):
     """All that a run has learned, minus the clock."""
     store = CheckpointStore(path)
     saved = store.load(store.steps()[-1])
-    clock = ("seconds", "trained_from", "iteration_seconds", "evaluation_seconds")
-    counters = {k: v for k, v in saved.counters.items() if k not in clock}
+    counters = {k: v for k, v in saved.counters.items() if "seconds" not in k}
+    for name in ("trained_from", "ended"):  # the clock, and by which limit it ended
+        del counters[name]
     lines = [
         {k: v for k, v in line.items() if not k.startswith("seconds")}
         for line in RunFolder(path).read_metrics()

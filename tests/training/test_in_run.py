@@ -4,14 +4,18 @@ import dataclasses
 import json
 from types import SimpleNamespace
 
+import jax
 import pytest
 
 import games
+from selfplay.player_spec import parse_player
 from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
 from training.doctor import games as doctor_games
 from training.evaluation import budget, in_run, ladder
+from training.evaluation.evaluator import RunEvaluator
 from training.evaluation.fixed_point import Decided
 from training.evaluation.in_run import Evaluated, Played
+from training.evaluation.train_run import train_folder
 from training.flops import Work
 from training.metrics import AgainstRandom, EvaluationLine, Rating
 from training.presets import preset
@@ -179,7 +183,7 @@ def test_a_run_by_minutes_measures_itself_before_half_its_time_is_over():
     assert not in_run.is_early(timed, early)
     late = Progress(seconds=25.0)
     assert in_run.is_early(timed, late)
-    assert not in_run.is_early(timed, dataclasses.replace(late, evaluations=1))
+    assert not in_run.is_early(timed, dataclasses.replace(late, evaluated=1))
     assert not in_run.is_early(dataclasses.replace(timed, minutes=0.0, iterations=5), late)
     assert not in_run.is_early(_with(timed, every=0), late)
 
@@ -193,3 +197,106 @@ def test_the_time_of_the_next_measurement_leaves_out_what_the_first_one_compiled
     assert in_run.next_seconds(GO, work, progress, _measured(4.0, 10**6)) == 4.0
     progress.evaluations = 2
     assert in_run.next_seconds(GO, work, progress, _measured(4.0, 100)) == 4.0
+
+
+def test_a_stop_leaves_an_evaluation_at_once_and_a_resume_takes_it_again(
+    tiny_config, tiny_run, tmp_path
+):
+    folder = RunFolder(tmp_path / "run")
+    folder.create(tiny_config)
+    asked, evaluating = [], []
+
+    def stop():
+        if evaluating and not asked:
+            asked.append(True)  # a player was asked once; at the second question we are told
+            return False
+        return bool(evaluating)
+
+    with folder.lock():
+        given = folder, tiny_config, lambda line: None, stop
+        assert not train_folder(*given, on_activity=lambda text: _note(text, evaluating))
+    lines = folder.read_metrics()
+    assert [line["kind"] for line in lines] == ["iteration", "iteration"]
+    assert run_once(folder.path, tiny_config)
+    assert_same(folder.path, tiny_run)
+
+
+def _note(text, evaluating):
+    if text.startswith("evaluating"):
+        evaluating.append(text)
+
+
+def test_lines_of_a_run_are_in_the_order_of_its_clock(tiny_run):
+    lines = RunFolder(tiny_run).read_metrics()
+    kinds = [line["kind"] for line in lines]
+    assert kinds == ["iteration", "iteration", "evaluation"] * 2
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds)
+    assert lines[-1]["seconds_measured"] > lines[2]["seconds_measured"] > 0
+
+
+@pytest.mark.parametrize(
+    ("progress", "last", "has_time"),
+    [  # of a run of 10 minutes, which may measure for 2
+        (Progress(evaluated=4, evaluations=1, evaluation_seconds=50.0), False, True),
+        (Progress(evaluated=4, evaluations=1, evaluation_seconds=70.0), False, False),
+        (Progress(evaluated=4, evaluations=1, evaluation_seconds=70.0), True, True),
+        (Progress(evaluations=1, evaluation_seconds=70.0, seconds_measured=60.0), True, False),
+        (Progress(compile_seconds=40.0), True, True),
+        (Progress(compile_seconds=400.0), True, False),
+    ],
+)
+def test_an_evaluation_is_left_out_that_a_fifth_of_the_minutes_does_not_hold(
+    progress, last, has_time
+):
+    timed = dataclasses.replace(GO, minutes=10.0, iterations=0)
+    why_not = in_run.lacks_time(timed, progress, last)
+    assert (why_not == "") == has_time
+    assert not in_run.lacks_time(dataclasses.replace(timed, minutes=0.0), progress, last)
+
+
+def test_an_evaluation_that_takes_all_the_time_for_it_is_given_up_and_said(monkeypatch):
+    told, asked = [], []
+
+    def evaluate(context, state, monitor, last):
+        uniform = parse_player("uniform", games.load("tic_tac_toe"), 2, None)
+        opening = jax.vmap(uniform.game.init)(jax.random.split(jax.random.key(0), 1))
+        while True:  # as long as it is let
+            asked.append(uniform(opening, jax.random.key(0)))
+
+    monkeypatch.setattr(in_run, "evaluate", evaluate)
+    config = dataclasses.replace(_with(GO, gap_positions=0), minutes=10.0, iterations=0)
+    log = SimpleNamespace(notice=told.append, activity=told.append)
+    context = SimpleNamespace(config=config, metrics=log)
+    progress = Progress(seconds=590.0, iteration=3, iteration_seconds=30.0, seconds_measured=119.0)
+    state = SimpleNamespace(progress=progress, line=None)
+    decision = RunEvaluator(context).after_iteration(context, state, lambda: False)
+    assert decision.ended
+    assert len(asked) >= 1
+    assert "given up after 1 s" in told[-1]
+    assert progress.seconds_measured < 140
+    assert progress.evaluated == 3, "it is not tried again"
+
+
+def test_the_limits_that_are_named_are_those_that_were_reached():
+    config = dataclasses.replace(GO, iterations=10, minutes=1.0, flops=1e13)
+    reached = {"iterations": 10, "minutes": 1.0, "flops": 1e13}
+    for name, progress in (
+        ("iterations", Progress(iteration=165)),
+        ("minutes", Progress(seconds=58.0, iteration_seconds=3.0)),
+        ("flops", Progress(flops=10**13)),
+    ):
+        assert progress.reached(config) == {name: reached[name]}
+    assert Progress(iteration=9, seconds=50.0, flops=10**13 - 1).reached(config) == {}
+
+
+def test_what_ended_a_run_is_kept_so_that_the_same_command_does_nothing(tiny_config, tiny_run):
+    """The last evaluation took less time than was left for it: that opens no run again."""
+    limits = dataclasses.replace(tiny_config, iterations=0, minutes=9.0)
+    ended = Progress(seconds=432.0, ended={"minutes": 9.0})
+    assert ended.finished(limits)
+    assert ended.is_complete(limits)
+    assert not ended.finished(dataclasses.replace(limits, minutes=10.0))
+    assert not ended.is_complete(tiny_config), "another limit than that which ended it"
+    saved = CheckpointStore(tiny_run).load(CheckpointStore(tiny_run).steps()[-1])
+    assert saved.counters["ended"] == {"iterations": tiny_config.iterations}

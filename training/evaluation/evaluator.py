@@ -1,12 +1,21 @@
 """The evaluator of a run: the gate, the measurements while it trains, and the fixed point."""
 
+import time
+from collections.abc import Callable
+
+from selfplay.players import before_each_answer
 from training import multihost, stages
 from training.context import Context
 from training.evaluation import gate, in_run
 from training.evaluation.fixed_point import FixedPointMonitor
 from training.evaluation.in_run import Evaluated
-from training.evaluator import Decision
+from training.evaluator import Decision, Stop, StoppedError
+from training.progress import MEASURED_SHARE
 from training.state import Actor, State
+
+
+class OutOfTimeError(Exception):
+    """An evaluation took all the time that measuring may take: it is given up."""
 
 
 class RunEvaluator:
@@ -17,31 +26,68 @@ class RunEvaluator:
         measures = context.config.evaluation.gap_positions and multihost.is_first()
         self._monitor = FixedPointMonitor(context) if measures else None
 
-    def choose_actor(self, context: Context, state: State, candidate: Actor) -> Actor:
+    def choose_actor(self, context: Context, state: State, candidate: Actor, stop: Stop) -> Actor:
         """Returns the weights that play from now on, by a match if the run has a gate."""
-        decided = gate.decide(context, state, candidate)
+        with before_each_answer(_stopping(stop)):
+            decided = gate.decide(context, state, candidate)
         state.progress.measured += decided.evaluations
         if decided.line is not None:
             context.metrics.write(decided.line)
         return decided.actor
 
-    def after_iteration(self, context: Context, state: State) -> Decision:
-        """Measures the averaged weights if that is due."""
+    def after_iteration(self, context: Context, state: State, stop: Stop) -> Decision:
+        """Measures the averaged weights if that is due and there is time for it."""
         config, progress = context.config, state.progress
         ended, must_save = progress.finished(config), False
         is_early = in_run.is_early(config, progress)
         if in_run.is_due(config, progress, ended) or is_early:
+            if why_not := in_run.lacks_time(config, progress, ended):
+                progress.evaluated = progress.iteration
+                if ended or is_early:  # one by turn may be left out without a word
+                    context.metrics.notice(why_not)
+                return Decision(ended)
+            if multihost.parts() == 1:  # else NaN would end this process alone
+                stages.write_pending(context, state)  # so that lines are in order
             context.metrics.activity("evaluating at the end" if ended else "evaluating")
-            progress.evaluations += 1
-            measured = self._evaluate(context, state, ended or is_early)
-            must_save = _apply(context, state, measured)
+            must_save = self._evaluate(context, state, ended or is_early, stop)
+            progress.evaluated = progress.iteration
             ended = ended or progress.finished(config)
         return Decision(ended, must_save)
 
-    def _evaluate(self, context: Context, state: State, last: bool) -> Evaluated:
+    def _evaluate(self, context: Context, state: State, last: bool, stop: Stop) -> bool:
+        """Measures, within what is left of the time for it; returns whether to save."""
+        progress, began = state.progress, time.monotonic()
+        most = progress.measuring_left(context.config)
+        stopping = _stopping(stop)
+
+        def check() -> None:
+            stopping()
+            if time.monotonic() - began > most:
+                raise OutOfTimeError
+
         evaluate = stages.stage(in_run.evaluate)
-        measured: Evaluated = evaluate(context, state, self._monitor, last)
-        return measured
+        try:
+            with before_each_answer(check):
+                measured: Evaluated = evaluate(context, state, self._monitor, last)
+        except OutOfTimeError:
+            context.metrics.notice(
+                f"an evaluation was given up after {most:.0f} s: measuring may take "
+                f"{MEASURED_SHARE:.0%} of --minutes"
+            )
+            return False
+        finally:
+            progress.seconds_measured += time.monotonic() - began
+        return _apply(context, state, measured)
+
+
+def _stopping(stop: Stop) -> Callable[[], None]:
+    """Returns what raises StoppedError once the run was told to stop."""
+
+    def check() -> None:
+        if stop():
+            raise StoppedError
+
+    return check
 
 
 def _apply(context: Context, state: State, result: Evaluated) -> bool:
@@ -59,6 +105,7 @@ def _apply(context: Context, state: State, result: Evaluated) -> bool:
     if decided.strength_step is not None:
         progress.strength_step = decided.strength_step
     progress.fixed_point = decided.fixed_point or progress.fixed_point
+    progress.evaluations += 1
     config, work = context.config, context.work
     progress.evaluation_seconds = in_run.next_seconds(config, work, progress, result)
     progress.measured += result.evaluations

@@ -100,11 +100,11 @@ class FixedPointMonitor:
         network_only = policy_player("A", game, self.context.network.evaluate, variables)
         amplified = self.amplifier.as_player(game, variables)
         result, per_move, spent = self._gaps(network_only, amplified, progress)
-        self._history.append(_point(progress.step, json_objects.read(FixedPoint, result)))
-        warmup = config.learner.warmup_steps
-        result["stage"] = stage(self._history, progress.horizon, self._spacing, warmup)
+        point = _point(progress.step, json_objects.read(FixedPoint, result))
+        warmup, history = config.learner.warmup_steps, [*self._history, point]
+        result["stage"] = stage(history, progress.horizon, self._spacing, warmup)
         decided = self._decide(result, progress) if config.until_fixed_point else Decided()
-        by_turn = progress.evaluations % settings.strength_every == 0
+        by_turn = (progress.evaluations + 1) % settings.strength_every == 0
         if settings.strength_games and (last or by_turn or decided.fixed_point):
             matches, cost = self._strength(network_only, amplified, progress)
             result, spent = result | matches, spent + cost
@@ -113,6 +113,7 @@ class FixedPointMonitor:
             measured = json_objects.read(FixedPoint, result)
             result["verdict"] = verdict(measured, settings.simulations, config.amplify)
             decided = decided._replace(fixed_point=result["verdict"])
+        self._history.append(point)  # at the end: an evaluation that is left early does not count
         return Measured({"fixed_point": result, "seconds_per_move": per_move}, decided, spent)
 
     def _gaps(

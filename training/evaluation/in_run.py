@@ -19,12 +19,13 @@ from training.evaluation.ladder import Rated
 from training.flops import Work
 from training.network import Network
 from training.players import make_player, playable
-from training.progress import Progress
+from training.progress import MEASURED_SHARE, Progress
 from training.settings import BY_BUDGET
 from training.state import State
 
 MOST_GAMES = 8 * ROUND  # of a rating by budget, which more would hardly sharpen
 EARLY = 0.4  # of the minutes: by then a run has measured itself
+PROGRAMS = 1.0  # what an evaluation compiles, in compilations of self-play and a training step
 LEAST_GAMES = ROUND // 2  # fewer are not worth a compilation
 
 
@@ -48,9 +49,32 @@ class Played(NamedTuple):
 
 
 def is_due(config: RunConfig, progress: Progress, ended: bool) -> bool:
-    """Whether the run measures itself after this iteration."""
+    """Whether the run measures itself after this iteration, and has not yet."""
     every = config.evaluation.every
-    return bool(every) and (ended or progress.iteration % every == 0)
+    by_turn = bool(every) and (ended or progress.iteration % every == 0)
+    return by_turn and progress.evaluated < progress.iteration
+
+
+def lacks_time(config: RunConfig, progress: Progress, last: bool) -> str:
+    """Returns why there is no time to measure now, as a sentence; empty if there is.
+
+    What the first evaluation takes is not known: most of it is compilation, and what self-play took
+    to compile tells about how much.
+
+    Args:
+      last: whether the run ends here; else as much again must be left for its end.
+    """
+    left = progress.measuring_left(config)
+    if progress.evaluations:
+        needed = progress.evaluation_seconds * (1 if last else 2)
+    else:
+        needed = PROGRAMS * progress.compile_seconds
+    if needed <= left:
+        return ""
+    return (
+        f"not measured at step {progress.step}: that would take some {needed:.0f} s, and of the "
+        f"{MEASURED_SHARE:.0%} of --minutes for it {max(left, 0.0):.0f} s are left"
+    )
 
 
 def is_early(config: RunConfig, progress: Progress) -> bool:
@@ -60,7 +84,7 @@ def is_early(config: RunConfig, progress: Progress) -> bool:
     end takes is known, and can be kept free within the limit.
     """
     by_now = progress.elapsed() >= EARLY * 60 * config.minutes
-    return bool(config.evaluation.every and config.minutes and not progress.evaluations and by_now)
+    return bool(config.evaluation.every and config.minutes and not progress.evaluated and by_now)
 
 
 def next_seconds(config: RunConfig, work: Work, progress: Progress, last: Evaluated) -> float:

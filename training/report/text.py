@@ -51,7 +51,8 @@ def summary(config: RunConfig, history: History) -> str:
         f"{config.search.simulations} simulations a move",
     ]
     for last in learnt:
-        parts += [f"step {last.step:,}", f"{last.games:,} games", f"{last.seconds / 60:.1f} min"]
+        seconds = max([last.seconds, *(line.seconds for line in history.evaluations[-1:])])
+        parts += [f"step {last.step:,}", f"{last.games:,} games", f"{seconds / 60:.1f} min"]
     computed = operations_so_far(history)
     if computed is not None:
         size, unit = unit_of(computed.learning)
