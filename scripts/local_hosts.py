@@ -1,7 +1,6 @@
 """`selfplay train --hosts N --local`: starts all N processes on this machine, for a try."""
 
 import os
-import pathlib
 import signal
 import socket
 import subprocess
@@ -14,8 +13,6 @@ from scripts.terminal import signals
 from selfplay import children
 from training import cards
 
-ROOT = pathlib.Path(__file__).parents[1]
-START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from scripts.cli import main; main()"
 LOSS_SECONDS = 45.0  # in which the others notice that one is gone
 POLL_SECONDS = 0.1
 
@@ -26,7 +23,7 @@ def run(args: Args) -> int:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
     each = max(1, len(os.sched_getaffinity(0)) // args.hosts)
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={each}"
-    words = [sys.executable, "-P", "-c", START, str(ROOT), *sys.argv[1:], "--coordinator", address]
+    words = [*children.our_module("scripts.cli"), *sys.argv[1:], "--coordinator", address]
     processes = [
         subprocess.Popen(
             [*words, "--rank", str(rank)],

@@ -3,7 +3,6 @@
 import json
 import pathlib
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from scripts.terminal.console import (
     say,
 )
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
+from selfplay import children
 from selfplay.files import durable
 from training.sweep import job as job_module
 from training.sweep import outlook, processes, summary, table
@@ -26,8 +26,6 @@ from training.sweep import plan as plan_module
 from training.sweep.plan import Job, Limit, Plan
 from training.sweep.processes import Ended
 
-ROOT = pathlib.Path(__file__).parents[1]  # of this code
-CLI = "import sys; sys.path.insert(0, sys.argv.pop(1)); from scripts.cli import main; main()"
 SUMMARY = "sweep.json"
 MEASURING = 0.02  # of a run's share, for its measuring at the end
 
@@ -169,9 +167,8 @@ def _work(job: Job, out: pathlib.Path, args: Args) -> tuple[str, list[str], path
 def _command(args: Args, out: pathlib.Path, *more: str) -> list[str]:
     """Returns a command line of this command, with what may run here."""
     allowed = [word for name in consent.allowed() for word in ("--allow", name)]
-    # -P: a file of the current folder must not stand for a module of ours.
-    python = [sys.executable, "-P", "-c", CLI, str(ROOT)]
-    return [*python, "sweep", args.file, "--out", str(out), *more, *allowed]
+    words = ["sweep", args.file, "--out", str(out), *more, *allowed]
+    return [*children.our_module("scripts.cli"), *words]
 
 
 def _check(out: pathlib.Path, args: Args, cores: frozenset[int], stop: Callable[[], bool]) -> bool:

@@ -8,6 +8,7 @@ ends it when the pipe breaks whose other end only the owner has.
 import atexit
 import contextlib
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -15,6 +16,11 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 
 _Process = subprocess.Popen[bytes]
+ROOT = pathlib.Path(__file__).parents[1]  # of our code
+_RUN = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); name = sys.argv.pop(1); "
+    "runpy.run_module(name, run_name='__main__', alter_sys=True)"
+)
 CLOSING_SECONDS = 10.0  # for the watcher to end after its owner is done
 
 # SIGTERM often goes to all processes of a job: the watcher must outlive an owner that tidies up.
@@ -42,6 +48,15 @@ for end, numbers in ((os.killpg, groups), (os.kill, ours)):
         except OSError:
             pass
 """
+
+
+def our_module(name: str) -> list[str]:
+    """The command line that runs a module of ours, to which its arguments are added.
+
+    Nothing in the current folder is imported: a `jax.py` there, of a download perhaps, must not
+    stand for a module of ours or of a library.
+    """
+    return [sys.executable, "-P", "-c", _RUN, str(ROOT), name]
 
 
 def start(

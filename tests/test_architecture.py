@@ -177,6 +177,15 @@ def test_a_room_may_own_a_library_and_its_neighbours_do_not():
     assert not owns("training/network.py.py", {"training/network.py"})
 
 
+def test_processes_of_ours_are_started_by_one_helper():
+    """With `-P` or `-I`: code in the current folder must not stand for a module of ours."""
+    own = {"selfplay/children.py", "games/conformance/purity.py"}
+    named = {
+        str(path.relative_to(ROOT)) for path in sources() if "sys.executable" in path.read_text()
+    }
+    assert named == own
+
+
 def test_each_outside_library_has_one_owner_file():
     for path in sources():
         name = str(path.relative_to(ROOT))

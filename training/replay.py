@@ -299,6 +299,14 @@ def read_chunk(
     return example.nested(Sample, {n: (columns | absent)[n] for n in (*example.COLUMNS, *targets)})
 
 
+def may_be_of(path: pathlib.Path, run_id: str) -> bool:
+    """Whether a chunk is a run's, or is damaged so that nobody knows: no other run's goes."""
+    try:
+        return _run_of(path) in ("", run_id)
+    except (ValueError, OSError, zipfile.BadZipFile):
+        return not path.parent.is_symlink()
+
+
 def _run_of(path: pathlib.Path) -> str:
     with zipfile.ZipFile(path) as archive:
         return archive.comment.decode(errors="replace")

@@ -10,7 +10,6 @@ import json
 import math
 import pathlib
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -21,8 +20,6 @@ from selfplay import children
 from selfplay.files import durable, json_lines
 from training.sweep.processes import Ended, last_line
 
-ROOT = pathlib.Path(__file__).parents[2]  # of this code
-CLI = "import sys; sys.path.insert(0, sys.argv.pop(1)); from scripts.cli import main; main()"
 STATE, TABLE, LOGS = "suite.json", "suite.md", "logs"  # in the suite's folder
 DEVICE_SECONDS = 120.0  # for a process to start and say which devices there are
 PATIENCE = 4  # times the estimate, after which a measurement has failed
@@ -181,8 +178,7 @@ def _measure_all(
 
 def command(flags: dict[str, object]) -> list[str]:
     """Returns the words of a `selfplay bench` in a process of its own."""
-    # -P: a file of the current folder must not stand for a module of ours.
-    words = [sys.executable, "-P", "-c", CLI, str(ROOT), "bench", "--json"]
+    words = [*children.our_module("scripts.cli"), "bench", "--json"]
     return words + [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
 
 

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import IO, Any
@@ -87,7 +86,7 @@ class Crew:
 
     async def _start(self) -> None:
         errors = tempfile.TemporaryFile()  # noqa: SIM115  # its reader closes it
-        words = [sys.executable, "-m", MODULE, *(["--accelerator"] if self._accelerator else [])]
+        words = children.our_module(MODULE) + ["--accelerator"] * self._accelerator
         process = self._process = children.start(words, stderr=errors.fileno())
         loop, lines = asyncio.get_running_loop(), asyncio.StreamReader(MAX_LINE)
         sending, _ = await loop.connect_write_pipe(asyncio.Protocol, process.stdin)

@@ -268,3 +268,13 @@ def test_processes_that_others_started_for_us_end_with_us_and_no_more_than_these
         os.kill(other, signal.SIGKILL)
         process.stdin.close()
         process.stdout.close()
+
+
+@pytest.mark.parametrize("module", ["scripts.cli", "scripts.web.worker"])
+def test_code_in_the_current_folder_runs_in_no_process_of_ours(tmp_path, module):
+    for name in ("jax", "numpy", "json", "scripts/__init__", "games/__init__", "selfplay/__init__"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w')\n")
+    words = [*children.our_module(module), "game", "list"]
+    subprocess.run(words, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    assert not (tmp_path / "ran").exists()

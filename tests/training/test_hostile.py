@@ -20,7 +20,7 @@ import training
 from games import consent
 from selfplay import example
 from selfplay.arena import opening_file
-from selfplay.files import json_lines, npz
+from selfplay.files import durable, json_lines, npz
 from selfplay.oversight import decisions
 from selfplay.perfect import mistakes
 from selfplay.player_spec import parse_player
@@ -596,3 +596,45 @@ def test_nothing_printed_about_a_name_is_obeyed_by_a_terminal(capsys, tmp_path, 
     monkeypatch.chdir(tmp_path)
     assert command("evaluate \x1b[31mrun", "") == 2
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_link_in_a_strangers_run_lets_train_touch_no_file_of_mine(
+    tiny_run, tmp_path, capsys, monkeypatch
+):
+    mine, gift = tmp_path / "mine", tmp_path / "gift"
+    shutil.copytree(tiny_run, mine)
+    (mine / "checkpoints" / "2023.old").mkdir()
+    shutil.copytree(tiny_run, gift)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "another user"))
+    before = sorted(mine.rglob("*"))
+    for part in ("replay", "checkpoints"):
+        shutil.rmtree(gift / part)
+        (gift / part).symlink_to(mine / part)
+        assert command("train {run} --iterations 5", gift) == 1
+        assert "is a link in a run that you have not made here" in capsys.readouterr().err
+        assert sorted(mine.rglob("*")) == before
+        (gift / part).unlink()
+        shutil.copytree(tiny_run / part, gift / part)
+
+
+def test_where_a_link_of_ones_own_leads_another_runs_files_stay(tiny_run, tmp_path):
+    run, disk = tmp_path / "run", tmp_path / "disk"
+    shutil.copytree(tiny_run, run)
+    for part in ("replay", "checkpoints"):
+        (disk / part).mkdir(parents=True)
+        shutil.rmtree(run / part)
+        (run / part).symlink_to(disk / part)
+    [(_, _, chunk), *_] = replay.chunks(tiny_run / "replay")
+    sample = replay.read_chunk(chunk)
+    names = [
+        replay.write_chunk(disk / "replay", first, sample, run_id).name
+        for first, run_id in ((10**6, RunFolder(run).run_id()), (2 * 10**6, "another's"))
+    ]
+    newest = max(map(int, durable.names_in(tiny_run / "checkpoints")))
+    other = shutil.copytree(tiny_run / "checkpoints" / str(newest), disk / "checkpoints" / "7.old")
+    manifest = json.loads((other / "manifest.json").read_text()) | {"run_id": "another's"}
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    with RunFolder(run).lock():
+        RunFolder(run).discard_after(0, {"sizes": {}, "sums": {}}, frozenset())
+    assert durable.names_in(disk / "replay") == names[1:]
+    assert durable.names_in(disk / "checkpoints") == ["7.old"]

@@ -322,7 +322,7 @@ class CheckpointStore:
         except CheckpointError:
             return  # one is damaged: which chunks it needs will be known once it is mended or gone
         for _, last, path in replay.chunks(self.replay_folder):
-            if last < oldest:
+            if last < oldest and replay.may_be_of(path, self._run_id):
                 path.unlink()
                 self._chunk_hashes.pop(path.name, None)
 

@@ -6,6 +6,7 @@ import re
 from selfplay.files import durable
 from selfplay.files.durable import PARTIAL
 from training import replay
+from training.storage.manifest import CONFIG, CheckpointError, read_json, read_manifest
 
 OLD, REMOVED, SHARE = ".old", ".removed", "share-"
 # What a kill leaves, and nothing else that may lie where a link leads.
@@ -24,6 +25,8 @@ def recover(run_folder: pathlib.Path) -> None:
     """
     folder = run_folder / "checkpoints"
     for name in filter(LEFT.fullmatch, durable.names_in(folder)):
+        if folder.is_symlink() and _is_others(run_folder, folder / name):
+            continue
         final = folder / name.removesuffix(OLD)
         if name.endswith(OLD) and not final.exists():
             (folder / name).rename(final)
@@ -32,3 +35,12 @@ def recover(run_folder: pathlib.Path) -> None:
     for place, left in ((run_folder / "replay", replay.LEFT), (run_folder, LEFT_OF_CONFIG)):
         for name in filter(left.fullmatch, durable.names_in(place)):
             durable.remove(place / name)
+
+
+def _is_others(run_folder: pathlib.Path, left: pathlib.Path) -> bool:
+    """Whether a checkpoint that lies where a link leads is another run's."""
+    try:
+        own = read_json(run_folder / CONFIG).get("run_id")
+        return left.is_dir() and bool(read_manifest(left)["run_id"] != own)
+    except CheckpointError:  # a part of one, which nobody misses
+        return False

@@ -169,9 +169,7 @@ class RunFolder:
 
     def _allow(self, config: RunConfig, content: dict[str, Any]) -> None:
         """Lets run what config.json names, if this user made it."""
-        signed = {name: content[name] for name in SIGNED}
-        signature = content["signature"]
-        ours = trust.is_signed(signed, signature)
+        signature, ours = content["signature"], _is_signed(content)
         why = trust.fault() if signature else " (it bears no signature)"
         folder = str(content["folder"])
         for code in config_module.code_in(config).values():
@@ -283,8 +281,10 @@ class RunFolder:
           What a person should know about it, a sentence each.
         """
         discarded = functools.cache(self.discarded)
+        run_id = self.run_id()
         for _, last, path in replay.chunks(self.path / "replay"):
-            if last >= oldest_example and path.name not in chunks:
+            later = last >= oldest_example and path.name not in chunks
+            if later and replay.may_be_of(path, run_id):
                 durable.move(path, discarded() / path.name)
         notices = []
         for name, log in self.logs.items():
@@ -308,7 +308,10 @@ class RunFolder:
         return folder
 
     def _check_links(self) -> None:
-        """Raises WriteError if anything inside is a link that may not be one."""
+        """Raises WriteError if anything inside is a link that may not be one.
+
+        In a stranger's run none may: files of this user's could be moved, renamed and deleted.
+        """
         for path in (*self.path.iterdir(), *self.games.glob("*")):
             # Editors leave links whose name begins with a dot; nothing is written there.
             if path.is_symlink() and path.name not in LINKS and path.name[0] != ".":
@@ -316,6 +319,12 @@ class RunFolder:
                     f"{path} is a link: inside a run only {' and '.join(LINKS)} may be some; put "
                     "what it leads to in its place"
                 )
+        followed = [self.path / name for name in LINKS if (self.path / name).is_symlink()]
+        if followed and self.exists() and not _is_signed(self._read()):
+            raise durable.WriteError(
+                f"{followed[0]} is a link in a run that you have not made here: put what it leads "
+                f"to in its place{trust.fault()}"
+            )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -376,6 +385,11 @@ def next_free(game: str, root: str = "runs") -> RunFolder:
     while (pathlib.Path(root) / f"{name}-{n}").exists():
         n += 1
     return RunFolder(pathlib.Path(root) / f"{name}-{n}")
+
+
+def _is_signed(content: dict[str, Any]) -> bool:
+    """Whether this user made the run that config.json is of."""
+    return trust.is_signed({name: content[name] for name in SIGNED}, content["signature"])
 
 
 def _digest(content: dict[str, Any]) -> str:
