@@ -26,6 +26,8 @@ Arrays: TypeAlias = dict[str, np.ndarray]  # by name
 BITS = re.compile(r"(?P<name>.+)\.bits\.(?P<shape>[0-9]+(x[0-9]+)*)")
 # Of zlib. The default, 6, made rows of Breakthrough 5x5 a fifth smaller in three times the time.
 LEVEL = 1
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+MOST_MEMBERS = 20_000  # arrays in a file
 HEADERS: dict[tuple[int, int], Any] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
@@ -212,6 +214,11 @@ def _text(path: str) -> str:
 def _check(raw: Any, most: int, what: str) -> None:
     with zipfile.ZipFile(raw) as archive:
         members = archive.infolist()
+        if len(members) > MOST_MEMBERS:
+            raise ValueError(f"it has {len(members):,} arrays, more than {MOST_MEMBERS:,}")
+        # Only of these does the library bound what is unpacked at once.
+        if any(member.compress_type not in COMPRESSIONS for member in members):
+            raise ValueError("it is compressed by another method than deflate")
         total = sum(member.file_size * _bytes_of_each(member.filename) for member in members)
         if total > most:
             raise ValueError(f"it would unpack to {total:,} bytes, more than {what}")
@@ -220,7 +227,10 @@ def _check(raw: Any, most: int, what: str) -> None:
                 version = npy.read_magic(file)
                 if version not in HEADERS:
                     raise ValueError(f"{member.filename} has the unknown npy version {version}")
-                shape, _, dtype = HEADERS[version](file)
+                try:
+                    shape, _, dtype = HEADERS[version](file)
+                except (MemoryError, RecursionError) as error:  # it is nested: Python's parser
+                    raise ValueError(f"{member.filename} has no header of an array") from error
                 declared = file.tell() + math.prod(shape) * dtype.itemsize
             if dtype.hasobject:
                 raise ValueError(f"{member.filename} holds Python objects")

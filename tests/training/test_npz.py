@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import pickle
+import tracemalloc
 import zipfile
 import zlib
 
@@ -112,6 +113,33 @@ def test_no_array_file_exhausts_memory(tmp_path, monkeypatch):
         npz.read(path)
     np.savez(path, **{"observation.bits.8": np.zeros((20_000, 1), np.uint8)})
     with pytest.raises(ValueError, match=r"unpack to 161,\d+ bytes, more than fit"):
+        npz.read(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compression_that_has_no_bound_is_refused_before_it_is_opened(tmp_path, method):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", method) as archive, archive.open("x.npy", "w") as member:
+        member.write(b"\0" * 50_000_000)
+    content = path.read_bytes()  # 50 MB in some kilobytes, declared as 138 bytes
+    path.write_bytes(content.replace((50_000_000).to_bytes(4, "little"), b"\x8a\0\0\0"))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="another method than deflate"):
+        npz.read(path)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_many_members_and_nested_headers_are_damage(tmp_path, monkeypatch):
+    path = tmp_path / "many.npz"
+    monkeypatch.setattr(npz, "MOST_MEMBERS", 3)
+    np.savez(path, **{f"a{n}": np.zeros(1) for n in range(4)})
+    with pytest.raises(ValueError, match="4 arrays, more than 3"):
+        npz.read(path)
+    header = b"-" * 9000 + b"1\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(ValueError, match="damaged"):
         npz.read(path)
 
 
