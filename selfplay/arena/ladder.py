@@ -26,7 +26,7 @@ from games.game import Game
 from selfplay.arena.folder import weights_sha256
 from selfplay.arena.match import play_match
 from selfplay.arena.result import MatchResult, match_records
-from selfplay.files import durable
+from selfplay.files import durable, json_lines
 from selfplay.files.game_lines import GameRecord, read_line
 from selfplay.players import Player
 from selfplay.rating import bradley_terry
@@ -204,8 +204,9 @@ class Ladder:
         durable.check_file(self.store)
         with open(self.store, "rb") as file:
             file.seek(self._read_to)
-            for line in file:
-                if line[-1:] == b"\n":  # else it is being written
+            for line in json_lines.pieces(file):
+                # Else it is being written.
+                if line[-1:] == b"\n" or len(line) > json_lines.MAX_LINE:
                     self._read_to += len(line)
                     self._lines += 1
                     self._take(line[:-1])
@@ -268,7 +269,7 @@ def stored_players(store: str | os.PathLike[str], spec: str) -> collections.Coun
     if pathlib.Path(store).exists():
         durable.check_file(store)
         with open(store, "rb") as file:
-            for line in file:
+            for line in json_lines.pieces(file):
                 with contextlib.suppress(ValueError):  # `Ladder` will say what is wrong with it
                     record = _record(line)
                     games.update(record.players if record.game == spec else ())

@@ -159,6 +159,8 @@ def _played(file: pathlib.Path, most: int) -> tuple[list[PlayedGame], str]:
     durable.check_file(file)
     if not file.exists():
         return games, ""
+    if file.stat().st_size > json_lines.MAX_BYTES or most > json_lines.MAX_LINES:
+        return games, f"{file} is larger, or would be, than any that selfplay writes"
     with open(file, "rb", opener=durable.no_link) as opened:
         while len(games) < most and (line := opened.readline(json_lines.MAX_LINE + 1)):
             place = f"{file}, line {len(games) + 1}"

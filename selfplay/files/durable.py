@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 MAX_HOLDER = 200  # characters of a lock file
+MAX_LINES_FILE = 256 << 20  # bytes of a file that is read as lines at once
+READ_AT_ONCE = 1 << 20  # bytes
 UNIQUE = r"\.[0-9]+-[0-9a-f]{8}"  # before it, what `partial_of` adds to a name
 PARTIAL = ".partial"  # ends the name of a file or folder that is still being written
 NO_SPACE = "free some space there (of a run, nothing reads the folder discarded/ again)"
@@ -24,6 +26,7 @@ ADVICE = {
     errno.EROFS: "selfplay needs a folder that it may write to",
     errno.EACCES: "selfplay needs a folder that it may write to",
     errno.EPERM: "selfplay needs a folder that it may write to",
+    errno.EFBIG: "it is larger than any that selfplay writes: move it away",
     errno.ENOENT: "the folder was moved or deleted, put it back",
     errno.ELOOP: "it is a link, and nothing is written through one that may lead anywhere: "
     "put a file there",
@@ -98,7 +101,8 @@ def no_link(path: str, flags: int) -> int:
     Raises:
       OSError: `path` is a link (ELOOP).
     """
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    # A pipe would else wait for who writes into it.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def make_folder(path: pathlib.Path) -> None:
@@ -136,23 +140,36 @@ def append(path: str | os.PathLike[str], text: str) -> None:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))
         if size and file.read() != b"\n":
-            _keep_lines(file, None)
+            file.truncate(end_of_lines(file, size))
         file.write(text.encode(errors="replace"))
         file.flush()
         os.fsync(file.fileno())
 
 
 def keep_lines(path: str | os.PathLike[str], count: int | None = None) -> list[bytes]:
-    """Cuts a file after its first `count` whole lines, or after the last; returns the lines."""
+    """Cuts a file after its first `count` whole lines, or after the last; returns the lines.
+
+    Raises:
+      WriteError: it cannot be read and cut, or is larger than any of ours.
+    """
     with writing(pathlib.Path(path)), open(path, "rb+", opener=no_link) as file:
-        return _keep_lines(file, count)
-
-
-def _keep_lines(file: IO[bytes], count: int | None) -> list[bytes]:
-    file.seek(0)
-    lines = [line for line in file if line[-1:] == b"\n"][:count]
-    file.truncate(sum(map(len, lines)))
+        if file.seek(0, os.SEEK_END) > MAX_LINES_FILE:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        file.seek(0)
+        lines = [line for line in file if line[-1:] == b"\n"][:count]
+        file.truncate(sum(map(len, lines)))
     return lines
+
+
+def end_of_lines(file: IO[bytes], size: int) -> int:
+    """Returns how many of the first `size` bytes of a file are whole lines; reads it by parts."""
+    while size > 0:
+        start = max(0, size - READ_AT_ONCE)
+        file.seek(start)
+        if (at := file.read(size - start).rfind(b"\n")) >= 0:
+            return start + at + 1
+        size = start
+    return 0
 
 
 def move(source: pathlib.Path, target: pathlib.Path) -> None:

@@ -42,12 +42,18 @@ def read(
             raise ValueError(f"{path}: not a whole gzip file: {error}") from None
 
 
+def pieces(file: Any) -> Iterator[bytes]:
+    """Yields the lines of an open file; a line above `MAX_LINE` in pieces of a byte more."""
+    while raw := file.readline(MAX_LINE + 1):
+        yield raw
+
+
 def _lines(
     file: Any, path: str, damaged: Callable[[str], None] | None
 ) -> Iterator[tuple[str, str]]:
-    number = size = 0
-    while raw := file.readline(MAX_LINE + 1):
-        number, size = number + 1, size + len(raw)
+    size = 0
+    for number, raw in enumerate(pieces(file), start=1):
+        size += len(raw)
         place = f"{path}, line {number}"
         if number > MAX_LINES:
             raise ValueError(f"{place}: the file has more than {MAX_LINES:,} lines")

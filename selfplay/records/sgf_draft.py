@@ -184,9 +184,11 @@ def _result(text: str, notes: list[str]) -> tuple[list[float] | None, str]:
         return None, ""
 
 
-def _points(values: Sequence[str], game: Go) -> Iterator[int]:
-    """Yields the points of a list, in which `aa:cc` stands for a rectangle."""
-    size = game.size
+def _points(values: Sequence[str], game: Go) -> dict[int, None]:
+    """Returns the points of a list, each once, in which `aa:cc` stands for a rectangle."""
+    size, found = game.size, dict[int, None]()
+    if len(values) > size**2:
+        raise ValueError(f"set-up: {len(values):,} values, more than there are points")
     for value in values:
         first, _, last = value.strip().partition(":")
         corners = [sgf.read_move(game, text, "set-up") for text in (first, last or first)]
@@ -194,7 +196,8 @@ def _points(values: Sequence[str], game: Go) -> Iterator[int]:
             raise ValueError(f"set-up: [{value[:20]}] is no point")
         (top, left), (bottom, right) = (divmod(corner, size) for corner in corners)
         for row, col in itertools.product(range(top, bottom + 1), range(left, right + 1)):
-            yield row * size + col
+            found[row * size + col] = None
+    return found
 
 
 def kept(variations: Sequence[Move], plies: int, most: int) -> list[Move]:

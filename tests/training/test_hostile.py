@@ -19,12 +19,13 @@ import games
 import training
 from games import consent
 from selfplay import example
-from selfplay.arena import opening_file
+from selfplay.arena import ladder, opening_file
 from selfplay.files import durable, json_lines, npz
 from selfplay.oversight import decisions
 from selfplay.perfect import mistakes
 from selfplay.player_spec import parse_player
 from selfplay.records import game_record
+from selfplay.records.sgf_draft import read_drafts
 from training import config as config_module
 from training import replay
 from training.config import RunConfig
@@ -34,8 +35,11 @@ from training.oversight import queries
 from training.players import load_amplifier
 from training.storage import run_folder, trust
 from training.storage.checkpoint import CheckpointStore
+from training.storage.log import Log
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
+from training.storage.tail import Tail
+from training.sweep import plan
 
 FLIPS = 1  # of each file
 QUICK = settings(
@@ -638,3 +642,55 @@ def test_where_a_link_of_ones_own_leads_another_runs_files_stay(tiny_run, tmp_pa
         RunFolder(run).discard_after(0, {"sizes": {}, "sums": {}}, frozenset())
     assert durable.names_in(disk / "replay") == names[1:]
     assert durable.names_in(disk / "checkpoints") == ["7.old"]
+
+
+def _of_zeros(path, size=300 << 20):
+    """A file of one line that does not end; it takes no room on the disk."""
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path
+
+
+def test_large_files_of_no_lines_are_read_by_parts_or_refused(tmp_path):
+    path = _of_zeros(tmp_path / "metrics.jsonl")
+    log, other = Log(path), _of_zeros(tmp_path / "games.jsonl")
+    tracemalloc.start()
+    tail = Tail(log)
+    assert sum(1 for _ in tail.lines()) > 50  # each too long to be one
+    assert not list(tail.lines())
+    assert log.seal()[0] == 300 << 20
+    assert ladder.stored_players(path, "hex") == {}
+    with pytest.raises(durable.WriteError, match="larger than any"):
+        durable.keep_lines(other)
+    durable.append(other, "one\n")
+    assert other.read_text() == "one\n"
+    assert log.cut(1 << 20, None, lambda: tmp_path) == "lines are missing"
+    assert tracemalloc.get_traced_memory()[1] < 30 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", ["a" + ".a" * 30_000 + " = 1\n", "a = " + "[" * 1900 + "\n"])
+def test_a_plan_that_takes_gigabytes_to_read_is_refused(text, tmp_path):
+    (tmp_path / "plan.toml").write_text(text)
+    with pytest.raises(ValueError, match="is not valid TOML"):
+        plan.read(tmp_path / "plan.toml")
+
+
+def test_a_pipe_in_the_place_of_the_key_signs_nothing_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "selfplay").mkdir()
+    os.mkfifo(tmp_path / "selfplay" / "key")
+    assert trust.sign({"a": 1}) == ""
+
+
+def test_a_link_in_the_place_of_an_older_part_of_a_log_is_not_read(tmp_path):
+    (tmp_path / "mine.jsonl").write_text("precious\n")
+    (tmp_path / "metrics-000001.jsonl").symlink_to(tmp_path / "mine.jsonl")
+    assert Log(tmp_path / "metrics.jsonl").parts() == []
+
+
+def test_set_up_stones_count_once(tmp_path):
+    (few,) = read_drafts("(;GM[1]FF[4]SZ[5]AB" + "[aa:ee]" * 25 + ")")
+    assert len(few.moves) <= 2 * 25
+    (many,) = read_drafts("(;GM[1]FF[4]SZ[5]AB" + "[aa:ee]" * 26 + ")")
+    assert "26 values, more than there are points" in many.problem

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import pathlib
 import re
+import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -107,7 +108,8 @@ class Log:
             elif start + path.stat().st_size > size:
                 with open(path, "rb+", opener=durable.no_link) as file:
                     file.seek(size - start)
-                    (discarded() / path.name).write_bytes(file.read())
+                    with open(discarded() / path.name, "wb") as rest:
+                        shutil.copyfileobj(file, rest)
                     file.truncate(size - start)
         if not self.path.exists() and (left := self.parts()):
             left[-1].rename(self.path)  # it was full when what is now cut off was there
@@ -117,7 +119,8 @@ class Log:
         """Returns the parts that are full, oldest first."""
         part = re.compile(rf"{re.escape(self.path.stem)}-[0-9]{{6}}\.jsonl")
         names = durable.names_in(self.path.parent)
-        return sorted(self.path.parent / name for name in names if part.fullmatch(name))
+        older = [self.path.parent / name for name in names if part.fullmatch(name)]
+        return sorted(path for path in older if not path.is_symlink())  # none of ours is
 
     def _sum(self, size: int, start: int = 0, crc: int = 0) -> int:
         """Returns the CRC-32 of the first `size` bytes; `crc` is that of the first `start`."""
@@ -132,15 +135,20 @@ class Log:
         for path, first in zip(parts, offsets, strict=False):
             if first < end and first + path.stat().st_size > start:
                 with path.open("rb") as file:
-                    file.seek(max(0, start - first))
-                    yield file.read(end - max(start, first))
+                    at = max(start, first)
+                    file.seek(at - first)
+                    while content := file.read(min(durable.READ_AT_ONCE, end - at)):
+                        at += len(content)
+                        yield content
 
     def _whole(self, size: int) -> int:
         """Returns the bytes of the whole lines among the first `size` bytes."""
         start = end = 0
         for path in self.parts():
             if start < size:
-                end = start + path.read_bytes()[: size - start].rfind(b"\n") + 1
+                with path.open("rb") as file:
+                    held = min(path.stat().st_size, size - start)
+                    end = start + durable.end_of_lines(file, held)
             start += path.stat().st_size
         return end
 

@@ -73,6 +73,9 @@ class Tail:
                 *whole, rest = (rest + content).split(b"\n")
                 for raw in whole:
                     yield self._line(part.path, raw + b"\n")
+                if len(rest) > json_lines.MAX_LINE:  # a part of no line of ours, told as damaged
+                    yield self._line(part.path, rest)
+                    rest = b""
         if rest and not growing:
             yield self._line(part.path, rest)
 

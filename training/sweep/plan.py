@@ -21,7 +21,8 @@ from training import config as config_module
 from training import presets
 from training.config import RunConfig
 
-MAX_FILE = 1 << 20  # bytes
+MAX_FILE = 1 << 16  # bytes
+MAX_LINE = 2000  # characters: a key of 30,000 parts takes gigabytes
 MAX_RUNS = 10_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # of a variant, which names a folder
 FILES = re.compile(r"lock|.*\.(json|log)", re.IGNORECASE)  # of the sweep, beside these
@@ -164,8 +165,11 @@ def _parse(path: pathlib.Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_FILE:
         raise ValueError(f"{path} has {path.stat().st_size:,} bytes: that is no plan of a sweep")
     try:
-        return tomllib.loads(path.read_bytes().decode())
-    except ValueError as error:  # of TOML, and of UTF-8
+        content = path.read_bytes().decode()
+        if any(len(line) > MAX_LINE for line in content.splitlines()):
+            raise ValueError(f"a line has more than {MAX_LINE:,} characters")
+        return tomllib.loads(content)
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, and of its nesting
         raise ValueError(f"{path} is not valid TOML: {error}") from None
 
 

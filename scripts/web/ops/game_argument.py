@@ -44,6 +44,8 @@ def state_of(game: Game[Any], args: Args) -> tuple[list[int], list[State]]:
     moves = args.get("moves", [])
     if not (isinstance(moves, list) and all(type(action) is int for action in moves)):
         raise ValueError("'moves' must be a list of action numbers")
+    if len(moves) > game.max_plies:
+        raise ValueError(f"{len(moves)} moves, and a game has {game.max_plies} at most")
     states = []
     for ply in range(len(moves) + 1):
         state = _position(game, tuple(moves[:ply]))  # type: ignore[arg-type]
