@@ -300,11 +300,11 @@ def read_chunk(
 
 
 def may_be_of(path: pathlib.Path, run_id: str) -> bool:
-    """Whether a chunk is a run's, or is damaged so that nobody knows: no other run's goes."""
+    """Whether a chunk is not another run's; one that is damaged may be anybody's."""
     try:
         return _run_of(path) in ("", run_id)
-    except (ValueError, OSError, zipfile.BadZipFile):
-        return not path.parent.is_symlink()
+    except (OSError, zipfile.BadZipFile):
+        return True
 
 
 def _run_of(path: pathlib.Path) -> str:

@@ -413,7 +413,8 @@ def test_no_checkpoint_is_removed_while_a_rating_plays_with_them(run, config, mo
     monkeypatch.setattr(in_run, "evaluate_run", lambda *_: in_run.Played({"loss": 1.0}, 0))
     measured = dataclasses.replace(config.evaluation, every=1, ladder_games=2)
     train_with(run, dataclasses.replace(config, evaluation=measured), lambda line: None)
-    assert rated == [False, False]
+    assert len(rated) >= 2
+    assert not any(rated)
 
 
 def test_a_folder_that_vanishes_is_missed_and_what_was_saved_is_in_it(run, config):
