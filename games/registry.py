@@ -78,12 +78,36 @@ def spec_of(game: "Game[Any]") -> str:
     name = {known: short for short, known in BUILT_IN.items()}.get(target, target)
     if target == PGX_ADAPTER:
         name = f"{PGX}{game.name}"  # type: ignore[attr-defined]
-    chosen = [
-        f"{option}={str(value).lower() if isinstance(value, bool) else value}"
+    chosen = {
+        option: value
         for option, default in options(cls).items()
         if (value := getattr(game, option, default)) != default
+    }
+    return _with_options(name, chosen)
+
+
+def _with_options(name: str, chosen: Mapping[str, bool | int | float | str]) -> str:
+    """Returns a game's name with options behind it."""
+    texts = [
+        f"{option}={str(value).lower() if isinstance(value, bool) else value}"
+        for option, value in chosen.items()
     ]
-    return ":".join([name, *([",".join(chosen)] if chosen else [])])
+    return ":".join([name, *([",".join(texts)] if texts else [])])
+
+
+def canonical(spec: str) -> str:
+    """Returns the one text of a game of ours, as `spec_of` writes it; any other text as it is.
+
+    `go:komi=7.5,size=9` is `go`. It imports no game, and raises nothing: what is wrong in a text is
+    for `load` to find.
+    """
+    try:
+        target, texts = _split(spec)
+        usual = GAMES[target].options
+        values = usual | _read(usual, texts, f"game {spec!r}")
+    except (KeyError, ValueError):
+        return spec
+    return _with_options(target, {name: one for name, one in values.items() if one != usual[name]})
 
 
 def check_name(spec: str) -> None:

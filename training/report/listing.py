@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+from games import registry
 from selfplay.files import durable
 from training import metrics
 from training.metrics import EvaluationLine
@@ -114,7 +115,9 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
         said = found and {name: found[name] for name in ("step", "healthy", "sentence")}
     except (OSError, ValueError) as error:
         said = {"step": None, "healthy": None, "sentence": str(error)}
-    return dataclasses.asdict(describe(path, False)) | {"host": holder(path), "verdict": said}
+    shown = dataclasses.asdict(describe(path, False))
+    shown["game"] = registry.canonical(shown["game"])  # pages compare it
+    return shown | {"host": holder(path), "verdict": said}
 
 
 def _stamp(file: pathlib.Path) -> tuple[int, ...] | None:

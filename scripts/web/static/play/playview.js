@@ -164,7 +164,7 @@ export class PlayView {
     if (!analysis) {
       const { current } = play.tree;
       const wanted = this.analysisBox.checked || current.hinted;
-      const why = play.isOver() ? "The game is over." : wanted ? "" : play.isOpen(current) ? UNSEARCHED : HINT;
+      const why = play.isOver() ? "The game is over." : this.setup.unjudged || (wanted ? "" : play.isOpen(current) ? UNSEARCHED : HINT);
       clear(this.value, why && h("p", { class: "quiet" }, why));
       return;
     }
@@ -294,13 +294,13 @@ export class PlayView {
       h("div", { class: "row" },
         review.running
           ? button("Stop", "Stops the search of the game", () => review.stop())
-          : button("Find the mistakes", "Searches every position of this game and compares it with the move made", () => play.findMistakes(), { class: "primary" }),
+          : button("Find the mistakes", "Searches every position of this game and compares it with the move made", () => play.findMistakes(), { class: "primary", disabled: Boolean(this.setup.unjudged) }),
         button("Next ▶", "Next mistake (n)", () => play.nextMistake(1), { disabled: !found.length })),
       h("p", { class: "quiet small" }, MISTAKE_RULE),
       review.running && h("p", { class: "quiet", role: "status" }, review.note || `searching: ${review.done} of ${line.length} positions`),
       found.length > 0 && h("ol", { class: "mistake-list", "aria-label": "Mistakes, the worst first" },
         worst.map((node) => this.mistakeItem(node, line[node.ply + 1]))),
-      !found.length && !review.running && review.done > 0 && h("p", { class: "good" }, "No mistakes found."),
+      !found.length && !review.running && review.done > 0 && h("p", { class: "good" }, `No mistakes found${this.setup.isBlind ? " by a search without a network, which misses many" : ""}.`),
       excused.length > 0 && h("p", { class: "quiet small" }, "Not mistakes, though the search sees a loss: the exact result was kept."),
       excused.length > 0 && h("ol", { class: "mistake-list excused", "aria-label": "Excused moves, in the order of play" },
         excused.map((node) => this.mistakeItem(node, line[node.ply + 1]))));
