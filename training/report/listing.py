@@ -80,7 +80,9 @@ def describe(path: pathlib.Path, sized: bool = True) -> Run:
     here = progress or Progress()
     shown.step = max(here.step, newest.get("step", 0))
     shown.iterations = max(here.iteration, newest.get("iteration", 0))
-    shown.minutes = round(max(here.seconds, newest.get("seconds", 0.0)) / 60, 1)
+    # An iteration may be written after its evaluation, with less time on the clock.
+    seconds = [line.get("seconds", 0.0) for line in (newest, evaluation)]
+    shown.minutes = round(max(here.seconds, *seconds) / 60, 1)
     if evaluation:
         shown.evaluation, shown.loss = _in_words(evaluation), evaluation.get("loss")
     return shown
