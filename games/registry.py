@@ -29,6 +29,12 @@ OTHER_NAMES = {  # that people use
     **{"renju": "gomoku", "dots": "dots_and_boxes"},
 }
 ENTRY_POINTS = "selfplay.games"
+_NO_ADAPTER = "there is no adapter for its environments: write the rules, docs/new-game.md says how"
+FOREIGN = {  # libraries of games that people name here, and what to do
+    "open_spiel": "games of OpenSpiel serve only as a reference, in selfplay game check --against",
+    "pyspiel": "games of OpenSpiel serve only as a reference, in selfplay game check --against",
+    **dict.fromkeys(("gymnasium", "gym", "pettingzoo"), _NO_ADAPTER),
+}
 READABLE = (bool, int, float, str)  # the types of options: what text can be read as
 # What every game has and no option may set, even where a plug-in made it a dataclass field.
 NOT_OPTIONS = {"num_actions", "observation_shape", "max_plies", "misere"}
@@ -58,6 +64,7 @@ def load(spec: str) -> "Game[Any]":
       (82, (9, 9))
     """
     target, texts = _split(spec)
+    _refuse_foreign(target, spec)
     if target.startswith(PGX):
         adapter = _find_class(PGX_ADAPTER, spec)
         return _construct(functools.partial(adapter, target.removeprefix(PGX)), texts, spec)
@@ -116,16 +123,30 @@ def check_name(spec: str) -> None:
     It imports no game: a value that the game itself refuses is for `load` to find.
     """
     target, texts = _split(spec)
+    _refuse_foreign(target, spec)
     if target in GAMES:
         _read(GAMES[target].options, texts, f"game {spec!r}")
     elif ":" not in target:
         _entry_point(target)
 
 
+def are_other_games(one: str, other: str) -> bool:
+    """Whether two texts are known to name different games of ours, without loading them."""
+    ours = {canonical(spec) for spec in (one, other) if spec.partition(":")[0] in GAMES}
+    return len(ours) == 2
+
+
 def names_a_module(spec: str) -> bool:
     """Returns whether `load` would import a module of the spec's choice, as a file's must not."""
     target, _ = _split(spec)
     return _is_code(target) and not target.startswith(PGX)
+
+
+def _refuse_foreign(target: str, spec: str) -> None:
+    """Raises ValueError for the name of another library's game."""
+    library = target.partition(":")[0].partition(".")[0]
+    if library in FOREIGN:
+        raise ValueError(f"game {spec!r}: {FOREIGN[library]}")
 
 
 def _is_code(target: str) -> bool:

@@ -69,7 +69,7 @@ def catalogue(shelf: Shelf, args: Query) -> dict[str, Any]:
 def checkpoints(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns the game of a run and the steps of its checkpoints, oldest first."""
     folder = _folder(shelf, args)
-    steps = described.checkpoints(folder.path)
+    steps = folder.steps()
     return {"game": registry.canonical(folder.read_config().game), "steps": steps}
 
 

@@ -14,7 +14,7 @@ from training import metrics
 from training.metrics import EvaluationLine
 from training.progress import Progress
 from training.report import verdict
-from training.storage.manifest import STEP, CheckpointError, read_json
+from training.storage.manifest import CheckpointError, read_json
 from training.storage.run_folder import RunFolder
 
 TAILS = (1 << 16, 1 << 20)  # bytes of metrics.jsonl that are searched for the last evaluation
@@ -184,8 +184,7 @@ def progress_of(path: pathlib.Path) -> Progress | None:
     Raises:
       ValueError, CheckpointError, OSError: it is damaged.
     """
-    steps = map(int, filter(STEP.fullmatch, durable.names_in(path / "checkpoints")))
-    newest = max(steps, default=None)
+    newest = max(RunFolder(path).steps(), default=None)
     if newest is None:
         return None
     return Progress.of(read_json(path / "checkpoints" / str(newest) / "counters.json"))
