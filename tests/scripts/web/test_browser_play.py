@@ -120,6 +120,12 @@ def test_play_finds_the_player_of_a_game_and_judges_nothing_without(
         assert told.count() == (player == "uniform")
 
 
+def test_an_address_that_is_no_page_is_named(browser, server):
+    with page_of(browser, server) as page:
+        page.goto(f"{server.url.partition('?')[0]}#nowhere")
+        page.get_by_text("There is no page “nowhere”").wait_for()
+
+
 def test_a_choice_of_another_game_finds_its_player_and_is_in_the_address_at_once(browser, server):
     with page_of(browser, server) as page:
         page.goto(f"{server.url.partition('?')[0]}#play?game=tic_tac_toe")
