@@ -7,7 +7,7 @@ GPU := .venv-gpu
 # One more than there are cores: a test often waits for a process that it has started.
 WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
-.PHONY: train test test-all soak soak-workers check-gpu docs lint format clean
+.PHONY: train test test-all soak soak-workers check-gpu docs notebook lint format clean
 
 train: $(READY)  ## train Connect Four for 6 minutes, then measure and report; goes on if it is there
 	$(BIN)/selfplay train --game connect_four --run-dir runs/make-train
@@ -30,6 +30,12 @@ docs: $(READY)  ## the pages of docs/ in build/docs, the notebook run; a dead li
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going \
 	  --fresh-env --write-all docs build/docs
+
+notebook: $(READY)  ## docs/notebook.ipynb, run anew, with its pictures
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	mkdir -p build && cp docs/notebook.ipynb build/
+	JUPYTER_PREFER_ENV_PATH=1 JUPYTER_PATH= $(BIN)/jupyter-execute --inplace build/notebook.ipynb
+	cp build/notebook.ipynb docs/
 
 check-gpu: $(GPU)/.ready  ## what the compiler for an H100, which need not be there, makes of us
 	$(GPU)/bin/python -m scripts.developer.check_gpu

@@ -10,7 +10,7 @@ autodoc_preserve_defaults = True  # as the source has them, not as objects
 default_role = "literal"  # `name` in a docstring is code, as in Markdown
 myst_heading_anchors = 3  # headings can be linked to, as in the repository's Markdown
 
-nb_execution_mode = "force"  # a notebook is kept without its outputs
+nb_execution_mode = "force"  # what the notebook holds may be of an older version
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True  # here `import games` would find the folder of pages of that name
 nb_execution_timeout = 600  # seconds of a cell, on a busy machine too

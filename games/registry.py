@@ -29,6 +29,12 @@ OTHER_NAMES = {  # that people use
     **{"renju": "gomoku", "dots": "dots_and_boxes"},
 }
 ENTRY_POINTS = "selfplay.games"
+_NO_ADAPTER = "there is no adapter for its environments: write the rules, docs/new-game.md says how"
+FOREIGN = {  # libraries of games that people name here, and what to do
+    "open_spiel": "games of OpenSpiel serve only as a reference, in selfplay game check --against",
+    "pyspiel": "games of OpenSpiel serve only as a reference, in selfplay game check --against",
+    **dict.fromkeys(("gymnasium", "gym", "pettingzoo"), _NO_ADAPTER),
+}
 READABLE = (bool, int, float, str)  # the types of options: what text can be read as
 # What every game has and no option may set, even where a plug-in made it a dataclass field.
 NOT_OPTIONS = {"num_actions", "observation_shape", "max_plies", "misere"}
@@ -58,6 +64,7 @@ def load(spec: str) -> "Game[Any]":
       (82, (9, 9))
     """
     target, texts = _split(spec)
+    _refuse_foreign(target, spec)
     if target.startswith(PGX):
         adapter = _find_class(PGX_ADAPTER, spec)
         return _construct(functools.partial(adapter, target.removeprefix(PGX)), texts, spec)
@@ -78,12 +85,36 @@ def spec_of(game: "Game[Any]") -> str:
     name = {known: short for short, known in BUILT_IN.items()}.get(target, target)
     if target == PGX_ADAPTER:
         name = f"{PGX}{game.name}"  # type: ignore[attr-defined]
-    chosen = [
-        f"{option}={str(value).lower() if isinstance(value, bool) else value}"
+    chosen = {
+        option: value
         for option, default in options(cls).items()
         if (value := getattr(game, option, default)) != default
+    }
+    return _with_options(name, chosen)
+
+
+def _with_options(name: str, chosen: Mapping[str, bool | int | float | str]) -> str:
+    """Returns a game's name with options behind it."""
+    texts = [
+        f"{option}={str(value).lower() if isinstance(value, bool) else value}"
+        for option, value in chosen.items()
     ]
-    return ":".join([name, *([",".join(chosen)] if chosen else [])])
+    return ":".join([name, *([",".join(texts)] if texts else [])])
+
+
+def canonical(spec: str) -> str:
+    """Returns the one text of a game of ours, as `spec_of` writes it; any other text as it is.
+
+    `go:komi=7.5,size=9` is `go`. It imports no game, and raises nothing: what is wrong in a text is
+    for `load` to find.
+    """
+    try:
+        target, texts = _split(spec)
+        usual = GAMES[target].options
+        values = usual | _read(usual, texts, f"game {spec!r}")
+    except (KeyError, ValueError):
+        return spec
+    return _with_options(target, {name: one for name, one in values.items() if one != usual[name]})
 
 
 def check_name(spec: str) -> None:
@@ -92,16 +123,30 @@ def check_name(spec: str) -> None:
     It imports no game: a value that the game itself refuses is for `load` to find.
     """
     target, texts = _split(spec)
+    _refuse_foreign(target, spec)
     if target in GAMES:
         _read(GAMES[target].options, texts, f"game {spec!r}")
     elif ":" not in target:
         _entry_point(target)
 
 
+def are_other_games(one: str, other: str) -> bool:
+    """Whether two texts are known to name different games of ours, without loading them."""
+    ours = {canonical(spec) for spec in (one, other) if spec.partition(":")[0] in GAMES}
+    return len(ours) == 2
+
+
 def names_a_module(spec: str) -> bool:
     """Returns whether `load` would import a module of the spec's choice, as a file's must not."""
     target, _ = _split(spec)
     return _is_code(target) and not target.startswith(PGX)
+
+
+def _refuse_foreign(target: str, spec: str) -> None:
+    """Raises ValueError for the name of another library's game."""
+    library = target.partition(":")[0].partition(".")[0]
+    if library in FOREIGN:
+        raise ValueError(f"game {spec!r}: {FOREIGN[library]}")
 
 
 def _is_code(target: str) -> bool:

@@ -42,11 +42,12 @@ def run(args: Args) -> int:
 
 
 def _serve_gtp(args: Args, spec: str) -> None:
+    game = games.load(spec)  # what is wrong with it is told before all else
     announce_devices()
     lines = Lines(sys.stdin.fileno(), MAX_LINE)
     say(f"compiling for {spec}")
     make = functools.partial(_player, args.player)
-    server = GtpServer(games.load(spec), make, args.simulations, args.resign, args.seed, lines.wait)
+    server = GtpServer(game, make, args.simulations, args.resign, args.seed, lines.wait)
     say("ready")
     serve(server, lines)
 
@@ -68,8 +69,8 @@ def _serve_json(args: Args, spec: str) -> None:
     Raises:
       BrokenPipeError: nobody reads the answers.
     """
-    announce_devices()
     game = games.load(spec)
+    announce_devices()
     make = functools.partial(_analyst, args.player, game)
     player = make(args.simulations)  # what is wrong with it is told before anything is compiled
     outbox = Outbox(sys.stdout.fileno())

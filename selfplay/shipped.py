@@ -48,9 +48,10 @@ def folder_of(text: str) -> str:
         return text
     name = text.removeprefix(PREFIX)
     if name not in names():
+        largest = {str(recipe(one)["game"]).partition(":")[0]: one for one in names()}
         raise ValueError(
             f"player {text!r}: none of that name comes with selfplay"
-            f"{did_you_mean(name, names())}; there are {', '.join(names())}"
+            f"{did_you_mean(name, names(), largest)}; there are {', '.join(names())}"
         )
     return str(FOLDER / name)
 

@@ -135,7 +135,11 @@ def load_amplifier(
 
     # An amplifier may be a player by name, such as another run.
     def find_player(spec: str) -> Player:
-        return parse_player(spec, game, search.simulations, load_player)
+        player = parse_player(spec, game, search.simulations, load_player)
+        if player.game != game:
+            plays = games.registry.spec_of(player.game)
+            raise ValueError(f"amplify {config.amplify!r}: it plays {plays}, not {config.game}")
+        return player
 
     evaluate = network_of(config, game).evaluate
     return slot.load(config.amplify, game, evaluate, search, find_player, decisions, config.game)

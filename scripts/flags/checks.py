@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from games import registry
 from games.consent import ENGINES
 from selfplay import player_spec, shipped
+from training.storage.run_folder import RunFolder
 
 
 def game(spec: str) -> None:
@@ -14,12 +15,32 @@ def game(spec: str) -> None:
         registry.check_name(spec)
 
 
-def players(specs: Sequence[str], game: str) -> None:
-    """Raises ValueError for names of players that cannot be, or that leave open what they play."""
+def players(specs: Sequence[str], game: str) -> str:
+    """Returns the game that players play: `game` if it is given, else that of the first run.
+
+    Raises:
+      ValueError: there are no such players, they play different games, or none is known.
+    """
     for spec in specs:
         player_spec.check(spec)
-    if specs and not game and not any(map(player_spec.run_of, specs)):
+    for spec in specs:
+        if found := player_spec.run_of(spec):
+            step(spec, *found)
+            own = RunFolder(found[0]).read_config().game
+            game = game or own
+            if registry.are_other_games(own, game):
+                raise ValueError(f"player {spec!r} plays {own}, not {game}")
+    if specs and not game:
         raise player_spec.needs_game(specs[0])
+    return game
+
+
+def step(spec: str, folder: str, wanted: int | None) -> None:
+    """Raises ValueError if a run has not saved the step that is wanted of it."""
+    saved = RunFolder(folder).steps()
+    if wanted is not None and wanted not in saved:
+        known = ", ".join(map(str, saved)) or "none"
+        raise ValueError(f"{spec}: there is no checkpoint of step {wanted}; there are {known}")
 
 
 def run(path: str, shipped_too: bool = False) -> None:
@@ -33,9 +54,10 @@ def run(path: str, shipped_too: bool = False) -> None:
             raise ValueError(
                 f"{path} is a player, not a run: it has no games, metrics or replay to look at"
             )
-        player_spec.run_of(path)
     elif not os.path.exists(path) and not os.path.isdir(path.rpartition("@")[0]):
         raise player_spec.no_such_run(path)
+    if found := player_spec.run_of(path):
+        step(path, *found)
 
 
 def workers(number: int, players: Sequence[str] = ()) -> None:

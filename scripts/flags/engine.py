@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Literal
 
+from games import registry
+from games.catalogue import GAMES
 from scripts.flags import checks
 from scripts.terminal.console import Positional
 from selfplay import player_spec
@@ -55,8 +57,11 @@ class Args:
 def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.game(args.game)
-    if args.protocol != "uci":
-        checks.players([args.player], args.game)
+    begins = CHESS if args.protocol == "uci" and not player_spec.run_of(args.player) else ""
+    spec = checks.players([args.player], args.game or begins)
+    named = spec.partition(":")[0] in GAMES  # another name may be that of one of these
+    if args.protocol == "uci" and named and registry.canonical(spec) not in BY_UCI:
+        raise ValueError(f"{spec} is not played by UCI, only {', '.join(BY_UCI)}")
     if args.simulations < 0:
         raise ValueError(f"--simulations must be at least 0, got {args.simulations}")
     if not 0 <= args.resign <= 1:

@@ -131,6 +131,11 @@ def check(args: Args) -> None:
     if args.worker_resources and not args.workers:
         raise ValueError("--worker-resources needs --workers")
     checks.game(args.config.game)
+    kind, _, overseer = args.config.amplify.partition(":")
+    if kind == "player":
+        checks.players([overseer], args.config.game)
+    if args.from_:
+        checks.run(args.from_, shipped_too=True)
     _check_word(args)
     folder = RunFolder(folder_of(args))
     if folder_of(args) and folder.exists():

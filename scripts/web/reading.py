@@ -3,6 +3,7 @@
 from typing import Any
 
 import games
+from games import registry
 from games.catalogue import GAMES
 from scripts.web import reading_games, reading_match
 from scripts.web.query import Query, Reader
@@ -15,13 +16,19 @@ from training.storage.run_folder import RunFolder
 
 def runs(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns all runs, the newest first, all matches by name, and the players shipped with us."""
-    known = {name: shipped.recipe(name)["game"] for name in shipped.names()}
+    known = _shipped()
     return {
         "folders": list(map(str, shelf.roots)),
         "runs": [{"name": str(path), **listing.as_json(path)} for path in shelf.runs()],
         "shipped": [{"name": shipped.PREFIX + name, "game": game} for name, game in known.items()],
         "matches": [{"name": str(path)} for path in shelf.matches()],
     }
+
+
+def _shipped() -> dict[str, str]:
+    """Returns the games of the players shipped with us, by their names."""
+    names = shipped.names()
+    return {name: registry.canonical(str(shipped.recipe(name)["game"])) for name in names}
 
 
 def run(shelf: Shelf, args: Query) -> dict[str, Any]:
@@ -44,19 +51,26 @@ def _folder(shelf: Shelf, args: Query) -> RunFolder:
 
 
 def catalogue(shelf: Shelf, args: Query) -> dict[str, Any]:
-    """Returns all games by name; of those that an installed package brings, no more than that."""
+    """Returns all games by name, first those of players shipped with us, whatever their size.
+
+    Of games that an installed package brings, it is no more than their names. Where a `game` is
+    asked for, it comes back as all pages name it, so that equal games have equal texts.
+    """
     listed = {
         name: {"about": game.about, "board": list(game.board), "options": game.options}
         for name, game in GAMES.items()
     }
-    return {"games": [{"name": name, **listed.get(name, {})} for name in games.names()]}
+    trained = {game: {"about": f"shipped:{name}"} for name, game in _shipped().items()}
+    names = dict.fromkeys([*trained, *games.names()])
+    known = [{"name": name, **(listed.get(name) or trained.get(name, {}))} for name in names]
+    return {"games": known, "game": registry.canonical(args.get("game", ""))}
 
 
 def checkpoints(shelf: Shelf, args: Query) -> dict[str, Any]:
     """Returns the game of a run and the steps of its checkpoints, oldest first."""
     folder = _folder(shelf, args)
-    steps = described.checkpoints(folder.path)
-    return {"game": folder.read_config().game, "steps": steps}
+    steps = folder.steps()
+    return {"game": registry.canonical(folder.read_config().game), "steps": steps}
 
 
 READERS: dict[str, Reader] = {

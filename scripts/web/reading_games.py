@@ -7,6 +7,7 @@ import pathlib
 import re
 from typing import Any
 
+from games import registry
 from scripts.web.query import Query, whole, wholes
 from scripts.web.shelf import NotThereError, Shelf
 from selfplay.files.game_lines import GameRecord
@@ -157,7 +158,7 @@ def _row(file: GamesFile, index: GameIndex, number: int) -> dict[str, Any]:
 def _about_record(found: GameRecord) -> dict[str, Any]:
     first, second = found.returns
     return {
-        "game": found.game,
+        "game": registry.canonical(found.game),
         "moves": list(found.moves),
         "returns": list(found.returns),
         "winner": None if first == second else int(second > first),

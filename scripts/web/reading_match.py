@@ -6,6 +6,7 @@ import functools
 import pathlib
 from typing import Any
 
+from games import registry
 from scripts.terminal.match_report import sprt_summary, summary
 from scripts.web.query import Query, Reader, whole
 from scripts.web.shelf import Shelf
@@ -32,7 +33,7 @@ def match(shelf: Shelf, args: Query) -> dict[str, Any]:
     result = watched.result
     return {
         "name": str(path),
-        "game": watched.game,
+        "game": registry.canonical(watched.game),
         "settings": watched.settings,
         "players": list(result.players),
         "playing": playing,
@@ -61,7 +62,7 @@ def pairs(shelf: Shelf, args: Query) -> dict[str, Any]:
     chosen = [i for i, of_pair in enumerate(points) if wanted in ("", str(of_pair))]
     start = whole(args, "from") or 0
     return {
-        "game": watched.game,
+        "game": registry.canonical(watched.game),
         "players": list(result.players),
         "count": len(chosen),
         "from": start,

@@ -14,7 +14,7 @@ from selfplay.oversight.session import Line, OverseerSession, answer_of
 HELP = (
     "candidates (A's opinion of the moves), look MOVE MOVE ..., MOVE ... (A searches behind these "
     "lines), play MOVE, weights MOVE=0.7 MOVE=0.3 (either may end with value=0.5, what the "
-    "position is worth to the seat to play), skip, undo, quit"
+    "position is worth to the seat to play), skip, undo, help, quit"
 )
 
 Read = Callable[[str], str | None]
@@ -71,6 +71,9 @@ def command(session: OverseerSession, text: str, write: Write) -> bool:
         return _decide_named(session, text)
     word, _, rest = text.strip().partition(" ")
     match word.lower():
+        case "help" | "h" | "?":
+            write(HELP)
+            return False
         case "candidates" | "c":
             session.note("candidates")
             write(analysis_text(session.game, session.state, session.candidates()))

@@ -212,3 +212,22 @@ def test_two_packages_with_one_name_are_refused_until_one_is_named(folder):
 )
 def test_a_game_is_named_in_messages_as_on_a_command_line(spec):
     assert registry.spec_of(games.load(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "go:size=9,komi=7.5",
+        "go:komi=0.5,size=5",
+        "gomoku:exact=TRUE,cols=09",
+        "hex:size=11",
+        "othello",
+    ],
+)
+def test_equal_games_have_one_text_before_any_is_loaded(spec):
+    assert registry.canonical(spec) == registry.spec_of(games.load(spec))
+
+
+@pytest.mark.parametrize("spec", ["", "no_such", "go:size=x", "go:9", "my.module:Game:size=9"])
+def test_what_names_no_game_of_ours_stays_as_it_is(spec):
+    assert registry.canonical(spec) == spec

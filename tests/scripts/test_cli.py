@@ -130,6 +130,29 @@ def test_a_users_mistake_is_exit_code_2_and_a_sentence_with_the_value(
     assert not list(tmp_path.iterdir()), "a mistake left something behind"
 
 
+HEX = "shipped:hex_5x5"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["engine", "shipped:go"], "(did you mean go_9x9?)"),
+        (["engine", "shipped:connect_four", "--protocol", "uci"], "is not played by UCI"),
+        (["engine", "uniform", "--game", "open_spiel:breakthrough"], "only as a reference"),
+        (["game", "check", "pettingzoo.classic:chess_v6"], "there is no adapter"),
+        (["arena", HEX, "shipped:go_5x5"], "plays go:size=5, not hex:size=5"),
+        (["play", HEX, "--game", "hex"], "plays hex:size=5, not hex"),
+        (["evaluate", f"{HEX}@7"], "there is no checkpoint of step 7; there are"),
+        (["train", "--from", f"{HEX}@7"], "there is no checkpoint of step 7; there are"),
+        (["train", "--game", "go", "--amplify", f"player:{HEX}"], "plays hex:size=5, not go"),
+    ],
+)
+def test_wrong_names_are_told_before_anything_heavy_is_imported(argv, said, capsys, monkeypatch):
+    monkeypatch.setattr(console, "starting", lambda: pytest.fail("it was about to import jax"))
+    assert cli.run(argv) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_run_folder_that_holds_other_things_is_refused_and_left_alone(capsys, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     assert cli.run(["train", *TINY_FLAGS, "--run-dir", str(tmp_path)]) == 2

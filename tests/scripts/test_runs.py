@@ -51,6 +51,16 @@ def test_a_run_is_listed_with_its_state_and_how_far_it_is(listed, tiny_config):
     assert row["bytes"] > (going_on.path / "metrics.jsonl").stat().st_size
 
 
+def test_the_time_is_of_the_line_that_has_counted_most(listed):
+    copy, read = listed
+    run = RunFolder(copy("run"))
+    shutil.rmtree(run.path / "checkpoints")
+    lines = {line["kind"]: line for line in run.read_metrics()}
+    longer, shorter = lines["evaluation"] | {"seconds": 600.0}, lines["iteration"]
+    run.metrics_file.write_text("".join(json.dumps(one) + "\n" for one in (longer, shorter)))
+    assert read()["run"]["minutes"] == 10.0
+
+
 def test_damage_is_told_and_what_is_no_run_is_left_out(listed, tmp_path, capsys):
     copy, read = listed
     (copy("no config") / "config.json").unlink()

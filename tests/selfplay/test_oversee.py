@@ -20,6 +20,7 @@ from selfplay.engines.process import EngineFault
 from selfplay.example import Sample
 from selfplay.oversight import decisions, images
 from selfplay.oversight.program import Program
+from selfplay.oversight.terminal import HELP
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
 from training import decision_examples
@@ -98,10 +99,10 @@ def test_a_program_that_crashes_or_hangs_is_named_and_ended(command, seconds, se
 
 def test_a_script_decides_takes_back_and_stops_at_a_wrong_line(run_path, tmp_path, capsys):
     script = tmp_path / "script.txt"
-    lines = ["# comment", "play b2", "undo", "candidates", "look a3 b2, c1"]
+    lines = ["# comment", "play b2", "undo", "help", "candidates", "look a3 b2, c1"]
     lines += ["weights b2=0.5 a3=0.5 value=-0.5", '{"moves": [4, 0], "play": 8}', "play z9"]
     script.write_text("\n".join(lines) + "\n")
-    kept = rf"script.txt, line 8: no legal move 'z9'.*; 2 decided before it, kept in {run_path}"
+    kept = rf"script.txt, line 9: no legal move 'z9'.*; 2 decided before it, kept in {run_path}"
     with pytest.raises(ValueError, match=kept):
         do(run_path, script=str(script), play=True)
     first, second = stored(run_path)
@@ -109,7 +110,8 @@ def test_a_script_decides_takes_back_and_stops_at_a_wrong_line(run_path, tmp_pat
     assert first["weights"] == {"4": 0.5, "0": 0.5}
     assert [line.get("look") for line in first["asked"]] == [None, [0, 4], [8]]
     assert (second["moves"], second["weights"]) == ([4, 0], {"8": 1.0})
-    assert "value for seat 0" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.index(HELP) < told.index("value for seat 0")
 
 
 def by_lowest(moves, by="lowest", symmetric=False):

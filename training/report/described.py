@@ -18,7 +18,7 @@ from training.report import history, listing, verdict
 from training.report.text import figures, sentences, summary
 from training.report.thinning import short
 from training.storage import starts
-from training.storage.manifest import STEP, CheckpointError
+from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
 # The ends of names of files of games.
@@ -64,7 +64,7 @@ def describe(folder: RunFolder) -> dict[str, Any]:
         "source": _or("", folder.source, told),
         "evaluation": _evaluation(lines, config),
         "verdict": _or(None, lambda: verdict.read(folder), told),
-        "checkpoints": _or([], lambda: checkpoints(folder.path), told),
+        "checkpoints": _or([], folder.steps, told),
         "games_files": _or([], lambda: games_files(folder), told),
         "workers": _workers(lines),
     }
@@ -109,11 +109,6 @@ def limits(config: RunConfig, lines: History) -> list[dict[str, Any]]:
 
 def _left(limit: float, done: float, seconds: float) -> float | None:
     return round(max(0.0, (limit / done - 1) * seconds), 1) if done else None
-
-
-def checkpoints(run: pathlib.Path) -> list[int]:
-    """Returns the steps of a run's checkpoints, rising."""
-    return sorted(map(int, filter(STEP.fullmatch, durable.names_in(run / "checkpoints"))))
 
 
 def games_files(folder: RunFolder) -> list[dict[str, Any]]:

@@ -8,12 +8,13 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+from games import registry
 from selfplay.files import durable
 from training import metrics
 from training.metrics import EvaluationLine
 from training.progress import Progress
 from training.report import verdict
-from training.storage.manifest import STEP, CheckpointError, read_json
+from training.storage.manifest import CheckpointError, read_json
 from training.storage.run_folder import RunFolder
 
 TAILS = (1 << 16, 1 << 20)  # bytes of metrics.jsonl that are searched for the last evaluation
@@ -79,7 +80,9 @@ def describe(path: pathlib.Path, sized: bool = True) -> Run:
     here = progress or Progress()
     shown.step = max(here.step, newest.get("step", 0))
     shown.iterations = max(here.iteration, newest.get("iteration", 0))
-    shown.minutes = round(max(here.seconds, newest.get("seconds", 0.0)) / 60, 1)
+    # An iteration may be written after its evaluation, with less time on the clock.
+    seconds = [line.get("seconds", 0.0) for line in (newest, evaluation)]
+    shown.minutes = round(max(here.seconds, *seconds) / 60, 1)
     if evaluation:
         shown.evaluation, shown.loss = _in_words(evaluation), evaluation.get("loss")
     return shown
@@ -114,7 +117,9 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
         said = found and {name: found[name] for name in ("step", "healthy", "sentence")}
     except (OSError, ValueError) as error:
         said = {"step": None, "healthy": None, "sentence": str(error)}
-    return dataclasses.asdict(describe(path, False)) | {"host": holder(path), "verdict": said}
+    shown = dataclasses.asdict(describe(path, False))
+    shown["game"] = registry.canonical(shown["game"])  # pages compare it
+    return shown | {"host": holder(path), "verdict": said}
 
 
 def _stamp(file: pathlib.Path) -> tuple[int, ...] | None:
@@ -179,8 +184,7 @@ def progress_of(path: pathlib.Path) -> Progress | None:
     Raises:
       ValueError, CheckpointError, OSError: it is damaged.
     """
-    steps = map(int, filter(STEP.fullmatch, durable.names_in(path / "checkpoints")))
-    newest = max(steps, default=None)
+    newest = max(RunFolder(path).steps(), default=None)
     if newest is None:
         return None
     return Progress.of(read_json(path / "checkpoints" / str(newest) / "counters.json"))

@@ -124,16 +124,19 @@ def describe_iteration(
     seconds = max(seconds, 1e-3)  # as lines are rounded: a worker's rollout may take less to learn
     parts = [
         f"iteration {line.iteration} step {line.step}",
+        f"kl {line.kl:.3f}",
+    ]
+    # What is learned comes first, for a narrow terminal cuts off the end.
+    if line.policy_loss is not None:
+        parts.append(f"policy loss {line.policy_loss:.3f}, value loss {line.value_loss:.3f}")
+    parts += [
         f"{games / seconds:.1f} games/s",
         f"{positions * simulations / seconds:,.0f} simulations/s",
-        f"replay {line.examples:,}",
-        f"kl {line.kl:.3f}",
     ]
     if peak:
         done = line.flops - (previous.flops if previous else 0)
-        parts.insert(3, f"{done / seconds / peak:.1%} of the peak")
-    if line.policy_loss is not None:
-        parts.append(f"policy loss {line.policy_loss:.3f}, value loss {line.value_loss:.3f}")
+        parts.append(f"{done / seconds / peak:.1%} of the peak")
+    parts.append(f"replay {line.examples:,}")
     return " | ".join(parts)
 
 

@@ -45,7 +45,7 @@ from training.config import RunConfig
 from training.storage import trust
 from training.storage.leftovers import LEFT_OF_CONFIG, recover
 from training.storage.log import Log
-from training.storage.manifest import CheckpointError
+from training.storage.manifest import STEP, CheckpointError
 
 FORMAT_VERSION = 1
 MAX_CONFIG = 1 << 20  # bytes
@@ -75,6 +75,10 @@ class RunFolder:
     def exists(self) -> bool:
         """Whether a run lives here."""
         return self.config_file.exists()
+
+    def steps(self) -> list[int]:
+        """Returns the steps of the run's checkpoints, rising, whole or damaged."""
+        return sorted(map(int, filter(STEP.fullmatch, durable.names_in(self.path / "checkpoints"))))
 
     def check_free(self) -> None:
         """Raises ValueError if other things lie where a new run would be made."""

@@ -74,7 +74,7 @@ def _without_simulations(spec: str) -> str:
 def note_compilation(player: Player, simulations: int, tell: Tell) -> None:
     """Tells the page if this player's first search of so many simulations lies before it."""
     if player.on_device and player.act not in _COMPILED:
-        what = f"the search of {simulations} simulations" if simulations else "the network"
+        what = "the search" if simulations else "the network"
         tell.note(f"compiling {what} (some seconds, once)")
         _COMPILED.add(player.act)
 

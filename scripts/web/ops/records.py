@@ -56,6 +56,7 @@ def parse_games(args: Args, tell: Tell) -> dict[str, Any]:
     _check(records, is_ours, tell)
     for one in records:
         one["finished"] = one["returns"] is not None
+        one["game"] = registry.canonical(one["game"])  # pages compare it
     return {"records": records, "more": more}
 
 

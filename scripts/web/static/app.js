@@ -63,7 +63,8 @@ async function open() {
   leaving.abort();
   const controller = leaving = new AbortController();
   const [given, query] = location.hash.slice(1).split("?");
-  const [name, title] = SCREENS.find(([known]) => known === given) || SCREENS[0];
+  const wanted = SCREENS.find(([known]) => known === given);
+  const [name, title] = wanted || SCREENS[0];
   const params = Object.fromEntries(new URLSearchParams(query || ""));
   forgetKeys();
   document.title = `${title} · selfplay`;
@@ -78,6 +79,7 @@ async function open() {
     const screen = await import(`./${name}/screen.js`);
     if (controller.signal.aborted) return;
     clear(main, root);
+    if (given && !wanted) showError(main, new ApiError(`There is no page “${given}”: these are the runs.`), open);
     await screen.show(root, params, page);
   } catch (error) {
     if (controller.signal.aborted) return;

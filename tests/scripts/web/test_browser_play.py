@@ -94,3 +94,45 @@ def test_compare_offers_players_that_come_with_the_package_where_there_is_no_run
         page.goto(f"{server.url.partition('?')[0]}#compare?tab=position&game=tic_tac_toe")
         page.wait_for_selector("option[value='shipped:tic_tac_toe']", state="attached")
         assert page.get_by_label("First player", exact=True).input_value() == "shipped:tic_tac_toe"
+
+
+@pytest.mark.parametrize(
+    ("asked", "game", "player"),
+    [
+        ("game=go:komi=7.5", "go", "shipped:go_9x9"),
+        ("game=hex&player=shipped:hex_7x7", "hex:size=7", "shipped:hex_7x7"),
+        ("game=hex", "hex", "uniform"),
+    ],
+)
+def test_play_finds_the_player_of_a_game_and_judges_nothing_without(
+    browser, server, asked, game, player
+):
+    with page_of(browser, server) as page:
+        page.goto(f"{server.url.partition('?')[0]}#play?{asked}")
+        page.wait_for_selector(".board-picture svg")
+        query = query_of(page)
+        assert (query["game"], query["player"]) == (game, player)
+        assert query.get("analyst", "uniform") == player
+        page.keyboard.press("a")
+        told = page.get_by_text(f"no trained player for {game} here")
+        if player == "uniform":
+            told.wait_for()
+        assert told.count() == (player == "uniform")
+
+
+def test_an_address_that_is_no_page_is_named(browser, server):
+    with page_of(browser, server) as page:
+        page.goto(f"{server.url.partition('?')[0]}#nowhere")
+        page.get_by_text("There is no page “nowhere”").wait_for()
+
+
+def test_a_choice_of_another_game_finds_its_player_and_is_in_the_address_at_once(browser, server):
+    with page_of(browser, server) as page:
+        page.goto(f"{server.url.partition('?')[0]}#play?game=tic_tac_toe")
+        page.wait_for_selector(".board-picture svg")
+        page.route("**/api/ask/*", lambda route: None)  # the worker never answers
+        page.click(".setup summary")
+        page.get_by_role("combobox", name="Game").fill("go:size=9")
+        page.get_by_role("combobox", name="Game").press("Enter")
+        page.wait_for_function("() => location.hash.includes('game=go&')")
+        assert query_of(page)["player"] == "shipped:go_9x9"

@@ -160,6 +160,12 @@ def test_the_keyboards_focus_stays_on_the_board_over_a_players_move(session):
         assert page.evaluate(FOCUSED) == before
 
 
+def test_a_network_without_a_search_names_no_best_move(session):
+    page = opened(session, "play?game=tic_tac_toe&player=none&simulations=0&moves=4")
+    page.get_by_text("network only by shipped:tic_tac_toe").wait_for()
+    assert page.inner_text(".best-mark") == "network"
+
+
 def test_the_game_that_is_played_after_undo_is_the_main_line(session):
     page = session.open(f"{FOUR}&moves=0,1")
     page.wait_for_selector(".spot.live")

@@ -15,10 +15,10 @@ const TABS = [
 ];
 
 export async function show(root, params, page) {
-  const [known, { games }] = await Promise.all([get("runs", {}, page.signal), get("catalogue", {}, page.signal)]);
+  const [known, { games, game }] = await Promise.all([get("runs", {}, page.signal), get("catalogue", { game: params.game }, page.signal)]);
   const usual = params.match || known.matches.length ? "match" : "position";
   const [chosen, , View] = TABS.find(([key]) => key === params.tab) || TABS.find(([key]) => key === usual);
-  const kept = { ...params, tab: chosen };
+  const kept = { ...params, game, tab: chosen };
   const body = h("div", {});
   clear(root, h("h1", {}, "Compare"),
     h("div", { class: "tabs", role: "group", "aria-label": "What to compare" }, TABS.map(([key, title]) =>

@@ -26,7 +26,7 @@ export class TwoViews {
     const changed = () => { this.part.keep({ a: this.players[0].value, b: this.players[1].value }); this.think(); };
     this.players = ["First player", "Second player"].map((label, k) =>
       new PlayerChoice(label, { ...known, game, value: players[k], onchange: changed, signal }));
-    this.games = new GameChoice({ games: known.games, value: game, onchange: () => this.part.open("position", { game: this.games.value }) });
+    this.games = new GameChoice({ games: known.games, value: game, signal, onchange: () => this.part.open("position", { game: this.games.value }) });
     const simulations = field("Simulations", { type: "number", min: 0, max: 100000, value: kept.simulations || VIEW_SIMULATIONS,
       onchange: () => { this.part.keep({ simulations: this.simulations.value }); this.think(); } });
     this.simulations = simulations.lastChild;

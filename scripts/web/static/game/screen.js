@@ -14,7 +14,7 @@ const CHECKED_GAMES = 256; // as `selfplay game check` plays
 export async function show(root, params, page) {
   const game = params.game || FIRST_GAME;
   const { games } = await get("catalogue", {}, page.signal);
-  const choice = new GameChoice({ games, value: game, onchange: () => page.go("game", { game: choice.value }) });
+  const choice = new GameChoice({ games, value: game, signal: page.signal, onchange: () => page.go("game", { game: choice.value }) });
   const rules = h("section", { class: "card", "aria-label": "Rules" }, h("p", { class: "quiet" }, "loading"));
   root.append(h("h1", {}, "Rules"), h("div", { class: "row game-choice" }, choice.element), rules);
   drawRules(rules, await ask("rules", { game }, { signal: page.signal }), page);

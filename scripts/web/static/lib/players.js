@@ -6,9 +6,9 @@
 //   choice.set(text);      from outside; onchange is not called
 //   choice.setGame(spec);  suggestions are those that play this game
 //
-// `runs` and `shipped` are those of GET /api/runs. `none` says what it means to choose nobody; without it there is none.
+// `runs` and `shipped` are those of GET /api/runs. All games are texts that the server wrote: equal games, equal texts. `none` says what it means to choose nobody; without it there is none.
 
-import { checkpointsOf } from "./api.js";
+import { checkpointsOf, get } from "./api.js";
 import { clear, h } from "./dom.js";
 
 const NAMED = [["uniform", "no network"], ["random", "random moves"], ["perfect", "solved games"]];
@@ -76,10 +76,16 @@ export class PlayerChoice extends Suggesting {
   }
 }
 
-// The choice of a game, with its options as on the command line.
+// The choice of a game, with its options as on the command line; onchange is called when its text is as the server
+// writes it.
 export class GameChoice extends Suggesting {
-  constructor({ games, value, onchange }) {
-    super("Game", value, onchange, { size: 18 });
+  constructor({ games, value, onchange, signal }) {
+    super("Game", value, async () => {
+      const { game } = await get("catalogue", { game: this.text }, signal).catch(() => ({ game: this.text }));
+      if (signal.aborted) return;
+      this.input.value = game;
+      onchange();
+    }, { size: 18 });
     this.suggest(games.map(({ name, about, options }) =>
       [name, [about, ...Object.entries(options || {}).map((pair) => pair.join("="))].filter(Boolean).join(", ")]));
   }
@@ -91,6 +97,11 @@ export class GameChoice extends Suggesting {
   set(spec) {
     this.input.value = spec;
   }
+}
+
+// Returns the newest run that has learned a game, else the player that comes with the package; "" without either.
+export function trainedFor(runs, shipped, game) {
+  return (runs.find((run) => run.game === game && run.step !== null) || shipped.find((one) => one.game === game))?.name || "";
 }
 
 // Returns a game's name without its options.

@@ -1,7 +1,7 @@
 // What a search found in a position, as a table: move, value, visits, prior, and how play would go on.
 //
 //   const table = new Candidates(root, { onPreview, onPlay });
-//   table.draw(analysis, seatName);  what op `analyse` answers; null empties it
+//   table.draw(analysis, seatName, mark);  what op `analyse` answers; null empties it. `mark` stands at its best move
 //
 // Pointing at a move calls onPreview(actions, isWalked) with the line up to it, null at the end; `isWalked` if the
 // move is one of the expected line. A click calls onPlay(actions, names).
@@ -16,11 +16,11 @@ export class Candidates {
     Object.assign(this, { root, onPreview, onPlay });
   }
 
-  draw(analysis, seatName) {
+  draw(analysis, seatName, mark) {
     if (!analysis) return clear(this.root);
     const { candidates, best } = analysis;
     const most = Math.max(1, ...candidates.map(({ visits }) => visits));
-    const rows = (some) => some.map((one) => this.row(one, most, one.action === best));
+    const rows = (some) => some.map((one) => this.row(one, most, one.action === best && mark));
     const isShown = ({ visits, prior }, k) => k === 0 || (k < FIRST && (visits > 0 || prior >= LEAST));
     const others = candidates.filter((one, k) => !isShown(one, k));
     const body = h("tbody", {}, rows(candidates.filter(isShown)));
@@ -30,11 +30,11 @@ export class Candidates {
       h("div", { class: "wide" }, h("table", { class: "candidates" }, h("thead", {}, h("tr", {}, head)), body)), others.length > 0 && more);
   }
 
-  row({ action, name, line = [], names = [], visits, q, prior }, most, isBest) {
+  row({ action, name, line = [], names = [], visits, q, prior }, most, mark) {
     const [actions, words] = line.length ? [line, names] : [[action], [name]];
     const steps = actions.map((_, k) => this.step(actions.slice(0, k + 1), words.slice(0, k + 1)));
-    return h("tr", { class: isBest && "best", onpointerleave: () => this.onPreview(null) },
-      h("th", { scope: "row", onpointerenter: () => this.onPreview(actions) }, steps[0], isBest && h("span", { class: "best-mark" }, "best")),
+    return h("tr", { class: mark && "best", onpointerleave: () => this.onPreview(null) },
+      h("th", { scope: "row", onpointerenter: () => this.onPreview(actions) }, steps[0], mark && h("span", { class: "best-mark" }, mark)),
       h("td", {}, q == null || !visits ? "–" : signed(q)),
       h("td", {}, h("meter", { max: most, value: visits }), ` ${visits}`),
       h("td", {}, percent(prior)),

@@ -1,7 +1,7 @@
 // Who plays what: game, opponent, seat, and how much is searched.
 
 import { choice, clear, field, h } from "../lib/dom.js";
-import { GameChoice, PlayerChoice, isShipped, playerName, splitPlayer } from "../lib/players.js";
+import { GameChoice, PlayerChoice, baseOf, isShipped, playerName, splitPlayer, trainedFor } from "../lib/players.js";
 import { seatNameOf } from "../board/positions.js";
 
 const SIMULATIONS = 200; // as `selfplay play`
@@ -13,7 +13,7 @@ export class PlaySetup {
   // onSearch are called after a change; onNew at the button.
   constructor(root, { games, runs, shipped, begun, signal, onGame, onPlayer, onSeat, onSearch, onNew }) {
     Object.assign(this, { runs, shipped });
-    this.game = new GameChoice({ games, value: begun.game, onchange: () => { this.gameChosen(); onGame(); } });
+    this.game = new GameChoice({ games, value: begun.game, signal, onchange: () => { this.gameChosen(); onGame(); } });
     const players = { runs, shipped, game: begun.game, signal };
     this.opponent = new PlayerChoice("Opponent", { ...players, none: "nobody: I move for both", value: begun.player,
       onchange: () => {
@@ -25,7 +25,7 @@ export class PlaySetup {
         this.opponentChosen();
         onPlayer();
       } });
-    this.analyst = new PlayerChoice("Analysis by", { ...players, value: begun.analyst, onchange: () => { this.tell(); onSearch(); } });
+    this.analyst = new PlayerChoice("Analysis by", { ...players, none: "no analysis", value: begun.analyst, onchange: () => { this.tell(); onSearch(); } });
     this.seatField = choice("Your seat", SEATS, String(begun.seat), () => { this.tell(); onSeat(); });
     this.seatSelect = this.seatField.querySelector("select");
     const changed = () => { this.tell(); onSearch(); };
@@ -53,6 +53,8 @@ export class PlaySetup {
     const { run } = splitPlayer(this.analysing);
     return isShipped(run) || this.analyst.isRun(run);
   }
+
+  get isBlind() { return splitPlayer(this.analysing).run === "uniform"; }
 
   get seat() { return Number(this.seatSelect.value); }
 
@@ -93,12 +95,23 @@ export class PlaySetup {
   }
 
   gameChosen() {
-    for (const one of [this.opponent, this.analyst]) {
+    const trained = trainedFor(this.runs, this.shipped, this.game.value);
+    for (const [one, otherwise] of [[this.opponent, "uniform"], [this.analyst, ""]]) {
       one.setGame(this.game.value);
       const played = this.gameOf(one.value);
-      if (played && played !== this.game.value) one.set(strongest(this.runs, this.shipped, this.game.value));
+      if (one.value === otherwise || (played && played !== this.game.value)) one.set(trained || otherwise);
     }
     this.tell();
+  }
+
+  // Why nothing is judged, "" where somebody analyses.
+  get unjudged() {
+    if (this.analysing) return "";
+    const game = this.game.value;
+    if (trainedFor(this.runs, this.shipped, game)) return "Nobody analyses: choose who does under “Analysis by”.";
+    const others = this.shipped.filter((one) => baseOf(one.game) === baseOf(game)).map((one) => one.game);
+    return `There is no trained player for ${game} here, so nothing is judged.${others.length ? ` There is one for ${others.join(", ")}.` : ""} `
+      + "“uniform” under “Analysis by” searches without a network.";
   }
 
   // The game of a run, or of a player that comes with the package.
@@ -119,12 +132,6 @@ export class PlaySetup {
     this.keepField.hidden = !this.opponentRun();
     this.keepField.lastChild.textContent = ` in ${this.opponentRun()}/games/played.jsonl`;
   }
-}
-
-// Returns the newest run that plays a game, else the player that comes with the package, else what plays any game.
-export function strongest(runs, shipped, game) {
-  const trained = runs.find((run) => run.game === game && run.step !== null) || shipped.find((one) => one.game === game);
-  return trained?.name || "uniform";
 }
 
 function whole(label, otherwise) {

@@ -152,11 +152,16 @@ export class PlayView {
     const analysis = play.isOpen(node) && !play.isOver() ? play.analysisOf(node) : null;
     const seat = play.position.to_play;
     this.drawValue(analysis, seat);
-    this.table.draw(analysis, this.seatName(seat));
+    this.table.draw(analysis, this.seatName(seat), analysis && this.isUnsearched(analysis) ? "network" : "best");
     this.drawHeat(analysis);
     this.drawMarks(node, analysis);
     this.drawGraph();
     this.drawMistakes();
+  }
+
+  // Whether it is a network's word, before or without a search.
+  isUnsearched(analysis) {
+    return this.setup.hasNetwork && analysis.simulations === 0;
   }
 
   drawValue(analysis, seat) {
@@ -164,7 +169,7 @@ export class PlayView {
     if (!analysis) {
       const { current } = play.tree;
       const wanted = this.analysisBox.checked || current.hinted;
-      const why = play.isOver() ? "The game is over." : wanted ? "" : play.isOpen(current) ? UNSEARCHED : HINT;
+      const why = play.isOver() ? "The game is over." : this.setup.unjudged || (wanted ? "" : play.isOpen(current) ? UNSEARCHED : HINT);
       clear(this.value, why && h("p", { class: "quiet" }, why));
       return;
     }
@@ -179,12 +184,13 @@ export class PlayView {
     filled.style.width = `${50 * (first + 1)}%`;
     filled.style.background = this.seatColour(0);
     bar.style.background = this.seatColour(1);
-    const raw = analysis.raw_value == null || !this.setup.hasNetwork ? "" : ` · network alone ${signed(analysis.raw_value)}`;
+    const unsearched = this.isUnsearched(analysis);
+    const raw = analysis.raw_value == null || !this.setup.hasNetwork || unsearched ? "" : ` · network alone ${signed(analysis.raw_value)}`;
     const searched = analysis.simulations ?? this.setup.simulations;
     clear(this.value,
       h("p", {}, "Value for ", h("strong", {}, this.seatName(seat)), " (to play) ",
         h("strong", { class: "figure", title: "from −1, a sure loss, to +1, a sure win" }, signed(analysis.value)),
-        h("span", { class: "quiet" }, ` · ${searched} simulations by ${playerName(this.setup.analysing)}${raw}`)),
+        h("span", { class: "quiet" }, ` · ${unsearched ? "network only" : `${searched} simulations`} by ${playerName(this.setup.analysing)}${raw}`)),
       certain != null && h("p", { class: "exact" }, "Exact: ", h("strong", {}, this.certainText(certain)), " with perfect play."),
       bar);
   }
@@ -208,7 +214,7 @@ export class PlayView {
       `No mistake: ${review.played_name} was played here; ${excuseText(review)}`,
       review.best_name && `. It would play ${review.best_name}`));
     if (review?.mistake) marks.push({ action: review.best, kind: "best" }, { action: review.played, kind: "played" });
-    else if (node.hinted && analysis) marks.push({ action: analysis.best, kind: "hint" });
+    else if (node.hinted && analysis && !(this.isUnsearched(analysis) && this.setup.simulations)) marks.push({ action: analysis.best, kind: "hint" });
     this.board.marks(marks.length ? marks : null);
   }
 
@@ -294,13 +300,13 @@ export class PlayView {
       h("div", { class: "row" },
         review.running
           ? button("Stop", "Stops the search of the game", () => review.stop())
-          : button("Find the mistakes", "Searches every position of this game and compares it with the move made", () => play.findMistakes(), { class: "primary" }),
+          : button("Find the mistakes", "Searches every position of this game and compares it with the move made", () => play.findMistakes(), { class: "primary", disabled: Boolean(this.setup.unjudged) }),
         button("Next ▶", "Next mistake (n)", () => play.nextMistake(1), { disabled: !found.length })),
       h("p", { class: "quiet small" }, MISTAKE_RULE),
       review.running && h("p", { class: "quiet", role: "status" }, review.note || `searching: ${review.done} of ${line.length} positions`),
       found.length > 0 && h("ol", { class: "mistake-list", "aria-label": "Mistakes, the worst first" },
         worst.map((node) => this.mistakeItem(node, line[node.ply + 1]))),
-      !found.length && !review.running && review.done > 0 && h("p", { class: "good" }, "No mistakes found."),
+      !found.length && !review.running && review.done > 0 && h("p", { class: "good" }, `No mistakes found${this.setup.isBlind ? " by a search without a network, which misses many" : ""}.`),
       excused.length > 0 && h("p", { class: "quiet small" }, "Not mistakes, though the search sees a loss: the exact result was kept."),
       excused.length > 0 && h("ol", { class: "mistake-list excused", "aria-label": "Excused moves, in the order of play" },
         excused.map((node) => this.mistakeItem(node, line[node.ply + 1]))));

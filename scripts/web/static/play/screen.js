@@ -2,8 +2,7 @@
 
 import { Asker, ask, get } from "../lib/api.js";
 import { placesOf } from "../board/board.js";
-import { splitPlayer } from "../lib/players.js";
-import { strongest } from "./playsetup.js";
+import { splitPlayer, trainedFor } from "../lib/players.js";
 import { PlayView } from "./playview.js";
 import { Positions } from "../board/positions.js";
 import { Review, mistakesOf } from "./review.js";
@@ -24,17 +23,17 @@ export async function show(root, params, page) {
 // Returns what the address asks for, and what is played where it says nothing.
 async function beginning(params, signal) {
   const { run, file, index } = params;
-  const [{ runs, shipped }, { games }, record] = await Promise.all([
-    get("runs", {}, signal), get("catalogue", {}, signal), file ? get("record", { run, file, index }, signal) : null]);
+  const [{ runs, shipped }, { games, game: asked }, record] = await Promise.all([
+    get("runs", {}, signal), get("catalogue", { game: params.game }, signal), file ? get("record", { run, file, index }, signal) : null]);
   const gameOf = (player) => [...runs, ...shipped].find(({ name }) => name === splitPlayer(player || "").run)?.game;
   const named = params.player ?? run;
-  const game = record?.game || params.game || gameOf(named) || runs.find((one) => one.game && one.step !== null)?.game || "connect_four";
-  const player = record || named === NOBODY ? "" : named ?? strongest(runs, shipped, game);
-  const analysts = [params.analyst, player, run].filter((one) => one && (one === params.analyst || gameOf(one) === game));
+  const game = record?.game || gameOf(named) || asked || runs.find((one) => one.game && one.step !== null)?.game || "connect_four";
+  const player = record || named === NOBODY ? "" : named ?? (trainedFor(runs, shipped, game) || "uniform");
+  const analysts = [params.analyst, player, run].filter((one) => one && (gameOf(one) || (one === params.analyst && game)) === game);
   return {
     games, runs, shipped, record, game, player,
     source: record ? { run, file, index } : null,
-    analyst: analysts[0] || strongest(runs, shipped, game),
+    analyst: analysts[0] || trainedFor(runs, shipped, game),
     moves: (params.moves || "").split(",").filter(Boolean).map(Number),
     ply: params.ply === undefined ? null : Number(params.ply),
     seat: params.seat === "1" ? 1 : 0,
@@ -81,6 +80,7 @@ class Play {
   async newGame() {
     this.source = null;
     this.reset();
+    this.remember(); // the board may be long in coming
     await this.go(this.tree.root);
     await this.reply();
   }
@@ -92,6 +92,7 @@ class Play {
     this.setup.opponent.set("");
     this.setup.tell();
     this.reset();
+    this.remember();
     this.view.analysisBox.checked = true;
     this.players = record.players;
     const notes = await this.addLine(record.moves, record.variations);
@@ -323,7 +324,7 @@ class Play {
   async analyse() {
     const node = this.tree.current;
     const player = this.setup.analysing;
-    if (!this.isSettled() || this.isOver() || this.knownOf(node)) return;
+    if (!player || !this.isSettled() || this.isOver() || this.knownOf(node)) return;
     const args = { ...this.asked(player), plies: PLIES };
     const onPart = (part) => this.learn(node, player, part, true);
     const answer = await this.asking("analyse", (options) => ask("analyse", args, { ...options, onPart }));
@@ -386,6 +387,7 @@ class Play {
   // Mistakes.
 
   findMistakes() {
+    if (this.setup.unjudged) return;
     this.review.run(this.tree.line, this.asked(this.setup.analysing));
   }
 
