@@ -49,9 +49,9 @@ GROUPS = {
 COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
 OF_ANY = {
     "--debug": "show the traceback of an error",
-    "--allow NAME": "let run what a file names, as a run's settings may, if it was made elsewhere: "
-    "module:NAME or a command; repeatable",
-    "--version": "print the version; without a command",
+    "--allow NAME": "trust code that a file from elsewhere names, as the settings of a copied run "
+    "may: module:NAME or a command; repeatable",
+    "--version": "(without a command) print the version",
 }
 # These modules import no jax either.
 WITHOUT_DEVICES = ("game_list", "game_new", "runs", "web", "completion", "local_hosts")

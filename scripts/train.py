@@ -21,6 +21,7 @@ from training.oversight import decision_file
 from training.players import load_amplifier, load_weights, network_of
 from training.preflight import estimate
 from training.preflight.machine import this_machine
+from training.progress import Progress
 from training.report.listing import progress_of
 from training.source import LOCAL, Source
 from training.storage.manifest import CheckpointError
@@ -72,7 +73,7 @@ def _run(args: Args, source: Source) -> int:
         folder = _open(args, folder, first_weights, held)
         # It is asked at the start of an iteration: the first one compiles, and may be done again.
         stop = held.enter_context(stop_on_signal(worth_saving=2))
-        show = held.enter_context(train_display.display(config))
+        show = held.enter_context(train_display.display(config, _began(folder)))
         write = held.enter_context(train_display.tensorboard(folder, config))
         held.enter_context(out_of_memory.advise(lambda: _less_memory(config, game, folder)))
         last: dict[str, Any] = {}
@@ -133,6 +134,13 @@ def _open(
         open_first()
     say(f"run: {folder.path}")
     return folder
+
+
+def _began(folder: RunFolder) -> Progress | None:
+    """Returns how far a run had come; None for a new one, and where its last save is damaged."""
+    with contextlib.suppress(ValueError, OSError, CheckpointError):
+        return progress_of(folder.path)
+    return None
 
 
 def _say_end(args: Args, folder: RunFolder, last: dict[str, Any], finished: bool) -> None:

@@ -46,9 +46,9 @@ class RunConfig:
     seed: int = 0
     """The seed of all randomness in the run."""
     minutes: float = setting(0.0, at_least=0)
-    """Stop after this much self-play, training, compilation and evaluation, over all processes of
-    the run; 0: no limit. The preset's own limit holds if none of this, iterations and flops is
-    given."""
+    """Time limit, over all processes of the run, compilation and evaluation included; the run ends
+    before an iteration that would exceed it. 0: no limit. Without this, iterations and flops, the
+    preset's limit holds."""
     iterations: int = setting(0, at_least=0)
     """Stop after this many self-play calls; 0: no limit."""
     flops: float = setting(0.0, at_least=0, below=math.inf)

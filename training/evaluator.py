@@ -1,4 +1,4 @@
-"""The evaluator: the seam through which the training loop measures the network."""
+"""The interface of an evaluator to the training loop, and one that measures nothing."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias

@@ -1,4 +1,4 @@
-"""The laws of the two seats: whose view an observation is, and whose result a return.
+"""Checks that an observation is the mover's view, and that returns are indexed by seat.
 
 No check knows the rules. The evidence is that seats are names: a game played with the seats
 exchanged must look the same to its movers and end with the results exchanged. So *twin* envs play

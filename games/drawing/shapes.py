@@ -1,4 +1,4 @@
-"""What lies on a declared board, as shapes."""
+"""The shapes of a declared board: background, cells, pieces, marks, and where one clicks."""
 
 import functools
 import math

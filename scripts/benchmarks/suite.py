@@ -1,4 +1,4 @@
-"""`selfplay bench --measure suite`: all that we claim or aim at, measured without a person.
+"""`selfplay bench --measure suite`: every benchmark behind a figure of the docs, unattended.
 
 Each measurement is one command of `selfplay bench`, in a process of its own: one that crashes or
 runs out of memory leaves the others. Its result is kept at once, and never measured again.

@@ -66,8 +66,8 @@ class Args:
     """Plies before the players take over: random ones, or those of a record. By default 4, but 1
     where at least half of random games are over in less than 12; a match in --out keeps its own."""
     sprt: tuple[float, float] | None = None
-    """ELO0 ELO1: stop as soon as it is known whether the first player is rather ELO0 (H0) or ELO1
-    (H1) stronger than the second; --games is the most that are played."""
+    """ELO0 ELO1, a sequential test (SPRT): stop once the first player's lead over the second is
+    known to be nearer to ELO0 (accepts H0) or to ELO1 (H1); --games is the most that are played."""
     alpha: float = 0.05
     """Of --sprt: the chance of H1 where H0 is true."""
     beta: float = 0.05
@@ -79,9 +79,9 @@ class Args:
     """Games that are played side by side, then saved and judged by --sprt; 0: 256, or 32 where a
     player is outside the device."""
     workers: int = 0
-    """So many processes play, a block (or a ladder's round of 32 games) at a time, on this machine
-    or, with RAY_ADDRESS, on a cluster (pip install 'selfplay-zero[ray]'). The games of a match are
-    those that this process would play alone. 0: it does. Not with engines (docs/arena.md)."""
+    """Worker processes; 0: play in this one. They play a block (or a ladder's round of 32 games) at
+    a time, on this machine or, with RAY_ADDRESS, on a cluster (pip install 'selfplay-zero[ray]').
+    The games are the same either way. Not with engines (docs/arena.md)."""
     records: str = ""
     """Also write the games to this file: one JSON line each, or what its name ends in: .sgf (Go,
     Hex, gomoku, Othello) or .pgn (pgx:chess)."""

@@ -10,9 +10,9 @@ from scripts.terminal.console import Positional
 class Args:
     """Says whether a run is learning, and if not, why.
 
-    Thirteen checks of what the run has left on disk: its rows against the rules, the age of its
-    rows, its games, exploration, weights, values, search, overseer, workers, and whether a fresh
-    network can learn from them. Each finding says what is wrong, what a healthy run looks like,
+    Eleven checks of what the run has left on disk: its losses, its examples against the rules and
+    their age, its games, exploration, weights, values, search and overseer, and two that train a
+    fresh network on its examples. Each finding says what is wrong, what a healthy run looks like,
     and what to change; the likeliest cause comes first. Works on a run in progress, and writes
     nothing but its diagnosis, report/doctor.json, for reports and the list of runs.
 

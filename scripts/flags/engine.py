@@ -46,8 +46,8 @@ class Args:
     resign: float = 0.0
     """gtp: resign a move whose winrate would be below this; 0: never."""
     batch: int = 64
-    """json: positions of each search, which is filled up where fewer wait: 1 is the fastest for who
-    asks one at a time, hundreds for a GPU and many queries."""
+    """json: positions that are searched together; where fewer wait, a search takes as long. 1 for
+    one query at a time, hundreds for many queries on a GPU."""
     max_visits: int = 2049
     """json: the most that a query may ask for: a batch of such searches must fit into memory."""
     seed: int = 0

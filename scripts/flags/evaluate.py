@@ -18,8 +18,9 @@ class Args:
     Games that are small enough, such as hex:size=4, are solved on the spot. The games of a match
     are added to games/evaluation.jsonl of the run.
 
-    Against its overseer, Amplify(A) as the run's settings say but without noise: how far the
-    network A disagrees, for checkpoints of the run, on four sets of positions: those that A was
+    `--against overseer` measures how far the network (A) disagrees with its overseer, Amplify(A):
+    the run's own search, or whatever its setting `amplify` names, without noise. It does so for
+    checkpoints of the run, on four sets of positions: those that A was
     trained on (of recorded games whose examples are still in replay/), near them (one random move
     off), far from them (random games), and the worst: where a search from random positions finds
     that A's best move loses most, as the overseer sees it. Written to report/distilled.json, with a

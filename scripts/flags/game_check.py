@@ -30,11 +30,11 @@ class Args:
     games: int = 256
     """Random games to play; fewer for a game that is long or slow."""
     against: str = ""
-    """The rules once more: FILE.py:Class or module:Class, in plain Python, as `game new` writes
-    one; or open_spiel:NAME, with parameters as in open_spiel:go(board_size=9)."""
+    """A second implementation of the rules: FILE.py:Class or module:Class, in plain Python, as
+    `game new` writes one; or open_spiel:NAME, with parameters as in open_spiel:go(board_size=9)."""
     actions: str = "auto"
-    """How its moves become ours: name, index, or FILE.py:to_ours, a function. auto tries names,
-    then numbers."""
+    """How the reference's moves are matched to the game's actions: name, index, or FILE.py:to_ours,
+    a function. auto tries names, then numbers."""
     seed: int = 0
     """Another seed plays other games."""
     json: bool = False

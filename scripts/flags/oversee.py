@@ -34,8 +34,8 @@ class Args:
     run: Positional[str]
     """A run folder R (its newest checkpoint), or R@STEP: A."""
     positions: str = ""
-    """A file of games, JSON lines: all positions of games that are over, the last one of others. By
-    default, positions of A's games against random moves, those first that search changes most."""
+    """A file of games, JSON lines: of a finished game all positions, of an unfinished one the last.
+    By default, positions of A's games against random moves, most changed by search first."""
     play: bool = False
     """Play on from the opening position: the move that you decide is played."""
     count: int = 0

@@ -29,7 +29,7 @@ class Args:
     runs: Positional[tuple[str, ...]] = DEFAULT_FOLDERS
     """Run folders, folders of runs, or folders of matches (arena --out)."""
     port: int = DEFAULT_PORT
-    """Of the address, on 127.0.0.1; 0 takes any free one."""
+    """The port to listen on, at 127.0.0.1; 0: any that is free."""
     accelerator: bool = False
     """Search on the accelerator, if there is one. It takes most of its memory: not beside a run."""
 

@@ -11,6 +11,7 @@ from selfplay.files import json_objects
 from training.config import RunConfig
 from training.metrics import EvaluationLine, GateLine, IterationLine, WorkersLine
 from training.metrics_log import OnMetrics
+from training.progress import Progress
 from training.report.text import (
     describe_evaluation,
     describe_gate,
@@ -22,11 +23,11 @@ from training.storage.run_folder import RunFolder
 
 
 @contextlib.contextmanager
-def display(config: RunConfig) -> Iterator["Display"]:
-    """Shows the run live."""
+def display(config: RunConfig, began: Progress | None) -> Iterator["Display"]:
+    """Shows the run live; one that goes on `began` there."""
     scale = _scale(config)
     with progress("train", scale.total or None, scale.unit, config.amplify != "human") as update:
-        yield Display(config, scale, update)
+        yield Display(config, scale, update, getattr(began, scale.entry, 0) / scale.size)
 
 
 class _Scale(NamedTuple):
@@ -34,7 +35,7 @@ class _Scale(NamedTuple):
 
     total: float
     unit: str
-    entry: str  # of a line of metrics
+    entry: str  # of a line of metrics, and of a run's progress
     size: float = 1.0  # of the unit, in those of the entry
 
 
@@ -50,11 +51,11 @@ def _scale(config: RunConfig) -> _Scale:
 class Display:
     """Shows the lines of a run, as it is called with them, and what it does between them."""
 
-    def __init__(self, config: RunConfig, scale: _Scale, update: Update) -> None:
+    def __init__(self, config: RunConfig, scale: _Scale, update: Update, done: float) -> None:
         self._config, self._scale, self._update = config, scale, update
         self._previous: IterationLine | None = None
         self._workers, self._peak = "", peak_of_all()
-        self._done, self._note, self._told = 0.0, "", set[str]()
+        self._done, self._note, self._told = done, "", set[str]()
 
     def __call__(self, line: dict[str, Any]) -> None:
         config = self._config

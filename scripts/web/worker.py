@@ -1,4 +1,4 @@
-"""The worker's process: reads questions, answers them in lanes of threads.
+"""The worker process of the web server: three queues of requests, each with threads of its own.
 
 A line in is `{"id": N, "op": NAME, "args": {...}}`, `{"cancel": N}` or `{"allow": "module:Class"}`.
 A line out has the `id`, and `note`, `part`, or at last `result` or `error`. A lane takes its

@@ -1,4 +1,4 @@
-"""The time to think: a player at several numbers of simulations, and what each costs here.
+"""Chooses how many simulations fit a time limit, by the times measured on this machine.
 
 A number of simulations is compiled once, so there are few: a ladder of powers of two.
 """

@@ -1,4 +1,4 @@
-"""The arguments and positions of GTP commands: numbers, handicap, files, analysis settings."""
+"""Parses the arguments of GTP commands; sets up handicap stones and positions of SGF files."""
 
 import importlib.metadata
 import math

@@ -1,4 +1,4 @@
-"""The command `go`: how long to think about a move."""
+"""Parses UCI's command `go` into a limit of seconds or nodes of a search."""
 
 import itertools
 import math

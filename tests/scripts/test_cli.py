@@ -356,7 +356,7 @@ def test_progress_never_goes_back_where_an_evaluation_comes_before_its_iteration
         ({"minutes": 1.0}, [("20", "60 s"), ("45", "60 s"), ("45", "60 s")], "75%"),
         ({"flops": 2e13}, [("5", "20 TFLOP"), ("10", "20 TFLOP"), ("10", "20 TFLOP")], "50%"),
     ):
-        with train_display.display(RunConfig(**limits)) as show:
+        with train_display.display(RunConfig(**limits), None) as show:
             show(iteration | {"iteration": 1, "seconds": 20.0, "flops": 5 * 10**12})
             show(evaluation | {"iteration": 2, "seconds": 45.0, "flops": 10**13})
             show(iteration | {"iteration": 2, "seconds": 22.0, "flops": 10**13})

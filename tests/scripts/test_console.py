@@ -106,7 +106,7 @@ def test_a_bar_shows_share_and_time_left_before_the_text_that_a_terminal_cuts_of
         update(62, "iteration 13 step 411 " + "and more " * 20)
     *_, last = (line for line in re.split(r"[\r\n]", shown.getvalue()) if "31%" in line)
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", last)
-    assert re.search(r"31% [-\d:]+ train iteration 13", plain), plain
+    assert re.search(r"31% [-\d: ]+ train iteration 13", plain), plain
     assert len(plain) <= width
 
 

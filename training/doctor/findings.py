@@ -1,4 +1,4 @@
-"""Findings of the doctor: its faults, in the order of causes, and what to change for each."""
+"""The faults that the doctor can name, causes first, with advice for each; results of checks."""
 
 import dataclasses
 from typing import Any, Literal, NamedTuple

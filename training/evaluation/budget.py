@@ -1,4 +1,4 @@
-"""What measuring costs beside learning, in network evaluations, and what it may cost.
+"""How much evaluation a run may do: a share of its network evaluations.
 
 They are counted, not timed: what a run decides must not depend on the machine's speed. What a
 decision takes, and an example of a minibatch, is `training.flops`'s to say.

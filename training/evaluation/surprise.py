@@ -1,4 +1,4 @@
-"""Examples of a run's replay beside what a network says of them, as an onlooker reads them.
+"""How a network's predictions differ from a run's replay examples, read while the run trains.
 
 A run that trains is not disturbed: files are read, none is locked, and one that retention erases
 meanwhile is passed over.
