@@ -247,12 +247,30 @@ def _policy_act(game: Game[Any], evaluate: Evaluate, temperature: float) -> Act:
 
 
 @functools.cache
-def _plug_in_act(function: Callable[..., SearchResult], what: str) -> Act:
+def _plug_in_act(function: Callable[..., Any], what: str) -> Act:
     def act(variables: Variables, states: State, key: jax.Array, *history: Any) -> SearchResult:
         del variables
-        return check_form(what, function(states, key, *history), states)
+        answer = function(states, key, *history)
+        if not isinstance(answer, SearchResult):
+            answer = _of_moves(what, answer, states)
+        return check_form(what, answer, states)
 
     return act
+
+
+def _of_moves(what: str, moves: Any, states: State) -> SearchResult:
+    """Returns moves alone, int[B], as a player that does not search would answer."""
+    legal = states.legal_action_mask
+    if np.shape(moves) != legal.shape[:1]:
+        got = f"{type(moves).__name__} of shape {np.shape(moves)}"
+        raise ValueError(
+            f"{what} must return moves, int[{len(legal)}], or a SearchResult, got {got}"
+        )
+    action = jnp.asarray(moves)
+    if not jnp.issubdtype(action.dtype, jnp.integer):
+        raise ValueError(f"{what}: moves must be whole numbers, got {action.dtype}")
+    policy = jax.nn.one_hot(action, legal.shape[1])
+    return without_search(action, policy, jnp.zeros(len(legal)))
 
 
 def _random_act(variables: Variables, states: State, key: jax.Array) -> SearchResult:

@@ -30,6 +30,14 @@ def test_every_example_of_what_is_offered_in_python_gives_what_it_says(tmp_path)
         assert not wrong, wrong
 
 
+def test_the_pages_programs_run_and_give_finished_games(capsys):
+    page, known = (ROOT / "docs/api.md").read_text(), {}
+    for program in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S):
+        exec(program, known)
+    assert known["found"].visit_counts.sum(axis=1).tolist() == [16] * 4
+    assert len(known["examples"].outcome) > len(known["finished"]) > 0
+
+
 def test_a_wrong_example_is_seen():
     assert failures("right", ">>> x = 1\n>>> x + 1\n2\n", {}) == ""
     assert "Expected:\n    3\nGot:\n    2" in failures("wrong", ">>> 1 + 1\n3\n", {})

@@ -6,6 +6,7 @@ import pathlib
 import sys
 import time
 
+from training.report import listing
 from training.storage.run_folder import RunFolder
 from training.storage.tail import Tail
 
@@ -47,7 +48,7 @@ def numbers(name, value):
 
 
 def follow(path, logger):
-    """Logs each iteration's lines once, however often the run or this script is started again."""
+    """Logs each iteration's lines once, until the run has ended; started again, it goes on."""
     path = pathlib.Path(path).resolve()
     folder, kept = RunFolder(path), path.with_name(f"{path.name}.{logger}.json")
     if not folder.exists():
@@ -62,6 +63,7 @@ def follow(path, logger):
         sys.exit(f"{logger} cannot be used ({error}): pip install {logger}, beside selfplay-zero")
     tail = Tail(folder.logs["metrics"])
     while True:
+        state_before = listing.describe(path, sized=False).state  # all it wrote is read below
         if tail.is_changed():  # the run went on from a save, and writes later lines anew
             tail = Tail(folder.logs["metrics"])
         for line in map(json.loads, (line.raw for line in tail.lines())):
@@ -70,6 +72,8 @@ def follow(path, logger):
                 log(dict(numbers(kind, line)), iteration)
                 logged[kind] = iteration
         kept.write_text(json.dumps(state))
+        if state_before in ("limit reached", "done"):
+            return
         time.sleep(10)
 
 

@@ -14,11 +14,11 @@ class Args:
     comes with selfplay, docs/players.md), random, uniform (search with a uniform prior and zero
     value), perfect (tic_tac_toe, and hex up to size=5: it draws among the moves that keep the
     result), gtp:COMMAND or uci:COMMAND for an engine (docs/engines.md), or
-    module:function for one of your own: a function of (states, key, history=None) that returns a
-    SearchResult; `history` holds the actions so far, padded with -1. With an attribute
-    on_device = True it is jitted and called without history. A run and uniform may have settings of
-    their own, as in R:simulations=64,policy=puct. The score is the first player's, with a 95%
-    interval in which the two games from one opening are one observation.
+    module:function for one of your own: a function of (states, key, history=None) that returns B
+    moves, int[B], or a SearchResult; `history` holds the actions so far, padded with -1. With an
+    attribute on_device = True it is jitted and called without history. A run and uniform may have
+    settings of their own, as in R:simulations=64,policy=puct. The score is the first player's, with
+    a 95% interval in which the two games from one opening are one observation.
     More than two players meet all against all.
 
     With --ladder, players get ratings in Elo, above `random` if it plays, else above the first

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import shutil
 import sys
 import types
 
@@ -93,6 +94,14 @@ def test_each_line_arrives_once_over_restarts_full_parts_and_a_run_that_went_bac
         assert (first.pop("run_id"), second.pop("run_id")) == (None, "chosen by MLflow")
     assert first == second
     assert f"run-{RunFolder(run).run_id()[:8]}" in first.values()
+
+
+def test_it_ends_when_its_run_has_ended_and_all_is_sent(tiny_run, tmp_path, monkeypatch):
+    run, stand_ins = RunFolder(shutil.copytree(tiny_run, tmp_path / "run")), StandIns()
+    monkeypatch.setitem(sys.modules, "wandb", stand_ins.modules()["wandb"])
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("it waits for more"))
+    runpy.run_path(str(SCRIPT))["follow"](str(run.path), "wandb")
+    assert len(stand_ins.sent) == len(run.read_metrics())
 
 
 def test_a_logger_that_is_not_installed_is_a_sentence(tmp_path, monkeypatch):

@@ -236,8 +236,9 @@ def answers(found, on_device):
 @pytest.mark.parametrize(
     ("found", "wanted"),
     [
-        (lambda result: None, "must return a SearchResult, got NoneType"),
-        (lambda result: result.action, "must return a SearchResult, got "),
+        (lambda result: None, "must return moves, .* or a SearchResult, got NoneType"),
+        (lambda result: result.action[:1], "must return moves, .* of shape "),
+        (lambda result: result.action * 1.0, "moves must be whole numbers, got float32"),
         # One action would be played in all games at once.
         (lambda result: result._replace(action=result.action[:1]), "action must have shape"),
         (
@@ -247,9 +248,7 @@ def answers(found, on_device):
         (lambda result: result._replace(q=result.value), "q must have shape"),
     ],
 )
-def test_an_answer_of_a_plug_in_that_is_no_search_result_is_named(
-    found, wanted, on_device, monkeypatch
-):
+def test_an_answer_of_a_plug_in_that_is_none_is_named(found, wanted, on_device, monkeypatch):
     module = types.ModuleType("my_player")
     module.odd = answers(found, on_device)
     monkeypatch.setitem(sys.modules, "my_player", module)
@@ -257,3 +256,17 @@ def test_an_answer_of_a_plug_in_that_is_no_search_result_is_named(
     with pytest.raises(ValueError, match=wanted) as caught:
         player(batch_of(*[[4]] * 8), jax.random.key(0), np.full((8, 1), 4))
     assert "player 'my_player:odd'" in str(caught.value)
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_plug_in_may_answer_with_its_moves_alone(on_device, monkeypatch):
+    module = types.ModuleType("my_player")
+    module.plain = answers(lambda result: result.action, on_device)
+    monkeypatch.setitem(sys.modules, "my_player", module)
+    player = player_spec.parse_player("my_player:plain", GAME, 1, load_run)
+    states = batch_of(*[[4]] * 8)
+    found = player(states, jax.random.key(0), np.full((8, 1), 4))
+    wanted = players.random_player(GAME)(states, jax.random.key(0)).action
+    np.testing.assert_array_equal(found.action, wanted)
+    np.testing.assert_array_equal(found.action_weights.argmax(axis=1), wanted)
+    assert not found.visit_counts.any()
