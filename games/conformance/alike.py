@@ -9,6 +9,7 @@ Such pairs are met by chance in small games, and sought: games are played once m
 exchanged (transposed).
 """
 
+import contextlib
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from games.conformance.cases import Trial, action_name, scene
 from games.conformance.playouts import Batch, Ply, choose, differs, fill, take
+from games.conformance.unseen import unseen
 
 SOUGHT_PLIES = 256  # of the games played to meet pairs
 APART = (1, 2, 2, 4)  # plies between two moves that are exchanged
@@ -28,6 +30,11 @@ CAUSE = (
     "something that the rules use is not in the observation: hidden, random or forgotten. Show it "
     "in a plane; if it must be left out, say what it is with a class attribute, for example "
     'unobserved = "superko history"'
+)
+
+UNSEEN = (
+    "alike: the rules go by {} of the state, which `observe` never reads: show it in a plane, "
+    "unless it follows from what is shown"
 )
 
 
@@ -99,6 +106,9 @@ class Alike:
         if unobserved:
             findings.portrait.append(f"not in the observation, as the game says: {unobserved}")
             return
+        with contextlib.suppress(Exception):  # an operation that is not known here: a note less
+            if names := unseen(self.trial.game):
+                findings.note(UNSEEN.format(", ".join(names)))
         rows = Rows(*map(np.concatenate, zip(*self.rows, strict=True)))
         moved = take(rows, ~rows.limited)
         alike = moved.seen * np.uint64(0x9E3779B97F4A7C15) + moved.action.astype(np.uint64)
