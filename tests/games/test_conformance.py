@@ -288,6 +288,25 @@ def test_a_field_that_step_reads_and_observe_never_does_is_named_from_the_progra
     assert unseen(game()) == ([] if how == "nothing" else ["spare"])
 
 
+many = jax.jit(lambda count: count.astype(jnp.int8) >= 200)
+
+
+@pytest.mark.parametrize("cast", [many, lambda count: count.astype(jnp.int8) >= 200])
+def test_a_constant_that_fits_no_int8_is_found_behind_a_cast_and_nothing_else_changes(cast):
+    def step(self, state, action):
+        after = TicTacToe.step(self, state, action)
+        over = after.terminated | cast((after.board != -1).sum())
+        return after._replace(terminated=over, legal_action_mask=after.legal_action_mask & ~over)
+
+    game = dataclasses.make_dataclass(
+        "Cast", [], bases=(TicTacToe,), namespace={"step": step}, frozen=True
+    )
+    report = check(game(), games=16, fresh_process=False)
+    assert "in int32: see" in told(report), told(report)
+    assert f"{__file__}:" in told(report)
+    np.testing.assert_array_equal(many(jnp.arange(3)), jnp.ones(3, bool))
+
+
 WRONG = {
     "sowing, seats' ties": (Sowing("tie is a win"), "a tie given to a seat"),
     "sowing, chance": (Sowing("chance"), "hidden, random or forgotten"),
