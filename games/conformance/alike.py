@@ -110,10 +110,11 @@ class Alike:
             if names := unseen(self.trial.game):
                 findings.note(UNSEEN.format(", ".join(names)))
         rows = Rows(*map(np.concatenate, zip(*self.rows, strict=True)))
-        moved = take(rows, ~rows.limited)
-        alike = moved.seen * np.uint64(0x9E3779B97F4A7C15) + moved.action.astype(np.uint64)
+        # How near max_plies is need not be shown: ends by it are compared with each other.
+        move = rows.action.astype(np.uint64) * np.uint64(2) + rows.limited
+        alike = rows.seen * np.uint64(0x9E3779B97F4A7C15) + move
         unlike = [take(rows, pair) for pair in _unlike(rows.seen, rows.mask)[:CONFIRMED]]
-        unlike += [take(moved, pair) for pair in _unlike(alike, moved.after)[:CONFIRMED]]
+        unlike += [take(rows, pair) for pair in _unlike(alike, rows.after)[:CONFIRMED]]
         any(self._blame(pair) for pair in unlike)  # until there is one
 
     def _note(self, ply: Ply, count: int) -> None:

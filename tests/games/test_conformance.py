@@ -288,6 +288,23 @@ def test_a_field_that_step_reads_and_observe_never_does_is_named_from_the_progra
     assert unseen(game()) == ([] if how == "nothing" else ["spare"])
 
 
+def test_a_hidden_die_that_decides_full_boards_breaks_the_law_of_what_looks_alike():
+    def init(self, key):
+        die = jnp.full((2, 3), jax.random.bernoulli(key), jnp.bfloat16)
+        return Wide.init(self, key)._replace(spare=die)
+
+    def returns(self, state):
+        drawn = state.terminated & (state.winner == -1)
+        worth = jnp.where(state.spare[0, 0] > 0, jnp.array([1.0, -1.0]), jnp.array([-1.0, 1.0]))
+        return jnp.where(drawn, worth, Wide.returns(self, state))
+
+    die = {"init": init, "returns": returns}
+    game = dataclasses.make_dataclass("Die", [], bases=(Wide,), namespace=die, frozen=True)
+    report = check(game(), games=256, fresh_process=False)
+    assert report.verdict("alike") == "broken", told(report)
+    assert "rules go by spare of the state" in told(report)
+
+
 many = jax.jit(lambda count: count.astype(jnp.int8) >= 200)
 
 
