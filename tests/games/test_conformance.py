@@ -13,6 +13,7 @@ import games
 from games import registry
 from games.conformance import LAWS, check
 from games.conformance.unseen import unseen
+from games.form import require_form
 from games.othello import Othello
 from games.pgx_adapter import GAMES
 from games.tic_tac_toe import State, TicTacToe
@@ -322,6 +323,55 @@ def test_a_constant_that_fits_no_int8_is_found_behind_a_cast_and_nothing_else_ch
     assert "in int32: see" in told(report), told(report)
     assert f"{__file__}:" in told(report)
     np.testing.assert_array_equal(many(jnp.arange(3)), jnp.ones(3, bool))
+
+
+def third_seat(self, state, action):
+    after = TicTacToe.step(self, state, action)
+    next_seat = jnp.where(state.terminated, state.to_play, (state.to_play + 1) % 3)
+    return after._replace(to_play=next_seat.astype(jnp.int8))
+
+
+def one_player(self, state, action):
+    return TicTacToe.step(self, state, action)._replace(to_play=jnp.int8(0))
+
+
+def general_sum(self, state):
+    return jnp.where(state.terminated, jnp.array([0.56, 0.44]), 0.0)
+
+
+def rolling(self, state, action):
+    after = TicTacToe.step(self, state, action)
+    seed = (state.board != -1).sum()
+    return after._replace(
+        terminated=after.terminated | (jax.random.uniform(jax.random.key(seed)) > 1)
+    )
+
+
+UNFIT = {
+    "three players": ({"step": third_seat}, "turns", "to_play to be 0 or 1"),
+    "one player": ({"step": one_player}, "turns", "both seats to play in some game"),
+    "general sum": ({"returns": general_sum}, "returns", "returns that sum to zero"),
+    "dice": ({"step": rolling}, "form", "games of chance are not supported"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_is_no_game_of_two_is_refused_by_a_check_and_before_training(name):
+    changes, law, words = UNFIT[name]
+    game = dataclasses.make_dataclass("U", [], bases=(TicTacToe,), namespace=changes, frozen=True)()
+    with pytest.raises(
+        ValueError, match=f"'my:Game' breaks the law of {law}: .*{words}"
+    ) as refused:
+        require_form(game, "my:Game")
+    assert len(str(refused.value).splitlines()) == 1
+    report = check(game, games=16, fresh_process=False)
+    assert words in "\n".join(map(str, (v for v in report.violations if v.law == law)))
+    assert "a check of this game to run" not in told(report)
+
+
+@pytest.mark.parametrize("game", [Nim(), Misere(), DerivedTurn(), RandomOpening(), Counting()])
+def test_a_game_of_two_is_let_through_to_training(game):
+    require_form(game, "my:Game")
 
 
 WRONG = {
