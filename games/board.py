@@ -71,7 +71,7 @@ def dihedral(rows: int, cols: int) -> tuple[np.ndarray, ...]:
     return tuple(board for board in turned if board.shape == cells.shape)
 
 
-def symmetry_of_moves(cells: Any, moves: Any) -> Symmetry:
+def symmetry_of_moves(cells: Any, moves: Any, turns: Any = None) -> Symmetry:
     """Returns a symmetry of the board as one of a game whose actions go from cell to cell.
 
     Args:
@@ -81,12 +81,18 @@ def symmetry_of_moves(cells: Any, moves: Any) -> Symmetry:
         and to. A negative number is no cell and stays what it is: -1 for a target off the board, or
         for a pass; others for kinds, such as a promotion. Actions that name the same, as those that
         lead off the board may, must never be legal.
+      turns: int[A, rows * cols], for actions that also turn or shift a part of the board: the cell
+        from which each cell has its content after the action, as in `board[turns[action]]`.
 
     Raises:
       ValueError: the image of an action is none.
     """
     image, named = np.asarray(cells, np.int32).reshape(-1), np.asarray(moves)
     seen = np.where(named < 0, named, image[named])
+    if turns is not None:  # what an image of the board makes of a turn is the turn of the image
+        turned = np.empty_like(turns)
+        turned[:, image] = image[np.asarray(turns)]
+        named, seen = np.hstack([named, turns]), np.hstack([seen, turned])
     # Both hold the same rows, each in its own order: the n-th smallest of one is that of the other.
     by_name, by_image = np.lexsort(named.T), np.lexsort(seen.T)
     if (named[by_name] != seen[by_image]).any():

@@ -1,4 +1,7 @@
-"""The form of a game: how it is constructed, and the shapes and dtypes that its methods return."""
+"""The form of a game: how it is constructed, and the shapes and dtypes that its methods return.
+
+And whether it is one for two players, zero-sum, without chance: what training would not notice.
+"""
 
 import dataclasses
 import inspect
@@ -8,26 +11,32 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend import core
 
 from games.game import Game
 from games.laws import Findings
 
 CHEAP_SECONDS = 1.0
+GAMES, PLIES = 16, 200  # played before training
+NEAR = 1e-4  # of a sum that is zero
+KEYED = ("random_seed", "random_wrap", "threefry2x32", "rng_bit_generator")  # by jax
 # What a game must have; read from the class, so that a property that raises is not called missing.
 CONTRACT = tuple(name for name in vars(Game) if not name.startswith("_"))
 
 
 def require_form(game: Game[Any], spec: str) -> None:
-    """Raises ValueError at once where a check would find that `game` cannot even be traced.
+    """Raises ValueError at once where a check would find that `game` cannot be trained on at all.
 
-    For whoever is about to train on it without a check: what training would say is harder to read.
-    The games of this package are tested, so they are not traced again.
+    For whoever is about to train on it without a check: what training would say is harder to read,
+    or nothing. It takes a second, for a few random games. The games of this package are tested, so
+    they are not traced again.
     """
     if type(game).__module__.partition(".")[0] == "games":
         return
     findings = Findings()
-    if check_construction(findings, game):
-        check_form(findings, game)
+    if check_construction(findings, game) and check_form(findings, game):
+        with findings.trying("form", doing="a few random games"):
+            _check_kind(findings, game)
     if findings.violations:
         law, expected, observed, *_ = findings.violations[0]
         raise ValueError(
@@ -133,7 +142,60 @@ def check_form(findings: Findings, game: Game[Any]) -> bool:
             _add_form(findings, "observe", f"numbers {list(game.observation_shape)}", seen)
     with findings.trying("form", doing="tracing returns(state)"):
         _check_leaf(findings, "returns", jax.eval_shape(game.returns, state), (2,), "float32")
-    return len(findings.violations) == before
+    formed = len(findings.violations) == before
+    if formed and _draws(jax.make_jaxpr(game.step)(state, action).jaxpr):
+        found = "it draws with a key from the state: games of chance are not supported"
+        findings.add("form", "step to draw no random numbers", found)
+    return formed
+
+
+def _draws(jaxpr: Any) -> bool:
+    """Whether a random key is made of the inputs; one of a constant alone is a table like any."""
+    moved = set(jaxpr.invars)
+    for eqn in jaxpr.eqns:
+        if moved.isdisjoint(v for v in eqn.invars if not isinstance(v, core.Literal)):
+            continue
+        if eqn.primitive.name in KEYED or any(
+            _draws(inner) for inner in core.jaxprs_in_params(eqn.params)
+        ):
+            return True
+        moved.update(eqn.outvars)
+    return False
+
+
+def _check_kind(findings: Findings, game: Game[Any]) -> None:
+    """Plays a few random games, and looks at seats and returns alone."""
+
+    def play(key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        def move(state: Any, key: jax.Array) -> tuple[Any, Any]:
+            legal = jnp.where(state.legal_action_mask, 0.0, -jnp.inf)
+            after = game.step(state, jax.random.categorical(key, legal).astype(jnp.int32))
+            return after, (after.to_play, ~after.terminated, game.returns(after))
+
+        keys = jax.random.split(key, min(game.max_plies, PLIES) + 1)
+        _, played = jax.lax.scan(move, game.init(keys[0]), keys[1:])
+        return played
+
+    keys = jax.random.split(jax.random.key(0), GAMES)
+    seats, live, returns = map(np.asarray, jax.jit(jax.vmap(play))(keys))
+    turns = seats[live]
+    for law, expected, bad, values in (
+        ("turns", "to_play to be 0 or 1, as two players have it", (turns < 0) | (turns > 1), turns),
+        (
+            "turns",
+            "both seats to play in some game, as two players do",
+            np.full(turns.shape, not turns.any()),
+            turns,
+        ),
+        (
+            "returns",
+            "returns that sum to zero and lie in [-1, 1]",
+            ~((abs(returns.sum(axis=-1)) <= NEAR) & (abs(returns).max(axis=-1) <= 1 + NEAR)),
+            returns,
+        ),
+    ):
+        if bad.any():
+            findings.add(law, expected, str(values[bad][0].tolist()))
 
 
 def _check_state(findings: Findings, game: Game[Any], state: Any) -> None:

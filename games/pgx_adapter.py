@@ -40,13 +40,14 @@ GAMES = {
     "animal_shogi": Kind(
         256, "CEGLH", 5, (0, 1), REPETITION
     ),  # chick, elephant, giraffe, lion, hen
-    "chess": Kind(512, CHESS, 6, (0,), REPETITION),
+    "chess": Kind(512, CHESS, 6, (0,), f"{REPETITION}, and en passant"),
     "connect_four": Kind(42),
     "gardner_chess": Kind(256, CHESS, 6, (0,), REPETITION),
-    "go_19x19": Kind(722, unobserved=REPETITION),
-    "go_9x9": Kind(162, unobserved=REPETITION),
+    "go_19x19": Kind(722, unobserved=f"{REPETITION}, and passes"),
+    "go_9x9": Kind(162, unobserved=f"{REPETITION}, and passes"),
     "hex": Kind(122),  # the swap is a ply
-    "othello": Kind(122),  # after each of 60 discs at most a pass, and two at the end
+    # After each of 60 discs at most a pass, and two at the end.
+    "othello": Kind(122, unobserved="whether the other has just passed"),
     "shogi": Kind(512, SHOGI, 31, (0, 1)),
     "tic_tac_toe": Kind(9),
 }

@@ -9,6 +9,7 @@ Such pairs are met by chance in small games, and sought: games are played once m
 exchanged (transposed).
 """
 
+import contextlib
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from games.conformance.cases import Trial, action_name, scene
 from games.conformance.playouts import Batch, Ply, choose, differs, fill, take
+from games.conformance.unseen import unseen
 
 SOUGHT_PLIES = 256  # of the games played to meet pairs
 APART = (1, 2, 2, 4)  # plies between two moves that are exchanged
@@ -28,6 +30,11 @@ CAUSE = (
     "something that the rules use is not in the observation: hidden, random or forgotten. Show it "
     "in a plane; if it must be left out, say what it is with a class attribute, for example "
     'unobserved = "superko history"'
+)
+
+UNSEEN = (
+    "alike: the rules go by {} of the state, which `observe` never reads: show it in a plane, "
+    "unless it follows from what is shown"
 )
 
 
@@ -99,11 +106,15 @@ class Alike:
         if unobserved:
             findings.portrait.append(f"not in the observation, as the game says: {unobserved}")
             return
+        with contextlib.suppress(Exception):  # an operation that is not known here: a note less
+            if names := unseen(self.trial.game):
+                findings.note(UNSEEN.format(", ".join(names)))
         rows = Rows(*map(np.concatenate, zip(*self.rows, strict=True)))
-        moved = take(rows, ~rows.limited)
-        alike = moved.seen * np.uint64(0x9E3779B97F4A7C15) + moved.action.astype(np.uint64)
+        # How near max_plies is need not be shown: ends by it are compared with each other.
+        move = rows.action.astype(np.uint64) * np.uint64(2) + rows.limited
+        alike = rows.seen * np.uint64(0x9E3779B97F4A7C15) + move
         unlike = [take(rows, pair) for pair in _unlike(rows.seen, rows.mask)[:CONFIRMED]]
-        unlike += [take(moved, pair) for pair in _unlike(alike, moved.after)[:CONFIRMED]]
+        unlike += [take(rows, pair) for pair in _unlike(alike, rows.after)[:CONFIRMED]]
         any(self._blame(pair) for pair in unlike)  # until there is one
 
     def _note(self, ply: Ply, count: int) -> None:

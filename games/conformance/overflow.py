@@ -7,10 +7,12 @@ every narrow integer held in an int32. Where that leads to another result, a num
 Unsigned integers are left alone where bits are shifted or inverted: there it is meant.
 """
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -132,13 +134,35 @@ def _equations(jaxpr: Any) -> Iterator[Any]:
 
 
 def _traced_wide(move: Any, state: Any, action: Any, widening: Widening) -> Any | None:
-    """Traces `move` on widened inputs, so that constants that fit nowhere else keep their value."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return jax.make_jaxpr(move)(jax.tree.map(widening.value, state), action)
-        except Exception:  # two types that may not be mixed
-            return None
+    """Traces `move` on widened inputs, so that constants that fit nowhere else keep their value.
+
+    What is cast to a narrow integer on the way stays wide too, if `move` can be traced so.
+    """
+    for casts in (_wide_casts(widening), contextlib.nullcontext()):
+        with warnings.catch_warnings(), casts:
+            warnings.simplefilter("ignore")
+            with contextlib.suppress(Exception):  # two types that may not be mixed
+                return jax.make_jaxpr(move)(jax.tree.map(widening.value, state), action)
+    return None
+
+
+@contextlib.contextmanager
+def _wide_casts(widening: Widening) -> Iterator[None]:
+    """Traces casts to narrow integers as casts to int32."""
+    cast, bind = jax.lax.convert_element_type_p, jax.lax.convert_element_type_p.bind
+
+    def wide(operand: Any, **params: Any) -> Any:
+        if isinstance(operand, jax.core.Tracer):  # a plain number is its own constant
+            params["new_dtype"] = widening.param(params["new_dtype"])
+        return bind(operand, **params)
+
+    # Functions compiled by themselves are kept by this setting: what is traced here is not found
+    # again by anyone else.
+    config: Any = jax.config  # which its types leave out
+    used = config.jax_default_matmul_precision
+    other = "tensorfloat32" if used == "float32" else "float32"
+    with jax.default_matmul_precision(other), mock.patch.object(cast, "bind", wide):
+        yield
 
 
 def _blame(trial: Trial, programs: Any, moves: Any, leaves: list[np.ndarray]) -> bool:

@@ -52,7 +52,7 @@ class Portrait:
         legal = before.mask.sum(axis=1)
         self.plies[live] = ply.number
         self.choices[live] = legal[live]
-        self.mover[live] = before.to_play[live]
+        self.mover[live] = np.clip(before.to_play[live], 0, 1)
         self.next[live] = np.clip(after.to_play[live], 0, 1)
         self.ended |= live & after.terminated
         self.returns = np.where(self.ended[:, None], after.returns, self.returns)

@@ -1,5 +1,7 @@
 """Symmetries of whatever belongs to a position, against loops in plain Python."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -94,3 +96,26 @@ def test_symmetries_of_moves_from_cell_to_cell_are_those_of_plain_python(rows, c
         for action, of_original in enumerate(symmetry.action.tolist()):
             here = [cell if cell < 0 else int(board.flat[cell]) for cell in moves[action]]
             assert list(moves[of_original]) == here
+
+
+def test_symmetries_of_moves_that_turn_a_quadrant_commute_with_play():
+    """Pentago: a stone on a cell, then a quarter turn of one of four quadrants, either way."""
+    cells = np.arange(36).reshape(6, 6)
+    quarter_turns = []
+    for row, col, way in itertools.product((0, 3), (0, 3), (1, -1)):
+        turned = cells.copy()
+        part = np.s_[row : row + 3, col : col + 3]
+        turned[part] = np.rot90(cells[part], way)
+        quarter_turns.append(turned.reshape(-1))
+    moves = np.repeat(np.arange(36), 8)[:, None]
+    turns = np.tile(quarter_turns, (36, 1))
+    board = np.random.default_rng(0).integers(2, 99, 36)
+
+    def play(board, action):
+        return np.where(np.arange(36) == moves[action], 1, board)[turns[action]]
+
+    for image in map(np.ravel, dihedral(6, 6)):
+        symmetry = symmetry_of_moves(image, moves, turns)
+        for action in range(0, 288, 5):
+            original = symmetry.action[action]
+            np.testing.assert_array_equal(play(board[image], action), play(board, original)[image])
