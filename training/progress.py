@@ -33,7 +33,7 @@ class Progress:
     trained_from: tuple[float, int] | None = None  # (seconds, step) from which speed is measured
     iteration_seconds: float = 0.0  # of the last one, and of the last evaluation: the time that
     evaluation_seconds: float = 0.0  # must be left for one more within the limit
-    compile_seconds: float = 0.0  # by how much this process's first iteration took longer
+    compile_seconds: float = 0.0  # that a process took to the end of its first iteration
     best_step: int = 0
     best_loss: float | None = None
     rollbacks: int = 0  # each has lowered the learning rate
@@ -50,6 +50,7 @@ class Progress:
 
     def __post_init__(self) -> None:
         self._seconds_told = time.monotonic()  # when `seconds` was what it says
+        self._began = self.seconds  # of the process
 
     @classmethod
     def of(cls, counters: dict[str, Any]) -> "Progress":
@@ -91,6 +92,13 @@ class Progress:
         """
         self.flops = work.so_far(self.positions, self.step * batch)
         self.flops_measured = self.measured * work.evaluation
+
+    def note_iteration(self, seconds: float, is_first: bool) -> None:
+        """Notes how long an iteration took; the first one of a process compiles."""
+        if is_first:
+            self.compile_seconds = self.elapsed() - self._began
+        else:
+            self.iteration_seconds = seconds
 
     def reached(self, limits: RunConfig) -> dict[str, float]:
         """Returns the limits that end the run now, by their names; any of them does."""

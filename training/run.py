@@ -19,7 +19,6 @@ from training.decision_examples import NOTHING, DecisionExamples
 from training.devices import local
 from training.evaluator import Evaluator, MakeEvaluator, NoEvaluation, StoppedError
 from training.metrics_log import MetricsLog
-from training.progress import Progress
 from training.source import LOCAL, Source
 from training.stages import distil, report, save, write_pending
 from training.state import Actor, State
@@ -104,7 +103,7 @@ def _iterate(
         if not config.until_fixed_point:  # which lowers the rate itself
             progress.fix_horizon(60 * config.minutes)
         report(context, state, monitors, losses)
-        _note_seconds(progress, time.monotonic() - began, progress.iteration == first)
+        progress.note_iteration(time.monotonic() - began, progress.iteration == first)
         # Evaluate, where that is due, and find out what follows.
         agreed = _after_iteration(context, state, evaluator, stop, save_at)
     write_pending(context, state)
@@ -114,16 +113,6 @@ def _iterate(
     save(context, state)
     context.store.wait()
     return agreed.ended
-
-
-def _note_seconds(progress: Progress, seconds: float, compiled: bool) -> None:
-    """Notes how long an iteration took, and by how much the first one of a process was longer."""
-    if compiled:
-        progress.compile_seconds, progress.iteration_seconds = seconds, 0.0
-        return
-    if not progress.iteration_seconds:
-        progress.compile_seconds = max(progress.compile_seconds - seconds, 0.0)
-    progress.iteration_seconds = seconds
 
 
 def _choose_actor(

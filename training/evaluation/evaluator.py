@@ -49,7 +49,9 @@ class RunEvaluator:
             if multihost.parts() == 1:  # else NaN would end this process alone
                 stages.write_pending(context, state)  # so that lines are in order
             context.metrics.activity("evaluating at the end" if ended else "evaluating")
-            must_save = self._evaluate(context, state, ended or is_early, stop)
+            # Bounded by minutes, the first is whole: it tells what the last will take.
+            whole = ended or is_early or (config.minutes and not progress.evaluations)
+            must_save = self._evaluate(context, state, bool(whole), stop)
             progress.evaluated = progress.iteration
             ended = ended or progress.finished(config)
         return Decision(ended, must_save)
@@ -77,7 +79,7 @@ class RunEvaluator:
             return False
         finally:
             progress.seconds_measured += time.monotonic() - began
-        return _apply(context, state, measured)
+        return _apply(context, state, measured, last)
 
 
 def _stopping(stop: Stop) -> Callable[[], None]:
@@ -90,8 +92,11 @@ def _stopping(stop: Stop) -> Callable[[], None]:
     return check
 
 
-def _apply(context: Context, state: State, result: Evaluated) -> bool:
+def _apply(context: Context, state: State, result: Evaluated, whole: bool) -> bool:
     """Applies what an evaluation decided, and writes its line.
+
+    Args:
+      whole: all was measured, as at the end of a run: what its end takes is known by this one.
 
     Returns:
       Whether these weights must be saved: as the best so far, as those that the next ones will be
@@ -107,7 +112,8 @@ def _apply(context: Context, state: State, result: Evaluated) -> bool:
     progress.fixed_point = decided.fixed_point or progress.fixed_point
     progress.evaluations += 1
     config, work = context.config, context.work
-    progress.evaluation_seconds = in_run.next_seconds(config, work, progress, result)
+    seconds = in_run.next_seconds(config, work, progress, result)
+    progress.evaluation_seconds = seconds if whole else max(progress.evaluation_seconds, seconds)
     progress.measured += result.evaluations
     progress.rated += result.rated
     progress.count(work, config.learner.batch)

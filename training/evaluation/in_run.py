@@ -25,7 +25,7 @@ from training.state import State
 
 MOST_GAMES = 8 * ROUND  # of a rating by budget, which more would hardly sharpen
 EARLY = 0.4  # of the minutes: by then a run has measured itself
-PROGRAMS = 1.0  # what an evaluation compiles, in compilations of self-play and a training step
+PROGRAMS = 1.5  # what a whole evaluation compiles, in compilations of self-play: 1.4 measured
 LEAST_GAMES = ROUND // 2  # fewer are not worth a compilation
 
 
@@ -58,8 +58,8 @@ def is_due(config: RunConfig, progress: Progress, ended: bool) -> bool:
 def lacks_time(config: RunConfig, progress: Progress, last: bool) -> str:
     """Returns why there is no time to measure now, as a sentence; empty if there is.
 
-    What the first evaluation takes is not known: most of it is compilation, and what self-play took
-    to compile tells about how much.
+    What the first evaluation takes is not known: most of it is compilation, and the time to the end
+    of the first iteration tells about how much.
 
     Args:
       last: whether the run ends here; else as much again must be left for its end.
