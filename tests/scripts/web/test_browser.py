@@ -135,6 +135,6 @@ def test_a_player_brings_its_game(opened):
     page = opened("play", game="go", player="none", run="")
     page.get_by_text("change").click()
     opponent = page.get_by_label("Opponent", exact=True)
-    opponent.fill("shipped:go_9x9")
+    opponent.fill("shipped:go_5x5")
     opponent.press("Enter")
-    page.wait_for_url("**game=go%3Asize%3D9**")
+    page.wait_for_url("**game=go%3Asize%3D5**")
