@@ -261,8 +261,8 @@ FAULTS = {
             *("--network.blocks", "0", "--search.simulations", "2", "--self-play.batch", "16"),
         ],
         2,
-        "game 'faulty:GivesNan': returns holds NaN or infinity; `selfplay game check "
-        "faulty:GivesNan`",
+        r"game 'faulty:GivesNan' breaks the law of returns: expected returns that sum to zero and "
+        r"lie in \[-1, 1\]; found \[nan, nan\]; selfplay game check faulty:GivesNan shows all",
     ),
     "a plug-in player raises": Row(
         lambda r: None,

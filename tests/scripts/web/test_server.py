@@ -16,7 +16,7 @@ from tests.support.web import serving
 def workers_of(server):
     """Returns the processes that search for a server."""
     told = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(server)], capture_output=True, text=True
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(server)], capture_output=True, text=True
     )
     rows = [line.split(maxsplit=1) for line in told.stdout.splitlines()]
     return [int(pid) for pid, words in rows if "scripts.web.worker" in words]
