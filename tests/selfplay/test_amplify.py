@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mcts import SearchResult, search
-from selfplay import devices
+from selfplay import devices, example
 from selfplay.amplify import slot
 from selfplay.amplify.slot import Amplifier, OverseerError
 from selfplay.players import FORFEIT, Player, random_player
@@ -32,9 +32,10 @@ def test_games_driven_by_the_host_equal_those_on_the_device_given_the_same_searc
     wanted, got = two_calls(on_device), two_calls(on_host)
     assert len(moves_of(wanted)) > 10
     for one, other in zip(wanted, got, strict=True):
-        for name, leaf in one._asdict().items():
+        for name, leaf in example.flat(one).items():
+            same = example.flat(other)[name]
             np.testing.assert_allclose(
-                leaf.astype(float), getattr(other, name).astype(float), atol=1e-6, err_msg=name
+                leaf.astype(float), same.astype(float), atol=1e-6, err_msg=name
             )
 
 
