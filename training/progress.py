@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # A run bounded by minutes fixes its schedule's horizon once this share of them has passed.
 HORIZON_FIXED_AT = 0.3
+LIMITS = {"iterations", "minutes", "flops"}  # settings that end a run
 MEASURED_SHARE = 0.2  # of a run's minutes, by the clock, that evaluations may take at most
 
 
@@ -69,7 +70,7 @@ class Progress:
             values = [counters[name]]
             if name == "rungs" and type(counters[name]) is list:
                 values = counters[name]
-            if name == "ended" and type(counters[name]) is dict:
+            if name == "ended" and type(counters[name]) is dict and counters[name].keys() <= LIMITS:
                 values = [*counters[name].values()]
             if any(type(v) not in (int, float) for v in values):
                 raise ValueError(f"the checkpoint's {name} is {counters[name]!r}, no number")
