@@ -48,7 +48,7 @@ GAMES = {
     "hex": Kind(122),  # the swap is a ply
     # After each of 60 discs at most a pass, and two at the end.
     "othello": Kind(122, unobserved="whether the other has just passed"),
-    "shogi": Kind(512, SHOGI, 31, (0, 1)),
+    "shogi": Kind(512, SHOGI, 31, (0, 1), unobserved="how many plies are left"),
     "tic_tac_toe": Kind(9),
 }
 NOT_BOARD_GAMES = {
