@@ -156,8 +156,8 @@ def _describe_sprt(result: MatchResult, test: Sprt) -> str:
     outcome = result.decide(test)
     (low, high), llr = outcome.bounds, outcome.llr
     meaning = {
-        "H0": f"H0 is accepted: rather {test.elo0:+g} Elo than {test.elo1:+g}",
-        "H1": f"H1 is accepted: rather {test.elo1:+g} Elo than {test.elo0:+g}",
+        "H0": f"H0 is accepted: nearer to {test.elo0:+g} Elo than to {test.elo1:+g}",
+        "H1": f"H1 is accepted: nearer to {test.elo1:+g} Elo than to {test.elo0:+g}",
         "undecided": f"undecided between {test.elo0:+g} and {test.elo1:+g} Elo: raise --games",
     }
     return f"SPRT: {meaning[outcome.verdict]} (LLR {llr:+.2f}, bounds {low:.2f} and {high:.2f})"
