@@ -26,8 +26,8 @@ def run(args: Args) -> int:
         report, compared = _not_constructed(error), None
     else:
         against = _against(args, game)  # before the long work: a wrong name is told at once
-        say(f"checking {args.game} over {args.games} random games")
-        report = check(game, games=args.games, seed=args.seed)
+        say(f"checking {args.game} over {'a few' if args.quick else args.games} random games")
+        report = check(game, games=args.games, seed=args.seed, quick=args.quick)
         compared = _compare(args, game, *against, report) if against else None
     seconds = time.perf_counter() - start
     if args.json:

@@ -33,6 +33,11 @@ Move = tuple[Batch, np.ndarray, Batch]  # positions, an action in each, and what
 
 # Positions on which methods are also called without jit, which is slow.
 PLAIN_LIVE, PLAIN_FINAL = 3, 2
+QUICK_GAMES = 32
+QUICK = (
+    f"a quick check: {QUICK_GAMES} games at most, none of them played again, no call without jit, "
+    "no process of its own; the whole check sees more"
+)
 
 
 def check(
@@ -41,6 +46,7 @@ def check(
     games: int = 256,
     seed: int = 0,
     fresh_process: bool = True,
+    quick: bool = False,
     watch: Callable[[str], None] = lambda doing: None,
 ) -> Report:
     """Tries a game against every law, over many random games. It never raises because of the game.
@@ -48,6 +54,7 @@ def check(
     Args:
       games: random games to play; about as many again are played to try something on.
       fresh_process: also import the module in a process without devices, which takes a second.
+      quick: leave out what takes long, as `QUICK` says.
       watch: called with what is tried next, at least once a ply. Only a `BaseException` that is no
         `Exception` ends the check from there.
 
@@ -56,16 +63,22 @@ def check(
       can tell (who *should* win) is not checked, only what no game may do.
     """
     findings = Findings(watch=watch)
+    if quick:
+        games, fresh_process = min(games, QUICK_GAMES), False
+        findings.note(QUICK)
     sound = check_construction(findings, game)
     if fresh_process:
         check_import(findings, game)
     if sound and check_form(findings, game):
         with findings.trying("form", doing="a check of this game"):
-            _check_play(findings, game, games, np.random.default_rng([seed, games]))
+            rng = np.random.default_rng([seed, games])
+            _check_play(findings, game, games, rng, quick)
     return findings.report()
 
 
-def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.Generator) -> None:
+def _check_play(
+    findings: Findings, game: Game[Any], games: int, rng: np.random.Generator, quick: bool
+) -> None:
     symmetries: tuple[Symmetry, ...] = ()
     with findings.trying("symmetry", doing="symmetries()"):
         symmetries = well_formed(findings, game)
@@ -107,19 +120,20 @@ def _check_play(findings: Findings, game: Game[Any], games: int, rng: np.random.
     portrait.conclude(cut_after(trial, last) if last else 0)
     effects.conclude()
     with findings.trying("alike", doing="games played again"):
-        alike.seek()
+        if not quick:
+            alike.seek()
         alike.conclude()
-    _check_sample(trial, sample.positions, last, moves)
+    _check_sample(trial, sample.positions, last, moves, quick)
 
 
 def _check_sample(
-    trial: Trial, positions: list[Batch], last: LastMoves | None, moves: list[Move]
+    trial: Trial, positions: list[Batch], last: LastMoves | None, moves: list[Move], quick: bool
 ) -> None:
     finals = last and last.after
     count, trying = trial.envs.count, trial.findings.trying
     some = fill(positions[-1], count)
     with trying("purity", doing="the methods called one by one"):
-        check_purity(trial, _a_few(positions[-1], finals))
+        check_purity(trial, _a_few(positions[-1], finals), plain=not quick)
     with trying("observation", doing="observe with another seat to play"):
         seeds = trial.rng.integers(0, 2**32, count, dtype=np.uint32)
         opening = seen_by_both(trial, trial.rules.init(seeds))

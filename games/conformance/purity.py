@@ -66,8 +66,8 @@ def _blamed(stderr: str) -> str:
     return "; ".join([*errors[-1:], *files[-1:]]) or "it failed and said nothing"
 
 
-def check_purity(trial: Trial, chosen: Batch) -> None:
-    """Calls every method plain, vmapped and jitted at `chosen`, and compares."""
+def check_purity(trial: Trial, chosen: Batch, plain: bool = True) -> None:
+    """Calls every method plain, unless that is left out, vmapped and jitted, and compares."""
     findings, game, count = trial.findings, trial.game, trial.envs.count
     order = range(len(chosen.terminated))
     action = chosen.mask.argmax(axis=1).astype(np.int32)
@@ -91,9 +91,10 @@ def check_purity(trial: Trial, chosen: Batch) -> None:
             results[text] = jax.tree.map(np.asarray, program.compile()(chosen.state, action))
         return results[text]
 
-    with findings.trying("purity", doing="step, observe and returns without jit"):
-        trials["a plain call"] = one_by_one([*order])
-        trials["a second plain call"] = one_by_one([*order][::-1])
+    if plain:
+        with findings.trying("purity", doing="step, observe and returns without jit"):
+            trials["a plain call"] = one_by_one([*order])
+            trials["a second plain call"] = one_by_one([*order][::-1])
     with findings.trying("purity", doing="step, observe and returns under vmap"):
         for number in range(1, VMAPPED_CALLS + 1):
             trials[f"vmapped call {number}"] = together()
@@ -109,11 +110,17 @@ def check_purity(trial: Trial, chosen: Batch) -> None:
                 action,
                 jitted.state,
             )
+    if plain:
+        _check_init(trial)
+    if attributes != (vars(game) if attributes else {}):
+        findings.add("purity", "calls to leave the game object as it is", "its attributes changed")
+
+
+def _check_init(trial: Trial) -> None:
+    findings, game, count = trial.findings, trial.game, trial.envs.count
     with findings.trying("purity", doing="init without jit"):
         opening = take(trial.rules.init(np.zeros(count, np.uint32)).state, slice(1))
         for what in ("a plain call of init", "a second plain call of init"):
             plain = game.init(jax.random.key(0))
             if differs(jax.tree.map(lambda leaf: np.asarray(leaf)[None], plain), opening).any():
                 findings.add("purity", "init to be a function of its key alone", f"{what} differs")
-    if attributes != (vars(game) if attributes else {}):
-        findings.add("purity", "calls to leave the game object as it is", "its attributes changed")

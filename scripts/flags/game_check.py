@@ -19,6 +19,7 @@ class Args:
     Examples:
       selfplay game check connect_four
       selfplay game check my_game:MyGame                       # my_game.py in this folder
+      selfplay game check my_game:MyGame --quick               # while you write it
       selfplay game check my_pkg.my_game:MyGame:size=5 --games 1000
       selfplay game check go:size=19 --games 16 --json
       selfplay game check my_game:MyGame --against test_my_game.py:Reference
@@ -29,6 +30,8 @@ class Args:
     """NAME, or package.module:Class, with options such as :size=5,komi=7.5."""
     games: int = 256
     """Random games to play; fewer for a game that is long or slow."""
+    quick: bool = False
+    """At most 32 games, and without what takes longest: the first look while you write a game."""
     against: str = ""
     """A second implementation of the rules: FILE.py:Class or module:Class, in plain Python, as
     `game new` writes one; or open_spiel:NAME, with parameters as in open_spiel:go(board_size=9)."""

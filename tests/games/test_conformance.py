@@ -12,6 +12,7 @@ import pytest
 import games
 from games import registry
 from games.conformance import LAWS, check
+from games.conformance.check import QUICK
 from games.conformance.unseen import unseen
 from games.form import require_form
 from games.othello import Othello
@@ -128,6 +129,13 @@ def test_a_violation_shows_law_position_action_and_expectation(name, law, expect
     assert expected in str(broken)
     assert action in broken.action
     assert shown in broken.position
+
+
+def test_a_quick_check_finds_a_planted_bug_and_says_what_it_left_out():
+    report = check(MUTANTS["returns exchanged when seat 1 won"].game(), quick=True)
+    assert {violation.law for violation in report.violations} >= {"seats"}
+    assert QUICK in report.notes
+    assert report.verdict("import") == "not tried"
 
 
 def test_a_misere_game_must_say_that_it_is_one():

@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_check_prints_one_line_a_law_and_returns_0(monkeypatch, capsys):
     report = Report((), ("a note",), frozenset(LAWS))
-    monkeypatch.setattr(game_check, "check", lambda game, games, seed: report)
+    monkeypatch.setattr(game_check, "check", lambda game, games, seed, quick: report)
     assert game_check.run(game_check.Args("tic_tac_toe")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[: len(LAWS)]] == ["holds"] * len(LAWS)
@@ -90,7 +90,7 @@ def test_training_on_a_game_that_cannot_be_traced_is_refused_as_the_check_would(
 def test_check_json_is_one_object_on_stdout(monkeypatch, capsys):
     case = Violation("length", "an end", "none", "a board", "a move")
     report = Report((case,), (), frozenset(LAWS) - {"notation"})
-    monkeypatch.setattr(game_check, "check", lambda game, games, seed: report)
+    monkeypatch.setattr(game_check, "check", lambda game, games, seed, quick: report)
     assert game_check.run(game_check.Args("tic_tac_toe", games=32, json=True)) == 1
     result = json.loads(capsys.readouterr().out)
     assert result["conforms"] is False
