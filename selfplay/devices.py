@@ -17,9 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from selfplay.example import Bits
+
 AXIS = "data"
 BY_ENV = PartitionSpec(AXIS)
 WHOLE = PartitionSpec()
+# Truth values go to a device, and come from it, in a bit each.
+jax.tree_util.register_dataclass(Bits, data_fields=["data"], meta_fields=["row"])
 
 
 def mesh() -> Mesh:
@@ -66,6 +70,13 @@ def replicate(tree: Any) -> Any:
 def split_envs(tree: Any) -> Any:
     """Splits every leaf over the devices along axis 0, the batch."""
     return jax.device_put(tree, NamedSharding(mesh(), BY_ENV))
+
+
+def packed(values: jax.Array) -> Any:
+    """Returns [N, ...] as `Bits` where they are truth values, else as they are; on the device."""
+    if values.dtype != bool or values.ndim == 1:
+        return values
+    return Bits(jnp.packbits(values.reshape(len(values), -1), axis=1), values.shape[1:])
 
 
 @jax.jit

@@ -5,6 +5,7 @@ its setting `targets` asks for it (docs/targets.md). Readers of a run need no ja
 this file.
 """
 
+import dataclasses
 import enum
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +32,10 @@ class Column(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Replay examples, N of them; values are for the seat that was to play."""
+    """Replay examples, N of them; values are for the seat that was to play.
+
+    Truth values may be `Bits`.
+    """
 
     # Or the dtype that the game documents.
     observation: Annotated[np.ndarray, Column(Kind.OBSERVATION, "bool")]
@@ -93,24 +97,49 @@ class Form(NamedTuple):
         return np.zeros((count, *self.shape), self.dtype)
 
 
-def packed(values: np.ndarray) -> np.ndarray:
-    """Returns how examples of a column are held in memory: of truth values a bit each."""
-    if values.dtype != bool or values.ndim == 1:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Bits:
+    """Truth values of examples, bool[N, *row], in a bit each; `np.asarray` gives them unpacked."""
+
+    data: Any  # uint8[N, K], as `np.packbits` makes it of a row
+    row: tuple[int, ...]  # the shape of an example's values
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the values."""
+        return (*self.data.shape[:-1], *self.row)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the values."""
+        return np.dtype(bool)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, chosen: Any) -> "Bits":
+        """Returns the chosen examples."""
+        return Bits(self.data[chosen], self.row)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Returns the values, bool unless another dtype is asked for."""
+        del copy  # they are always new
+        values = np.unpackbits(np.asarray(self.data), axis=-1, count=math.prod(self.row))
+        return values.view(bool).reshape(self.shape).astype(dtype or bool, copy=False)
+
+
+def packed(values: Any) -> Any:
+    """Returns a column of examples as it is held in memory: of truth values a bit each."""
+    if isinstance(values, Bits) or values.dtype != bool or values.ndim == 1:
         return values
-    return np.packbits(values.reshape(len(values), -1), axis=1)
-
-
-def unpacked(bits: np.ndarray, form: Form) -> np.ndarray:
-    """Returns examples of the given form from what `packed` made of them."""
-    if bits.shape[1:] == form.shape and bits.dtype == form.dtype:
-        return bits
-    values = np.unpackbits(bits, axis=1, count=math.prod(form.shape))
-    return values.view(bool).reshape(len(bits), *form.shape)
+    rows = values.reshape(len(values), math.prod(values.shape[1:]))
+    return Bits(np.packbits(rows, axis=1), values.shape[1:])
 
 
 def held(form: Form) -> Form:
-    """Returns the form of what `packed` makes of examples of a form."""
+    """Returns the form in memory of examples of a form."""
     one = packed(form.zeros(1))
+    one = one.data if isinstance(one, Bits) else one
     return Form(one.shape[1:], one.dtype)
 
 
@@ -224,9 +253,13 @@ def take(examples: Sample, chosen: Any) -> Sample:
 def concatenate(parts: Sequence[Sample]) -> Sample:
     """Returns the examples of all parts, which have the same columns."""
     columns = [flat(part) for part in parts]
-    return nested(
-        Sample, {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
-    )
+    return nested(Sample, {n: _joined([part[n] for part in columns]) for n in columns[0]})
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    if all(isinstance(part, Bits) for part in parts):
+        return Bits(np.concatenate([part.data for part in parts]), parts[0].row)
+    return np.concatenate([np.asarray(part) for part in parts])
 
 
 def make(observation: np.ndarray, **columns: Any) -> Sample:

@@ -1,11 +1,13 @@
 """Self-play on the device: B games at once, T plies a call, first moves drawn at a temperature.
 
-An environment whose game ends starts the next one at once. Unfinished games carry over to the next
-call, so none is truncated and none is thrown away. An amplifier (`selfplay.amplify`) chooses the
+An environment whose game ends starts the next one at once, from a pool of openings that is played
+once a call. Unfinished games carry over to the next call, so none is truncated and none is thrown
+away. An amplifier (`selfplay.amplify`) chooses the
 moves. One outside the device is called by the host between plies, and all else is the same.
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -34,11 +36,18 @@ class SelfPlayState(NamedTuple):
     history: jax.Array | None = None
 
 
+class Openings(NamedTuple):
+    """The games that a call opens, in the order in which they are taken: a pool."""
+
+    games: SelfPlayState  # leaves [P, ...]
+    taken: jax.Array  # int32[1], how many; after P of them the first ones come again
+
+
 class Trajectory(NamedTuple):
     """T plies of B games; what a ply was decided on, then what it led to."""
 
-    observation: jax.Array  # bool[T, B, H, W, C]
-    legal_action_mask: jax.Array  # bool[T, B, A]
+    observation: Any  # bool[T, B, H, W, C] as `Bits`, or another dtype of the game's as it is
+    legal_action_mask: Any  # bool[T, B, A] as `Bits`
     action_weights: jax.Array  # float16[T, B, A], the policy target
     q: jax.Array  # float16[T, B, A]
     action: jax.Array  # int16[T, B]
@@ -52,6 +61,8 @@ class Trajectory(NamedTuple):
     opening: jax.Array  # int16[T, B, K]
     terminated: jax.Array  # bool[T, B], whether this ply ended the game
     returns: jax.Array  # float32[T, B, 2], by seat, zero before the end
+    # bool[T, B]: all numbers are finite, the action is legal, and so are all that have a weight
+    sound: jax.Array
     # What is also learned, by name of `example.TARGETS`: [T, B, ...] of those known at the ply, for
     # the seat that decided; [T, B, 2, ...] of those known at the end, by seat, zero before it.
     targets: Mapping[str, jax.Array] = {}
@@ -59,7 +70,8 @@ class Trajectory(NamedTuple):
 
 
 Play = Callable[..., tuple[SelfPlayState, Trajectory]]  # of variables, state, and key
-Finish = Callable[[SelfPlayState, SearchResult, jax.Array], tuple[SelfPlayState, Trajectory]]
+# Of state, openings, search result and key: the state and openings after a ply, and what it was.
+Finish = Callable[..., tuple[SelfPlayState, Openings, Trajectory]]
 
 
 # How a target of `example.TARGETS` is computed, of one position. One known at the ply, for the seat
@@ -68,6 +80,7 @@ Finish = Callable[[SelfPlayState, SearchResult, jax.Array], tuple[SelfPlayState,
 # for each of the two seats.
 Compute = Callable[..., jax.Array]
 Computes = Mapping[str, Compute]
+WEIGHTS_ERROR = 0.01  # of float16 weights that should sum to 1
 NO_TARGETS: Computes = {}
 
 
@@ -125,11 +138,12 @@ def make_amplified_play(
         variables: Variables, state: SelfPlayState, key: jax.Array
     ) -> tuple[SelfPlayState, Trajectory]:
         ply = functools.partial(_play_ply, amplifier, finish, variables)
+        openings = _pool(game, config, state, key)
         # What an amplifier remembers never goes to the next call, whose weights may be new.
         memory = amplifier.memory.start(state.game) if amplifier.memory else None
         # One rollout is a scan over plies: a single dispatch for all of them.
         keys = jax.random.split(key, config.plies_per_call)
-        (state, _), trajectory = jax.lax.scan(ply, (state, memory), keys)
+        (state, _, _), trajectory = jax.lax.scan(ply, (state, openings, memory), keys)
         return state, trajectory
 
     # States are split over devices by environment, trajectories by their second axis.
@@ -148,25 +162,27 @@ def _make_host_play(
 
     def finish_share(
         ply: jax.Array, batch: Any, key: jax.Array
-    ) -> tuple[SelfPlayState, Trajectory]:
-        state, result = batch
+    ) -> tuple[SelfPlayState, Openings, Trajectory]:
+        state, openings, result = batch
         ply_key = jax.random.split(key, config.plies_per_call)[ply]
-        return finish(state, result, ply_key)
+        return finish(state, openings, result, ply_key)
 
     # The rules stay on the device; only the amplifier is asked on the host.
     finish_ply = jax.jit(devices.data_parallel(finish_share))
+    pool = jax.jit(devices.data_parallel(lambda _, state, key: _pool(game, config, state, key)))
 
     def play(
         variables: Variables, state: SelfPlayState, key: jax.Array
     ) -> tuple[SelfPlayState, Trajectory]:
-        plies = []
+        plies, openings = [], pool((), state, key)
         for ply, search_key in enumerate(jax.random.split(key, config.plies_per_call)):
             states = jax.device_get(state.game)
             result = amplifier(variables, states, search_key, np.asarray(state.history))
             # A person or program outside may answer anything: illegal actions stop here.
             check_choices(amplifier.name, game, states, result)
             result = devices.split_envs(result)
-            state, trajectory = finish_ply(jnp.int32(ply), (state, result), key)
+            batch = state, openings, result
+            state, openings, trajectory = finish_ply(jnp.int32(ply), batch, key)
             plies.append(jax.device_get(trajectory))
         return state, jax.tree.map(lambda *leaves: np.stack(leaves), *plies)
 
@@ -177,27 +193,25 @@ def _play_ply(
     amplifier: Amplifier,
     finish: Finish,
     variables: Variables,
-    carried: tuple[SelfPlayState, Any],
+    carried: tuple[SelfPlayState, Openings, Any],
     key: jax.Array,
-) -> tuple[tuple[SelfPlayState, Any], Trajectory]:
-    """Plays one ply in every environment, on the device; carries games and amplifier's memory."""
-    state, memory = carried
+) -> tuple[tuple[SelfPlayState, Openings, Any], Trajectory]:
+    """Plays one ply in every environment, on the device.
+
+    It carries the games, the openings of those to come, and what the amplifier remembers.
+    """
+    state, openings, memory = carried
     # Amplify: search from each position with the network.
-    search_key, _, _ = _ply_keys(key)
+    search_key, _ = jax.random.split(key)
     if amplifier.memory is None:
         result = amplifier(variables, state.game, search_key)
-        after, played = finish(state, result, key)
-        return (after, None), played
+        after, openings, played = finish(state, openings, result, key)
+        return (after, openings, None), played
     # Tree reuse: the search goes on from the subtree of the last move.
     result, memory = amplifier.memory.act(variables, state.game, search_key, memory)
-    after, played = finish(state, result, key)
+    after, openings, played = finish(state, openings, result, key)
     memory = amplifier.memory.keep(memory, played.action.astype(jnp.int32))
-    return (after, memory), played
-
-
-def _ply_keys(key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    search_key, action_key, open_key = jax.random.split(key, 3)
-    return search_key, action_key, open_key
+    return (after, openings, memory), played
 
 
 def _finish_ply(
@@ -205,21 +219,23 @@ def _finish_ply(
     config: SelfPlayConfig,
     targets: Computes,
     state: SelfPlayState,
+    openings: Openings,
     result: SearchResult,
     key: jax.Array,
-) -> tuple[SelfPlayState, Trajectory]:
+) -> tuple[SelfPlayState, Openings, Trajectory]:
     """Plays what the search decided in every environment; ended games make room for new ones."""
-    _, action_key, open_key = _ply_keys(key)
+    _, action_key = jax.random.split(key)
     # The first plies are drawn at a temperature, so that games differ; then the best is played.
     before = state.game
     action = _choose(result, state.ply, action_key, config)
     # Play the moves.
     after = jax.vmap(game.step)(before, action)
     ended = after.terminated
+    observation = jax.vmap(game.observe)(before)
     # What the replay will need, for the seat that decided.
     trajectory = Trajectory(
-        observation=jax.vmap(game.observe)(before),
-        legal_action_mask=before.legal_action_mask,
+        observation=devices.packed(observation),
+        legal_action_mask=devices.packed(before.legal_action_mask),
         action_weights=result.action_weights.astype(jnp.float16),
         q=result.q.astype(jnp.float16),
         action=action.astype(jnp.int16),
@@ -233,8 +249,9 @@ def _finish_ply(
         opening=state.opening,
         terminated=ended,
         returns=jax.vmap(game.returns)(after),
+        sound=jnp.ones_like(ended),
         targets={
-            name: _ply_target(name, compute, game, (before, result, action, after))
+            name: devices.packed(_ply_target(name, compute, game, (before, result, action, after)))
             for name, compute in targets.items()
             if example.TARGETS[name].at == "ply"
         },
@@ -244,6 +261,9 @@ def _finish_ply(
             if example.TARGETS[name].at == "end"
         },
     )
+    trajectory = trajectory._replace(
+        sound=_is_sound(trajectory, observation, before.legal_action_mask)
+    )
     # An amplifier outside the device is told the moves, for it has no state of the game.
     history = state.history
     if history is not None:
@@ -252,14 +272,28 @@ def _finish_ply(
     went_on = SelfPlayState(
         after, state.ply + 1, state.game_number + ended.astype(jnp.int32), state.opening, history
     )
+    # Each ended game takes the next opening of the pool.
+    places = openings.taken + jnp.cumsum(ended) - 1
+    size = openings.games.ply.shape[0]
+    opened = jax.tree.map(lambda leaf: leaf[places % size], openings.games)
+    restarted = select(ended, opened, went_on)._replace(game_number=went_on.game_number)
+    openings = openings._replace(taken=openings.taken + ended.sum(dtype=jnp.int32))
+    return restarted, openings, trajectory
 
-    def reopen() -> SelfPlayState:
-        opened = _open(game, config, ended.shape[0], open_key, history is not None)
-        return select(ended, opened, went_on)
 
-    # Opening a game can cost several plies of rules, so it is skipped while no game ended.
-    restarted = jax.lax.cond(ended.any(), reopen, lambda: went_on)
-    return restarted._replace(game_number=went_on.game_number), trajectory
+def _is_sound(trajectory: Trajectory, observation: jax.Array, legal: jax.Array) -> jax.Array:
+    """Returns bool[B]: whether `training.non_finite` has nothing to say of a ply."""
+    # Whatever holds NaN or infinity, also targets.
+    numbers = trajectory._replace(observation=observation)
+    finite = [
+        jnp.isfinite(leaf).reshape(len(legal), -1).all(axis=1)
+        for leaf in jax.tree.leaves(numbers)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
+    # A search never chooses what is illegal; a person or a program outside might.
+    weights = jnp.where(legal, trajectory.action_weights, 0).sum(axis=1, dtype=jnp.float32)
+    chosen = jnp.take_along_axis(legal, trajectory.action[:, None].astype(int), axis=1)[:, 0]
+    return functools.reduce(jnp.logical_and, finite) & chosen & (abs(weights - 1) <= WEIGHTS_ERROR)
 
 
 def _ply_target(name: str, compute: Compute, game: Game[Any], ply: tuple[Any, ...]) -> jax.Array:
@@ -271,17 +305,11 @@ def _ply_target(name: str, compute: Compute, game: Game[Any], ply: tuple[Any, ..
 def _end_target(name: str, compute: Compute, game: Game[Any], after: Any) -> jax.Array:
     """Returns a target of each environment for both seats, zero where the game goes on."""
     form = example.form(example.TARGETS[name].column, game)
-    ended = after.terminated
-
-    def computed() -> jax.Array:
-        of_env = functools.partial(compute, game)
-        values = jax.vmap(lambda env: _as_column(name, of_env(env), (2, *form.shape)))(after)
-        return select(ended, values, jnp.zeros_like(values))
-
-    # Rules about the end of a game can cost more than a ply: in most plies no game ends.
-    nothing = jnp.zeros((len(ended), 2, *form.shape), form.dtype)
-    values: jax.Array = jax.lax.cond(ended.any(), computed, lambda: nothing)
-    return values
+    # Of every position: to skip a ply in which no game ends, a GPU would wait for the host.
+    of_env = functools.partial(compute, game)
+    values = jax.vmap(lambda env: _as_column(name, of_env(env), (2, *form.shape)))(after)
+    ended_values: jax.Array = select(after.terminated, values, jnp.zeros_like(values))
+    return ended_values
 
 
 def _as_column(name: str, value: Any, shape: tuple[int, ...]) -> jax.Array:
@@ -301,6 +329,22 @@ def _choose(
     logits = jnp.log(result.action_weights) / config.temperature  # -inf, never drawn, at weight 0
     drawn = jax.random.categorical(key, logits)
     return jnp.where(ply < config.temperature_plies, drawn, result.action)
+
+
+def _pool(
+    game: Game[Any], config: SelfPlayConfig, state: SelfPlayState, key: jax.Array
+) -> Openings:
+    """Returns the openings of a call, played beforehand.
+
+    Opening a game costs several plies of rules. Done where a game ends, all environments would
+    compute it in every ply; skipped where none ends, a GPU would wait for the host in every ply.
+    """
+    envs, plies = state.ply.shape[0], config.plies_per_call
+    # One more in each environment than end there if games take half of their longest.
+    size = envs * (1 + math.ceil(2 * plies / game.max_plies))
+    key = jax.random.fold_in(key, plies)  # 0 to T-1 are the plies' own
+    games = _open(game, config, size, key, state.history is not None)
+    return Openings(games, jnp.zeros(1, jnp.int32))
 
 
 def _open(

@@ -98,7 +98,7 @@ def unpack(
     monitors = {
         "kl": float(trajectory.kl.mean()),
         "entropy": float(trajectory.entropy.mean()),
-        **of_games(examples, [len(ended.moves) for ended in finished]),
+        **of_games(examples, finished.moves_each),
     }
     return PlayedCall(
         examples=examples,

@@ -19,7 +19,7 @@ from training.config import RunConfig
 from training.decision_examples import NOTHING, DecisionExamples
 from training.devices import learner_mesh
 from training.flops import Work
-from training.learner import TrainStep
+from training.learner import TrainStep, TrainSteps
 from training.metrics_log import MetricsLog
 from training.network import Network
 from training.players import load_amplifier, network_of
@@ -43,6 +43,7 @@ class Context:
     targets: Mapping[str, float]  # what is learned beside policy and value, and how much it counts
     play: Play
     train_step: TrainStep
+    train_steps: TrainSteps  # several of these in one dispatch
     rollbacks: int  # that have lowered the learning rate of `train_step`
     symmetries: int  # through which examples are shown; the first one is the identity
 
@@ -121,6 +122,7 @@ def make_context(
             game, amplifier, config.self_play, targets.computes(wanted)
         ),
         train_step=train_step,
+        train_steps=learner.make_train_steps(train_step),
         rollbacks=rollbacks,
         symmetries=len(game.symmetries()) if config.learner.augment else 1,
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from selfplay import example
 from selfplay.example import Sample
+from training.rows import fill
 from training.settings import OverseerConfig
 
 
@@ -28,30 +29,26 @@ NOTHING = DecisionExamples(None, (), [])
 def mix(
     decision_examples: DecisionExamples,
     config: OverseerConfig,
-    examples: Sample,
+    rows: np.ndarray,
     symmetry: np.ndarray,
     rng: np.random.Generator,
-) -> tuple[Sample, np.ndarray]:
-    """Returns a minibatch in which decisions take the place of `weight` of the examples.
+) -> None:
+    """Puts decisions in the place of `weight` of a minibatch's examples.
 
     Args:
+      rows: of the replay, [M].
       symmetry: int32[M], through which each example is shown.
     """
     count = round(config.weight * len(symmetry))
     if decision_examples.examples is None or not count:
-        return examples, symmetry
+        return
     drawn = rng.integers(0, len(decision_examples.examples.ply), count)
     # Spread evenly: each device norms by the statistics of its own share of the batch.
     places = np.arange(count) * len(symmetry) // count
-    columns = {name: column.copy() for name, column in example.flat(examples).items()}
-    decided = example.flat(decision_examples.examples)
-    for name, column in columns.items():
-        # Decisions have no targets: 0, of weight 0.
-        column[places] = decided[name][drawn] if name in decided else 0
+    rows[places] = np.zeros(1, rows.dtype)  # decisions have no targets: 0, of weight 0
+    fill(rows, example.flat(example.take(decision_examples.examples, drawn)), places)
     if not config.augment:
-        symmetry = symmetry.copy()
         symmetry[places] = 0  # the first one is the identity
-    return example.nested(Sample, columns), symmetry
 
 
 def policy_of_games(

@@ -6,14 +6,14 @@ from typing import Any
 import jax
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from selfplay.devices import AXIS, BY_ENV, WHOLE
+from selfplay.devices import AXIS, WHOLE
 from training import multihost
 
 # Batch norm's statistics are of a device's share of the examples: of few, they are mostly noise.
 LEAST_SHARE = 64
-MOST_IN_FLIGHT = 16  # training steps of a CPU that are dispatched and not waited for
+MOST_IN_FLIGHT = 2  # dispatches of training steps on a CPU that are not waited for
 
 
 def learner_mesh(examples: int) -> Mesh:
@@ -41,13 +41,14 @@ def to_learner(tree: Any, examples: int) -> Any:
     return _put(tree, NamedSharding(learner_mesh(examples), WHOLE))
 
 
-def split_examples(tree: Any) -> Any:
-    """Splits every leaf of a training batch over the devices that train.
+def split_examples(tree: Any, axis: int = 0) -> Any:
+    """Splits every leaf of a training batch over the devices that train, along its examples' axis.
 
     Of several hosts, each gives its own share of the examples.
     """
-    examples = len(jax.tree.leaves(tree)[0]) * multihost.parts()
-    return _put(tree, NamedSharding(learner_mesh(examples), BY_ENV))
+    examples = jax.tree.leaves(tree)[0].shape[axis] * multihost.parts()
+    spec = PartitionSpec(*[None] * axis, AXIS)
+    return _put(tree, NamedSharding(learner_mesh(examples), spec))
 
 
 def _put(tree: Any, sharding: NamedSharding) -> Any:

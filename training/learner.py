@@ -16,8 +16,9 @@ from mcts import mask_illegal
 from selfplay import devices, example
 from selfplay.example import Kind
 from training.devices import learner_mesh, sum_shares
-from training.losses import Loss, Minibatch, imitation
+from training.losses import Batches, Loss, Minibatch, imitation
 from training.network import Network, Weights
+from training.rows import Layout, on_device
 from training.settings import LearnerConfig
 from training.targets import LEARNED, of_batch
 
@@ -54,6 +55,7 @@ class TrainState(NamedTuple):
 
 
 TrainStep = Callable[[TrainState, Minibatch, Any], tuple[TrainState, dict[str, jax.Array]]]
+TrainSteps = Callable[..., tuple[TrainState, dict[str, jax.Array]]]
 
 
 def init(network: Network, config: LearnerConfig, key: jax.Array) -> TrainState:
@@ -204,6 +206,41 @@ def make_train_step(
         return after, metrics
 
     return jax.jit(train_step, donate_argnums=0)
+
+
+def make_train_steps(train_step: TrainStep) -> TrainSteps:
+    """Returns `train_steps(state, batches, horizon, count, layout) -> (state, metrics)`, jitted.
+
+    It takes `count` training steps in one dispatch, so that the host is free meanwhile; it donates
+    `state`. `batches` are of K >= `count` steps, as `losses.minibatches` gives them; metrics are
+    float32[K], of which the first `count` are told.
+    """
+
+    def train_steps(
+        state: TrainState, batches: Batches, horizon: jax.Array, count: jax.Array, layout: Layout
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        def batch_of(step: Any) -> Minibatch:
+            own = Batches(*(part[step] for part in batches))
+            columns = on_device(own.rows, layout)
+            learned = {n: c for n, c in columns.items() if n.partition("/")[0] in Minibatch._fields}
+            return example.nested(
+                Minibatch,
+                learned | {"symmetry": own.symmetry, "policy_weight": own.policy_weight},
+            )
+
+        def step(number: jax.Array, carried: Any) -> Any:
+            state, metrics = carried
+            state, measured = train_step(state, batch_of(number), horizon)
+            return state, {name: metrics[name].at[number].set(measured[name]) for name in metrics}
+
+        # As many as are due: to pad the last dispatch would train more.
+        names = jax.eval_shape(train_step, state, batch_of(0), horizon)[1]
+        nothing = dict.fromkeys(names, jnp.zeros(len(batches.rows)))
+        done: tuple[TrainState, dict[str, jax.Array]]
+        done = jax.lax.fori_loop(0, count, step, (state, nothing))
+        return done
+
+    return jax.jit(train_steps, donate_argnums=0, static_argnames="layout")
 
 
 def learning_rate(config: LearnerConfig, step: jax.Array, horizon: jax.Array) -> jax.Array:

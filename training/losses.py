@@ -49,6 +49,14 @@ class Minibatch(NamedTuple):
     target_weights: Mapping[str, jax.Array] = {}
 
 
+class Batches(NamedTuple):
+    """The minibatches of K training steps, as they travel to the devices."""
+
+    rows: Any  # uint8[K, M, bytes], rows of the replay
+    symmetry: Any  # int32[K, M]
+    policy_weight: Any  # float32[K, M]
+
+
 def minibatch(
     examples: Sample, symmetry: np.ndarray, games_policy: float = 1.0, wins_policy: float = 0.0
 ) -> Minibatch:
@@ -59,14 +67,20 @@ def minibatch(
         1.
       wins_policy: the same where an action wins at once, if that is more.
     """
+    weight = policy_weight(examples, games_policy, wins_policy)
+    made = {"symmetry": symmetry, "policy_weight": weight}
+    fields = {name: getattr(examples, name) for name in Minibatch._fields if name not in made}
+    whole = jax.tree.map(np.asarray, fields, is_leaf=lambda c: isinstance(c, example.Bits))
+    return Minibatch(**split_examples(whole | made))
+
+
+def policy_weight(examples: Sample, games_policy: float, wins_policy: float) -> np.ndarray:
+    """Returns float32[M], the weights of the policy's loss; of what as of `minibatch`."""
     weight: np.ndarray | float = games_policy
     if wins_policy > games_policy:  # else the values of all actions are looked at for nothing
         weight = np.where(_wins_at_once(examples), wins_policy, games_policy)
     # Decisions of an overseer always teach the policy.
-    weight = np.where(examples.game_id == NO_GAME, 1.0, weight)
-    made = {"symmetry": symmetry, "policy_weight": weight.astype(np.float32)}
-    fields = {name: getattr(examples, name) for name in Minibatch._fields if name not in made}
-    return Minibatch(**split_examples(fields | made))
+    return np.where(examples.game_id == NO_GAME, 1.0, weight).astype(np.float32)
 
 
 def _wins_at_once(examples: Sample) -> np.ndarray:

@@ -29,6 +29,8 @@ def check_plies(game: str, amplify: str, trajectory: Trajectory) -> None:
         also have chosen what is illegal.
       NonFiniteError: the network is.
     """
+    if np.asarray(trajectory.sound).all():
+        return
     for name in ("observation", "returns"):
         if not np.isfinite(getattr(trajectory, name)).all():
             raise ValueError(
@@ -46,14 +48,10 @@ def check_plies(game: str, amplify: str, trajectory: Trajectory) -> None:
         raise NonFiniteError("the network that plays gives NaN or infinity")
     if not amplified:
         raise ValueError(f"amplifier {amplify!r} gives NaN or infinity")
-    legal = np.asarray(trajectory.legal_action_mask)
-    actions = np.asarray(trajectory.action, int)[..., None]
-    weights = np.where(legal, trajectory.action_weights, 0.0).sum(axis=-1, dtype=np.float32)
-    if not np.take_along_axis(legal, actions, axis=-1).all() or (abs(weights - 1) > 0.01).any():
-        raise ValueError(
-            f"amplifier {amplify!r} chose an illegal action, or its action_weights do not sum to 1 "
-            "over legal actions"
-        )
+    raise ValueError(
+        f"amplifier {amplify!r} chose an illegal action, or its action_weights do not sum to 1 "
+        "over legal actions"
+    )
 
 
 def first_bad(losses: list[dict[str, Any]]) -> int | None:

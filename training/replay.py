@@ -1,15 +1,15 @@
 """The replay buffer: the window of samples that training draws from, and its files on disk.
 
-Examples live in a NumPy ring on the host, truth values as bits: device memory belongs to the search
-tree. Every example also goes
-to a compressed chunk `replay/<first>-<last>.npz` (example numbers counted from the run's first
-example), written at each save: the durable record from which a resumed run fills its ring.
+Examples live in a ring of rows on the host (`training/rows.py`): device memory belongs to the
+search tree. Every example also goes to a compressed chunk `replay/<first>-<last>.npz` (example
+numbers counted from the run's first example), written at each save: the durable record from which a
+resumed run fills its ring.
 """
 
 import pathlib
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from selfplay import example
 from selfplay.example import Form, Sample
 from selfplay.files import durable, npz
+from training.rows import Layout, columns_of, fill, layout_of
 from training.settings import ReplayConfig
 
 NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
@@ -47,8 +48,8 @@ class ReplayBuffer:
         self.total = 0
         self.is_ready = True  # every process has examples to draw from, once there are enough
         self._own = 0  # examples that were ever added to this ring
-        self._forms: dict[str, Form] = {}  # of the columns; empty as long as there is no example
-        self._held: dict[str, np.ndarray] = {}  # the ring, as `example.packed` makes it
+        self.layout: Layout | None = None  # of the rows; None as long as there is no example
+        self._ring = np.zeros(0)
         self._unsaved: list[Sample] = []
         self._first = 0  # of these, the first that was here: a resume begins with the newest
         self._saved = 0  # of all processes, that chunks hold
@@ -87,12 +88,21 @@ class ReplayBuffer:
         return int(self.total * self.config.samples_per_example) // minibatch
 
     def sample(self, rng: np.random.Generator, count: int, total: int | None = None) -> Sample:
+        """Returns `rows`, by column."""
+        drawn = self.rows(rng, count, total)
+        assert self.layout is not None
+        return example.nested(Sample, columns_of(drawn, self.layout))
+
+    def rows(self, rng: np.random.Generator, count: int, total: int | None = None) -> np.ndarray:
         """Draws examples of this ring that are in the window, uniformly and with replacement.
 
         Args:
           total: draw as when the run had so many examples; those overwritten since are left out.
+
+        Returns:
+          Rows of `layout`, [count].
         """
-        if not self._forms:
+        if self.layout is None:
             raise ValueError("the replay buffer is empty: nothing to sample")
         own = self._own
         # As the ring was then: what to draw again after NaN or a resume.
@@ -102,10 +112,12 @@ class ReplayBuffer:
         window = min(own - self._first, self.capacity, max(1, self.window(total) // self._parts))
         examples = own - 1 - rng.integers(0, window, count)
         places = examples[examples >= self._own - self.capacity] % self.capacity
-        columns = {
-            n: example.unpacked(self._held[n][places], form) for n, form in self._forms.items()
-        }
-        return example.nested(Sample, columns)
+        # As bytes, which NumPy copies faster than fields.
+        return (
+            self._ring.view(np.uint8)
+            .reshape(self.capacity, -1)[places]
+            .view(self._ring.dtype)[:, 0]
+        )
 
     def oldest_kept(self) -> int:
         """Returns the number of the first example that a resume needs, or that is to be kept."""
@@ -115,11 +127,11 @@ class ReplayBuffer:
             return max(0, self.total - self.capacity)
         return self._stretches[0].kept_from if self._stretches else self.total
 
-    def take_unsaved(self) -> tuple[int, Sample | None]:
-        """Returns the examples since the last call, for a chunk, and how many the run had then."""
+    def take_unsaved(self) -> tuple[int, list[Sample]]:
+        """Returns the examples since the last call, in parts, and how many the run had then."""
         unsaved, self._unsaved = self._unsaved, []
         before, self._saved = self._saved, self.total
-        return before, example.concatenate(unsaved) if unsaved else None
+        return before, unsaved
 
     def restore(
         self,
@@ -152,21 +164,20 @@ class ReplayBuffer:
 
     def _append(self, examples: Sample, number: int, kept_from: int) -> None:
         capacity, columns = self.capacity, example.flat(examples)
-        forms = {n: Form(column.shape[1:], column.dtype) for n, column in columns.items()}
-        if not self._forms:
-            self._forms = forms
-            self._held = {name: example.held(form).zeros(capacity) for name, form in forms.items()}
-        for name, form in forms.items():
-            if form != (ours := self._forms[name]):
+        layout = layout_of(columns)
+        if self.layout is None:
+            self.layout, self._ring = layout, np.zeros(capacity, layout.dtype)
+        ours = dict(self.layout.columns)
+        for name, form in layout.columns:
+            if form != ours.get(name):
                 raise ValueError(
-                    f"replay examples of {form.dtype}{form.shape} do not go with the others, "
-                    f"of {ours.dtype}{ours.shape}"
+                    f"replay examples with {name} of {form.dtype}{form.shape} do not go with the "
+                    f"others, of {ours.get(name)}"
                 )
         count = len(examples.ply)
         # Overwrite the oldest places of the ring.
         places = np.arange(self._own, self._own + count)[-capacity:] % capacity
-        for name, column in columns.items():
-            self._held[name][places] = example.packed(column[-capacity:])
+        fill(self._ring, {name: column[-capacity:] for name, column in columns.items()}, places)
         self._stretches.append(Stretch(self._own, number, kept_from))
         self._own += count
         # Forget stretches that were overwritten whole.
@@ -262,9 +273,10 @@ def stretch(
 
 
 def write_chunk(
-    folder: pathlib.Path, first: int, examples: Sample, run_id: str = ""
+    folder: pathlib.Path, first: int, parts: Sequence[Sample], run_id: str = ""
 ) -> pathlib.Path:
-    """Writes one chunk of a run whole or not at all; returns its path."""
+    """Writes one chunk of a run whole or not at all, of examples in parts; returns its path."""
+    examples = example.concatenate(parts)
     last = first + len(examples.ply) - 1
     path = folder / f"{first:012d}-{last:012d}.npz"
 

@@ -1,6 +1,7 @@
 """Where an iteration's examples come from: the seam between self-play and the replay buffer."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from selfplay.self_play import SelfPlayState
@@ -36,7 +37,15 @@ class Source(Protocol):
 
 
 class LocalSource:
-    """Self-play on the devices that learn: the next rollout runs while the last one is learned."""
+    """Self-play on the devices that learn: the next rollout runs while the last one is learned.
+
+    To dispatch a rollout on a GPU takes as long as to play nearly all of it: it is tens of
+    thousands of kernels, and a stream holds some thousand. So a thread does it, and the last
+    rollout is recorded meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._dispatcher = ThreadPoolExecutor(1, "dispatch")
 
     def start(self, context: Context, index: int, actor: Actor, games: SelfPlayState) -> InFlight:
         """Dispatches rollout `index`."""
@@ -47,8 +56,14 @@ class LocalSource:
     ) -> dict[str, Any] | None:
         """Dispatches the rollout after the one in flight, then takes the examples of that one."""
         del stop  # a rollout takes seconds
-        following = amplify(context, state.progress.iteration + 1, actor, state.in_flight.after)
-        monitors = record(context, state)
+        given = context, state.progress.iteration + 1, actor, state.in_flight.after
+        if not context.amplifier.on_device:  # it asks people and programs: on this thread
+            following = amplify(*given)
+            monitors = record(context, state)
+        else:
+            dispatched = self._dispatcher.submit(amplify, *given)
+            monitors = record(context, state)
+            following = dispatched.result()
         state.in_flight = following
         return monitors
 

@@ -6,19 +6,24 @@ from typing import Any
 import jax
 import numpy as np
 
+from selfplay import example
 from selfplay.example import Sample
 from selfplay.randomness import RunPurpose
 from selfplay.self_play import SelfPlayState
 from training import calls, decision_examples, multihost, non_finite
 from training.calls import PlayedCall
 from training.context import Context
-from training.devices import wait_for_all_but_last
-from training.losses import minibatch
+from training.devices import split_examples, wait_for_all_but_last
+from training.losses import Batches, policy_weight
 from training.players import playable
+from training.rows import Layout, columns_of
 from training.state import Actor, InFlight, State
 from training.storage import snapshot
 from training.storage.checkpoint import NonFiniteError
 
+# The losses of a dispatch: of how many steps, and float32[K] of which these are the first.
+StepLosses = tuple[int, dict[str, Any]]
+STEPS_A_DISPATCH = 8  # at most
 NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
 # Parts of the loop, which a recording by jax's profiler shows by these names.
 STAGES = ("amplify", "record", "distil", "evaluate", "save")
@@ -99,11 +104,11 @@ def take(
 @stage
 def distil(
     context: Context, state: State, should_yield: Callable[[State], bool]
-) -> list[dict[str, jax.Array]]:
-    """Dispatches the training steps that the replay allows; returns the losses of each.
+) -> list[StepLosses]:
+    """Dispatches the training steps that the replay allows; returns their losses.
 
     Args:
-      should_yield: asked before each step: whether to leave it and those after it for later.
+      should_yield: asked before each dispatch: whether to leave it and those after it for later.
     """
     progress = state.progress
     learner = context.config.learner
@@ -113,18 +118,39 @@ def distil(
     # Until the horizon is known, the rate does not fall.
     horizon = np.float32(progress.horizon or NO_HORIZON)
     weights = decision_examples.policy_of_games(context.decision_examples, context.config.overseer)
-    losses = []
-    for _ in range(due):
-        if should_yield(state):
-            break
-        # A minibatch from the window, an overseer's decisions among it.
-        batch = minibatch(*draw(context, state, progress.step), *weights)
-        state.train, measured = context.train_step(state.train, batch, horizon)
-        losses.append(measured)
-        # At most one step ahead of the device, so that memory stays bounded.
+    losses: list[StepLosses] = []
+    while due > 0 and not should_yield(state):
+        count = min(due, STEPS_A_DISPATCH)
+        # Minibatches from the window, an overseer's decisions among them.
+        batches, layout = _minibatches(context, state, count, weights)
+        state.train, measured = context.train_steps(
+            state.train, batches, horizon, np.int32(count), layout=layout
+        )
+        losses.append((count, measured))
+        # Little ahead of the device, so that memory stays bounded.
         wait_for_all_but_last(losses)
-        progress.step += 1
+        progress.step += count
+        due -= count
     return losses
+
+
+def _minibatches(
+    context: Context, state: State, count: int, weights: tuple[float, float]
+) -> tuple[Batches, Layout]:
+    """Returns the minibatches of the next `count` training steps, on the devices; one transfer."""
+    first, layout = state.progress.step, state.replay.layout
+    assert layout is not None
+    drawn = [draw(context, state, step) for step in range(first, first + count)]
+    policy = [policy_weight(_sample(rows, layout), *weights) for rows, _ in drawn]
+    made = [(rows.view(np.uint8).reshape(len(rows), -1), own) for rows, own in drawn]
+    parts = [(*part, own) for part, own in zip(made, policy, strict=True)]
+    # As many as fit, whatever is due: for each number the program would be compiled again.
+    parts += parts[-1:] * (STEPS_A_DISPATCH - count)
+    return split_examples(Batches(*map(np.stack, zip(*parts, strict=True))), axis=1), layout
+
+
+def _sample(rows: np.ndarray, layout: Layout) -> Sample:
+    return example.nested(Sample, columns_of(rows, layout))
 
 
 @stage
@@ -132,7 +158,7 @@ def save(context: Context, state: State) -> None:
     """Starts writing a checkpoint whose resume repeats the rollout in flight; no device waits."""
     # Examples since the last save become a chunk of their own.
     before, examples = state.replay.take_unsaved()
-    unsaved = multihost.all_gather([0 if examples is None else len(examples.ply)])[:, 0]
+    unsaved = multihost.all_gather([sum(len(part.ply) for part in examples)])[:, 0]
     first_example = before + int(unsaved[: multihost.part()].sum())
     notes = decision_examples.counters(context.decision_examples)
     seals = context.folder.seal_logs() if multihost.is_first() else {}
@@ -145,8 +171,8 @@ def save(context: Context, state: State) -> None:
 
 def draw(
     context: Context, state: State, step: int, total: int | None = None
-) -> tuple[Sample, np.ndarray]:
-    """Returns the examples of a training step, and the symmetry that each is shown through.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the examples of a training step, as rows, and the symmetry each is shown through.
 
     Args:
       total: draw as when the replay held so many examples.
@@ -155,17 +181,18 @@ def draw(
     # A step's minibatch depends on the step alone, so that a resume draws the same.
     seed = [context.config.seed, RunPurpose.SAMPLE, step, *multihost.seed()]
     rng = np.random.default_rng(seed)
-    examples = state.replay.sample(rng, batch, total)
-    symmetry = rng.integers(0, context.symmetries, len(examples.ply), np.int32)
+    rows = state.replay.rows(rng, batch, total)
+    symmetry = rng.integers(0, context.symmetries, len(rows), np.int32)
     overseer = context.config.overseer
-    return decision_examples.mix(context.decision_examples, overseer, examples, symmetry, rng)
+    decision_examples.mix(context.decision_examples, overseer, rows, symmetry, rng)
+    return rows, symmetry
 
 
 def report(
     context: Context,
     state: State,
     monitors: dict[str, Any],
-    losses: list[dict[str, jax.Array]],
+    losses: list[StepLosses],
 ) -> None:
     """Writes the last iteration's line, and keeps this one's until its losses are computed."""
     write_pending(context, state)
@@ -189,14 +216,19 @@ def write_pending(context: Context, state: State) -> None:
         return
     line, state.line = state.line, None
     # The one place where the host waits for training, an iteration late.
-    losses = jax.device_get(line.pop("losses"))
+    losses = [
+        {name: values[i] for name, values in measured.items()}
+        for count, measured in jax.device_get(line.pop("losses"))
+        for i in range(count)
+    ]
     bad = non_finite.first_bad(losses)
     if bad is not None:
         step = line["step"] - len(losses) + bad
         path = context.folder.path / f"nan-{step}.npz"
         if multihost.is_first():
-            examples, _ = draw(context, state, step, line["examples"])
-            non_finite.write_batch(path, examples, state.train)
+            rows, _ = draw(context, state, step, line["examples"])
+            assert state.replay.layout is not None
+            non_finite.write_batch(path, _sample(rows, state.replay.layout), state.train)
         raise NonFiniteError(f"NaN or infinity at training step {step}, see {path}")
     for name in losses[0] if losses else ():
         line[name] = float(np.mean([measured[name] for measured in losses]))

@@ -4,7 +4,7 @@ docs/targets.md says what they are and how to add one. The head follows from wha
 of an example (`training/network.py`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ from games.plug_in import described
 from mcts import mask_illegal
 from selfplay import example
 from selfplay.example import Form, Kind, Sample
-from selfplay.recorder import FinishedGame
+from selfplay.recorder import FinishedGames
 from training.losses import Minibatch, cross_entropy
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def of_batch(name: str, batch: Minibatch) -> jax.Array:
 
 
 def of_games(
-    samples: Sample, finished: Sequence[FinishedGame], names: Iterable[str], game: Game[Any]
+    samples: Sample, finished: FinishedGames, names: Iterable[str], game: Game[Any]
 ) -> Sample:
     """Returns the samples of finished games with those targets that self-play does not know.
 
@@ -237,12 +237,6 @@ def of_games(
       ValueError: a target has another shape than its form says, or holds NaN or infinity.
     """
     values, weights = dict(samples.targets), dict(samples.target_weights)
-    seats = [np.array(ended.to_play, np.int8) for ended in finished]
-    ends = np.cumsum([len(of_game) for of_game in seats], dtype=np.int64)
-    games = [
-        (example.take(samples, slice(end - len(of_game), end)), of_game)
-        for end, of_game in zip(ends.tolist(), seats, strict=True)
-    ]
     for name in names:
         target = example.TARGETS[name]
         if target.at == "example":
@@ -250,7 +244,12 @@ def of_games(
         if target.at != "game":
             continue
         form = example.form(target.column, game)
-        parts = [_of_game(name, form, game, *played) for played in games]
+        parts = [
+            _of_game(name, form, game, example.take(samples, rows), finished.to_play[rows])
+            for rows in map(
+                slice, np.cumsum(finished.plies) - finished.plies, np.cumsum(finished.plies)
+            )
+        ]
         values[name] = np.concatenate([form.zeros(0), *(value for value, _ in parts)])
         weights[name] = np.concatenate([np.zeros(0, np.float32), *(weight for _, weight in parts)])
     return samples._replace(targets=values, target_weights=weights)

@@ -35,7 +35,7 @@ def ship(run: str, name: str, recipe: dict[str, str]) -> None:
     target.create(config)
     weights = {key: leaf for key, leaf in saved.train_state.items() if key.startswith(AVERAGES)}
     store = CheckpointStore(target.path)
-    store.save(Checkpoint(step, weights, {}, dict.fromkeys(COUNTERS, 0)), 0, None)
+    store.save(Checkpoint(step, weights, {}, dict.fromkeys(COUNTERS, 0)), 0, [])
     store.wait()
     store.close()
     target.games.rmdir()

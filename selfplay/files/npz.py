@@ -20,6 +20,7 @@ from typing import IO, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.lib import format as npy
 
+from selfplay.example import packed
 from selfplay.files import durable
 
 Arrays: TypeAlias = dict[str, np.ndarray]  # by name
@@ -51,8 +52,8 @@ class Container(NamedTuple):
     left: int  # file caches, which give way, count as free
 
 
-def write(file: IO[bytes], columns: Mapping[str, np.ndarray], comment: str = "") -> None:
-    """Writes arrays of rows, axis 0, compressed; equal arrays give equal bytes.
+def write(file: IO[bytes], columns: Mapping[str, Any], comment: str = "") -> None:
+    """Writes arrays of rows, axis 0, or `Bits`, compressed; equal arrays give equal bytes.
 
     Args:
       comment: of the archive.
@@ -123,13 +124,12 @@ def _read(path: pathlib.Path, load: Callable[[IO[bytes]], Arrays]) -> Arrays:
             raise ValueError(f"{path} is damaged: {error}") from error
 
 
-def _pack(name: str, column: np.ndarray) -> tuple[str, np.ndarray]:
+def _pack(name: str, column: Any) -> tuple[str, np.ndarray]:
     """Returns the name and the array that a column is written as."""
-    if column.dtype != bool or column.ndim < 2 or 0 in column.shape[1:]:
-        return name, column
-    rows = column.reshape(len(column), math.prod(column.shape[1:]))
-    shape = "x".join(map(str, column.shape[1:]))
-    return f"{name}.bits.{shape}", np.packbits(rows, axis=1)
+    if column.dtype != bool or len(column.shape) < 2 or 0 in column.shape[1:]:
+        return name, np.asarray(column)
+    held = packed(column)
+    return f"{name}.bits.{'x'.join(map(str, held.row))}", held.data
 
 
 def _name_of(member: str) -> str:

@@ -33,8 +33,9 @@ class Table:
         }
         shape = (plies, self.envs)
         return Trajectory(
-            observation=np.zeros((*shape, *PLANES), bool),
-            legal_action_mask=np.ones((*shape, ACTIONS), bool),
+            observation=example.Bits(np.zeros((*shape, 1), np.uint8), PLANES),
+            legal_action_mask=example.Bits(np.full((*shape, 1), 0b11100000, np.uint8), (ACTIONS,)),
+            sound=np.ones(shape, bool),
             action_weights=np.full((*shape, ACTIONS), 1 / 3, np.float16),
             q=np.zeros((*shape, ACTIONS), np.float16),
             raw_value=np.zeros(shape, np.float32),
@@ -98,11 +99,11 @@ def test_a_recorder_rebuilt_from_its_pending_examples_goes_on_alike():
     for number, call in enumerate(calls):
         left, left_games = one.add(call, number)
         right, right_games = two.add(call, number)
-        assert left_games == right_games
+        assert list(left_games) == list(right_games)
         left, right = example.flat(left), example.flat(right)
         for name in example.COLUMNS:
             np.testing.assert_array_equal(left[name], right[name], err_msg=name)
-        two = Recorder({name: column.copy() for name, column in two.pending.items()})
+        two = Recorder({n: column.copy() for n, column in (two.pending or {}).items()})
 
 
 def test_a_call_in_which_no_game_ends_gives_nothing_and_keeps_all():
@@ -111,7 +112,7 @@ def test_a_call_in_which_no_game_ends_gives_nothing_and_keeps_all():
     recorder = Recorder()
     sample, games = recorder.add(table.call(3), 0)
     assert len(sample.ply) == 0
-    assert games == []
+    assert len(games) == 0
     assert len(recorder.pending["ply"]) == 6
 
 
@@ -133,16 +134,22 @@ def test_games_of_every_length_have_the_same_chance_to_be_sampled():
     left, number = np.zeros(envs, int), np.full(envs, -1)
     lengths = [0] * envs
     for call in range(1500):
-        finished = []
+        ids, moves = [], []
         for env in range(envs):
             left[env] -= plies
             while left[env] <= 0:
                 if number[env] >= 0:
-                    game_id = int(number[env]) * envs + env
-                    finished.append(recorder.FinishedGame(game_id, [0] * lengths[env], (0.0, 0.0)))
+                    ids += [int(number[env]) * envs + env] * lengths[env]
+                    moves.append(lengths[env])
                 number[env] += 1
                 lengths[env] = 4 if rng.random() < 0.5 else 60
                 left[env] += lengths[env]
+        none = np.zeros(len(ids), np.int8)
+        sample = example.make(
+            none, legal_action_mask=none[:, None] == 0, game_id=np.array(ids, int)
+        )
+        no_opening = np.zeros((len(moves), 0), np.int16)
+        finished = recorder.FinishedGames(sample, none, no_opening, np.array(moves, int))
         played += finished
         kept += recorder.draw_games(finished, envs, watched, np.random.default_rng([7, call]))
     mean = np.mean([len(game.moves) for game in played])

@@ -86,7 +86,7 @@ def test_random_openings_vary_in_length_and_never_end_a_game(calls):
 def test_policy_targets_are_distributions_over_legal_actions(calls):
     for _, trajectory in calls:
         np.testing.assert_allclose(trajectory.action_weights.sum(-1), 1.0, atol=5e-3)
-        assert (trajectory.action_weights[~trajectory.legal_action_mask] == 0).all()
+        assert (trajectory.action_weights[~np.asarray(trajectory.legal_action_mask)] == 0).all()
         assert (trajectory.kl > -1e-3).all()
         assert (trajectory.entropy >= 0).all()
 

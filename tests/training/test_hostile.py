@@ -632,7 +632,7 @@ def test_where_a_link_of_ones_own_leads_another_runs_files_stay(tiny_run, tmp_pa
     [(_, _, chunk), *_] = replay.chunks(tiny_run / "replay")
     sample = replay.read_chunk(chunk)
     names = [
-        replay.write_chunk(disk / "replay", first, sample, run_id).name
+        replay.write_chunk(disk / "replay", first, [sample], run_id).name
         for first, run_id in ((10**6, RunFolder(run).run_id()), (2 * 10**6, "another's"))
     ]
     newest = max(map(int, durable.names_in(tiny_run / "checkpoints")))

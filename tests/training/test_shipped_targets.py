@@ -14,6 +14,7 @@ import pytest
 import games
 from selfplay import example
 from tests.oracles import last_boards
+from tests.support.mixed import mixed
 from tests.support.runs import assert_same, everything, run_once
 from training import decision_examples, learner, losses, replay, targets
 from training.config import OverseerConfig
@@ -137,7 +138,7 @@ def test_a_resumed_replay_of_one_target_alone_draws_what_an_uninterrupted_one_do
     )
     for first, last in ((0, 25), (25, 60)):
         part = example.take(stored, slice(first, last))
-        replay.write_chunk(tmp_path, first, part)
+        replay.write_chunk(tmp_path, first, [part])
         straight.add(part)
     resumed.restore(tmp_path, 60)
     drawn, other = (
@@ -231,17 +232,15 @@ def test_a_loss_of_the_users_own_works_beside_every_head(config, batch, monkeypa
 
 def test_decisions_and_examples_of_before_have_none_of_them(examples, tmp_path):
     plain = examples._replace(targets={}, target_weights={})
-    replay.write_chunk(tmp_path, 0, plain)
+    replay.write_chunk(tmp_path, 0, [plain])
     [(_, _, path)] = replay.chunks(tmp_path)
     read = replay.read_chunk(path, targets=example.target_forms(NAMES, GAME))
     decided = decision_examples.DecisionExamples(example.take(plain, slice(4)), ("a",) * 4, [])
     some = example.take(examples, np.arange(8))
-    mixed, _ = decision_examples.mix(
-        decided, OverseerConfig("file", 0.25), some, np.zeros(8), np.random.default_rng(0)
-    )
+    batch, _ = mixed(decided, OverseerConfig("file", 0.25), some, np.zeros(8))
     for name in NAMES:
         assert not read.target_weights[name].any()
-        assert not mixed.target_weights[name][[0, 4]].any()
+        assert not batch.target_weights[name][[0, 4]].any()
 
 
 @pytest.mark.parametrize(

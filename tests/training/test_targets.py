@@ -17,6 +17,7 @@ from selfplay.players import policy_player
 from selfplay.recorder import Recorder
 from selfplay.self_play import SelfPlayConfig
 from tests.support import ROOT
+from tests.support.mixed import mixed
 from tests.support.runs import assert_same, everything, run_once
 from tests.toys import targets as toys
 from training import decision_examples, learner, replay, targets
@@ -293,8 +294,8 @@ def test_the_blank_examples_of_a_trial_have_the_targets(tiny_config, tmp_path):
 def test_examples_of_a_chunk_without_the_column_have_weight_0(tmp_path):
     plain, _ = without_targets()
     sample, _ = with_targets()
-    replay.write_chunk(tmp_path, 0, plain)
-    replay.write_chunk(tmp_path, len(plain.ply), sample)
+    replay.write_chunk(tmp_path, 0, [plain])
+    replay.write_chunk(tmp_path, len(plain.ply), [sample])
     total = len(plain.ply) + len(sample.ply)
     config = ReplayConfig(capacity=2 * total, min_examples=2 * total)  # all is drawn
     buffer = ReplayBuffer(config, example.target_forms(toys.TOYS, GAME))
@@ -306,7 +307,7 @@ def test_examples_of_a_chunk_without_the_column_have_weight_0(tmp_path):
     assert abs(old.mean() - share) < 0.05
     for name in toys.TOYS:
         assert (drawn.target_weights[name] == ~old).all()
-        assert not drawn.targets[name][old].any()
+        assert not np.asarray(drawn.targets[name])[old].any()
         assert drawn.targets[name].dtype == sample.targets[name].dtype
     # A run that does not ask for them reads such a chunk too.
     assert replay.read_chunk(replay.chunks(tmp_path)[1][2]).targets == {}
@@ -317,12 +318,10 @@ def test_an_overseers_decisions_have_weight_0():
     sample = example.take(sample, np.arange(32))
     plain, _ = without_targets()
     decided = decision_examples.DecisionExamples(example.take(plain, slice(4)), ("a",) * 4, [])
-    mixed, _ = decision_examples.mix(
-        decided, OverseerConfig("file", 0.25), sample, np.zeros(32), np.random.default_rng(0)
-    )
+    batch, _ = mixed(decided, OverseerConfig("file", 0.25), sample, np.zeros(32))
     for name in toys.TOYS:
-        assert mixed.target_weights[name].sum() == 24
-    assert mixed.target_weights["board"].tolist() == [0, 1, 1, 1] * 8
+        assert batch.target_weights[name].sum() == 24
+    assert batch.target_weights["board"].tolist() == [0, 1, 1, 1] * 8
 
 
 def test_a_wrong_setting_is_told_with_the_names_that_there_are(tiny_config):

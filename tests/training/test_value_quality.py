@@ -120,8 +120,8 @@ def test_the_newest_examples_are_read_whatever_else_lies_there(tmp_path):
     examples = sample(*random_examples())
     count = len(examples.ply)
     assert value_quality.read(tmp_path, "mine") is None
-    replay.write_chunk(tmp_path, 0, example.take(examples, slice(0, 50)), "mine")
-    replay.write_chunk(tmp_path, 50, example.take(examples, slice(50, None)), "mine")
+    replay.write_chunk(tmp_path, 0, [example.take(examples, slice(0, 50))], "mine")
+    replay.write_chunk(tmp_path, 50, [example.take(examples, slice(50, None))], "mine")
     newest = replay.newest(tmp_path, value_quality.COLUMNS, count - 20, "mine")
     for name, column in newest.items():
         np.testing.assert_array_equal(column, example.flat(examples)[name][20:])
@@ -129,7 +129,7 @@ def test_the_newest_examples_are_read_whatever_else_lies_there(tmp_path):
     tail = npz.read_tail(replay.chunks(tmp_path)[1][2], ["q", "absent"], 3)
     assert set(tail) == {"q"}
     np.testing.assert_array_equal(tail["q"], whole["q"][-3:])
-    replay.write_chunk(tmp_path, count, examples, "another")
+    replay.write_chunk(tmp_path, count, [examples], "another")
     (tmp_path / f"{2 * count:012d}-{2 * count + 9:012d}.npz").write_bytes(b"PK damaged")
     read = value_quality.read(tmp_path, "mine")
     assert read == value_quality.of_examples(example.flat(examples))

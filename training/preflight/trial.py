@@ -238,5 +238,5 @@ def _compressed(trajectory: Trajectory) -> float:
     file = io.BytesIO()
     columns = example.flat(trajectory)
     npz.write(file, columns)
-    share: float = file.tell() / sum(column.nbytes for column in columns.values())
+    share: float = file.tell() / sum(np.asarray(column).nbytes for column in columns.values())
     return min(share, 1.0)  # above 1 where the file's own headers outweigh a few examples

@@ -24,7 +24,7 @@ import json
 import pathlib
 import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,7 +161,7 @@ class CheckpointStore:
         file = self.folder.parent / CONFIG
         return str(read_json(file).get("run_id", "")) if file.exists() else ""
 
-    def save(self, checkpoint: Checkpoint, first_example: int, examples: Sample | None) -> None:
+    def save(self, checkpoint: Checkpoint, first_example: int, examples: Sequence[Sample]) -> None:
         """Starts saving; `examples`, numbered from `first_example`, become a replay chunk first.
 
         Of several processes, each saves its part: its examples, and `checkpoint.games`. The first
@@ -190,7 +190,7 @@ class CheckpointStore:
         """Moves a checkpoint that cannot be loaded to `folder`."""
         durable.move(self.folder / str(step), folder / f"checkpoint-{step}")
 
-    def _save(self, checkpoint: Checkpoint, first_example: int, examples: Sample | None) -> None:
+    def _save(self, checkpoint: Checkpoint, first_example: int, examples: Sequence[Sample]) -> None:
         final = self.folder / str(checkpoint.step)
         state = {name: np.asarray(leaf) for name, leaf in checkpoint.train_state.items()}
         _check_finite(state, checkpoint.step)
@@ -205,7 +205,7 @@ class CheckpointStore:
         checkpoint: Checkpoint,
         state: dict[str, np.ndarray],
         first_example: int,
-        examples: Sample | None,
+        examples: Sequence[Sample],
     ) -> None:
         self.sync_logs()
         self.check_held()
@@ -235,12 +235,12 @@ class CheckpointStore:
         self.check_held()
         _put_in_place(partial, final)
 
-    def _write_chunk(self, first_example: int, examples: Sample | None) -> dict[str, str]:
+    def _write_chunk(self, first_example: int, examples: Sequence[Sample]) -> dict[str, str]:
         """Writes a chunk of the replay if there are examples; returns its name and SHA-256."""
         for folder in (self.replay_folder, self.folder):
             if not folder.is_dir():  # it may be a link
                 durable.make_folder(folder)
-        if examples is None:
+        if not examples:
             return {}
         chunk = replay.write_chunk(self.replay_folder, first_example, examples, self._run_id)
         written = {chunk.name: sha256(chunk)}
@@ -254,7 +254,7 @@ class CheckpointStore:
         return self.folder / f"{SHARE}{self._part.start}-{self._saves}-{number}.npz"
 
     def _save_share(
-        self, checkpoint: Checkpoint, first_example: int, examples: Sample | None
+        self, checkpoint: Checkpoint, first_example: int, examples: Sequence[Sample]
     ) -> None:
         """Writes this process's games and examples for the first one to take."""
         share = self._share(self._part.number)

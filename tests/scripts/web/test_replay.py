@@ -207,7 +207,7 @@ def test_a_example_whose_position_cannot_be_is_shown_by_its_planes_alone(run, tm
     held = replay.read_chunk(file)
     full = held._replace(observation=np.ones_like(held.observation))  # both have all cells
     file.unlink()
-    replay.write_chunk(copy / "replay", first, full, RunFolder(copy).run_id())
+    replay.write_chunk(copy / "replay", first, [full], RunFolder(copy).run_id())
     found = ask("example", run=str(copy), id=last)
     assert found["position"] is None
     assert found["moves"] is None
