@@ -20,6 +20,7 @@ from training.rows import Layout, columns_of
 from training.state import Actor, InFlight, State
 from training.storage import snapshot
 from training.storage.checkpoint import NonFiniteError
+from training.storage.manifest import by_step
 
 # The losses of a dispatch: of how many steps, and float32[K] of which these are the first.
 StepLosses = tuple[int, dict[str, Any]]
@@ -216,11 +217,7 @@ def write_pending(context: Context, state: State) -> None:
         return
     line, state.line = state.line, None
     # The one place where the host waits for training, an iteration late.
-    losses = [
-        {name: values[i] for name, values in measured.items()}
-        for count, measured in jax.device_get(line.pop("losses"))
-        for i in range(count)
-    ]
+    losses = by_step(line.pop("losses"))
     bad = non_finite.first_bad(losses)
     if bad is not None:
         step = line["step"] - len(losses) + bad

@@ -145,9 +145,8 @@ def test_games_of_every_length_have_the_same_chance_to_be_sampled():
                 lengths[env] = 4 if rng.random() < 0.5 else 60
                 left[env] += lengths[env]
         none = np.zeros(len(ids), np.int8)
-        sample = example.make(
-            none, legal_action_mask=none[:, None] == 0, game_id=np.array(ids, int)
-        )
+        legal = none[:, None] == 0
+        sample = example.make(none, legal_action_mask=legal, game_id=np.array(ids, int))
         no_opening = np.zeros((len(moves), 0), np.int16)
         finished = recorder.FinishedGames(sample, none, no_opening, np.array(moves, int))
         played += finished

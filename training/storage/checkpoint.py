@@ -41,6 +41,7 @@ from training.storage.manifest import (
     STEP,
     CheckpointError,
     DamagedError,
+    by_step,
     check_counters,
     check_logs,
     is_file,
@@ -219,7 +220,8 @@ class CheckpointStore:
         oldest = self._take_shares(partial, checkpoint.counters["replay_oldest_kept"])
         counters = checkpoint.counters | {"replay_oldest_kept": oldest}
         write_json(partial / "counters.json", counters)
-        write_json(partial / "logs.json", checkpoint.logs)
+        losses = {"losses": by_step(checkpoint.logs.get("losses", []))}
+        write_json(partial / "logs.json", checkpoint.logs | losses)
         config = self.folder.parent / CONFIG
         if config.exists():
             shutil.copy(config, partial / CONFIG)

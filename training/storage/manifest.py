@@ -7,6 +7,8 @@ import re
 import stat
 from typing import Any
 
+import numpy as np
+
 from selfplay.files import json_lines
 
 FORMAT_VERSION = 1
@@ -119,6 +121,19 @@ def sha256(path: pathlib.Path) -> str:
     """Returns the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def by_step(dispatched: list[tuple[int, dict[str, Any]]]) -> list[dict[str, float]]:
+    """Returns the losses of each training step; of a dispatch, its steps and arrays of K numbers.
+
+    It waits for the devices.
+    """
+    fetched = [(count, {n: np.asarray(v) for n, v in all_.items()}) for count, all_ in dispatched]
+    return [
+        {name: float(values[step]) for name, values in measured.items()}
+        for count, measured in fetched
+        for step in range(count)
+    ]
 
 
 def write_json(path: pathlib.Path, value: dict[str, Any]) -> None:

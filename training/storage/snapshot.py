@@ -67,8 +67,8 @@ def unpack(
       CheckpointError: the checkpoint is of another structure.
     """
     losses = [
-        (count, {name: np.array(values, np.float32) for name, values in measured.items()})
-        for count, measured in saved.logs["losses"]
+        (1, {name: np.array([value], np.float32) for name, value in measured.items()})
+        for measured in saved.logs["losses"]
     ]
     line = saved.logs["line"]
     averages = tuple(train.averages)
