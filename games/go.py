@@ -27,7 +27,9 @@ LETTERS = "ABCDEFGHJKLMNOPQRST"  # the Go Text Protocol leaves out I
 RECENT = 5  # moves that the observation shows, as many as KataGo's does (Wu 2019, arXiv:1902.10565)
 STRIDE = 32  # of the history's entries that are all compared with, before the search between two
 NO_ENTRY = np.uint32(2**32 - 1)  # pads the sorted history at its end
-SPREADS = 8  # in an iteration of `_reach`'s loops: more are fewer kernels, but compile slowly
+WORDS = 144  # spread in a kernel of `_reach`: more are fewer kernels, but compile slowly
+LEAST_SPREADS = 8  # of each word in it
+CPU_SPREADS = 4  # in an iteration of `_reach_on_cpu`
 
 
 class State(NamedTuple):
@@ -364,19 +366,21 @@ def _reach(stones: jax.Array, empty: jax.Array, size: int) -> jax.Array:
     """Returns `stones` and the empty points that they reach: uint32[W, n], W words for each row.
 
     Reach spreads by one point at a time, and as often as a path can have points. No test for an
-    early end: on a GPU the host would wait for each. Every word is an array of its own, so that a
-    loop's whole body is one kernel.
+    early end: on a GPU the host would wait for each. Every word is an array of its own, so that as
+    many spreads as compile quickly are one kernel; few such kernels need no loop.
     """
     free = [list(words) for words in empty]
+    spreads = max(LEAST_SPREADS, WORDS // stones.size)
 
     def spread_on(_: int, reach: list[list[jax.Array]]) -> list[list[jax.Array]]:
-        for _ in range(SPREADS):
+        for _ in range(spreads):
             reach = [_spread(*words) for words in zip(reach, free, strict=True)]
-        return reach
+        return jax.lax.optimization_barrier(reach)
 
     # The first round stands before the loop: else every word would be cut out by its own kernel.
     reach = spread_on(0, [list(words) for words in stones])
-    reach = jax.lax.fori_loop(1, math.ceil(_longest_path(size) / SPREADS), spread_on, reach)
+    rest = math.ceil(_longest_path(size) / spreads) - 1
+    reach = jax.lax.fori_loop(0, rest, spread_on, reach, unroll=rest if 0 < rest < 4 else 1)
     return jnp.stack([jnp.stack(words) for words in reach])
 
 
@@ -393,13 +397,13 @@ def _reach_on_cpu(stones: jax.Array, empty: jax.Array, size: int) -> jax.Array:
     """`_reach` by a smaller program, where the other compiles slowly."""
 
     def spread_on(_: int, reach: jax.Array) -> jax.Array:
-        for _ in range(SPREADS // 2):
+        for _ in range(CPU_SPREADS):
             padded = jnp.pad(reach, [(0, 0), (1, 1)])
             neighbours = reach << 1 | reach >> 1 | padded[:, :-2] | padded[:, 2:]
             reach |= neighbours & empty
         return reach
 
-    return jax.lax.fori_loop(0, math.ceil(_longest_path(size) / (SPREADS // 2)), spread_on, stones)
+    return jax.lax.fori_loop(0, math.ceil(_longest_path(size) / CPU_SPREADS), spread_on, stones)
 
 
 def _shifted(board: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:

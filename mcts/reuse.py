@@ -10,14 +10,14 @@ import math
 import jax
 import jax.numpy as jnp
 
-from games.game import S
 from mcts.config import SearchConfig
+from mcts.node import is_legal
 from mcts.paths import start_rows
 from mcts.policy import POLICIES
-from mcts.tree import Tree, node_stats, own_edges, take_rows
+from mcts.tree import PRIOR, Tree, node_stats, own_edges, take_rows
 
 
-def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
+def keep(tree: Tree, action: jax.Array, config: SearchConfig) -> Tree:
     """Returns the subtrees below a move, as trees of `reuse_nodes + 1` nodes.
 
     The oldest nodes are kept if there are more. A root without visits means that nothing is known:
@@ -31,7 +31,8 @@ def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
     num_actions = tree.num_actions
     # Which nodes lie below the move, and can be passed through.
     path = tree.path.reshape(-1, batch, tree.max_depth).astype(jnp.int32)
-    passable = ~tree.state.terminated.reshape(-1, batch) & (path[..., -1] < 0)
+    unfinished = is_legal(tree.edges[:, PRIOR]).any(axis=-1).reshape(-1, batch)
+    passable = unfinished & (path[..., -1] < 0)
     wanted = (path[..., 0] == action[None]) & passable
     # Number them anew, the oldest first, and find the old row of each new one.
     slot = jnp.where(wanted, jnp.cumsum(wanted, axis=0) - 1, slots)  # [N, B], the node's new number
@@ -60,7 +61,7 @@ def keep(tree: Tree[S], action: jax.Array, config: SearchConfig) -> Tree[S]:
     return kept._replace(leaf=_leaves(kept, used, batch, config).astype(tree.leaf.dtype))
 
 
-def _leaves(tree: Tree[S], used: jax.Array, batch: int, config: SearchConfig) -> jax.Array:
+def _leaves(tree: Tree, used: jax.Array, batch: int, config: SearchConfig) -> jax.Array:
     """Returns int32[N * B * A]: where greedy descent through each edge ends.
 
     A node points to the next one on its descent; following the pointer of that one doubles the

@@ -63,8 +63,8 @@ def search_on(
     state: S,
     key: jax.Array,
     config: SearchConfig,
-    kept: Tree[S] | None,
-) -> tuple[SearchResult, Tree[S] | None]:
+    kept: Tree | None,
+) -> tuple[SearchResult, Tree | None]:
     """Searches on from what `mcts.keep` has kept of the last moves' trees.
 
     Args:

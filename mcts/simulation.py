@@ -36,12 +36,14 @@ from mcts.tree import (
     forget,
     new_edges,
     new_nodes,
+    node_states,
     node_stats,
     put_slab,
     root_stats,
     seat_0_value,
     set_bounds,
     take_rows,
+    unpack,
 )
 
 
@@ -62,10 +64,10 @@ class SearchContext(NamedTuple, Generic[S]):
         return len(self.roots.to_play)
 
 
-class SearchState(NamedTuple, Generic[S]):
+class SearchState(NamedTuple):
     """The state of a search before a simulation."""
 
-    tree: Tree[S]
+    tree: Tree
     edge: jax.Array  # int32[B], the next leaf: the edge to step along
 
 
@@ -86,7 +88,7 @@ class PathUpdate(NamedTuple):
     done: jax.Array  # int32[], simulations made, this one included
 
 
-def simulate_all(context: SearchContext[S], tree: Tree[S]) -> Tree[S]:
+def simulate_all(context: SearchContext[S], tree: Tree) -> Tree:
     """Returns the trees, begun by `init_tree`, after all simulations."""
     config = context.config
     # The first leaf lies along the root's best edge: nothing has been visited yet.
@@ -98,15 +100,15 @@ def simulate_all(context: SearchContext[S], tree: Tree[S]) -> Tree[S]:
     if rest:
         search = _simulate(context, rest, search, jnp.int32(0))
 
-    def step(i: jax.Array, search: SearchState[S]) -> SearchState[S]:
+    def step(i: jax.Array, search: SearchState) -> SearchState:
         return _simulate(context, config.leaves, search, rest + i * config.leaves)
 
     return jax.lax.fori_loop(0, steps, step, search).tree
 
 
 def _simulate(
-    context: SearchContext[S], leaves: int, search: SearchState[S], done: jax.Array
-) -> SearchState[S]:
+    context: SearchContext[S], leaves: int, search: SearchState, done: jax.Array
+) -> SearchState:
     """Steps along the next edges, evaluates, backs up, and finds the next leaf.
 
     K `leaves` are simulations that share one evaluation. Slab k of the new nodes belongs to
@@ -120,8 +122,8 @@ def _simulate(
     slabs = jax.tree.map(lambda x: x.reshape(leaves, context.batch, *x.shape[1:]), new)
 
     def backup(
-        search: SearchState[S], slab: tuple[NewNodes, jax.Array]
-    ) -> tuple[SearchState[S], None]:
+        search: SearchState, slab: tuple[NewNodes, jax.Array]
+    ) -> tuple[SearchState, None]:
         new, done = slab
         paths = to_paths(new.path, new.length, tree.num_actions)
         update = PathUpdate(paths, new.leaf, done)
@@ -134,7 +136,7 @@ def _simulate(
 
 
 def _next_edges(
-    context: SearchContext[S], leaves: int, search: SearchState[S], done: jax.Array
+    context: SearchContext[S], leaves: int, search: SearchState, done: jax.Array
 ) -> jax.Array:
     """Returns int32[K * B]: the edges to step along.
 
@@ -145,7 +147,7 @@ def _next_edges(
         return search.edge
     num_actions = search.tree.num_actions
 
-    def lose(search: SearchState[S], k: jax.Array) -> tuple[SearchState[S], jax.Array]:
+    def lose(search: SearchState, k: jax.Array) -> tuple[SearchState, jax.Array]:
         # A visit that loses for whoever moved, along the path that this leaf would take.
         tree, edge = search
         parent = _parents(edge, context.batch, num_actions)
@@ -162,15 +164,17 @@ def _next_edges(
 
 
 def _expand(
-    context: SearchContext[S], tree: Tree[S], edge: jax.Array, done: jax.Array
-) -> tuple[Tree[S], NewNodes]:
+    context: SearchContext[S], tree: Tree, edge: jax.Array, done: jax.Array
+) -> tuple[Tree, NewNodes]:
     """Steps along int32[K * B] edges; returns the trees with the nodes there, evaluated."""
     game, config = context.game, context.config
     batch, num_actions = context.batch, tree.num_actions
     parent = _parents(edge, batch, num_actions)
     parent_path = take_rows(tree.path, parent).astype(jnp.int32)
     # Play the move at the parent.
-    state = _recall(context, take_rows(tree.state, parent), tree, parent_path)
+    like = forget(game, context.roots)
+    state = unpack(take_rows(tree.state, parent), like)
+    state = _recall(context, state, tree, parent_path)
     state = jax.vmap(game.step)(state, edge % num_actions)
     # Ask the network.
     evaluation = evaluate_states(game, context.evaluate, context.variables, state)
@@ -184,7 +188,7 @@ def _expand(
     # Every policy agrees on a node without visits: the likeliest action.
     onward = number * num_actions + jnp.argmax(prior, axis=-1).astype(jnp.int32)
     tree = Tree(
-        state=put_slab(tree.state, first * batch, forget(game, state)),
+        state=put_slab(tree.state, first * batch, node_states(game, state)),
         path=put_slab(tree.path, first * batch, path),
         node=put_slab(tree.node, first * batch, node),
         edges=put_slab(tree.edges, first * batch, new_edges(config, prior, node)),
@@ -192,13 +196,14 @@ def _expand(
     )
     # Read from memory: on CPUs, XLA would play the move anew for every place that hears of it.
     row = first * batch + jnp.arange(len(edge), dtype=jnp.int32)
-    terminated, node = take_rows((tree.state.terminated, tree.node), row)
+    made, node = take_rows((tree.state, tree.node), row)
+    terminated = unpack(made, like).terminated
     leaf = jnp.where(terminated | (length == tree.max_depth), edge, onward)
     bounds = proven.leaf_bounds(seat_0_value(node), terminated)
     return tree, NewNodes(path, length, leaf, bounds)
 
 
-def _recall(context: SearchContext[S], state: S, tree: Tree[S], path: jax.Array) -> S:
+def _recall(context: SearchContext[S], state: S, tree: Tree, path: jax.Array) -> S:
     """Returns the states of K * B nodes with their past; int32[K * B, D] `path` leads to each."""
     game, roots = context.game, context.roots
     if not isinstance(game, Remembering):
@@ -206,7 +211,8 @@ def _recall(context: SearchContext[S], state: S, tree: Tree[S], path: jax.Array)
     # Beyond the end of a path stands the root once more.
     passed = start_rows(path, context.batch, tree.num_actions)
     roots = jax.tree.map(lambda x: jnp.concatenate([x] * (len(path) // context.batch)), roots)
-    return jax.vmap(game.recall)(state, roots, take_rows(tree.state, passed))
+    line = unpack(take_rows(tree.state, passed), forget(game, context.roots))
+    return jax.vmap(game.recall)(state, roots, line)
 
 
 def _parents(edge: jax.Array, batch: int, num_actions: int) -> jax.Array:
@@ -215,7 +221,7 @@ def _parents(edge: jax.Array, batch: int, num_actions: int) -> jax.Array:
 
 
 def _add_results(
-    config: SearchConfig, tree: Tree[S], paths: Paths, leaf_bounds: jax.Array
+    config: SearchConfig, tree: Tree, paths: Paths, leaf_bounds: jax.Array
 ) -> jax.Array:
     """Returns `tree.edges` after the visits of B paths, whose ends have float[B, 3] bounds."""
     if not config.proven:
@@ -249,9 +255,7 @@ def _rows_to_write(edges: jax.Array, steps: Steps) -> jax.Array:
     return jnp.where(steps.used, steps.row, len(edges))
 
 
-def _update_leaf_cache(
-    context: SearchContext[S], tree: Tree[S], update: PathUpdate
-) -> SearchState[S]:
+def _update_leaf_cache(context: SearchContext[S], tree: Tree, update: PathUpdate) -> SearchState:
     """Returns the trees with the leaves along the paths brought up to date, and the next leaf.
 
     Greedy descent from a node follows the path up to the first node whose best edge leaves it, else
@@ -281,7 +285,7 @@ def _update_leaf_cache(
     return SearchState(tree._replace(leaf=leaf), leaf_from(env, 0 * env))
 
 
-def _exit_leaves(context: SearchContext[S], tree: Tree[S], update: PathUpdate) -> jax.Array:
+def _exit_leaves(context: SearchContext[S], tree: Tree, update: PathUpdate) -> jax.Array:
     """Returns int32[B, D]: the leaf beyond each node's best edge, -1 where that is the path's."""
     config, policy, paths = context.config, context.policy, update.paths
 
@@ -303,7 +307,7 @@ def _exit_leaves(context: SearchContext[S], tree: Tree[S], update: PathUpdate) -
     return map_edges(interior, paths, none.at[:, 0].set(at_root), skip_root=True)
 
 
-def _root_action(context: SearchContext[S], tree: Tree[S], done: jax.Array) -> jax.Array:
+def _root_action(context: SearchContext[S], tree: Tree, done: jax.Array) -> jax.Array:
     """Returns int32[B]: the best action at the roots, after `done` simulations."""
     config, policy = context.config, context.policy
     stats = root_stats(tree, context.batch)

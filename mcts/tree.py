@@ -4,7 +4,8 @@ An edge is numbered `node * A + action`; node 0 is the root. `simulation.py` say
 and what its paths and leaves are for.
 """
 
-from typing import Any, Generic, NamedTuple, TypeVar
+import math
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from mcts.node import NodeStats, is_legal
 from mcts.policy import POLICIES, SearchPolicy
 
 T = TypeVar("T")
+Rows: TypeAlias = dict[str, jax.Array]  # states in few arrays, see `pack`
 
 # The columns of `Tree.node`.
 RAW_VALUE = 0  # the network's value, or the result, for the seat to play
@@ -30,14 +32,14 @@ BOUNDS = slice(3, 5)  # only with `proven`: the least and the most for seat 0, a
 TALLY = slice(VISITS, VALUE_SUM + 1)  # what every visit adds to
 
 
-class Tree(NamedTuple, Generic[S]):
+class Tree(NamedTuple):
     """B trees of N nodes and A actions, depth at most D.
 
     Node n of tree b is row `n * B + b`, so what a simulation makes is one slab. The arrays
     are kept flat, for XLA copies the whole of an array that is written through a reshaped view.
     """
 
-    state: S  # each leaf [N * B, ...], see `forget`
+    state: Rows  # [N * B, ...], packed, see `node_states`
     path: jax.Array  # int[N * B, D], edges from the root into the node, then -1
     node: jax.Array  # float[N * B, 2], columns RAW_VALUE and SIGN
     edges: jax.Array  # float[N * B, C, A], columns PRIOR, VISITS, VALUE_SUM and maybe BOUNDS
@@ -54,7 +56,7 @@ class Tree(NamedTuple, Generic[S]):
         return self.path.shape[-1]
 
 
-def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
+def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree:
     """Returns trees of `reuse_nodes + 1` nodes without visits, for `init_tree` to start from.
 
     Raises:
@@ -70,7 +72,7 @@ def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
     none = 0 * jnp.tile(state.to_play.astype(jnp.int32), nodes)
     columns = BOUNDS.stop if config.proven else BOUNDS.start
     return Tree(
-        state=jax.tree.map(lambda x: jnp.concatenate([x] * nodes), forget(game, state)),
+        state=jax.tree.map(lambda x: jnp.concatenate([x] * nodes), node_states(game, state)),
         path=jnp.tile(none[:, None] - 1, (1, config.depth(game.max_plies))).astype(dtype),
         node=jnp.tile(none[:, None], (1, 2)).astype(float),
         edges=jnp.tile(none[:, None, None], (1, columns, num_actions)).astype(float),
@@ -81,11 +83,11 @@ def empty_trees(game: Game[S], state: S, config: SearchConfig) -> Tree[S]:
 def init_tree(
     game: Game[S],
     policy: SearchPolicy,
-    kept: Tree[S],
+    kept: Tree,
     state: S,
     root: Evaluation,
     config: SearchConfig,
-) -> Tree[S]:
+) -> Tree:
     """Returns trees that begin with what is kept of earlier ones, with room for all simulations.
 
     Args:
@@ -101,7 +103,7 @@ def init_tree(
     known = jnp.where(visited[:, None, None], kept.edges[:batch, VISITS:], edges[:, VISITS:])
     edges = jnp.concatenate([edges[:, :VISITS], known], axis=1)
     tree = kept._replace(
-        state=put_slab(kept.state, 0, forget(game, state)),
+        state=put_slab(kept.state, 0, node_states(game, state)),
         node=put_slab(kept.node, 0, node),
         edges=put_slab(kept.edges, 0, edges),
     )
@@ -128,7 +130,7 @@ def tree_bytes(game: Game[Any], config: SearchConfig, batch: int) -> int:
       ValueError: the trees have more edges than int32 counts.
     """
 
-    def allocated() -> tuple[Tree[Any], ...]:
+    def allocated() -> tuple[Tree, ...]:
         state = jax.vmap(game.init)(jax.random.split(jax.random.key(0), batch))
         logits = jnp.zeros((batch, game.num_actions))
         root = Evaluation(prior_logits=logits, value=logits[:, 0])
@@ -142,6 +144,43 @@ def tree_bytes(game: Game[Any], config: SearchConfig, batch: int) -> int:
 def forget(game: Game[S], state: S) -> S:
     """Returns states as nodes keep them: without their past, where the game can leave it out."""
     return jax.vmap(game.forget)(state) if isinstance(game, Remembering) else state
+
+
+def node_states(game: Game[S], state: S) -> Rows:
+    """Returns states as nodes keep them."""
+    return pack(forget(game, state))
+
+
+def pack(state: Any) -> Rows:
+    """Returns the leaves of N states side by side in one array of each width: [N, ...].
+
+    So a simulation writes and reads few arrays: on a GPU each is a kernel.
+    """
+    groups: dict[str, list[jax.Array]] = {}
+    for leaf in jax.tree.leaves(state):
+        groups.setdefault(_stored(leaf.dtype), []).append(leaf)
+    return {
+        name: jnp.concatenate([x.astype(name).reshape(len(x), -1) for x in leaves], axis=1)
+        for name, leaves in groups.items()
+    }
+
+
+def unpack(rows: Rows, like: S) -> S:
+    """Returns states that were packed; `like` them are [M, ...] leaves."""
+    used = dict.fromkeys(rows, 0)
+
+    def cut(leaf: jax.Array) -> jax.Array:
+        name = _stored(leaf.dtype)
+        begin, shape = used[name], leaf.shape[1:]
+        used[name] = end = begin + math.prod(shape)
+        return rows[name][..., begin:end].reshape(*rows[name].shape[:-1], *shape).astype(leaf.dtype)
+
+    return jax.tree.map(cut, like)
+
+
+def _stored(dtype: jnp.dtype) -> str:
+    """Returns the type that leaves of a type are stored as, with others of its width."""
+    return "uint8" if dtype in (jnp.bool_, jnp.int8) else dtype.name
 
 
 def take_rows(arrays: T, row: jax.Array) -> T:
@@ -158,7 +197,7 @@ def put_slab(arrays: T, row: jax.Array | int, new: T) -> T:
     return jax.tree.map(put_one, arrays, new)
 
 
-def root_stats(tree: Tree[S], batch: int) -> NodeStats:
+def root_stats(tree: Tree, batch: int) -> NodeStats:
     """Returns the statistics of the B roots."""
     return node_stats(tree.edges[:batch], tree.node[:batch])
 

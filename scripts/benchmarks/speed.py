@@ -23,6 +23,7 @@ from training.network import Network
 from training.settings import NetworkConfig
 
 OPENING_PLIES = 8  # random plies before the positions that are searched
+EVALUATIONS = 64  # of the network alone in a call: with 8, devices wait for each other too long
 MAX_SAID = 200  # characters of an error
 
 
@@ -53,7 +54,7 @@ def measure(setup: Setup, config: SearchConfig, rounds: int) -> dict[str, Any]:
     batch = setup.settings.batch
     compiled, compile_seconds = compile_play(setup, config)
     work = {
-        "network": network_work(setup, max(config.simulations, 8)),
+        "network": network_work(setup, EVALUATIONS),
         "env": rules.compiled(rules.stepper(setup.game), batch),
         "search": search_work(setup, config),
         "self_play": play_work(setup, compiled),
@@ -89,7 +90,7 @@ def beside_mctx(setup: Setup, config: SearchConfig, rounds: int) -> dict[str, An
     theirs = dataclasses.replace(config, engine="mctx")
     try:
         work = {
-            "network": network_work(setup, max(config.simulations, 8)),
+            "network": network_work(setup, EVALUATIONS),
             "ours": search_work(setup, config),
             "mctx": search_work(setup, theirs),
         }
@@ -114,16 +115,9 @@ def network_work(setup: Setup, evaluations: int) -> Timed:
         del key
         observation = jax.vmap(game.observe)(states)
 
-        def once(_: jax.Array, carry: Any) -> Any:
-            observation, _ = carry
-            evaluation = network.evaluate(variables, observation)
-            # Never true, but the compiler cannot know: it may not hoist the loop's work. Nor may it
-            # leave out a head, whose output the next round might need.
-            flipped = (evaluation.value > 2)[:, None, None, None]
-            return jnp.where(flipped, jnp.ones_like(observation), observation), evaluation
-
-        begin = observation, network.evaluate(variables, observation)
-        return jax.lax.fori_loop(1, evaluations, once, begin)[1]
+        # Each of other positions: what stands in the loop can neither be hoisted nor left out.
+        shifted = jnp.stack([jnp.roll(observation, i, axis=0) for i in range(evaluations)])
+        return jax.lax.scan(lambda _, x: (None, network.evaluate(variables, x)), None, shifted)[1]
 
     return _jitted(evaluate_many, setup), evaluations
 

@@ -38,7 +38,7 @@ TOWERS = (
 )
 # Game, games at once, and how many kernels a simulation of Gumbel's search may take without its
 # network: never more. Lower a number when a change has lowered it.
-SIMULATIONS = (("connect_four", 4096, 32), ("othello", 1024, 36), ("go:size=9", 1024, 67))
+SIMULATIONS = (("connect_four", 4096, 28), ("othello", 1024, 34), ("go:size=9", 1024, 50))
 SEARCH = SearchConfig(simulations=32)
 PRESETS = {"gpu": check_gpu_card.H100_BYTES, "gpu-small": 12 * 10**9}  # bytes of their card
 OTHERS = "gomoku"  # stands for the games without settings of their own: the largest board of them

@@ -11,7 +11,7 @@ import pytest
 from games.tic_tac_toe import TicTacToe
 from mcts import SearchConfig, empty_trees, keep, search_on
 from mcts.policy import POLICIES
-from mcts.tree import node_stats
+from mcts.tree import node_stats, unpack
 from selfplay import self_play
 from selfplay.config import SelfPlayConfig
 from tests.oracles import search as oracles_search
@@ -41,10 +41,15 @@ def make_ply(game, config, dtype="float32"):
     return quick_jit(ply)
 
 
+def states_of(tree):
+    """Returns the states of tic-tac-toe that the nodes hold."""
+    return unpack(tree.state, random_positions(TicTacToe(), 1, seed=0))
+
+
 def lines(tree, batch, env):
     """Returns node numbers by the actions that lead there, of nodes that a search can pass."""
     paths = np.asarray(tree.path).reshape(-1, batch, tree.path.shape[1])[:, env]
-    ended = np.asarray(tree.state.terminated).reshape(-1, batch)[:, env]
+    ended = np.asarray(states_of(tree).terminated).reshape(-1, batch)[:, env]
     actions = tree.edges.shape[-1]
     numbers = {}
     for number, path in enumerate(paths.tolist()):
@@ -106,6 +111,7 @@ def test_what_is_kept_equals_node_for_node_what_was_below_the_move(config):
     result, grown, kept, after = jax.tree.map(
         np.asarray, ply(state, empty_trees(game, state, config))
     )
+    boards = [np.asarray(states_of(tree).board) for tree in (grown, kept)]
     most = 0
     for env in range(batch):
         old, new = lines(grown, batch, env), lines(kept, batch, env)
@@ -120,7 +126,7 @@ def test_what_is_kept_equals_node_for_node_what_was_below_the_move(config):
                 np.testing.assert_array_equal(
                     getattr(kept, field)[new_row], getattr(grown, field)[old_row]
                 )
-            np.testing.assert_array_equal(kept.state.board[new_row], grown.state.board[old_row])
+            np.testing.assert_array_equal(boards[1][new_row], boards[0][old_row])
     assert most > 7, "the positions show too little"
 
 
