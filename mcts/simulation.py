@@ -121,9 +121,7 @@ def _simulate(
     # Back up, one slab after the other: paths of the same tree may share edges.
     slabs = jax.tree.map(lambda x: x.reshape(leaves, context.batch, *x.shape[1:]), new)
 
-    def backup(
-        search: SearchState, slab: tuple[NewNodes, jax.Array]
-    ) -> tuple[SearchState, None]:
+    def backup(search: SearchState, slab: tuple[NewNodes, jax.Array]) -> tuple[SearchState, None]:
         new, done = slab
         paths = to_paths(new.path, new.length, tree.num_actions)
         update = PathUpdate(paths, new.leaf, done)

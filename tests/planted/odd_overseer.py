@@ -22,7 +22,7 @@ for line in sys.stdin:
         time.sleep(60)
     match number:
         case 0:
-            say({"look": [[lowest], message["legal"][:2]]})
+            say({"look": [[lowest], message["legal"][-1:]]})
             found = json.loads(sys.stdin.readline())["lines"]
             assert [abs(line["value"]) <= 1 for line in found] == [True, True], found
             say({"play": lowest, "value": 0.25})
