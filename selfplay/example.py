@@ -277,3 +277,39 @@ def make(observation: np.ndarray, **columns: Any) -> Sample:
         value = np.asarray(given.get(name, 0), column.dtype)
         filled[name] = value if value.shape == shape else np.full(shape, value)
     return nested(Sample, filled)
+
+
+# ---- examples as rows: a minibatch is one gather on the host, and one transfer ------------------
+
+
+class Layout(NamedTuple):
+    """What a row holds, column after column."""
+
+    columns: tuple[tuple[str, Form], ...]  # by flat name, the form of an example's values
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of a row in NumPy, a field a column; truth values as bits."""
+        forms = [(name, held(form)) for name, form in self.columns]
+        return np.dtype([(name, form.dtype, form.shape) for name, form in forms])
+
+
+def layout_of(columns: Mapping[str, Any]) -> Layout:
+    """Returns the layout of rows that hold these columns."""
+    forms = {name: Form(column.shape[1:], column.dtype) for name, column in columns.items()}
+    return Layout(tuple(forms.items()))
+
+
+def fill_rows(rows: np.ndarray, columns: Mapping[str, Any], places: Any = slice(None)) -> None:
+    """Puts examples into rows of a layout, at `places`."""
+    for name, column in columns.items():
+        values = packed(column)
+        rows[name][places] = values.data if isinstance(values, Bits) else values
+
+
+def columns_of(rows: np.ndarray, layout: Layout) -> dict[str, Any]:
+    """Returns the columns of rows, by flat name."""
+    return {
+        name: Bits(rows[name], form.shape) if held(form) != form else rows[name]
+        for name, form in layout.columns
+    }

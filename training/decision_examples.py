@@ -7,7 +7,6 @@ import numpy as np
 
 from selfplay import example
 from selfplay.example import Sample
-from training.rows import fill
 from training.settings import OverseerConfig
 
 
@@ -46,7 +45,7 @@ def mix(
     # Spread evenly: each device norms by the statistics of its own share of the batch.
     places = np.arange(count) * len(symmetry) // count
     rows[places] = np.zeros(1, rows.dtype)  # decisions have no targets: 0, of weight 0
-    fill(rows, example.flat(example.take(decision_examples.examples, drawn)), places)
+    example.fill_rows(rows, example.flat(example.take(decision_examples.examples, drawn)), places)
     if not config.augment:
         symmetry[places] = 0  # the first one is the identity
 

@@ -3,6 +3,7 @@
 Distil: it moves the network towards what the search made of it. The only file that knows optax.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,11 +15,10 @@ import optax
 from games.game import Game, Symmetry
 from mcts import mask_illegal
 from selfplay import devices, example
-from selfplay.example import Kind
+from selfplay.example import Kind, Layout
 from training.devices import learner_mesh, sum_shares
 from training.losses import Batches, Loss, Minibatch, imitation
 from training.network import Network, Weights
-from training.rows import Layout, on_device
 from training.settings import LearnerConfig
 from training.targets import LEARNED, of_batch
 
@@ -217,11 +217,15 @@ def make_train_steps(train_step: TrainStep) -> TrainSteps:
     """
 
     def train_steps(
-        state: TrainState, batches: Batches, horizon: jax.Array, count: jax.Array, layout: Layout
+        state: TrainState,
+        batches: Batches,
+        horizon: jax.Array,
+        count: jax.Array,
+        layout: Layout,
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         def batch_of(step: Any) -> Minibatch:
             own = Batches(*(part[step] for part in batches))
-            columns = on_device(own.rows, layout)
+            columns = unpack_rows(own.rows, layout)
             learned = {n: c for n, c in columns.items() if n.partition("/")[0] in Minibatch._fields}
             return example.nested(
                 Minibatch,
@@ -241,6 +245,27 @@ def make_train_steps(train_step: TrainStep) -> TrainSteps:
         return done
 
     return jax.jit(train_steps, donate_argnums=0, static_argnames="layout")
+
+
+def unpack_rows(rows: jax.Array, layout: Layout) -> dict[str, jax.Array]:
+    """Returns the columns of rows, uint8[M, bytes of a row], on the device; no int64 there."""
+    columns = {}
+    for name, form in layout.columns:
+        held, first = example.held(form), layout.dtype.fields[name][1]  # type: ignore[index]
+        if held.dtype.itemsize == 8:
+            continue  # numbers of games and steps, which training does not look at
+        count, size = math.prod(held.shape), held.dtype.itemsize
+        values = rows[:, first : first + count * size]
+        if held != form:
+            values = jnp.unpackbits(values, axis=1, count=math.prod(form.shape)).astype(bool)
+        elif size > 1:
+            values = jax.lax.bitcast_convert_type(
+                values.reshape(len(rows), count, size), held.dtype
+            )
+        else:
+            values = jax.lax.bitcast_convert_type(values, held.dtype)
+        columns[name] = values.reshape(len(rows), *form.shape)
+    return columns
 
 
 def learning_rate(config: LearnerConfig, step: jax.Array, horizon: jax.Array) -> jax.Array:

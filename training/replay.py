@@ -1,6 +1,6 @@
 """The replay buffer: the window of samples that training draws from, and its files on disk.
 
-Examples live in a ring of rows on the host (`training/rows.py`): device memory belongs to the
+Examples live in a ring of rows on the host (`selfplay/example.py`): device memory belongs to the
 search tree. Every example also goes to a compressed chunk `replay/<first>-<last>.npz` (example
 numbers counted from the run's first example), written at each save: the durable record from which a
 resumed run fills its ring.
@@ -17,7 +17,6 @@ import numpy as np
 from selfplay import example
 from selfplay.example import Form, Sample
 from selfplay.files import durable, npz
-from training.rows import Layout, columns_of, fill, layout_of
 from training.settings import ReplayConfig
 
 NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
@@ -48,7 +47,9 @@ class ReplayBuffer:
         self.total = 0
         self.is_ready = True  # every process has examples to draw from, once there are enough
         self._own = 0  # examples that were ever added to this ring
-        self.layout: Layout | None = None  # of the rows; None as long as there is no example
+        self.layout: example.Layout | None = (
+            None  # of the rows; None as long as there is no example
+        )
         self._ring = np.zeros(0)
         self._unsaved: list[Sample] = []
         self._first = 0  # of these, the first that was here: a resume begins with the newest
@@ -91,7 +92,7 @@ class ReplayBuffer:
         """Returns `rows`, by column."""
         drawn = self.rows(rng, count, total)
         assert self.layout is not None
-        return example.nested(Sample, columns_of(drawn, self.layout))
+        return example.nested(Sample, example.columns_of(drawn, self.layout))
 
     def rows(self, rng: np.random.Generator, count: int, total: int | None = None) -> np.ndarray:
         """Draws examples of this ring that are in the window, uniformly and with replacement.
@@ -164,7 +165,7 @@ class ReplayBuffer:
 
     def _append(self, examples: Sample, number: int, kept_from: int) -> None:
         capacity, columns = self.capacity, example.flat(examples)
-        layout = layout_of(columns)
+        layout = example.layout_of(columns)
         if self.layout is None:
             self.layout, self._ring = layout, np.zeros(capacity, layout.dtype)
         ours = dict(self.layout.columns)
@@ -177,7 +178,9 @@ class ReplayBuffer:
         count = len(examples.ply)
         # Overwrite the oldest places of the ring.
         places = np.arange(self._own, self._own + count)[-capacity:] % capacity
-        fill(self._ring, {name: column[-capacity:] for name, column in columns.items()}, places)
+        example.fill_rows(
+            self._ring, {name: column[-capacity:] for name, column in columns.items()}, places
+        )
         self._stretches.append(Stretch(self._own, number, kept_from))
         self._own += count
         # Forget stretches that were overwritten whole.

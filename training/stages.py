@@ -16,7 +16,6 @@ from training.context import Context
 from training.devices import split_examples, wait_for_all_but_last
 from training.losses import Batches, policy_weight
 from training.players import playable
-from training.rows import Layout, columns_of
 from training.state import Actor, InFlight, State
 from training.storage import snapshot
 from training.storage.checkpoint import NonFiniteError
@@ -137,7 +136,7 @@ def distil(
 
 def _minibatches(
     context: Context, state: State, count: int, weights: tuple[float, float]
-) -> tuple[Batches, Layout]:
+) -> tuple[Batches, example.Layout]:
     """Returns the minibatches of the next `count` training steps, on the devices; one transfer."""
     first, layout = state.progress.step, state.replay.layout
     assert layout is not None
@@ -150,8 +149,8 @@ def _minibatches(
     return split_examples(Batches(*map(np.stack, zip(*parts, strict=True))), axis=1), layout
 
 
-def _sample(rows: np.ndarray, layout: Layout) -> Sample:
-    return example.nested(Sample, columns_of(rows, layout))
+def _sample(rows: np.ndarray, layout: example.Layout) -> Sample:
+    return example.nested(Sample, example.columns_of(rows, layout))
 
 
 @stage

@@ -16,7 +16,7 @@ from training.storage.manifest import CheckpointError
 
 
 def save(store, checkpoint, first=0, chunk=None):
-    store.save(checkpoint, first, chunk)
+    store.save(checkpoint, first, [] if chunk is None else [chunk])
     store.wait()
 
 

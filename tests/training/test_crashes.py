@@ -24,7 +24,7 @@ def save(folder, step, first, count):
     counters = {"step": step, "examples": first + count, "replay_oldest_kept": max(0, first - 10)}
     counters |= {"actor_step": 0}
     try:
-        store.save(made(step)._replace(counters=counters), first, examples(first, count))
+        store.save(made(step)._replace(counters=counters), first, [examples(first, count)])
         store.wait()
     finally:
         store.close()

@@ -20,7 +20,6 @@ from tests.support.runs import run_once
 from training import decision_examples, learner, replay, stages
 from training.losses import Batches
 from training.players import network_of
-from training.rows import columns_of, fill, layout_of
 from training.settings import CheckpointConfig, ReplayConfig
 from training.storage.checkpoint import CheckpointStore
 from training.storage.leaves import under
@@ -131,7 +130,7 @@ def test_the_replay_gives_back_every_example_of_its_window_as_it_was(made, confi
     place, stored, reached, shown = by_ply(held), example.flat(held), set(), set()
     for number in range(80):
         rows, symmetry = stages.draw(context, state, number)
-        drawn = example.nested(example.Sample, columns_of(rows, buffer.layout))
+        drawn = example.nested(example.Sample, example.columns_of(rows, buffer.layout))
         keys = list(zip(drawn.game_id.tolist(), drawn.ply.tolist(), strict=True))
         for name, column in example.flat(drawn).items():
             np.testing.assert_array_equal(column, stored[name][[place[key] for key in keys]], name)
@@ -188,9 +187,9 @@ def test_the_loss_sees_every_example_through_its_symmetry_and_the_value_target_o
     state = learner.init(network, settings, jax.random.key(3))
     # As a run sends them: rows of a replay, the minibatches of two steps in one dispatch.
     columns = example.flat(known)
-    layout = layout_of(columns)
+    layout = example.layout_of(columns)
     rows = np.zeros(BATCH, layout.dtype)
-    fill(rows, columns)
+    example.fill_rows(rows, columns)
     one = rows.view(np.uint8).reshape(BATCH, -1), chosen, np.ones(BATCH, np.float32)
     batches = Batches(*(np.stack([part, part]) for part in one))
     steps = learner.make_train_steps(step)

@@ -174,7 +174,7 @@ def save(all_stores, step, first, counts, oldest):
         counters = {"step": step, "examples": first + sum(counts), "actor_step": 0}
         part = made(step)._replace(counters=counters | {"replay_oldest_kept": oldest[number]})
         part.games["games/board"] += number
-        taken = examples(mine, counts[number]) if counts[number] else None
+        taken = [examples(mine, counts[number])] if counts[number] else []
         store.save(part, mine, taken)
     for store in all_stores:
         store.wait()
@@ -204,10 +204,10 @@ def test_examples_that_any_process_needs_are_kept_and_no_others(tmp_path):
 def test_a_save_counts_only_with_the_shares_of_all_and_says_which_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "SHARE_SECONDS", 0.3)
     earlier = stores(tmp_path, 2, start="b" * 12)
-    earlier[1].save(made(5)._replace(counters={"replay_oldest_kept": 0}), 0, None)
+    earlier[1].save(made(5)._replace(counters={"replay_oldest_kept": 0}), 0, [])
     earlier[1].wait()  # a share of a start that was killed then
     first, _ = stores(tmp_path, 2)
-    first.save(made(5, total=3), 0, examples(0, 3))
+    first.save(made(5, total=3), 0, [examples(0, 3)])
     with pytest.raises(WriteError, match=r"share-a+-1-1\.npz did not come"):
         first.wait()
     assert CheckpointStore(tmp_path).steps() == []

@@ -14,7 +14,7 @@ from games.conformance import check
 from games.game import Territorial
 from scripts.game_new import GAME
 from selfplay import example
-from selfplay.recorder import FinishedGame
+from selfplay.recorder import FinishedGames
 from tests.support.runs import run_once
 from training import metrics, replay, targets
 from training.network import HEADS
@@ -99,7 +99,8 @@ def test_a_computation_of_games_that_gives_another_shape_or_no_number_is_named(
 ):
     examples = example.make(np.zeros((3, 3, 3, 2), bool), legal_action_mask=np.ones((3, 9), bool))
     game = games.load("tic_tac_toe")
-    finished = FinishedGame(0, [0] * 3, (0.0, 0.0), (0, 1, 0))
+    seats, no_opening = np.array([0, 1, 0], np.int8), np.zeros((1, 0), np.int16)
+    finished = FinishedGames(examples, seats, no_opening, np.array([3]))
     for values, weights, said in (
         (np.zeros((3, 1)), np.ones(3), "values of shape"),
         (np.zeros(3), np.ones(2), "weights of"),
@@ -108,4 +109,4 @@ def test_a_computation_of_games_that_gives_another_shape_or_no_number_is_named(
         learned = targets.LEARNED["plies_left"]._replace(compute=lambda *_, r=(values, weights): r)
         monkeypatch.setitem(targets.LEARNED, "plies_left", learned)
         with pytest.raises(ValueError, match=f"'plies_left'.*{said}"):
-            targets.of_games(examples, [finished], ["plies_left"], game)
+            targets.of_games(examples, finished, ["plies_left"], game)
