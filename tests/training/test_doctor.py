@@ -149,7 +149,7 @@ def changed(found, **changes):
 def planted(found):
     """Yields what a run's evidence would be with a fault in training, and the fault's name."""
     start, now, examples = found.initial, found.newest, found.examples
-    shrunk = jax.tree.map(lambda leaf: leaf * 0.5, now.trained.params)
+    shrunk = jax.tree.map(lambda leaf: leaf * 0.4, now.trained.params)
     yield (
         weights.weights,
         changed(found, newest=with_params(now, shrunk)),

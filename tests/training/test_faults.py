@@ -503,7 +503,9 @@ def test_nan_in_a_loss_stops_or_goes_back_to_the_last_save_at_a_lower_rate(
         assert saved.counters["rollbacks"] == 1
         assert all(np.isfinite(x).all() for x in saved.train_state.values())
     with np.load(run / f"nan-{first + 1}.npz") as file:
-        assert file["observation"].shape == (config.learner.batch, 3, 3, 2)
+        drawn = file["observation"]  # of the batch, what was not overwritten since
+        assert drawn.shape[1:] == (3, 3, 2)
+        assert 0.9 * config.learner.batch < len(drawn) <= config.learner.batch
         assert max(file[name][1] for name in file.files if name.startswith("state/")) > 0
 
 
