@@ -149,7 +149,7 @@ def changed(found, **changes):
 def planted(found):
     """Yields what a run's evidence would be with a fault in training, and the fault's name."""
     start, now, examples = found.initial, found.newest, found.examples
-    shrunk = jax.tree.map(lambda leaf: leaf * 0.4, now.trained.params)
+    shrunk = jax.tree.map(lambda leaf: leaf * 0.3, now.trained.params)
     yield (
         weights.weights,
         changed(found, newest=with_params(now, shrunk)),
@@ -185,7 +185,9 @@ def planted(found):
 def test_faults_in_training_are_told_apart_by_what_they_leave(healthy):
     for check, found, named in planted(gather(healthy)):
         faults = [finding.fault for finding in check(found).findings]
-        assert faults == [named], (check.__name__, named, faults)
+        # Units may die of weights that shrink.
+        also = ["dead-units"] if named == "weight-decay-too-high" else []
+        assert faults in ([named], [named, *also]), (check.__name__, named, faults)
 
 
 @pytest.mark.parametrize(("moved", "named"), [(0.0, []), (0.6, ["no-exploration"])])
