@@ -157,7 +157,12 @@ def call_problems(steps: Steps) -> list[str]:
         for step in every(steps)
         if step.opcode in TO_HOST or re.search("callback|host", step.target, re.IGNORECASE)
     ]
-    return endless + hosts
+    choices = [
+        f"the host chooses the branch of {step.name} ({step.origin})"
+        for step in every(steps)
+        if step.opcode == "conditional"
+    ]
+    return endless + hosts + choices
 
 
 def largest_loop(steps: Steps) -> Steps:

@@ -154,6 +154,15 @@ def test_a_way_to_the_host_is_found_even_inside_a_loop():
     assert any("goes to the host" in found for found in check_gpu.call_problems(program))
 
 
+def test_a_branch_that_the_host_chooses_is_found_inside_a_loop():
+    def step(_, y):
+        return jax.lax.cond(y.sum() > 9, jnp.sin, jnp.cos, y)
+
+    program = compiled(lambda x: jax.lax.fori_loop(0, 7, step, x), jnp.ones(8))
+    (found,) = check_gpu.call_problems(program)
+    assert "the host chooses the branch" in found
+
+
 def test_text_that_is_no_program_is_refused_with_what_to_pass():
     with pytest.raises(ValueError, match=r"'nonsense'.*as_text"):
         check_gpu_text.read("nonsense")
