@@ -232,6 +232,10 @@ def make_train_steps(train_step: TrainStep) -> TrainSteps:
                 learned | {"symmetry": own.symmetry, "policy_weight": own.policy_weight},
             )
 
+        if len(batches.rows) == 1:
+            state, alone = train_step(state, batch_of(0), horizon)
+            return state, jax.tree.map(lambda value: value[None], alone)
+
         def step(number: jax.Array, carried: Any) -> Any:
             state, metrics = carried
             state, measured = train_step(state, batch_of(number), horizon)

@@ -13,7 +13,7 @@ from selfplay.self_play import SelfPlayState
 from training import calls, decision_examples, multihost, non_finite
 from training.calls import PlayedCall
 from training.context import Context
-from training.devices import split_examples, wait_for_all_but_last
+from training.devices import split_examples, steps_a_dispatch, wait_for_all_but_last
 from training.losses import Batches, policy_weight
 from training.players import playable
 from training.state import Actor, InFlight, State
@@ -23,7 +23,6 @@ from training.storage.manifest import by_step
 
 # The losses of a dispatch: of how many steps, and float32[K] of which these are the first.
 StepLosses = tuple[int, dict[str, Any]]
-STEPS_A_DISPATCH = 8  # at most
 NO_HORIZON = 1e9  # steps; the learning rate stays on its plateau
 # Parts of the loop, which a recording by jax's profiler shows by these names.
 STAGES = ("amplify", "record", "distil", "evaluate", "save")
@@ -120,7 +119,7 @@ def distil(
     weights = decision_examples.policy_of_games(context.decision_examples, context.config.overseer)
     losses: list[StepLosses] = []
     while due > 0 and not should_yield(state):
-        count = min(due, STEPS_A_DISPATCH)
+        count = min(due, steps_a_dispatch())
         # Minibatches from the window, an overseer's decisions among them.
         batches, layout = _minibatches(context, state, count, weights)
         state.train, measured = context.train_steps(
@@ -145,7 +144,7 @@ def _minibatches(
     made = [(rows.view(np.uint8).reshape(len(rows), -1), own) for rows, own in drawn]
     parts = [(*part, own) for part, own in zip(made, policy, strict=True)]
     # As many as fit, whatever is due: for each number the program would be compiled again.
-    parts += parts[-1:] * (STEPS_A_DISPATCH - count)
+    parts += parts[-1:] * (steps_a_dispatch() - count)
     return split_examples(Batches(*map(np.stack, zip(*parts, strict=True))), axis=1), layout
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import games
+from selfplay import example as examples
 from training import learner
 from training.devices import learner_mesh, split_examples, to_learner, wait_for_all_but_last
-from training.losses import Minibatch
+from training.losses import Batches, Minibatch
 from training.network import Network
 from training.settings import LearnerConfig, NetworkConfig
 
@@ -88,6 +89,40 @@ def test_examples_without_policy_weight_teach_the_value_alone(train_step):
         float(train_step(start(), b, jnp.float32(100))[1]["value_loss"]) for b in (batch, halved)
     ]
     assert value[0] == value[1]
+
+
+def test_steps_in_one_dispatch_give_bit_for_bit_what_single_ones_give(train_step):
+    """And no more of them are taken than are due."""
+    drawn = [random_batch(seed) for seed in range(4)]
+    made = [b._asdict() for b in drawn]
+    of_rows = [{n: np.asarray(c) for n, c in b.items() if n in examples.COLUMNS} for b in made]
+    layout = examples.layout_of(of_rows[0])
+    rows = np.zeros((4, EXAMPLES), layout.dtype)
+    for own, columns in zip(rows, of_rows, strict=True):
+        examples.fill_rows(own, columns)
+    given = [rows.view(np.uint8).reshape(4, EXAMPLES, -1)]
+    given += [np.stack([b[name] for b in made]) for name in ("symmetry", "policy_weight")]
+    steps, horizon = learner.make_train_steps(train_step), jnp.float32(100)
+
+    def after(first, count):
+        batches = Batches(*(np.roll(part, -first, axis=0) for part in given))
+        return lambda state: steps(state, batches, horizon, count, layout=layout)
+
+    together, measured = after(0, 3)(start())
+    state, alone = start(), []
+    for number in range(3):
+        state, metrics = after(number, 1)(state)
+        alone.append(metrics["policy_loss"][0])
+    for one, other in zip(jax.tree.leaves(together), jax.tree.leaves(state), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert measured["policy_loss"].tolist() == [*map(float, alone), 0.0]
+    # The program without a loop, as on a CPU.
+    plain, told = start(), []
+    for number in range(3):
+        batches = Batches(*(part[number : number + 1] for part in given))
+        plain, metrics = steps(plain, batches, horizon, 1, layout=layout)
+        told.append(float(metrics["policy_loss"][0]))
+    np.testing.assert_allclose(told, [*map(float, alone)], rtol=1e-4)
 
 
 def test_steps_on_one_batch_lower_its_loss_and_the_average_follows(train_step):
