@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 import games
 from games.game import Game
@@ -171,7 +172,11 @@ def load_weights(folder: RunFolder, step: int, network: Network) -> Weights:
     template = jax.eval_shape(network.init, jax.random.key(0))
     averages = [under(f"state/average_{part}", saved.train_state) for part in Weights._fields]
     pairs = map(_common_heads, template, averages)
-    return Weights(*(unflatten(wanted, leaves) for wanted, leaves in pairs))
+    weights = Weights(*(unflatten(wanted, leaves) for wanted, leaves in pairs))
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(weights)):
+        fault = f"{store.folder / str(step)}: its weights hold NaN or infinity"
+        raise DamagedError(f"{fault}; {_way_out(folder, store.steps(), step)}")
+    return weights
 
 
 def _way_out(folder: RunFolder, steps: Sequence[int], damaged: int) -> str:

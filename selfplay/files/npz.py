@@ -65,8 +65,11 @@ def write(file: IO[bytes], columns: Mapping[str, np.ndarray], comment: str = "")
         archive.comment = comment.encode()
 
 
-def read(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read(path: pathlib.Path, packed: bool = True) -> dict[str, np.ndarray]:
     """Returns the arrays of a file by name.
+
+    Args:
+      packed: whether it may unpack to more than its own size.
 
     Raises:
       ValueError: it is damaged, holds something else than arrays, or is too large to load.
@@ -74,7 +77,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
       Exception: what this machine lacks just now, such as memory or a thread, as it came: the file
         may be right.
     """
-    return _read(path, _load)
+    return _read(path, _load, packed)
 
 
 def read_tail(path: pathlib.Path, names: Collection[str], count: int) -> Arrays:
@@ -110,11 +113,14 @@ def _read_rows(
     return _read(path, load)
 
 
-def _read(path: pathlib.Path, load: Callable[[IO[bytes]], Arrays]) -> Arrays:
+def _read(path: pathlib.Path, load: Callable[[IO[bytes]], Arrays], packed: bool = True) -> Arrays:
     durable.check_file(path)
     with path.open("rb") as raw:
         try:
-            _check(raw, largest(), "fit in memory")
+            most = largest()
+            if not packed:
+                most = min(most, os.fstat(raw.fileno()).st_size)
+            _check(raw, most, "fit in memory" if packed else "fit in memory, or than it has itself")
             raw.seek(0)
             return load(raw)
         except Exception as error:  # a damaged zip raises many kinds

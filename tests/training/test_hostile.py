@@ -12,6 +12,7 @@ import sys
 import threading
 import tracemalloc
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ from training.players import load_amplifier
 from training.storage import run_folder, trust
 from training.storage.checkpoint import CheckpointStore
 from training.storage.log import Log
-from training.storage.manifest import CheckpointError
+from training.storage.manifest import ARRAYS, CheckpointError, sha256
 from training.storage.run_folder import RunFolder
 from training.storage.tail import Tail
 from training.sweep import plan
@@ -115,6 +116,25 @@ def test_a_checkpoint_that_declares_more_than_memory_is_refused(tiny_run, monkey
     monkeypatch.setattr(npz, "largest", lambda: 1000)
     with pytest.raises(CheckpointError, match="more than fit in memory"):
         CheckpointStore(tiny_run).load(0)
+
+
+@pytest.mark.parametrize(
+    ("save", "factor", "said"),
+    [
+        (np.savez_compressed, 0, "than it has itself"),
+        (np.savez, np.nan, "weights hold NaN or infinity"),
+    ],
+)
+def test_weights_that_are_packed_or_no_numbers_are_damage(save, factor, said, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    step = run / "checkpoints" / "0"
+    leaves = npz.read(step / ARRAYS)
+    save(step / ARRAYS, **{name: leaf * factor for name, leaf in leaves.items()})
+    manifest = json.loads((step / "manifest.json").read_text())
+    manifest["files"][ARRAYS] = sha256(step / ARRAYS)
+    (step / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match=said):
+        training.load_player(run, checkpoint=0)
 
 
 @pytest.mark.parametrize(
