@@ -37,7 +37,8 @@ def _table(runs: list[Run]) -> str:
 
 def _cells(one: Run) -> tuple[str, ...]:
     counts = (f"{one.step:,}", f"{one.iterations:,}", f"{one.minutes:.1f}")
-    return (one.path, one.game or "?", one.state, *counts, one.evaluation or "-", _bytes(one.bytes))
+    path = one.path.replace("\n", "\\n")  # or a name could pass for the row of another run
+    return (path, one.game or "?", one.state, *counts, one.evaluation or "-", _bytes(one.bytes))
 
 
 def _lines(one: Run) -> Iterator[str]:

@@ -30,6 +30,7 @@ ADVICE = {
     errno.ENOENT: "the folder was moved or deleted, put it back",
     errno.ELOOP: "it is a link, and nothing is written through one that may lead anywhere: "
     "put a file there",
+    errno.EMLINK: "it is a hard link, and another file would change with it: put a copy there",
 }
 
 
@@ -91,18 +92,26 @@ def names_in(folder: pathlib.Path) -> list[str]:
         return os.listdir(folder)
     except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        raise NotADirectoryError(
+            f"{folder} is a file where a folder belongs: move it away"
+        ) from None
 
 
 def no_link(path: str, flags: int) -> int:
-    """An `opener` of `open` that follows no link at `path` itself.
+    """An `opener` of `open` that follows no link at `path` itself, and writes to no other file.
 
     A stranger's folder may hold some, to files of ours.
 
     Raises:
-      OSError: `path` is a link (ELOOP).
+      OSError: `path` is a link (ELOOP), or a hard link that would be written to (EMLINK).
     """
     # A pipe would else wait for who writes into it.
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if flags & (os.O_WRONLY | os.O_RDWR) and os.fstat(file).st_nlink > 1:
+        os.close(file)
+        raise OSError(errno.EMLINK, os.strerror(errno.EMLINK), path)
+    return file
 
 
 def make_folder(path: pathlib.Path) -> None:
@@ -184,6 +193,11 @@ def check_file(path: str | os.PathLike[str]) -> None:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         return
+    except NotADirectoryError:
+        folder = os.path.dirname(path)
+        raise NotADirectoryError(
+            f"{folder} is a file where a folder belongs: move it away"
+        ) from None
     if not stat.S_ISREG(mode):
         raise OSError(f"{path} is a folder, a pipe or a device where a file belongs: move it away")
 
