@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import games
-from selfplay import example as examples
+from selfplay import example as example_rows
 from training import learner
 from training.devices import learner_mesh, split_examples, to_learner, wait_for_all_but_last
 from training.losses import Batches, Minibatch
@@ -95,11 +95,11 @@ def test_steps_in_one_dispatch_give_bit_for_bit_what_single_ones_give(train_step
     """And no more of them are taken than are due."""
     drawn = [random_batch(seed) for seed in range(4)]
     made = [b._asdict() for b in drawn]
-    of_rows = [{n: np.asarray(c) for n, c in b.items() if n in examples.COLUMNS} for b in made]
-    layout = examples.layout_of(of_rows[0])
+    of_rows = [{n: np.asarray(c) for n, c in b.items() if n in example_rows.COLUMNS} for b in made]
+    layout = example_rows.layout_of(of_rows[0])
     rows = np.zeros((4, EXAMPLES), layout.dtype)
     for own, columns in zip(rows, of_rows, strict=True):
-        examples.fill_rows(own, columns)
+        example_rows.fill_rows(own, columns)
     given = [rows.view(np.uint8).reshape(4, EXAMPLES, -1)]
     given += [np.stack([b[name] for b in made]) for name in ("symmetry", "policy_weight")]
     steps, horizon = learner.make_train_steps(train_step), jnp.float32(100)
