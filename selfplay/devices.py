@@ -72,13 +72,6 @@ def split_envs(tree: Any) -> Any:
     return jax.device_put(tree, NamedSharding(mesh(), BY_ENV))
 
 
-def packed(values: jax.Array) -> Any:
-    """Returns [N, ...] as `Bits` where they are truth values, else as they are; on the device."""
-    if values.dtype != bool or values.ndim == 1:
-        return values
-    return Bits(jnp.packbits(values.reshape(len(values), -1), axis=1), values.shape[1:])
-
-
 @jax.jit
 def copy(tree: Any) -> Any:
     """Returns copies of all leaves, in one call: leaf by leaf, the host would queue for each."""

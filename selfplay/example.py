@@ -129,11 +129,14 @@ class Bits:
 
 
 def packed(values: Any) -> Any:
-    """Returns a column of examples as it is held in memory: of truth values a bit each."""
+    """Returns a column of examples as it is held in memory: of truth values a bit each.
+
+    An array of NumPy stays one, and one of jax, traced or not.
+    """
     if isinstance(values, Bits) or values.dtype != bool or values.ndim == 1:
         return values
     rows = values.reshape(len(values), math.prod(values.shape[1:]))
-    return Bits(np.packbits(rows, axis=1), values.shape[1:])
+    return Bits(values.__array_namespace__().packbits(rows, axis=1), values.shape[1:])
 
 
 def held(form: Form) -> Form:

@@ -5,8 +5,8 @@ It waits where it came, in the arrays of its rollout; only plies of finished gam
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -33,31 +33,27 @@ class FinishedGame(NamedTuple):
     to_play: tuple[int, ...] = ()  # the seat that decided each example, one a ply after the opening
 
 
-class FinishedGames(Sequence[FinishedGame]):
+class FinishedGames:
     """The games that ended in a rollout, each made when it is asked for: few are."""
 
     def __init__(self, sample: Sample, to_play: np.ndarray, opening: np.ndarray, plies: np.ndarray):
-        self.plies = plies  # int[G], examples of each
         self.to_play = to_play  # int8[N], the seat that decided each example
         self.moves_each = plies + (opening >= 0).sum(axis=1)  # int[G], with the opening's
-        self._ends = np.cumsum(plies)
-        self.game_id = sample.game_id[self._ends - 1]  # int64[G]
+        ends = np.cumsum(plies)
+        self.rows = [*map(slice, ends - plies, ends)]  # of the examples, those of each
+        self.game_id = sample.game_id[ends - 1]  # int64[G]
         self._sample, self._opening = sample, opening
 
     def __len__(self) -> int:
-        return len(self.plies)
+        return len(self.rows)
 
-    @overload
-    def __getitem__(self, at: int) -> FinishedGame: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[FinishedGame]: ...
-    def __getitem__(self, at: int | slice) -> FinishedGame | list[FinishedGame]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(len(self))[at]]
-        last = int(self._ends[range(len(self))[at]])
-        rows, opening = slice(last - int(self.plies[at]), last), self._opening[at]
+    def __iter__(self) -> Iterator[FinishedGame]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, at: int) -> FinishedGame:
+        rows, opening = self.rows[at], self._opening[at]
         moves = [*opening[opening >= 0].tolist(), *self._sample.action[rows].tolist()]
-        outcome, seat = float(self._sample.outcome[last - 1]), int(self.to_play[last - 1])
+        outcome, seat = float(self._sample.outcome[rows][-1]), int(self.to_play[rows][-1])
         returns = (outcome, -outcome) if seat == 0 else (-outcome, outcome)
         seats = tuple(self.to_play[rows].tolist())
         return FinishedGame(int(self.game_id[at]), moves, returns, seats)

@@ -2,8 +2,8 @@
 
 An environment whose game ends starts the next one at once, from a pool of openings that is played
 once a call. Unfinished games carry over to the next call, so none is truncated and none is thrown
-away. An amplifier (`selfplay.amplify`) chooses the
-moves. One outside the device is called by the host between plies, and all else is the same.
+away. An amplifier (`selfplay.amplify`) chooses the moves. One outside the device is called by the
+host between plies, and all else is the same.
 """
 
 import functools
@@ -234,8 +234,8 @@ def _finish_ply(
     observation = jax.vmap(game.observe)(before)
     # What the replay will need, for the seat that decided.
     trajectory = Trajectory(
-        observation=devices.packed(observation),
-        legal_action_mask=devices.packed(before.legal_action_mask),
+        observation=example.packed(observation),
+        legal_action_mask=example.packed(before.legal_action_mask),
         action_weights=result.action_weights.astype(jnp.float16),
         q=result.q.astype(jnp.float16),
         action=action.astype(jnp.int16),
@@ -251,7 +251,7 @@ def _finish_ply(
         returns=jax.vmap(game.returns)(after),
         sound=jnp.ones_like(ended),
         targets={
-            name: devices.packed(_ply_target(name, compute, game, (before, result, action, after)))
+            name: example.packed(_ply_target(name, compute, game, (before, result, action, after)))
             for name, compute in targets.items()
             if example.TARGETS[name].at == "ply"
         },

@@ -74,7 +74,8 @@ def local(tree: Any) -> Any:
 def steps_a_dispatch() -> int:
     """Returns how many training steps go to the devices in one dispatch, at most.
 
-    On a CPU one: inside a loop its convolutions took 8 times as long (Connect Four, 2x32).
+    On a CPU one: inside a loop its convolutions took 8 times as long (`train --game connect_four
+    --minutes 0.6` on 2 cores of an EPYC).
     """
     return 1 if jax.local_devices()[0].platform == "cpu" else 8
 

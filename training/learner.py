@@ -211,9 +211,9 @@ def make_train_step(
 def make_train_steps(train_step: TrainStep) -> TrainSteps:
     """Returns `train_steps(state, batches, horizon, count, layout) -> (state, metrics)`, jitted.
 
-    It takes `count` training steps in one dispatch, so that the host is free meanwhile; it donates
-    `state`. `batches` are of K >= `count` steps, as `losses.minibatches` gives them; metrics are
-    float32[K], of which the first `count` are told.
+    It takes `count` training steps in one dispatch, so that the host is free meanwhile, and donates
+    `state`. `batches` are of K >= `count` steps, in rows of `layout`. Metrics are float32[K]: the
+    first `count` are of steps taken.
     """
 
     def train_steps(
@@ -253,9 +253,10 @@ def make_train_steps(train_step: TrainStep) -> TrainSteps:
 
 def unpack_rows(rows: jax.Array, layout: Layout) -> dict[str, jax.Array]:
     """Returns the columns of rows, uint8[M, bytes of a row], on the device; no int64 there."""
-    columns = {}
+    columns, fields = {}, layout.dtype.fields
+    assert fields is not None
     for name, form in layout.columns:
-        held, first = example.held(form), layout.dtype.fields[name][1]  # type: ignore[index]
+        held, first = example.held(form), fields[name][1]
         if held.dtype.itemsize == 8:
             continue  # numbers of games and steps, which training does not look at
         count, size = math.prod(held.shape), held.dtype.itemsize

@@ -75,7 +75,7 @@ def minibatch(
 
 
 def policy_weight(examples: Sample, games_policy: float, wins_policy: float) -> np.ndarray:
-    """Returns float32[M], the weights of the policy's loss; of what as of `minibatch`."""
+    """Returns float32[M], the weights of the policy's loss; its arguments are `minibatch`'s."""
     weight: np.ndarray | float = games_policy
     if wins_policy > games_policy:  # else the values of all actions are looked at for nothing
         weight = np.where(_wins_at_once(examples), wins_policy, games_policy)

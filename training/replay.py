@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from selfplay import example
-from selfplay.example import Form, Sample
+from selfplay.example import Form, Layout, Sample
 from selfplay.files import durable, npz
 from training.settings import ReplayConfig
 
@@ -47,9 +47,7 @@ class ReplayBuffer:
         self.total = 0
         self.is_ready = True  # every process has examples to draw from, once there are enough
         self._own = 0  # examples that were ever added to this ring
-        self.layout: example.Layout | None = (
-            None  # of the rows; None as long as there is no example
-        )
+        self.layout: Layout | None = None  # of the rows; None as long as there is no example
         self._ring = np.zeros(0)
         self._unsaved: list[Sample] = []
         self._first = 0  # of these, the first that was here: a resume begins with the newest
@@ -88,13 +86,7 @@ class ReplayBuffer:
             return 0
         return int(self.total * self.config.samples_per_example) // minibatch
 
-    def sample(self, rng: np.random.Generator, count: int, total: int | None = None) -> Sample:
-        """Returns `rows`, by column."""
-        drawn = self.rows(rng, count, total)
-        assert self.layout is not None
-        return example.nested(Sample, example.columns_of(drawn, self.layout))
-
-    def rows(self, rng: np.random.Generator, count: int, total: int | None = None) -> np.ndarray:
+    def sample(self, rng: np.random.Generator, count: int, total: int | None = None) -> np.ndarray:
         """Draws examples of this ring that are in the window, uniformly and with replacement.
 
         Args:
@@ -114,11 +106,8 @@ class ReplayBuffer:
         examples = own - 1 - rng.integers(0, window, count)
         places = examples[examples >= self._own - self.capacity] % self.capacity
         # As bytes, which NumPy copies faster than fields.
-        return (
-            self._ring.view(np.uint8)
-            .reshape(self.capacity, -1)[places]
-            .view(self._ring.dtype)[:, 0]
-        )
+        held = self._ring.view(np.uint8).reshape(self.capacity, -1)
+        return held[places].view(self._ring.dtype)[:, 0]
 
     def oldest_kept(self) -> int:
         """Returns the number of the first example that a resume needs, or that is to be kept."""

@@ -62,8 +62,10 @@ class LocalSource:
             monitors = record(context, state)
         else:
             dispatched = self._dispatcher.submit(amplify, *given)
-            monitors = record(context, state)
-            following = dispatched.result()
+            try:
+                monitors = record(context, state)
+            finally:  # a run that goes back to its last save dispatches the next one alone
+                following = dispatched.result()
         state.in_flight = following
         return monitors
 

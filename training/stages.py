@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from selfplay import example
-from selfplay.example import Sample
+from selfplay.example import Layout, Sample
 from selfplay.randomness import RunPurpose
 from selfplay.self_play import SelfPlayState
 from training import calls, decision_examples, multihost, non_finite
@@ -135,20 +135,22 @@ def distil(
 
 def _minibatches(
     context: Context, state: State, count: int, weights: tuple[float, float]
-) -> tuple[Batches, example.Layout]:
+) -> tuple[Batches, Layout]:
     """Returns the minibatches of the next `count` training steps, on the devices; one transfer."""
     first, layout = state.progress.step, state.replay.layout
     assert layout is not None
     drawn = [draw(context, state, step) for step in range(first, first + count)]
-    policy = [policy_weight(_sample(rows, layout), *weights) for rows, _ in drawn]
-    made = [(rows.view(np.uint8).reshape(len(rows), -1), own) for rows, own in drawn]
-    parts = [(*part, own) for part, own in zip(made, policy, strict=True)]
     # As many as fit, whatever is due: for each number the program would be compiled again.
-    parts += parts[-1:] * (steps_a_dispatch() - count)
-    return split_examples(Batches(*map(np.stack, zip(*parts, strict=True))), axis=1), layout
+    drawn += drawn[-1:] * (steps_a_dispatch() - count)
+    batches = Batches(
+        rows=np.stack([rows.view(np.uint8).reshape(len(rows), -1) for rows, _ in drawn]),
+        symmetry=np.stack([symmetry for _, symmetry in drawn]),
+        policy_weight=np.stack([policy_weight(_sample(r, layout), *weights) for r, _ in drawn]),
+    )
+    return split_examples(batches, axis=1), layout
 
 
-def _sample(rows: np.ndarray, layout: example.Layout) -> Sample:
+def _sample(rows: np.ndarray, layout: Layout) -> Sample:
     return example.nested(Sample, example.columns_of(rows, layout))
 
 
@@ -180,7 +182,7 @@ def draw(
     # A step's minibatch depends on the step alone, so that a resume draws the same.
     seed = [context.config.seed, RunPurpose.SAMPLE, step, *multihost.seed()]
     rng = np.random.default_rng(seed)
-    rows = state.replay.rows(rng, batch, total)
+    rows = state.replay.sample(rng, batch, total)
     symmetry = rng.integers(0, context.symmetries, len(rows), np.int32)
     overseer = context.config.overseer
     decision_examples.mix(context.decision_examples, overseer, rows, symmetry, rng)

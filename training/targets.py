@@ -246,9 +246,7 @@ def of_games(
         form = example.form(target.column, game)
         parts = [
             _of_game(name, form, game, example.take(samples, rows), finished.to_play[rows])
-            for rows in map(
-                slice, np.cumsum(finished.plies) - finished.plies, np.cumsum(finished.plies)
-            )
+            for rows in finished.rows
         ]
         values[name] = np.concatenate([form.zeros(0), *(value for value, _ in parts)])
         weights[name] = np.concatenate([np.zeros(0, np.float32), *(weight for _, weight in parts)])

@@ -66,11 +66,11 @@ def write(file: IO[bytes], columns: Mapping[str, Any], comment: str = "") -> Non
         archive.comment = comment.encode()
 
 
-def read(path: pathlib.Path, packed: bool = True) -> dict[str, np.ndarray]:
+def read(path: pathlib.Path, compressed: bool = True) -> dict[str, np.ndarray]:
     """Returns the arrays of a file by name.
 
     Args:
-      packed: whether it may unpack to more than its own size.
+      compressed: whether its arrays may be larger than the file.
 
     Raises:
       ValueError: it is damaged, holds something else than arrays, or is too large to load.
@@ -78,7 +78,7 @@ def read(path: pathlib.Path, packed: bool = True) -> dict[str, np.ndarray]:
       Exception: what this machine lacks just now, such as memory or a thread, as it came: the file
         may be right.
     """
-    return _read(path, _load, packed)
+    return _read(path, _load, compressed)
 
 
 def read_tail(path: pathlib.Path, names: Collection[str], count: int) -> Arrays:
@@ -114,14 +114,18 @@ def _read_rows(
     return _read(path, load)
 
 
-def _read(path: pathlib.Path, load: Callable[[IO[bytes]], Arrays], packed: bool = True) -> Arrays:
+def _read(
+    path: pathlib.Path, load: Callable[[IO[bytes]], Arrays], compressed: bool = True
+) -> Arrays:
     durable.check_file(path)
     with path.open("rb") as raw:
         try:
             most = largest()
-            if not packed:
+            if not compressed:
                 most = min(most, os.fstat(raw.fileno()).st_size)
-            _check(raw, most, "fit in memory" if packed else "fit in memory, or than it has itself")
+            _check(
+                raw, most, "fit in memory" if compressed else "fit in memory, or than it has itself"
+            )
             raw.seek(0)
             return load(raw)
         except Exception as error:  # a damaged zip raises many kinds

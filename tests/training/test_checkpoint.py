@@ -97,7 +97,7 @@ def test_the_newest_two_can_be_resumed_while_old_replay_examples_go(tmp_path):
             loaded = CheckpointStore(tmp_path).load(step)
             buffer = ReplayBuffer(ReplayConfig(capacity=capacity, min_examples=5))
             buffer.restore(tmp_path / "replay", loaded.counters["examples"])
-            drawn = buffer.sample(np.random.default_rng(0), 500).game_id
+            drawn = buffer.sample(np.random.default_rng(0), 500)["game_id"]
             assert drawn.max() == loaded.counters["examples"] - 1
     assert len(list((tmp_path / "replay").iterdir())) == 4  # examples 35 to 69
 

@@ -34,7 +34,7 @@ def examples_of(folder, step):
     saved = CheckpointStore(folder).load(step)
     buffer = ReplayBuffer(ReplayConfig(capacity=20, min_examples=5))
     buffer.restore(folder / "replay", saved.counters["examples"])
-    return buffer.sample(np.random.default_rng(0), 200).game_id
+    return buffer.sample(np.random.default_rng(0), 200)["game_id"]
 
 
 def crashes_of_a_save(tmp_path, step):

@@ -70,7 +70,7 @@ def test_windows_of_processes_hold_the_newest_examples_of_each():
         if call < 12:
             continue
         for mine, buffer in zip(own, buffers, strict=True):
-            drawn = set(buffer.sample(rng, 400).game_id.tolist())
+            drawn = set(buffer.sample(rng, 400)["game_id"].tolist())
             assert drawn == set(mine[-min(20, buffer.window() // 3) :])
             # The chunk with the oldest of these examples has none before the save that came before
             # it.
@@ -97,7 +97,7 @@ def test_examples_that_one_process_saved_are_the_windows_of_many(tmp_path, monke
         be(monkeypatch, process, 4)
         buffer = ReplayBuffer(config, parts=4)
         buffer.restore(tmp_path, 300, owned=lambda game_id: multihost.owned(game_id, 8))
-        drawn = buffer.sample(np.random.default_rng(0), 5000).game_id
+        drawn = buffer.sample(np.random.default_rng(0), 5000)["game_id"]
         mine = [i for i in range(300) if i % 8 // 2 == process]
         assert set(drawn.tolist()) == set(mine[-(buffer.window() // 4) :])
 

@@ -5,6 +5,7 @@ import pytest
 
 from selfplay import example
 from tests.support.checkpoints import examples
+from tests.support.drawn import drawn
 from training import replay
 from training.replay import ReplayBuffer
 from training.settings import ReplayConfig
@@ -18,16 +19,16 @@ def test_samples_come_from_the_newest_examples_of_the_window_and_from_all_of_the
     for count in (7, 30, 1, 45, 20):
         buffer.add(examples(added, count))
         added += count
-        drawn = set(buffer.sample(np.random.default_rng(0), 5000).game_id.tolist())
-        assert drawn == set(range(added - buffer.window(), added)), added
+        numbers = set(buffer.sample(np.random.default_rng(0), 5000)["game_id"].tolist())
+        assert numbers == set(range(added - buffer.window(), added)), added
     assert buffer.window() == 50
 
 
 def test_more_examples_than_fit_at_once_leave_the_newest():
     buffer = ReplayBuffer(ReplayConfig(capacity=20, min_examples=5, window_growth=1.0))
     buffer.add(examples(0, 64))
-    drawn = set(buffer.sample(np.random.default_rng(0), 2000).game_id.tolist())
-    assert drawn == set(range(44, 64))
+    numbers = set(buffer.sample(np.random.default_rng(0), 2000)["game_id"].tolist())
+    assert numbers == set(range(44, 64))
 
 
 def test_the_window_grows_slower_than_the_examples():
@@ -63,7 +64,7 @@ def test_chunks_hold_every_example_once_and_restore_the_same_window(tmp_path):
     again = ReplayBuffer(config)
     again.restore(tmp_path, added)
     for seed in range(3):
-        one, two = (b.sample(np.random.default_rng(seed), 64) for b in (buffer, again))
+        one, two = (drawn(b, np.random.default_rng(seed), 64) for b in (buffer, again))
         one, two = example.flat(one), example.flat(two)
         for name in example.COLUMNS:
             np.testing.assert_array_equal(one[name], two[name], err_msg=name)
@@ -99,10 +100,10 @@ def test_truth_values_are_held_as_bits_and_come_out_as_they_went_in():
     buffer = ReplayBuffer(ReplayConfig(capacity=16, min_examples=1))
     buffer.add(example.take(given, slice(0, 30)))
     buffer.add(example.take(given, slice(30, None)))
-    drawn = buffer.sample(rng, 200)
-    assert set(drawn.game_id.tolist()) == set(range(24, 40))
-    expected = example.flat(example.take(given, drawn.game_id))
-    for name, column in example.flat(drawn).items():
+    found = drawn(buffer, rng, 200)
+    assert set(found.game_id.tolist()) == set(range(24, 40))
+    expected = example.flat(example.take(given, found.game_id))
+    for name, column in example.flat(found).items():
         assert column.dtype == expected[name].dtype, name
         np.testing.assert_array_equal(column, expected[name], err_msg=name)
     held = buffer._ring.nbytes

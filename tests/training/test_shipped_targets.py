@@ -14,6 +14,7 @@ import pytest
 import games
 from selfplay import example
 from tests.oracles import last_boards
+from tests.support.drawn import drawn
 from tests.support.mixed import mixed
 from tests.support.runs import assert_same, everything, run_once
 from training import decision_examples, learner, losses, replay, targets
@@ -142,7 +143,7 @@ def test_a_resumed_replay_of_one_target_alone_draws_what_an_uninterrupted_one_do
         straight.add(part)
     resumed.restore(tmp_path, 60)
     drawn, other = (
-        example.flat(buffer.sample(np.random.default_rng(5), 500)) for buffer in (resumed, straight)
+        example.flat(drawn(buffer, np.random.default_rng(5), 500)) for buffer in (resumed, straight)
     )
     assert {*drawn} == {*other} == {*columns}
     for column, values in drawn.items():

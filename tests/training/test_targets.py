@@ -17,6 +17,7 @@ from selfplay.players import policy_player
 from selfplay.recorder import Recorder
 from selfplay.self_play import SelfPlayConfig
 from tests.support import ROOT
+from tests.support.drawn import drawn
 from tests.support.mixed import mixed
 from tests.support.runs import assert_same, everything, run_once
 from tests.toys import targets as toys
@@ -301,14 +302,14 @@ def test_examples_of_a_chunk_without_the_column_have_weight_0(tmp_path):
     buffer = ReplayBuffer(config, example.target_forms(toys.TOYS, GAME))
     buffer.restore(tmp_path, total)
     buffer.add(sample)
-    drawn = buffer.sample(np.random.default_rng(0), 3000)
-    old = drawn.target_weights["board"] == 0
+    found = drawn(buffer, np.random.default_rng(0), 3000)
+    old = found.target_weights["board"] == 0
     share = len(plain.ply) / (total + len(sample.ply))
     assert abs(old.mean() - share) < 0.05
     for name in toys.TOYS:
-        assert (drawn.target_weights[name] == ~old).all()
-        assert not np.asarray(drawn.targets[name])[old].any()
-        assert drawn.targets[name].dtype == sample.targets[name].dtype
+        assert (found.target_weights[name] == ~old).all()
+        assert not found.targets[name][old].any()
+        assert found.targets[name].dtype == sample.targets[name].dtype
     # A run that does not ask for them reads such a chunk too.
     assert replay.read_chunk(replay.chunks(tmp_path)[1][2]).targets == {}
 

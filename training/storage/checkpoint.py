@@ -138,7 +138,7 @@ class CheckpointStore:
             verify(self.replay_folder, manifest["replay"])
             self._chunk_hashes = dict(manifest["replay"])
         try:
-            state = npz.read(folder / ARRAYS, packed=False)
+            state = npz.read(folder / ARRAYS, compressed=False)
             games = _read_games(folder, manifest["files"])
             counters = check_counters(read_json(folder / "counters.json"))
             logs = check_logs(read_json(folder / "logs.json"))
@@ -336,9 +336,9 @@ def games_file(number: int) -> str:
 
 def _read_games(folder: pathlib.Path, files: Collection[str]) -> dict[str, np.ndarray]:
     """Returns the games of all environments, put together from those of each process."""
-    parts = [npz.read(folder / GAMES, packed=False)]
+    parts = [npz.read(folder / GAMES, compressed=False)]
     while (name := games_file(len(parts))) in files:
-        parts.append(npz.read(folder / name, packed=False))
+        parts.append(npz.read(folder / name, compressed=False))
         del parts[-1][SHARE]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
