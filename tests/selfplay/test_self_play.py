@@ -83,6 +83,18 @@ def test_random_openings_vary_in_length_and_never_end_a_game(calls):
     assert not self_play.start(GAME, longest, jax.random.key(0)).game.terminated.any()
 
 
+def test_games_that_begin_in_a_call_have_openings_of_their_own():
+    config = SelfPlayConfig(batch=64, plies_per_call=12, random_opening_plies=5)
+    play = self_play.make_play(GAME, evaluate, config, SearchConfig(simulations=2))
+    variables, state = jnp.zeros((18, 9)), self_play.start(GAME, config, jax.random.key(0))
+    _, trajectory = jax.device_get(play(variables, state, jax.random.key(1)))
+    begun = np.diff(trajectory.game_number, axis=0) == 1
+    openings = trajectory.opening[1:][begun]
+    long = openings[(openings >= 0).sum(axis=1) >= 4]  # of which two are seldom the same by chance
+    assert len(long) > 30
+    assert len(np.unique(long, axis=0)) > 0.9 * len(long)
+
+
 def test_policy_targets_are_distributions_over_legal_actions(calls):
     for _, trajectory in calls:
         np.testing.assert_allclose(trajectory.action_weights.sum(-1), 1.0, atol=5e-3)

@@ -12,7 +12,7 @@ import games
 import training
 from selfplay.records.game_record import read_records
 from tests.support.runs import NEVER_SAVE_BETWEEN, assert_same, run_once
-from training import metrics, source, start
+from training import metrics, source, stages, start
 from training.context import make_context, open_store
 from training.metrics_log import MetricsLog
 from training.storage import leaves
@@ -29,6 +29,19 @@ def test_a_run_stopped_and_resumed_equals_one_that_was_not_bit_by_bit(
     assert not run_once(path, tiny_config, stop_after=1)
     assert run_once(path, tiny_config)
     assert_same(path, tiny_run)
+
+
+def test_a_run_of_several_steps_a_dispatch_takes_those_that_are_due_and_resumes_bit_by_bit(
+    tiny_config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stages, "steps_a_dispatch", lambda: 3)  # as of an accelerator
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    assert not run_once(stopped, tiny_config, stop_after=3)
+    assert run_once(stopped, tiny_config)
+    assert run_once(whole, tiny_config)
+    assert_same(stopped, whole)
+    lines = [line for line in RunFolder(whole).read_metrics() if line["kind"] == "iteration"]
+    assert [line["step"] for line in lines] == [2 * line["examples"] // 32 for line in lines]
 
 
 def test_a_run_made_from_python_equals_one_of_the_command_and_refuses_other_settings(

@@ -142,13 +142,13 @@ def test_a_resumed_replay_of_one_target_alone_draws_what_an_uninterrupted_one_do
         replay.write_chunk(tmp_path, first, [part])
         straight.add(part)
     resumed.restore(tmp_path, 60)
-    drawn, other = (
+    found, other = (
         example.flat(drawn(buffer, np.random.default_rng(5), 500)) for buffer in (resumed, straight)
     )
-    assert {*drawn} == {*other} == {*columns}
-    for column, values in drawn.items():
+    assert {*found} == {*other} == {*columns}
+    for column, values in found.items():
         np.testing.assert_array_equal(values, other[column], err_msg=column)
-    assert len(np.unique(drawn[f"target_weights/{name}"])) == 2
+    assert len(np.unique(found[f"target_weights/{name}"])) == 2
 
 
 @pytest.fixture(scope="module")
