@@ -1,4 +1,4 @@
-"""`selfplay bench`: throughput, the loop's idle time, cost of training, memory."""
+"""`selfplay bench`: throughput, where an iteration's time goes, memory."""
 
 import dataclasses
 import pathlib
@@ -10,7 +10,7 @@ import jax
 import games
 from games import pgx_adapter
 from games.game import Game
-from scripts.benchmarks import device, loop, memory, rules, speed, suite, training_cost
+from scripts.benchmarks import device, loop, memory, rules, speed, suite
 from scripts.flags.bench import Args
 from scripts.terminal.console import announce_devices, print_json, print_text, say
 from training import presets
@@ -21,7 +21,6 @@ from training.preflight.machine import this_machine
 
 OF_RUNS: dict[str, Callable[[RunConfig], dict[str, Any]]] = {
     "loop": loop.measure,
-    "training": training_cost.measure,
     "memory": memory.measure,
 }
 

@@ -87,7 +87,10 @@ def unpack(
       ValueError, NonFiniteError: the plies hold a number that is none, or an illegal action.
     """
     # The host waits here for the device; the next rollout is under way meanwhile.
-    trajectory = jax.device_get(trajectory)
+    with jax.profiler.TraceAnnotation("wait"):
+        jax.block_until_ready(trajectory)
+    with jax.profiler.TraceAnnotation("fetch"):
+        trajectory = jax.device_get(trajectory)
     non_finite.check_plies(config.game, config.amplify, trajectory)
     # Plies of games that ended become examples; the others wait.
     examples, finished = pending.add(trajectory, weights_step)

@@ -51,8 +51,14 @@ _GPU = RunConfig(
     network=NetworkConfig(blocks=6, channels=128, dtype="bfloat16", value_hidden=128),
     self_play=SelfPlayConfig(batch=1024, plies_per_call=32, random_opening_plies=8),
     replay=ReplayConfig(capacity=8_000_000, min_examples=50_000, samples_per_example=4.0),
+    # The highest rate that harmed no game, on the same examples: docs/strength.md.
     learner=LearnerConfig(
-        batch=2048, root_value_weight=0.5, ema_decay=0.995, steps_per_iteration=96
+        batch=2048,
+        learning_rate=8e-3,
+        dense_rate=0.25,
+        root_value_weight=0.5,
+        ema_decay=0.995,
+        steps_per_iteration=96,
     ),
     evaluation=EvaluationConfig(every=50),
 )

@@ -121,7 +121,7 @@ def distil(
     while due > 0 and not should_yield(state):
         count = min(due, steps_a_dispatch())
         # Minibatches from the window, an overseer's decisions among them.
-        batches, layout = _minibatches(context, state, count, weights)
+        batches, layout = minibatches(context, state, count, weights)
         state.train, measured = context.train_steps(
             state.train, batches, horizon, np.int32(count), layout=layout
         )
@@ -133,7 +133,8 @@ def distil(
     return losses
 
 
-def _minibatches(
+@stage
+def minibatches(
     context: Context, state: State, count: int, weights: tuple[float, float]
 ) -> tuple[Batches, Layout]:
     """Returns the minibatches of the next `count` training steps, on the devices; one transfer."""
@@ -170,6 +171,7 @@ def save(context: Context, state: State) -> None:
     context.store.save(packed, first_example, examples)
 
 
+@stage
 def draw(
     context: Context, state: State, step: int, total: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

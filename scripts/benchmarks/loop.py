@@ -1,4 +1,4 @@
-"""`selfplay bench --measure loop`: the share of time in which no device works while `train` runs.
+"""`selfplay bench --measure loop`: where an iteration's time goes while `train` runs.
 
 A short run in a temporary folder, recorded by jax's profiler from the iteration after one
 evaluation to the iteration after the next: what compiles has compiled by then.
@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 
+from scripts.benchmarks import iteration
 from scripts.terminal import signals
 from scripts.terminal.console import progress
 from training.config import RunConfig
@@ -19,6 +20,8 @@ from training.stages import STAGES
 from training.storage.run_folder import RunFolder
 
 ITERATIONS = 4  # recorded, one evaluation among them, and as many before
+# On the host: stages of the loop, parts of theirs, and the draw of each training step's examples.
+NAMES = (*STAGES, "wait", "fetch", "minibatches", "draw")
 # Lines of a recording on which each event is work: of an accelerator its streams, of a CPU its
 # threads, where an event contains those of its operations.
 ACCELERATOR_LINES, CPU_LINES = ("Stream", "XLA Ops"), ("tf_XLA",)
@@ -28,8 +31,8 @@ Interval = tuple[float, float]  # nanoseconds
 
 
 def measure(config: RunConfig) -> dict[str, Any]:
-    """Runs the loop; returns its idle share, and the host's seconds in each of its stages."""
-    config = short(config, 2 * ITERATIONS + 2, evaluate_every=ITERATIONS)
+    """Runs the loop; returns what `summary` says of it, and the parts of an iteration."""
+    asked, config = config, short(config, 2 * ITERATIONS + 2, evaluate_every=ITERATIONS)
     evaluated, recording = 0, False
     with signals.scratch() as scratch, progress("bench, loop", 3) as update:
         file = pathlib.Path(scratch) / "recording"
@@ -52,19 +55,34 @@ def measure(config: RunConfig) -> dict[str, Any]:
             train_folder(folder, config, watch, stop=lambda: False)
         file = next(file.rglob("*.xplane.pb"))
         work, stages = _read(jax.profiler.ProfileData.from_file(str(file)))
-    return {"iterations": ITERATIONS} | summary(work, stages)
+    found = summary(work, stages)
+    return found | iteration.measure(asked, found)
 
 
 def summary(work: list[Interval], stages: dict[str, list[Interval]]) -> dict[str, Any]:
-    """Returns seconds, the share of them in which no device works, and the host's by stage."""
-    all_stages = [interval for intervals in stages.values() for interval in intervals]
+    """Returns what a recording of ITERATIONS says, in seconds.
+
+    `idle_share` is the share of the time in which no device works; `gaps_s` are such seconds of an
+    iteration outside evaluation, `iteration_s` is all of it outside evaluation. `dispatch_s` is how
+    long the dispatch of a self-play call takes, `dispatch_alone_s` how much of that the loop does
+    nothing else. `draw_s` is the host's part of a training step. `stages` has the mean of each.
+    """
+    all_stages = [interval for name in STAGES for interval in stages.get(name, [])]
     first, last = min(s for s, _ in all_stages), max(e for _, e in all_stages)
     inside = [(max(s, first), min(e, last)) for s, e in work if e > first and s < last]
+    evaluated = stages.get("evaluate", [])
+    amplified, others = stages["amplify"], [i for n in STAGES[1:] for i in stages.get(n, [])]
+    alone = covered(amplified + others) - covered(others)
+    draws = len(stages.get("draw", []))
     return {
-        "seconds": (last - first) / 1e9,
+        "iteration_s": (last - first - covered(evaluated)) / 1e9 / ITERATIONS,
         "idle_share": 1 - covered(inside) / (last - first),
+        "gaps_s": (last - first - covered(inside + evaluated)) / 1e9 / ITERATIONS,
+        "dispatch_s": covered(amplified) / 1e9 / max(len(amplified), 1),
+        "dispatch_alone_s": alone / 1e9 / max(len(amplified), 1),
+        "draw_s": covered(stages.get("minibatches", [])) / 1e9 / max(draws, 1),
         "stages": {
-            name: sum(end - start for start, end in intervals) / 1e9
+            name: covered(intervals) / 1e9 / max(len(intervals), 1)
             for name, intervals in stages.items()
         },
     }
@@ -104,7 +122,7 @@ def _start(recording: pathlib.Path) -> None:
 def _read(recording: Any) -> tuple[list[Interval], dict[str, list[Interval]]]:
     """Returns the intervals of the devices' work, and of each stage on the host."""
     work: list[Interval] = []
-    stages: dict[str, list[Interval]] = {name: [] for name in STAGES}
+    stages: dict[str, list[Interval]] = {name: [] for name in NAMES}
     for plane in recording.planes:
         for line in plane.lines:
             on_accelerator = plane.name.startswith("/device:") and line.name.startswith(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from scripts.benchmarks import iteration
 from scripts.terminal.console import progress, say
 from scripts.terminal.signals import INTERRUPTED, stop_on_signal
 from selfplay import children
@@ -35,6 +36,12 @@ TINY: dict[str, object] = {
     "network.channels": 8,
     "search.simulations": 4,
 }
+
+
+LOOP = (
+    *("idle_share", "dispatch_s", "dispatch_alone_s"),
+    *("call_share_of_peak", "step_share_of_peak", "share_of_peak"),
+)
 
 
 class Measurement(NamedTuple):
@@ -92,11 +99,7 @@ MEASUREMENTS = (
         shown={"self_play_share_of_peak": 0.50},
     ),
     *(_rules(game) for game in ("connect_four", "othello", "go:size=9")),
-    *(
-        _run("training", game, "step_s", "step_share_of_peak", "call_s", "call_share_of_peak")
-        for game in ("connect_four", "go:size=9")
-    ),
-    _run("loop", "connect_four", "idle_share"),
+    *(_run("loop", game, *LOOP) for game in ("connect_four", "go:size=9")),
     *(
         _run("memory", game, "used_bytes", "predicted_bytes", "predicted_to_used")
         for game in ("connect_four", "go:size=9")
@@ -244,7 +247,7 @@ def describe(device: dict[str, Any]) -> str:
 
 
 def table(held: dict[str, Any]) -> str:
-    """Returns Markdown: the machine, then a row for each figure, and for what failed."""
+    """Returns Markdown: the machine, a row for each figure and for what failed; iterations."""
     on_cpu = held["device"]["platform"] == "cpu"
     lines = [describe(held["device"]), *([f"\n{SHRUNK}."] if on_cpu else []), ""]
     lines += ["| measured | figure | value | aim | date |", "|---|---|---|---|---|"]
@@ -254,6 +257,9 @@ def table(held: dict[str, Any]) -> str:
                 f"| {one.name} | {figure} | {value} | {aim} | {kept['date']} |"
                 for figure, value, aim in _rows(one, kept, on_cpu)
             ]
+    for name, kept in held["measurements"].items():
+        if parts := kept["result"].get("parts"):
+            lines += ["", f"{name}:", "", *iteration.table(parts, held["device"]["kind"])]
     return "\n".join(lines) + "\n"
 
 

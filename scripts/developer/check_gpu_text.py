@@ -134,4 +134,5 @@ def _called(opcode: str, line: str) -> list[str]:
         return re.findall(r"(?:true|false)_computation=%?([\w.\-]+)", line)
     if opcode == "call":
         return re.findall(r"to_apply=%?([\w.\-]+)", line)
-    return re.findall(r"calls=%?([\w.\-]+)", line) if opcode == "fusion" else []
+    holds = opcode in ("fusion", "async-start")
+    return re.findall(r"calls=%?([\w.\-]+)", line) if holds else []

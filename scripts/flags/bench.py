@@ -38,10 +38,10 @@ class Args:
     """Where the defaults of network and search come from."""
     batch: int = 0
     """Games at once, over all devices; 0: the preset's."""
-    measure: Literal["speed", "loop", "training", "memory", "device", "suite"] = "speed"
-    """loop: the share of time in which no device works while `train` runs. training: a training
-    step and a self-play call. memory: what a run uses, and what was predicted. device: what there
-    is. suite: all that we have aims for, each in a process of its own (docs/accelerator.md)."""
+    measure: Literal["speed", "loop", "memory", "device", "suite"] = "speed"
+    """loop: where an iteration's time goes while `train` runs, and in which share of it no device
+    works. memory: what a run uses, and what was predicted. device: what there is. suite: all that
+    we have aims for, each in a process of its own (docs/accelerator.md)."""
     compare: Literal["none", "mctx", "pgx"] = "none"
     """Also measure, in the same process: mctx, the same with the search of mctx; pgx, the rules of
     the same game in pgx, at batches of 64 and 1024 too."""

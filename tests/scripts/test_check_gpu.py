@@ -47,6 +47,14 @@ ENTRY %main (y: f32[4]) -> f32[4] {
 """
 
 
+OUTSIDE = """
+%outside (o: f32[4]) -> token[] {
+  %o = f32[4]{0} parameter(0)
+  ROOT %fed = token[] outfeed(%o)
+}
+"""
+
+
 def convolution(name, *operands, target="__cudnn$convBiasActivationForward", activation="kRelu"):
     """Returns a convolution of an H100's program, and the name of its result."""
     given = ", ".join(f"%{operand}" for operand in operands)
@@ -152,6 +160,29 @@ def test_a_way_to_the_host_is_found_even_inside_a_loop():
 
     program = compiled(lambda x: jax.lax.fori_loop(0, 7, step, x), jnp.ones(8))
     assert any("goes to the host" in found for found in check_gpu.call_problems(program))
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "(f32[4]{0}, token[]) infeed(%e)",
+        "token[] outfeed(%f, %e)",
+        "(f32[4]{0}, u32[], token[]) send(%f, %e), channel_id=1, is_host_transfer=true",
+        "(f32[4]{0}, token[]) recv-done(%e), channel_id=1, is_host_transfer=true",
+        "f32[4]{0:S(5)} copy(%f)",
+        "(f32[4]{0:S(5)}, f32[4]{0}, u32[]) copy-start(%f)",
+        '(f32[4]{0}) custom-call(%f), custom_call_target="MoveToHost"',
+        "((f32[4]{0}), token[], u32[]) async-start(%f), calls=%outside",
+    ],
+)
+def test_a_transfer_to_or_from_the_host_is_found_inside_a_loop(planted):
+    """XLA's compiler for CPUs makes none of these."""
+    branch = "conditional(%e, %f, %f), branch_computations={%short, %long}"
+    text = GATHERED.replace(branch, "copy(%f)").replace("search\n", f"search\n{OUTSIDE}", 1)
+    assert check_gpu.call_problems(check_gpu_text.read(text)) == []
+    text = text.replace("  ROOT %h", f"  %planted = {planted}\n  ROOT %h")
+    (found,) = check_gpu.call_problems(check_gpu_text.read(text))
+    assert "goes to the host" in found
 
 
 def test_a_branch_that_the_host_chooses_is_found_inside_a_loop():
