@@ -87,7 +87,8 @@ def _run(args: Args, spec: str, workers: pool.Pool | None) -> int:
     players = [_load(entrant, game) for entrant in entrants]
     if RunFolder(folder.parent).exists():
         durable.make_folder(folder)  # not through a link: the run may be somebody else's
-    folder.mkdir(parents=True, exist_ok=True)
+    with durable.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     ladder = Ladder(
         folder / "games.jsonl",
         spec,

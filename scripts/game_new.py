@@ -7,6 +7,7 @@ import re
 
 from scripts.flags.game_new import Args
 from scripts.terminal.console import print_text
+from selfplay.files import durable
 
 GAME = '''"""NAME: stones on a board; the first to have a number of them in a line wins.
 
@@ -224,7 +225,7 @@ def run(args: Args) -> int:
     if taken:
         raise ValueError(f"already there: {', '.join(taken)}; nothing was written")
     for path, text in texts.items():
-        path.write_text(text.replace("NAME", name).replace("CLASS", class_name))
+        durable.write_whole(path, text.replace("NAME", name).replace("CLASS", class_name).encode())
         print_text(f"wrote {path}")
     print_text(
         "\nnext:\n"

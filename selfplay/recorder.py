@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 MOST_WATCHED = 16  # environments: the limit of a game's plies may be far above what its games take
 # Of a trajectory, what is not a column of an example, or is read where a game ends alone.
 ELSEWHERE = ("kl", "entropy", "game_number", "opening", "terminated", "returns", "sound")
-LEFT = (
-    4  # a rollout of which so small a part still waits, one in so many, is copied to free the rest
-)
+LEFT = 4  # of a rollout of which one in so many plies still waits, these are copied, to free it
 
 
 class FinishedGame(NamedTuple):
@@ -107,11 +105,17 @@ class Recorder:
           the games themselves.
         """
         plies, envs = trajectory.ply.shape
-        if self._restored is not None:
-            self._blocks, self._restored = [self._block_of(self._restored, envs)], None
         # Ids are unique in the run, whatever process plays the game.
         game_id = self._game_ids(np.asarray(trajectory.game_number))
         columns = _to_examples(trajectory, weights_step, game_id)
+        if self._restored is not None:
+            if different := _forms(columns).items() ^ _forms(self._restored).items():
+                names = ", ".join(sorted({name for name, _ in different}))
+                raise ValueError(
+                    f"the checkpoint's plies of unfinished games are of another form ({names}): "
+                    "the run was made by another version"
+                )
+            self._blocks, self._restored = [self._block_of(self._restored, envs)], None
         # Where games ended, environment after environment and ply after ply.
         env, end = np.nonzero(np.asarray(trajectory.terminated).T)
         is_first = np.diff(env, prepend=-1) != 0  # of its environment in this call
@@ -158,6 +162,10 @@ class Recorder:
         columns = {name: example.packed(column[order]) for name, column in pending.items()}
         count = np.bincount(env, minlength=envs)
         return Block(columns, np.cumsum(count) - count, count, 1)
+
+
+def _forms(columns: Mapping[str, Any]) -> dict[str, example.Form]:
+    return dict(example.layout_of(columns).columns)
 
 
 def _gather(blocks: list[Block], first: np.ndarray, count: np.ndarray) -> dict[str, Any]:

@@ -61,7 +61,8 @@ class Trajectory(NamedTuple):
     opening: jax.Array  # int16[T, B, K]
     terminated: jax.Array  # bool[T, B], whether this ply ended the game
     returns: jax.Array  # float32[T, B, 2], by seat, zero before the end
-    # bool[T, B]: all numbers are finite, the action is legal, and so are all that have a weight
+    # bool[T, B]: all numbers are finite, the seat is one, the action is legal, and so are all that
+    # have a weight
     sound: jax.Array
     # What is also learned, by name of `example.TARGETS`: [T, B, ...] of those known at the ply, for
     # the seat that decided; [T, B, 2, ...] of those known at the end, by seat, zero before it.
@@ -293,7 +294,9 @@ def _is_sound(trajectory: Trajectory, observation: jax.Array, legal: jax.Array) 
     # A search never chooses what is illegal; a person or a program outside might.
     weights = jnp.where(legal, trajectory.action_weights, 0).sum(axis=1, dtype=jnp.float32)
     chosen = jnp.take_along_axis(legal, trajectory.action[:, None].astype(int), axis=1)[:, 0]
-    return functools.reduce(jnp.logical_and, finite) & chosen & (abs(weights - 1) <= WEIGHTS_ERROR)
+    allowed = chosen & (abs(weights - 1) <= WEIGHTS_ERROR)
+    seat = (trajectory.to_play == 0) | (trajectory.to_play == 1)
+    return functools.reduce(jnp.logical_and, finite) & allowed & seat
 
 
 def _ply_target(name: str, compute: Compute, game: Game[Any], ply: tuple[Any, ...]) -> jax.Array:

@@ -65,8 +65,8 @@ def name_of(folder: str | os.PathLike[str]) -> str:
 def recipe(name: str) -> dict[str, object]:
     """Returns how a player was made, and of which game it is."""
     file = FOLDER / name / RECIPE
-    content = json_lines.parse(file.read_text(), str(file))
-    if not (isinstance(content, dict) and isinstance(content.get("game"), str)):
+    content = json_lines.read_object(file)
+    if not isinstance(content.get("game"), str):
         raise _damaged(file, "it names no game")
     return content
 

@@ -31,6 +31,11 @@ def check_plies(game: str, amplify: str, trajectory: Trajectory) -> None:
     """
     if np.asarray(trajectory.sound).all():
         return
+    if (seats := np.setdiff1d(trajectory.to_play, (0, 1))).size:
+        raise ValueError(
+            f"game {game!r}: seat {seats[0]} is to play, and there are 0 and 1; "
+            f"`selfplay game check {game}` finds such mistakes"
+        )
     for name in ("observation", "returns"):
         if not np.isfinite(getattr(trajectory, name)).all():
             raise ValueError(

@@ -5,6 +5,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from selfplay.files import json_lines
 from training.config import RunConfig
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 # A run bounded by minutes fixes its schedule's horizon once this share of them has passed.
 HORIZON_FIXED_AT = 0.3
 LIMITS = {"iterations", "minutes", "flops"}  # settings that end a run
+SUMS = {"games", "positions", "flops", "flops_measured", "measured", "rated"}
+MOST, MOST_COUNT = 2.0**80, 2.0**31 - 1  # that these may be, and other counters
 MEASURED_SHARE = 0.2  # of a run's minutes, by the clock, that evaluations may take at most
 
 
@@ -67,13 +70,16 @@ class Progress:
                 "version"
             )
         for name in names - {"trained_from", "best_loss", "fixed_point"}:
-            values = [counters[name]]
+            values, most = [counters[name]], MOST if name in SUMS else MOST_COUNT
             if name == "rungs" and type(counters[name]) is list:
                 values = counters[name]
             if name == "ended" and type(counters[name]) is dict and counters[name].keys() <= LIMITS:
                 values = [*counters[name].values()]
-            if any(type(v) not in (int, float) for v in values):
-                raise ValueError(f"the checkpoint's {name} is {counters[name]!r}, no number")
+            if not all(json_lines.is_number(value) and 0 <= value <= most for value in values):
+                raise ValueError(
+                    f"the checkpoint's {name} is {str(counters[name])[:40]}, no number from 0 to "
+                    f"{most:.1e}"
+                )
         return cls(**{name: counters[name] for name in names})
 
     def elapsed(self) -> float:

@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from selfplay import example
-from selfplay.example import Form, Layout, Sample
+from selfplay.example import Form, Kind, Layout, Sample
 from selfplay.files import durable, npz
 from training.settings import ReplayConfig
 
 NAME = re.compile(r"[0-9]{12}-[0-9]{12}\.npz")
+ONE = (Kind.SCALAR, Kind.ACTION)  # of which an example has one number
 NO_TARGETS: Mapping[str, Form] = {}
 LEFT = re.compile(rf"{NAME.pattern}({durable.UNIQUE})?{re.escape(durable.PARTIAL)}")
 
@@ -35,14 +36,15 @@ class Stretch(NamedTuple):
 class ReplayBuffer:
     """A ring of the newest examples; `total` counts every one ever added, of all processes.
 
-    `targets` are the columns of the run's targets, as `example.target_forms` gives them. Of several
-    processes each has one of `parts` equal parts of the window, filled by its own environments.
+    `forms` are those of the run's columns that are known, as `targets.forms` gives them: all of its
+    targets. Of several processes each has one of `parts` equal parts of the window, filled by its
+    own environments.
     """
 
     def __init__(
-        self, config: ReplayConfig, targets: Mapping[str, Form] = NO_TARGETS, parts: int = 1
+        self, config: ReplayConfig, forms: Mapping[str, Form] = NO_TARGETS, parts: int = 1
     ) -> None:
-        self.config, self.targets, self._parts = config, targets, parts
+        self.config, self._forms, self._parts = config, dict(forms), parts
         self.capacity = max(1, config.capacity // parts)
         self.total = 0
         self.is_ready = True  # every process has examples to draw from, once there are enough
@@ -145,7 +147,8 @@ class ReplayBuffer:
             oldest = max(oldest, total - self.capacity)
             # An example has the place it would have without a stop.
             self._own = self._first = oldest
-        for first, examples in stored(folder, oldest, total, run_id, self.targets):
+        targets = {n: f for n, f in self._forms.items() if n.startswith(example.OF_TARGETS)}
+        for first, examples in stored(folder, oldest, total, run_id, targets):
             kept = example.take(examples, owned(examples.game_id))
             if len(kept.ply):
                 self._append(kept, first, first)
@@ -155,15 +158,16 @@ class ReplayBuffer:
     def _append(self, examples: Sample, number: int, kept_from: int) -> None:
         capacity, columns = self.capacity, example.flat(examples)
         layout = example.layout_of(columns)
-        if self.layout is None:
-            self.layout, self._ring = layout, np.zeros(capacity, layout.dtype)
-        ours = dict(self.layout.columns)
+        # Before the ring is allocated: a stranger's rows may have any size.
+        ours = dict(self.layout.columns) if self.layout else dict(layout.columns) | self._forms
         for name, form in layout.columns:
             if form != ours.get(name):
                 raise ValueError(
                     f"replay examples with {name} of {form.dtype}{form.shape} do not go with the "
                     f"others, of {ours.get(name)}"
                 )
+        if self.layout is None:
+            self.layout, self._ring = layout, np.zeros(capacity, layout.dtype)
         count = len(examples.ply)
         # Overwrite the oldest places of the ring.
         places = np.arange(self._own, self._own + count)[-capacity:] % capacity
@@ -184,7 +188,7 @@ def stored(
     run_id: str = "",
     targets: Mapping[str, Form] = NO_TARGETS,
 ) -> Iterator[tuple[int, Sample]]:
-    """Yields the examples from `oldest` up to `total`, chunk by chunk, with the first one's number.
+    """Yields the examples from `oldest` up to `total` in parts, with the first one's number.
 
     Raises:
       ValueError: examples are missing, or a chunk cannot be read.
@@ -194,11 +198,12 @@ def stored(
     for first, last, path in chunks(folder):
         if last < oldest or first >= total:
             continue
-        examples = read_chunk(path, run_id, targets)
         if first > expected:
             break
-        yield expected, example.take(examples, slice(max(0, oldest - first), None))
-        expected = last + 1
+        for start, examples in _parts(path, run_id, targets):
+            if kept := max(0, start + len(examples.ply) - expected):
+                yield expected, example.take(examples, slice(len(examples.ply) - kept, None))
+                expected += kept
     if expected != total:
         raise ValueError(f"{folder}: replay examples {expected} to {total - 1} are missing")
 
@@ -235,7 +240,11 @@ def newest_parts(
             known = _run_of(path)
         except (ValueError, OSError):
             continue
-        whole = len(part) == len(names) and all(len(column) == examples for column in part.values())
+        whole = len(part) == len(names) and all(
+            len(column) == examples
+            and (column.ndim == 1) == (getattr(example.column(name), "kind", None) in ONE)
+            for name, column in part.items()
+        )
         if whole and run_id in ("", known):
             parts.insert(0, (last + 1 - examples, part))
             left -= examples
@@ -289,28 +298,45 @@ def read_chunk(
     Raises:
       ValueError: it is damaged, not of the examples in its name, or another run's.
     """
-    columns = npz.read(path)
+    return example.concatenate([part for _, part in _parts(path, run_id, targets)])
+
+
+def _parts(
+    path: pathlib.Path, run_id: str, targets: Mapping[str, Form]
+) -> Iterator[tuple[int, Sample]]:
+    """Yields what `read_chunk` returns in parts, with the number of each one's first example."""
     if run_id not in ("", _run_of(path)):
         raise ValueError(f"{path} is another run's: put this run's own replay/ there")
     first, _, last = path.stem.partition("-")
-    count = int(last) - int(first) + 1
-    core = columns.keys() & example.COLUMNS.keys()
-    others = {name for name in columns.keys() - core if not name.startswith(example.OF_TARGETS)}
-    wrong_size = any(column.shape[:1] != (count,) for column in columns.values())
-    if others or len(core) < len(example.COLUMNS) or wrong_size:
+    start, end = int(first), int(last) + 1
+    for columns in npz.read_parts(path):
+        count = len(next(iter(columns.values())))
+        core = columns.keys() & example.COLUMNS.keys()
+        others = {name for name in columns.keys() - core if not name.startswith(example.OF_TARGETS)}
+        wrong_size = any(len(column) != count for column in columns.values())
+        if others or len(core) < len(example.COLUMNS) or wrong_size:
+            break
+        given = columns | {
+            name: form.zeros(count) for name, form in targets.items() if name not in columns
+        }
+        yield start, example.nested(Sample, {n: given[n] for n in (*example.COLUMNS, *targets)})
+        start += count
+    if start != end:
+        count = end - int(first)
         raise ValueError(f"{path} is damaged: it does not hold {count} replay examples")
-    absent = {name: form.zeros(count) for name, form in targets.items() if name not in columns}
-    return example.nested(Sample, {n: (columns | absent)[n] for n in (*example.COLUMNS, *targets)})
 
 
 def may_be_of(path: pathlib.Path, run_id: str) -> bool:
     """Whether a chunk is not another run's; one that is damaged may be anybody's."""
     try:
         return _run_of(path) in ("", run_id)
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ValueError):
         return True
 
 
 def _run_of(path: pathlib.Path) -> str:
-    with zipfile.ZipFile(path) as archive:
-        return archive.comment.decode(errors="replace")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment.decode(errors="replace")
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is damaged: {error}") from error

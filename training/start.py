@@ -5,10 +5,10 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from selfplay import devices, example
+from selfplay import devices
 from selfplay.randomness import RunPurpose
 from selfplay.recorder import Recorder
-from training import decision_examples, learner, multihost, non_finite
+from training import decision_examples, learner, multihost, non_finite, targets
 from training.config import RunConfig
 from training.context import Context, make_context, open_store
 from training.decision_examples import DecisionExamples
@@ -159,8 +159,8 @@ def _begin_and_save(
 
 
 def _empty_replay(context: Context) -> ReplayBuffer:
-    """Returns the run's replay, with the columns of its targets."""
-    forms = example.target_forms(context.targets, context.game)
+    """Returns the run's replay."""
+    forms = targets.forms(context.game, context.targets)
     return ReplayBuffer(context.config.replay, forms, multihost.parts())
 
 

@@ -4,7 +4,7 @@ docs/targets.md says what they are and how to add one. The head follows from wha
 of an example (`training/network.py`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -189,6 +189,12 @@ def check(names: Iterable[str], game: Game[Any], spec: str) -> None:
             )
         if example.TARGETS[name].at == "end":
             _check_end(name, game, spec)
+
+
+def forms(game: Game[Any], targets: Collection[str] = ()) -> dict[str, Form]:
+    """Returns the forms of a run's columns by flat name, observations in the game's own dtype."""
+    seen = jax.eval_shape(lambda key: game.observe(game.init(key)), jax.random.key(0))
+    return example.forms(game, targets) | {"observation": Form(seen.shape, seen.dtype)}
 
 
 def _check_end(name: str, game: Game[Any], spec: str) -> None:

@@ -221,8 +221,8 @@ def read(out: pathlib.Path, device: dict[str, Any]) -> dict[str, Any]:
     file = out / STATE
     if not file.is_file():
         return {"device": device, "measurements": {}}
-    held = json_lines.parse(file.read_text(errors="replace"), str(file))
-    if not isinstance(held, dict) or held.get("device") != device:
+    held = json_lines.read_object(file)
+    if held.get("device") != device:
         raise ValueError(
             f"{file} holds no figures of this machine ({describe(device)}), and those of two are "
             "not mixed: name another --out"

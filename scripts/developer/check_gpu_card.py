@@ -137,9 +137,7 @@ def _folded(network: Network) -> Any:
 
 def _rows(game: Game[Any], wanted: Any, count: int) -> Minibatch:
     """Returns the shapes of a minibatch."""
-    observation = jax.eval_shape(lambda key: game.observe(game.init(key)), _key())
-    forms = example.forms(game, wanted) | {
-        "observation": example.Form(observation.shape, observation.dtype),
+    forms = targets.forms(game, wanted) | {
         "symmetry": example.Form((), jnp.dtype("int32")),
         "policy_weight": example.Form((), jnp.dtype("float32")),
     }

@@ -49,7 +49,8 @@ class MatchFolder:
         others = {name for name in there if name[0] != "." and not FIRST_FILES.fullmatch(name)}
         if self.settings_file.name not in there and others:
             raise ValueError(f"{self.path} is not empty and holds no match: name another folder")
-        self.path.mkdir(parents=True, exist_ok=True)
+        with durable.writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         with durable.lock(self.path / "lock"):
             if self.settings_file.exists():
                 self._check()
@@ -65,10 +66,7 @@ class MatchFolder:
         append_records(self.games_file, match_records(result, self.settings["game"], **extra))
 
     def _check(self) -> None:
-        name = str(self.settings_file)
-        stored = json_lines.parse(self.settings_file.read_text(errors="replace"), name)
-        if not isinstance(stored, dict):
-            raise ValueError(f"{name} is damaged: it holds no JSON object; name another folder")
+        stored = json_lines.read_object(self.settings_file)
         different = [
             f"{name}: {stored.get(name)!r} there, {wanted!r} asked for"
             for name, wanted in self.settings.items()
@@ -106,9 +104,8 @@ def plies_of(path: str | os.PathLike[str]) -> int | None:
     """
     folder = pathlib.Path(path)
     for file in sorted([*folder.glob("match.json"), *folder.glob("*/match.json")]):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stored = json_lines.parse(file.read_text(errors="replace"), str(file))
-            plies = stored.get("opening_plies")
+        with contextlib.suppress(OSError, ValueError):
+            plies = json_lines.read_object(file).get("opening_plies")
             return plies if isinstance(plies, int) else None
     return None
 

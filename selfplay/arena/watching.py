@@ -124,14 +124,7 @@ def _by_faults_alone(result: MatchResult) -> np.ndarray:
 
 def _settings(file: pathlib.Path) -> dict[str, Any]:
     """Returns what match.json says that is a number, a text or, of players, two of them."""
-    durable.check_file(file)
-    with open(file, errors="replace", opener=durable.no_link) as opened:
-        text = opened.read(MAX_SETTINGS + 1)
-    if len(text) > MAX_SETTINGS:
-        raise ValueError(f"{file} is damaged: it has more than {MAX_SETTINGS:,} bytes")
-    given = json_lines.parse(text, str(file))
-    if not isinstance(given, dict):
-        raise ValueError(f"{file} is damaged: it holds no JSON object")
+    given = json_lines.read_object(file, MAX_SETTINGS)
     _check(file, given)
     plain = {name: v for name, v in given.items() if json_lines.is_number(v) or type(v) is str}
     return plain | {"players": tuple(given["players"])}

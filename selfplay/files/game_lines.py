@@ -31,7 +31,8 @@ class GameRecord:
     @property
     def ended_by(self) -> str:
         """Why the result is not the rules' own; empty if it is."""
-        return str(self.extra.get("ended_by", ""))
+        given = self.extra.get("ended_by")
+        return given if given in ENDINGS else ""
 
 
 def in_words(record: GameRecord) -> str:

@@ -13,6 +13,7 @@ from selfplay.files import durable
 MAX_LINE = 1 << 20  # bytes; the longest game's record is some thousands
 MAX_BYTES = 256 << 20  # of a file, unpacked; what it holds takes a few times as much memory
 MAX_LINES = 1 << 20  # of a file: an object a line takes memory too, however short the line
+MAX_OBJECT = 64 << 20  # bytes of a file that is one object
 GZIP = b"\x1f\x8b"
 SHOWN = 60  # characters of a name in a message
 
@@ -40,6 +41,24 @@ def read(
                 yield from _lines(file, os.fspath(path), damaged)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(f"{path}: not a whole gzip file: {error}") from None
+
+
+def read_object(path: str | os.PathLike[str], most: int = MAX_OBJECT) -> dict[str, Any]:
+    """Returns the JSON object that a file holds, of `most` bytes.
+
+    Raises:
+      ValueError: it holds none, or has more bytes.
+      OSError: there is no such file, or a pipe or a device lies there.
+    """
+    durable.check_file(path)
+    with open(path, "rb") as file:
+        raw = file.read(most + 1)
+    if len(raw) > most:
+        raise ValueError(f"{path} is damaged: it has more than {most:,} bytes")
+    value = parse(raw.decode(errors="replace"), os.fspath(path))
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} is damaged: it holds no JSON object")
+    return value
 
 
 def pieces(file: Any) -> Iterator[bytes]:

@@ -8,13 +8,14 @@ Booleans are written eight to a byte, which is faster to compress than one a byt
 `numpy.unpackbits` reads. `read` and `read_tail` give it back as it was.
 """
 
+import contextlib
 import errno
 import math
 import os
 import pathlib
 import re
 import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -29,6 +30,8 @@ BITS = re.compile(r"(?P<name>.+)\.bits\.(?P<shape>[0-9]+(x[0-9]+)*)")
 LEVEL = 1
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 MOST_MEMBERS = 20_000  # arrays in a file
+MOST_ROWS = 1 << 30  # bytes of rows that are read at once
+PART = 64 << 20  # bytes of a part of `read_parts`
 HEADERS: dict[tuple[int, int], Any] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
@@ -78,13 +81,14 @@ def read(path: pathlib.Path, compressed: bool = True) -> dict[str, np.ndarray]:
       Exception: what this machine lacks just now, such as memory or a thread, as it came: the file
         may be right.
     """
-    return _read(path, _load, compressed)
+    with _opened(path, compressed) as raw, np.load(raw, allow_pickle=False) as file:
+        return dict(_unpack(name, file[name]) for name in file.files)
 
 
 def read_tail(path: pathlib.Path, names: Collection[str], count: int) -> Arrays:
     """Returns the last `count` rows of those arrays that the file has; no more is held in memory.
 
-    Raises: as `read`.
+    Raises: as `read`; rows of more than MOST_ROWS bytes are damage too.
     """
     return _read_rows(path, names, lambda rows: range(max(0, rows - count), rows))
 
@@ -92,31 +96,37 @@ def read_tail(path: pathlib.Path, names: Collection[str], count: int) -> Arrays:
 def read_rows(path: pathlib.Path, names: Collection[str], first: int, count: int) -> Arrays:
     """Returns rows from `first` on, at most `count`, of those arrays that the file has.
 
-    Raises: as `read`.
+    Raises: as `read_tail`.
     """
     return _read_rows(path, names, lambda rows: range(rows)[first : first + count])
+
+
+def read_parts(path: pathlib.Path) -> Iterator[Arrays]:
+    """Yields the rows of a file in parts of PART bytes, or of one row; no more is held in memory.
+
+    Raises: as `read`.
+    """
+    with _opened(path, compressed=True) as raw, _members(raw) as members:
+        each = max(1, PART // max(1, sum(member.row for member in members)))
+        for first in range(0, max([member.rows for member in members], default=0), each):
+            yield dict(member.take(range(member.rows)[first : first + each]) for member in members)
 
 
 def _read_rows(
     path: pathlib.Path, names: Collection[str], choose: Callable[[int], range]
 ) -> Arrays:
     """Returns the rows that `choose` takes of so many; no more is held in memory."""
-
-    def load(raw: IO[bytes]) -> Arrays:
-        with zipfile.ZipFile(raw) as archive:
-            members = [name.removesuffix(".npy") for name in archive.namelist()]
-            return dict(
-                _unpack(member, _rows(archive, f"{member}.npy", choose))
-                for member in members
-                if _name_of(member) in names
-            )
-
-    return _read(path, load)
+    with _opened(path, compressed=True) as raw, _members(raw, names) as members:
+        chosen = [choose(member.rows) for member in members]
+        size = sum(len(rows) * member.row for rows, member in zip(chosen, members, strict=True))
+        if size > MOST_ROWS:
+            raise ValueError(f"{size:,} bytes of rows, more than {MOST_ROWS:,}")
+        return dict(member.take(rows) for member, rows in zip(members, chosen, strict=True))
 
 
-def _read(
-    path: pathlib.Path, load: Callable[[IO[bytes]], Arrays], compressed: bool = True
-) -> Arrays:
+@contextlib.contextmanager
+def _opened(path: pathlib.Path, compressed: bool) -> Iterator[IO[bytes]]:
+    """A file whose headers are sound; what is raised in the block tells of damage."""
     durable.check_file(path)
     with path.open("rb") as raw:
         try:
@@ -127,7 +137,7 @@ def _read(
                 raw, most, "fit in memory" if compressed else "fit in memory, or than it has itself"
             )
             raw.seek(0)
-            return load(raw)
+            yield raw
         except Exception as error:  # a damaged zip raises many kinds
             if not _is_damage(error):
                 raise
@@ -169,20 +179,37 @@ def _unpack(member: str, held: np.ndarray) -> tuple[str, np.ndarray]:
     return packed["name"], column.reshape(len(held), *shape)
 
 
-def _load(raw: IO[bytes]) -> Arrays:
-    with np.load(raw, allow_pickle=False) as file:
-        return dict(_unpack(name, file[name]) for name in file.files)
+class _Member:
+    """An array of rows in a file, read from its beginning to its end."""
 
-
-def _rows(archive: zipfile.ZipFile, member: str, choose: Callable[[int], range]) -> np.ndarray:
-    with archive.open(member) as file:
-        shape, by_columns, dtype = HEADERS[npy.read_magic(file)](file)
+    def __init__(self, name: str, file: IO[bytes]) -> None:
+        shape, by_columns, self._dtype = HEADERS[npy.read_magic(file)](file)
         if not shape or (by_columns and len(shape) > 1):
-            raise ValueError(f"{member} does not hold rows one behind the other")
-        chosen, size = choose(shape[0]), math.prod(shape[1:]) * dtype.itemsize
-        file.seek(chosen.start * size, os.SEEK_CUR)
-        held = file.read(len(chosen) * size)
-        return np.frombuffer(held, dtype).reshape(len(chosen), *shape[1:])
+            raise ValueError(f"{name}.npy does not hold rows one behind the other")
+        self._name, self._file, self._shape, self._at = name, file, shape[1:], 0
+        self.rows = shape[0]
+        self._stored = math.prod(shape[1:]) * self._dtype.itemsize  # bytes of a row
+        self.row = self._stored * _bytes_of_each(f"{name}.npy")  # as it is held
+
+    def take(self, rows: range) -> tuple[str, np.ndarray]:
+        """Returns the column's name, and rows that lie behind all that were taken."""
+        self._file.seek((rows.start - self._at) * self._stored, os.SEEK_CUR)
+        self._at = rows.stop
+        held = self._file.read(len(rows) * self._stored)
+        column = np.frombuffer(held, self._dtype).reshape(len(rows), *self._shape)
+        return _unpack(self._name, column)
+
+
+@contextlib.contextmanager
+def _members(raw: IO[bytes], names: Collection[str] | None = None) -> Iterator[list[_Member]]:
+    """The arrays of a file, or those of `names` that it has."""
+    with zipfile.ZipFile(raw) as archive, contextlib.ExitStack() as files:
+        members = [name.removesuffix(".npy") for name in archive.namelist()]
+        yield [
+            _Member(name, files.enter_context(archive.open(f"{name}.npy")))
+            for name in members
+            if names is None or _name_of(name) in names
+        ]
 
 
 def largest() -> int:

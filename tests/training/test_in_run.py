@@ -300,6 +300,14 @@ def test_what_ended_a_run_is_kept_so_that_the_same_command_does_nothing(tiny_con
     assert not ended.is_complete(tiny_config), "another limit than that which ended it"
     saved = CheckpointStore(tiny_run).load(CheckpointStore(tiny_run).steps()[-1])
     assert saved.counters["ended"] == {"iterations": tiny_config.iterations}
+    for counter, wrong in (
+        ("iteration", 10**300),
+        ("seconds", 1e308),
+        ("step", -1),
+        ("games", "9"),
+    ):
+        with pytest.raises(ValueError, match=f"the checkpoint's {counter} is"):
+            Progress.of(dataclasses.asdict(ended) | {counter: wrong})
     for wrong in ({"seed": 1}, {"minutes": "9"}, [1], None):
         with pytest.raises(ValueError, match="the checkpoint's ended is"):
             Progress.of(dataclasses.asdict(ended) | {"ended": wrong})

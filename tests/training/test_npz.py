@@ -216,3 +216,31 @@ def test_a_container_allows_half_its_limit_and_has_left_what_is_not_used(
     assert machine._host_bytes() == 4400
     (tmp_path / names[0]).write_text(f"{2**63 - 4096}\n")  # what v1 says for no limit
     assert npz.largest() == physical // 2
+
+
+def test_rows_of_any_size_take_no_more_memory_than_is_allowed(tmp_path, monkeypatch):
+    """A stranger's chunk: few bytes on disk, rows of 10 MB."""
+    path = tmp_path / "000000000000-000000000099.npz"
+    with path.open("wb") as file:
+        npz.write(file, {"x": np.zeros((100, 10**7), np.uint8), "ply": np.arange(100)})
+    monkeypatch.setattr(npz, "MOST_ROWS", 10**8)
+    with pytest.raises(ValueError, match="bytes of rows, more than 100,000,000"):
+        npz.read_tail(path, ["x"], 100)
+    assert npz.read_rows(path, ["ply"], 90, 100)["ply"].tolist() == list(range(90, 100))
+    tracemalloc.start()
+    parts = npz.read_parts(path)
+    assert sum(len(part["x"]) for part in parts) == 100
+    assert tracemalloc.get_traced_memory()[1] < 3.5 * npz.PART
+    tracemalloc.stop()
+
+
+def test_parts_join_to_what_was_written(tmp_path, monkeypatch):
+    path, written = tmp_path / "x.npz", columns(13)
+    with path.open("wb") as file:
+        npz.write(file, written)
+    monkeypatch.setattr(npz, "PART", 200)
+    parts = list(npz.read_parts(path))
+    assert len(parts) > 3
+    for name, column in written.items():
+        joined = np.concatenate([part[name] for part in parts])
+        np.testing.assert_array_equal(joined, column, err_msg=name, strict=True)

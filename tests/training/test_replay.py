@@ -84,6 +84,16 @@ def test_a_missing_or_damaged_chunk_is_an_error_that_names_it(tmp_path):
         ReplayBuffer(ReplayConfig(capacity=50, min_examples=5)).restore(tmp_path, 30)
 
 
+def test_rows_that_are_not_the_games_are_refused_before_a_ring_of_them_is_made(tmp_path):
+    replay.write_chunk(tmp_path, 0, [examples(0, 4)])
+    form = example.Form((3, 3, 2), np.dtype(bool))
+    buffer = ReplayBuffer(ReplayConfig(capacity=10**12, min_examples=5), {"observation": form})
+    with pytest.raises(ValueError, match=r"observation of .* do not go with"):
+        buffer.restore(tmp_path, 4)
+    parts = replay.newest_parts(tmp_path, ["ply"], 9)
+    assert [part["ply"].shape for _, part in parts] == [(4,)]
+
+
 def test_an_empty_buffer_says_so():
     with pytest.raises(ValueError, match="empty"):
         ReplayBuffer(ReplayConfig()).sample(np.random.default_rng(0), 4)

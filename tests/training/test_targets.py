@@ -58,6 +58,34 @@ def with_targets(on_device=True):
 
 
 @functools.cache
+def plain_play():
+    """A call of self-play without targets, its weights, and the games before it."""
+    net = network()
+    raw = policy_player("policy", GAME, net.evaluate, (), temperature=1.0).act
+    play = self_play.make_amplified_play(GAME, Amplifier("policy", raw), CONFIG, {})
+    state = self_play.start(GAME, CONFIG, jax.random.key(1))
+    return lambda state: jax.device_get(
+        play(net.fold(net.init(jax.random.key(0))), state, jax.random.key(2))[1]
+    ), state
+
+
+def test_a_seat_that_there_is_not_is_told_by_the_games_name():
+    play, state = plain_play()
+    wrong = state.game._replace(to_play=state.game.to_play + 6)
+    with pytest.raises(
+        ValueError, match=r"'tic_tac_toe': seat [67] is to play, and there are 0 and"
+    ):
+        check_plies("tic_tac_toe", "policy", play(state._replace(game=wrong)))
+
+
+def test_plies_of_another_form_in_a_checkpoint_are_refused():
+    play, state = plain_play()
+    recorder = Recorder({"ply": np.zeros(3, np.int32), "game_id": np.zeros(3, np.int64)})
+    with pytest.raises(ValueError, match=r"another form \(.*observation"):
+        recorder.add(play(state), 0)
+
+
+@functools.cache
 def without_targets():
     return played({})
 

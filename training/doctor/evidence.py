@@ -206,7 +206,10 @@ def _newest_examples(folder: RunFolder, config: RunConfig, game: Game[Any]) -> S
     names = [*example.COLUMNS, *example.target_forms(example.parse_targets(config.targets), game)]
     columns = replay.newest(folder.path / "replay", names, MOST_EXAMPLES, folder.run_id())
     if not columns:
-        raise ValueError(f"{folder.path} has no finished game on disk yet: wait for its next save")
+        raise ValueError(
+            f"{folder.path} has no finished game on disk yet that can be read: wait for its next "
+            "save"
+        )
     return example.nested(Sample, columns)
 
 

@@ -29,6 +29,7 @@ from training.players import checkpoint_steps, load_amplifier, load_weights, net
 from training.storage.run_folder import RunFolder
 
 PER_POSITION = ("kl", "value", "changed", "regret")  # columns of a `Moved`
+MOST_ROWS = 10**9  # all that there are
 SETS = ("trained", "near", "far", "worst")
 ROUNDS = 3  # of the climb to the worst positions
 KEPT = 4  # the worst 1 / KEPT of the candidates are climbed on from
@@ -180,11 +181,9 @@ def audit(
 def seen_positions(folder: RunFolder, spec: str) -> list[Seen]:
     """Returns the positions of the recorded self-play games whose rows are still in the replay."""
     trained_on: dict[int, list[tuple[int, int]]] = {}
-    for _, _, path in replay.chunks(folder.path / "replay"):
-        rows = replay.read_chunk(path, folder.run_id())
-        for game_id, ply, step in zip(
-            rows.game_id.tolist(), rows.ply.tolist(), rows.weights_step.tolist(), strict=True
-        ):
+    names = ("game_id", "ply", "weights_step")
+    for _, rows in replay.newest_parts(folder.path / "replay", names, MOST_ROWS, folder.run_id()):
+        for game_id, ply, step in zip(*(rows[name].tolist() for name in names), strict=True):
             trained_on.setdefault(game_id, []).append((ply, step))
     records = [
         record

@@ -17,7 +17,6 @@ import numpy as np
 from games.game import Game
 from mcts import SearchConfig, tree_bytes
 from selfplay import example
-from selfplay.example import Form
 from training import learner
 from training.config import RunConfig
 from training.learner import TrainState
@@ -25,6 +24,7 @@ from training.network import Network
 from training.players import network_of
 from training.preflight.machine import Machine
 from training.settings import LearnerConfig
+from training.targets import forms
 
 # Tensors of the tower's size, [batch, H, W, channels], that live at once at least. Forward: a
 # residual block's input, inner and outer result. For the way back, of each convolution: its input,
@@ -151,20 +151,12 @@ def checkpoints_kept(config: RunConfig, steps: float = 0.0) -> int:
 
 def example_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:
     """Returns the bytes of one replay example, uncompressed."""
-    return sum(form.bytes() for form in _forms(game, targets))
+    return sum(form.bytes() for form in forms(game, targets).values())
 
 
 def held_bytes(game: Game[Any], targets: Collection[str] = ()) -> int:
     """Returns the bytes of one example in the replay's ring."""
-    return sum(example.held(form).bytes() for form in _forms(game, targets))
-
-
-def _forms(game: Game[Any], targets: Collection[str]) -> Collection[Form]:
-    observation = jax.eval_shape(lambda key: game.observe(game.init(key)), jax.random.key(0))
-    forms = example.forms(game, targets) | {
-        "observation": Form(observation.shape, observation.dtype)
-    }
-    return forms.values()
+    return sum(example.held(form).bytes() for form in forms(game, targets).values())
 
 
 def bytes_of(tree: Any) -> int:

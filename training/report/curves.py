@@ -223,7 +223,7 @@ def mistakes_by_ply(runs: Mapping[str, History]) -> list[Plot]:
 
 def _distilled(folder: RunFolder) -> list[Series]:
     file = folder.report / "distilled.json"
-    stored = json_lines.parse(file.read_text(), str(file)) if file.is_file() else {}
+    stored = json_lines.read_object(file) if file.is_file() else {}
     checkpoints = stored.get("checkpoints", [])
     series = []
     for name in ("far", "near", "trained", "worst"):

@@ -37,11 +37,8 @@ def read(folder: RunFolder) -> dict[str, Any] | None:
       OSError: it cannot be read.
     """
     file = folder.report / "doctor.json"
-    durable.check_file(file)
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise ValueError(f"{file} is damaged: it has {file.stat().st_size:,} bytes")
-        content = json_lines.parse(file.read_text(errors="replace"), str(file))
+        content = json_lines.read_object(file, MAX_BYTES)
     except FileNotFoundError:
         return None
     try:

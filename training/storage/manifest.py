@@ -18,7 +18,6 @@ FILES = {ARRAYS, "games.npz", "counters.json", "logs.json"}  # what every save h
 # What a checkpoint calls the actor weights, and the step that they are from.
 ACTOR, ACTOR_STEP = "actor", "actor_step"
 COUNTERS = ("examples", "replay_oldest_kept", ACTOR_STEP)  # what every save has
-MAX_JSON = 64 << 20  # bytes; a manifest takes about 100 a file
 CONFIG = "config.json"
 
 
@@ -145,12 +144,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Returns an object from a file. Raises DamagedError if it is missing or holds none."""
     if not is_file(path):
         raise DamagedError(f"{path} is missing: there is no whole checkpoint there")
-    if path.stat().st_size > MAX_JSON:
-        raise DamagedError(f"{path} is damaged: it has {path.stat().st_size:,} bytes")
     try:
-        value = json_lines.parse(path.read_text(), str(path))
+        return json_lines.read_object(path)
     except ValueError as error:
-        raise DamagedError(f"{path} is damaged: {error}") from None
-    if not isinstance(value, dict):
-        raise DamagedError(f"{path} is damaged: it holds no JSON object")
-    return value
+        raise DamagedError(str(error)) from None

@@ -193,11 +193,8 @@ class RunFolder:
     def _read(self) -> dict[str, Any]:
         """Returns what config.json holds; raises ValueError if it is not what a run wrote."""
         file = self.config_file
-        durable.check_file(file)
-        if file.stat().st_size > MAX_CONFIG:
-            raise ValueError(f"{file} is damaged: it has {file.stat().st_size:,} bytes")
         try:
-            content = json_lines.parse(file.read_text(), str(file))
+            content = json_lines.read_object(file, MAX_CONFIG)
             version, _ = content["format_version"], content["config"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{file} is damaged: {error}{self._copies()}") from None

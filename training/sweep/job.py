@@ -87,7 +87,7 @@ def result(plan: Plan, job: Job, out: str | os.PathLike[str]) -> dict[str, Any] 
     file = folder.path / RESULT
     if not file.is_file():
         return None
-    content = json_lines.parse(file.read_text(), str(file))
+    content = json_lines.read_object(file)
     try:
         if content["format_version"] != FORMAT_VERSION:
             raise ValueError(f"{file}: it was made by another version")
@@ -133,7 +133,7 @@ def _end(folder: RunFolder) -> dict[str, Any]:
             "raise the limit, and name another --out"
         )
     last = iterations[-1]
-    made = json_lines.parse(folder.config_file.read_text(), str(folder.config_file))
+    made = json_lines.read_object(folder.config_file)
     counts = ("iteration", "step", "games", "positions", "seconds", "flops")
     return {
         "run_id": folder.run_id(),

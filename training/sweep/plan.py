@@ -192,6 +192,9 @@ def _plan(data: dict[str, Any], faults: list[str]) -> Plan | None:
         return None
     if limit is None:
         return None
+    if (runs := len(seeds) * len(tables)) > MAX_RUNS:
+        faults.append(f"{runs:,} runs are too many, at most {MAX_RUNS:,}")
+        return None
     start = _with(start, {"minutes": 0.0, limit.name: limit.value}, "limit", faults)
     base = _settings(data.get("base", {}), "[base]", faults)
     variants = {name: _variant(name, start, base, table, faults) for name, table in tables.items()}
@@ -199,8 +202,6 @@ def _plan(data: dict[str, Any], faults: list[str]) -> Plan | None:
     if tables and baseline not in tables:
         near = spelling.did_you_mean(baseline, tables)
         faults.append(f"baseline {baseline!r} is no variant{near}; there are {', '.join(tables)}")
-    if (runs := len(seeds) * len(tables)) > MAX_RUNS:
-        faults.append(f"{runs:,} runs are too many, at most {MAX_RUNS:,}")
     return Plan(game, preset, seeds, limit, baseline, measuring, base, variants)
 
 
