@@ -128,7 +128,7 @@ def columns() -> int:
 
 def print_text(text: str) -> None:
     """Prints a result for people on stdout."""
-    print(printable(text))
+    print(printable(text), flush=True)
 
 
 def printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 import time
 
 import jax
@@ -42,6 +43,30 @@ def test_a_run_of_several_steps_a_dispatch_takes_those_that_are_due_and_resumes_
     assert_same(stopped, whole)
     lines = [line for line in RunFolder(whole).read_metrics() if line["kind"] == "iteration"]
     assert [line["step"] for line in lines] == [2 * line["examples"] // 32 for line in lines]
+
+
+def test_a_dispatch_that_blocks_does_not_keep_the_last_rollout_from_being_recorded(
+    tiny_config, tiny_run, tmp_path, monkeypatch
+):
+    """As a GPU's does, whose queue is full: this one returns when the last rollout is recorded."""
+    recorded, waited = threading.Event(), []
+
+    def blocking(context, index, actor, before):
+        if index > 1:  # the first is dispatched before there is one to record
+            waited.append(recorded.wait(20))
+            recorded.clear()
+        return stages.amplify(context, index, actor, before)
+
+    def record(context, state):
+        monitors = stages.record(context, state)
+        recorded.set()
+        return monitors
+
+    monkeypatch.setattr(source, "amplify", blocking)
+    monkeypatch.setattr(source, "record", record)
+    assert run_once(tmp_path / "run", tiny_config)
+    assert waited == [True] * len(waited) != []
+    assert_same(tmp_path / "run", tiny_run)
 
 
 def test_a_run_made_from_python_equals_one_of_the_command_and_refuses_other_settings(
