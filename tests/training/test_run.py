@@ -49,17 +49,16 @@ def test_a_dispatch_that_blocks_does_not_keep_the_last_rollout_from_being_record
     tiny_config, tiny_run, tmp_path, monkeypatch
 ):
     """As a GPU's does, whose queue is full: this one returns when the last rollout is recorded."""
-    recorded, waited = threading.Event(), []
+    recorded, waited = threading.Semaphore(0), []
 
     def blocking(context, index, actor, before):
-        if index > 1:  # the first is dispatched before there is one to record
-            waited.append(recorded.wait(20))
-            recorded.clear()
+        if index:  # the first is dispatched before there is one to record
+            waited.append(recorded.acquire(timeout=20))
         return stages.amplify(context, index, actor, before)
 
     def record(context, state):
         monitors = stages.record(context, state)
-        recorded.set()
+        recorded.release()
         return monitors
 
     monkeypatch.setattr(source, "amplify", blocking)
