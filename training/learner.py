@@ -3,6 +3,7 @@
 Distil: it moves the network towards what the search made of it. The only file that knows optax.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -61,7 +62,12 @@ TrainSteps = Callable[..., tuple[TrainState, dict[str, jax.Array]]]
 def init(network: Network, config: LearnerConfig, key: jax.Array) -> TrainState:
     """Returns a fresh network and optimizer; the averages start as copies of the weights."""
     # Random weights; batch statistics start at mean 0 and variance 1.
-    params, batch_stats = network.init(key)
+    return _begin(config, network.init(key))
+
+
+@functools.partial(jax.jit, static_argnums=0)  # one compilation, not one a leaf
+def _begin(config: LearnerConfig, weights: Weights) -> TrainState:
+    params, batch_stats = weights
     copy_params, copy_stats = jax.tree.map(jnp.copy, (params, batch_stats))
     return TrainState(
         step=jnp.int32(0),

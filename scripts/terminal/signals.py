@@ -22,6 +22,7 @@ from types import FrameType
 INTERRUPTED = 75  # the exit code where the same command goes on
 NOTHING_KEPT = 130  # and where it starts over: a shell's code after Ctrl-C
 PATIENCE = 6.0  # seconds in which a command that was asked to conclude reaches a `check`
+SAME = 0.5  # seconds within which a second signal is the first one once more
 YOUNG = 60.0  # seconds of a run whose loss is small: it is given no more patience than that
 ENDS = (signal.SIGINT, signal.SIGTERM)
 WIPE = b"\r\x1b[K\x1b[?25h"  # the line begun, as a bar is; and the cursor, which a bar hides
@@ -162,7 +163,7 @@ def stop_on_signal(
     worth_saving: int = 0,
     told: str = "finishing this iteration, then saving (again: stop at once, unsaved)",
 ) -> Iterator[Callable[[], bool]]:
-    """Turns SIGINT, SIGTERM and SIGHUP into a wish to stop; a second one stops at once.
+    """Turns SIGINT, SIGTERM and SIGHUP into a wish to stop; a second one, later, stops at once.
 
     A terminal that is closed sends SIGHUP, perhaps twice, so that it never stops at once; under
     `nohup` it is ignored.
@@ -175,15 +176,20 @@ def stop_on_signal(
     """
     wished = heard = False
     questions, began = 0, time.monotonic()
+    first = (0, 0.0)  # the signal that was heard, and when
     numbers = [*ENDS]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
 
     def react(number: int) -> None:
-        nonlocal wished
+        nonlocal wished, first
+        # One stop may come twice: `make` hands on what its whole group was sent.
+        if number == first[0] and time.monotonic() - first[1] < SAME:
+            return
         if questions < worth_saving or (wished and number != signal.SIGHUP):
             _PROCESS.end()
         if not wished:
+            first = number, time.monotonic()
             _tell(f"stopping: {told}")
             wished = True  # only now: the main thread may end as soon as it knows
             # Watched, since an exception in a timer's thread would stop nothing.
