@@ -32,7 +32,7 @@ class GameRecord:
     def ended_by(self) -> str:
         """Why the result is not the rules' own; empty if it is."""
         given = self.extra.get("ended_by")
-        return given if given in ENDINGS else ""
+        return given if isinstance(given, str) else ""
 
 
 def in_words(record: GameRecord) -> str:
