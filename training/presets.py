@@ -51,7 +51,7 @@ _GPU = RunConfig(
     network=NetworkConfig(blocks=6, channels=128, dtype="bfloat16", value_hidden=128),
     self_play=SelfPlayConfig(batch=1024, plies_per_call=32, random_opening_plies=8),
     replay=ReplayConfig(capacity=8_000_000, min_examples=50_000, samples_per_example=4.0),
-    # The highest rate that harmed no game, on the same examples: docs/strength.md.
+    # On the same examples better than 2e-3, or level: docs/strength.md.
     learner=LearnerConfig(
         batch=2048,
         learning_rate=8e-3,

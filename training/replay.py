@@ -200,7 +200,7 @@ def stored(
             continue
         if first > expected:
             break
-        for start, examples in _parts(path, run_id, targets):
+        for start, examples in read_chunk(path, run_id, targets):
             if kept := max(0, start + len(examples.ply) - expected):
                 yield expected, example.take(examples, slice(len(examples.ply) - kept, None))
                 expected += kept
@@ -287,8 +287,8 @@ def write_chunk(
 
 def read_chunk(
     path: pathlib.Path, run_id: str = "", targets: Mapping[str, Form] = NO_TARGETS
-) -> Sample:
-    """Reads a chunk.
+) -> Iterator[tuple[int, Sample]]:
+    """Yields the examples of a chunk in parts, with the number of each one's first example.
 
     Args:
       run_id: of the run that it must be of; empty: of any.
@@ -298,13 +298,6 @@ def read_chunk(
     Raises:
       ValueError: it is damaged, not of the examples in its name, or another run's.
     """
-    return example.concatenate([part for _, part in _parts(path, run_id, targets)])
-
-
-def _parts(
-    path: pathlib.Path, run_id: str, targets: Mapping[str, Form]
-) -> Iterator[tuple[int, Sample]]:
-    """Yields what `read_chunk` returns in parts, with the number of each one's first example."""
     if run_id not in ("", _run_of(path)):
         raise ValueError(f"{path} is another run's: put this run's own replay/ there")
     first, _, last = path.stem.partition("-")

@@ -54,10 +54,10 @@ def read_object(path: str | os.PathLike[str], most: int = MAX_OBJECT) -> dict[st
     with open(path, "rb") as file:
         raw = file.read(most + 1)
     if len(raw) > most:
-        raise ValueError(f"{path} is damaged: it has more than {most:,} bytes")
+        raise ValueError(f"{path}: it has more than {most:,} bytes")
     value = parse(raw.decode(errors="replace"), os.fspath(path))
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged: it holds no JSON object")
+        raise ValueError(f"{path}: it holds no JSON object")
     return value
 
 

@@ -1,11 +1,12 @@
 """JSON as dataclasses: what fits, and how what does not fit is named."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
 
-from selfplay.files import json_objects
+from selfplay.files import json_lines, json_objects
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,22 @@ class Tree:
     range: tuple[float, float] | None = None
     leaves: tuple[Leaf, ...] = ()
     by_name: dict[str, Leaf] = dataclasses.field(default_factory=dict)
+
+
+def test_a_file_of_one_object_is_read_within_its_bound(tmp_path):
+    path = tmp_path / "object.json"
+    path.write_text('{"a": 1}')
+    assert json_lines.read_object(path, 8) == {"a": 1}
+    with pytest.raises(ValueError, match=r"object\.json: it has more than 7 bytes"):
+        json_lines.read_object(path, 7)
+    path.write_text("[1]")
+    with pytest.raises(ValueError, match=r"object\.json: it holds no JSON object"):
+        json_lines.read_object(path)
+    path.unlink()
+    os.mkfifo(path)
+    # Open at both ends, or a reader that opens it would hang this test.
+    with open(os.open(path, os.O_RDWR), "rb"), pytest.raises(OSError, match="pipe"):
+        json_lines.read_object(path)
 
 
 def test_a_whole_object_is_read_and_entries_that_are_not_named_are_passed_over():

@@ -3,6 +3,7 @@
 import numpy as np
 
 from selfplay import example
+from training import replay
 from training.storage.checkpoint import Checkpoint
 
 
@@ -33,3 +34,8 @@ def made(step, total=0):
         },
         counters={"step": step, "examples": total, "replay_oldest_kept": 0, "actor_step": 0},
     )
+
+
+def read_chunk(path, run_id="", targets=replay.NO_TARGETS):
+    """Returns all examples of a chunk."""
+    return example.concatenate([part for _, part in replay.read_chunk(path, run_id, targets)])

@@ -15,6 +15,7 @@ from selfplay import positions
 from selfplay.amplify import gap
 from selfplay.oversight import decisions
 from selfplay.self_play import NO_ACTION
+from tests.support.checkpoints import read_chunk
 from training import replay
 from training.evaluation import distillation
 from training.evaluation.distillation import SETS
@@ -81,7 +82,7 @@ def test_a_table_says_when_amplification_is_weaker_or_values_nothing(audited, ca
 
 def test_trained_positions_are_rows_of_the_replay(audited):
     path, _ = audited
-    rows = [replay.read_chunk(chunk) for _, _, chunk in replay.chunks(path / "replay")]
+    rows = [read_chunk(chunk) for _, _, chunk in replay.chunks(path / "replay")]
     observations = {row.tobytes() for part in rows for row in part.observation}
     seen = distillation.seen_positions(RunFolder(path), "tic_tac_toe")
     assert len(seen) > 10

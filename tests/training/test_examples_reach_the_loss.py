@@ -16,6 +16,7 @@ import pytest
 import games
 from selfplay import example, recorder
 from selfplay.example import Kind
+from tests.support.checkpoints import read_chunk
 from tests.support.runs import run_once
 from training import decision_examples, learner, replay, stages
 from training.losses import Batches
@@ -63,7 +64,7 @@ def made(config, tmp_path_factory):
         assert run_once(path, config)
     forms = example.target_forms(TARGETS, GAME)
     chunks = replay.chunks(path / "replay")
-    parts = [replay.read_chunk(file, targets=forms) for _, _, file in chunks]
+    parts = [read_chunk(file, targets=forms) for _, _, file in chunks]
     return trajectories, example.concatenate(parts), path
 
 

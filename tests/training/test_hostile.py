@@ -28,6 +28,7 @@ from selfplay.perfect import mistakes
 from selfplay.player_spec import parse_player
 from selfplay.records import game_record
 from selfplay.records.sgf_draft import read_drafts
+from tests.support.checkpoints import read_chunk
 from training import config as config_module
 from training import replay
 from training.config import RunConfig
@@ -68,7 +69,7 @@ def read(run):
         found |= {f"{step}/{k}": v.tobytes() for k, v in saved.train_state.items()}
         found |= {f"{step}/{k}": v.tobytes() for k, v in saved.games.items()}
     for _, _, path in replay.chunks(run / "replay"):
-        columns = example.flat(replay.read_chunk(path))
+        columns = example.flat(read_chunk(path))
         found[path.name] = [column.tobytes() for column in columns.values()]
     return found
 
@@ -651,7 +652,7 @@ def test_where_a_link_of_ones_own_leads_another_runs_files_stay(tiny_run, tmp_pa
         shutil.rmtree(run / part)
         (run / part).symlink_to(disk / part)
     [(_, _, chunk), *_] = replay.chunks(tiny_run / "replay")
-    sample = replay.read_chunk(chunk)
+    sample = read_chunk(chunk)
     names = [
         replay.write_chunk(disk / "replay", first, [sample], run_id).name
         for first, run_id in ((10**6, RunFolder(run).run_id()), (2 * 10**6, "another's"))

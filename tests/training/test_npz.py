@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from selfplay.files import npz
-from training import replay
+from tests.support.checkpoints import read_chunk
 from training.preflight import machine
 
 
@@ -26,7 +26,7 @@ def test_no_array_file_executes_what_it_holds(tmp_path, monkeypatch):
     path = tmp_path / "000000000000-000000000000.npz"
     np.savez(path, allow_pickle=True, ply=np.array([Payload()], object))
     with pytest.raises(ValueError, match=r"npz is damaged: .*objects"):
-        replay.read_chunk(path)
+        read_chunk(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("ply.npy", pickle.dumps(Payload()))
     with pytest.raises(ValueError, match="is damaged"):

@@ -18,6 +18,7 @@ import pytest
 import training
 from scripts import cli
 from selfplay.files import durable, npz
+from tests.support.checkpoints import read_chunk
 from training import replay
 from training.imitation import fit
 from training.storage import checkpoint, leftovers, recovery, run_folder
@@ -252,7 +253,7 @@ def test_another_run_s_checkpoints_and_examples_are_refused_and_stay(run, tiny_c
         training.load_player(other.path)
     (_, _, chunk), *_ = replay.chunks(other.path / "replay")
     with pytest.raises(ValueError, match=r"npz is another run's"):
-        replay.read_chunk(chunk, other.run_id())
+        read_chunk(chunk, other.run_id())
     assert sorted(other.path.rglob("*")) == before
 
 

@@ -13,11 +13,12 @@ from mcts import Evaluation, SearchConfig, search, tree_bytes
 from scripts import cli
 from scripts.terminal import out_of_memory
 from selfplay import example
+from tests.support.checkpoints import read_chunk
 from training import context
 from training.config import RunConfig
 from training.preflight import estimate, machine, trial
 from training.preflight.machine import Machine, this_machine
-from training.replay import chunks, read_chunk
+from training.replay import chunks
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 

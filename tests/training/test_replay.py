@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from selfplay import example
-from tests.support.checkpoints import examples
+from tests.support.checkpoints import examples, read_chunk
 from tests.support.drawn import drawn
 from training import replay
 from training.replay import ReplayBuffer
@@ -59,7 +59,7 @@ def test_chunks_hold_every_example_once_and_restore_the_same_window(tmp_path):
         if count != 13:  # a save need not follow every addition
             first, taken = buffer.take_unsaved()
             replay.write_chunk(tmp_path, first, taken)
-    read = [replay.read_chunk(path) for _, _, path in replay.chunks(tmp_path)]
+    read = [read_chunk(path) for _, _, path in replay.chunks(tmp_path)]
     np.testing.assert_array_equal(np.concatenate([c.game_id for c in read]), np.arange(added))
     again = ReplayBuffer(config)
     again.restore(tmp_path, added)

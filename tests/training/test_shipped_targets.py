@@ -14,6 +14,7 @@ import pytest
 import games
 from selfplay import example
 from tests.oracles import last_boards
+from tests.support.checkpoints import read_chunk
 from tests.support.drawn import drawn
 from tests.support.mixed import mixed
 from tests.support.runs import assert_same, everything, run_once
@@ -55,7 +56,7 @@ def run(config, tmp_path_factory):
 def examples(run):
     forms = example.target_forms(NAMES, GAME)
     chunks = replay.chunks(run / "replay")
-    return example.concatenate([replay.read_chunk(path, targets=forms) for _, _, path in chunks])
+    return example.concatenate([read_chunk(path, targets=forms) for _, _, path in chunks])
 
 
 def whole_games(examples):
@@ -235,7 +236,7 @@ def test_decisions_and_examples_of_before_have_none_of_them(examples, tmp_path):
     plain = examples._replace(targets={}, target_weights={})
     replay.write_chunk(tmp_path, 0, [plain])
     [(_, _, path)] = replay.chunks(tmp_path)
-    read = replay.read_chunk(path, targets=example.target_forms(NAMES, GAME))
+    read = read_chunk(path, targets=example.target_forms(NAMES, GAME))
     decided = decision_examples.DecisionExamples(example.take(plain, slice(4)), ("a",) * 4, [])
     some = example.take(examples, np.arange(8))
     batch, _ = mixed(decided, OverseerConfig("file", 0.25), some, np.zeros(8))

@@ -17,6 +17,7 @@ from selfplay.players import policy_player
 from selfplay.recorder import Recorder
 from selfplay.self_play import SelfPlayConfig
 from tests.support import ROOT
+from tests.support.checkpoints import read_chunk
 from tests.support.drawn import drawn
 from tests.support.mixed import mixed
 from tests.support.runs import assert_same, everything, run_once
@@ -259,7 +260,7 @@ def test_a_run_learns_its_targets_and_goes_on_bit_by_bit(tiny_config, tmp_path):
     assert all(np.isfinite(line[f"loss_{name}"]) for line in losses for name in toys.TOYS)
 
     names = tuple(toys.TOYS)
-    examples = replay.read_chunk(
+    examples = read_chunk(
         replay.chunks(tmp_path / "whole" / "replay")[0][2],
         targets=example.target_forms(names, GAME),
     )
@@ -339,7 +340,7 @@ def test_examples_of_a_chunk_without_the_column_have_weight_0(tmp_path):
         assert not found.targets[name][old].any()
         assert found.targets[name].dtype == sample.targets[name].dtype
     # A run that does not ask for them reads such a chunk too.
-    assert replay.read_chunk(replay.chunks(tmp_path)[1][2]).targets == {}
+    assert read_chunk(replay.chunks(tmp_path)[1][2]).targets == {}
 
 
 def test_an_overseers_decisions_have_weight_0():

@@ -15,6 +15,7 @@ from games.game import Territorial
 from scripts.game_new import GAME
 from selfplay import example
 from selfplay.recorder import FinishedGames
+from tests.support.checkpoints import read_chunk
 from tests.support.runs import run_once
 from training import metrics, replay, targets
 from training.network import HEADS
@@ -48,9 +49,7 @@ def test_the_worked_example_trains_and_is_in_its_examples(entries, tiny_config, 
     assert run_once(tmp_path / "whole", config)
     forms = example.target_forms(NAMES, games.load("tic_tac_toe"))
     chunks = replay.chunks(tmp_path / "whole" / "replay")
-    examples = example.concatenate(
-        [replay.read_chunk(path, targets=forms) for _, _, path in chunks]
-    )
+    examples = example.concatenate([read_chunk(path, targets=forms) for _, _, path in chunks])
     assert len(examples.ply) > 100
     last = {game: max(examples.ply[examples.game_id == game]) for game in examples.game_id.tolist()}
     for number, (game, ply) in enumerate(zip(examples.game_id, examples.ply, strict=True)):

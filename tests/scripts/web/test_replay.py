@@ -12,6 +12,7 @@ import games
 import training
 from selfplay import example, positions
 from tests.support.asking import ask
+from tests.support.checkpoints import read_chunk
 from tests.support.runs import run_once
 from training import replay
 from training.evaluation import example_positions
@@ -31,7 +32,7 @@ def run(tiny_config, tmp_path_factory):
     examples = {}
     for first, last, file in replay.chunks(path / "replay"):
         forms = example.target_forms(TARGETS, GAME)
-        columns = example.flat(replay.read_chunk(file, targets=forms))
+        columns = example.flat(read_chunk(file, targets=forms))
         for number in range(first, last + 1):
             examples[number] = {name: column[number - first] for name, column in columns.items()}
     return path, examples
@@ -204,7 +205,7 @@ def test_a_example_whose_position_cannot_be_is_shown_by_its_planes_alone(run, tm
     copy = tmp_path / "run"
     shutil.copytree(path, copy)
     (first, last, file) = replay.chunks(copy / "replay")[-1]
-    held = replay.read_chunk(file)
+    held = read_chunk(file)
     full = held._replace(observation=np.ones_like(held.observation))  # both have all cells
     file.unlink()
     replay.write_chunk(copy / "replay", first, [full], RunFolder(copy).run_id())
