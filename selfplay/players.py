@@ -19,7 +19,7 @@ import contextvars
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -42,21 +42,35 @@ from selfplay import devices, positions
 # On the device `act(variables, states, key)`; outside it takes `history` as fourth argument.
 Act: TypeAlias = Callable[..., SearchResult]
 RESIGN, FORFEIT = -1, -2  # actions that lose the game at once, of players outside the device
-# Called before each answer of a player, see `before_each_answer`.
-_BEFORE = contextvars.ContextVar[Callable[[], None]]("before an answer", default=lambda: None)
+
+
+class _Terms(NamedTuple):
+    """How players answer, see `answering`."""
+
+    check: Callable[[], None] = lambda: None
+    batch: int = 0  # 0: all positions at once
+
+
+_USUAL = _Terms()
+_TERMS = contextvars.ContextVar("how players answer", default=_USUAL)
 
 
 @contextlib.contextmanager
-def before_each_answer(check: Callable[[], None]) -> Iterator[None]:
-    """Calls `check` before each answer of any player: what it raises ends a match or measurement.
+def answering(check: Callable[[], None], batch: int) -> Iterator[None]:
+    """Within it, players on the device are asked about `batch` positions at a time.
 
-    So a long evaluation can be left within one call of the device.
+    So a player is compiled once, however many positions each measurement has: more are split, and
+    fewer are filled up.
+
+    Args:
+      check: called before each answer of any player. What it raises ends a match or measurement,
+        so that a long evaluation can be left within one call of the device.
     """
-    token = _BEFORE.set(check)
+    token = _TERMS.set(_Terms(check, batch))
     try:
         yield
     finally:
-        _BEFORE.reset(token)
+        _TERMS.reset(token)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,7 +105,7 @@ class Player:
                 f"a player needs a batch of positions, got to_play of shape "
                 f"{np.shape(states.to_play)}"
             )
-        _BEFORE.get()()
+        _TERMS.get().check()
         # Players on the device are jitted and split over devices; others get NumPy on the host.
         if self.on_device:
             if isinstance(states.to_play, jax.core.Tracer):  # part of a larger jitted function
@@ -100,10 +114,33 @@ class Player:
         return self.act(self.variables, states, key, history)
 
 
+def batch_asked() -> int:
+    """The positions that players on the device are asked about at a time; 0: any number."""
+    return _TERMS.get().batch
+
+
 def _act_on_device(act: Act, variables: Variables, states: State, key: jax.Array) -> SearchResult:
     """The one place where a player's work reaches the devices: each takes a share of the batch."""
     count = len(states.to_play)
-    result = _act_in_shares(act, variables, states, key)
+    size = batch_asked() or count
+    if size == count:
+        return _act_on_batch(act, variables, states, key)
+    by_position, results = keys.by_position(key), []
+    states = jax.device_get(states)
+    for number, start in enumerate(range(0, count, size)):
+        _TERMS.get().check()
+        rows = np.minimum(np.arange(start, start + size), count - 1)
+        own_key = key[rows] if by_position else jax.random.fold_in(key, number)
+        batch = _act_on_batch(act, variables, positions.take(states, rows), own_key)
+        results.append(jax.device_get(batch))
+    joined: SearchResult = jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *results)
+    return joined
+
+
+def _act_on_batch(act: Act, variables: Variables, states: State, key: jax.Array) -> SearchResult:
+    count = len(states.to_play)
+    # Placed alike, wherever they come from, so that one compilation serves.
+    result = _act_in_shares(act, variables, devices.replicate(states), key)
     if devices.mesh().size > 1:
         # By way of the host: joining shares on the devices is an exchange, see `learner_mesh`.
         result = jax.device_get(result)

@@ -67,7 +67,7 @@ def reach(
     seed: np.random.SeedSequence,
     count: int,
     only_own: bool = False,
-    against_itself: bool = False,
+    seats: int = 1,
 ) -> Positions:
     """Returns `count` positions from games of `act` against random moves, half of them a seat each.
 
@@ -76,13 +76,14 @@ def reach(
     Args:
       act: `act(variables, states, key) -> SearchResult`, of a player on the device.
       only_own: leave out the positions where the random side is to move.
-      against_itself: `act` plays both seats; its moves must be drawn for the games to differ.
+      seats: that `act` plays. 2: its moves are drawn from its `action_weights`, so that its games
+        against itself differ; 0: all moves are random. One compilation serves them all.
     """
     number = seed.generate_state(1)[0]
     longest = min(game.max_plies, MAX_PLIES)
     key = jax.random.key(int(number))
     visited, actions, own = jax.device_get(
-        _play(game, act, variables, key, (longest, games_for(game, count)), against_itself)
+        _play(game, act, variables, key, (longest, games_for(game, count)), seats)
     )
     wanted = ~visited.terminated & (own if only_own else True)
     plies, envs = np.nonzero(wanted)
@@ -96,15 +97,20 @@ def reach(
     return Positions(positions.take(states, chosen), history, ply)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 4, 5))
+@functools.partial(jax.jit, static_argnums=(0, 1, 4))
 def _play(
-    game: Game[Any], act: Act, variables: Any, key: jax.Array, shape: tuple[int, int], both: bool
+    game: Game[Any],
+    act: Act,
+    variables: Any,
+    key: jax.Array,
+    shape: tuple[int, int],
+    seats: int | jax.Array,
 ) -> tuple[State, jax.Array, jax.Array]:
     """Returns states [T, B, ...], int32[T, B] actions, and where it was `act`'s turn.
 
     Args:
       shape: T and B.
-      both: it is always.
+      seats: that it plays: 0, 1 or 2.
     """
     plies, games = shape
     opening = positions.opening_position(game)
@@ -112,10 +118,13 @@ def _play(
     seat = jnp.arange(games) % 2
 
     def ply(states: State, key: jax.Array) -> tuple[State, Any]:
-        act_key, random_key = jax.random.split(key)
-        drawn = positions.random_actions(random_key, states.legal_action_mask)
-        own = (states.to_play == seat) | both
-        action = jnp.where(own, act(variables, states, act_key).action, drawn)
+        act_key, random_key, policy_key = jax.random.split(key, 3)
+        result = act(variables, states, act_key)
+        drawn = jax.random.categorical(policy_key, jnp.log(result.action_weights))
+        own = jnp.where(seats == 1, states.to_play == seat, seats == 2)
+        chosen = jnp.where(seats == 2, drawn, result.action)
+        others = positions.random_actions(random_key, states.legal_action_mask)
+        action = jnp.where(own, chosen, others)
         return jax.vmap(game.step)(states, action), (states, action, own)
 
     visited: tuple[State, jax.Array, jax.Array]

@@ -20,7 +20,7 @@ from games.game import Game, State
 from selfplay import devices, positions
 from selfplay.arena import blocks, openings
 from selfplay.arena.result import BY_FORFEIT, BY_RESIGNATION, MatchResult, PlayedGame, result_of
-from selfplay.players import FORFEIT, RESIGN, Player
+from selfplay.players import FORFEIT, RESIGN, Player, batch_asked
 from selfplay.randomness import BlockPurpose, MatchPurpose
 from selfplay.tasks import InOrder
 
@@ -72,12 +72,16 @@ def play_match(
         that chose an illegal action.
     """
     check(first, second, game, games)
+    at_once = batch_asked()  # then all matches are of one shape, filled up with absent games
     opened = openings.make_openings(
         game, games // 2, openings.purpose_key(seed, MatchPurpose.OPENINGS), opening_plies
     )
     played: list[PlayedGame] = []
     for block in play_blocks(
-        *(first, second, game, opened, seed), batch=batch, progress=progress, elsewhere=elsewhere
+        *(first, second, game, opened, seed, 2 * at_once or BLOCK),
+        batch=at_once or batch,
+        progress=progress,
+        elsewhere=elsewhere,
     ):
         played += block
     return result_of((first.name, second.name), played, opened.distinct)
@@ -144,7 +148,8 @@ def play_block(
       progress: called with the number of the block's games that are over, now and then.
     """
     games = 2 * len(opened.moves)
-    envs = min(order.block, games)  # of every block, the last one too: one compilation
+    # Of every block, the last one too: one compilation.
+    envs = order.block if batch_asked() else min(order.block, games)
     start = number * order.block
     chosen = slice(start // 2, min(start + order.block, games) // 2)
     began = _start(game, opened, chosen, envs, min(envs // 2, order.batch))

@@ -14,6 +14,7 @@ import games
 from games import consent
 from mcts import Evaluation, SearchConfig
 from selfplay import player_spec, players, positions
+from selfplay.arena import play_match
 
 GAME = games.load("tic_tac_toe")
 SEARCH = SearchConfig(simulations=32)
@@ -93,6 +94,23 @@ def test_two_checkpoints_of_equal_networks_share_one_compilation():
     before = len(traces)
     assert other(states, jax.random.key(0)).action.tolist() == [7, 7]  # not the same weights
     assert len(traces) == before, "the second checkpoint was traced again"
+
+
+def test_batches_of_one_size_answer_alike_and_are_compiled_once():
+    """More positions than that are split, fewer filled up; a match is filled up with no games."""
+    logits = jnp.array([0.0, 9.0, 3.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    player = players.policy_player("p", GAME, Linear().evaluate, logits)
+    lines = [[], [1], [1, 2], [1, 3], [4], [4, 1], [0, 1, 2]]
+    whole = player(batch_of(*lines), jax.random.key(0))
+    match = play_match(player, player, GAME, games=8, seed=1, opening_plies=2)
+    traces.clear()
+    with players.answering(lambda: None, batch=5):
+        for count in (1, 5, 7):
+            part = player(batch_of(*lines[:count]), jax.random.key(0))
+            for name, answer in part._asdict().items():
+                np.testing.assert_array_equal(answer, getattr(whole, name)[:count], name)
+        assert play_match(player, player, GAME, games=8, seed=1, opening_plies=2) == match
+    assert len(traces) == 1
 
 
 def test_finished_positions_yield_finite_results():

@@ -50,8 +50,9 @@ def test_both_seats_are_reached_and_the_side_that_is_not_measured_is_left_out(ti
     """A plays its lowest legal move, so a game's moves of its seat show which seat that was."""
 
     def lowest(variables, states, key):
-        move = states.legal_action_mask.argmax(axis=1).astype(np.int32)
-        return SimpleNamespace(action=move)
+        legal = states.legal_action_mask
+        move = legal.argmax(axis=1).astype(np.int32)
+        return SimpleNamespace(action=move, action_weights=legal)
 
     found = gap.reach(tic_tac_toe, lowest, (), SEED, count=60, only_own=True)
     assert {0, 1} <= set((found.ply % 2).tolist()), "a seat is missing"
@@ -146,17 +147,15 @@ def test_what_a_move_loses_is_told_by_asking_about_both_moves(own, tic_tac_toe):
 
 
 def test_a_network_plays_both_seats_of_its_own_games(tic_tac_toe):
-    """It plays its lowest or its highest legal move, as the key says: never one between."""
+    """Its moves are drawn from its policy: the lowest and the highest legal one, none between."""
 
     def at_an_end(variables, states, key):
         legal = states.legal_action_mask
-        high = 8 - legal[:, ::-1].argmax(axis=1)
-        up = jax.random.bernoulli(key, shape=high.shape)
-        return SimpleNamespace(
-            action=jax.numpy.where(up, high, legal.argmax(axis=1)).astype(np.int32)
-        )
+        low, high = legal.argmax(axis=1), 8 - legal[:, ::-1].argmax(axis=1)
+        weights = jax.nn.one_hot(low, 9) + jax.nn.one_hot(high, 9)
+        return SimpleNamespace(action=low.astype(np.int32), action_weights=weights)
 
-    reached = gap.reach(tic_tac_toe, at_an_end, (), SEED, count=30, against_itself=True)
+    reached = gap.reach(tic_tac_toe, at_an_end, (), SEED, count=30, seats=2)
     assert {0, 1} <= set((reached.ply % 2).tolist())
     for moves in positions.move_lists(reached.history):
         for ply, move in enumerate(moves):
@@ -286,7 +285,12 @@ def test_the_verdict_on_an_overseer_tells_when_it_is_weaker_or_not_followed():
 def short(tiny_config):
     """A run that measures itself at each iteration."""
     evaluation = dataclasses.replace(
-        tiny_config.evaluation, every=1, gap_positions=16, strength_games=2, strength_every=2
+        tiny_config.evaluation,
+        every=1,
+        simulations=2,
+        gap_positions=16,
+        strength_games=2,
+        strength_every=2,
     )
     return dataclasses.replace(
         tiny_config,
@@ -323,7 +327,7 @@ def test_a_run_stops_at_its_fixed_point_and_a_resumed_one_at_the_same(short, tmp
     assert [found["stage"] for found in measured].count("flat") == 1
     assert all("strength" in found for found in measured[1::2])
     assert measured[3]["distilled"]["amplified_step"] == lines_at(lines, 2)["step"]
-    assert set(measured[-1]["strength"]) == {"1", "2", "4"}
+    assert set(measured[-1]["strength"]) == {"2", "4"}
 
     assert not _train(tmp_path / "halved", short, stop_after=4)
     assert _train(tmp_path / "halved", short)

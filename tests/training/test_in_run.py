@@ -102,16 +102,16 @@ def test_the_best_is_by_rating_or_by_mistakes_and_of_equals_the_newest():
 
 @pytest.mark.slow
 def test_a_resumed_run_is_rated_as_one_that_was_not_stopped(tmp_path, tiny_config, monkeypatch):
-    monkeypatch.setattr(budget, "SHARE", 0.5)
+    monkeypatch.setattr(budget, "SHARE", 0.8)
     monkeypatch.setattr(ladder, "RUNG", -1e4)  # each is a rung, so some play no more
     config = dataclasses.replace(
         tiny_config,
         game="gomoku:rows=3,cols=3,k=3",
-        iterations=8,
+        iterations=12,
         checkpoint=NEVER_SAVE_BETWEEN,
     )
     assert run_once(tmp_path / "whole", config)
-    assert not run_once(tmp_path / "halved", config, stop_after=5)
+    assert not run_once(tmp_path / "halved", config, stop_after=9)
     store = CheckpointStore(tmp_path / "halved")
     saved = store.load(store.steps()[-1])
     assert run_once(tmp_path / "halved", config)

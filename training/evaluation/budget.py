@@ -10,6 +10,16 @@ from training.flops import Work
 from training.progress import Progress
 
 SHARE = 0.05  # of all that a run computes
+LEAST_BATCH, MOST_BATCH = 16, 128
+
+
+def batch_of(config: RunConfig) -> int:
+    """Returns about how many positions at once a run asks players: an eighth of self-play's batch.
+
+    All measurements of a run share this number, so that each player is compiled once. Larger
+    batches would be filled by few of them, smaller ones would leave an accelerator idle.
+    """
+    return min(max(config.self_play.batch // 8, LEAST_BATCH), MOST_BATCH)
 
 
 def of_match(result: MatchResult, first: int, second: int) -> int:

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
-from selfplay.players import before_each_answer
+from selfplay.players import answering
 from training import multihost, stages
 from training.context import Context
-from training.evaluation import gate, in_run
+from training.evaluation import budget, gate, in_run
 from training.evaluation.fixed_point import FixedPointMonitor
 from training.evaluation.in_run import Evaluated
 from training.evaluator import Decision, Stop, StoppedError
@@ -28,7 +28,7 @@ class RunEvaluator:
 
     def choose_actor(self, context: Context, state: State, candidate: Actor, stop: Stop) -> Actor:
         """Returns the weights that play from now on, by a match if the run has a gate."""
-        with before_each_answer(_stopping(stop)):
+        with answering(_stopping(stop), budget.batch_of(context.config)):
             decided = gate.decide(context, state, candidate)
         state.progress.measured += decided.evaluations
         if decided.line is not None:
@@ -69,7 +69,7 @@ class RunEvaluator:
 
         evaluate = stages.stage(in_run.evaluate)
         try:
-            with before_each_answer(check):
+            with answering(check, budget.batch_of(context.config)):
                 measured: Evaluated = evaluate(context, state, self._monitor, last)
         except OutOfTimeError:
             context.metrics.notice(

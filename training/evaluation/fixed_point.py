@@ -23,7 +23,7 @@ from selfplay.amplify.gap import Positions
 from selfplay.amplify.slot import Amplifier
 from selfplay.arena import MatchResult, play_match
 from selfplay.files import json_objects
-from selfplay.players import Player, policy_player, random_player
+from selfplay.players import Player, policy_player
 from selfplay.randomness import RunPurpose
 from training import flops, metrics
 from training.context import Context
@@ -39,7 +39,6 @@ SPREAD = 3.5
 TINY = 1e-3  # nats: a gap that falls ever more slowly would else go on falling for ever
 UNHELD = 0.25  # share of moves that an amplifier without values changes, if A does not follow it
 LOWER_RATE_BY = 1.5  # the rate has fallen when the run has taken this many times the steps so far
-DIVISORS = (4, 2, 1)  # budgets: the simulations of an evaluation, divided by these
 
 Stage = Literal["moving", "flat", "settled", "stuck"]
 
@@ -78,14 +77,7 @@ class FixedPointMonitor:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.amplifier: Amplifier = load_amplifier(context.config, context.game, noise=False)
-
-    @functools.cached_property
-    def probe(self) -> Positions:
-        """The positions that are the same for the whole run."""
-        game, config = self.context.game, self.context.config
-        seed = np.random.SeedSequence([config.seed, RunPurpose.PROBE])
-        count = config.evaluation.gap_positions
-        return gap.reach(game, random_player(game).act, (), seed, count)
+        self._probe: Positions | None = None  # the same for the whole run
 
     def measure(self, variables: Any, progress: Progress, last: bool) -> Measured:
         """Measures A.
@@ -122,19 +114,18 @@ class FixedPointMonitor:
         """Returns the gap by set, the seconds of a move, and the network evaluations taken."""
         game, config = self.context.game, self.context.config
         count, variables = config.evaluation.gap_positions, network_only.variables
-        network = self.context.network.evaluate
-        draws = policy_player("A", game, network, variables, temperature=1.0)
 
         def seed(purpose: RunPurpose) -> np.random.SeedSequence:
             return np.random.SeedSequence([config.seed, purpose, progress.iteration])
 
-        fresh = seed(RunPurpose.FRESH)
+        fresh, act = seed(RunPurpose.FRESH), network_only.act
+        if self._probe is None:
+            probe = np.random.SeedSequence([config.seed, RunPurpose.PROBE])
+            self._probe = gap.reach(game, act, variables, probe, count, seats=0)
         sets = {
-            "own": gap.reach(
-                game, draws.act, variables, seed(RunPurpose.OWN), count, against_itself=True
-            ),
-            "fresh": gap.reach(game, network_only.act, variables, fresh, count, only_own=True),
-            "probe": self.probe,
+            "own": gap.reach(game, act, variables, seed(RunPurpose.OWN), count, seats=2),
+            "fresh": gap.reach(game, act, variables, fresh, count, only_own=True),
+            "probe": self._probe,
         }
         key = jax.random.key(int(fresh.generate_state(1)[0]))
         spent = 2 * gap.games_for(game, count) * min(game.max_plies, gap.MAX_PLIES)
@@ -225,18 +216,14 @@ class FixedPointMonitor:
         return result, spent
 
     def _budgets(self, variables: Any, amplified: Player) -> dict[int | str, Player]:
-        """Returns Amplify(A) at several budgets; an overseer that is no search has just one."""
-        game, network = self.context.game, self.context.network
-        config, full = self.context.config, self.context.config.evaluation.simulations
+        """Returns Amplify(A) as in self-play and, where it is a search, as in evaluations."""
+        game, config = self.context.game, self.context.config
         if config.amplify != "search":
             return {config.amplify: amplified}
-        budgets = sorted({max(full // divisor, 1) for divisor in DIVISORS})
-        return {
-            budget: make_player(
-                f"A, {budget} simulations", game, network, variables, config.search, budget
-            )
-            for budget in budgets
-        }
+        most = config.evaluation.simulations
+        known = "A", game, self.context.network, variables, config.search
+        players = {config.search.simulations: amplified, most: make_player(*known, most)}
+        return dict(sorted(players.items()))
 
 
 def _point(step: int, measured: FixedPoint) -> Point:

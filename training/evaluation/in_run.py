@@ -26,7 +26,6 @@ from training.state import State
 MOST_GAMES = 8 * ROUND  # of a rating by budget, which more would hardly sharpen
 EARLY = 0.4  # of the minutes: by then a run has measured itself
 PROGRAMS = 2.0  # what a whole evaluation compiles, in compilations of self-play: 1.4 to 2.2
-LEAST_GAMES = ROUND // 2  # fewer are not worth a compilation
 
 
 class Evaluated(NamedTuple):
@@ -174,9 +173,7 @@ def _ladder_games(
         return 0, each
     measured = progress.measured + spent
     left = int(min(budget.left(config, context.work, progress, measured) // each, MOST_GAMES))
-    if left >= ROUND:
-        return left // ROUND * ROUND, each
-    return (LEAST_GAMES if left >= LEAST_GAMES else 0), each
+    return left // ROUND * ROUND, each
 
 
 def evaluate_run(
@@ -210,7 +207,7 @@ def evaluate_run(
         rates, spent = measured()
         searched = [rate["search"] for rate in rates.values()]
         return Played({"perfect": rates, "loss": sum(searched) / len(searched)}, spent)
-    games = min(settings.games, LEAST_GAMES) if is_rated_by_budget(config) else settings.games
+    games = min(settings.games, ROUND) if is_rated_by_budget(config) else settings.games
     result = play_match(player(settings.simulations), random_player(game), game, games, seed)
     against = {"games": result.games, "score": result.score, "interval": list(result.interval)}
     entries: dict[str, Any] = {"random": against, "loss": 1 - result.score}

@@ -19,6 +19,7 @@ from selfplay.players import Player, random_player
 from selfplay.rating import bradley_terry
 from selfplay.rating.bradley_terry import Ratings
 from training.config import RunConfig
+from training.evaluation import budget
 from training.network import Network
 from training.players import checkpoint_steps, load_player, make_player
 from training.progress import Progress
@@ -66,11 +67,12 @@ def rate(
         ladder.add(against_random, now, 0)
     # Games that a killed process has played are there, and are not played again.
     games += against_random.games if against_random is not None else 0
+    per_round = max(2 * budget.batch_of(config), ROUND)  # as many as are played side by side
     while ladder.records[now] < games:
         pairing = ladder.next_pairing(now)
         if pairing is None:
             break
-        ladder.play(*pairing, min(_round(games), games - ladder.records[now]))
+        ladder.play(*pairing, min(per_round, games - ladder.records[now]))
     ratings = ladder.ratings()
     interval = bradley_terry.intervals(ratings, ladder.tally(), [now])[now]
     entry = {
@@ -130,11 +132,6 @@ def _ladder(
     if damaged:
         tell(f"{len(damaged)} games of the ladder do not count: {damaged[0]}")
     return ladder
-
-
-def _round(games: int) -> int:
-    """Returns the games of a pairing: larger batches where many games are played."""
-    return 2 * ROUND if games >= 8 * ROUND else ROUND
 
 
 def _compared(ratings: Ratings, one: int, other: int) -> dict[str, float]:
