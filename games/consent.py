@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 # Flags whose value names code; `--amplify player:R` may name a folder, these do not. A value of
 # another flag does not name code, nor does the path of a file: who types that does not mean a
 # program of its name.
-NAMING = ("--game", "--distil")
+NAMING = ("--game", "--distil", "--network", "--network.name")
 AMPLIFY, PROGRAM = "--amplify", "--program"  # the latter's value is a command
 BARE = (  # flags without a value
     *("--json", "--text", "--play", "--dry-run", "--dry_run", "--deterministic", "--tensorboard"),

@@ -63,7 +63,7 @@ def load(spec: str) -> "Game[Any]":
       >>> game.num_actions, game.observation_shape[:2]
       (82, (9, 9))
     """
-    target, texts = _split(spec)
+    target, texts = split_options(spec, f"game {spec!r}")
     _refuse_foreign(target, spec)
     if target.startswith(PGX):
         adapter = _find_class(PGX_ADAPTER, spec)
@@ -109,9 +109,9 @@ def canonical(spec: str) -> str:
     for `load` to find.
     """
     try:
-        target, texts = _split(spec)
+        target, texts = split_options(spec, f"game {spec!r}")
         usual = GAMES[target].options
-        values = usual | _read(usual, texts, f"game {spec!r}")
+        values = usual | read_options(usual, texts, f"game {spec!r}")
     except (KeyError, ValueError):
         return spec
     return _with_options(target, {name: one for name, one in values.items() if one != usual[name]})
@@ -122,10 +122,10 @@ def check_name(spec: str) -> None:
 
     It imports no game: a value that the game itself refuses is for `load` to find.
     """
-    target, texts = _split(spec)
+    target, texts = split_options(spec, f"game {spec!r}")
     _refuse_foreign(target, spec)
     if target in GAMES:
-        _read(GAMES[target].options, texts, f"game {spec!r}")
+        read_options(GAMES[target].options, texts, f"game {spec!r}")
     elif ":" not in target:
         _entry_point(target)
 
@@ -138,7 +138,7 @@ def are_other_games(one: str, other: str) -> bool:
 
 def names_a_module(spec: str) -> bool:
     """Returns whether `load` would import a module of the spec's choice, as a file's must not."""
-    target, _ = _split(spec)
+    target, _ = split_options(spec, f"game {spec!r}")
     return _is_code(target) and not target.startswith(PGX)
 
 
@@ -155,7 +155,12 @@ def _is_code(target: str) -> bool:
     return bool(colon) and (class_name.isidentifier() or module_name not in BUILT_IN)
 
 
-def _split(spec: str) -> tuple[str, dict[str, str]]:
+def split_options(spec: str, what: str) -> tuple[str, dict[str, str]]:
+    """Returns what is before the options of `NAME:key=value,...`, and these as texts.
+
+    Raises:
+      ValueError: they are not of this form; `what` begins the message.
+    """
     head, colon, tail = spec.rpartition(":")
     if not colon or "=" not in tail:
         return spec, {}
@@ -163,9 +168,9 @@ def _split(spec: str) -> tuple[str, dict[str, str]]:
     for item in tail.split(","):
         name, equals, value = item.partition("=")
         if not (name and equals and value):
-            raise ValueError(f"game {spec!r}: option {item!r} is not of the form key=value")
+            raise ValueError(f"{what}: option {item!r} is not of the form key=value")
         if name in options:
-            raise ValueError(f"game {spec!r}: option {name!r} is given twice")
+            raise ValueError(f"{what}: option {name!r} is given twice")
         options[name] = value
     return head, options
 
@@ -263,10 +268,10 @@ def _values(cls: Any, texts: dict[str, str], what: str) -> dict[str, Any]:
                 f"{what}: option {name!r} cannot be given as text: it needs a default in the "
                 "class, a bool, int, float or str, which says how it is read"
             )
-    return _read(known, texts, what)
+    return read_options(known, texts, what)
 
 
-def _read(
+def read_options(
     known: Mapping[str, bool | int | float | str], texts: dict[str, str], what: str
 ) -> dict[str, Any]:
     """Returns the values of options, each read as its default in `known` is."""

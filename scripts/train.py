@@ -97,6 +97,7 @@ def _run(args: Args, source: Source) -> int:
 def _check(config: RunConfig, game: Game[Any]) -> None:
     """Raises ValueError for settings that cannot work."""
     require_form(game, config.game)
+    network_of(config, game).check()
     load_amplifier(config, game)
     losses.check_form(losses.load(config.distil), game, config.learner.batch)
     targets.check(parse_targets(config.targets), game, config.game)

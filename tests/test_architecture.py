@@ -15,7 +15,7 @@ LAYERS = ("games", "mcts", "selfplay", "training", "scripts")
 # Who may import an outside library: files, or rooms, which end with a slash.
 OWNERS = {
     "mctx": {"mcts/reference.py"},
-    "flax": {"training/network.py"},
+    "flax": {"training/networks/"},
     "optax": {"training/learner.py"},
     "orbax": set(),
     "pgx": {"games/pgx_adapter.py"},

@@ -22,6 +22,7 @@ from training.settings import (
     WorkersConfig,
     distil_code,
     distil_problems,
+    network_code,
 )
 
 Preset = Literal["quick", "gpu", "gpu-small"]
@@ -152,6 +153,7 @@ def code_in(config: RunConfig) -> dict[str, consent.Code]:
         "game": consent.module(config.game) if registry.names_a_module(config.game) else None,
         "amplify": spec.code_in(config.amplify),
         "distil": distil_code(config.distil),
+        "network.name": network_code(config.network.name),
     }
     return {field: code for field, code in named.items() if code}
 

@@ -97,8 +97,8 @@ def with_weights(state: TrainState, weights: Weights) -> TrainState:
     )
 
 
-def _with_heads_of(fresh: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
-    if "targets" not in fresh:
+def _with_heads_of(fresh: Any, weights: Any) -> Any:
+    if not isinstance(fresh, dict) or "targets" not in fresh:
         return weights
     return weights | {"targets": fresh["targets"] | weights.get("targets", {})}
 
@@ -305,14 +305,17 @@ def augment(batch: Minibatch, symmetries: Sequence[Symmetry]) -> Minibatch:
     return example.nested(Minibatch, {name: image(name, columns[name]) for name in columns})
 
 
-def _rates(params: dict[Any, Any], dense: float) -> dict[Any, Any]:
-    """Returns each parameter's learning rate, as a share: `dense` in dense layers, elsewhere 1."""
-    kernel = params.get("kernel")
-    share = dense if kernel is not None and kernel.ndim == 2 else 1.0
-    return {
-        name: _rates(value, dense) if isinstance(value, dict) else share
-        for name, value in params.items()
-    }
+def _rates(params: Any, dense: float) -> Any:
+    """Returns each parameter's learning rate, as a share: `dense` in dense layers, elsewhere 1.
+
+    A dense layer is a node of the tree that has a matrix and none of more axes.
+    """
+    axes: dict[Any, int] = {}  # the most that a leaf of a layer has
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        axes[path[:-1]] = max(axes.get(path[:-1], 0), leaf.ndim)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: dense if axes[path[:-1]] == 2 else 1.0, params
+    )
 
 
 def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:

@@ -1,61 +1,36 @@
-"""The policy-value network behind a functional seam. The only file that knows flax.
+"""The policy-value network as all else knows it: pure functions of its weights.
 
-AlphaGo Zero's tower (Silver et al. 2017, Methods, "Neural network architecture"): a convolution,
-residual blocks with batch norm after each convolution, a policy and a value head. Training runs
-the flax module; self-play and evaluation run `evaluate` on *folded* weights, in which each batch
-norm is part of the convolution before it: the same function in fewer kernels.
+`--network` names one of the catalogue, whose files are in `training/networks/`, or a class or
+function of the user's own. Search, self-play and players know `evaluate(variables, observation)`
+alone.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable
+import importlib
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-from flax import nnx
 
+from games import registry
 from mcts import Evaluation
 from selfplay.example import Kind
-from training.settings import NetworkConfig
+from training.settings import NETWORKS, NetworkConfig
 
-EPSILON = 1e-5  # batch norm's, in training and when folding alike
-# XLA's compiler for GPUs cuts long sums of a product into up to 16 parts, each of whole 16 bytes,
-# so of 8 bfloat16 numbers. Where they do not divide so, it pads the weights in every evaluation.
-SUMMED = 128
-
-
-class Affine(NamedTuple):
-    """A convolution or dense layer ready to run: `x * kernel + bias`."""
-
-    kernel: jax.Array
-    bias: jax.Array
-
-
-class Folded(NamedTuple):
-    """The weights that `Network.evaluate` runs on, batch norm folded in."""
-
-    stem: Affine
-    blocks: tuple[tuple[Affine, Affine], ...]
-    heads_conv: Affine  # of the policy's head and then of the value's: the tower is read once
-    policy: Affine
-    value_hidden: Affine
-    value: Affine
-    both_heads: Affine  # `policy` and `value_hidden` as one layer on all of `heads_conv`
+OWN = "training.networks.own"  # finds those of a user's own
 
 
 class Weights(NamedTuple):
-    """The trained arrays of a network, as nested dicts."""
+    """The trained arrays of a network."""
 
-    params: Any
-    batch_stats: Any  # the running mean and variance of each batch norm
+    params: Any  # moved by gradients
+    batch_stats: Any  # moved by the way forward, as the running mean of a batch norm is
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
     """A network for one game's shapes, as pure functions of its weights.
 
-    Equal networks have weights of equal shapes.
+    Equal networks have weights of equal shapes. Those of the catalogue inherit from it.
     """
 
     config: NetworkConfig
@@ -63,298 +38,68 @@ class Network:
     num_actions: int
     targets: tuple[tuple[str, Kind], ...] = ()  # what it also predicts in training, by name
 
-    @functools.partial(jax.jit, static_argnums=0)  # one compilation, not one a layer
     def init(self, key: jax.Array) -> Weights:
         """Returns freshly drawn weights."""
-        _, params, batch_stats = _split(self._build(nnx.Rngs(key)))
-        return Weights(nnx.to_pure_dict(params), nnx.to_pure_dict(batch_stats))
-
-    def forward(self, weights: Weights, observation: jax.Array) -> tuple[Evaluation, Any]:
-        """Scores a training batch; returns its Evaluation and the moved batch statistics."""
-        evaluation, _, moved = self.forward_all(weights, observation)
-        return evaluation, moved
+        raise NotImplementedError
 
     def forward_all(
         self, weights: Weights, observation: jax.Array
     ) -> tuple[Evaluation, dict[str, jax.Array], Any]:
-        """Returns beside that, before the moved statistics, what the network says of each target.
+        """Scores a training batch.
 
-        That is float32[M], [M, A] or [M, H, W].
+        Args:
+          observation: `[M, *observation_shape]`.
+
+        Returns:
+          Its Evaluation; of each target float32[M], [M, A] or [M, H, W], by name; and the moved
+            `batch_stats`.
         """
-        model = self._merge(weights)
-        evaluation, predicted = model(observation)
-        return evaluation, predicted, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
+        raise NotImplementedError
 
-    @functools.partial(jax.jit, static_argnums=0)  # compiled once for all checkpoints of a run
-    def fold(self, weights: Weights) -> Folded:
-        """Returns weights for `evaluate`: batch norm, with its running statistics, folded in."""
-        model = self._merge(weights)
-        dtype = jnp.dtype(self.config.dtype)
-        convolution = functools.partial(_fold, dtype=dtype)
-        policy, value_hidden = _dense(model.policy), _dense(model.value_hidden)
-        return Folded(
-            stem=convolution(model.stem),
-            blocks=tuple((convolution(b.first), convolution(b.second)) for b in model.blocks),
-            heads_conv=_side_by_side(convolution(model.policy_conv), convolution(model.value_conv)),
-            policy=policy,
-            value_hidden=value_hidden,
-            value=_dense(model.value),
-            both_heads=_as_one(policy, value_hidden, self.config),
-        )
+    def fold(self, weights: Weights) -> Any:
+        """Returns the variables that `evaluate` runs on, such as weights with batch norm folded."""
+        return weights
 
-    def evaluate(self, folded: Folded, observation: jax.Array) -> Evaluation:
+    def evaluate(self, variables: Any, observation: jax.Array) -> Evaluation:
         """Scores positions `[B, *observation_shape]`; changes nothing."""
-        evaluation, _ = self._run(folded, observation)
-        return evaluation
+        raise NotImplementedError
 
-    def fires(self, folded: Folded, observation: jax.Array) -> dict[str, jax.Array]:
-        """Returns bool[units] by layer: whether a unit is above 0 in any of the positions."""
-        _, layers = self._run(folded, observation)
-        return {
-            name: (layer > 0).any(axis=tuple(range(layer.ndim - 1)))
-            for name, layer in layers.items()
+    def check(self) -> None:
+        """Raises ValueError where a network of a user's own does not score positions."""
+
+    def fires(self, variables: Any, observation: jax.Array) -> dict[str, jax.Array]:
+        """Returns bool[units] by layer: whether a unit is above 0 in any of the positions.
+
+        Of a network that does not say, nothing.
+        """
+        del variables, observation
+        return {}
+
+
+def make(
+    config: NetworkConfig,
+    observation_shape: tuple[int, ...],
+    num_actions: int,
+    targets: tuple[tuple[str, Kind], ...] = (),
+) -> Network:
+    """Returns the network that `config.name` names, for a game's shapes.
+
+    Raises:
+      ValueError: there is none, or it does not fit these shapes.
+    """
+    given = config, observation_shape, num_actions, targets
+    what = f"network {config.name!r}"
+    name, texts = registry.split_options(config.name, what)
+    network: Network
+    # The room is imported when one of its networks is named.
+    if name in NETWORKS:
+        module, _, class_name = NETWORKS[name].partition(":")
+        cls = getattr(importlib.import_module(module), class_name)
+        known = {field.name for field in dataclasses.fields(Network)}
+        usual: dict[str, Any] = {
+            f.name: f.default for f in dataclasses.fields(cls) if f.name not in known
         }
-
-    def _run(
-        self, folded: Folded, observation: jax.Array
-    ) -> tuple[Evaluation, dict[str, jax.Array]]:
-        """Returns the scores of positions, and what each layer's units said after their ReLU."""
-        x = jax.nn.relu(_convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
-        layers = {"stem": x}
-        for number, (first, second) in enumerate(folded.blocks):
-            inner = jax.nn.relu(_convolve(x, first))
-            x = jax.nn.relu(x + _convolve(inner, second))
-            layers |= {f"block {number}, inside": inner, f"block {number}": x}
-        heads = jax.nn.relu(_convolve(x, folded.heads_conv))
-        policy, value = self._of_each_head(heads)
-        # To an accelerator a launch costs more than products with zeros, to a CPU less.
-        logits, hidden = jax.lax.platform_dependent(
-            folded, heads, cpu=self._heads_apart, default=self._heads_as_one
-        )
-        # The value head: one hidden layer, then tanh.
-        hidden = jax.nn.relu(hidden)
-        evaluation = Evaluation(logits, jnp.tanh(_apply_dense(hidden, folded.value))[:, 0])
-        layers |= {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
-        return evaluation, layers
-
-    def _of_each_head(self, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
-        own = self.config.policy_channels
-        return heads[..., :own], heads[..., own:]
-
-    def _heads_apart(self, folded: Folded, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns float32[B, A], the logits, and [B, value_hidden], what the value is made of."""
-        policy, value = self._of_each_head(heads)
-        return (
-            _apply_dense(_flat(policy), folded.policy),
-            _apply_dense(_flat(value), folded.value_hidden),
-        )
-
-    def _heads_as_one(self, folded: Folded, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns the same by one product in place of two, rounded otherwise."""
-        x, (kernel, _) = _flat(heads), folded.both_heads
-        x = jnp.pad(x, ((0, 0), (0, len(kernel) - x.shape[1])))
-        both = _apply_dense(x, folded.both_heads)
-        return both[:, : self.num_actions], both[:, self.num_actions :]
-
-    def _build(self, rngs: nnx.Rngs) -> "Tower":
-        return Tower(self, rngs)
-
-    def _merge(self, weights: Weights) -> "Tower":
-        # The structure, with shapes in place of arrays: nothing is allocated.
-        abstract = nnx.eval_shape(lambda: self._build(nnx.Rngs(0)))
-        graphdef, param_state, stats_state = _split(abstract)
-        nnx.replace_by_pure_dict(param_state, weights.params)
-        nnx.replace_by_pure_dict(stats_state, weights.batch_stats)
-        # copy=True: without it flax 0.12 raises TraceContextError under jax.grad.
-        model: Tower = nnx.merge(graphdef, param_state, stats_state, copy=True)
-        return model
-
-
-def _split(model: "Tower") -> tuple[Any, Any, Any]:
-    graphdef, params, *rest = nnx.split(model, nnx.Param, nnx.BatchStat)
-    return graphdef, params, rest[0]
-
-
-class ConvNorm(nnx.Module):
-    """A convolution without bias, then batch norm."""
-
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        size: int,
-        config: NetworkConfig,
-        rngs: nnx.Rngs,
-        scale_init: Any = nnx.initializers.ones_init(),  # noqa: B008 - a function
-    ) -> None:
-        dtype = jnp.dtype(config.dtype)
-        self.conv = nnx.Conv(
-            inputs,
-            outputs,
-            (size, size),
-            use_bias=False,
-            dtype=dtype,
-            kernel_init=nnx.initializers.he_normal(),
-            rngs=rngs,
-        )
-        self.norm = nnx.BatchNorm(
-            outputs,
-            momentum=config.momentum,
-            epsilon=EPSILON,
-            dtype=dtype,
-            scale_init=scale_init,
-            rngs=rngs,
-        )
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return self.norm(self.conv(x), use_running_average=False)
-
-
-class Block(nnx.Module):
-    """A residual block."""
-
-    def __init__(self, config: NetworkConfig, rngs: nnx.Rngs) -> None:
-        self.first = ConvNorm(config.channels, config.channels, 3, config, rngs)
-        # A block starts as the identity, so that a deep tower trains from its first step.
-        zeros = nnx.initializers.zeros_init()
-        self.second = ConvNorm(config.channels, config.channels, 3, config, rngs, zeros)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return jax.nn.relu(x + self.second(jax.nn.relu(self.first(x))))
-
-
-class Tower(nnx.Module):
-    """The network as it is trained."""
-
-    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
-        config, num_actions = network.config, network.num_actions
-        height, width, planes = network.observation_shape
-        cells, wide = height * width, config.channels
-        # The trunk: a stem, then residual blocks (He et al. 2016).
-        self.stem = ConvNorm(planes, wide, 3, config, rngs)
-        self.blocks = nnx.List([Block(config, rngs) for _ in range(config.blocks)])
-        # Two heads: logits of all actions, and the value in [-1, 1].
-        self.policy_conv = ConvNorm(wide, config.policy_channels, 1, config, rngs)
-        self.policy = nnx.Linear(cells * config.policy_channels, num_actions, rngs=rngs)
-        self.value_conv = ConvNorm(wide, config.value_channels, 1, config, rngs)
-        self.value_hidden = nnx.Linear(
-            cells * config.value_channels, config.value_hidden, rngs=rngs
-        )
-        self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
-        # Made last, so that a target changes nothing in how the rest is drawn.
-        if network.targets:
-            heads = {name: HEADS[kind](network, rngs) for name, kind in network.targets}
-            self.targets = nnx.Dict(heads)
-
-    def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
-        x = jax.nn.relu(self.stem(observation.astype(self.stem.conv.dtype)))
-        for block in self.blocks:
-            x = block(x)
-        policy = _flat(jax.nn.relu(self.policy_conv(x)))
-        value = _flat(jax.nn.relu(self.value_conv(x)))
-        hidden = jax.nn.relu(self.value_hidden(value))
-        evaluation = Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
-        # Auxiliary heads read the trunk too.
-        heads = getattr(self, "targets", {})
-        return evaluation, {name: head(x) for name, head in heads.items()}
-
-
-class ScalarHead(nnx.Module):
-    """A number of each position, made as the value is, without its tanh."""
-
-    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
-        config, (height, width, _) = network.config, network.observation_shape
-        size = height * width * config.value_channels
-        self.conv = ConvNorm(config.channels, config.value_channels, 1, config, rngs)
-        self.hidden = nnx.Linear(size, config.value_hidden, rngs=rngs)
-        self.out = nnx.Linear(config.value_hidden, 1, rngs=rngs)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        hidden = jax.nn.relu(self.hidden(_flat(jax.nn.relu(self.conv(x)))))
-        return self.out(hidden)[:, 0]
-
-
-class ActionHead(nnx.Module):
-    """A number of each action, made as the policy's logits are."""
-
-    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
-        config, (height, width, _) = network.config, network.observation_shape
-        size = height * width * config.policy_channels
-        self.conv = ConvNorm(config.channels, config.policy_channels, 1, config, rngs)
-        self.out = nnx.Linear(size, network.num_actions, rngs=rngs)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return self.out(_flat(jax.nn.relu(self.conv(x))))
-
-
-class CellHead(nnx.Module):
-    """A number of each cell, made of what the tower says there."""
-
-    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
-        config = network.config
-        self.conv = ConvNorm(config.channels, config.value_channels, 1, config, rngs)
-        self.out = nnx.Linear(config.value_channels, 1, rngs=rngs)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return self.out(jax.nn.relu(self.conv(x)).astype(jnp.float32))[..., 0]
-
-
-# Of targets, by what they hold of an example. Only training runs them: what plays has no such
-# weights.
-HEADS: dict[Kind, Callable[[Network, nnx.Rngs], Any]] = {
-    Kind.SCALAR: ScalarHead,
-    Kind.PER_ACTION: ActionHead,
-    Kind.PER_CELL: CellHead,
-}
-
-
-def _fold(layer: ConvNorm, dtype: Any) -> Affine:
-    norm: Any = layer.norm
-    # Batch norm is affine in evaluation, so it goes into kernel and bias.
-    scale = norm.scale[...] / jnp.sqrt(norm.var[...] + EPSILON)
-    return Affine(
-        (jnp.asarray(layer.conv.kernel[...]) * scale[None, None, None, :]).astype(dtype),
-        (norm.bias[...] - norm.mean[...] * scale).astype(dtype),
-    )
-
-
-def _side_by_side(one: Affine, other: Affine) -> Affine:
-    return Affine(*(jnp.concatenate(pair, axis=-1) for pair in zip(one, other, strict=True)))
-
-
-def _as_one(policy: Affine, value_hidden: Affine, config: NetworkConfig) -> Affine:
-    """Returns the heads' dense layers as one: of each cell all channels, 0 for the other head's."""
-
-    def by_cell(layer: Affine, channels: int, before: int, after: int) -> jax.Array:
-        kernel = layer.kernel.reshape(-1, channels, layer.kernel.shape[1])
-        return jnp.pad(kernel, ((0, 0), (before, after), (0, 0)))
-
-    own, others = config.policy_channels, config.value_channels
-    # Zero blocks keep each head's inputs apart.
-    kernels = [by_cell(policy, own, 0, others), by_cell(value_hidden, others, own, 0)]
-    kernel = jnp.concatenate(kernels, axis=-1)
-    kernel = kernel.reshape(-1, kernel.shape[-1])
-    return Affine(
-        jnp.pad(kernel, ((0, -len(kernel) % SUMMED), (0, 0))),
-        jnp.concatenate([policy.bias, value_hidden.bias]),
-    )
-
-
-def _dense(layer: Any) -> Affine:
-    return Affine(layer.kernel[...], layer.bias[...])
-
-
-def _convolve(x: jax.Array, layer: Affine) -> jax.Array:
-    y = jax.lax.conv_general_dilated(
-        x, layer.kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return y + layer.bias[None, None, None, :]
-
-
-def _apply_dense(x: jax.Array, layer: Affine) -> jax.Array:
-    return x @ layer.kernel + layer.bias[None, :]
-
-
-def _flat(x: jax.Array) -> jax.Array:
-    """Returns float32[B, H * W * C]: the heads' dense layers run in float32."""
-    return x.reshape(x.shape[0], -1).astype(jnp.float32)
+        network = cls(*given, **registry.read_options(usual, texts, what))
+    else:
+        network = importlib.import_module(OWN).load(*given)
+    return network

@@ -18,7 +18,7 @@ from selfplay.amplify.slot import Amplifier
 from selfplay.example import Kind, parse_targets
 from selfplay.player_spec import parse_player, run_of
 from selfplay.players import Player, policy_player, search_player
-from training import targets
+from training import network, targets
 from training.config import RunConfig
 from training.network import Network, Weights
 from training.settings import NetworkConfig
@@ -194,10 +194,10 @@ def playable(network: Network, weights: Weights) -> Any:
     return devices.replicate(network.fold(weights))
 
 
-def _common_heads(
-    template: dict[str, Any], leaves: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _common_heads(template: Any, leaves: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Returns both without the heads of targets that only one of them has."""
+    if not isinstance(template, dict):  # the weights of a network of a user's own
+        return template, leaves
     # Auxiliary heads may differ between the run and the network that is wanted.
     of_targets = [name for name in leaves if name.startswith("targets/")]
     saved = {name.split("/")[1] for name in of_targets}
@@ -237,7 +237,7 @@ def _network(
     actions: int,
     heads: tuple[tuple[str, Kind], ...],
 ) -> Network:
-    return Network(config, observation_shape, actions, heads)
+    return network.make(config, observation_shape, actions, heads)
 
 
 def _find_step(folder: RunFolder, wanted: int | None) -> int:

@@ -4,9 +4,11 @@ import dataclasses
 import math
 from typing import Literal
 
-from games import consent
+from games import consent, spelling
 from mcts.setting import problems, setting
 
+# Networks by name, as module:class of the room that is imported when one is named.
+NETWORKS = {"resnet": "training.networks.resnet:Resnet"}
 # The ways to distil that training/losses.py has, and those of them that need more than what to do
 # in a position: values, or results of games.
 DISTIL = ("imitation", "cloning", "action_values", "reinforce")
@@ -17,8 +19,11 @@ MAX_BLOCKS = 1000  # each is built by Python, one after the other
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
-    """Size and precision of the network. Source of the paper's values: Silver et al. 2017."""
+    """Which network, its size and precision. Source of the paper's values: Silver et al. 2017."""
 
+    name: str = "resnet"
+    """One of the catalogue, perhaps with options as in resnet:pool=true, or module:factory, a
+    network of one's own (docs/networks.md). AlphaGo Zero: resnet."""
     blocks: int = setting(2, at_least=0, at_most=MAX_BLOCKS)
     """Residual blocks. AlphaGo Zero: 19 or 39."""
     channels: int = setting(32, at_least=1)
@@ -36,7 +41,13 @@ class NetworkConfig:
 
     def problems(self) -> list[str]:
         """The faults of these settings, a sentence each."""
-        return problems(self, "network")
+        name, colon, _ = self.name.partition(":")
+        faults = problems(self, "network")
+        if name in NETWORKS or (name and colon):
+            return faults
+        near = spelling.did_you_mean(name, NETWORKS)
+        known = ", ".join(NETWORKS)
+        return [*faults, f"there is no network {name!r}{near}; known: {known}, or module:factory"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,6 +229,12 @@ def distil_problems(spec: str) -> list[str]:
     if spec in DISTIL or (module and function):
         return []
     return [f"distil must be {', '.join(DISTIL)} or module:function, got {spec!r}"]
+
+
+def network_code(spec: str) -> consent.Code | None:
+    """Returns the code of a user's own that a network's name names, if any."""
+    is_ours = spec.partition(":")[0] in NETWORKS or ":" not in spec
+    return None if is_ours else consent.module(spec)
 
 
 def distil_code(spec: str) -> consent.Code | None:

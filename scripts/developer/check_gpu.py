@@ -25,8 +25,7 @@ from scripts.benchmarks import iteration
 from scripts.developer import check_gpu_card, check_gpu_memory
 from scripts.developer.check_gpu_text import Step, Steps, count, every, kernels, loops, read, what
 from scripts.terminal.console import print_text, say
-from training import presets
-from training.network import Network
+from training import network, presets
 from training.settings import NetworkConfig
 
 FUSED = "__cudnn$convBiasActivationForward"
@@ -65,7 +64,7 @@ def check_towers(card: Any) -> list[str]:
     for spec, blocks, channels, batch in TOWERS:
         game = games.load(spec)
         config = NetworkConfig(blocks=blocks, channels=channels, value_hidden=128, dtype="bfloat16")
-        own = Network(config, game.observation_shape, game.num_actions)
+        own = network.make(config, game.observation_shape, game.num_actions)
         program = read(check_gpu_card.compile_evaluations(card, own, batch).as_text())
         name = f"{spec} {blocks}x{channels}, {batch} positions"
         evaluation = largest_loop(program)

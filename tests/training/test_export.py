@@ -25,7 +25,8 @@ from training.config import RunConfig
 from training.export import onnx_file, sample
 from training.export.contents import contents
 from training.export.sample import Sample
-from training.network import Network, Weights
+from training.network import Weights
+from training.networks.resnet import Resnet
 from training.players import Trained, load_trained, network_of
 from training.settings import NetworkConfig
 
@@ -94,7 +95,7 @@ def test_a_bfloat16_network_is_exported_as_the_rounded_weights_that_play(tmp_pat
     narrow, seen, _ = case("connect_four", dataclasses.replace(SMALL, dtype="bfloat16"))
     path = tmp_path / "a.onnx"
     onnx_file.write(path, contents(narrow, without_names(narrow.game)))
-    wide = Network(SMALL, narrow.game.observation_shape, narrow.game.num_actions)
+    wide = Resnet(SMALL, narrow.game.observation_shape, narrow.game.num_actions)
     as_float32 = jax.tree.map(lambda array: array.astype(jnp.float32), narrow.folded)
     own = wide.evaluate(as_float32, seen)
     logits, value = run_onnx(path, seen)

@@ -15,11 +15,11 @@ from selfplay import example as example_rows
 from training import learner
 from training.devices import learner_mesh, split_examples, to_learner, wait_for_all_but_last
 from training.losses import Batches, Minibatch
-from training.network import Network
+from training.networks.resnet import Resnet
 from training.settings import LearnerConfig, NetworkConfig
 
 GAME = games.load("connect_four")
-NETWORK = Network(NetworkConfig(blocks=1, channels=4), GAME.observation_shape, GAME.num_actions)
+NETWORK = Resnet(NetworkConfig(blocks=1, channels=4), GAME.observation_shape, GAME.num_actions)
 EXAMPLES = 16
 DEFAULTS = LearnerConfig(batch=EXAMPLES)
 HALVES = slice(64), slice(64, None)
@@ -57,7 +57,7 @@ def start(config=DEFAULTS):
 
 def test_losses_equal_their_formula_in_plain_numpy(train_step):
     batch, state = random_batch(), start()
-    predicted, _ = NETWORK.forward(state.weights, batch.observation)
+    predicted, _, _ = NETWORK.forward_all(state.weights, batch.observation)
     logits = np.asarray(predicted.prior_logits, float)
     policy = []
     for example in range(EXAMPLES):

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from training.network import EPSILON, Network, Weights
+from training.network import Weights
+from training.networks.resnet import EPSILON, Resnet
 from training.settings import NetworkConfig
 
 SHAPE, ACTIONS = (3, 4, 2), 5
@@ -63,7 +64,7 @@ def random_weights(network, seed=0):
 @pytest.mark.parametrize("blocks", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_folded_evaluation_equals_the_unfolded_network_in_plain_numpy(monkeypatch, blocks, heads):
     monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, **ways: ways[heads](*args))
-    network = Network(NetworkConfig(blocks=blocks, channels=6), SHAPE, ACTIONS)
+    network = Resnet(NetworkConfig(blocks=blocks, channels=6), SHAPE, ACTIONS)
     params, stats = random_weights(network)
     observation = np.random.default_rng(1).random((7, *SHAPE)) < 0.5
     found = network.evaluate(network.fold(Weights(params, stats)), observation)
@@ -73,10 +74,10 @@ def test_folded_evaluation_equals_the_unfolded_network_in_plain_numpy(monkeypatc
 
 
 def test_training_moves_the_statistics_towards_those_of_the_batch():
-    network = Network(NetworkConfig(blocks=1, channels=4, momentum=0.5), SHAPE, ACTIONS)
+    network = Resnet(NetworkConfig(blocks=1, channels=4, momentum=0.5), SHAPE, ACTIONS)
     weights = network.init(jax.random.key(0))
     observation = np.random.default_rng(1).random((64, *SHAPE)) < 0.5
-    _, moved = network.forward(weights, observation)
+    _, _, moved = network.forward_all(weights, observation)
     y = plain_convolution(
         observation.astype(float), np.asarray(weights.params["stem"]["conv"]["kernel"])
     )
@@ -89,8 +90,8 @@ def test_training_moves_the_statistics_towards_those_of_the_batch():
 
 
 def test_bfloat16_evaluates_close_to_float32_and_answers_in_float32():
-    wide = Network(NetworkConfig(blocks=1, channels=8), SHAPE, ACTIONS)
-    narrow = Network(NetworkConfig(blocks=1, channels=8, dtype="bfloat16"), SHAPE, ACTIONS)
+    wide = Resnet(NetworkConfig(blocks=1, channels=8), SHAPE, ACTIONS)
+    narrow = Resnet(NetworkConfig(blocks=1, channels=8, dtype="bfloat16"), SHAPE, ACTIONS)
     params, stats = wide.init(jax.random.key(0))
     observation = np.random.default_rng(1).random((16, *SHAPE)) < 0.5
     exact = wide.evaluate(wide.fold(Weights(params, stats)), observation)
@@ -101,7 +102,7 @@ def test_bfloat16_evaluates_close_to_float32_and_answers_in_float32():
 
 
 def test_equal_networks_are_equal_and_hash_alike():
-    one, two = (Network(NetworkConfig(), SHAPE, ACTIONS) for _ in range(2))
+    one, two = (Resnet(NetworkConfig(), SHAPE, ACTIONS) for _ in range(2))
     assert one == two
     assert hash(one) == hash(two)
 

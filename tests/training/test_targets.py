@@ -26,12 +26,13 @@ from training import decision_examples, learner, replay, targets
 from training.config import OverseerConfig
 from training.learner import LearnerConfig
 from training.losses import minibatch
-from training.network import Network, NetworkConfig
+from training.networks.resnet import Resnet
 from training.non_finite import check_plies
 from training.players import load_weights, network_of
 from training.preflight import estimate, trial
 from training.preflight.machine import Machine
 from training.replay import ReplayBuffer, ReplayConfig
+from training.settings import NetworkConfig
 from training.storage.checkpoint import CheckpointStore
 from training.storage.run_folder import RunFolder
 
@@ -50,7 +51,7 @@ def registered():
 
 def network():
     shape = GAME.observation_shape
-    return Network(SMALL, shape, GAME.num_actions, targets.heads(toys.TOYS))
+    return Resnet(SMALL, shape, GAME.num_actions, targets.heads(toys.TOYS))
 
 
 @functools.cache
@@ -233,7 +234,7 @@ def test_a_example_of_weight_0_teaches_nothing_of_its_target_and_a_weight_counts
 
 
 def test_heads_leave_the_other_weights_and_what_plays_as_they_were():
-    key, plain = jax.random.key(3), Network(SMALL, GAME.observation_shape, GAME.num_actions)
+    key, plain = jax.random.key(3), Resnet(SMALL, GAME.observation_shape, GAME.num_actions)
     without, with_heads = plain.init(key), network().init(key)
     for a, b in zip(without, with_heads, strict=True):
         assert "targets" not in a

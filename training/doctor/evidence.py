@@ -13,6 +13,7 @@ import numpy as np
 
 import games
 from games.game import Game, State
+from mcts import Variables
 from selfplay import example, positions
 from selfplay.example import Sample
 from selfplay.files import json_lines
@@ -21,7 +22,7 @@ from training.config import RunConfig
 from training.decision_examples import NOTHING, DecisionExamples
 from training.evaluation.surprise import predict
 from training.metrics import EvaluationLine, GateLine, IterationLine, WorkersLine
-from training.network import Folded, Network, Weights
+from training.network import Network, Weights
 from training.oversight import decision_file
 from training.players import network_of
 from training.storage.checkpoint import CheckpointStore
@@ -76,7 +77,7 @@ class Evidence:
         return presets.preset(self.config.preset, self.config.game)
 
     @functools.cached_property
-    def newest_folded(self) -> Folded:
+    def newest_folded(self) -> Variables:
         """The newest averages, as they play."""
         return self.fold(self.newest.average)
 
@@ -98,12 +99,12 @@ class Evidence:
         old, new = kernels(self.initial.average.params), kernels(params)
         return {name: _angle(old[name], new[name]) for name in old}
 
-    def fold(self, weights: Weights) -> Folded:
+    def fold(self, weights: Weights) -> Variables:
         """Returns weights as self-play runs them."""
-        folded: Folded = self.network.fold(weights)
+        folded: Variables = self.network.fold(weights)
         return folded
 
-    def predict(self, folded: Folded, examples: Sample) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, folded: Variables, examples: Sample) -> tuple[np.ndarray, np.ndarray]:
         """Returns the network's policy float32[N, A] and value float32[N] of examples."""
         return predict(self.network, folded, examples)
 

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from mcts import SearchConfig, SearchResult, search
+from mcts import SearchConfig, SearchResult, Variables, search
 from selfplay import positions
 from training.doctor.evidence import Evidence
 from training.doctor.findings import Case, Result, first, too_early
-from training.network import Folded, Network
+from training.network import Network
 
 FEW_POSITIONS = 30  # below, shares are too uncertain to judge
 SAME_RESULT = 0.004  # how far weights and values of two like searches may be apart
@@ -82,6 +82,6 @@ def _share_apart(gaps: np.ndarray) -> float:
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _search(
-    game: Any, network: Network, config: SearchConfig, folded: Folded, states: Any
+    game: Any, network: Network, config: SearchConfig, folded: Variables, states: Any
 ) -> SearchResult:
     return search(game, network.evaluate, folded, states, jax.random.key(0), config)

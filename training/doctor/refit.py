@@ -145,7 +145,7 @@ def forward(network: Network, state: TrainState, examples: Sample) -> tuple[np.n
 def _forward_batch(
     network: Network, weights: Weights, observation: jax.Array, legal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    predicted, _ = network.forward(weights, observation)
+    predicted, _, _ = network.forward_all(weights, observation)
     return jax.nn.softmax(mask_illegal(predicted.prior_logits, legal)), predicted.value
 
 

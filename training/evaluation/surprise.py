@@ -11,12 +11,12 @@ import jax
 import numpy as np
 
 from games.game import Game, Symmetry
-from mcts import Evaluation, mask_illegal
+from mcts import Evaluation, Variables, mask_illegal
 from selfplay import example
 from selfplay.example import Kind, Sample
 from selfplay.information import cross_entropy, kl_divergence
 from training import replay
-from training.network import Folded, Network
+from training.network import Network
 from training.storage.run_folder import RunFolder
 
 BATCH = 256  # positions that the network is asked at once: one shape, one compilation
@@ -86,7 +86,7 @@ def value_target(examples: Sample, root_value_weight: float) -> np.ndarray:
     return target
 
 
-def judge(network: Network, folded: Folded, examples: Sample, root_value_weight: float) -> Said:
+def judge(network: Network, folded: Variables, examples: Sample, root_value_weight: float) -> Said:
     """Returns what a network with folded weights says of examples, in batches."""
     policy, value = predict(network, folded, examples)
     target = examples.policy_target.astype(float)
@@ -98,7 +98,7 @@ def judge(network: Network, folded: Folded, examples: Sample, root_value_weight:
     )
 
 
-def predict(network: Network, folded: Folded, examples: Sample) -> tuple[np.ndarray, np.ndarray]:
+def predict(network: Network, folded: Variables, examples: Sample) -> tuple[np.ndarray, np.ndarray]:
     """A network's policy float32[N, A] and value float32[N] of examples, in batches."""
     count = len(examples.ply)
     batches = []
@@ -145,7 +145,7 @@ def _misfits(columns: dict[str, np.ndarray], game: Game[Any]) -> str:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _evaluate(
-    network: Network, folded: Folded, observation: jax.Array, legal: jax.Array
+    network: Network, folded: Variables, observation: jax.Array, legal: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Returns policy float32[N, A] over legal actions, and value float32[N], of N observations."""
     predicted: Evaluation = network.evaluate(folded, observation)

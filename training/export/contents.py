@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.export.sample import Sample
-from training.network import Affine
+from training.networks.resnet import Affine
 from training.players import Trained
 
 FORMAT_VERSION = 1  # of names, shapes and metadata; docs/export.md

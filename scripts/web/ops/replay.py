@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from games.game import Game, Symmetry
+from mcts import Variables
 from scripts.web.ops.game_argument import game_of
 from scripts.web.ops.player_argument import player_of
 from scripts.web.ops.question import Args, Op, Tell, number, text
@@ -14,7 +15,7 @@ from training.config import RunConfig
 from training.evaluation import example_positions, surprise
 from training.evaluation.example_positions import Found
 from training.evaluation.surprise import Said
-from training.network import Folded, Network
+from training.network import Network
 from training.players import network_of
 from training.storage.run_folder import RunFolder
 
@@ -34,7 +35,7 @@ class Opened(NamedTuple):
     spec: str
     game: Game[Any]
     network: Network
-    folded: Folded  # of its newest checkpoint
+    folded: Variables  # of its newest checkpoint
     player: str  # that checkpoint's name
 
 

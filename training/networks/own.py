@@ -1,0 +1,225 @@
+"""A network of a user's own: a flax nnx module, or two pure functions `init` and `apply`."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from games import plug_in, registry
+from mcts import Evaluation
+from selfplay.example import Kind
+from training.network import Network, Weights
+from training.networks.module import ModuleNetwork
+from training.settings import NetworkConfig
+
+CHECKED = 3  # positions that a network is tried with; no other of its sizes is likely to be 3
+
+
+class Spec(NamedTuple):
+    """What a network is made for."""
+
+    observation_shape: tuple[int, ...]  # of a position; observations come as bool[B, ...]
+    num_actions: int  # A
+    targets: Mapping[str, tuple[int, ...]]  # the shape of each head beside policy and value
+
+
+def load(
+    config: NetworkConfig,
+    observation_shape: tuple[int, ...],
+    num_actions: int,
+    targets: tuple[tuple[str, Kind], ...],
+) -> Network:
+    """Returns the network that `module:factory` names, options behind it.
+
+    The factory is a subclass of `nnx.Module`, called with `(spec, rngs=...)`, or a function, called
+    with `(spec)`, which returns an object with pure functions `init(key) -> (params, state)` and
+    `apply(params, state, observation, train) -> (outputs, state)`.
+
+    Raises:
+      ValueError: there is none, or its results are not as they should be.
+    """
+    what = f"network {config.name!r}"
+    target, texts = registry.split_options(config.name, what)
+    factory = plug_in.import_function(target, what)
+    options = registry.read_options(_options(inspect.unwrap(factory)), texts, what)
+    given = config, observation_shape, num_actions, targets
+    spec = Spec(observation_shape, num_actions, _shapes(observation_shape, num_actions, targets))
+    network: Network
+    if _is_module(inspect.unwrap(factory)):
+        network = OwnModule(*given, factory=functools.partial(factory, spec, **options))
+    else:
+        plug_in.check_call(factory, ("spec",), what)
+        functions = factory(spec, **options)
+        for name in ("init", "apply"):
+            if not callable(getattr(functions, name, None)):
+                raise ValueError(
+                    f"{what} must return an object with functions init and apply, or be a class "
+                    f"of flax's nnx.Module; got {type(functions).__name__}, without {name}"
+                )
+        network = OwnFunctions(*given, functions=functions)
+    _check_shapes(network, what)
+    return network
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnModule(ModuleNetwork):
+    """A network from an nnx module of a user's own."""
+
+    factory: Callable[..., Any] = dataclasses.field(default=nnx.Module, compare=False)
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        """Returns the module."""
+        module: nnx.Module = self.factory(rngs=rngs)
+        return module
+
+    def read(self, outputs: Any, count: int) -> tuple[Evaluation, dict[str, jax.Array]]:
+        """Returns what the module says in the forms that all else expects."""
+        return _read(self, outputs, count)
+
+    def check(self) -> None:
+        """Raises ValueError where fresh weights score a position by what is no number."""
+        _check_values(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnFunctions(Network):
+    """A network from two pure functions of a user's own; any trees of arrays are its weights."""
+
+    functions: Any = dataclasses.field(default=None, compare=False)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def init(self, key: jax.Array) -> Weights:
+        """Returns freshly drawn weights."""
+        made = self.functions.init(key)
+        if not (isinstance(made, tuple) and len(made) == 2):
+            raise ValueError(
+                f"network {self.config.name!r}: init must return (params, state), got "
+                f"{type(made).__name__}"
+            )
+        return Weights(*made)
+
+    def forward_all(
+        self, weights: Weights, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array], Any]:
+        """Scores a training batch."""
+        return self._apply(weights, observation, train=True)
+
+    def evaluate(self, variables: Any, observation: jax.Array) -> Evaluation:
+        """Scores positions; changes nothing."""
+        evaluation, _, _ = self._apply(variables, observation, train=False)
+        return evaluation
+
+    def _apply(
+        self, weights: Weights, observation: jax.Array, train: bool
+    ) -> tuple[Evaluation, dict[str, jax.Array], Any]:
+        said = self.functions.apply(weights.params, weights.batch_stats, observation, train)
+        if not (isinstance(said, tuple) and len(said) == 2):
+            raise ValueError(
+                f"network {self.config.name!r}: apply must return (outputs, state), got "
+                f"{type(said).__name__}"
+            )
+        outputs, state = said
+        return *_read(self, outputs, len(observation)), state
+
+    def check(self) -> None:
+        """Raises ValueError where fresh weights score a position by what is no number."""
+        _check_values(self)
+
+
+def _is_module(factory: Any) -> bool:
+    return isinstance(factory, type) and issubclass(factory, nnx.Module)
+
+
+def _options(factory: Callable[..., Any]) -> dict[str, Any]:
+    """Returns the options of a factory and their defaults: its arguments that have one."""
+    parameters = inspect.signature(factory).parameters.values()
+    return {p.name: p.default for p in parameters if isinstance(p.default, registry.READABLE)}
+
+
+def _shapes(
+    observation_shape: tuple[int, ...], num_actions: int, targets: tuple[tuple[str, Kind], ...]
+) -> dict[str, tuple[int, ...]]:
+    shapes = {
+        Kind.SCALAR: (),
+        Kind.PER_ACTION: (num_actions,),
+        Kind.PER_CELL: observation_shape[:2],
+    }
+    return {name: shapes[kind] for name, kind in targets}
+
+
+def _read(network: Network, outputs: Any, count: int) -> tuple[Evaluation, dict[str, jax.Array]]:
+    """Returns outputs, `(policy, value)` or a mapping of heads, as Evaluation and targets.
+
+    Raises:
+      ValueError: a head is missing, or has another shape than it should.
+    """
+    what = f"network {network.config.name!r}"
+    if isinstance(outputs, tuple) and len(outputs) == 2:
+        outputs = {"policy": outputs[0], "value": outputs[1]}
+    if not isinstance(outputs, Mapping):
+        raise ValueError(
+            f"{what} must return (policy logits, value), or a dict of heads, got "
+            f"{type(outputs).__name__}"
+        )
+    actions, observation = network.num_actions, network.observation_shape
+    wanted = {"policy": (actions,), "value": ()}
+    wanted |= _shapes(observation, actions, network.targets)
+    if missing := [name for name in wanted if name not in outputs]:
+        raise ValueError(
+            f"{what} lacks the head {missing[0]!r}; it has {', '.join(map(str, outputs)) or 'none'}"
+        )
+    for name, shape in wanted.items():
+        found = np.shape(outputs[name])
+        if found != (count, *shape):
+            hint = "; take [:, 0] of it" if found == (count, *shape, 1) else ""
+            raise ValueError(
+                f"{what}: head {name!r} must be float{[count, *shape]} for {count} positions, got "
+                f"shape {list(found)}{hint}"
+            )
+    heads = {name: jnp.asarray(outputs[name], jnp.float32) for name in wanted}
+    return Evaluation(heads.pop("policy"), heads.pop("value")), heads
+
+
+def _check_shapes(network: Network, what: str) -> None:
+    """Raises ValueError where weights or results have other forms than they should."""
+    weights = jax.eval_shape(network.init, jax.eval_shape(jax.random.key, 0))
+    observation = jax.ShapeDtypeStruct((CHECKED, *network.observation_shape), jnp.bool_)
+    for name, tree in zip(("params", "state"), weights, strict=True):
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                raise ValueError(
+                    f"{what}: {name}{jax.tree_util.keystr(path)} is {leaf.dtype}: all weights and "
+                    "state must be floats, for what plays is their average over training steps"
+                )
+    jax.eval_shape(network.evaluate, weights, observation)
+    *_, state = jax.eval_shape(network.forward_all, weights, observation)
+
+    def forms(tree: Any) -> Any:
+        return jax.tree.structure(tree), [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
+
+    if forms(state) != forms(weights.batch_stats):
+        raise ValueError(f"{what}: the state after a step has another form than at its start")
+
+
+def _check_values(network: Network) -> None:
+    what = f"network {network.config.name!r}"
+    weights = network.init(jax.random.key(0))
+    shape = (CHECKED, *network.observation_shape)
+    observation = np.random.default_rng(0).random(shape) < 0.5
+    scores = (
+        jax.jit(network.evaluate)(network.fold(weights), observation),
+        jax.jit(lambda w, x: network.forward_all(w, x)[0])(weights, observation),
+    )
+    for way, (logits, value) in zip(("playing", "training"), scores, strict=True):
+        if not (np.isfinite(logits).all() and np.isfinite(value).all()):
+            raise ValueError(f"{what}: with fresh weights, {way}, it returns NaN or infinity")
+        if np.abs(value).max() > 1 + 1e-3:
+            raise ValueError(
+                f"{what}: a value must lie in [-1, 1], as by tanh, got {np.abs(value).max():.3g}"
+            )

@@ -1,0 +1,311 @@
+"""The residual network of AlphaGo Zero.
+
+Its tower (Silver et al. 2017, Methods, "Neural network architecture"): a convolution,
+residual blocks with batch norm after each convolution, a policy and a value head. Training runs
+the flax module; self-play and evaluation run `evaluate` on *folded* weights, in which each batch
+norm is part of the convolution before it: the same function in fewer kernels.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from mcts import Evaluation
+from selfplay.example import Kind
+from training.network import Network, Weights
+from training.networks.module import ModuleNetwork
+from training.settings import NetworkConfig
+
+EPSILON = 1e-5  # batch norm's, in training and when folding alike
+# XLA's compiler for GPUs cuts long sums of a product into up to 16 parts, each of whole 16 bytes,
+# so of 8 bfloat16 numbers. Where they do not divide so, it pads the weights in every evaluation.
+SUMMED = 128
+
+
+class Affine(NamedTuple):
+    """A convolution or dense layer ready to run: `x * kernel + bias`."""
+
+    kernel: jax.Array
+    bias: jax.Array
+
+
+class Folded(NamedTuple):
+    """The weights that `Network.evaluate` runs on, batch norm folded in."""
+
+    stem: Affine
+    blocks: tuple[tuple[Affine, Affine], ...]
+    heads_conv: Affine  # of the policy's head and then of the value's: the tower is read once
+    policy: Affine
+    value_hidden: Affine
+    value: Affine
+    both_heads: Affine  # `policy` and `value_hidden` as one layer on all of `heads_conv`
+
+
+@dataclasses.dataclass(frozen=True)
+class Resnet(ModuleNetwork):
+    """A stem, residual blocks, a policy and a value head."""
+
+    def build(self, rngs: nnx.Rngs) -> "Tower":
+        """Returns the layers as they are trained."""
+        return Tower(self, rngs)
+
+    @functools.partial(jax.jit, static_argnums=0)  # compiled once for all checkpoints of a run
+    def fold(self, weights: Weights) -> Folded:
+        """Returns weights for `evaluate`: batch norm, with its running statistics, folded in."""
+        model = self.merge(weights)
+        dtype = jnp.dtype(self.config.dtype)
+        convolution = functools.partial(_fold, dtype=dtype)
+        policy, value_hidden = _dense(model.policy), _dense(model.value_hidden)
+        return Folded(
+            stem=convolution(model.stem),
+            blocks=tuple((convolution(b.first), convolution(b.second)) for b in model.blocks),
+            heads_conv=_side_by_side(convolution(model.policy_conv), convolution(model.value_conv)),
+            policy=policy,
+            value_hidden=value_hidden,
+            value=_dense(model.value),
+            both_heads=_as_one(policy, value_hidden, self.config),
+        )
+
+    def evaluate(self, folded: Folded, observation: jax.Array) -> Evaluation:
+        """Scores positions `[B, *observation_shape]`; changes nothing."""
+        evaluation, _ = self._run(folded, observation)
+        return evaluation
+
+    def fires(self, folded: Folded, observation: jax.Array) -> dict[str, jax.Array]:
+        """Returns bool[units] by layer: whether a unit is above 0 in any of the positions."""
+        _, layers = self._run(folded, observation)
+        return {
+            name: (layer > 0).any(axis=tuple(range(layer.ndim - 1)))
+            for name, layer in layers.items()
+        }
+
+    def _run(
+        self, folded: Folded, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array]]:
+        """Returns the scores of positions, and what each layer's units said after their ReLU."""
+        x = jax.nn.relu(_convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
+        layers = {"stem": x}
+        for number, (first, second) in enumerate(folded.blocks):
+            inner = jax.nn.relu(_convolve(x, first))
+            x = jax.nn.relu(x + _convolve(inner, second))
+            layers |= {f"block {number}, inside": inner, f"block {number}": x}
+        heads = jax.nn.relu(_convolve(x, folded.heads_conv))
+        policy, value = self._of_each_head(heads)
+        # To an accelerator a launch costs more than products with zeros, to a CPU less.
+        logits, hidden = jax.lax.platform_dependent(
+            folded, heads, cpu=self._heads_apart, default=self._heads_as_one
+        )
+        # The value head: one hidden layer, then tanh.
+        hidden = jax.nn.relu(hidden)
+        evaluation = Evaluation(logits, jnp.tanh(_apply_dense(hidden, folded.value))[:, 0])
+        layers |= {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
+        return evaluation, layers
+
+    def _of_each_head(self, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
+        own = self.config.policy_channels
+        return heads[..., :own], heads[..., own:]
+
+    def _heads_apart(self, folded: Folded, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns float32[B, A], the logits, and [B, value_hidden], what the value is made of."""
+        policy, value = self._of_each_head(heads)
+        return (
+            _apply_dense(_flat(policy), folded.policy),
+            _apply_dense(_flat(value), folded.value_hidden),
+        )
+
+    def _heads_as_one(self, folded: Folded, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the same by one product in place of two, rounded otherwise."""
+        x, (kernel, _) = _flat(heads), folded.both_heads
+        x = jnp.pad(x, ((0, 0), (0, len(kernel) - x.shape[1])))
+        both = _apply_dense(x, folded.both_heads)
+        return both[:, : self.num_actions], both[:, self.num_actions :]
+
+
+class ConvNorm(nnx.Module):
+    """A convolution without bias, then batch norm."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        config: NetworkConfig,
+        rngs: nnx.Rngs,
+        scale_init: Any = nnx.initializers.ones_init(),  # noqa: B008 - a function
+    ) -> None:
+        dtype = jnp.dtype(config.dtype)
+        self.conv = nnx.Conv(
+            inputs,
+            outputs,
+            (size, size),
+            use_bias=False,
+            dtype=dtype,
+            kernel_init=nnx.initializers.he_normal(),
+            rngs=rngs,
+        )
+        self.norm = nnx.BatchNorm(
+            outputs,
+            momentum=config.momentum,
+            epsilon=EPSILON,
+            dtype=dtype,
+            scale_init=scale_init,
+            rngs=rngs,
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.norm(self.conv(x), use_running_average=False)
+
+
+class Block(nnx.Module):
+    """A residual block."""
+
+    def __init__(self, config: NetworkConfig, rngs: nnx.Rngs) -> None:
+        self.first = ConvNorm(config.channels, config.channels, 3, config, rngs)
+        # A block starts as the identity, so that a deep tower trains from its first step.
+        zeros = nnx.initializers.zeros_init()
+        self.second = ConvNorm(config.channels, config.channels, 3, config, rngs, zeros)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jax.nn.relu(x + self.second(jax.nn.relu(self.first(x))))
+
+
+class Tower(nnx.Module):
+    """The network as it is trained."""
+
+    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
+        config, num_actions = network.config, network.num_actions
+        height, width, planes = network.observation_shape
+        cells, wide = height * width, config.channels
+        # The trunk: a stem, then residual blocks (He et al. 2016).
+        self.stem = ConvNorm(planes, wide, 3, config, rngs)
+        self.blocks = nnx.List([Block(config, rngs) for _ in range(config.blocks)])
+        # Two heads: logits of all actions, and the value in [-1, 1].
+        self.policy_conv = ConvNorm(wide, config.policy_channels, 1, config, rngs)
+        self.policy = nnx.Linear(cells * config.policy_channels, num_actions, rngs=rngs)
+        self.value_conv = ConvNorm(wide, config.value_channels, 1, config, rngs)
+        self.value_hidden = nnx.Linear(
+            cells * config.value_channels, config.value_hidden, rngs=rngs
+        )
+        self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+        # Made last, so that a target changes nothing in how the rest is drawn.
+        if network.targets:
+            heads = {name: HEADS[kind](network, rngs) for name, kind in network.targets}
+            self.targets = nnx.Dict(heads)
+
+    def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
+        x = jax.nn.relu(self.stem(observation.astype(self.stem.conv.dtype)))
+        for block in self.blocks:
+            x = block(x)
+        policy = _flat(jax.nn.relu(self.policy_conv(x)))
+        value = _flat(jax.nn.relu(self.value_conv(x)))
+        hidden = jax.nn.relu(self.value_hidden(value))
+        evaluation = Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
+        # Auxiliary heads read the trunk too.
+        heads = getattr(self, "targets", {})
+        return evaluation, {name: head(x) for name, head in heads.items()}
+
+
+class ScalarHead(nnx.Module):
+    """A number of each position, made as the value is, without its tanh."""
+
+    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
+        config, (height, width, _) = network.config, network.observation_shape
+        size = height * width * config.value_channels
+        self.conv = ConvNorm(config.channels, config.value_channels, 1, config, rngs)
+        self.hidden = nnx.Linear(size, config.value_hidden, rngs=rngs)
+        self.out = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        hidden = jax.nn.relu(self.hidden(_flat(jax.nn.relu(self.conv(x)))))
+        return self.out(hidden)[:, 0]
+
+
+class ActionHead(nnx.Module):
+    """A number of each action, made as the policy's logits are."""
+
+    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
+        config, (height, width, _) = network.config, network.observation_shape
+        size = height * width * config.policy_channels
+        self.conv = ConvNorm(config.channels, config.policy_channels, 1, config, rngs)
+        self.out = nnx.Linear(size, network.num_actions, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.out(_flat(jax.nn.relu(self.conv(x))))
+
+
+class CellHead(nnx.Module):
+    """A number of each cell, made of what the tower says there."""
+
+    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
+        config = network.config
+        self.conv = ConvNorm(config.channels, config.value_channels, 1, config, rngs)
+        self.out = nnx.Linear(config.value_channels, 1, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.out(jax.nn.relu(self.conv(x)).astype(jnp.float32))[..., 0]
+
+
+# Of targets, by what they hold of an example. Only training runs them: what plays has no such
+# weights.
+HEADS: dict[Kind, Callable[[Network, nnx.Rngs], Any]] = {
+    Kind.SCALAR: ScalarHead,
+    Kind.PER_ACTION: ActionHead,
+    Kind.PER_CELL: CellHead,
+}
+
+
+def _fold(layer: ConvNorm, dtype: Any) -> Affine:
+    norm: Any = layer.norm
+    # Batch norm is affine in evaluation, so it goes into kernel and bias.
+    scale = norm.scale[...] / jnp.sqrt(norm.var[...] + EPSILON)
+    return Affine(
+        (jnp.asarray(layer.conv.kernel[...]) * scale[None, None, None, :]).astype(dtype),
+        (norm.bias[...] - norm.mean[...] * scale).astype(dtype),
+    )
+
+
+def _side_by_side(one: Affine, other: Affine) -> Affine:
+    return Affine(*(jnp.concatenate(pair, axis=-1) for pair in zip(one, other, strict=True)))
+
+
+def _as_one(policy: Affine, value_hidden: Affine, config: NetworkConfig) -> Affine:
+    """Returns the heads' dense layers as one: of each cell all channels, 0 for the other head's."""
+
+    def by_cell(layer: Affine, channels: int, before: int, after: int) -> jax.Array:
+        kernel = layer.kernel.reshape(-1, channels, layer.kernel.shape[1])
+        return jnp.pad(kernel, ((0, 0), (before, after), (0, 0)))
+
+    own, others = config.policy_channels, config.value_channels
+    # Zero blocks keep each head's inputs apart.
+    kernels = [by_cell(policy, own, 0, others), by_cell(value_hidden, others, own, 0)]
+    kernel = jnp.concatenate(kernels, axis=-1)
+    kernel = kernel.reshape(-1, kernel.shape[-1])
+    return Affine(
+        jnp.pad(kernel, ((0, -len(kernel) % SUMMED), (0, 0))),
+        jnp.concatenate([policy.bias, value_hidden.bias]),
+    )
+
+
+def _dense(layer: Any) -> Affine:
+    return Affine(layer.kernel[...], layer.bias[...])
+
+
+def _convolve(x: jax.Array, layer: Affine) -> jax.Array:
+    y = jax.lax.conv_general_dilated(
+        x, layer.kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    return y + layer.bias[None, None, None, :]
+
+
+def _apply_dense(x: jax.Array, layer: Affine) -> jax.Array:
+    return x @ layer.kernel + layer.bias[None, :]
+
+
+def _flat(x: jax.Array) -> jax.Array:
+    """Returns float32[B, H * W * C]: the heads' dense layers run in float32."""
+    return x.reshape(x.shape[0], -1).astype(jnp.float32)
