@@ -6,8 +6,8 @@ from typing import Any
 from scripts.flags.export import Args
 from scripts.terminal.console import print_json, print_text
 from selfplay.player_spec import run_of
-from training.export import comparison, onnx_file, safetensors_file, sample
-from training.export.contents import contents
+from training.export import comparison, jax_file, onnx_file, safetensors_file, sample
+from training.export.contents import contents, metadata
 from training.players import load_trained
 
 
@@ -19,14 +19,18 @@ def run(args: Args) -> int:
         safetensors_file.library()
     trained = load_trained(*(run_of(args.run) or (args.run, None)))
     positions = sample.draw(trained.game)
-    content = contents(trained, positions)
-    told: dict[str, Any] = {"player": trained.name, "metadata": content.metadata}
-    if args.onnx:
+    told: dict[str, Any] = {"player": trained.name, "metadata": metadata(trained, positions)}
+    if args.jax:
+        path = pathlib.Path(args.jax)
+        jax_file.write(path, trained, positions.observations)
+        told["jax"] = _file(path)
+    content = contents(trained, positions) if args.onnx or args.safetensors else None
+    if content and args.onnx:
         path = pathlib.Path(args.onnx)
         onnx_file.write(path, content)
         found = comparison.compare(path, trained, positions.observations)
         told["onnx"] = _file(path) | {"differences": found._asdict() if found else None}
-    if args.safetensors:
+    if content and args.safetensors:
         path = pathlib.Path(args.safetensors)
         safetensors_file.write(path, content)
         told["safetensors"] = _file(path)
@@ -46,7 +50,7 @@ def _text(told: dict[str, Any]) -> str:
     about = told["metadata"]
     shape = f"{about['board_shape']} x {about['planes']} planes, {about['num_actions']} actions"
     lines = [f"{told['player']}: {about['game']}, {shape}"]
-    for form in ("onnx", "safetensors"):
+    for form in ("jax", "onnx", "safetensors"):
         if form in told:
             lines.append(f"{form}: {told[form]['file']}, {told[form]['bytes']:,} bytes")
     if "onnx" in told:

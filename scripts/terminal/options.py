@@ -40,6 +40,7 @@ OTHER_NAMES = {  # of flags' last words, as other programs have them
     **{"num_simulations": "simulations", "filters": "channels", "layers": "blocks"},
     **{"output": "out", "run": "run_dir", "resume": "run_dir", "env": "game"},
 }
+ALIASES = {"--network": "--network.name"}  # a flag that is a section's name sets its name
 ABOUT = "{about}"  # stands for the text above the flags until it is printed
 MORE = f"These are the flags to know first; {HELP_ALL} shows all of them."
 
@@ -59,6 +60,7 @@ def parse(
         `--help-all` always shows all.
     """
     prog = f"selfplay {command}"
+    argv = [_full(word) for word in argv]
     if os.environ.get("NO_COLOR"):  # https://no-color.org, which tyro does not know
         os.environ["TERM"] = "dumb"
     if any(word in (*HELP, HELP_ALL) for word in argv):
@@ -72,6 +74,11 @@ def parse(
     except SystemExit:
         _read(*_as_shown(args, default, ()), argv, prog)  # complains in the words of help
         raise
+
+
+def _full(word: str) -> str:
+    flag, equals, value = word.partition("=")
+    return f"{ALIASES.get(flag, flag)}{equals}{value}"
 
 
 def _read(cls: Any, default: Any, argv: Sequence[str], prog: str) -> Any:

@@ -51,7 +51,7 @@ def case(spec, config=SMALL, targets=""):
     params, stats = network.init(jax.random.key(0))
     params = jax.tree.map(lambda p: p + 0.1 * rng.standard_normal(p.shape, np.float32), params)
     seen = np.asarray(jax.vmap(game.observe)(random_positions(game, 16, seed=7)))
-    said, stats = jax.jit(network.forward)(Weights(params, stats), seen)
+    said, _, stats = jax.jit(network.forward_all)(Weights(params, stats), seen)
     folded = network.fold(Weights(params, stats))
     return Case(Trained("runs/x@3", run, game, network, folded, 3), seen, said)
 
@@ -157,8 +157,8 @@ def test_a_game_whose_actions_mean_other_moves_to_the_other_seat_names_none_of_t
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        ([], "say what to write: --onnx FILE"),
-        (["--onnx", "x", "--safetensors", "./x"], "both name x"),
+        ([], "say what to write: --jax FILE"),
+        (["--onnx", "x", "--safetensors", "./x"], "name one file: name one for each"),
         (["--onnx", "no/x"], "there is no folder"),
         (["--safetensors", "taken"], "it is there already"),
         (["--onnx", "linked"], "it is there already"),
@@ -193,3 +193,15 @@ def test_a_full_disk_leaves_no_file_and_is_told(tiny_run, tmp_path, monkeypatch,
     assert cli.run(["export", str(tiny_run), "--safetensors", str(tmp_path / "x")]) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert os.listdir(tmp_path) == []
+
+
+def test_jax_reads_any_network_and_says_what_it_says(tiny_run, tmp_path, capsys):
+    path = tmp_path / "a.jax"
+    assert cli.run(["export", str(tiny_run), "--jax", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metadata"]["network"] == "resnet"
+    trained = load_trained(tiny_run)
+    seen = sample.draw(trained.game, seed=5).observations[:3]
+    logits, value = jax.export.deserialize(bytearray(path.read_bytes())).call(seen)
+    own = trained.network.evaluate(trained.folded, seen)
+    np.testing.assert_allclose(logits, own.prior_logits, atol=1e-5)
+    np.testing.assert_allclose(value, own.value, atol=1e-5)

@@ -26,7 +26,7 @@ class Attention(nnx.Module):
     def __init__(self, spec, width=8, *, rngs):
         planes = spec.observation_shape[2]
         self.embed = nnx.Linear(planes, width, rngs=rngs)
-        self.norm = nnx.BatchNorm(width, rngs=rngs)
+        self.norm = nnx.BatchNorm(width, momentum=0.9, rngs=rngs)
         self.attend = nnx.MultiHeadAttention(2, width, decode=False, rngs=rngs)
         self.drop = nnx.Dropout(0.5, rngs=rngs)
         self.policy = nnx.Linear(width, 1, rngs=rngs)
@@ -56,15 +56,16 @@ def perceptron(spec, width=6, value="tanh"):
         one, two = jax.random.split(key)
         hidden = Layer(0.1 * jax.random.normal(one, (inputs, width)), jnp.zeros(width))
         heads = Layer(0.1 * jax.random.normal(two, (width, spec.num_actions + 1)), jnp.zeros(10))
-        return [hidden, heads], {"mean": jnp.zeros(inputs)}
+        return [hidden, heads], {"mean": jnp.zeros((1, inputs))}
 
     def apply(params, state, observation, train):
         x = observation.reshape(len(observation), inputs).astype(jnp.float32)
-        mean = x.mean(axis=0) if train else state["mean"]
+        mean = x.mean(axis=0, keepdims=True) if train else state["mean"]
         if train:
             state = {"mean": 0.9 * state["mean"] + 0.1 * mean}
         hidden, heads = params
-        y = jnp.tanh((x - mean) @ hidden.weight + hidden.bias) @ heads.weight + heads.bias
+        x = jnp.tanh((x - mean) @ hidden.weight + hidden.bias[None])
+        y = x @ heads.weight + heads.bias[None]
         said = {"policy": y[:, :-1], "value": WAYS[value](y[:, -1])}
         return {k: v for k, v in said.items() if v is not None}, state
 

@@ -25,7 +25,7 @@ from training.state import State
 
 MOST_GAMES = 8 * ROUND  # of a rating by budget, which more would hardly sharpen
 EARLY = 0.4  # of the minutes: by then a run has measured itself
-PROGRAMS = 2.0  # what a whole evaluation compiles, in compilations of self-play: 1.4 to 2.2
+PROGRAMS = 2.0  # what a whole evaluation compiles, in compilations of self-play: 1.4 to 2.1
 
 
 class Evaluated(NamedTuple):

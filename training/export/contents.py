@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.export.sample import Sample
-from training.networks.resnet import Affine
+from training.networks.resnet import Affine, Folded
 from training.players import Trained
 
 FORMAT_VERSION = 1  # of names, shapes and metadata; docs/export.md
@@ -33,7 +33,15 @@ def contents(trained: Trained, sample: Sample) -> Contents:
 
     Args:
       sample: positions of its game, from which the names of actions are read.
+
+    Raises:
+      ValueError: it is no residual network.
     """
+    if not isinstance(trained.folded, Folded):
+        raise ValueError(
+            f"{trained.name} has the network {trained.network.config.name!r}: --onnx and "
+            "--safetensors write resnet's alone, --jax writes any"
+        )
     weights = {}
     for name, layer in _layers(trained):
         for part, array in zip(Affine._fields, layer, strict=True):
@@ -41,7 +49,7 @@ def contents(trained: Trained, sample: Sample) -> Contents:
     game = trained.game
     return Contents(
         weights=weights,
-        metadata=_metadata(trained, sample),
+        metadata=metadata(trained, sample),
         observation_shape=tuple(game.observation_shape),
         num_actions=game.num_actions,
         blocks=len(trained.folded.blocks),
@@ -62,7 +70,7 @@ def _layers(trained: Trained) -> Iterator[tuple[str, Affine]]:
     yield "value", folded.value
 
 
-def _metadata(trained: Trained, sample: Sample) -> dict[str, str]:
+def metadata(trained: Trained, sample: Sample) -> dict[str, str]:
     """Returns what a reader must know, each a text: that is all that either form can hold."""
     run = os.path.abspath(trained.name.rpartition("@")[0] or trained.name)
     height, width, planes = trained.game.observation_shape
@@ -73,7 +81,8 @@ def _metadata(trained: Trained, sample: Sample) -> dict[str, str]:
         "planes": str(planes),
         "planes_about": PLANES,
         "observation_dtype": str(sample.observations.dtype),
-        "blocks": str(len(trained.folded.blocks)),
+        "network": trained.network.config.name,
+        "blocks": str(trained.network.config.blocks),
         "num_actions": str(trained.game.num_actions),
         "actions": json.dumps(sample.names),
         "run": os.path.basename(run),  # where it lay is nobody's business
