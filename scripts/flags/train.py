@@ -21,7 +21,7 @@ from training.storage.run_folder import RunFolder
 IN_SIGHT = {  # what `--help` shows
     *("game", "preset", "seed", "minutes", "iterations", "flops"),
     *("run", "run_dir", "from_", "imitate", "dry_run", "json"),
-    *("amplify", "distil", "network.name", "network.blocks", "network.channels", "network.dtype"),
+    *("amplify", "distil", "network.name", "network.blocks", "network.channels"),
     *("search.policy", "search.simulations", "self_play.batch", "learner.batch"),
     *("learner.learning_rate", "replay.capacity"),
 }

@@ -127,6 +127,9 @@ def options(args: Any, prefix: str = "") -> list[Option]:
         if dataclasses.is_dataclass(kind):
             below = prefix if _is_flat(settings) else f"{prefix}{_words(field.name)}."
             listed += options(kind, below)
+            alias = f"--{below.rstrip('.')}"
+            if alias in ALIASES:
+                listed.append(Option(alias[2:], "NAME"))
             continue
         flag = f"{prefix}{_words(field.name)}"
         if kind is bool:
