@@ -153,7 +153,7 @@ def code_in(config: RunConfig) -> dict[str, consent.Code]:
         "game": consent.module(config.game) if registry.names_a_module(config.game) else None,
         "amplify": spec.code_in(config.amplify),
         "distil": distil_code(config.distil),
-        "network.name": network_code(config.network.name),
+        "network.name": network_code(config.network),
     }
     return {field: code for field, code in named.items() if code}
 

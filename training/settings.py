@@ -39,11 +39,15 @@ class NetworkConfig:
     momentum: float = setting(0.99, at_least=0, below=1)
     """Share of the running batch statistics that a training step keeps."""
 
+    def is_ours(self) -> bool:
+        """Whether it is one of the catalogue."""
+        return self.name.partition(":")[0] in NETWORKS
+
     def problems(self) -> list[str]:
         """The faults of these settings, a sentence each."""
         name, colon, _ = self.name.partition(":")
         faults = problems(self, "network")
-        if name in NETWORKS or (name and colon):
+        if self.is_ours() or (name and colon):
             return faults
         near = spelling.did_you_mean(name, NETWORKS)
         known = ", ".join(NETWORKS)
@@ -231,10 +235,10 @@ def distil_problems(spec: str) -> list[str]:
     return [f"distil must be {', '.join(DISTIL)} or module:function, got {spec!r}"]
 
 
-def network_code(spec: str) -> consent.Code | None:
+def network_code(network: NetworkConfig) -> consent.Code | None:
     """Returns the code of a user's own that a network's name names, if any."""
-    is_ours = spec.partition(":")[0] in NETWORKS or ":" not in spec
-    return None if is_ours else consent.module(spec)
+    names_code = ":" in network.name and not network.is_ours()
+    return consent.module(network.name) if names_code else None
 
 
 def distil_code(spec: str) -> consent.Code | None:

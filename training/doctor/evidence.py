@@ -26,7 +26,7 @@ from training.network import Network, Weights
 from training.oversight import decision_file
 from training.players import network_of
 from training.storage.checkpoint import CheckpointStore
-from training.storage.leaves import under, unflatten
+from training.storage.leaves import flatten, under, unflatten
 from training.storage.manifest import CheckpointError
 from training.storage.run_folder import RunFolder
 
@@ -145,12 +145,9 @@ def gather(
 
 
 def kernels(params: Any) -> dict[str, np.ndarray]:
-    """Returns the layers' kernels, flat, by name."""
-    named = (
-        (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-    )
-    return {n: np.asarray(x, np.float64).ravel() for n, x in named if n.endswith("kernel")}
+    """Returns the layers' kernels, which have two axes or more, flat, by name."""
+    named = flatten(params).items()
+    return {name: np.asarray(x, np.float64).ravel() for name, x in named if np.ndim(x) > 1}
 
 
 def _angle(a: np.ndarray, b: np.ndarray) -> float:

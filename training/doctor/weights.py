@@ -32,7 +32,9 @@ def weights(evidence: Evidence) -> Result:
     norm = recent_mean(line.gradient_norm for line in evidence.iterations)
     rates = [line.learning_rate for line in evidence.iterations if line.learning_rate]
     dead, step = _dead_units(evidence), evidence.newest.step
-    worst = max(dead, key=lambda name: dead[name])
+    # A network of a user's own does not say which of its units fire.
+    worst, share = max(dead.items(), key=lambda item: item[1], default=("", 0.0))
+    units = f"{share:.0%} of the units of {worst}"
     measured = {
         "gradient_norm": norm,
         "highest_rate": max(rates, default=None),
@@ -47,12 +49,12 @@ def weights(evidence: Evidence) -> Result:
         *first(*_moves(evidence, moved, growth, followed)),
         *all_of(_shrunk(evidence)),
     )
-    is_dead = dead[worst] > MOST_DEAD
+    is_dead = share > MOST_DEAD
     if not (is_dead or findings):
         findings = all_of(_untaught(evidence, norm or 0.0))  # dead units are a reason for it
     return Result(
-        f"gradient norm {norm or 0:.2f}, weights moved by {moved:.0%} and grew {grew}, "
-        f"{dead[worst]:.0%} of the units of {worst} are dead",
+        f"gradient norm {norm or 0:.2f}, weights moved by {moved:.0%} and grew {grew}"
+        + (f", {units} are dead" if dead else ""),
         measured
         | {"moved": moved, "growth": growth, "averages_followed": followed}
         | {"turned": evidence.turned(evidence.newest.trained.params)},
@@ -61,7 +63,7 @@ def weights(evidence: Evidence) -> Result:
             Case(
                 is_dead,
                 "dead-units",
-                f"{dead[worst]:.0%} of the units of {worst} never fire on the run's own positions.",
+                f"{units} never fire on the run's own positions.",
             )
         ),
         "" if step >= FEW_STEPS else f"only {step} training steps",

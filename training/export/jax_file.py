@@ -24,9 +24,10 @@ def write(path: pathlib.Path, trained: Trained, observations: np.ndarray) -> Non
     count = export.symbolic_shape("N")
     given = jax.ShapeDtypeStruct((*count, *observations.shape[1:]), observations.dtype)
 
+    @jax.vmap  # position by position: a network of a user's own may want N to be a number
     def scores(observation: jax.Array) -> tuple[jax.Array, jax.Array]:
-        evaluation = trained.network.evaluate(trained.folded, observation)
-        return evaluation.prior_logits, evaluation.value
+        evaluation = trained.network.evaluate(trained.folded, observation[None])
+        return evaluation.prior_logits[0], evaluation.value[0]
 
     program = export.export(jax.jit(scores), platforms=PLATFORMS)(given)
     durable.write_whole(path, bytes(program.serialize()))

@@ -44,10 +44,12 @@ def _run_in_words(folder: RunFolder) -> str:
 
 def summary(config: RunConfig, history: History) -> str:
     """Returns what was trained, and how far it came, as a line."""
-    network, learnt = config.network, history.iterations[-1:]
+    learnt, network = history.iterations[-1:], config.network.name
+    if config.network.is_ours():
+        network = f"{network} {config.network.blocks}x{config.network.channels}"
     parts = [
         f"{config.game}, preset {config.preset}",
-        f"network {network.blocks}x{network.channels}",
+        f"network {network}",
         f"{config.search.simulations} simulations a move",
     ]
     for last in learnt:
