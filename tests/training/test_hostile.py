@@ -36,6 +36,7 @@ from training.evaluation.distillation import audit
 from training.evaluation.train_run import train_folder
 from training.oversight import queries
 from training.players import load_amplifier
+from training.settings import NetworkConfig
 from training.storage import run_folder, trust
 from training.storage.checkpoint import CheckpointStore
 from training.storage.log import Log
@@ -309,24 +310,25 @@ NAMED = {  # what a stranger's settings name
     "amplifier": {"amplify": "evil:f"},
     "player": {"amplify": "player:evil:f"},
     "loss": {"distil": "evil:f"},
+    "network": {"network": dataclasses.asdict(NetworkConfig(name="evil:f"))},
     "game": {"game": "evil:Game"},
     "game with options": {"game": "evil:Game:size=3"},
 }
 # Commands, and which of the settings each would run.
 USING = {
-    "train --run-dir {run}": ("amplify", "distil", "game"),
-    "train --run-dir {run} --dry-run": ("amplify", "distil", "game"),
-    "train --from {run} --run-dir new --iterations 1": ("game",),
-    "evaluate {run} --against overseer --sample 8 --checkpoints 1": ("amplify", "game"),
-    "oversee {run} --count 1 --simulations 1 --script script": ("game",),
-    "evaluate {run} --games 2 --simulations 1": ("game",),
-    "evaluate {run} --against perfect --simulations 1": ("game",),
-    "arena {run} random --games 2 --simulations 1": ("game",),
-    "arena {run} random --ladder --games 2 --simulations 1 --out store": ("game",),
-    "play {run} --json --simulations 1": ("game",),
-    "engine {run} --protocol gtp --simulations 1": ("game",),
+    "train --run-dir {run}": ("amplify", "distil", "game", "network"),
+    "train --run-dir {run} --dry-run": ("amplify", "distil", "game", "network"),
+    "train --from {run} --run-dir new --iterations 1": ("game", "network"),
+    "evaluate {run} --against overseer --sample 8 --checkpoints 1": ("amplify", "game", "network"),
+    "oversee {run} --count 1 --simulations 1 --script script": ("game", "network"),
+    "evaluate {run} --games 2 --simulations 1": ("game", "network"),
+    "evaluate {run} --against perfect --simulations 1": ("game", "network"),
+    "arena {run} random --games 2 --simulations 1": ("game", "network"),
+    "arena {run} random --ladder --games 2 --simulations 1 --out store": ("game", "network"),
+    "play {run} --json --simulations 1": ("game", "network"),
+    "engine {run} --protocol gtp --simulations 1": ("game", "network"),
     "engine {run} --protocol uci --simulations 1": ("game",),
-    "doctor {run} --seconds 1": ("game",),
+    "doctor {run} --seconds 1": ("game", "network"),
     "runs {run}": (),
 }
 
