@@ -55,6 +55,7 @@ clean:  ## remove the environment and caches; runs stay
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "selfplay needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 1; }
+	@echo "installing into .venv: a minute or more"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)

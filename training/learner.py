@@ -162,7 +162,7 @@ def make_train_step(
         totals = sum_shares((gradients, sums, batch_stats, batch.weight.sum(), 1.0, own))
         gradients, sums, batch_stats, weight, shares, own = totals
         # Each device norms by the statistics of its own share; the running ones are averaged.
-        batch_stats = jax.tree.map(lambda leaf: leaf / shares, batch_stats)
+        batch_stats = jax.tree.map(lambda leaf: (leaf / shares).astype(leaf.dtype), batch_stats)
         # From sums to means over the whole batch.
         weight = jnp.maximum(weight, 1e-6)
         gradients = jax.tree.map(lambda leaf: leaf / weight, gradients)
@@ -196,7 +196,11 @@ def make_train_step(
         decay = _average_decay(config, state.step)
 
         def average(old: Any, new: Any) -> Any:
-            return jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, old, new)
+            def of_leaf(a: jax.Array, b: jax.Array) -> jax.Array:
+                # A network's state may count its steps.
+                return decay * a + (1 - decay) * b if jnp.issubdtype(b.dtype, jnp.inexact) else b
+
+            return jax.tree.map(of_leaf, old, new)
 
         after = TrainState(
             step=state.step + 1,

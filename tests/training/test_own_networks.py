@@ -49,20 +49,21 @@ class Layer:
 
 
 def perceptron(spec, width=6, value="tanh"):
-    """Two pure functions, with a running mean of the observations as state."""
+    """Two pure functions; their state is a running mean of observations, and a count of steps."""
     inputs = int(np.prod(spec.observation_shape))
 
     def init(key):
         one, two = jax.random.split(key)
         hidden = Layer(0.1 * jax.random.normal(one, (inputs, width)), jnp.zeros(width))
         heads = Layer(0.1 * jax.random.normal(two, (width, spec.num_actions + 1)), jnp.zeros(10))
-        return [hidden, heads], {"mean": jnp.zeros((1, inputs))}
+        return [hidden, heads], {"mean": jnp.zeros((1, inputs)), "steps": jnp.int32(0)}
 
     def apply(params, state, observation, train):
         x = observation.reshape(len(observation), inputs).astype(jnp.float32)
         mean = x.mean(axis=0, keepdims=True) if train else state["mean"]
         if train:
-            state = {"mean": 0.9 * state["mean"] + 0.1 * mean}
+            running = 0.9 * state["mean"] + 0.1 * mean
+            state = {"mean": running, "steps": state["steps"] + 1}
         hidden, heads = params
         x = jnp.tanh((x - mean) @ hidden.weight + hidden.bias[None])
         y = x @ heads.weight + heads.bias[None]
@@ -86,7 +87,7 @@ def counting(spec):
 
     def init(key):
         params, state = functions.init(key)
-        return params, state | {"steps": jnp.int32(0)}
+        return [*params, jnp.int32(0)], state
 
     return types.SimpleNamespace(init=init, apply=functions.apply)
 
@@ -147,7 +148,7 @@ def test_options_reach_a_factory():
         ("own_nets:perceptron:value=nan", "playing, it returns NaN or infinity"),
         ("own_nets:perceptron:value=large", "a value must lie in .-1, 1., as by tanh, got 100"),
         ("own_nets:perceptron:depth=2", "unknown option 'depth'.*known: width, value"),
-        ("own_nets:counting", "state.*steps.* is int32: all weights and state must be floats"),
+        ("own_nets:counting", "params.2. is int32: parameters must be floats"),
         ("own_nets:nothing", "must return an object with functions init and apply.*got int"),
         ("own_nets:absent", "has no function 'absent'"),
     ],

@@ -190,13 +190,12 @@ def _check_shapes(network: Network, what: str) -> None:
     """Raises ValueError where weights or results have other forms than they should."""
     weights = jax.eval_shape(network.init, jax.eval_shape(jax.random.key, 0))
     observation = jax.ShapeDtypeStruct((CHECKED, *network.observation_shape), jnp.bool_)
-    for name, tree in zip(("params", "state"), weights, strict=True):
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-            if not jnp.issubdtype(leaf.dtype, jnp.floating):
-                raise ValueError(
-                    f"{what}: {name}{jax.tree_util.keystr(path)} is {leaf.dtype}: all weights and "
-                    "state must be floats, for what plays is their average over training steps"
-                )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(weights.params):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise ValueError(
+                f"{what}: params{jax.tree_util.keystr(path)} is {leaf.dtype}: parameters must be "
+                "floats; what else a network keeps is its state"
+            )
     jax.eval_shape(network.evaluate, weights, observation)
     *_, state = jax.eval_shape(network.forward_all, weights, observation)
 
