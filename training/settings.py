@@ -8,7 +8,12 @@ from games import consent, spelling
 from mcts.setting import problems, setting
 
 # Networks by name, as module:class of the room that is imported when one is named.
-NETWORKS = {"resnet": "training.networks.resnet:Resnet"}
+NETWORKS = {
+    "resnet": "training.networks.resnet:Resnet",
+    "nbt": "training.networks.nbt:NestedBottleneck",
+    "transformer": "training.networks.transformer:Transformer",
+    "mlp": "training.networks.mlp:Mlp",
+}
 # The ways to distil that training/losses.py has, and those of them that need more than what to do
 # in a position: values, or results of games.
 DISTIL = ("imitation", "cloning", "action_values", "reinforce")

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from training.network import Weights
-from training.networks.resnet import EPSILON, Resnet
+from training.networks.layers import EPSILON
+from training.networks.resnet import Resnet
 from training.settings import NetworkConfig
 
 SHAPE, ACTIONS = (3, 4, 2), 5

@@ -18,7 +18,7 @@ from selfplay.recorder import FinishedGames
 from tests.support.checkpoints import read_chunk
 from tests.support.runs import run_once
 from training import metrics, replay, targets
-from training.networks.resnet import HEADS
+from training.networks.layers import HEADS
 from training.storage.run_folder import RunFolder
 
 PAGE = (pathlib.Path(games.__file__).parent.parent / "docs" / "targets.md").read_text()

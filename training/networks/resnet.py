@@ -16,22 +16,24 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mcts import Evaluation
-from selfplay.example import Kind
 from training.network import Network, Weights
-from training.networks.module import ModuleNetwork
+from training.networks.folding import FoldedNetwork
+from training.networks.layers import (
+    HEADS,
+    Affine,
+    Block,
+    ConvNorm,
+    board_shape,
+    convolve,
+    flat,
+    fold_norm,
+)
+from training.networks.pooling import GlobalBlock
 from training.settings import NetworkConfig
 
-EPSILON = 1e-5  # batch norm's, in training and when folding alike
 # XLA's compiler for GPUs cuts long sums of a product into up to 16 parts, each of whole 16 bytes,
 # so of 8 bfloat16 numbers. Where they do not divide so, it pads the weights in every evaluation.
 SUMMED = 128
-
-
-class Affine(NamedTuple):
-    """A convolution or dense layer ready to run: `x * kernel + bias`."""
-
-    kernel: jax.Array
-    bias: jax.Array
 
 
 class Folded(NamedTuple):
@@ -47,19 +49,37 @@ class Folded(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Resnet(ModuleNetwork):
-    """A stem, residual blocks, a policy and a value head."""
+class Resnet(FoldedNetwork):
+    """A stem, residual blocks, a policy and a value head.
+
+    With an option it runs, folded, as any network of the catalogue does.
+    """
+
+    pool: bool = False  # global pooling, in the last block and every second before it
+    squeeze: bool = False  # squeeze-and-excitation, in each block
+
+    @property
+    def _is_plain(self) -> bool:
+        return not (self.pool or self.squeeze)
 
     def build(self, rngs: nnx.Rngs) -> "Tower":
         """Returns the layers as they are trained."""
-        return Tower(self, rngs)
+        return Tower(self, rngs, functools.partial(self._block, rngs))
+
+    def _block(self, rngs: nnx.Rngs, number: int) -> nnx.Module:
+        pool = self.pool and (self.config.blocks - number) % 2 == 1
+        if pool or self.squeeze:
+            return GlobalBlock(self.config, pool, self.squeeze, rngs)
+        return Block(self.config, rngs)
 
     @functools.partial(jax.jit, static_argnums=0)  # compiled once for all checkpoints of a run
-    def fold(self, weights: Weights) -> Folded:
+    def fold(self, weights: Weights) -> Any:
         """Returns weights for `evaluate`: batch norm, with its running statistics, folded in."""
+        if not self._is_plain:
+            return super().fold(weights)
         model = self.merge(weights)
         dtype = jnp.dtype(self.config.dtype)
-        convolution = functools.partial(_fold, dtype=dtype)
+        convolution = functools.partial(fold_norm, dtype=dtype)
         policy, value_hidden = _dense(model.policy), _dense(model.value_hidden)
         return Folded(
             stem=convolution(model.stem),
@@ -71,13 +91,20 @@ class Resnet(ModuleNetwork):
             both_heads=_as_one(policy, value_hidden, self.config),
         )
 
-    def evaluate(self, folded: Folded, observation: jax.Array) -> Evaluation:
+    def evaluate(self, folded: Any, observation: jax.Array) -> Evaluation:
         """Scores positions `[B, *observation_shape]`; changes nothing."""
+        if not self._is_plain:
+            return super().evaluate(folded, observation)
         evaluation, _ = self._run(folded, observation)
         return evaluation
 
-    def fires(self, folded: Folded, observation: jax.Array) -> dict[str, jax.Array]:
-        """Returns bool[units] by layer: whether a unit is above 0 in any of the positions."""
+    def fires(self, folded: Any, observation: jax.Array) -> dict[str, jax.Array]:
+        """Returns bool[units] by layer: whether a unit is above 0 in any of the positions.
+
+        With an option, nothing.
+        """
+        if not self._is_plain:
+            return {}
         _, layers = self._run(folded, observation)
         return {
             name: (layer > 0).any(axis=tuple(range(layer.ndim - 1)))
@@ -88,13 +115,13 @@ class Resnet(ModuleNetwork):
         self, folded: Folded, observation: jax.Array
     ) -> tuple[Evaluation, dict[str, jax.Array]]:
         """Returns the scores of positions, and what each layer's units said after their ReLU."""
-        x = jax.nn.relu(_convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
+        x = jax.nn.relu(convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
         layers = {"stem": x}
         for number, (first, second) in enumerate(folded.blocks):
-            inner = jax.nn.relu(_convolve(x, first))
-            x = jax.nn.relu(x + _convolve(inner, second))
+            inner = jax.nn.relu(convolve(x, first))
+            x = jax.nn.relu(x + convolve(inner, second))
             layers |= {f"block {number}, inside": inner, f"block {number}": x}
-        heads = jax.nn.relu(_convolve(x, folded.heads_conv))
+        heads = jax.nn.relu(convolve(x, folded.heads_conv))
         policy, value = self._of_each_head(heads)
         # To an accelerator a launch costs more than products with zeros, to a CPU less.
         logits, hidden = jax.lax.platform_dependent(
@@ -114,76 +141,30 @@ class Resnet(ModuleNetwork):
         """Returns float32[B, A], the logits, and [B, value_hidden], what the value is made of."""
         policy, value = self._of_each_head(heads)
         return (
-            _apply_dense(_flat(policy), folded.policy),
-            _apply_dense(_flat(value), folded.value_hidden),
+            _apply_dense(flat(policy), folded.policy),
+            _apply_dense(flat(value), folded.value_hidden),
         )
 
     def _heads_as_one(self, folded: Folded, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the same by one product in place of two, rounded otherwise."""
-        x, (kernel, _) = _flat(heads), folded.both_heads
+        x, (kernel, _) = flat(heads), folded.both_heads
         x = jnp.pad(x, ((0, 0), (0, len(kernel) - x.shape[1])))
         both = _apply_dense(x, folded.both_heads)
         return both[:, : self.num_actions], both[:, self.num_actions :]
 
 
-class ConvNorm(nnx.Module):
-    """A convolution without bias, then batch norm."""
+class Tower(nnx.Module):
+    """The network as it is trained; `block(number)` makes each residual block of its trunk."""
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        size: int,
-        config: NetworkConfig,
-        rngs: nnx.Rngs,
-        scale_init: Any = nnx.initializers.ones_init(),  # noqa: B008 - a function
+        self, network: Network, rngs: nnx.Rngs, block: Callable[[int], nnx.Module]
     ) -> None:
-        dtype = jnp.dtype(config.dtype)
-        self.conv = nnx.Conv(
-            inputs,
-            outputs,
-            (size, size),
-            use_bias=False,
-            dtype=dtype,
-            kernel_init=nnx.initializers.he_normal(),
-            rngs=rngs,
-        )
-        self.norm = nnx.BatchNorm(
-            outputs,
-            momentum=config.momentum,
-            epsilon=EPSILON,
-            dtype=dtype,
-            scale_init=scale_init,
-            rngs=rngs,
-        )
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return self.norm(self.conv(x), use_running_average=False)
-
-
-class Block(nnx.Module):
-    """A residual block."""
-
-    def __init__(self, config: NetworkConfig, rngs: nnx.Rngs) -> None:
-        self.first = ConvNorm(config.channels, config.channels, 3, config, rngs)
-        # A block starts as the identity, so that a deep tower trains from its first step.
-        zeros = nnx.initializers.zeros_init()
-        self.second = ConvNorm(config.channels, config.channels, 3, config, rngs, zeros)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return jax.nn.relu(x + self.second(jax.nn.relu(self.first(x))))
-
-
-class Tower(nnx.Module):
-    """The network as it is trained."""
-
-    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
         config, num_actions = network.config, network.num_actions
-        height, width, planes = network.observation_shape
+        height, width, planes = board_shape(network)
         cells, wide = height * width, config.channels
         # The trunk: a stem, then residual blocks (He et al. 2016).
         self.stem = ConvNorm(planes, wide, 3, config, rngs)
-        self.blocks = nnx.List([Block(config, rngs) for _ in range(config.blocks)])
+        self.blocks = nnx.List([block(number) for number in range(config.blocks)])
         # Two heads: logits of all actions, and the value in [-1, 1].
         self.policy_conv = ConvNorm(wide, config.policy_channels, 1, config, rngs)
         self.policy = nnx.Linear(cells * config.policy_channels, num_actions, rngs=rngs)
@@ -201,72 +182,13 @@ class Tower(nnx.Module):
         x = jax.nn.relu(self.stem(observation.astype(self.stem.conv.dtype)))
         for block in self.blocks:
             x = block(x)
-        policy = _flat(jax.nn.relu(self.policy_conv(x)))
-        value = _flat(jax.nn.relu(self.value_conv(x)))
+        policy = flat(jax.nn.relu(self.policy_conv(x)))
+        value = flat(jax.nn.relu(self.value_conv(x)))
         hidden = jax.nn.relu(self.value_hidden(value))
         evaluation = Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
         # Auxiliary heads read the trunk too.
         heads = getattr(self, "targets", {})
         return evaluation, {name: head(x) for name, head in heads.items()}
-
-
-class ScalarHead(nnx.Module):
-    """A number of each position, made as the value is, without its tanh."""
-
-    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
-        config, (height, width, _) = network.config, network.observation_shape
-        size = height * width * config.value_channels
-        self.conv = ConvNorm(config.channels, config.value_channels, 1, config, rngs)
-        self.hidden = nnx.Linear(size, config.value_hidden, rngs=rngs)
-        self.out = nnx.Linear(config.value_hidden, 1, rngs=rngs)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        hidden = jax.nn.relu(self.hidden(_flat(jax.nn.relu(self.conv(x)))))
-        return self.out(hidden)[:, 0]
-
-
-class ActionHead(nnx.Module):
-    """A number of each action, made as the policy's logits are."""
-
-    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
-        config, (height, width, _) = network.config, network.observation_shape
-        size = height * width * config.policy_channels
-        self.conv = ConvNorm(config.channels, config.policy_channels, 1, config, rngs)
-        self.out = nnx.Linear(size, network.num_actions, rngs=rngs)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return self.out(_flat(jax.nn.relu(self.conv(x))))
-
-
-class CellHead(nnx.Module):
-    """A number of each cell, made of what the tower says there."""
-
-    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
-        config = network.config
-        self.conv = ConvNorm(config.channels, config.value_channels, 1, config, rngs)
-        self.out = nnx.Linear(config.value_channels, 1, rngs=rngs)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return self.out(jax.nn.relu(self.conv(x)).astype(jnp.float32))[..., 0]
-
-
-# Of targets, by what they hold of an example. Only training runs them: what plays has no such
-# weights.
-HEADS: dict[Kind, Callable[[Network, nnx.Rngs], Any]] = {
-    Kind.SCALAR: ScalarHead,
-    Kind.PER_ACTION: ActionHead,
-    Kind.PER_CELL: CellHead,
-}
-
-
-def _fold(layer: ConvNorm, dtype: Any) -> Affine:
-    norm: Any = layer.norm
-    # Batch norm is affine in evaluation, so it goes into kernel and bias.
-    scale = norm.scale[...] / jnp.sqrt(norm.var[...] + EPSILON)
-    return Affine(
-        (jnp.asarray(layer.conv.kernel[...]) * scale[None, None, None, :]).astype(dtype),
-        (norm.bias[...] - norm.mean[...] * scale).astype(dtype),
-    )
 
 
 def _side_by_side(one: Affine, other: Affine) -> Affine:
@@ -295,17 +217,5 @@ def _dense(layer: Any) -> Affine:
     return Affine(layer.kernel[...], layer.bias[...])
 
 
-def _convolve(x: jax.Array, layer: Affine) -> jax.Array:
-    y = jax.lax.conv_general_dilated(
-        x, layer.kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return y + layer.bias[None, None, None, :]
-
-
 def _apply_dense(x: jax.Array, layer: Affine) -> jax.Array:
     return x @ layer.kernel + layer.bias[None, :]
-
-
-def _flat(x: jax.Array) -> jax.Array:
-    """Returns float32[B, H * W * C]: the heads' dense layers run in float32."""
-    return x.reshape(x.shape[0], -1).astype(jnp.float32)

@@ -1,0 +1,260 @@
+"""The catalogue of networks: each plays what it was trained to, and learns with all its weights."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import games
+from selfplay.example import Kind
+from training import flops, learner, network
+from training.losses import Minibatch
+from training.network import Weights
+from training.settings import NETWORKS, LearnerConfig, NetworkConfig
+
+GAME = games.load("tic_tac_toe")
+SHAPE, ACTIONS = (3, 4, 2), 5
+TARGETS = (
+    ("margin", Kind.SCALAR),
+    ("reply", Kind.PER_ACTION),
+    ("final_board", Kind.PER_CELL),
+)
+SMALL = {"blocks": 1, "channels": 8, "value_hidden": 8, "momentum": 0.5}
+NAMES = (
+    "resnet",
+    "resnet:pool=true",
+    "resnet:squeeze=true",
+    "nbt",
+    "transformer:heads=2",
+    "mlp:width=16",
+)
+of_each = pytest.mark.parametrize("name", NAMES)
+
+
+def make(name, shape=SHAPE, actions=ACTIONS, targets=TARGETS, **settings):
+    return network.make(NetworkConfig(name=name, **SMALL | settings), shape, actions, targets)
+
+
+def positions(count, shape=SHAPE, seed=1):
+    return np.random.default_rng(seed).random((count, *shape)) < 0.5
+
+
+def random_weights(net, seed=0):
+    """Weights away from the zeros and ones that they begin with."""
+    rng = np.random.default_rng(seed)
+    params, stats = jax.tree.map(np.asarray, net.init(jax.random.key(seed)))
+    params = jax.tree.map(lambda p: p + 0.2 * rng.standard_normal(p.shape, np.float32), params)
+    return Weights(params, stats)
+
+
+def names_of(tree):
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def test_every_network_of_the_catalogue_is_tried_here():
+    assert {name.partition(":")[0] for name in NAMES} == set(NETWORKS)
+
+
+@of_each
+def test_what_plays_is_what_was_trained_without_norms_and_targets(name):
+    net, observation = make(name), positions(7)
+    params, stats = random_weights(net)
+    train = jax.jit(net.forward_all)
+    for _ in range(40):  # until the running statistics are those of these positions
+        trained, predicted, stats = train(Weights(params, stats), observation)
+    folded = net.fold(Weights(params, stats))
+    played = jax.jit(net.evaluate)(folded, observation)
+    assert np.ptp(trained.value) > 0.01, "the positions look alike to this network"
+    np.testing.assert_allclose(played.prior_logits, trained.prior_logits, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(played.value, trained.value, rtol=2e-3, atol=2e-3)
+    assert not [leaf for leaf in names_of(folded) if "targets" in leaf or "mean" in leaf]
+    shapes = {target: values.shape for target, values in predicted.items()}
+    assert shapes == {"margin": (7,), "reply": (7, ACTIONS), "final_board": (7, *SHAPE[:2])}
+    assert all(np.ptp(values) > 0.01 for values in predicted.values())
+
+
+@of_each
+def test_bfloat16_plays_close_to_float32_and_answers_in_float32(name):
+    wide, narrow = (make(name, dtype=dtype) for dtype in ("float32", "bfloat16"))
+    weights, observation = wide.init(jax.random.key(0)), positions(16)
+    exact, rounded = (n.evaluate(n.fold(weights), observation) for n in (wide, narrow))
+    for said in exact, rounded:
+        assert said.prior_logits.dtype == said.value.dtype == np.float32
+        assert said.prior_logits.shape == (16, ACTIONS)
+        assert said.value.shape == (16,)
+        assert np.isfinite(said.prior_logits).all()
+        assert np.abs(said.value).max() <= 1
+    np.testing.assert_allclose(rounded.value, exact.value, atol=0.1)
+    np.testing.assert_allclose(rounded.prior_logits, exact.prior_logits, atol=0.2)
+    assert np.abs(rounded.prior_logits - exact.prior_logits).max() > 0, "nothing is bfloat16"
+    trained, predicted, _ = jax.eval_shape(narrow.forward_all, weights, observation)
+    assert {x.dtype for x in (*trained, *predicted.values())} == {jnp.dtype("float32")}
+
+
+def random_minibatch(count=32):
+    """Examples without a rule: what is learned of them is learned by heart."""
+    rng = np.random.default_rng(0)
+    action = rng.integers(0, GAME.num_actions, count)
+    targets = {
+        "margin": rng.uniform(-1, 1, count).astype(np.float32),
+        "reply": np.eye(GAME.num_actions, dtype=np.float16)[action[::-1]],
+        "final_board": rng.integers(0, 2, (count, 3, 3)).astype(np.int8),
+    }
+    ones = np.ones(count, np.float32)
+    return Minibatch(
+        observation=positions(count, GAME.observation_shape),
+        legal_action_mask=np.ones((count, GAME.num_actions), bool),
+        policy_target=np.eye(GAME.num_actions, dtype=np.float16)[action],
+        action=action.astype(np.int16),
+        q=np.zeros((count, GAME.num_actions), np.float16),
+        outcome=rng.choice([-1, 1], count).astype(np.float32),
+        root_value=0 * ones,
+        weight=ones,
+        symmetry=np.zeros(count, np.int32),
+        policy_weight=ones,
+        targets=targets,
+        target_weights=dict.fromkeys(targets, ones),
+    )
+
+
+@of_each
+def test_every_weight_learns_and_random_examples_are_learned_by_heart(name):
+    # Without weight decay, so that only a gradient moves a weight.
+    config = LearnerConfig(batch=32, learning_rate=0.01, warmup_steps=0, weight_decay=0)
+    net = make(name, GAME.observation_shape, GAME.num_actions, channels=16)
+    weights = {target: 1.0 for target, _ in TARGETS}
+    step = learner.make_train_step(net, GAME, config, targets=weights)
+    state, batch, losses = learner.init(net, config, jax.random.key(0)), random_minibatch(), []
+    fresh = jax.tree.map(np.array, state.params)
+    for _ in range(40):
+        state, metrics = step(state, batch, jnp.float32(1e6))
+        losses.append(float(metrics["policy_loss"] + metrics["value_loss"]))
+    assert losses[-1] < losses[0] / 2, losses
+    # Of a convolution's kernel the average weight would do: of each leaf, nearly every number.
+    for leaf, before in names_of(fresh).items():
+        moved = names_of(state.params)[leaf] != before
+        assert moved.mean() > 0.5, leaf
+
+
+@of_each
+def test_moving_a_piece_changes_what_the_network_says(name):
+    net = make(name)
+    folded = net.fold(net.init(jax.random.key(0)))
+    here = np.zeros((2, *SHAPE), bool)
+    here[0, 0, 1, 0] = here[1, 2, 3, 0] = True
+    logits, value = jax.jit(net.evaluate)(folded, here)
+    assert np.abs(logits[0] - logits[1]).max() > 1e-3
+    assert abs(value[0] - value[1]) > 1e-4
+
+
+def plain_transformer(params, observation, heads):
+    """The transformer in NumPy float64, cell by cell."""
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, float), params)
+    height, width = observation.shape[1:3]
+    cells = list(itertools.product(range(height), range(width)))
+
+    def dense(layer, x):
+        return x @ layer["kernel"] + layer.get("bias", 0)
+
+    def norm(layer, x):
+        return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * layer["scale"]
+
+    def gelu(x):
+        return x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+    def attend(layer, tokens):
+        """`tokens` [cells, C] of one position."""
+        query, key, value = np.split(dense(layer["query_key_value"], tokens), 3, axis=1)
+        out = np.zeros_like(tokens)
+        size = tokens.shape[1] // heads
+        for head, i in itertools.product(range(heads), range(len(cells))):
+            own = slice(head * size, (head + 1) * size)
+            scores = np.zeros(len(cells))
+            for j, (y, x) in enumerate(cells):
+                down, right = y - cells[i][0], x - cells[i][1]
+                row = (down + height - 1) * (2 * width - 1) + right + width - 1
+                scores[j] = query[i, own] @ key[j, own] / np.sqrt(size) + layer["bias"][row, head]
+            weights = np.exp(scores) / np.exp(scores).sum()
+            out[i, own] = weights @ value[:, own]
+        return dense(layer["out"], out)
+
+    logits, values = [], []
+    for position in observation.astype(float):
+        tokens = np.array([dense(params["embed"], position[c]) + params["place"][c] for c in cells])
+        for number in sorted(params["blocks"]):
+            block = params["blocks"][number]
+            tokens = tokens + attend(block["attend"], norm(block["attend_norm"], tokens))
+            inner = gelu(dense(block["first"], norm(block["first_norm"], tokens)))
+            tokens = tokens + dense(block["second"], inner)
+        tokens = norm(params["norm"], tokens)
+        policy = np.maximum(dense(params["policy_conv"], tokens), 0).ravel()
+        logits.append(dense(params["policy"], policy))
+        value = np.maximum(dense(params["value_conv"], tokens), 0).ravel()
+        hidden = np.maximum(dense(params["value_hidden"], value), 0)
+        values.append(np.tanh(dense(params["value"], hidden))[0])
+    return np.array(logits), np.array(values)
+
+
+def test_the_transformer_equals_attention_cell_by_cell_in_plain_numpy():
+    net, observation = make("transformer:heads=2", targets=(), blocks=2), positions(3)
+    weights = random_weights(net)
+    found = jax.jit(net.evaluate)(net.fold(weights), observation)
+    logits, value = plain_transformer(weights.params, observation, heads=2)
+    np.testing.assert_allclose(found.prior_logits, logits, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found.value, value, rtol=1e-3, atol=1e-3)
+
+
+def test_operations_are_those_of_the_layers_by_hand():
+    cells, channels, own = 12, 8, {"policy_channels": 3, "value_channels": 2}
+    heads = cells * channels * 5 + cells * 3 * ACTIONS + cells * 2 * 8 + 8
+    stem, block = 9 * 2 * channels, 2 * 9 * channels**2
+    nested = 2 * channels * 4 + 2 * 2 * 9 * 4**2
+    attention = 4 * channels**2 + 2 * cells * channels
+    pooled = 9 * channels**2 + 9 * 6 * channels  # by cell; 2 of 8 channels are pooled
+    by_hand = {
+        "resnet": cells * (stem + block) + heads,
+        "resnet:pool=true": cells * (stem + pooled) + 4 * 6 + heads,
+        "resnet:squeeze=true": cells * (stem + block) + 8 * 2 + 2 * 16 + heads,
+        "nbt": cells * (stem + nested) + heads,
+        "transformer:heads=2": cells * (2 * 8 + attention + 2 * 8 * 16) + heads,
+        "mlp:width=16": 24 * 16 + 2 * 16**2 + 16 * ACTIONS + 16 * 8 + 8,
+    }
+    for name in NAMES:
+        assert flops.of_evaluation(make(name, **own)) == 2 * by_hand[name], name
+
+
+def test_global_pooling_is_in_the_last_block_and_every_second_before_it():
+    leaves = names_of(jax.eval_shape(make("resnet:pool=true", blocks=4).init, jax.random.key(0)))
+    assert {leaf.split("/")[2] for leaf in leaves if "pool" in leaf} == {"1", "3"}
+
+
+def test_an_mlp_sees_an_observation_of_any_shape_and_other_networks_say_what_they_need():
+    for shape in ((5,), (2, 3, 2, 2)):
+        net = make("mlp:width=16", shape, targets=TARGETS[:2])
+        said = net.evaluate(net.fold(net.init(jax.random.key(0))), positions(4, shape))
+        assert said.prior_logits.shape == (4, ACTIONS)
+    for name in ("resnet", "nbt", "transformer"):
+        with pytest.raises(ValueError, match=rf"'{name}' sees a board.*shape \[5\].*name mlp"):
+            make(name, (5,), targets=()).init(jax.random.key(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("transformer:heads=3", "got 3 heads of 8 channels"),
+        ("transformer:heads=0", "got 0 heads"),
+        ("mlp:width=0", "width must be at least 1, got 0"),
+        ("nbt:pool=true", "unknown option 'pool'"),
+    ],
+)
+def test_options_that_do_not_fit_are_named_with_their_values(name, wanted):
+    with pytest.raises(ValueError, match=wanted):
+        make(name).init(jax.random.key(0))
+
+
+def test_global_blocks_need_a_few_channels():
+    with pytest.raises(ValueError, match="channels of at least 4, got 3"):
+        make("resnet:squeeze=true", channels=3).init(jax.random.key(0))
