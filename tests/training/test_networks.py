@@ -237,7 +237,7 @@ def test_an_mlp_sees_an_observation_of_any_shape_and_other_networks_say_what_the
         said = net.evaluate(net.fold(net.init(jax.random.key(0))), positions(4, shape))
         assert said.prior_logits.shape == (4, ACTIONS)
     for name in ("resnet", "nbt", "transformer"):
-        with pytest.raises(ValueError, match=rf"'{name}' sees a board.*shape \[5\].*name mlp"):
+        with pytest.raises(ValueError, match=rf"'{name}' sees a board.*shape \[5\].*--network mlp"):
             make(name, (5,), targets=()).init(jax.random.key(0))
 
 

@@ -1,6 +1,7 @@
 """Networks of a user's own: nnx modules and pure functions, by `--network module:factory`."""
 
 import dataclasses
+import re
 import sys
 import types
 
@@ -11,6 +12,7 @@ import pytest
 from flax import nnx
 
 import training
+from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
 from training import network
 from training.network import Weights
@@ -133,6 +135,17 @@ def test_evaluation_runs_on_the_state_that_training_has_moved(name):
         (np.asarray(a) != np.asarray(b)).any()
         for a, b in zip(*map(jax.tree.leaves, (weights.batch_stats, state)), strict=True)
     )
+
+
+@pytest.mark.parametrize("file", ["attention", "perceptron"])
+def test_the_networks_of_the_docs_score_positions(file, monkeypatch):
+    page = (ROOT / "docs" / "networks.md").read_text()
+    [code] = re.findall(rf"^```python\n# {file}\.py\n(.*?)^```$", page, re.M | re.S)
+    [name] = re.findall(rf"--network ({file}:\S+)", page)
+    module = types.ModuleType(file)
+    exec(code, module.__dict__)
+    monkeypatch.setitem(sys.modules, file, module)
+    make(name).check()
 
 
 def test_options_reach_a_factory():

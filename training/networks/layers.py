@@ -144,7 +144,7 @@ def board_shape(network: Network) -> tuple[int, int, int]:
         raise ValueError(
             f"network {network.config.name!r} sees a board, an observation [height, width, "
             f"planes]; the game's has the shape {list(network.observation_shape)}. "
-            "For observations of any shape: --network.name mlp"
+            "For other observations: --network mlp"
         )
     height, width, planes = network.observation_shape
     return height, width, planes

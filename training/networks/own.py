@@ -138,7 +138,9 @@ def _is_module(factory: Any) -> bool:
 
 def _options(factory: Callable[..., Any]) -> dict[str, Any]:
     """Returns the options of a factory and their defaults: its arguments that have one."""
-    parameters = inspect.signature(factory).parameters.values()
+    # nnx's metaclass hides what a class takes.
+    called = factory.__init__ if _is_module(factory) else factory
+    parameters = inspect.signature(called).parameters.values()
     return {p.name: p.default for p in parameters if isinstance(p.default, registry.READABLE)}
 
 
