@@ -45,6 +45,8 @@ class Args:
       selfplay train --game tic_tac_toe
       selfplay train --game connect_four --run-dir runs/c4 --minutes 6
       selfplay train --game tic_tac_toe --until-fixed-point
+      selfplay train --game connect_four --network nbt --network.blocks 3
+      selfplay train --game connect_four --network my_pkg.my_net:MyNet:width=64
       selfplay train --game my_pkg.my_game:MyGame:size=5 --preset quick --minutes 10
       selfplay train runs/c4 --minutes 12      # go on for another 6 minutes
       selfplay train --game go:size=9 --preset gpu --dry-run
