@@ -11,6 +11,7 @@ from mcts.setting import problems, setting
 NETWORKS = {
     "resnet": "training.networks.resnet:Resnet",
     "nbt": "training.networks.nbt:NestedBottleneck",
+    "convolutional": "training.networks.convolutional:Convolutional",
     "transformer": "training.networks.transformer:Transformer",
     "mlp": "training.networks.mlp:Mlp",
 }

@@ -15,7 +15,7 @@ from training.network import Weights
 from training.settings import NETWORKS, LearnerConfig, NetworkConfig
 
 GAME = games.load("tic_tac_toe")
-SHAPE, ACTIONS = (3, 4, 2), 5
+SHAPE, ACTIONS = (3, 4, 2), 13  # an action for each cell, and a pass
 TARGETS = (
     ("margin", Kind.SCALAR),
     ("reply", Kind.PER_ACTION),
@@ -27,6 +27,7 @@ NAMES = (
     "resnet:pool=true",
     "resnet:squeeze=true",
     "nbt",
+    "convolutional",
     "transformer:heads=2",
     "mlp:width=16",
 )
@@ -219,6 +220,7 @@ def test_operations_are_those_of_the_layers_by_hand():
         "resnet:pool=true": cells * (stem + pooled) + 4 * 6 + heads,
         "resnet:squeeze=true": cells * (stem + block) + 8 * 2 + 2 * 16 + heads,
         "nbt": cells * (stem + nested) + heads,
+        "convolutional": cells * (stem + pooled + 2 * 8 * 3 + 3) + 48 + 16 * 8 + 8,
         "transformer:heads=2": cells * (2 * 8 + attention + 2 * 8 * 16) + heads,
         "mlp:width=16": 24 * 16 + 2 * 16**2 + 16 * ACTIONS + 16 * 8 + 8,
     }
@@ -258,3 +260,29 @@ def test_options_that_do_not_fit_are_named_with_their_values(name, wanted):
 def test_global_blocks_need_a_few_channels():
     with pytest.raises(ValueError, match="channels of at least 4, got 3"):
         make("resnet:squeeze=true", channels=3).init(jax.random.key(0))
+
+
+def test_weights_of_a_convolutional_network_fit_every_board_and_move_with_the_stones():
+    """Far from the edges it says of a stone what it says of it on another board, somewhere else."""
+    small, large = (
+        make("convolutional", (size, size, 2), size * size + 1, (), blocks=0) for size in (5, 7)
+    )
+    weights = random_weights(small)
+    shapes = [jax.tree.map(np.shape, net.init(jax.random.key(0))) for net in (small, large)]
+    assert shapes[0] == shapes[1]
+    boards = [np.zeros((1, size, size, 2), bool) for size in (5, 7)]
+    boards[0][0, 2, 2, 0] = boards[1][0, 3, 2, 0] = True
+    logits = [
+        np.asarray(net.evaluate(net.fold(weights), board).prior_logits)[0, :-1].reshape(size, size)
+        for net, board, size in zip((small, large), boards, (5, 7), strict=True)
+    ]
+    around = [logits[0][1:4, 1:4], logits[1][2:5, 1:4]]
+    assert np.ptp(around[0]) > 0.01
+    # What is pooled differs by a constant for all cells before the last ReLU, so not to the bit.
+    order = [np.argsort(part, axis=None).tolist() for part in around]
+    assert order[0] == order[1]
+
+
+def test_a_convolutional_network_refuses_a_game_whose_actions_are_no_cells():
+    with pytest.raises(ValueError, match=r"an action for each cell.*7 actions on 6 x 7"):
+        make("convolutional", (6, 7, 2), 7).init(jax.random.key(0))

@@ -57,12 +57,17 @@ class PoolBias(nnx.Module):
         self.dense = nnx.Linear(2 * self.pooled, wide - self.pooled, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        seen = jax.nn.relu(x[..., : self.pooled]).astype(jnp.float32)
-        # Not `seen.max`, whose gradient is 0 / 0 where a compiler computes `seen` twice and rounds
-        # it otherwise: it divides by how many cells equal the maximum.
-        largest = nnx.max_pool(seen, seen.shape[1:3])[:, 0, 0]
-        over = jnp.concatenate([seen.mean((1, 2)), largest], axis=-1)
+        over = over_board(jax.nn.relu(x[..., : self.pooled]))
         return x[..., self.pooled :] + self.dense(over).astype(x.dtype)[:, None, None, :]
+
+
+def over_board(x: jax.Array) -> jax.Array:
+    """Returns float32[B, 2 C]: the means over the board of [B, H, W, C], then the maxima."""
+    seen = x.astype(jnp.float32)
+    # Not `seen.max`, whose gradient is 0 / 0 where a compiler computes `seen` twice and rounds it
+    # otherwise: it divides by how many cells equal the maximum.
+    largest = nnx.max_pool(seen, seen.shape[1:3])[:, 0, 0]
+    return jnp.concatenate([seen.mean((1, 2)), largest], axis=-1)
 
 
 class SqueezeExcite(nnx.Module):

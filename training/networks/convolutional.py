@@ -1,0 +1,73 @@
+"""A fully convolutional residual network: the same weights play on boards of every size.
+
+The policy is a number of each cell, and the value is made of means and maxima over the board, as in
+KataGo (Wu 2019, "Accelerating Self-Play Learning in Go", section 3.3 and appendix A.3,
+https://arxiv.org/abs/1902.10565). So a run may begin with the weights of one on a smaller board.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from mcts import Evaluation
+from training.network import Network
+from training.networks.folding import FoldedNetwork
+from training.networks.layers import HEADS, Block, ConvNorm, board_shape
+from training.networks.pooling import GlobalBlock, over_board
+
+
+@dataclasses.dataclass(frozen=True)
+class Convolutional(FoldedNetwork):
+    """Residual blocks, half of them with global pooling, and heads that know no board size."""
+
+    def build(self, rngs: nnx.Rngs) -> "Layers":
+        """Returns the layers as they are trained."""
+        return Layers(self, rngs)
+
+
+class Layers(nnx.Module):
+    """The network as it is trained."""
+
+    def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
+        config, (height, width, planes) = network.config, board_shape(network)
+        others = network.num_actions - height * width
+        if others not in (0, 1):
+            raise ValueError(
+                f"network {config.name!r} has an action for each cell of the board, and one more, "
+                f"such as a pass; the game has {network.num_actions} actions on {height} x {width}"
+            )
+        wide, narrow = config.channels, config.policy_channels
+        self.stem = ConvNorm(planes, wide, 3, config, rngs)
+        # The last block pools, and every second before it.
+        self.blocks = nnx.List(
+            GlobalBlock(config, True, False, rngs) if number % 2 else Block(config, rngs)
+            for number in range(config.blocks, 0, -1)
+        )
+        # What holds of the whole board is added to each cell, and says how good a pass is.
+        self.policy_conv = ConvNorm(wide, narrow, 1, config, rngs)
+        self.pooled_conv = ConvNorm(wide, narrow, 1, config, rngs)
+        self.pooled = nnx.Linear(2 * narrow, narrow, rngs=rngs)
+        self.cell = nnx.Linear(narrow, 1, rngs=rngs)
+        self.other: Any = nnx.Linear(2 * narrow, 1, rngs=rngs) if others else None
+        self.value_hidden = nnx.Linear(2 * wide, config.value_hidden, rngs=rngs)
+        self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+        if network.targets:
+            heads = {name: HEADS[kind](network, rngs) for name, kind in network.targets}
+            self.targets = nnx.Dict(heads)
+
+    def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
+        x = jax.nn.relu(self.stem(observation.astype(jnp.float32)))
+        for block in self.blocks:
+            x = block(x)
+        over = over_board(jax.nn.relu(self.pooled_conv(x)))
+        cells = self.policy_conv(x).astype(jnp.float32) + self.pooled(over)[:, None, None, :]
+        logits = self.cell(jax.nn.relu(cells)).reshape(len(x), -1)
+        if self.other is not None:
+            logits = jnp.concatenate([logits, self.other(over)], axis=1)
+        hidden = jax.nn.relu(self.value_hidden(over_board(x)))
+        targets = getattr(self, "targets", {})
+        evaluation = Evaluation(logits, jnp.tanh(self.value(hidden))[:, 0])
+        return evaluation, {name: head(x) for name, head in targets.items()}
