@@ -64,8 +64,11 @@ def test_what_plays_is_what_was_trained_without_norms_and_targets(name):
     net, observation = make(name), positions(7)
     params, stats = random_weights(net)
     train = jax.jit(net.forward_all)
+    before = stats
     for _ in range(40):  # until the running statistics are those of these positions
         trained, predicted, stats = train(Weights(params, stats), observation)
+    for leaf, moved in names_of(stats).items():
+        assert (moved != names_of(before)[leaf]).any(), leaf
     folded = net.fold(Weights(params, stats))
     played = jax.jit(net.evaluate)(folded, observation)
     assert np.ptp(trained.value) > 0.01, "the positions look alike to this network"
