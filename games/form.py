@@ -111,7 +111,8 @@ def _check_sizes(findings: Findings, game: Game[Any]) -> bool:
     if wrong:
         findings.add(
             "form",
-            "num_actions and max_plies to be whole numbers above 0, observation_shape (H, W, C)",
+            "num_actions and max_plies to be whole numbers above 0, observation_shape (H, W, C), "
+            "(n, 1, 1) of n numbers",
             ", ".join(wrong),
         )
     return not wrong

@@ -12,6 +12,7 @@ import pytest
 from flax import nnx
 
 import training
+from selfplay.example import Kind
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
 from training import network
@@ -84,6 +85,17 @@ WAYS = {
 }
 
 
+def with_targets(spec):
+    functions = perceptron(spec)
+
+    def apply(params, state, observation, train):
+        said, state = functions.apply(params, state, observation, train)
+        shapes = spec.targets.items()
+        return said | {n: jnp.zeros((len(observation), *shape)) for n, shape in shapes}, state
+
+    return types.SimpleNamespace(init=functions.init, apply=apply)
+
+
 def counting(spec):
     functions = perceptron(spec)
 
@@ -99,7 +111,7 @@ def own_nets():
     """These networks in a module that a name finds."""
     module = types.ModuleType("own_nets")
     module.Attention, module.perceptron, module.counting = Attention, perceptron, counting
-    module.nothing = lambda spec: 3
+    module.with_targets, module.nothing = with_targets, lambda spec: 3
     sys.modules["own_nets"] = module
     yield
     del sys.modules["own_nets"]
@@ -146,6 +158,17 @@ def test_the_networks_of_the_docs_score_positions(file, monkeypatch):
     exec(code, module.__dict__)
     monkeypatch.setitem(sys.modules, file, module)
     make(name).check()
+
+
+def test_a_target_has_a_head_of_its_shape():
+    config, targets = NetworkConfig(name="own_nets:perceptron"), (("margin", Kind.SCALAR),)
+    with pytest.raises(ValueError, match="lacks the head 'margin'; it has policy, value"):
+        network.make(config, SHAPE, ACTIONS, targets)
+    net = network.make(
+        dataclasses.replace(config, name="own_nets:with_targets"), SHAPE, ACTIONS, targets
+    )
+    _, said, _ = net.forward_all(net.init(jax.random.key(0)), np.zeros((2, *SHAPE), bool))
+    assert said["margin"].shape == (2,)
 
 
 def test_options_reach_a_factory():
