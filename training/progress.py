@@ -74,7 +74,7 @@ class Progress:
             if name == "rungs" and type(counters[name]) is list:
                 values = counters[name]
             if name == "ended" and type(counters[name]) is dict and counters[name].keys() <= LIMITS:
-                values = [*counters[name].values()]
+                values, most = [*counters[name].values()], MOST
             if not all(json_lines.is_number(value) and 0 <= value <= most for value in values):
                 raise ValueError(
                     f"the checkpoint's {name} is {str(counters[name])[:40]}, no number from 0 to "

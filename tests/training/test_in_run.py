@@ -300,6 +300,8 @@ def test_what_ended_a_run_is_kept_so_that_the_same_command_does_nothing(tiny_con
     assert not ended.is_complete(tiny_config), "another limit than that which ended it"
     saved = CheckpointStore(tiny_run).load(CheckpointStore(tiny_run).steps()[-1])
     assert saved.counters["ended"] == {"iterations": tiny_config.iterations}
+    by_flops = Progress(flops=5 * 10**12, ended={"flops": 4e12})
+    assert dataclasses.asdict(Progress.of(dataclasses.asdict(by_flops)))["ended"] == {"flops": 4e12}
     for counter, wrong in (
         ("iteration", 10**300),
         ("seconds", 1e308),
