@@ -74,6 +74,9 @@ def main() -> None:
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has left, as `head` does
         code = 1
+    except OSError as error:  # the output's disk is full
+        print(f"selfplay: {error}", file=sys.stderr)
+        code = 1
     signals.conclude(code if isinstance(code, int) else int(code is not None))
     _leave_no_pipe_broken()
     sys.exit(code)

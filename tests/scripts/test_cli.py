@@ -378,3 +378,18 @@ def test_a_reader_that_leaves_early_makes_no_noise(words):
     assert done.returncode
     assert "pipe" not in done.stderr.lower(), done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_under_the_output_is_a_sentence(tmp_path):
+    command = [sys.executable, "-c", "from scripts.cli import main; main()", "--help"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "No space left on device" in done.stderr
