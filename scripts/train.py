@@ -97,7 +97,9 @@ def _run(args: Args, source: Source) -> int:
 def _check(config: RunConfig, game: Game[Any]) -> None:
     """Raises ValueError for settings that cannot work."""
     require_form(game, config.game)
-    network_of(config, game).check()
+    network = network_of(config, game)
+    if not config.network.is_ours():
+        network.check()
     load_amplifier(config, game)
     losses.check_form(losses.load(config.distil), game, config.learner.batch)
     targets.check(parse_targets(config.targets), game, config.game)

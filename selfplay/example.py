@@ -164,15 +164,20 @@ def column(name: str) -> Column | None:
     return _WEIGHT if field == "target_weights" else COLUMNS.get(name)
 
 
+def shape(kind: Kind, observation_shape: tuple[int, ...], num_actions: int) -> tuple[int, ...]:
+    """Returns the shape of what a column holds of one example."""
+    shapes = {
+        Kind.PER_ACTION: (num_actions,),
+        Kind.PER_CELL: observation_shape[:2],
+        Kind.OBSERVATION: observation_shape,
+    }
+    return shapes.get(kind, ())
+
+
 def form(column: Column, game: Any) -> Form:
     """Shape and dtype of a column for one example of a game."""
-    height, width, planes = game.observation_shape
-    shapes = {
-        Kind.PER_ACTION: (game.num_actions,),
-        Kind.PER_CELL: (height, width),
-        Kind.OBSERVATION: (height, width, planes),
-    }
-    return Form(shapes.get(column.kind, ()), np.dtype(column.dtype))
+    found = shape(column.kind, tuple(game.observation_shape), game.num_actions)
+    return Form(found, np.dtype(column.dtype))
 
 
 def target_forms(targets: Collection[str], game: Any) -> dict[str, Form]:

@@ -5,11 +5,13 @@ function of the user's own. Search, self-play and players know `evaluate(variabl
 alone.
 """
 
+import abc
 import dataclasses
 import importlib
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from games import registry
 from mcts import Evaluation
@@ -17,6 +19,7 @@ from selfplay.example import Kind
 from training.settings import NETWORKS, NetworkConfig
 
 OWN = "training.networks.own"  # finds those of a user's own
+CHECKED = 3  # positions that a network is tried with; no other of its sizes is likely to be 3
 
 
 class Weights(NamedTuple):
@@ -27,7 +30,7 @@ class Weights(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class Network(abc.ABC):
     """A network for one game's shapes, as pure functions of its weights.
 
     Equal networks have weights of equal shapes. Those of the catalogue inherit from it.
@@ -38,10 +41,11 @@ class Network:
     num_actions: int
     targets: tuple[tuple[str, Kind], ...] = ()  # what it also predicts in training, by name
 
+    @abc.abstractmethod
     def init(self, key: jax.Array) -> Weights:
         """Returns freshly drawn weights."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def forward_all(
         self, weights: Weights, observation: jax.Array
     ) -> tuple[Evaluation, dict[str, jax.Array], Any]:
@@ -54,18 +58,32 @@ class Network:
           Its Evaluation; of each target float32[M], [M, A] or [M, H, W], by name; and the moved
             `batch_stats`.
         """
-        raise NotImplementedError
 
     def fold(self, weights: Weights) -> Any:
         """Returns the variables that `evaluate` runs on, such as weights with batch norm folded."""
         return weights
 
+    @abc.abstractmethod
     def evaluate(self, variables: Any, observation: jax.Array) -> Evaluation:
         """Scores positions `[B, *observation_shape]`; changes nothing."""
-        raise NotImplementedError
 
     def check(self) -> None:
-        """Raises ValueError where a network of a user's own does not score positions."""
+        """Raises ValueError where fresh weights score positions by what is no number."""
+        what = f"network {self.config.name!r}"
+        weights = self.init(jax.random.key(0))
+        drawn = np.random.default_rng(0).random((CHECKED, *self.observation_shape))
+        scores = (
+            jax.jit(self.evaluate)(self.fold(weights), drawn < 0.5),
+            jax.jit(lambda w, x: self.forward_all(w, x)[0])(weights, drawn < 0.5),
+        )
+        for way, (logits, value) in zip(("playing", "training"), scores, strict=True):
+            if not (np.isfinite(logits).all() and np.isfinite(value).all()):
+                raise ValueError(f"{what}: with fresh weights, {way}, it returns NaN or infinity")
+            largest = np.abs(value).max()
+            if largest > 1 + 1e-3:
+                raise ValueError(
+                    f"{what}: a value must lie in [-1, 1], as by tanh, got {largest:.3g}"
+                )
 
     def fires(self, variables: Any, observation: jax.Array) -> dict[str, jax.Array]:
         """Returns bool[units] by layer: whether a unit is above 0 in any of the positions.
@@ -101,5 +119,5 @@ def make(
         }
         network = cls(*given, **registry.read_options(usual, texts, what))
     else:
-        network = importlib.import_module(OWN).load(*given)
+        network = importlib.import_module(OWN).load(*given, name, texts)
     return network

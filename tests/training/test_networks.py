@@ -13,6 +13,7 @@ from training import flops, learner, network
 from training.losses import Minibatch
 from training.network import Weights
 from training.settings import NETWORKS, LearnerConfig, NetworkConfig
+from training.storage.leaves import flatten
 
 GAME = games.load("tic_tac_toe")
 SHAPE, ACTIONS = (3, 4, 2), 13  # an action for each cell, and a pass
@@ -50,11 +51,6 @@ def random_weights(net, seed=0):
     return Weights(params, stats)
 
 
-def names_of(tree):
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-
-
 def test_every_network_of_the_catalogue_is_tried_here():
     assert {name.partition(":")[0] for name in NAMES} == set(NETWORKS)
 
@@ -67,14 +63,14 @@ def test_what_plays_is_what_was_trained_without_norms_and_targets(name):
     before = stats
     for _ in range(40):  # until the running statistics are those of these positions
         trained, predicted, stats = train(Weights(params, stats), observation)
-    for leaf, moved in names_of(stats).items():
-        assert (moved != names_of(before)[leaf]).any(), leaf
+    for leaf, moved in flatten(stats).items():
+        assert (moved != flatten(before)[leaf]).any(), leaf
     folded = net.fold(Weights(params, stats))
     played = jax.jit(net.evaluate)(folded, observation)
     assert np.ptp(trained.value) > 0.01, "the positions look alike to this network"
     np.testing.assert_allclose(played.prior_logits, trained.prior_logits, rtol=2e-3, atol=2e-3)
     np.testing.assert_allclose(played.value, trained.value, rtol=2e-3, atol=2e-3)
-    assert not [leaf for leaf in names_of(folded) if "targets" in leaf or "mean" in leaf]
+    assert not [leaf for leaf in flatten(folded) if "targets" in leaf or "mean" in leaf]
     shapes = {target: values.shape for target, values in predicted.items()}
     assert shapes == {"margin": (7,), "reply": (7, ACTIONS), "final_board": (7, *SHAPE[:2])}
     assert all(np.ptp(values) > 0.01 for values in predicted.values())
@@ -138,8 +134,8 @@ def test_every_weight_learns_and_random_examples_are_learned_by_heart(name):
         losses.append(float(metrics["policy_loss"] + metrics["value_loss"]))
     assert losses[-1] < losses[0] / 2, losses
     # Of a convolution's kernel the average weight would do: of each leaf, nearly every number.
-    for leaf, before in names_of(fresh).items():
-        moved = names_of(state.params)[leaf] != before
+    for leaf, before in flatten(fresh).items():
+        moved = flatten(state.params)[leaf] != before
         assert moved.mean() > 0.5, leaf
 
 
@@ -232,18 +228,8 @@ def test_operations_are_those_of_the_layers_by_hand():
 
 
 def test_global_pooling_is_in_the_last_block_and_every_second_before_it():
-    leaves = names_of(jax.eval_shape(make("resnet:pool=true", blocks=4).init, jax.random.key(0)))
+    leaves = flatten(jax.eval_shape(make("resnet:pool=true", blocks=4).init, jax.random.key(0)))
     assert {leaf.split("/")[2] for leaf in leaves if "pool" in leaf} == {"1", "3"}
-
-
-def test_an_mlp_sees_an_observation_of_any_shape_and_other_networks_say_what_they_need():
-    for shape in ((5,), (2, 3, 2, 2)):
-        net = make("mlp:width=16", shape, targets=TARGETS[:2])
-        said = net.evaluate(net.fold(net.init(jax.random.key(0))), positions(4, shape))
-        assert said.prior_logits.shape == (4, ACTIONS)
-    for name in ("resnet", "nbt", "transformer"):
-        with pytest.raises(ValueError, match=rf"'{name}' sees a board.*shape \[5\].*--network mlp"):
-            make(name, (5,), targets=()).init(jax.random.key(0))
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,12 @@ from selfplay.example import Kind
 from tests.support import ROOT
 from tests.support.runs import assert_same, run_once
 from training import network
+from training.doctor.evidence import gather
+from training.doctor.weights import weights
 from training.network import Weights
 from training.settings import NetworkConfig
 from training.storage.leaves import flatten
+from training.storage.run_folder import RunFolder
 
 SHAPE, ACTIONS = (3, 3, 2), 9  # of tic_tac_toe
 
@@ -128,6 +131,8 @@ def test_an_own_network_is_trained_resumed_and_played_bit_by_bit(name, tiny_conf
     assert not run_once(tmp_path / "halved", config, stop_after=2)
     assert run_once(tmp_path / "halved", config)
     assert_same(tmp_path / "whole", tmp_path / "halved")
+    judged = weights(gather(RunFolder(tmp_path / "whole")))
+    assert "dead" not in judged.summary, "it does not say which units fire"
     player = training.load_player(tmp_path / "whole", simulations=4)
     states = jax.vmap(player.game.init)(jax.random.split(jax.random.key(0), 2))
     assert np.isfinite(player(states, jax.random.key(1)).value).all()

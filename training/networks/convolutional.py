@@ -15,7 +15,7 @@ from flax import nnx
 from mcts import Evaluation
 from training.network import Network
 from training.networks.folding import FoldedNetwork
-from training.networks.layers import HEADS, Block, ConvNorm, board_shape
+from training.networks.layers import Block, ConvNorm, add_targets, predict_targets
 from training.networks.pooling import GlobalBlock, over_board
 
 
@@ -32,7 +32,7 @@ class Layers(nnx.Module):
     """The network as it is trained."""
 
     def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
-        config, (height, width, planes) = network.config, board_shape(network)
+        config, (height, width, planes) = network.config, network.observation_shape
         others = network.num_actions - height * width
         if others not in (0, 1):
             raise ValueError(
@@ -54,9 +54,7 @@ class Layers(nnx.Module):
         self.other: Any = nnx.Linear(2 * narrow, 1, rngs=rngs) if others else None
         self.value_hidden = nnx.Linear(2 * wide, config.value_hidden, rngs=rngs)
         self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
-        if network.targets:
-            heads = {name: HEADS[kind](network, rngs) for name, kind in network.targets}
-            self.targets = nnx.Dict(heads)
+        add_targets(self, network, rngs)
 
     def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
         x = jax.nn.relu(self.stem(observation.astype(jnp.float32)))
@@ -68,6 +66,5 @@ class Layers(nnx.Module):
         if self.other is not None:
             logits = jnp.concatenate([logits, self.other(over)], axis=1)
         hidden = jax.nn.relu(self.value_hidden(over_board(x)))
-        targets = getattr(self, "targets", {})
         evaluation = Evaluation(logits, jnp.tanh(self.value(hidden))[:, 0])
-        return evaluation, {name: head(x) for name, head in targets.items()}
+        return evaluation, predict_targets(self, x)

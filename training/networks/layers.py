@@ -134,20 +134,16 @@ HEADS: dict[Kind, Callable[[Network, nnx.Rngs], Any]] = {
 }
 
 
-def board_shape(network: Network) -> tuple[int, int, int]:
-    """Returns height, width and planes of a network's observations.
+def add_targets(layers: Any, network: Network, rngs: nnx.Rngs) -> None:
+    """Gives a network's layers its heads of targets, made last: they change no other draw."""
+    if network.targets:
+        heads = {name: HEADS[kind](network, rngs) for name, kind in network.targets}
+        layers.targets = nnx.Dict(heads)
 
-    Raises:
-      ValueError: they are no board.
-    """
-    if len(network.observation_shape) != 3:
-        raise ValueError(
-            f"network {network.config.name!r} sees a board, an observation [height, width, "
-            f"planes]; the game's has the shape {list(network.observation_shape)}. "
-            "For other observations: --network mlp"
-        )
-    height, width, planes = network.observation_shape
-    return height, width, planes
+
+def predict_targets(layers: Any, trunk: jax.Array) -> dict[str, jax.Array]:
+    """Returns what the heads of targets say of a trunk [B, H, W, C], by name."""
+    return {name: head(trunk) for name, head in getattr(layers, "targets", {}).items()}
 
 
 def fold_norm(layer: ConvNorm, dtype: Any) -> Affine:

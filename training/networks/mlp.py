@@ -1,4 +1,4 @@
-"""A multilayer perceptron: residual dense layers on observations of any shape.
+"""A multilayer perceptron: residual dense layers on the observation as one vector.
 
 For games whose observation is no board. Each block normalises what it
 reads and adds to it (pre-norm, as in `transformer`), so that depth does not stop the gradient.
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mcts import Evaluation
-from selfplay.example import Kind
+from selfplay import example
 from training.network import Network
 from training.networks.folding import FoldedNetwork
 
@@ -43,12 +43,9 @@ class Layers(nnx.Module):
         self.policy = nnx.Linear(width, network.num_actions, rngs=rngs)
         self.value_hidden = nnx.Linear(width, config.value_hidden, rngs=rngs)
         self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
-        shapes: dict[Kind, tuple[int, ...]] = {
-            Kind.SCALAR: (),
-            Kind.PER_ACTION: (network.num_actions,),
-            Kind.PER_CELL: shape[:2],
+        self.shapes = {
+            name: example.shape(kind, shape, network.num_actions) for name, kind in network.targets
         }
-        self.shapes = {name: shapes[kind] for name, kind in network.targets}
         if network.targets:
             sizes = {name: math.prod(one) for name, one in self.shapes.items()}
             self.targets = nnx.Dict({n: nnx.Linear(width, k, rngs=rngs) for n, k in sizes.items()})

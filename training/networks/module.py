@@ -1,5 +1,6 @@
 """A network whose layers are a flax nnx module, as pure functions of its weights."""
 
+import abc
 import functools
 from typing import Any
 
@@ -17,9 +18,9 @@ class ModuleNetwork(Network):
     Dropout is off: what is drawn anew in each step would have to be kept by checkpoints.
     """
 
+    @abc.abstractmethod
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """Returns the module; called with an observation it returns what `read` takes."""
-        raise NotImplementedError
 
     def read(self, outputs: Any, count: int) -> tuple[Evaluation, dict[str, jax.Array]]:
         """Returns the Evaluation of `count` positions, and what is said of targets."""

@@ -13,18 +13,16 @@ from flax import nnx
 
 from games import plug_in, registry
 from mcts import Evaluation
-from selfplay.example import Kind
-from training.network import Network, Weights
+from selfplay.example import Kind, shape
+from training.network import CHECKED, Network, Weights
 from training.networks.module import ModuleNetwork
 from training.settings import NetworkConfig
-
-CHECKED = 3  # positions that a network is tried with; no other of its sizes is likely to be 3
 
 
 class Spec(NamedTuple):
     """What a network is made for."""
 
-    observation_shape: tuple[int, ...]  # of a position; observations come as bool[B, ...]
+    observation_shape: tuple[int, ...]  # of a position; a batch has the game's own dtype
     num_actions: int  # A
     targets: Mapping[str, tuple[int, ...]]  # the shape of each head beside policy and value
 
@@ -34,8 +32,10 @@ def load(
     observation_shape: tuple[int, ...],
     num_actions: int,
     targets: tuple[tuple[str, Kind], ...],
+    target: str,
+    texts: dict[str, str],
 ) -> Network:
-    """Returns the network that `module:factory` names, options behind it.
+    """Returns the network that `target`, a `module:factory`, makes with the options `texts`.
 
     The factory is a subclass of `nnx.Module`, called with `(spec, rngs=...)`, or a function, called
     with `(spec)`, which returns an object with pure functions `init(key) -> (params, state)` and
@@ -45,11 +45,13 @@ def load(
       ValueError: there is none, or its results are not as they should be.
     """
     what = f"network {config.name!r}"
-    target, texts = registry.split_options(config.name, what)
     factory = plug_in.import_function(target, what)
     options = registry.read_options(_options(inspect.unwrap(factory)), texts, what)
     given = config, observation_shape, num_actions, targets
-    spec = Spec(observation_shape, num_actions, _shapes(observation_shape, num_actions, targets))
+    spec = Spec(
+        *(observation_shape, num_actions),
+        targets={name: shape(kind, observation_shape, num_actions) for name, kind in targets},
+    )
     network: Network
     if _is_module(inspect.unwrap(factory)):
         network = OwnModule(*given, factory=functools.partial(factory, spec, **options))
@@ -81,10 +83,6 @@ class OwnModule(ModuleNetwork):
     def read(self, outputs: Any, count: int) -> tuple[Evaluation, dict[str, jax.Array]]:
         """Returns what the module says in the forms that all else expects."""
         return _read(self, outputs, count)
-
-    def check(self) -> None:
-        """Raises ValueError where fresh weights score a position by what is no number."""
-        _check_values(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,10 +125,6 @@ class OwnFunctions(Network):
         outputs, state = said
         return *_read(self, outputs, len(observation)), state
 
-    def check(self) -> None:
-        """Raises ValueError where fresh weights score a position by what is no number."""
-        _check_values(self)
-
 
 def _is_module(factory: Any) -> bool:
     return isinstance(factory, type) and issubclass(factory, nnx.Module)
@@ -142,17 +136,6 @@ def _options(factory: Callable[..., Any]) -> dict[str, Any]:
     called = factory.__init__ if _is_module(factory) else factory
     parameters = inspect.signature(called).parameters.values()
     return {p.name: p.default for p in parameters if isinstance(p.default, registry.READABLE)}
-
-
-def _shapes(
-    observation_shape: tuple[int, ...], num_actions: int, targets: tuple[tuple[str, Kind], ...]
-) -> dict[str, tuple[int, ...]]:
-    shapes = {
-        Kind.SCALAR: (),
-        Kind.PER_ACTION: (num_actions,),
-        Kind.PER_CELL: observation_shape[:2],
-    }
-    return {name: shapes[kind] for name, kind in targets}
 
 
 def _read(network: Network, outputs: Any, count: int) -> tuple[Evaluation, dict[str, jax.Array]]:
@@ -171,17 +154,17 @@ def _read(network: Network, outputs: Any, count: int) -> tuple[Evaluation, dict[
         )
     actions, observation = network.num_actions, network.observation_shape
     wanted = {"policy": (actions,), "value": ()}
-    wanted |= _shapes(observation, actions, network.targets)
+    wanted |= {name: shape(kind, observation, actions) for name, kind in network.targets}
     if missing := [name for name in wanted if name not in outputs]:
         raise ValueError(
             f"{what} lacks the head {missing[0]!r}; it has {', '.join(map(str, outputs)) or 'none'}"
         )
-    for name, shape in wanted.items():
+    for name, form in wanted.items():
         found = np.shape(outputs[name])
-        if found != (count, *shape):
-            hint = "; take [:, 0] of it" if found == (count, *shape, 1) else ""
+        if found != (count, *form):
+            hint = "; take [:, 0] of it" if found == (count, *form, 1) else ""
             raise ValueError(
-                f"{what}: head {name!r} must be float{[count, *shape]} for {count} positions, got "
+                f"{what}: head {name!r} must be float{[count, *form]} for {count} positions, got "
                 f"shape {list(found)}{hint}"
             )
     heads = {name: jnp.asarray(outputs[name], jnp.float32) for name in wanted}
@@ -206,21 +189,3 @@ def _check_shapes(network: Network, what: str) -> None:
 
     if forms(state) != forms(weights.batch_stats):
         raise ValueError(f"{what}: the state after a step has another form than at its start")
-
-
-def _check_values(network: Network) -> None:
-    what = f"network {network.config.name!r}"
-    weights = network.init(jax.random.key(0))
-    shape = (CHECKED, *network.observation_shape)
-    observation = np.random.default_rng(0).random(shape) < 0.5
-    scores = (
-        jax.jit(network.evaluate)(network.fold(weights), observation),
-        jax.jit(lambda w, x: network.forward_all(w, x)[0])(weights, observation),
-    )
-    for way, (logits, value) in zip(("playing", "training"), scores, strict=True):
-        if not (np.isfinite(logits).all() and np.isfinite(value).all()):
-            raise ValueError(f"{what}: with fresh weights, {way}, it returns NaN or infinity")
-        if np.abs(value).max() > 1 + 1e-3:
-            raise ValueError(
-                f"{what}: a value must lie in [-1, 1], as by tanh, got {np.abs(value).max():.3g}"
-            )

@@ -19,14 +19,14 @@ from mcts import Evaluation
 from training.network import Network, Weights
 from training.networks.folding import FoldedNetwork
 from training.networks.layers import (
-    HEADS,
     Affine,
     Block,
     ConvNorm,
-    board_shape,
+    add_targets,
     convolve,
     flat,
     fold_norm,
+    predict_targets,
 )
 from training.networks.pooling import GlobalBlock
 from training.settings import NetworkConfig
@@ -160,7 +160,7 @@ class Tower(nnx.Module):
         self, network: Network, rngs: nnx.Rngs, block: Callable[[int], nnx.Module]
     ) -> None:
         config, num_actions = network.config, network.num_actions
-        height, width, planes = board_shape(network)
+        height, width, planes = network.observation_shape
         cells, wide = height * width, config.channels
         # The trunk: a stem, then residual blocks (He et al. 2016).
         self.stem = ConvNorm(planes, wide, 3, config, rngs)
@@ -173,10 +173,7 @@ class Tower(nnx.Module):
             cells * config.value_channels, config.value_hidden, rngs=rngs
         )
         self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
-        # Made last, so that a target changes nothing in how the rest is drawn.
-        if network.targets:
-            heads = {name: HEADS[kind](network, rngs) for name, kind in network.targets}
-            self.targets = nnx.Dict(heads)
+        add_targets(self, network, rngs)
 
     def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
         x = jax.nn.relu(self.stem(observation.astype(self.stem.conv.dtype)))
@@ -186,9 +183,7 @@ class Tower(nnx.Module):
         value = flat(jax.nn.relu(self.value_conv(x)))
         hidden = jax.nn.relu(self.value_hidden(value))
         evaluation = Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
-        # Auxiliary heads read the trunk too.
-        heads = getattr(self, "targets", {})
-        return evaluation, {name: head(x) for name, head in heads.items()}
+        return evaluation, predict_targets(self, x)
 
 
 def _side_by_side(one: Affine, other: Affine) -> Affine:

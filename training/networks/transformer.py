@@ -19,7 +19,7 @@ from flax import nnx
 from mcts import Evaluation
 from training.network import Network
 from training.networks.folding import FoldedNetwork
-from training.networks.layers import HEADS, board_shape, flat
+from training.networks.layers import add_targets, flat, predict_targets
 
 FEED_FORWARD = 2  # units of the feed-forward layer, by the channels; lc0's BT4: 1.5
 
@@ -45,7 +45,7 @@ class Layers(nnx.Module):
 
     def __init__(self, network: Network, heads: int, rngs: nnx.Rngs) -> None:
         config, num_actions = network.config, network.num_actions
-        height, width, planes = board_shape(network)
+        height, width, planes = network.observation_shape
         cells, wide = height * width, config.channels
         dtype = self.dtype = jnp.dtype(config.dtype)
         self.embed = nnx.Linear(planes, wide, dtype=dtype, rngs=rngs)
@@ -62,9 +62,7 @@ class Layers(nnx.Module):
             cells * config.value_channels, config.value_hidden, rngs=rngs
         )
         self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
-        if network.targets:
-            targets = {name: HEADS[kind](network, rngs) for name, kind in network.targets}
-            self.targets = nnx.Dict(targets)
+        add_targets(self, network, rngs)
 
     def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
         x = self.embed(observation.astype(self.dtype)) + self.place[...].astype(self.dtype)[None]
@@ -75,8 +73,7 @@ class Layers(nnx.Module):
         policy = flat(jax.nn.relu(self.policy_conv(x)))
         hidden = jax.nn.relu(self.value_hidden(flat(jax.nn.relu(self.value_conv(x)))))
         evaluation = Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
-        targets = getattr(self, "targets", {})
-        return evaluation, {name: head(x) for name, head in targets.items()}
+        return evaluation, predict_targets(self, x)
 
 
 class Block(nnx.Module):
