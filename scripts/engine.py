@@ -113,7 +113,7 @@ def _analyst(name: str, game: Game[Any], simulations: int) -> Player:
     load = functools.partial(training.load_player, search={"reuse_nodes": 0})
     player = parse_player(name, game, simulations, load)
     if player.game != game:
-        raise ValueError(f"{name} was not trained on this game: leave out --game")
+        raise ValueError(f"{name} does not play this game: leave out --game")
     if not player.on_device or name == "random":
         raise ValueError(
             f"player {name!r} does not search on the device: --protocol json takes a run folder R, "

@@ -40,6 +40,9 @@ class Network(abc.ABC):
     observation_shape: tuple[int, ...]
     num_actions: int
     targets: tuple[tuple[str, Kind], ...] = ()  # what it also predicts in training, by name
+    # Of a game on boards of several sizes (`games/sizes.py`), how many there are: the last plane of
+    # an observation tells the cells of the board, and as many last actions choose it.
+    sizes: int = 0
 
     @abc.abstractmethod
     def init(self, key: jax.Array) -> Weights:
@@ -99,13 +102,17 @@ def make(
     observation_shape: tuple[int, ...],
     num_actions: int,
     targets: tuple[tuple[str, Kind], ...] = (),
+    sizes: int = 0,
 ) -> Network:
     """Returns the network that `config.name` names, for a game's shapes.
+
+    Args:
+      sizes: of a game on boards of several, how many there are; as in `Network`.
 
     Raises:
       ValueError: there is none, or it does not fit these shapes.
     """
-    given = config, observation_shape, num_actions, targets
+    given = config, observation_shape, num_actions, targets, sizes
     what = f"network {config.name!r}"
     name, texts = registry.split_options(config.name, what)
     network: Network

@@ -272,6 +272,31 @@ def test_weights_of_a_convolutional_network_fit_every_board_and_move_with_the_st
     assert order[0] == order[1]
 
 
+def test_a_small_board_in_a_larger_array_is_scored_as_if_it_were_alone():
+    """In play and in training, whose batch statistics are those of the board's cells."""
+    several = games.load("hex:size=3+4+6")
+    config = NetworkConfig(name="convolutional", **SMALL | {"blocks": 2})
+    framed = network.make(config, several.observation_shape, several.num_actions, sizes=3)
+    weights = random_weights(framed)
+    for game, size in zip(several.games, (3, 4, 6), strict=True):
+        alone = network.make(config, game.observation_shape, game.num_actions)
+        top = (6 - size) // 2
+        inside = np.s_[:, top : top + size, top : top + size]
+        seen, shown = positions(5, game.observation_shape), np.zeros((5, 6, 6, 4), bool)
+        shown[inside] = np.concatenate([seen, np.ones_like(seen[..., :1])], axis=-1)
+        played = [net.evaluate(net.fold(weights), x) for net, x in ((alone, seen), (framed, shown))]
+        trained = [net.forward_all(weights, x) for net, x in ((alone, seen), (framed, shown))]
+        for one, other in (played, [evaluation for evaluation, *_ in trained]):
+            assert np.ptp(one.value) > 0.01
+            assert not np.any(other.prior_logits[:, -3:])
+            cells = np.asarray(other.prior_logits)[:, :-3].reshape(-1, 6, 6)[inside].reshape(5, -1)
+            np.testing.assert_allclose(cells, one.prior_logits, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(other.value, one.value, rtol=1e-4, atol=1e-4)
+        moved = [flatten(stats) for _, _, stats in trained]
+        for leaf, values in moved[0].items():
+            np.testing.assert_allclose(moved[1][leaf], values, rtol=1e-4, atol=1e-4)
+
+
 def test_a_convolutional_network_refuses_a_game_whose_actions_are_no_cells():
     with pytest.raises(ValueError, match=r"an action for each cell.*7 actions on 6 x 7"):
         make("convolutional", (6, 7, 2), 7).init(jax.random.key(0))
