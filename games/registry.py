@@ -101,6 +101,14 @@ def without_size(spec: str) -> str:
     return _with_options(name, {key: text for key, text in texts.items() if key != SIZE})
 
 
+def largest(spec: str) -> str:
+    """Returns the game on the largest of its boards; another text as it is."""
+    name, texts = split_options(spec, f"game {spec!r}")
+    if SEVERAL not in texts.get(SIZE, ""):
+        return spec
+    return _with_options(name, texts | {SIZE: _sizes(texts[SIZE])[-1]})
+
+
 def _sizes(text: str) -> list[str]:
     """Returns sizes, such as `5+7+9`, each once, in their order."""
     sizes = set(text.split(SEVERAL))

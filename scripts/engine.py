@@ -9,6 +9,7 @@ from typing import Any
 
 import games
 import training
+from games import registry
 from games.game import Game
 from scripts.flags.engine import BY_UCI, CHESS, Args
 from scripts.terminal.console import announce_devices, say
@@ -35,6 +36,9 @@ def run(args: Args) -> int:
         spec = CHESS
     else:
         spec = find_game((args.player,), args.game)
+    # Front ends choose the board themselves, as by GTP's boardsize: of several it begins with the
+    # largest.
+    spec = registry.largest(spec)
     protocol = args.protocol or ("uci" if spec in BY_UCI else "gtp")
     serve_by = {"gtp": _serve_gtp, "uci": _serve_uci, "json": _serve_json}
     serve_by[protocol](args, spec)

@@ -153,5 +153,11 @@ def test_sizes_that_cannot_be_are_named(spec, message):
         games.load(spec)
 
 
+def test_an_engine_begins_with_the_largest_board():
+    assert registry.largest("go:size=5+9+7,komi=5.5") == "go:size=9,komi=5.5"
+    assert registry.largest("go:komi=5.5") == "go:komi=5.5"
+    assert registry.largest("tic_tac_toe") == "tic_tac_toe"
+
+
 def test_one_size_named_twice_is_that_size():
     assert games.load("hex:size=3+3") == games.load("hex:size=3")
