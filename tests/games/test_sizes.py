@@ -100,6 +100,21 @@ def test_it_has_what_the_game_has_and_is_named_by_what_made_it(spec):
     assert several.max_plies == 1 + several.games[-1].max_plies
 
 
+def test_it_forgets_and_recalls_the_past_of_its_board():
+    several = games.load("go:size=5+6")
+    state = several.step(several.init(KEY), jnp.int32(37))  # the board of 5
+    for action in (7, 8):
+        state = several.step(state, jnp.int32(action))
+    forgotten = several.forget(state)
+    past, left = (several.games[0].init(KEY).history.size, forgotten.boards[0].history.size)
+    assert (past, left) == (2 * 50, 0)
+    line = jax.tree.map(lambda leaf: leaf[None], forgotten)
+    recalled = several.step(several.recall(forgotten, state, line), jnp.int32(13))
+    alone = several.step(state, jnp.int32(13))
+    assert several.render(recalled) == several.render(alone)
+    np.testing.assert_array_equal(recalled.legal_action_mask, alone.legal_action_mask)
+
+
 def test_symmetries_are_those_of_every_board_in_its_place():
     assert len(games.load("go:size=5+7+9").symmetries()) == 8
     assert len(games.load("hex:size=3+5").symmetries()) == 2

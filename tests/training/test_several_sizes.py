@@ -10,6 +10,7 @@ import games
 import training
 from selfplay.records.game_record import read_records
 from tests.support.runs import assert_same, run_once
+from training import players
 from training.players import load_weights, network_of
 from training.storage.leaves import flatten
 from training.storage.run_folder import RunFolder
@@ -65,6 +66,14 @@ def test_its_network_plays_boards_of_any_size_and_begins_runs_on_them(run, confi
 @pytest.mark.parametrize("spec", ["hex:size=3,swap=true", "go:size=5", "tic_tac_toe"])
 def test_it_plays_no_other_game(run, spec):
     assert training.load_player(run, game=games.load(spec)).game == games.load(SPEC)
+
+
+def test_rules_that_differ_in_more_than_size_are_another_game(config):
+    """Whose weights would fit: it is Go of any size to the network, but with another komi."""
+    own = dataclasses.replace(config, game="go:size=5")
+    go, larger, komi = map(games.load, ("go:size=5", "go:size=7", "go:size=7,komi=5.5"))
+    assert players._fits(own, go, larger)
+    assert not players._fits(own, go, komi)
 
 
 def test_a_network_of_one_size_plays_its_own(tiny_run):
