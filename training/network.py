@@ -88,14 +88,6 @@ class Network(abc.ABC):
                     f"{what}: a value must lie in [-1, 1], as by tanh, got {largest:.3g}"
                 )
 
-    def fires(self, variables: Any, observation: jax.Array) -> dict[str, jax.Array]:
-        """Returns bool[units] by layer: whether a unit is above 0 in any of the positions.
-
-        Of a network that does not say, nothing.
-        """
-        del variables, observation
-        return {}
-
 
 def make(
     config: NetworkConfig,

@@ -10,6 +10,7 @@ import pytest
 import games
 from selfplay.example import Kind
 from training import flops, learner, network
+from training.doctor import units
 from training.losses import Minibatch
 from training.network import Weights
 from training.settings import NETWORKS, LearnerConfig, NetworkConfig
@@ -74,6 +75,42 @@ def test_what_plays_is_what_was_trained_without_norms_and_targets(name):
     shapes = {target: values.shape for target, values in predicted.items()}
     assert shapes == {"margin": (7,), "reply": (7, ACTIONS), "final_board": (7, *SHAPE[:2])}
     assert all(np.ptp(values) > 0.01 for values in predicted.values())
+
+
+@of_each
+def test_a_layer_whose_units_are_dead_is_found_in_the_traced_program(name):
+    net = make(name, targets=())
+    folded = net.fold(random_weights(net))
+
+    def kill(path, leaf):
+        last = jax.tree_util.keystr(path[-2:])
+        return leaf - 1e4 if "value_hidden" in last and "bias" in last else leaf
+
+    found = [
+        units.dead(net.evaluate, variables, positions(64))
+        for variables in (folded, jax.tree_util.tree_map_with_path(kill, folded))
+    ]
+    alive, killed = ({layer for layer in dead if dead[layer] == 1} for dead in found)
+    (lost,) = killed - alive
+    assert lost == list(found[0])[-1]
+    if name == "resnet":
+        layers = ["stem", "block 0, inside", "block 0", "heads_conv", "value_hidden"]
+        assert list(found[0]) == layers
+    else:
+        assert lost == f"ReLU {len(found[0])} of {len(found[0])}"
+
+
+def test_units_of_a_relu_inside_other_functions_are_counted_by_plain_numpy():
+    weights = np.random.default_rng(0).standard_normal((5, 6), np.float32)
+
+    @jax.jit
+    def evaluate(weights, x):
+        return jax.checkpoint(lambda x: jax.nn.relu(x @ weights))(x).sum()
+
+    x = np.random.default_rng(1).standard_normal((2, 3, 5), np.float32)
+    share = 1 - ((x @ weights) > 0).any(axis=(0, 1)).mean()
+    assert 0 < share < 1
+    assert units.dead(evaluate, weights, x) == {"ReLU 1 of 1": pytest.approx(share)}
 
 
 @of_each

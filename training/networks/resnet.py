@@ -95,43 +95,27 @@ class Resnet(FoldedNetwork):
         """Scores positions `[B, *observation_shape]`; changes nothing."""
         if not self._is_plain:
             return super().evaluate(folded, observation)
-        evaluation, _ = self._run(folded, observation)
-        return evaluation
+        return self._run(folded, observation)
 
-    def fires(self, folded: Any, observation: jax.Array) -> dict[str, jax.Array]:
-        """Returns bool[units] by layer: whether a unit is above 0 in any of the positions.
-
-        With an option, nothing.
-        """
-        if not self._is_plain:
-            return {}
-        _, layers = self._run(folded, observation)
-        return {
-            name: (layer > 0).any(axis=tuple(range(layer.ndim - 1)))
-            for name, layer in layers.items()
-        }
-
-    def _run(
-        self, folded: Folded, observation: jax.Array
-    ) -> tuple[Evaluation, dict[str, jax.Array]]:
-        """Returns the scores of positions, and what each layer's units said after their ReLU."""
-        x = jax.nn.relu(convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
-        layers = {"stem": x}
+    def _run(self, folded: Folded, observation: jax.Array) -> Evaluation:
+        # Layers are named for whoever asks which units are dead.
+        with jax.named_scope("stem"):
+            x = jax.nn.relu(convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
         for number, (first, second) in enumerate(folded.blocks):
-            inner = jax.nn.relu(convolve(x, first))
-            x = jax.nn.relu(x + convolve(inner, second))
-            layers |= {f"block {number}, inside": inner, f"block {number}": x}
-        heads = jax.nn.relu(convolve(x, folded.heads_conv))
-        policy, value = self._of_each_head(heads)
+            with jax.named_scope(f"block {number}, inside"):
+                inner = jax.nn.relu(convolve(x, first))
+            with jax.named_scope(f"block {number}"):
+                x = jax.nn.relu(x + convolve(inner, second))
+        with jax.named_scope("heads_conv"):
+            heads = jax.nn.relu(convolve(x, folded.heads_conv))
         # To an accelerator a launch costs more than products with zeros, to a CPU less.
         logits, hidden = jax.lax.platform_dependent(
             folded, heads, cpu=self._heads_apart, default=self._heads_as_one
         )
         # The value head: one hidden layer, then tanh.
-        hidden = jax.nn.relu(hidden)
-        evaluation = Evaluation(logits, jnp.tanh(_apply_dense(hidden, folded.value))[:, 0])
-        layers |= {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
-        return evaluation, layers
+        with jax.named_scope("value_hidden"):
+            hidden = jax.nn.relu(hidden)
+        return Evaluation(logits, jnp.tanh(_apply_dense(hidden, folded.value))[:, 0])
 
     def _of_each_head(self, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
         own = self.config.policy_channels
