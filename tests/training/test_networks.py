@@ -13,6 +13,7 @@ from training import flops, learner, network
 from training.doctor import units
 from training.losses import Minibatch
 from training.network import Weights
+from training.preflight import estimate
 from training.settings import NETWORKS, LearnerConfig, NetworkConfig
 from training.storage.leaves import flatten
 
@@ -75,6 +76,26 @@ def test_what_plays_is_what_was_trained_without_norms_and_targets(name):
     shapes = {target: values.shape for target, values in predicted.items()}
     assert shapes == {"margin": (7,), "reply": (7, ACTIONS), "final_board": (7, *SHAPE[:2])}
     assert all(np.ptp(values) > 0.01 for values in predicted.values())
+
+
+@pytest.mark.parametrize("name", ["resnet", "nbt", "transformer", "mlp:width=64"])
+def test_the_memory_that_is_counted_is_a_near_floor_of_what_the_compiler_takes(name):
+    net = make(name, (7, 7, 3), 50, (), blocks=2, channels=32)
+    count, weights = 64, net.init(jax.random.key(0))
+    seen = positions(count, (7, 7, 3))
+
+    def loss(params):
+        evaluation, _, stats = net.forward_all(Weights(params, weights.batch_stats), seen)
+        return jnp.square(evaluation.prior_logits).sum() + evaluation.value.sum(), stats
+
+    programs = (
+        jax.jit(net.evaluate).lower(net.fold(weights), seen),
+        jax.jit(jax.grad(loss, has_aux=True)).lower(weights.params),
+    )
+    taken = [program.compile().memory_analysis().temp_size_in_bytes for program in programs]
+    play, train = (count * of_one for of_one in estimate._position_bytes(net))
+    assert 0.2 * taken[0] < play <= taken[0], (play, taken[0])
+    assert 0.4 * taken[1] < train <= taken[1], (train, taken[1])
 
 
 @of_each
