@@ -24,15 +24,14 @@ def run(args: Args) -> int:
         path = pathlib.Path(args.jax)
         jax_file.write(path, trained, positions.observations)
         told["jax"] = _file(path)
-    content = contents(trained, positions) if args.onnx or args.safetensors else None
-    if content and args.onnx:
+    if args.onnx:
         path = pathlib.Path(args.onnx)
-        onnx_file.write(path, content)
+        onnx_file.write(path, trained, told["metadata"], positions.observations.dtype)
         found = comparison.compare(path, trained, positions.observations)
         told["onnx"] = _file(path) | {"differences": found._asdict() if found else None}
-    if content and args.safetensors:
+    if args.safetensors:
         path = pathlib.Path(args.safetensors)
-        safetensors_file.write(path, content)
+        safetensors_file.write(path, contents(trained, told["metadata"]))
         told["safetensors"] = _file(path)
     if args.json:
         print_json(told)

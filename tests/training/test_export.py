@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import sys
+import types
 from typing import NamedTuple
 
 import jax
@@ -23,8 +24,7 @@ from tests.support import ROOT
 from tests.support.positions import random_positions
 from training.config import RunConfig
 from training.export import onnx_file, sample
-from training.export.contents import contents
-from training.export.sample import Sample
+from training.export.onnx_graph import COUNT
 from training.network import Weights
 from training.networks.resnet import Resnet
 from training.players import Trained, load_trained, network_of
@@ -61,10 +61,6 @@ def run_onnx(path, seen):
     return session.run(["policy_logits", "value"], {"observation": seen.astype(np.float32)})
 
 
-def without_names(game):
-    return Sample(np.zeros((1, *game.observation_shape), bool), [None] * game.num_actions)
-
-
 @pytest.mark.parametrize(
     ("spec", "blocks", "targets"),
     [
@@ -81,7 +77,7 @@ def test_onnxruntime_says_of_held_out_positions_what_our_network_says(
 ):
     (one, seen, said) = case(spec, dataclasses.replace(SMALL, blocks=blocks), targets)
     path = tmp_path / "a.onnx"
-    onnx_file.write(path, contents(one, without_names(one.game)))
+    onnx_file.write(path, one, {}, seen.dtype)
     assert np.ptp(said.value) > 0.01, "the positions look alike to this network"
     logits, value = run_onnx(path, seen)
     for own, margin in ((one.network.evaluate(one.folded, seen), 1e-5), (said, 1e-3)):
@@ -91,10 +87,77 @@ def test_onnxruntime_says_of_held_out_positions_what_our_network_says(
     np.testing.assert_allclose(one_by_one, value[:3], atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        ("resnet:pool=true,squeeze=true", "connect_four"),
+        ("nbt", "connect_four"),
+        ("convolutional", "hex:size=3+5"),
+        ("transformer:heads=2", "go:size=5"),
+        ("mlp:width=7", "connect_four"),
+    ],
+)
+def test_onnxruntime_says_what_every_network_of_the_catalogue_says(tmp_path, name, spec):
+    one, seen, said = case(spec, dataclasses.replace(SMALL, name=name, channels=8))
+    path = tmp_path / "a.onnx"
+    onnx_file.write(path, one, {}, seen.dtype)
+    assert np.ptp(said.value) > 0.01, "the positions look alike to this network"
+    own = jax.jit(one.network.evaluate)(one.folded, seen)
+    for count in (1, 7, len(seen)):
+        logits, value = run_onnx(path, seen[:count])
+        np.testing.assert_allclose(logits, own.prior_logits[:count], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(value, own.value[:count], rtol=1e-4, atol=1e-4)
+
+
+def plain(evaluate, weights):
+    """A network that computes nothing but `evaluate(weights, observation)`, of tic-tac-toe."""
+    game, config = games.load("tic_tac_toe"), RunConfig(game="tic_tac_toe", network=SMALL)
+    network = types.SimpleNamespace(evaluate=evaluate, config=SMALL)
+    return Trained("runs/x@3", config, game, network, weights, 3)
+
+
+def test_operations_of_other_networks_are_written_as_numpy_computes_them(tmp_path):
+    rng = np.random.default_rng(0)
+    weights = {"w": rng.standard_normal((3, 3, 9), np.float32), "b": np.float32(0.3)}
+
+    def evaluate(weights, observation):
+        x = observation.astype(jnp.float32)
+        y = jnp.einsum("nhwc,hwa->nca", x, weights["w"])  # a product over two axes
+        y = jax.lax.clamp(-1.0, y, 1.5) ** 3 + weights["b"]
+        y = jnp.where(y > 0, jnp.minimum(y, 1), jnp.exp(y) - 1).transpose(1, 2, 0)
+        y = jnp.pad(y, ((0, 1), (1, 0), (0, 0)))[:, 1:].transpose(2, 0, 1)  # [n, 3, 9]
+        ends = jnp.concatenate([y, jnp.ones((len(x), 2, 9))], axis=1)
+        first, second = jnp.split(ends, [2], axis=1)
+        peak = jnp.max(ends, axis=1) - jax.nn.softmax(first.sum(1) + second.min(1), axis=-1)
+        return Evaluation(peak, jnp.tanh(jax.lax.rsqrt(peak.var(axis=1) + 1.0) - peak[:, 0]))
+
+    one = plain(evaluate, weights)
+    seen = rng.random((6, 3, 3, 2)) < 0.5
+    path = tmp_path / "a.onnx"
+    onnx_file.write(path, one, {}, seen.dtype)
+    # More positions than it was traced for, too.
+    seen = np.tile(seen, (COUNT // 6 + 1, 1, 1, 1))
+    own = evaluate(weights, seen)
+    for count in (1, 6, len(seen)):
+        logits, value = run_onnx(path, seen[:count])
+        np.testing.assert_allclose(logits, own.prior_logits[:count], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(value, own.value[:count], rtol=1e-5, atol=1e-5)
+
+
+def test_an_operation_that_onnx_lacks_here_is_named(tmp_path):
+    def evaluate(weights, observation):
+        x = observation.astype(jnp.float32).reshape(len(observation), -1)
+        return Evaluation(jnp.sort(x)[:, :9] * weights, x[:, 0])
+
+    with pytest.raises(ValueError, match=r"'resnet' computes sort.*--jax writes any network"):
+        onnx_file.write(tmp_path / "a.onnx", plain(evaluate, 2.0), {}, np.dtype(bool))
+    assert not os.listdir(tmp_path)
+
+
 def test_a_bfloat16_network_is_exported_as_the_rounded_weights_that_play(tmp_path):
     narrow, seen, _ = case("connect_four", dataclasses.replace(SMALL, dtype="bfloat16"))
     path = tmp_path / "a.onnx"
-    onnx_file.write(path, contents(narrow, without_names(narrow.game)))
+    onnx_file.write(path, narrow, {}, seen.dtype)
     wide = Resnet(SMALL, narrow.game.observation_shape, narrow.game.num_actions)
     as_float32 = jax.tree.map(lambda array: array.astype(jnp.float32), narrow.folded)
     own = wide.evaluate(as_float32, seen)

@@ -1,6 +1,6 @@
 """A run's network as files that other programs read; docs/export.md says what is in them.
 
-`jax_file.py` writes any network. Of the residual one `contents.py` says what is written,
-`onnx_file.py` and `safetensors_file.py` in which form, and `comparison.py`
-whether what was written says what the network says.
+`jax_file.py` writes any network, `onnx_file.py` any whose operations `onnx_graph.py` knows, and
+`safetensors_file.py` the residual one, by the layers of `contents.py`. `comparison.py` tells
+whether an ONNX model says what the network says.
 """

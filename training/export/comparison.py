@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from training.export import onnx_file
+from training.export.onnx_graph import INPUT
 from training.players import Trained
 
 
@@ -29,7 +30,7 @@ def compare(path: pathlib.Path, trained: Trained, observations: np.ndarray) -> D
     except ImportError:
         return None
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    given = {onnx_file.INPUT: observations.astype(np.float32)}
+    given = {INPUT: observations.astype(np.float32)}
     found: list[Any] = session.run([onnx_file.POLICY, onnx_file.VALUE], given)
     own = jax.jit(trained.network.evaluate)(trained.folded, observations)
     policy, value = (

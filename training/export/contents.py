@@ -17,43 +17,30 @@ PLANES = "plane 0 shows the pieces of the seat to play"
 
 
 class Contents(NamedTuple):
-    """A network, independent of the form of a file."""
+    """A residual network by its layers."""
 
     # float32, by name: `stem.kernel`, `blocks.0.first.bias`. Kernels are [k, k, in, out] of
     # convolutions and [in, out] of dense layers, whose inputs are [H, W, channels], made flat.
     weights: dict[str, np.ndarray]
     metadata: dict[str, str]
-    observation_shape: tuple[int, ...]  # H, W, C
-    num_actions: int
-    blocks: int
 
 
-def contents(trained: Trained, sample: Sample) -> Contents:
-    """Returns what is written of a network.
-
-    Args:
-      sample: positions of its game, from which the names of actions are read.
+def contents(trained: Trained, metadata: dict[str, str]) -> Contents:
+    """Returns what is written of a residual network.
 
     Raises:
       ValueError: it is no residual network.
     """
     if not isinstance(trained.folded, Folded):
         raise ValueError(
-            f"{trained.name} has the network {trained.network.config.name!r}: --onnx and "
-            "--safetensors write resnet's alone, --jax writes any"
+            f"{trained.name} has the network {trained.network.config.name!r}: --safetensors writes "
+            "resnet's alone, whose layers docs/export.md names; --onnx and --jax write others"
         )
     weights = {}
     for name, layer in _layers(trained):
         for part, array in zip(Affine._fields, layer, strict=True):
             weights[f"{name}.{part}"] = np.asarray(array).astype(np.float32)
-    game = trained.game
-    return Contents(
-        weights=weights,
-        metadata=metadata(trained, sample),
-        observation_shape=tuple(game.observation_shape),
-        num_actions=game.num_actions,
-        blocks=len(trained.folded.blocks),
-    )
+    return Contents(weights, metadata)
 
 
 def _layers(trained: Trained) -> Iterator[tuple[str, Affine]]:
@@ -71,7 +58,11 @@ def _layers(trained: Trained) -> Iterator[tuple[str, Affine]]:
 
 
 def metadata(trained: Trained, sample: Sample) -> dict[str, str]:
-    """Returns what a reader must know, each a text: that is all that either form can hold."""
+    """Returns what a reader must know, each a text: that is all that either form can hold.
+
+    Args:
+      sample: positions of its game, from which the names of actions are read.
+    """
     run = os.path.abspath(trained.name.rpartition("@")[0] or trained.name)
     height, width, planes = trained.game.observation_shape
     return {

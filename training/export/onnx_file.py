@@ -1,24 +1,20 @@
 """A network as an ONNX model."""
 
 import pathlib
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
+import jax
 import numpy as np
 
 from selfplay.files import durable
-from training.export.contents import Contents
+from training.export.onnx_graph import COUNT, INPUT, Graph, Name, Unknown
+from training.players import Trained
 
 # Of 2022, as old as the operators that are used allow: onnxruntime reads all that is older than it,
 # and refuses what is newer.
 OPSET, IR_VERSION = 17, 8
-INPUT, POLICY, VALUE = "observation", "policy_logits", "value"
-
-
-class _Graph(NamedTuple):
-    """What a model is made of, as far as it is made."""
-
-    nodes: list[Any]
-    constants: list[Any]
+POLICY, VALUE = "policy_logits", "value"
 
 
 def library() -> Any:
@@ -34,23 +30,32 @@ def library() -> Any:
     return onnx
 
 
-def write(path: pathlib.Path, content: Contents) -> None:
-    """Writes a network whole or not at all; then reads it again, and checks that it is valid."""
+def write(
+    path: pathlib.Path, trained: Trained, metadata: Mapping[str, str], dtype: np.dtype[Any]
+) -> None:
+    """Writes a network whole or not at all; then reads it again, and checks that it is valid.
+
+    Args:
+      dtype: of the game's observations; the model takes float32.
+
+    Raises:
+      ValueError: the network computes what has no operator here.
+    """
     onnx = library()
-    durable.write_whole(path, _model(onnx, content).SerializeToString())
+    durable.write_whole(path, _model(onnx, trained, metadata, dtype).SerializeToString())
     onnx.checker.check_model(onnx.load(path), full_check=True)
 
 
-def _model(onnx: Any, content: Contents) -> Any:
+def _model(onnx: Any, trained: Trained, metadata: Mapping[str, str], dtype: np.dtype[Any]) -> Any:
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    graph = _Graph([], [])
-    _layers(onnx, graph, content)
+    shape, actions = trained.game.observation_shape, trained.game.num_actions
+    graph = _graph(onnx, trained, dtype)
     made = helper.make_graph(
         graph.nodes,
         "network",
-        [helper.make_tensor_value_info(INPUT, kind, ["N", *content.observation_shape])],
+        [helper.make_tensor_value_info(INPUT, kind, ["N", *shape])],
         [
-            helper.make_tensor_value_info(POLICY, kind, ["N", content.num_actions]),
+            helper.make_tensor_value_info(POLICY, kind, ["N", actions]),
             helper.make_tensor_value_info(VALUE, kind, ["N"]),
         ],
         graph.constants,
@@ -61,51 +66,22 @@ def _model(onnx: Any, content: Contents) -> Any:
         ir_version=IR_VERSION,
         producer_name="selfplay-zero",
     )
-    helper.set_model_props(model, content.metadata)
+    helper.set_model_props(model, dict(metadata))
     return model
 
 
-def _layers(onnx: Any, graph: _Graph, content: Contents) -> None:
-    """Adds the network's layers, which are those of `Network.evaluate`."""
-
-    def add(operator: str, output: str, *inputs: str, **settings: Any) -> str:
-        node = onnx.helper.make_node(operator, inputs, [output], name=output, **settings)
-        graph.nodes.append(node)
-        return output
-
-    def constant(name: str, value: np.ndarray) -> str:
-        array = np.ascontiguousarray(value)
-        graph.constants.append(onnx.numpy_helper.from_array(array, name))
-        return name
-
-    def convolve(layer: str, x: str) -> str:
-        kernel = content.weights[f"{layer}.kernel"]
-        width = len(kernel) // 2
-        weight = constant(f"{layer}.kernel", kernel.transpose(3, 2, 0, 1))
-        bias = constant(f"{layer}.bias", content.weights[f"{layer}.bias"])
-        return add("Conv", layer, x, weight, bias, pads=[width] * 4)
-
-    def dense(layer: str, x: str, output: str, of_cells: bool = False) -> str:
-        kernel = content.weights[f"{layer}.kernel"]
-        if of_cells:  # ours are in the order H, W, C
-            by_cell = kernel.reshape(*content.observation_shape[:2], -1, kernel.shape[1])
-            kernel = by_cell.transpose(2, 0, 1, 3).reshape(kernel.shape)
-        weight = constant(f"{layer}.kernel", kernel)
-        bias = constant(f"{layer}.bias", content.weights[f"{layer}.bias"])
-        return add("Gemm", output, x, weight, bias)
-
-    def relu(x: str) -> str:
-        return add("Relu", f"{x}.relu", x)
-
-    x = add("Transpose", "planes", INPUT, perm=[0, 3, 1, 2])
-    x = relu(convolve("stem", x))
-    for number in range(content.blocks):
-        inner = relu(convolve(f"blocks.{number}.first", x))
-        second = convolve(f"blocks.{number}.second", inner)
-        x = relu(add("Add", f"blocks.{number}", x, second))
-    policy = add("Flatten", "policy_conv.flat", relu(convolve("policy_conv", x)))
-    dense("policy", policy, POLICY, of_cells=True)
-    value = add("Flatten", "value_conv.flat", relu(convolve("value_conv", x)))
-    hidden = relu(dense("value_hidden", value, "value_hidden", of_cells=True))
-    bounded = add("Tanh", "value.bounded", dense("value", hidden, "value.raw"))
-    add("Squeeze", VALUE, bounded, constant("value.axis", np.array([1], np.int64)))
+def _graph(onnx: Any, trained: Trained, dtype: np.dtype[Any]) -> Graph:
+    seen = jax.ShapeDtypeStruct((COUNT, *trained.game.observation_shape), dtype)
+    program = jax.make_jaxpr(trained.network.evaluate)(trained.folded, seen)
+    graph = Graph(onnx)
+    observation = graph.add("Cast", Name(INPUT), to=onnx.helper.np_dtype_to_tensor_dtype(dtype))
+    try:
+        results = graph.run(program, [*jax.tree.leaves(trained.folded), observation])
+    except Unknown as error:
+        raise ValueError(
+            f"network {trained.network.config.name!r} computes {error}, which has no operator of "
+            "ONNX here: --jax writes any network"
+        ) from None
+    for name, result in zip((POLICY, VALUE), results, strict=True):
+        graph.nodes.append(onnx.helper.make_node("Identity", [graph.named(result)], [name]))
+    return graph
