@@ -18,8 +18,8 @@ from mcts import mask_illegal
 from selfplay import devices, example
 from selfplay.example import Kind, Layout
 from training.devices import learner_mesh, sum_shares
-from training.losses import Batches, Loss, Minibatch, imitation
-from training.network import Network, Weights
+from training.losses import Batches, Loss, Minibatch, imitation, wdl_cross_entropy
+from training.network import VALUE_LOGITS, Network, Weights
 from training.settings import LearnerConfig
 from training.targets import LEARNED, of_batch
 
@@ -114,7 +114,8 @@ def make_train_step(
 
     Minimises the weighted mean of `example_losses` (`training.losses`) over the batch; weight decay
     is the optimizer's. `horizon` is float32[], the step at which the learning rate has fallen.
-    Metrics are float32[]; of the default loss in nats (policy) and squared return (value).
+    Metrics are float32[]; of the default loss in nats (policy) and squared return (value), which
+    `network.value` wdl has in nats too.
 
     Args:
       targets: what the network also learns, and the weight of its loss. An example's loss counts as
@@ -139,6 +140,8 @@ def make_train_step(
         value_target = (1 - share) * batch.outcome + share * batch.root_value
         # The losses of policy and value, equation 1 of AlphaGo Zero less its weight penalty.
         policy, value = example_losses(predicted._replace(prior_logits=logits), batch, value_target)
+        if network.config.value == "wdl":
+            value = wdl_cross_entropy(of_targets[VALUE_LOGITS], batch, share)
         policy = (policy * batch.weight * batch.policy_weight).sum()
         value = (value * batch.weight).sum()
         sums = {"policy_loss": policy, "value_loss": value}

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mcts import Evaluation
-from training.network import Network, Weights
+from training.network import Network, Weights, read_value
 from training.networks.folding import FoldedNetwork
 from training.networks.layers import (
     Affine,
@@ -91,12 +91,14 @@ class Resnet(FoldedNetwork):
             both_heads=_as_one(policy, value_hidden, self.config),
         )
 
-    def evaluate(self, folded: Any, observation: jax.Array) -> Evaluation:
+    def evaluate_all(
+        self, folded: Any, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array]]:
         """Scores positions `[B, *observation_shape]`; changes nothing."""
         if not self._is_plain:
-            return super().evaluate(folded, observation)
-        evaluation, _ = self._run(folded, observation)
-        return evaluation
+            return super().evaluate_all(folded, observation)
+        scored, _ = self._run(folded, observation)
+        return scored
 
     def fires(self, folded: Any, observation: jax.Array) -> dict[str, jax.Array]:
         """Returns bool[units] by layer: whether a unit is above 0 in any of the positions.
@@ -113,8 +115,8 @@ class Resnet(FoldedNetwork):
 
     def _run(
         self, folded: Folded, observation: jax.Array
-    ) -> tuple[Evaluation, dict[str, jax.Array]]:
-        """Returns the scores of positions, and what each layer's units said after their ReLU."""
+    ) -> tuple[tuple[Evaluation, dict[str, jax.Array]], dict[str, jax.Array]]:
+        """Returns what `evaluate_all` does, and what each layer's units said after their ReLU."""
         x = jax.nn.relu(convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
         layers = {"stem": x}
         for number, (first, second) in enumerate(folded.blocks):
@@ -127,11 +129,11 @@ class Resnet(FoldedNetwork):
         logits, hidden = jax.lax.platform_dependent(
             folded, heads, cpu=self._heads_apart, default=self._heads_as_one
         )
-        # The value head: one hidden layer, then tanh.
+        # The value head: one hidden layer, then tanh, or win, draw and loss.
         hidden = jax.nn.relu(hidden)
-        evaluation = Evaluation(logits, jnp.tanh(_apply_dense(hidden, folded.value))[:, 0])
+        score, said = read_value(_apply_dense(hidden, folded.value))
         layers |= {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
-        return evaluation, layers
+        return (Evaluation(logits, score), said), layers
 
     def _of_each_head(self, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
         own = self.config.policy_channels
@@ -165,14 +167,14 @@ class Tower(nnx.Module):
         # The trunk: a stem, then residual blocks (He et al. 2016).
         self.stem = ConvNorm(planes, wide, 3, config, rngs)
         self.blocks = nnx.List([block(number) for number in range(config.blocks)])
-        # Two heads: logits of all actions, and the value in [-1, 1].
+        # Two heads: logits of all actions, and the value.
         self.policy_conv = ConvNorm(wide, config.policy_channels, 1, config, rngs)
         self.policy = nnx.Linear(cells * config.policy_channels, num_actions, rngs=rngs)
         self.value_conv = ConvNorm(wide, config.value_channels, 1, config, rngs)
         self.value_hidden = nnx.Linear(
             cells * config.value_channels, config.value_hidden, rngs=rngs
         )
-        self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+        self.value = nnx.Linear(config.value_hidden, config.value_outputs, rngs=rngs)
         add_targets(self, network, rngs)
 
     def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
@@ -182,8 +184,9 @@ class Tower(nnx.Module):
         policy = flat(jax.nn.relu(self.policy_conv(x)))
         value = flat(jax.nn.relu(self.value_conv(x)))
         hidden = jax.nn.relu(self.value_hidden(value))
-        evaluation = Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
-        return evaluation, predict_targets(self, x)
+        logits = self.policy(policy)
+        score, said = read_value(self.value(hidden))
+        return Evaluation(logits, score), said | predict_targets(self, x)
 
 
 def _side_by_side(one: Affine, other: Affine) -> Affine:
