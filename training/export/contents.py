@@ -42,6 +42,11 @@ def contents(trained: Trained, sample: Sample) -> Contents:
             f"{trained.name} has the network {trained.network.config.name!r}: --onnx and "
             "--safetensors write resnet's alone, --jax writes any"
         )
+    if trained.network.config.value == "wdl":
+        raise ValueError(
+            f"{trained.name} has network.value wdl: --onnx and --safetensors write tanh's alone, "
+            "--jax writes either"
+        )
     weights = {}
     for name, layer in _layers(trained):
         for part, array in zip(Affine._fields, layer, strict=True):
