@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from mcts import SearchResult
-from selfplay import positions, wdl
+from mcts import SearchResult, win_draw_loss
+from selfplay import positions
 from selfplay.players import FORFEIT, RESIGN, Player
 
 VARIATION_PLIES = 8
@@ -86,7 +86,7 @@ def outcomes(player: Player, state: State, value: float) -> list[float] | None:
     draw = player.draw_probability(jax.tree.map(lambda leaf: np.asarray(leaf)[None], state))
     if draw is None:
         return None
-    told: list[float] = np.asarray(wdl.of_value(jnp.float32(value), draw[0])).tolist()
+    told: list[float] = np.asarray(win_draw_loss(jnp.float32(value), draw[0])).tolist()
     return told
 
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from games import plug_in
 from games.game import Game
-from mcts import Evaluation
-from selfplay import example, wdl
+from mcts import Evaluation, win_draw_loss
+from selfplay import example
 from selfplay.example import Sample
 from training.devices import split_examples
 from training.settings import DISTIL, distil_problems
@@ -188,9 +188,11 @@ def wdl_cross_entropy(logits: jax.Array, batch: Minibatch, share: float) -> jax.
     The target is the outcome's, mixed by `share` with the root value's. The search says nothing of
     draws: there the network's own probability of them stands, and has no gradient.
     """
+    won, lost = jnp.maximum(batch.outcome, 0), jnp.maximum(-batch.outcome, 0)
+    of_outcome = jnp.stack([won, 1 - won - lost, lost], axis=-1)
     draw = jax.lax.stop_gradient(jax.nn.softmax(logits)[:, 1])
-    of_root = wdl.of_value(batch.root_value, draw)
-    return cross_entropy(logits, (1 - share) * wdl.of_outcome(batch.outcome) + share * of_root)
+    of_root = win_draw_loss(batch.root_value, draw)
+    return cross_entropy(logits, (1 - share) * of_outcome + share * of_root)
 
 
 def log_probability(predicted: Evaluation, action: jax.Array) -> jax.Array:

@@ -16,7 +16,6 @@ import numpy as np
 
 from games import registry
 from mcts import Evaluation
-from selfplay import wdl
 from selfplay.example import Kind
 from training.settings import NETWORKS, NetworkConfig
 
@@ -123,7 +122,8 @@ def read_value(outputs: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
     """
     if outputs.shape[1] == 1:
         return jnp.tanh(outputs)[:, 0], {}
-    return wdl.value_of(outputs), {VALUE_LOGITS: outputs}
+    win, _, loss = jax.nn.softmax(outputs).T
+    return win - loss, {VALUE_LOGITS: outputs}
 
 
 def make(

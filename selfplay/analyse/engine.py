@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from mcts import SearchResult
-from selfplay import positions, wdl
+from mcts import SearchResult, win_draw_loss
+from selfplay import positions
 from selfplay.analyse.fields import QueryError
 from selfplay.analyse.moves import ANY_SEAT, MoveReader, Reached, Row
 from selfplay.analyse.query import Action, Query, QueryReader
@@ -287,7 +288,8 @@ def _values(query: Query, seat: int, value: float) -> dict[str, float]:
 
 def _outcomes(query: Query, state: State, result: SearchResult, draw: np.float32) -> list[float]:
     """Returns the probabilities of win, draw and loss as whoever asks wants to see them."""
-    own = np.round(wdl.of_value(result.value, draw), DECIMALS).astype(float).tolist()  # type: ignore[arg-type]
+    told = np.asarray(win_draw_loss(result.value, jnp.float32(draw)), float)
+    own: list[float] = told.round(DECIMALS).tolist()
     return own if query.view in (-1, int(state.to_play)) else own[::-1]
 
 
