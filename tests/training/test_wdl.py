@@ -19,9 +19,12 @@ from tests.support.asking import ask
 from tests.support.positions import random_positions
 from tests.support.runs import assert_same, run_once
 from training import learner, network
+from training.doctor import lessons
+from training.doctor.evidence import gather
 from training.losses import LOSSES, Minibatch, wdl_cross_entropy
 from training.network import VALUE_LOGITS, Weights
 from training.settings import LearnerConfig, NetworkConfig
+from training.storage.run_folder import RunFolder
 
 GAME = games.load("tic_tac_toe")
 NAMES = (
@@ -224,3 +227,12 @@ def test_export_writes_jax_and_refuses_the_other_forms(wdl_run, tmp_path, capsys
     for form in ("onnx", "safetensors"):
         assert cli.run(["export", str(wdl_run), f"--{form}", str(tmp_path / "a")]) == 2
         assert "network.value wdl" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["tanh", "wdl"])
+def test_a_value_loss_in_nats_is_not_taken_for_a_squared_error(value, tiny_run, wdl_run):
+    """The doctor asks whether losses in training are far below those on the run's examples."""
+    found = gather(RunFolder(wdl_run if value == "wdl" else tiny_run))
+    lines = [dataclasses.replace(one, policy_loss=1e-3, value_loss=3.0) for one in found.iterations]
+    told = lessons._learned_by_heart(dataclasses.replace(found, iterations=lines))
+    assert bool(told) == (value == "wdl")
