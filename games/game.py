@@ -248,6 +248,11 @@ def largest_margin(game: Game[Any]) -> float:
     return float(bound)
 
 
+def drawn_plies(game: Game[Any]) -> int:
+    """How many first plies of each game are drawn at random, whoever plays; 0 unless it says so."""
+    return int(getattr(game, "drawn_plies", 0))
+
+
 def identity(observation_shape: tuple[int, ...], num_actions: int) -> Symmetry:
     """Returns the symmetry that every game has."""
     height, width = observation_shape[:2]

@@ -35,6 +35,8 @@ FOREIGN = {  # libraries of games that people name here, and what to do
     "pyspiel": "games of OpenSpiel serve only as a reference, in selfplay game check --against",
     **dict.fromkeys(("gymnasium", "gym", "pettingzoo"), _NO_ADAPTER),
 }
+SIZE, SEVERAL = "size", "+"  # `go:size=5+7+9`: boards of several sizes
+SIZES = "games.sizes"
 READABLE = (bool, int, float, str)  # the types of options: what text can be read as
 # What every game has and no option may set, even where a plug-in made it a dataclass field.
 NOT_OPTIONS = {"num_actions", "observation_shape", "max_plies", "misere"}
@@ -65,6 +67,8 @@ def load(spec: str) -> "Game[Any]":
     """
     target, texts = split_options(spec, f"game {spec!r}")
     _refuse_foreign(target, spec)
+    if SEVERAL in texts.get(SIZE, ""):
+        return _several_sizes(target, texts, spec)
     if target.startswith(PGX):
         adapter = _find_class(PGX_ADAPTER, spec)
         return _construct(functools.partial(adapter, target.removeprefix(PGX)), texts, spec)
@@ -78,8 +82,47 @@ def load(spec: str) -> "Game[Any]":
     return _construct(_find_class(target, spec), texts, spec)
 
 
+def _several_sizes(target: str, texts: dict[str, str], spec: str) -> "Game[Any]":
+    """Returns the game on boards of the sizes that `size=5+7+9` names."""
+    each = [_with_options(target, texts | {SIZE: size}) for size in _sizes(texts[SIZE])]
+    games = [load(one) for one in each]
+    if len(games) == 1:
+        return games[0]
+    try:
+        game: Game[Any] = importlib.import_module(SIZES).several(games)
+    except ValueError as error:
+        raise ValueError(f"game {spec!r}: {error}") from None
+    return game
+
+
+def without_size(spec: str) -> str:
+    """Returns a game's text without the size of its board: what boards of all sizes share."""
+    name, texts = split_options(spec, f"game {spec!r}")
+    return _with_options(name, {key: text for key, text in texts.items() if key != SIZE})
+
+
+def largest(spec: str) -> str:
+    """Returns the game on the largest of its boards; another text as it is."""
+    name, texts = split_options(spec, f"game {spec!r}")
+    if SEVERAL not in texts.get(SIZE, ""):
+        return spec
+    return _with_options(name, texts | {SIZE: _sizes(texts[SIZE])[-1]})
+
+
+def _sizes(text: str) -> list[str]:
+    """Returns sizes, such as `5+7+9`, each once, in their order."""
+    sizes = set(text.split(SEVERAL))
+    if "" in sizes:
+        raise ValueError(f"size {text!r} lacks a number: several sizes are as in size=5+7+9")
+    return sorted(sizes, key=lambda size: (len(size), size))
+
+
 def spec_of(game: "Game[Any]") -> str:
     """Returns a game as a command line names it, with those of its options that differ."""
+    if boards := getattr(game, "games", ()):  # of several sizes
+        name, texts = split_options(spec_of(boards[-1]), "")
+        size = SEVERAL.join(str(board.size) for board in boards)
+        return _with_options(name, {SIZE: size} | {k: v for k, v in texts.items() if k != SIZE})
     cls = type(game)
     target = f"{cls.__module__}:{cls.__qualname__}"
     name = {known: short for short, known in BUILT_IN.items()}.get(target, target)
@@ -111,7 +154,7 @@ def canonical(spec: str) -> str:
     try:
         target, texts = split_options(spec, f"game {spec!r}")
         usual = GAMES[target].options
-        values = usual | read_options(usual, texts, f"game {spec!r}")
+        values = usual | _read_game(usual, texts, f"game {spec!r}")
     except (KeyError, ValueError):
         return spec
     return _with_options(target, {name: one for name, one in values.items() if one != usual[name]})
@@ -125,14 +168,30 @@ def check_name(spec: str) -> None:
     target, texts = split_options(spec, f"game {spec!r}")
     _refuse_foreign(target, spec)
     if target in GAMES:
-        read_options(GAMES[target].options, texts, f"game {spec!r}")
+        _read_game(GAMES[target].options, texts, f"game {spec!r}")
     elif ":" not in target:
         _entry_point(target)
 
 
+def _read_game(
+    known: Mapping[str, bool | int | float | str], texts: dict[str, str], what: str
+) -> dict[str, Any]:
+    """Returns the values of a game's options; of several sizes their text."""
+    if SEVERAL not in texts.get(SIZE, ""):
+        return read_options(known, texts, what)
+    sizes = _sizes(texts[SIZE])
+    values = [read_options(known, texts | {SIZE: size}, what) for size in sizes]
+    return values[-1] | {SIZE: SEVERAL.join(sizes)}
+
+
 def are_other_games(one: str, other: str) -> bool:
-    """Whether two texts are known to name different games of ours, without loading them."""
-    ours = {canonical(spec) for spec in (one, other) if spec.partition(":")[0] in GAMES}
+    """Whether two texts are known to name different games of ours, without loading them.
+
+    A board of another size does not count: a network may fit both.
+    """
+    ours = {
+        canonical(without_size(spec)) for spec in (one, other) if spec.partition(":")[0] in GAMES
+    }
     return len(ours) == 2
 
 

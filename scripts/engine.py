@@ -9,6 +9,7 @@ from typing import Any
 
 import games
 import training
+from games import registry
 from games.game import Game
 from scripts.flags.engine import BY_UCI, CHESS, Args
 from scripts.terminal.console import announce_devices, say
@@ -36,6 +37,9 @@ def run(args: Args) -> int:
         spec = CHESS
     else:
         spec = find_game((args.player,), args.game)
+    # Front ends choose the board themselves, as by GTP's boardsize: of several it begins with the
+    # largest.
+    spec = registry.largest(spec)
     protocol = args.protocol or ("uci" if spec in BY_UCI else "gtp")
     serve_by = {"gtp": _serve_gtp, "uci": _serve_uci, "json": _serve_json}
     serve_by[protocol](args, spec)
@@ -118,7 +122,7 @@ def _analyst(name: str, game: Game[Any], simulations: int) -> Player:
     load = functools.partial(training.load_player, search={"reuse_nodes": 0})
     player = parse_player(name, game, simulations, load)
     if player.game != game:
-        raise ValueError(f"{name} was not trained on this game: leave out --game")
+        raise ValueError(f"{name} does not play this game: leave out --game")
     if not player.on_device or name == "random":
         raise ValueError(
             f"player {name!r} does not search on the device: --protocol json takes a run folder R, "

@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+import games
 import training
 from scripts.flags.evaluate import Args
 from scripts.terminal import signals
@@ -36,7 +37,7 @@ def run(args: Args) -> int:
     spec = RunFolder(path).read_config().game
     if args.against == "perfect":
         announce_devices()
-        _measure(args, path, step, spec)
+        _measure(args, path, step, args.game or spec)
         return 0
     with pool.start(args.workers, "evaluate") as workers:
         code = _play(args, path, step, spec, workers)
@@ -79,10 +80,13 @@ def _measure(args: Args, path: str, step: int | None, spec: str) -> None:
             "--against perfect needs at least 1 simulation for each search, got "
             f"{' '.join(map(str, args.simulations)) or 'none'}"
         )
+    game = games.load(spec)
     raw, *searching = (
-        training.load_player(path, simulations=simulations, checkpoint=step)
+        training.load_player(path, simulations=simulations, checkpoint=step, game=game)
         for simulations in (0, *dict.fromkeys(args.simulations))
     )
+    if raw.game != game:
+        raise ValueError(f"{raw.name} does not play {spec}: leave out --game")
     budgets = dict(zip(dict.fromkeys(args.simulations), searching, strict=True))
     with progress(f"solving {spec}", None, "positions") as update:
         sets = mistakes.load_positions(spec, args.positions or None, update)

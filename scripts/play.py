@@ -117,7 +117,7 @@ def run(args: Args) -> int:
     load = functools.partial(training.load_player, search={"leaves": args.leaves, "reuse_nodes": 0})
     player = parse_player(args.player, game, args.simulations, load)
     if player.game != game:
-        raise ValueError(f"{args.player} was not trained on {spec}: leave out --game")
+        raise ValueError(f"{args.player} does not play {spec}: leave out --game")
     seed = args.seed
     if seed is None:
         seed = 0 if args.json else secrets.randbits(31)

@@ -46,6 +46,7 @@ class LoadRun(Protocol):
         checkpoint: int | None,
         temperature: float,
         search: Mapping[str, Any],
+        game: "Game[Any] | None",
     ) -> "Player": ...
 
 
@@ -58,7 +59,8 @@ def parse_player(
       spec: a run folder `R`, `R@STEP`, `shipped:NAME`, `random`, `uniform`, `perfect`,
         `gtp:COMMAND`, `uci:COMMAND`, or `module:function`;
         players that search may have settings of their own, see above.
-      game: what players that are not a run play; None if no game is known.
+      game: what to play; None if no game is known. A run plays its own, or this on a board of
+        another size where its network fits any.
       simulations: of each search; 0 for a run's raw policy.
       load_run: resolves run folders, which this layer knows nothing of.
 
@@ -77,6 +79,7 @@ def parse_player(
             checkpoint=run[1],
             temperature=own.temperature,
             search=own.search,
+            game=game,
         )
         return dataclasses.replace(player, name=player.name + own.text)
     check(spec)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 
-from games.game import Game
+from games.game import Game, drawn_plies
 from mcts import Evaluate, SearchConfig, SearchResult, Variables
 from selfplay import devices, example
 from selfplay.amplify.slot import Amplifier, check_choices, search_amplifier
@@ -26,7 +26,7 @@ from selfplay.positions import NO_ACTION, random_actions
 
 
 class SelfPlayState(NamedTuple):
-    """The games in flight; K is `random_opening_plies`."""
+    """The games in flight; K is `random_opening_plies`, and the game's own `drawn_plies`."""
 
     game: Any  # the game's State, leaves [B, ...]
     ply: jax.Array  # int32[B], plies played in the environment's game
@@ -356,8 +356,9 @@ def _open(
     """Returns new games after their random first plies, none of which ends a game."""
     init_key, count_key, ply_key = jax.random.split(key, 3)
     # Each game begins with a random number of random plies, up to the setting.
-    most = config.random_opening_plies
-    plies = jax.random.randint(count_key, (envs,), 0, most + 1)
+    drawn = drawn_plies(game)
+    most = drawn + config.random_opening_plies
+    plies = jax.random.randint(count_key, (envs,), drawn, most + 1)
 
     # Plies beyond a game's own number leave it as it is, so that all have one length.
     def random_ply(state: Any, step: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:

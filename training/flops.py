@@ -132,6 +132,20 @@ def of_program(program: core.ClosedJaxpr, within: str = "") -> int:
     return _of_equations(program.jaxpr, within)
 
 
+def results_of(program: core.ClosedJaxpr) -> list[int]:
+    """Returns the bytes of each result of a convolution or dense layer in a traced program."""
+    return list(_results(program.jaxpr))
+
+
+def _results(jaxpr: core.Jaxpr) -> Iterator[int]:
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            result: Any = equation.outvars[0].aval
+            yield math.prod(result.shape) * result.dtype.itemsize
+        for inner in _programs_in(equation.params):
+            yield from _results(inner)
+
+
 def _of_equations(jaxpr: core.Jaxpr, within: str) -> int:
     return sum(_of_equation(equation, within) for equation in jaxpr.eqns)
 

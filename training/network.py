@@ -42,6 +42,9 @@ class Network(abc.ABC):
     observation_shape: tuple[int, ...]
     num_actions: int
     targets: tuple[tuple[str, Kind], ...] = ()  # what it also predicts in training, by name
+    # Of a game on boards of several sizes (`games/sizes.py`), how many there are: the last plane of
+    # an observation tells the cells of the board, and as many last actions choose it.
+    sizes: int = 0
 
     @abc.abstractmethod
     def init(self, key: jax.Array) -> Weights:
@@ -104,14 +107,6 @@ class Network(abc.ABC):
                     f"{what}: a value must lie in [-1, 1], as by tanh, got {largest:.3g}"
                 )
 
-    def fires(self, variables: Any, observation: jax.Array) -> dict[str, jax.Array]:
-        """Returns bool[units] by layer: whether a unit is above 0 in any of the positions.
-
-        Of a network that does not say, nothing.
-        """
-        del variables, observation
-        return {}
-
 
 def read_value(outputs: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns float32[B], the values that a value head's last layer says, and what else it says.
@@ -131,13 +126,17 @@ def make(
     observation_shape: tuple[int, ...],
     num_actions: int,
     targets: tuple[tuple[str, Kind], ...] = (),
+    sizes: int = 0,
 ) -> Network:
     """Returns the network that `config.name` names, for a game's shapes.
+
+    Args:
+      sizes: of a game on boards of several, how many there are; as in `Network`.
 
     Raises:
       ValueError: there is none, or it does not fit these shapes.
     """
-    given = config, observation_shape, num_actions, targets
+    given = config, observation_shape, num_actions, targets, sizes
     what = f"network {config.name!r}"
     name, texts = registry.split_options(config.name, what)
     network: Network

@@ -49,6 +49,7 @@ def load_player(
     checkpoint: int | None = None,
     temperature: float = 0.0,
     search: Mapping[str, Any] | None = None,
+    game: Game[Any] | None = None,
 ) -> Player:
     """Returns the player that a run has trained, as `player(states, key) -> SearchResult`.
 
@@ -60,6 +61,8 @@ def load_player(
       checkpoint: the training step to load, one of `checkpoint_steps(path)`; None for the newest.
       temperature: above 0, moves are drawn from `action_weights ** (1 / temperature)`.
       search: fields of `SearchConfig` that are to differ from the run's own.
+      game: what to play: the run's own game on a board of another size, where its network fits
+        boards of any size. A player whose network does not plays its own.
 
     Raises:
       ValueError: no run there, no such checkpoint, or settings that cannot work.
@@ -78,7 +81,7 @@ def load_player(
     if not temperature >= 0:
         raise ValueError(f"temperature must be at least 0, got {temperature}")
     # Read the network once; settings of the search may differ from the run's.
-    trained = load_trained(path, checkpoint)
+    trained = load_trained(path, checkpoint, game)
     settings = dataclasses.replace(trained.config.search, **(search or {}))
     if problems := settings.problems():
         raise ValueError(f"{trained.name}: {'; '.join(problems)}")
@@ -88,8 +91,12 @@ def load_player(
     )
 
 
-def load_trained(path: str | os.PathLike[str], checkpoint: int | None = None) -> Trained:
+def load_trained(
+    path: str | os.PathLike[str], checkpoint: int | None = None, game: Game[Any] | None = None
+) -> Trained:
     """Returns the network of a run at one of its checkpoints, by default the newest.
+
+    For `game`, if that is the run's own on a board of another size and the network fits it.
 
     Raises:
       ValueError: no run there, or no such checkpoint.
@@ -97,12 +104,32 @@ def load_trained(path: str | os.PathLike[str], checkpoint: int | None = None) ->
     """
     folder = RunFolder(path)
     config = folder.read_config()
-    game = games.load(config.game)
+    own = games.load(config.game)
+    game = game if game is not None and _fits(config, own, game) else own
     step = _find_step(folder, checkpoint)
     network = network_of(config, game)
     # Cached by path and stamp: many players of one checkpoint share its weights.
     folded = _load_folded(network, os.path.abspath(folder.path), step, _stamp(folder, step))
     return Trained(f"{shipped.name_of(path)}@{step}", config, game, network, folded, step)
+
+
+def _fits(config: RunConfig, own: Game[Any], game: Game[Any]) -> bool:
+    """Whether a run's network also plays `game`: boards of another size, with the same weights."""
+    specs = map(games.registry.spec_of, (own, game))
+    if len(set(map(games.registry.without_size, specs))) > 1:
+        return False
+    try:
+        shapes = [_shapes(network_of(config, one)) for one in (own, game)]
+    except ValueError:
+        return False
+    return shapes[0] == shapes[1]
+
+
+def _shapes(network: Network) -> Any:
+    """The names and shapes of what plays of a network's weights."""
+    folded = jax.eval_shape(network.fold, jax.eval_shape(network.init, jax.random.key(0)))
+    leaves = jax.tree_util.tree_leaves_with_path(folded)
+    return [(path, leaf.shape, leaf.dtype) for path, leaf in leaves]
 
 
 def make_player(
@@ -230,7 +257,8 @@ def _stamp(folder: RunFolder, step: int) -> tuple[int, ...]:
 def network_of(config: RunConfig, game: Game[Any]) -> Network:
     """Returns the network of a run; one object for equal ones, so that it compiles once."""
     heads = targets.heads(parse_targets(config.targets))
-    return _network(config.network, game.observation_shape, game.num_actions, heads)
+    sizes = getattr(game, "sizes", 0)
+    return _network(config.network, game.observation_shape, game.num_actions, heads, sizes)
 
 
 @functools.cache
@@ -239,8 +267,9 @@ def _network(
     observation_shape: tuple[int, ...],
     actions: int,
     heads: tuple[tuple[str, Kind], ...],
+    sizes: int,
 ) -> Network:
-    return network.make(config, observation_shape, actions, heads)
+    return network.make(config, observation_shape, actions, heads, sizes)
 
 
 def _find_step(folder: RunFolder, wanted: int | None) -> int:

@@ -46,6 +46,9 @@ class Args:
     perfect, several budgets may be named."""
     games: int = 100
     """Games to play; even, as each opening is played from both seats."""
+    game: str = ""
+    """Against perfect: a board of another size that the run's network fits, as in hex:size=5; by
+    default the run's own."""
     opening_plies: int | None = None
     """Random plies before the players take over; by default 4, but 1 where at least half of random
     games are over in less than 12."""
@@ -71,6 +74,11 @@ def check(args: Args) -> None:
     """Raises ValueError for what is wrong at first sight."""
     checks.run(args.run, shipped_too=args.against != "overseer")
     checks.workers(args.workers)
+    checks.game(args.game)
+    if args.game and args.against != "perfect":
+        raise ValueError(
+            "--game is for --against perfect: selfplay arena plays matches of any game"
+        )
     if args.workers and args.against in ("perfect", "overseer"):
         raise ValueError(f"--workers is for matches: --against {args.against} plays no games")
     if args.decisions and args.against != "overseer":

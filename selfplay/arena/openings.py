@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.game import Game, State
+from games.game import Game, State, drawn_plies
 from selfplay import positions
 from selfplay.players import Player
 from selfplay.randomness import MatchPurpose
@@ -44,7 +44,8 @@ def default_plies(game: Game[Any]) -> int:
     than `SHORT_GAME` plies: there, four random ones decide too many games. A perfect player of
     tic-tac-toe never loses after one.
     """
-    return SHORT_PLIES if _is_short(game) else DEFAULT_PLIES  # type: ignore[arg-type]
+    plies = SHORT_PLIES if _is_short(game) else DEFAULT_PLIES  # type: ignore[arg-type]
+    return plies + drawn_plies(game)
 
 
 @functools.cache

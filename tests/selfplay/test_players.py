@@ -131,7 +131,7 @@ def test_a_player_refuses_a_single_position_and_a_negative_temperature():
         players.policy_player("p", GAME, Linear().evaluate, (), temperature=-1.0)
 
 
-def load_run(path, *, simulations, checkpoint, temperature, search):
+def load_run(path, *, simulations, checkpoint, temperature, search, game):
     return players.Player(f"{path}|{simulations}|{checkpoint}", GAME, None)
 
 
@@ -190,7 +190,8 @@ def test_a_players_own_settings_reach_its_search(tmp_path):
     spec = f"{tmp_path / 'run'}@7:simulations=5,policy=puct,mixed_value=false,c_scale=0.5"
     player = player_spec.parse_player(f"{spec},temperature=0.1", GAME, 32, load)
     search = {"policy": "puct", "mixed_value": False, "c_scale": 0.5}
-    assert given == [{"simulations": 5, "checkpoint": 7, "temperature": 0.1, "search": search}]
+    wanted = {"simulations": 5, "checkpoint": 7, "temperature": 0.1, "search": search, "game": GAME}
+    assert given == [wanted]
     assert player.name.startswith("run:simulations=5,")
     searching = player_spec.parse_player("uniform:simulations=9", GAME, 32, load)
     result = searching(batch_of([4]), jax.random.key(0))

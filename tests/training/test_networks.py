@@ -10,8 +10,10 @@ import pytest
 import games
 from selfplay.example import Kind
 from training import flops, learner, network
+from training.doctor import units
 from training.losses import Minibatch
 from training.network import Weights
+from training.preflight import estimate
 from training.settings import NETWORKS, LearnerConfig, NetworkConfig
 from training.storage.leaves import flatten
 
@@ -74,6 +76,62 @@ def test_what_plays_is_what_was_trained_without_norms_and_targets(name):
     shapes = {target: values.shape for target, values in predicted.items()}
     assert shapes == {"margin": (7,), "reply": (7, ACTIONS), "final_board": (7, *SHAPE[:2])}
     assert all(np.ptp(values) > 0.01 for values in predicted.values())
+
+
+@pytest.mark.parametrize("name", ["resnet", "nbt", "transformer", "mlp:width=64"])
+def test_the_memory_that_is_counted_is_a_near_floor_of_what_the_compiler_takes(name):
+    net = make(name, (7, 7, 3), 50, (), blocks=2, channels=32)
+    count, weights = 64, net.init(jax.random.key(0))
+    seen = positions(count, (7, 7, 3))
+
+    def loss(params):
+        evaluation, _, stats = net.forward_all(Weights(params, weights.batch_stats), seen)
+        return jnp.square(evaluation.prior_logits).sum() + evaluation.value.sum(), stats
+
+    programs = (
+        jax.jit(net.evaluate).lower(net.fold(weights), seen),
+        jax.jit(jax.grad(loss, has_aux=True)).lower(weights.params),
+    )
+    taken = [program.compile().memory_analysis().temp_size_in_bytes for program in programs]
+    play, train = (count * of_one for of_one in estimate._position_bytes(net))
+    assert 0.2 * taken[0] < play <= taken[0], (play, taken[0])
+    assert 0.4 * taken[1] < train <= taken[1], (train, taken[1])
+
+
+@of_each
+def test_a_layer_whose_units_are_dead_is_found_in_the_traced_program(name):
+    net = make(name, targets=())
+    folded = net.fold(random_weights(net))
+
+    def kill(path, leaf):
+        last = jax.tree_util.keystr(path[-2:])
+        return leaf - 1e4 if "value_hidden" in last and "bias" in last else leaf
+
+    found = [
+        units.dead(net.evaluate, variables, positions(64))
+        for variables in (folded, jax.tree_util.tree_map_with_path(kill, folded))
+    ]
+    alive, killed = ({layer for layer in dead if dead[layer] == 1} for dead in found)
+    (lost,) = killed - alive
+    assert lost == list(found[0])[-1]
+    if name == "resnet":
+        layers = ["stem", "block 0, inside", "block 0", "heads_conv", "value_hidden"]
+        assert list(found[0]) == layers
+    else:
+        assert lost == f"ReLU {len(found[0])} of {len(found[0])}"
+
+
+def test_units_of_a_relu_inside_other_functions_are_counted_by_plain_numpy():
+    weights = np.random.default_rng(0).standard_normal((5, 6), np.float32)
+
+    @jax.jit
+    def evaluate(weights, x):
+        return jax.checkpoint(lambda x: jax.nn.relu(x @ weights))(x).sum()
+
+    x = np.random.default_rng(1).standard_normal((2, 3, 5), np.float32)
+    share = 1 - ((x @ weights) > 0).any(axis=(0, 1)).mean()
+    assert 0 < share < 1
+    assert units.dead(evaluate, weights, x) == {"ReLU 1 of 1": pytest.approx(share)}
 
 
 @of_each
@@ -270,6 +328,31 @@ def test_weights_of_a_convolutional_network_fit_every_board_and_move_with_the_st
     # What is pooled differs by a constant for all cells before the last ReLU, so not to the bit.
     order = [np.argsort(part, axis=None).tolist() for part in around]
     assert order[0] == order[1]
+
+
+def test_a_small_board_in_a_larger_array_is_scored_as_if_it_were_alone():
+    """In play and in training, whose batch statistics are those of the board's cells."""
+    several = games.load("hex:size=3+4+6")
+    config = NetworkConfig(name="convolutional", **SMALL | {"blocks": 2})
+    framed = network.make(config, several.observation_shape, several.num_actions, sizes=3)
+    weights = random_weights(framed)
+    for game, size in zip(several.games, (3, 4, 6), strict=True):
+        alone = network.make(config, game.observation_shape, game.num_actions)
+        top = (6 - size) // 2
+        inside = np.s_[:, top : top + size, top : top + size]
+        seen, shown = positions(5, game.observation_shape), np.zeros((5, 6, 6, 4), bool)
+        shown[inside] = np.concatenate([seen, np.ones_like(seen[..., :1])], axis=-1)
+        played = [net.evaluate(net.fold(weights), x) for net, x in ((alone, seen), (framed, shown))]
+        trained = [net.forward_all(weights, x) for net, x in ((alone, seen), (framed, shown))]
+        for one, other in (played, [evaluation for evaluation, *_ in trained]):
+            assert np.ptp(one.value) > 0.01
+            assert not np.any(other.prior_logits[:, -3:])
+            cells = np.asarray(other.prior_logits)[:, :-3].reshape(-1, 6, 6)[inside].reshape(5, -1)
+            np.testing.assert_allclose(cells, one.prior_logits, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(other.value, one.value, rtol=1e-4, atol=1e-4)
+        moved = [flatten(stats) for _, _, stats in trained]
+        for leaf, values in moved[0].items():
+            np.testing.assert_allclose(moved[1][leaf], values, rtol=1e-4, atol=1e-4)
 
 
 def test_a_convolutional_network_refuses_a_game_whose_actions_are_no_cells():

@@ -13,6 +13,7 @@ from selfplay.information import cross_entropy, kl_divergence
 from selfplay.perfect import mistakes
 from selfplay.players import Player
 from selfplay.recorder import Sample
+from training import flops
 from training.doctor.evidence import JUDGED_EXAMPLES, Evidence, last_part
 from training.doctor.findings import Case, Result, all_of
 from training.doctor.weights import FEW_STEPS
@@ -130,19 +131,12 @@ def _solved(evidence: Evidence) -> SolvedQuality | None:
     sets = mistakes.load_positions(evidence.config.game)
     own = evidence.config.search.simulations
     compared = solved_quality.budgets(own)
-    each = sum(compared) * _multiply_adds(evidence)
+    each = sum(compared) * flops.of_evaluation(evidence.network) / 2
     count = min(MOST_SOLVED, int(evidence.seconds * MULTIPLY_ADDS / each))
     if count < LEAST_SOLVED:  # those that were always searched, by the run's own search alone
         count, compared = MOST_SOLVED // 2, tuple(sorted({0, own}))
     chosen = solved_quality.first_of(sets, count)
     return solved_quality.measure(functools.partial(_player, evidence), own, chosen, compared)
-
-
-def _multiply_adds(evidence: Evidence) -> int:
-    """Those of one evaluation by the network: of each cell in convolutions."""
-    height, width, _ = evidence.game.observation_shape
-    kernels = (leaf for leaf in jax.tree.leaves(evidence.newest_folded) if leaf.ndim > 1)
-    return sum(leaf.size * (height * width if leaf.ndim > 2 else 1) for leaf in kernels)
 
 
 def _replayed(evidence: Evidence) -> State | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import jax
 import numpy as np
 
+from training.doctor import units
 from training.doctor.evidence import Evidence, kernels, last_part, recent_mean
 from training.doctor.findings import Case, Result, all_of, first, too_early
 
@@ -31,10 +32,11 @@ def weights(evidence: Evidence) -> Result:
     """
     norm = recent_mean(line.gradient_norm for line in evidence.iterations)
     rates = [line.learning_rate for line in evidence.iterations if line.learning_rate]
-    dead, step = _dead_units(evidence), evidence.newest.step
-    # A network of a user's own does not say which of its units fire.
+    seen = last_part(evidence.examples, 512).observation
+    dead = units.dead(evidence.network.evaluate, evidence.newest_folded, np.asarray(seen))
+    step = evidence.newest.step
     worst, share = max(dead.items(), key=lambda item: item[1], default=("", 0.0))
-    units = f"{share:.0%} of the units of {worst}"
+    lost = f"{share:.0%} of the units of {worst}"
     measured = {
         "gradient_norm": norm,
         "highest_rate": max(rates, default=None),
@@ -54,7 +56,7 @@ def weights(evidence: Evidence) -> Result:
         findings = all_of(_untaught(evidence, norm or 0.0))  # dead units are a reason for it
     return Result(
         f"gradient norm {norm or 0:.2f}, weights moved by {moved:.0%} and grew {grew}"
-        + (f", {units} are dead" if dead else ""),
+        + (f", {lost} are dead" if dead else ""),
         measured
         | {"moved": moved, "growth": growth, "averages_followed": followed}
         | {"turned": evidence.turned(evidence.newest.trained.params)},
@@ -63,7 +65,7 @@ def weights(evidence: Evidence) -> Result:
             Case(
                 is_dead,
                 "dead-units",
-                f"{units} never fire on the run's own positions.",
+                f"{lost} never fire on the run's own positions.",
             )
         ),
         "" if step >= FEW_STEPS else f"only {step} training steps",
@@ -168,11 +170,3 @@ def _movement(evidence: Evidence) -> tuple[float, float, float]:
     )
     way, behind = _size(trained - start), _size(trained - average)
     return way / _size(start), growth, 1 - behind / max(way, 1e-12)
-
-
-def _dead_units(evidence: Evidence) -> dict[str, float]:
-    """Each layer's share of units that fire on none of the newest examples."""
-    fired = jax.jit(evidence.network.fires)(
-        evidence.newest_folded, last_part(evidence.examples, 512).observation
-    )
-    return {name: float(1 - np.asarray(units).mean()) for name, units in fired.items()}

@@ -15,7 +15,7 @@ from flax import nnx
 from mcts import Evaluation
 from training.network import Network, read_value
 from training.networks.folding import FoldedNetwork
-from training.networks.layers import Block, ConvNorm, add_targets, predict_targets
+from training.networks.layers import Block, ConvNorm, add_targets, keep, predict_targets
 from training.networks.pooling import GlobalBlock, over_board
 
 
@@ -33,14 +33,15 @@ class Layers(nnx.Module):
 
     def __init__(self, network: Network, rngs: nnx.Rngs) -> None:
         config, (height, width, planes) = network.config, network.observation_shape
-        others = network.num_actions - height * width
+        self.sizes = network.sizes
+        others = network.num_actions - height * width - self.sizes
         if others not in (0, 1):
             raise ValueError(
                 f"network {config.name!r} has an action for each cell of the board, and one more, "
                 f"such as a pass; the game has {network.num_actions} actions on {height} x {width}"
             )
         wide, narrow = config.channels, config.policy_channels
-        self.stem = ConvNorm(planes, wide, 3, config, rngs)
+        self.stem = ConvNorm(planes - bool(self.sizes), wide, 3, config, rngs)
         # The last block pools, and every second before it.
         self.blocks = nnx.List(
             GlobalBlock(config, True, False, rngs) if number % 2 else Block(config, rngs)
@@ -57,14 +58,21 @@ class Layers(nnx.Module):
         add_targets(self, network, rngs)
 
     def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
-        x = jax.nn.relu(self.stem(observation.astype(jnp.float32)))
+        # A smaller board in the middle of the array is scored as if it were alone: all beside it
+        # is 0, as beside the array, and belongs to no mean.
+        mask = None
+        if self.sizes:
+            observation, mask = observation[..., :-1], observation[..., -1:] > 0
+        x = keep(jax.nn.relu(self.stem(observation.astype(jnp.float32), mask)), mask)
         for block in self.blocks:
-            x = block(x)
-        over = over_board(jax.nn.relu(self.pooled_conv(x)))
-        cells = self.policy_conv(x).astype(jnp.float32) + self.pooled(over)[:, None, None, :]
+            x = block(x, mask)
+        over = over_board(jax.nn.relu(self.pooled_conv(x, mask)), mask)
+        cells = self.policy_conv(x, mask).astype(jnp.float32) + self.pooled(over)[:, None, None, :]
         logits = self.cell(jax.nn.relu(cells)).reshape(len(x), -1)
         if self.other is not None:
             logits = jnp.concatenate([logits, self.other(over)], axis=1)
-        hidden = jax.nn.relu(self.value_hidden(over_board(x)))
+        # Nothing is said of which board to choose.
+        logits = jnp.pad(logits, ((0, 0), (0, self.sizes)))
+        hidden = jax.nn.relu(self.value_hidden(over_board(x, mask)))
         value, said = read_value(self.value(hidden))
         return Evaluation(logits, value), said | predict_targets(self, x)

@@ -52,13 +52,19 @@ class ConvNorm(nnx.Module):
             rngs=rngs,
         )
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        """Convolves and norms; batch statistics are those of the cells in `mask` [B, H, W, 1]."""
         x = self.conv(x)
-        return x if self.norm is None else self.norm(x, use_running_average=False)
+        return x if self.norm is None else self.norm(x, use_running_average=False, mask=mask)
 
     def fold(self) -> None:
         """Puts the norm, with its running statistics, into the convolution."""
         self.conv, self.norm = BiasedConv(fold_norm(self, self.conv.dtype)), None
+
+
+def keep(x: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """Returns `x` with 0 beside the board, as a convolution pads it; all of it without a mask."""
+    return x if mask is None else jnp.where(mask, x, 0)
 
 
 class BiasedConv(nnx.Module):
@@ -81,8 +87,9 @@ class Block(nnx.Module):
         zeros = nnx.initializers.zeros_init()
         self.second = ConvNorm(config.channels, config.channels, 3, config, rngs, zeros)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return jax.nn.relu(x + self.second(jax.nn.relu(self.first(x))))
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        inner = keep(jax.nn.relu(self.first(x, mask)), mask)
+        return keep(jax.nn.relu(x + self.second(inner, mask)), mask)
 
 
 class ScalarHead(nnx.Module):

@@ -25,6 +25,7 @@ class Spec(NamedTuple):
     observation_shape: tuple[int, ...]  # of a position; a batch has the game's own dtype
     num_actions: int  # A
     targets: Mapping[str, tuple[int, ...]]  # the shape of each head beside policy and value
+    sizes: int = 0  # as in `training.network.Network`
     value: str = "tanh"  # in [-1, 1], [B]; or "wdl": logits of win, draw and loss, [B, 3]
 
 
@@ -33,6 +34,7 @@ def load(
     observation_shape: tuple[int, ...],
     num_actions: int,
     targets: tuple[tuple[str, Kind], ...],
+    sizes: int,
     target: str,
     texts: dict[str, str],
 ) -> Network:
@@ -48,10 +50,11 @@ def load(
     what = f"network {config.name!r}"
     factory = plug_in.import_function(target, what)
     options = registry.read_options(_options(inspect.unwrap(factory)), texts, what)
-    given = config, observation_shape, num_actions, targets
+    given = config, observation_shape, num_actions, targets, sizes
     spec = Spec(
         *(observation_shape, num_actions),
         targets={name: shape(kind, observation_shape, num_actions) for name, kind in targets},
+        sizes=sizes,
         value=config.value,
     )
     network: Network

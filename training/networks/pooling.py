@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from training.networks.layers import ConvNorm
+from training.networks.layers import ConvNorm, keep
 from training.settings import NetworkConfig
 
 # Of a block's channels: KataGo pools 1/3 to 1/4; lc0 squeezes to 1/8, Hu et al. to 1/16, of more.
@@ -34,14 +34,14 @@ class GlobalBlock(nnx.Module):
         self.second = ConvNorm(left, wide, 3, config, rngs, zeros)
         self.squeeze: Any = SqueezeExcite(wide, rngs) if squeeze else None
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        inner = self.first(x)
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        inner = self.first(x, mask)
         if self.pool is not None:
-            inner = self.pool(inner)
-        inner = self.second(jax.nn.relu(inner))
+            inner = self.pool(inner, mask)
+        inner = self.second(keep(jax.nn.relu(inner), mask), mask)
         if self.squeeze is not None:
             inner = self.squeeze(inner)
-        return jax.nn.relu(x + inner)
+        return keep(jax.nn.relu(x + inner), mask)
 
 
 class PoolBias(nnx.Module):
@@ -56,18 +56,24 @@ class PoolBias(nnx.Module):
         self.pooled = wide // POOLED
         self.dense = nnx.Linear(2 * self.pooled, wide - self.pooled, rngs=rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        over = over_board(jax.nn.relu(x[..., : self.pooled]))
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+        over = over_board(jax.nn.relu(x[..., : self.pooled]), mask)
         return x[..., self.pooled :] + self.dense(over).astype(x.dtype)[:, None, None, :]
 
 
-def over_board(x: jax.Array) -> jax.Array:
-    """Returns float32[B, 2 C]: the means over the board of [B, H, W, C], then the maxima."""
-    seen = x.astype(jnp.float32)
+def over_board(x: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    """Returns float32[B, 2 C]: the means over the board of [B, H, W, C], then the maxima.
+
+    Of a board that is smaller than the array, `mask` tells the cells, and `x` must not be below 0.
+    """
+    seen = keep(x.astype(jnp.float32), mask)
     # Not `seen.max`, whose gradient is 0 / 0 where a compiler computes `seen` twice and rounds it
     # otherwise: it divides by how many cells equal the maximum.
     largest = nnx.max_pool(seen, seen.shape[1:3])[:, 0, 0]
-    return jnp.concatenate([seen.mean((1, 2)), largest], axis=-1)
+    mean = (
+        seen.mean((1, 2)) if mask is None else seen.sum((1, 2)) / jnp.maximum(mask.sum((1, 2)), 1)
+    )
+    return jnp.concatenate([mean, largest], axis=-1)
 
 
 class SqueezeExcite(nnx.Module):

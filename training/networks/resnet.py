@@ -97,43 +97,30 @@ class Resnet(FoldedNetwork):
         """Scores positions `[B, *observation_shape]`; changes nothing."""
         if not self._is_plain:
             return super().evaluate_all(folded, observation)
-        scored, _ = self._run(folded, observation)
-        return scored
-
-    def fires(self, folded: Any, observation: jax.Array) -> dict[str, jax.Array]:
-        """Returns bool[units] by layer: whether a unit is above 0 in any of the positions.
-
-        With an option, nothing.
-        """
-        if not self._is_plain:
-            return {}
-        _, layers = self._run(folded, observation)
-        return {
-            name: (layer > 0).any(axis=tuple(range(layer.ndim - 1)))
-            for name, layer in layers.items()
-        }
+        return self._run(folded, observation)
 
     def _run(
         self, folded: Folded, observation: jax.Array
-    ) -> tuple[tuple[Evaluation, dict[str, jax.Array]], dict[str, jax.Array]]:
-        """Returns what `evaluate_all` does, and what each layer's units said after their ReLU."""
-        x = jax.nn.relu(convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
-        layers = {"stem": x}
+    ) -> tuple[Evaluation, dict[str, jax.Array]]:
+        # Layers are named for whoever asks which units are dead.
+        with jax.named_scope("stem"):
+            x = jax.nn.relu(convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
         for number, (first, second) in enumerate(folded.blocks):
-            inner = jax.nn.relu(convolve(x, first))
-            x = jax.nn.relu(x + convolve(inner, second))
-            layers |= {f"block {number}, inside": inner, f"block {number}": x}
-        heads = jax.nn.relu(convolve(x, folded.heads_conv))
-        policy, value = self._of_each_head(heads)
+            with jax.named_scope(f"block {number}, inside"):
+                inner = jax.nn.relu(convolve(x, first))
+            with jax.named_scope(f"block {number}"):
+                x = jax.nn.relu(x + convolve(inner, second))
+        with jax.named_scope("heads_conv"):
+            heads = jax.nn.relu(convolve(x, folded.heads_conv))
         # To an accelerator a launch costs more than products with zeros, to a CPU less.
         logits, hidden = jax.lax.platform_dependent(
             folded, heads, cpu=self._heads_apart, default=self._heads_as_one
         )
         # The value head: one hidden layer, then tanh, or win, draw and loss.
-        hidden = jax.nn.relu(hidden)
-        score, said = read_value(_apply_dense(hidden, folded.value))
-        layers |= {"policy_conv": policy, "value_conv": value, "value_hidden": hidden}
-        return (Evaluation(logits, score), said), layers
+        with jax.named_scope("value_hidden"):
+            hidden = jax.nn.relu(hidden)
+        value, said = read_value(_apply_dense(hidden, folded.value))
+        return Evaluation(logits, value), said
 
     def _of_each_head(self, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
         own = self.config.policy_channels

@@ -12,24 +12,23 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from games.game import Game
 from mcts import SearchConfig, tree_bytes
 from selfplay import example
-from training import learner
+from training import flops, learner
 from training.config import RunConfig
 from training.learner import TrainState
-from training.network import Network
+from training.network import CHECKED, Network
 from training.players import network_of
 from training.preflight.machine import Machine
 from training.settings import LearnerConfig
 from training.targets import forms
 
-# Tensors of the tower's size, [batch, H, W, channels], that live at once at least. Forward: a
-# residual block's input, inner and outer result. For the way back, of each convolution: its input,
-# and its result, which the batch norm after it needs.
-FORWARD_TENSORS, BACKWARD_TENSORS = 3, 2
+# Of the results of convolutions and dense layers, those that live at once at least. Forward: three
+# in a row, as a residual block's input, inner and outer result. For the way back all, each also as
+# the input of what comes next.
+FORWARD_RESULTS, BACKWARD_COPIES = 3, 2
 CALLS_HELD = 2  # self-play calls whose plies and weights are held: one runs, one is unpacked
 
 
@@ -64,11 +63,11 @@ def needs(config: RunConfig, game: Game[Any], has: Machine) -> Needs:
     ply_bytes = example_bytes(game, targets) + _of_other_seat(game, targets)
     plies = CALLS_HELD * config.self_play.plies_per_call * envs * ply_bytes
     minibatch = math.ceil(config.learner.batch / has.learners)
-    back = BACKWARD_TENSORS * (1 + 2 * config.network.blocks) * _tensor_bytes(network, minibatch)
+    forward, back = _position_bytes(network)
     return Needs(
         tree=_tree_bytes(game, config.search, envs),  # type: ignore[arg-type]
-        play=plies + FORWARD_TENSORS * _tensor_bytes(network, envs),
-        train=bytes_of(state.params) + back,
+        play=plies + envs * forward,
+        train=bytes_of(state.params) + minibatch * back,
         weights=2 * bytes_of(state) + 2 * CALLS_HELD * actor,
         replay=config.replay.capacity * held_bytes(game, targets),
         checkpoint=bytes_of(state) + actor,
@@ -300,10 +299,13 @@ def _state_shapes(network: Network, config: LearnerConfig) -> TrainState:
     return state
 
 
-# ---- what there is ------------------------------------------------------------------------------
-
-
-def _tensor_bytes(network: Network, batch: int) -> int:
-    height, width, _ = network.observation_shape
-    size = np.dtype(jax.numpy.dtype(network.config.dtype)).itemsize
-    return batch * height * width * network.config.channels * size
+@functools.cache
+def _position_bytes(network: Network) -> tuple[int, int]:
+    """Bytes that a network's tensors take of each position: as it plays, and as it trains."""
+    weights = jax.eval_shape(network.init, jax.eval_shape(jax.random.key, 0))
+    folded = jax.eval_shape(network.fold, weights)
+    observations = jax.ShapeDtypeStruct((CHECKED, *network.observation_shape), bool)
+    play = flops.results_of(jax.make_jaxpr(network.evaluate)(folded, observations))
+    train = flops.results_of(jax.make_jaxpr(network.forward_all)(weights, observations))
+    in_a_row = max((sum(play[i : i + FORWARD_RESULTS]) for i in range(len(play))), default=0)
+    return in_a_row // CHECKED, BACKWARD_COPIES * sum(train) // CHECKED
