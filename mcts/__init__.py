@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from mcts.config import SearchConfig
 
 if TYPE_CHECKING:
-    from mcts.contract import Evaluate, Evaluation, SearchResult, Variables, mask_illegal
+    from mcts.contract import (
+        Evaluate,
+        Evaluation,
+        SearchResult,
+        Variables,
+        mask_illegal,
+        win_draw_loss,
+    )
     from mcts.reuse import keep
     from mcts.search import search, search_on
     from mcts.tree import Tree, empty_trees, tree_bytes
@@ -30,9 +37,13 @@ __all__ = [
     "search",
     "search_on",
     "tree_bytes",
+    "win_draw_loss",
 ]
 _HOMES = {
-    "contract": ("Evaluate", "Evaluation", "SearchResult", "Variables", "mask_illegal"),
+    "contract": (
+        *("Evaluate", "Evaluation", "SearchResult", "Variables"),
+        *("mask_illegal", "win_draw_loss"),
+    ),
     "reuse": ("keep",),
     "search": ("search", "search_on"),
     "tree": ("Tree", "empty_trees", "tree_bytes"),

@@ -78,6 +78,17 @@ def _average(game: Game[S], evaluate: Evaluate, variables: Variables, state: S) 
     return Evaluation(mean, evaluation.value.reshape(len(symmetries), -1).mean(axis=0))
 
 
+def win_draw_loss(value: jax.Array, draw: jax.Array) -> jax.Array:
+    """Returns float32[..., 3], probabilities of win, draw and loss with this value, in this order.
+
+    A value is win less loss. Near 1 or -1 it leaves no room for draws: of `draw`, a probability,
+    1 - |value| is the most that counts.
+    """
+    value = jnp.clip(value, -1, 1)
+    draw = jnp.clip(draw, 0, 1 - jnp.abs(value))
+    return jnp.stack([(1 - draw + value) / 2, draw, (1 - draw - value) / 2], axis=-1)
+
+
 def mask_illegal(logits: jax.Array, legal_action_mask: jax.Array) -> jax.Array:
     """Returns float[..., A]: the largest legal logit 0, illegal ones the least finite number.
 

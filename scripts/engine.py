@@ -24,6 +24,7 @@ from selfplay.players import Player
 from selfplay.uci import UciServer
 from selfplay.uci.moves import VARIANTS, variant_of
 from training.players import find_game
+from training.storage.run_folder import RunFolder
 
 
 def run(args: Args) -> int:
@@ -58,13 +59,17 @@ def _serve_gtp(args: Args, spec: str) -> None:
 
 def _serve_uci(args: Args, spec: str) -> None:
     variants = [variant_of(games.load(spec))]
-    if not run_of(args.player):  # it plays all of them
+    run, tells_draws = run_of(args.player), False
+    if run:
+        tells_draws = RunFolder(run[0]).read_config().network.value == "wdl"
+    else:  # it plays all of them
         variants += [variant for variant in VARIANTS if variant not in variants]
     announce_devices()
     lines = Lines(sys.stdin.fileno(), MAX_LINE)
     say(f"{args.player} plays {', '.join(variants)}")
     make = functools.partial(_player, args.player)
-    serve(UciServer(variants, make, args.simulations, args.seed, lines.wait, lines.next), lines)
+    given = variants, make, args.simulations, args.seed, lines.wait, lines.next
+    serve(UciServer(*given, tells_draws=tells_draws), lines)
 
 
 def _serve_json(args: Args, spec: str) -> None:

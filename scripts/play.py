@@ -337,4 +337,5 @@ def analysis_json(session: Session) -> dict[str, Any]:
         return about | {"move": None, "policy": {}, "principal_variation": []}
     analysis = session.analyse(variation_plies=8)
     line = positions.notation(game, state, analysis.principal_variation)
-    return about | by_move(game, state, analysis.result) | {"principal_variation": line}
+    told = {"wdl": analysis.outcomes} if analysis.outcomes else {}
+    return about | by_move(game, state, analysis.result) | told | {"principal_variation": line}

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from mcts import SearchResult
+from mcts import SearchResult, win_draw_loss
 from selfplay import positions
 from selfplay.players import FORFEIT, RESIGN, Player
 
@@ -24,6 +25,7 @@ class Analysis(NamedTuple):
     result: SearchResult  # in NumPy, without the batch axis
     # Actions, this position's best first; up to where a player outside the device gives up.
     principal_variation: tuple[int, ...]
+    outcomes: list[float] | None = None  # see `outcomes`
 
 
 def analyse(
@@ -49,7 +51,7 @@ def analyse(
         best = int(first.action)
         after = positions.step(player.game, state, np.int32(best))
         variation = [best, *expected(player, after, key, [*moves, best], variation_plies - 1)]
-    return Analysis(first, tuple(variation))
+    return Analysis(first, tuple(variation), outcomes(player, state, float(first.value)))
 
 
 def think(player: Player, state: State, key: jax.Array, moves: Sequence[int] = ()) -> SearchResult:
@@ -70,6 +72,22 @@ def think(player: Player, state: State, key: jax.Array, moves: Sequence[int] = (
     history = np.array([list(moves) or [positions.NO_ACTION]], np.int32)
     answer = player(batch, key, history)
     return SearchResult(*(np.asarray(field)[0] for field in answer))
+
+
+def outcomes(player: Player, state: State, value: float) -> list[float] | None:
+    """Returns the probabilities of win, draw and loss for the seat to play.
+
+    The draw's is what the player's network says, the others follow from the search's value. None of
+    a player whose network does not tell draws.
+
+    Args:
+      state: unbatched.
+    """
+    draw = player.draw_probability(jax.tree.map(lambda leaf: np.asarray(leaf)[None], state))
+    if draw is None:
+        return None
+    told: list[float] = np.asarray(win_draw_loss(jnp.float32(value), draw[0])).tolist()
+    return told
 
 
 def expected(
@@ -208,8 +226,10 @@ def analysis_text(game: Game[Any], state: State, analysis: Analysis) -> str:
     lines = [
         f"value for seat {int(state.to_play)}: network {float(result.raw_value):+.2f}, "
         f"search {float(result.value):+.2f}",
-        "    move  prior  visits  value  weight",
     ]
+    if analysis.outcomes:
+        lines.append("win {:.0%} draw {:.0%} loss {:.0%}".format(*analysis.outcomes))
+    lines.append("    move  prior  visits  value  weight")
     for one in candidates(game, state, result)[:SHOWN_MOVES]:
         value = f"{one.q:+.2f}" if one.visits else ""
         lines.append(

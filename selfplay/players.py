@@ -84,6 +84,8 @@ class Player:
     on_device: bool = True
     faults: list[str] = dataclasses.field(default_factory=list)  # a sentence for each `FORFEIT`
     is_stochastic: bool = False  # it breaks ties by its key, and takes one a position too
+    # `(variables, observation) -> float32[B, 3]`, probabilities of win, draw and loss, if any.
+    outcomes: Callable[..., Any] | None = None
 
     def __call__(
         self, states: State, key: jax.Array, history: np.ndarray | None = None
@@ -112,6 +114,20 @@ class Player:
                 return self.act(self.variables, states, key)
             return _act_on_device(self.act, self.variables, states, key)
         return self.act(self.variables, states, key, history)
+
+    def draw_probability(self, states: State) -> jax.Array | None:
+        """Returns float32[B], its network's word without search; None if that says none."""
+        if self.outcomes is None:
+            return None
+        return _draw_probability(_by_value(self.outcomes), self.game, self.variables, states)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _draw_probability(
+    outcomes: Callable[..., Any], game: Game[Any], variables: Variables, states: State
+) -> jax.Array:
+    draw: jax.Array = outcomes(variables, jax.vmap(game.observe)(states))[:, 1]
+    return draw
 
 
 def batch_asked() -> int:
@@ -364,8 +380,8 @@ class _Method:
         return self.function(self.owner, *args)
 
 
-def _by_value(evaluate: Evaluate) -> Evaluate:
-    """Returns `evaluate` such that those of two equal networks are equal cache keys."""
+def _by_value(evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a method such that those of two equal networks are equal cache keys."""
     owner = getattr(evaluate, "__self__", None)
     if owner is None:
         return evaluate

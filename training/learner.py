@@ -14,12 +14,12 @@ import numpy as np
 import optax
 
 from games.game import Game, Symmetry
-from mcts import mask_illegal
+from mcts import Evaluation, mask_illegal
 from selfplay import devices, example
 from selfplay.example import Kind, Layout
 from training.devices import learner_mesh, sum_shares
-from training.losses import Batches, Loss, Minibatch, imitation
-from training.network import Network, Weights
+from training.losses import Batches, ExampleLosses, Loss, Minibatch, imitation, wdl_cross_entropy
+from training.network import VALUE_LOGITS, Network, Weights
 from training.settings import LearnerConfig
 from training.targets import LEARNED, of_batch
 
@@ -114,7 +114,8 @@ def make_train_step(
 
     Minimises the weighted mean of `example_losses` (`training.losses`) over the batch; weight decay
     is the optimizer's. `horizon` is float32[], the step at which the learning rate has fallen.
-    Metrics are float32[]; of the default loss in nats (policy) and squared return (value).
+    Metrics are float32[]; of the default loss in nats (policy) and squared return (value), which
+    `network.value` wdl has in nats too.
 
     Args:
       targets: what the network also learns, and the weight of its loss. An example's loss counts as
@@ -134,11 +135,11 @@ def make_train_step(
             Weights(params, batch_stats), batch.observation
         )
         logits = mask_illegal(predicted.prior_logits, batch.legal_action_mask)
-        # The value target: the game's outcome, mixed with the search's root value if so set.
-        share = config.root_value_weight
-        value_target = (1 - share) * batch.outcome + share * batch.root_value
         # The losses of policy and value, equation 1 of AlphaGo Zero less its weight penalty.
-        policy, value = example_losses(predicted._replace(prior_logits=logits), batch, value_target)
+        predicted = predicted._replace(prior_logits=logits)
+        policy, value = _policy_and_value(
+            example_losses, predicted, of_targets, batch, config.root_value_weight
+        )
         policy = (policy * batch.weight * batch.policy_weight).sum()
         value = (value * batch.weight).sum()
         sums = {"policy_loss": policy, "value_loss": value}
@@ -216,6 +217,25 @@ def make_train_step(
         return after, metrics
 
     return jax.jit(train_step, donate_argnums=0)
+
+
+def _policy_and_value(
+    example_losses: Loss,
+    predicted: Evaluation,
+    said: Mapping[str, jax.Array],
+    batch: Minibatch,
+    share: float,
+) -> ExampleLosses:
+    """Returns each example's losses; those of the value in nats if the network says win and draw.
+
+    Args:
+      share: of the search's root value in the value's target; the rest is the game's outcome.
+    """
+    value_target = (1 - share) * batch.outcome + share * batch.root_value
+    policy, value = example_losses(predicted, batch, value_target)
+    if VALUE_LOGITS in said:
+        value = wdl_cross_entropy(said[VALUE_LOGITS], batch, share)
+    return policy, value
 
 
 def make_train_steps(train_step: TrainStep) -> TrainSteps:

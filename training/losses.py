@@ -3,7 +3,8 @@
 `loss(predicted, batch, value_target) -> (policy_loss, value_loss)`, float32[M] each, an example's
 own loss in it; the learner takes the weighted means and adds them. `predicted.prior_logits` is
 float32[M, A] with illegal actions masked out, `predicted.value` float32[M]; `value_target` is
-float32[M], the game's outcome mixed with the root value as `learner.root_value_weight` says.
+float32[M], the game's outcome mixed with the root value as `learner.root_value_weight` says. Of a
+network with `network.value` wdl the learner takes `wdl_cross_entropy` for the value's loss instead.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ import numpy as np
 
 from games import plug_in
 from games.game import Game
-from mcts import Evaluation
+from mcts import Evaluation, win_draw_loss
 from selfplay import example
 from selfplay.example import Sample
 from training.devices import split_examples
@@ -179,6 +180,19 @@ def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
     """Returns float32[M], -target . log softmax(logits); masked actions have weight 0 in both."""
     log_p = jnp.maximum(jax.nn.log_softmax(logits), LEAST_LOG)
     return -jnp.where(target > 0, target * log_p, 0.0).sum(axis=-1)
+
+
+def wdl_cross_entropy(logits: jax.Array, batch: Minibatch, share: float) -> jax.Array:
+    """Returns float32[M], in nats: the cross-entropy of logits [M, 3] of win, draw and loss.
+
+    The target is the outcome's, mixed by `share` with the root value's. The search says nothing of
+    draws: there the network's own probability of them stands, and has no gradient.
+    """
+    won, lost = jnp.maximum(batch.outcome, 0), jnp.maximum(-batch.outcome, 0)
+    of_outcome = jnp.stack([won, 1 - won - lost, lost], axis=-1)
+    draw = jax.lax.stop_gradient(jax.nn.softmax(logits)[:, 1])
+    of_root = win_draw_loss(batch.root_value, draw)
+    return cross_entropy(logits, (1 - share) * of_outcome + share * of_root)
 
 
 def log_probability(predicted: Evaluation, action: jax.Array) -> jax.Array:

@@ -36,7 +36,7 @@ class IterationLine:
     gradient_norm: float | None = None  # mean over its training steps, as all below
     learning_rate: float | None = None  # of the optimizer
     policy_loss: float | None = None  # nats, or what the loss slot counts in
-    value_loss: float | None = None  # squared error of the value
+    value_loss: float | None = None  # squared error of the value; with network.value wdl, nats
     flops: int  # operations of self-play and training so far
     flops_measured: int  # of measuring so far, which are not among these
     seconds_measured: float = 0.0  # of `seconds`, in evaluations

@@ -11,6 +11,7 @@ import importlib
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from games import registry
@@ -19,7 +20,8 @@ from selfplay.example import Kind
 from training.settings import NETWORKS, NetworkConfig
 
 OWN = "training.networks.own"  # finds those of a user's own
-CHECKED = 3  # positions that a network is tried with; no other of its sizes is likely to be 3
+CHECKED = 11  # positions that a network is tried with; no other of its sizes is likely to be 11
+VALUE_LOGITS = "value_logits"  # what a network says by this name beside its targets, if wdl
 
 
 class Weights(NamedTuple):
@@ -58,8 +60,9 @@ class Network(abc.ABC):
           observation: `[M, *observation_shape]`.
 
         Returns:
-          Its Evaluation; of each target float32[M], [M, A] or [M, H, W], by name; and the moved
-            `batch_stats`.
+          Its Evaluation; of each target float32[M], [M, A] or [M, H, W], by name, and with
+            `network.value` wdl float32[M, 3], logits of win, draw and loss, as `VALUE_LOGITS`; and
+            the moved `batch_stats`.
         """
 
     def fold(self, weights: Weights) -> Any:
@@ -67,8 +70,24 @@ class Network(abc.ABC):
         return weights
 
     @abc.abstractmethod
+    def evaluate_all(
+        self, variables: Any, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array]]:
+        """Scores positions `[B, *observation_shape]` for play; changes nothing.
+
+        Returns:
+          Their Evaluation; and by name what `forward_all` says beside, perhaps without targets.
+        """
+
     def evaluate(self, variables: Any, observation: jax.Array) -> Evaluation:
         """Scores positions `[B, *observation_shape]`; changes nothing."""
+        evaluation, _ = self.evaluate_all(variables, observation)
+        return evaluation
+
+    def outcome_probabilities(self, variables: Any, observation: jax.Array) -> jax.Array | None:
+        """Returns float32[B, 3] of win, draw and loss for the seat to play; None without wdl."""
+        _, said = self.evaluate_all(variables, observation)
+        return jax.nn.softmax(said[VALUE_LOGITS]) if VALUE_LOGITS in said else None
 
     def check(self) -> None:
         """Raises ValueError where fresh weights score positions by what is no number."""
@@ -87,6 +106,19 @@ class Network(abc.ABC):
                 raise ValueError(
                     f"{what}: a value must lie in [-1, 1], as by tanh, got {largest:.3g}"
                 )
+
+
+def read_value(outputs: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns float32[B], the values that a value head's last layer says, and what else it says.
+
+    Args:
+      outputs: [B, 1], which tanh makes a value; or [B, 3], the logits of win, draw and loss, which
+        are also returned by their name.
+    """
+    if outputs.shape[1] == 1:
+        return jnp.tanh(outputs)[:, 0], {}
+    win, _, loss = jax.nn.softmax(outputs).T
+    return win - loss, {VALUE_LOGITS: outputs}
 
 
 def make(

@@ -143,9 +143,12 @@ def make_player(
 ) -> Player:
     """Returns a player with folded `variables`: a search, or the raw policy at 0 simulations."""
     if simulations == 0:
-        return policy_player(name, game, network.evaluate, variables, temperature)
-    settings = dataclasses.replace(search, simulations=simulations)
-    return search_player(name, game, network.evaluate, variables, settings, temperature)
+        player = policy_player(name, game, network.evaluate, variables, temperature)
+    else:
+        settings = dataclasses.replace(search, simulations=simulations)
+        player = search_player(name, game, network.evaluate, variables, settings, temperature)
+    tells = network.config.value == "wdl"
+    return dataclasses.replace(player, outcomes=network.outcome_probabilities if tells else None)
 
 
 def load_amplifier(

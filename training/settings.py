@@ -30,6 +30,9 @@ class NetworkConfig:
     name: str = "resnet"
     """One of the catalogue, perhaps with options as in resnet:pool=true, or module:factory, a
     network of one's own (docs/networks.md). AlphaGo Zero: resnet."""
+    value: Literal["tanh", "wdl"] = setting("tanh", choices=("tanh", "wdl"))
+    """What the value head says: tanh, one number in [-1, 1]; wdl, probabilities of win, draw and
+    loss, learned by cross-entropy (docs/networks.md). AlphaGo Zero: tanh; lc0: wdl."""
     blocks: int = setting(2, at_least=0, at_most=MAX_BLOCKS)
     """Residual blocks. AlphaGo Zero: 19 or 39."""
     channels: int = setting(32, at_least=1)
@@ -44,6 +47,11 @@ class NetworkConfig:
     """The type that convolutions compute in. Weights are kept, and the heads end, in float32."""
     momentum: float = setting(0.99, at_least=0, below=1)
     """Share of the running batch statistics that a training step keeps."""
+
+    @property
+    def value_outputs(self) -> int:
+        """Units of the value head's last layer."""
+        return 3 if self.value == "wdl" else 1
 
     def is_ours(self) -> bool:
         """Whether it is one of the catalogue."""

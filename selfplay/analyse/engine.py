@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from games.game import Game, State
-from mcts import SearchResult
+from mcts import SearchResult, win_draw_loss
 from selfplay import positions
 from selfplay.analyse.fields import QueryError
 from selfplay.analyse.moves import ANY_SEAT, MoveReader, Reached, Row
@@ -31,6 +32,7 @@ class _Launched(NamedTuple):
     tasks: list[tuple[int, Task]]  # those that are searched, and their places in the batch
     reached: Reached
     result: SearchResult  # batched
+    draws: jax.Array | None  # float32[B], probabilities, of a network that tells them
 
 
 class Engine:
@@ -143,6 +145,7 @@ class Engine:
             over = np.asarray(reached.states.terminated)
             searched = [not over[i] and reached.illegal[i] is None for i in range(len(tasks))]
             result = self._search(player, reached) if any(searched) else None
+            draws = player.draw_probability(reached.states) if any(searched) else None
         except Exception as error:  # a full device, code of somebody's: the next batch may go well
             self._fail(tasks, error)
             return None
@@ -152,7 +155,7 @@ class Engine:
             if over[i] and reached.illegal[i] is None:
                 self._finish(task, task.response or self._ended(task.query, i, reached))
         begun = [(i, task) for i, task in enumerate(tasks) if searched[i]]
-        return None if result is None else _Launched(begun, reached, result)
+        return None if result is None else _Launched(begun, reached, result, draws)
 
     def _refuse(self, found: list[tuple[Task, int]]) -> None:
         """Answers queries with an illegal move: one error each, whatever turns they ask for."""
@@ -180,23 +183,29 @@ class Engine:
     def _conclude(self, launched: _Launched) -> None:
         """Waits for a batch, and answers; a principal variation has its next ply searched."""
         try:
-            result, states = jax.device_get((launched.result, launched.reached.states))
+            told = launched.result, launched.reached.states, launched.draws
+            result, states, draws = jax.device_get(told)
         except Exception as error:
             self._fail([task for _, task in launched.tasks], error)
             return
         for place, task in launched.tasks:
             own = SearchResult(*(field[place] for field in result))
             try:
-                self._take_result(task, positions.take(states, place), own)
+                draw = None if draws is None else draws[place]
+                self._take_result(task, positions.take(states, place), own, draw)
             except Exception as error:  # of a game of somebody's
                 self._fail([task], error)
 
-    def _take_result(self, task: Task, state: State, result: SearchResult) -> None:
+    def _take_result(
+        self, task: Task, state: State, result: SearchResult, draw: np.float32 | None
+    ) -> None:
         action = int(result.action)
         if task.response:
             task.response["moveInfos"][0]["pv"].append(self.game.action_to_string(state, action))
         else:
             task.response = self._described(task.query, state, result)
+            if draw is not None:
+                task.response["rootInfo"]["wdl"] = _outcomes(task.query, state, result, draw)
         task.variation.append(action)
         if len(task.variation) < task.query.plies and self._waiting.put_back(task):
             return
@@ -275,6 +284,13 @@ def _values(query: Query, seat: int, value: float) -> dict[str, float]:
     """Returns a value for the seat to play as whoever asks wants to see it."""
     own = value if query.view in (-1, seat) else -value
     return {"winrate": round(winrate(own), DECIMALS), "utility": round(own, DECIMALS)}
+
+
+def _outcomes(query: Query, state: State, result: SearchResult, draw: np.float32) -> list[float]:
+    """Returns the probabilities of win, draw and loss as whoever asks wants to see them."""
+    told = np.asarray(win_draw_loss(result.value, jnp.float32(draw)), float)
+    own: list[float] = told.round(DECIMALS).tolist()
+    return own if query.view in (-1, int(state.to_play)) else own[::-1]
 
 
 def _in_a_line(error: Exception) -> str:

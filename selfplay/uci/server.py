@@ -1,5 +1,6 @@
 """A UCI engine: answers a front end with a player's moves and what it thinks of a position."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ import games
 from games.game import Game
 from mcts import SearchResult
 from selfplay import positions
+from selfplay.analysis import outcomes
 from selfplay.engines.server import LINE_PLIES, MAX_LINE, Refused, Server
 from selfplay.engines.thinking import Thinker
 from selfplay.players import Player
@@ -29,6 +31,7 @@ class UciServer(Server):
     Args:
       variants: what it can play, by UCI's names; the first until it is told another one.
       take: returns the next line of input; None at its end.
+      tells_draws: whether its player can say how likely a draw is.
     """
 
     def __init__(
@@ -39,10 +42,12 @@ class UciServer(Server):
         seed: int = 0,
         wait: Callable[[float], bool] = lambda seconds: True,
         take: Callable[[], bytes | None] = lambda: None,
+        tells_draws: bool = False,
     ) -> None:
         super().__init__(make, simulations, seed, wait)
         self._variants, self._variant = tuple(variants), variants[0]
         self._take = take
+        self._tells_draws, self._shows_wdl = tells_draws, False
         self._position: Position | None = None  # what takes long begins with `isready`
         self._thinker: Thinker | None = None
         self._commands: dict[str, Callable[[list[str]], Iterator[str]]] = {
@@ -77,11 +82,13 @@ class UciServer(Server):
 
     def _greet(self, words: list[str]) -> Iterator[str]:
         variants = "".join(f" var {variant}" for variant in self._variants)
+        wdl = "option name UCI_ShowWDL type check default false\n" if self._tells_draws else ""
         yield (
             "id name selfplay\nid author the authors of selfplay\n"
             f"option name Simulations type spin default {self._simulations} min 0 "
             f"max {MAX_SIMULATIONS}\n"
             f"option name UCI_Variant type combo default {self._variant}{variants}\n"
+            f"{wdl}"
             "uciok\n"
         )
 
@@ -104,8 +111,14 @@ class UciServer(Server):
                 raise Refused(f"UCI_Variant must be one of {', '.join(self._variants)}")
             if value != self._variant:
                 self._variant, self._position, self._thinker = value, None, None
+        elif name.lower() == "uci_showwdl" and self._tells_draws:
+            if value not in ("true", "false"):
+                raise Refused(f"UCI_ShowWDL must be true or false, got {value[:40]!r}")
+            # Whatever it takes is compiled before a clock runs.
+            self._shows_wdl, self._thinker = value == "true", None
         else:
-            raise Refused(f"no option {name[:40]!r}: there are Simulations and UCI_Variant")
+            known = "Simulations and UCI_Variant" + " and UCI_ShowWDL" * self._tells_draws
+            raise Refused(f"no option {name[:40]!r}: there are {known}")
         yield from ()
 
     def _new_game(self, words: list[str]) -> Iterator[str]:
@@ -187,6 +200,9 @@ class UciServer(Server):
             f"time {round(1000 * seconds)} nps {round(nodes / seconds)}",
             f"score cp {centipawns(float(result.value))}",
         ]
+        if self._shows_wdl:
+            told = outcomes(thinker.player(rung), at.state, float(result.value))
+            parts += ["wdl {} {} {}".format(*permille(told))] if told else []
         if action >= 0:
             parts.append(f"pv {self._line(thinker, at, action, plies)}")
         return result, " ".join(parts) + "\n"
@@ -214,6 +230,13 @@ def centipawns(value: float) -> int:
     """
     value = min(max(value, -SURE), SURE)
     return round(400 * math.log10((1 + value) / (1 - value)))
+
+
+def permille(probabilities: Sequence[float]) -> list[int]:
+    """Returns probabilities of win, draw and loss as whole numbers that sum to 1000."""
+    win, draw, _ = probabilities
+    ends = 0, round(1000 * win), round(1000 * (win + draw)), 1000
+    return [end - start for start, end in itertools.pairwise(ends)]
 
 
 def _rung(thinker: Thinker, limit: Limit) -> int:

@@ -15,6 +15,9 @@ from scripts import cli
 from scripts.flags.engine import Args, check
 from scripts.terminal import pipes
 from tests.support import ROOT
+from training.config import RunConfig
+from training.settings import NetworkConfig
+from training.storage.run_folder import RunFolder
 
 JSON = ["engine", "uniform", "--protocol", "json", "--simulations", "2", "--batch", "32"]
 SMALL = [*JSON, "--game", "tic_tac_toe"]
@@ -137,6 +140,19 @@ def test_a_game_is_served_by_what_its_front_ends_speak(monkeypatch):
             sys.stdout.flush()
             assert os.read(read, 1000).decode().startswith(said)
             os.close(read)
+
+
+@pytest.mark.parametrize("value", ["tanh", "wdl"])
+def test_draws_are_offered_by_a_network_that_tells_them(value, tmp_path, monkeypatch):
+    network = NetworkConfig(value=value)
+    RunFolder(tmp_path / "run").create(RunConfig(game="breakthrough", network=network))
+    with pipes_as_streams(monkeypatch) as (ask, read):
+        os.write(ask, b"uci\nquit\n")
+        os.close(ask)
+        assert cli.run(["engine", str(tmp_path / "run")]) == 0
+        sys.stdout.flush()
+        assert ("UCI_ShowWDL type check" in os.read(read, 1000).decode()) == (value == "wdl")
+        os.close(read)
 
 
 def test_whoever_leaves_ends_it_without_a_word(monkeypatch, capfd):

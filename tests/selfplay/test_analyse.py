@@ -1,10 +1,12 @@
 """The analysis engine: each position one answer, the same in any company, and no line ends it."""
 
+import dataclasses
 import functools
 import json
 import threading
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -318,3 +320,18 @@ def test_moves_as_text_lead_where_they_lead_one_by_one():
     wanted = positions.replay(game, [*reached.actions[:3], []], longest=game.max_plies).states
     for got, leaf in zip(jax.tree.leaves(reached.states), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_array_equal(got, leaf)
+
+
+def test_win_draw_and_loss_are_told_of_networks_that_have_them_as_whoever_asks_sees_them():
+    def make(simulations):
+        draws = jnp.array([[0.3, 0.4, 0.3]])
+        player = stub(simulations)
+        return dataclasses.replace(
+            player, outcomes=lambda variables, seen: jnp.repeat(draws, len(seen), 0)
+        )
+
+    view = {"reportAnalysisWinratesAs": "BLACK"}
+    queries = [query("own", ["b2"]), query("black", ["b2"], overrideSettings=view)]
+    told = {answer["id"]: answer["rootInfo"]["wdl"] for answer in asked(queries, make)}
+    assert told["own"] == pytest.approx([0.425, 0.4, 0.175])  # value 0.25 for white
+    assert told["black"] == told["own"][::-1]

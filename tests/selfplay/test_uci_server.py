@@ -1,24 +1,27 @@
 """The UCI engine, asked line by line, and by python-chess."""
 
+import dataclasses
 import itertools
 import math
 import re
 import sys
 from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import games
+from mcts import win_draw_loss
 from selfplay import positions
 from selfplay.engines import thinking
 from selfplay.uci import server
 from selfplay.uci.go import Limit, read_go
 from selfplay.uci.moves import find_move, move_name
 from selfplay.uci.position import START
-from selfplay.uci.server import UciServer, centipawns
+from selfplay.uci.server import UciServer, centipawns, permille
 from tests.support import ROOT
 from tests.support.stubs import stub
 
@@ -241,3 +244,46 @@ def test_python_chess_plays_a_game_with_it():
             assert ours.play(board.mirror(), chess_engine.Limit(nodes=1)).move in (
                 board.mirror().legal_moves
             )
+
+
+def with_draws(draw, value=0.25):
+    """Makes the stub, whose network says how likely a draw is."""
+
+    def make(game, simulations):
+        rest = (1 - draw) / 2
+        said = jnp.array([[rest, draw, rest]])
+        player = stub(game, simulations, value=value)
+        return dataclasses.replace(player, outcomes=lambda variables, observation: said)
+
+    return make
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(-1, 1), st.floats(0, 1))
+def test_win_draw_and_loss_sum_to_1000_and_are_near_what_is_told(value, draw):
+    told = np.asarray(win_draw_loss(jnp.float32(value), jnp.float32(draw)), float).tolist()
+    shown = permille(told)
+    assert sum(shown) == 1000
+    assert min(shown) >= 0
+    np.testing.assert_allclose(shown, 1000 * np.array(told), atol=1.01)
+
+
+def test_win_draw_and_loss_are_shown_when_a_front_end_asks_for_them():
+    talk = Talk(with_draws(0.5), tells_draws=True)
+    assert "option name UCI_ShowWDL type check default false" in talk("uci")
+    talk("position startpos")
+    assert " wdl " not in talk("go")[0]
+    assert talk("setoption name UCI_ShowWDL value true") == []
+    assert " score cp 89 wdl 375 500 125 pv " in talk("go")[0]  # for white, who is to play
+    assert talk("setoption name UCI_ShowWDL value 1") == [
+        "info string UCI_ShowWDL must be true or false, got '1'"
+    ]
+    talk("setoption name UCI_ShowWDL value false")
+    assert " wdl " not in talk("go")[0]
+
+
+def test_a_player_that_tells_no_draws_has_no_such_option(talk):
+    assert not [line for line in talk("uci") if "WDL" in line]
+    assert talk("setoption name UCI_ShowWDL value true") == [
+        "info string no option 'UCI_ShowWDL': there are Simulations and UCI_Variant"
+    ]

@@ -99,6 +99,17 @@ def with_targets(spec):
     return types.SimpleNamespace(init=functions.init, apply=apply)
 
 
+def of_three(spec):
+    assert spec.value == "wdl"
+    functions = perceptron(spec)
+
+    def apply(params, state, observation, train):
+        said, state = functions.apply(params, state, observation, train)
+        return (said["policy"], said["policy"][:, :3]), state
+
+    return types.SimpleNamespace(init=functions.init, apply=apply)
+
+
 def counting(spec):
     functions = perceptron(spec)
 
@@ -115,6 +126,7 @@ def own_nets():
     module = types.ModuleType("own_nets")
     module.Attention, module.perceptron, module.counting = Attention, perceptron, counting
     module.with_targets, module.nothing = with_targets, lambda spec: 3
+    module.of_three = of_three
     sys.modules["own_nets"] = module
     yield
     del sys.modules["own_nets"]
@@ -201,3 +213,18 @@ def test_what_is_wrong_with_an_own_network_is_named_before_training(name, wanted
 
 def test_an_unknown_name_is_told_with_those_that_there_are():
     assert "did you mean resnet" in NetworkConfig(name="res-net").problems()[0]
+
+
+def test_an_own_network_says_win_draw_and_loss_if_asked_to():
+    """Its spec tells it so; a single value then has the wrong shape."""
+    config = NetworkConfig(name="own_nets:of_three", value="wdl")
+    net = network.make(config, SHAPE, ACTIONS)
+    net.check()
+    observation = np.random.default_rng(0).random((5, *SHAPE)) < 0.5
+    weights = net.init(jax.random.key(0))
+    win, _, loss = net.outcome_probabilities(weights, observation).T
+    np.testing.assert_allclose(net.evaluate(weights, observation).value, win - loss, atol=1e-6)
+    config = NetworkConfig(name="own_nets:perceptron", value="wdl")
+    wanted = r"head 'value' must be float\[11, 3\].*got shape \[11\]; network.value is wdl: logits"
+    with pytest.raises(ValueError, match=wanted):
+        network.make(config, SHAPE, ACTIONS)

@@ -171,7 +171,10 @@ def _learned_by_heart(evidence: Evidence) -> str:
             [line.value_loss for line in recent],
         )
     ]
-    if any(loss >= BY_HEART * seen for loss, seen in zip(least, on_examples, strict=True)):
+    judged = list(zip(least, on_examples, strict=True))
+    if evidence.config.network.value == "wdl":
+        del judged[1]  # that loss is no squared error
+    if any(loss >= BY_HEART * seen for loss, seen in judged):
         return ""
     return f"in training the losses fall to {least[0]:.2f} (policy) and {least[1]:.2f} (value)"
 

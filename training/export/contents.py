@@ -36,6 +36,11 @@ def contents(trained: Trained, metadata: dict[str, str]) -> Contents:
             f"{trained.name} has the network {trained.network.config.name!r}: --safetensors writes "
             "resnet's alone, whose layers docs/export.md names; --onnx and --jax write others"
         )
+    if trained.network.config.value == "wdl":
+        raise ValueError(
+            f"{trained.name} has network.value wdl: --onnx and --safetensors write tanh's alone, "
+            "--jax writes either"
+        )
     weights = {}
     for name, layer in _layers(trained):
         for part, array in zip(Affine._fields, layer, strict=True):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mcts import Evaluation
-from training.network import Network
+from training.network import Network, read_value
 from training.networks.folding import FoldedNetwork
 from training.networks.layers import Block, ConvNorm, add_targets, keep, predict_targets
 from training.networks.pooling import GlobalBlock, over_board
@@ -54,7 +54,7 @@ class Layers(nnx.Module):
         self.cell = nnx.Linear(narrow, 1, rngs=rngs)
         self.other: Any = nnx.Linear(2 * narrow, 1, rngs=rngs) if others else None
         self.value_hidden = nnx.Linear(2 * wide, config.value_hidden, rngs=rngs)
-        self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+        self.value = nnx.Linear(config.value_hidden, config.value_outputs, rngs=rngs)
         add_targets(self, network, rngs)
 
     def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
@@ -74,5 +74,5 @@ class Layers(nnx.Module):
         # Nothing is said of which board to choose.
         logits = jnp.pad(logits, ((0, 0), (0, self.sizes)))
         hidden = jax.nn.relu(self.value_hidden(over_board(x, mask)))
-        evaluation = Evaluation(logits, jnp.tanh(self.value(hidden))[:, 0])
-        return evaluation, predict_targets(self, x)
+        value, said = read_value(self.value(hidden))
+        return Evaluation(logits, value), said | predict_targets(self, x)

@@ -22,15 +22,16 @@ class FoldedNetwork(ModuleNetwork):
         own = Weights(*({k: v for k, v in tree.items() if k != "targets"} for tree in weights))
         return nnx.to_pure_dict(nnx.state(_folded(self._playing().merge(own))))
 
-    def evaluate(self, folded: Any, observation: jax.Array) -> Evaluation:
+    def evaluate_all(
+        self, folded: Any, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array]]:
         """Scores positions `[B, *observation_shape]`; changes nothing."""
         playing = self._playing()
         # The structure, with shapes in place of arrays: nothing is allocated.
         abstract = nnx.eval_shape(lambda: _folded(playing.build(nnx.Rngs(0))))
         graphdef, state = nnx.split(abstract)
         nnx.replace_by_pure_dict(state, folded)
-        evaluation, _ = self.read(nnx.merge(graphdef, state)(observation), len(observation))
-        return evaluation
+        return self.read(nnx.merge(graphdef, state)(observation), len(observation))
 
     def _playing(self) -> "FoldedNetwork":
         """Returns the network without heads of targets: only training runs them."""

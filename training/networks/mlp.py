@@ -14,7 +14,7 @@ from flax import nnx
 
 from mcts import Evaluation
 from selfplay import example
-from training.network import Network
+from training.network import Network, read_value
 from training.networks.folding import FoldedNetwork
 
 
@@ -42,7 +42,7 @@ class Layers(nnx.Module):
         self.norm = nnx.RMSNorm(width, rngs=rngs)
         self.policy = nnx.Linear(width, network.num_actions, rngs=rngs)
         self.value_hidden = nnx.Linear(width, config.value_hidden, rngs=rngs)
-        self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+        self.value = nnx.Linear(config.value_hidden, config.value_outputs, rngs=rngs)
         self.shapes = {
             name: example.shape(kind, shape, network.num_actions) for name, kind in network.targets
         }
@@ -55,12 +55,12 @@ class Layers(nnx.Module):
         for block in self.blocks:
             x = block(x)
         x = jax.nn.relu(self.norm(x.astype(jnp.float32)))  # the heads run in float32
-        value = jnp.tanh(self.value(jax.nn.relu(self.value_hidden(x))))[:, 0]
+        value, said = read_value(self.value(jax.nn.relu(self.value_hidden(x))))
         heads: Any = getattr(self, "targets", {})
         predicted = {
             name: head(x).reshape(len(x), *self.shapes[name]) for name, head in heads.items()
         }
-        return Evaluation(self.policy(x), value), predicted
+        return Evaluation(self.policy(x), value), said | predicted
 
 
 class Block(nnx.Module):

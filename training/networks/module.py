@@ -44,12 +44,13 @@ class ModuleNetwork(Network):
         evaluation, predicted = self.read(model(observation), len(observation))
         return evaluation, predicted, nnx.to_pure_dict(split(model)[3])
 
-    def evaluate(self, variables: Any, observation: jax.Array) -> Evaluation:
+    def evaluate_all(
+        self, variables: Any, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array]]:
         """Scores positions by the running statistics; changes nothing."""
         model: Any = self.merge(variables)
         model.eval()
-        evaluation, _ = self.read(model(observation), len(observation))
-        return evaluation
+        return self.read(model(observation), len(observation))
 
     def merge(self, weights: Weights) -> Any:
         """Returns the module with these weights."""

@@ -14,7 +14,7 @@ from flax import nnx
 from games import plug_in, registry
 from mcts import Evaluation
 from selfplay.example import Kind, shape
-from training.network import CHECKED, Network, Weights
+from training.network import CHECKED, Network, Weights, read_value
 from training.networks.module import ModuleNetwork
 from training.settings import NetworkConfig
 
@@ -26,6 +26,7 @@ class Spec(NamedTuple):
     num_actions: int  # A
     targets: Mapping[str, tuple[int, ...]]  # the shape of each head beside policy and value
     sizes: int = 0  # as in `training.network.Network`
+    value: str = "tanh"  # in [-1, 1], [B]; or "wdl": logits of win, draw and loss, [B, 3]
 
 
 def load(
@@ -54,6 +55,7 @@ def load(
         *(observation_shape, num_actions),
         targets={name: shape(kind, observation_shape, num_actions) for name, kind in targets},
         sizes=sizes,
+        value=config.value,
     )
     network: Network
     if _is_module(inspect.unwrap(factory)):
@@ -111,10 +113,12 @@ class OwnFunctions(Network):
         """Scores a training batch."""
         return self._apply(weights, observation, train=True)
 
-    def evaluate(self, variables: Any, observation: jax.Array) -> Evaluation:
+    def evaluate_all(
+        self, variables: Any, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array]]:
         """Scores positions; changes nothing."""
-        evaluation, _, _ = self._apply(variables, observation, train=False)
-        return evaluation
+        evaluation, said, _ = self._apply(variables, observation, train=False)
+        return evaluation, said
 
     def _apply(
         self, weights: Weights, observation: jax.Array, train: bool
@@ -156,7 +160,8 @@ def _read(network: Network, outputs: Any, count: int) -> tuple[Evaluation, dict[
             f"{type(outputs).__name__}"
         )
     actions, observation = network.num_actions, network.observation_shape
-    wanted = {"policy": (actions,), "value": ()}
+    is_wdl = network.config.value == "wdl"
+    wanted: dict[str, tuple[int, ...]] = {"policy": (actions,), "value": (3,) if is_wdl else ()}
     wanted |= {name: shape(kind, observation, actions) for name, kind in network.targets}
     if missing := [name for name in wanted if name not in outputs]:
         raise ValueError(
@@ -166,12 +171,16 @@ def _read(network: Network, outputs: Any, count: int) -> tuple[Evaluation, dict[
         found = np.shape(outputs[name])
         if found != (count, *form):
             hint = "; take [:, 0] of it" if found == (count, *form, 1) else ""
+            if is_wdl and name == "value":
+                hint = "; network.value is wdl: logits of win, draw and loss"
             raise ValueError(
                 f"{what}: head {name!r} must be float{[count, *form]} for {count} positions, got "
                 f"shape {list(found)}{hint}"
             )
     heads = {name: jnp.asarray(outputs[name], jnp.float32) for name in wanted}
-    return Evaluation(heads.pop("policy"), heads.pop("value")), heads
+    policy, value = heads.pop("policy"), heads.pop("value")
+    value, said = read_value(value) if is_wdl else (value, {})
+    return Evaluation(policy, value), said | heads
 
 
 def _check_shapes(network: Network, what: str) -> None:

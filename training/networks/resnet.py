@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mcts import Evaluation
-from training.network import Network, Weights
+from training.network import Network, Weights, read_value
 from training.networks.folding import FoldedNetwork
 from training.networks.layers import (
     Affine,
@@ -91,13 +91,17 @@ class Resnet(FoldedNetwork):
             both_heads=_as_one(policy, value_hidden, self.config),
         )
 
-    def evaluate(self, folded: Any, observation: jax.Array) -> Evaluation:
+    def evaluate_all(
+        self, folded: Any, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array]]:
         """Scores positions `[B, *observation_shape]`; changes nothing."""
         if not self._is_plain:
-            return super().evaluate(folded, observation)
+            return super().evaluate_all(folded, observation)
         return self._run(folded, observation)
 
-    def _run(self, folded: Folded, observation: jax.Array) -> Evaluation:
+    def _run(
+        self, folded: Folded, observation: jax.Array
+    ) -> tuple[Evaluation, dict[str, jax.Array]]:
         # Layers are named for whoever asks which units are dead.
         with jax.named_scope("stem"):
             x = jax.nn.relu(convolve(observation.astype(folded.stem.kernel.dtype), folded.stem))
@@ -112,10 +116,11 @@ class Resnet(FoldedNetwork):
         logits, hidden = jax.lax.platform_dependent(
             folded, heads, cpu=self._heads_apart, default=self._heads_as_one
         )
-        # The value head: one hidden layer, then tanh.
+        # The value head: one hidden layer, then tanh, or win, draw and loss.
         with jax.named_scope("value_hidden"):
             hidden = jax.nn.relu(hidden)
-        return Evaluation(logits, jnp.tanh(_apply_dense(hidden, folded.value))[:, 0])
+        value, said = read_value(_apply_dense(hidden, folded.value))
+        return Evaluation(logits, value), said
 
     def _of_each_head(self, heads: jax.Array) -> tuple[jax.Array, jax.Array]:
         own = self.config.policy_channels
@@ -149,14 +154,14 @@ class Tower(nnx.Module):
         # The trunk: a stem, then residual blocks (He et al. 2016).
         self.stem = ConvNorm(planes, wide, 3, config, rngs)
         self.blocks = nnx.List([block(number) for number in range(config.blocks)])
-        # Two heads: logits of all actions, and the value in [-1, 1].
+        # Two heads: logits of all actions, and the value.
         self.policy_conv = ConvNorm(wide, config.policy_channels, 1, config, rngs)
         self.policy = nnx.Linear(cells * config.policy_channels, num_actions, rngs=rngs)
         self.value_conv = ConvNorm(wide, config.value_channels, 1, config, rngs)
         self.value_hidden = nnx.Linear(
             cells * config.value_channels, config.value_hidden, rngs=rngs
         )
-        self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+        self.value = nnx.Linear(config.value_hidden, config.value_outputs, rngs=rngs)
         add_targets(self, network, rngs)
 
     def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
@@ -166,8 +171,9 @@ class Tower(nnx.Module):
         policy = flat(jax.nn.relu(self.policy_conv(x)))
         value = flat(jax.nn.relu(self.value_conv(x)))
         hidden = jax.nn.relu(self.value_hidden(value))
-        evaluation = Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
-        return evaluation, predict_targets(self, x)
+        logits = self.policy(policy)
+        score, said = read_value(self.value(hidden))
+        return Evaluation(logits, score), said | predict_targets(self, x)
 
 
 def _side_by_side(one: Affine, other: Affine) -> Affine:

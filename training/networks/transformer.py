@@ -17,7 +17,7 @@ import numpy as np
 from flax import nnx
 
 from mcts import Evaluation
-from training.network import Network
+from training.network import Network, read_value
 from training.networks.folding import FoldedNetwork
 from training.networks.layers import add_targets, flat, predict_targets
 
@@ -54,14 +54,14 @@ class Layers(nnx.Module):
         self.place = nnx.Param(small(rngs.params(), (height, width, wide)))
         self.blocks = nnx.List([Block(network, heads, rngs) for _ in range(config.blocks)])
         self.norm = nnx.RMSNorm(wide, dtype=dtype, rngs=rngs)
-        # Two heads: logits of all actions, and the value in [-1, 1].
+        # Two heads: logits of all actions, and the value.
         self.policy_conv = nnx.Linear(wide, config.policy_channels, dtype=dtype, rngs=rngs)
         self.policy = nnx.Linear(cells * config.policy_channels, num_actions, rngs=rngs)
         self.value_conv = nnx.Linear(wide, config.value_channels, dtype=dtype, rngs=rngs)
         self.value_hidden = nnx.Linear(
             cells * config.value_channels, config.value_hidden, rngs=rngs
         )
-        self.value = nnx.Linear(config.value_hidden, 1, rngs=rngs)
+        self.value = nnx.Linear(config.value_hidden, config.value_outputs, rngs=rngs)
         add_targets(self, network, rngs)
 
     def __call__(self, observation: jax.Array) -> tuple[Evaluation, dict[str, jax.Array]]:
@@ -72,8 +72,9 @@ class Layers(nnx.Module):
         x = self.norm(x).reshape(board)
         policy = flat(jax.nn.relu(self.policy_conv(x)))
         hidden = jax.nn.relu(self.value_hidden(flat(jax.nn.relu(self.value_conv(x)))))
-        evaluation = Evaluation(self.policy(policy), jnp.tanh(self.value(hidden))[:, 0])
-        return evaluation, predict_targets(self, x)
+        logits = self.policy(policy)
+        value, said = read_value(self.value(hidden))
+        return Evaluation(logits, value), said | predict_targets(self, x)
 
 
 class Block(nnx.Module):

@@ -12,7 +12,7 @@ from scripts.web.ops.game_argument import game_of, state_of
 from scripts.web.ops.player_argument import note_compilation, player_of, simulations_of
 from scripts.web.ops.question import Args, Op, Tell, decimal, number, text
 from selfplay import positions
-from selfplay.analysis import candidates, expected, think, varied_move
+from selfplay.analysis import candidates, expected, outcomes, think, varied_move
 from selfplay.perfect.in_time import outcomes_along
 from selfplay.players import FORFEIT, Player
 from selfplay.review import Reviewed
@@ -42,9 +42,9 @@ def analyse(args: Args, tell: Tell) -> dict[str, Any]:
     *before, last = stages(simulations_of(args), least=1 if searches else 0)
     for simulations in before:
         player = player_of(args, game, simulations=simulations)
-        tell.part(view.of(_think(player, simulations, view, tell), simulations))
+        tell.part(_answer(player, simulations, view, tell))
     player = player_of(args, game, simulations=last)
-    result = view.of(_think(player, last, view, tell), last)
+    result = _answer(player, last, view, tell)
     tell.part(result)
     short = min(last, LINE_SIMULATIONS)
     lines_player = player_of(args, game, simulations=short)
@@ -103,6 +103,13 @@ def rounded(value: Any) -> float | None:
     """Returns a number as JSON has it; None for what is none, as a broken network says."""
     known = round(float(value), 5)
     return known + 0.0 if np.isfinite(known) else None  # 0.0 for -0.0
+
+
+def _answer(player: Player, simulations: int, view: View, tell: Tell) -> dict[str, Any]:
+    """Returns what a player thinks as JSON has it; `wdl` if its network tells draws."""
+    result = _think(player, simulations, view, tell)
+    told = outcomes(player, view.state, float(result.value))
+    return view.of(result, simulations) | ({"wdl": list(map(rounded, told))} if told else {})
 
 
 def _think(player: Player, simulations: int, view: View, tell: Tell) -> SearchResult:

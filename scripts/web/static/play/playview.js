@@ -2,7 +2,7 @@
 
 import { Board, heatLegend } from "../board/board.js";
 import { Candidates } from "./candidates.js";
-import { clear, h, signed } from "../lib/dom.js";
+import { clear, h, percent, signed } from "../lib/dom.js";
 import { GameFiles } from "./gamefiles.js";
 import { playerName } from "../lib/players.js";
 import { PlaySetup } from "./playsetup.js";
@@ -191,6 +191,7 @@ export class PlayView {
       h("p", {}, "Value for ", h("strong", {}, this.seatName(seat)), " (to play) ",
         h("strong", { class: "figure", title: "from −1, a sure loss, to +1, a sure win" }, signed(analysis.value)),
         h("span", { class: "quiet" }, ` · ${unsearched ? "network only" : `${searched} simulations`} by ${playerName(this.setup.analysing)}${raw}`)),
+      analysis.wdl && h("p", { class: "quiet" }, ["win", "draw", "loss"].map((word, k) => `${word} ${percent(analysis.wdl[k], 0)}`).join(" ")),
       certain != null && h("p", { class: "exact" }, "Exact: ", h("strong", {}, this.certainText(certain)), " with perfect play."),
       bar);
   }
