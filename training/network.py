@@ -55,7 +55,7 @@ class Network(abc.ABC):
           observation: `[M, *observation_shape]`.
 
         Returns:
-          Its Evaluation; of each target float32[M], [M, A] or [M, H, W], by name; and the moved
+          Its Evaluation; of each target float32[M], [M, A] or [M, *cells], by name; and the moved
             `batch_stats`.
         """
 

@@ -1,12 +1,13 @@
 """A check of a run's search: does it help, and does it look at enough?"""
 
 import functools
+import math
 from typing import Any
 
 import jax
 import numpy as np
 
-from games.game import State
+from games.game import State, cells_of
 from mcts import SearchResult
 from selfplay import positions
 from selfplay.information import cross_entropy, kl_divergence
@@ -140,9 +141,9 @@ def _solved(evidence: Evidence) -> SolvedQuality | None:
 
 def _multiply_adds(evidence: Evidence) -> int:
     """Those of one evaluation by the network: of each cell in convolutions."""
-    height, width, _ = evidence.game.observation_shape
+    cells = math.prod(cells_of(evidence.game.observation_shape))
     kernels = (leaf for leaf in jax.tree.leaves(evidence.newest_folded) if leaf.ndim > 1)
-    return sum(leaf.size * (height * width if leaf.ndim > 2 else 1) for leaf in kernels)
+    return sum(leaf.size * (cells if leaf.ndim > 2 else 1) for leaf in kernels)
 
 
 def _replayed(evidence: Evidence) -> State | None:

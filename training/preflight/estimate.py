@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from games.game import Game
+from games.game import Game, as_board
 from mcts import SearchConfig, tree_bytes
 from selfplay import example
 from training import learner
@@ -304,6 +304,6 @@ def _state_shapes(network: Network, config: LearnerConfig) -> TrainState:
 
 
 def _tensor_bytes(network: Network, batch: int) -> int:
-    height, width, _ = network.observation_shape
+    height, width, _ = as_board(network.observation_shape)
     size = np.dtype(jax.numpy.dtype(network.config.dtype)).itemsize
     return batch * height * width * network.config.channels * size
