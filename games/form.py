@@ -157,10 +157,10 @@ def _check_graph(findings: Findings, game: Game[Any]) -> None:
     edges, nodes = getattr(game, "adjacency", None), math.prod(cells_of(game.observation_shape))
     if edges is None:
         return
-    form = getattr(edges, "dtype", None), getattr(edges, "shape", None)
-    if form != (bool, (nodes, nodes)) or not isinstance(edges, np.ndarray):
-        found = type(edges).__name__ if None in form else f"{form[0]}{list(form[1])}"
-        findings.add("form", f"adjacency to be a NumPy array bool[{nodes}, {nodes}]", found)
+    if not isinstance(edges, np.ndarray):  # jax's would touch a device
+        findings.add("form", "adjacency to be a NumPy array", type(edges).__name__)
+    elif (edges.dtype, edges.shape) != (bool, (nodes, nodes)):
+        _add_form(findings, "adjacency", f"bool[{nodes}, {nodes}]", edges)
     elif (edges != edges.T).any():
         found = f"{np.argwhere(edges != edges.T)[0].tolist()} in one direction only"
         findings.add("form", "adjacency to be symmetric", found)

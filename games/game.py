@@ -85,7 +85,7 @@ class Symmetry(NamedTuple):
         return image.reshape(values.shape)
 
     def on_cells(self, values: Any, rank: int = 2) -> Any:
-        """Returns the images of `[..., *cells]`, as `[..., H, W]`: a value of each of `rank` axes."""
+        """Returns the images of a value of each cell, `[..., *cells]`: `rank` axes, as H, W."""
         return self.on_observation(values[..., None], rank + 1)[..., 0]
 
     def on_actions(self, values: Any) -> Any:
@@ -194,9 +194,9 @@ class Territorial(Game[S], Protocol[S]):
     def final_planes(self, state: S) -> jax.Array:
         """Returns int8[2, *cells], the last position as seat 0 sees it, and as seat 1 does.
 
-        Cells are those of `observe`, [H, W] of a board. In plane s, a cell of seat s has 1, one of the other seat -1,
-        any other 0: where both see the board the same way round, one plane is minus the other. Only
-        asked of terminated states.
+        Cells are those of `observe`, [H, W] of a board. In plane s, a cell of seat s has 1, one of
+        the other seat -1, any other 0: where both see the board the same way round, one plane is
+        minus the other. Only asked of terminated states.
         """
         ...
 
@@ -281,7 +281,7 @@ def cells_of(observation_shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def as_board(observation_shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """The `(H, W, C)` that an observation has for whoever looks at boards; `(n,)` is `(n, 1, 1)`."""
+    """The `(H, W, C)` by which checks and pages look at any observation: `(n,)` as `(n, 1, 1)`."""
     cells = cells_of(observation_shape)
     width = cells[-1] if len(cells) > 1 else 1
     return math.prod(cells) // width, width, (*observation_shape, 1)[len(cells)]

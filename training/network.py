@@ -19,6 +19,7 @@ from selfplay.example import Kind
 from training.settings import NETWORKS, NetworkConfig
 
 OWN = "training.networks.own"  # finds those of a user's own
+ANY_SHAPE = ("mlp",)  # of the catalogue: the others need a board
 CHECKED = 3  # positions that a network is tried with; no other of its sizes is likely to be 3
 
 
@@ -99,8 +100,13 @@ def make(
     observation_shape: tuple[int, ...],
     num_actions: int,
     targets: tuple[tuple[str, Kind], ...] = (),
+    edges: bytes = b"",
 ) -> Network:
     """Returns the network that `config.name` names, for a game's shapes.
+
+    Args:
+      edges: of a `Graph`, its `adjacency`, bool[N, N] as bytes: a network is made once for equal
+        arguments.
 
     Raises:
       ValueError: there is none, or it does not fit these shapes.
@@ -111,6 +117,12 @@ def make(
     network: Network
     # The room is imported when one of its networks is named.
     if name in NETWORKS:
+        if len(observation_shape) != 3 and name not in ANY_SHAPE:
+            raise ValueError(
+                f"{what} needs a board, (H, W, C), and this game's observation is "
+                f"{observation_shape}: use --network mlp --learner.learning-rate 2e-3 "
+                "--learner.dense-rate 1, or a network of your own (docs/networks.md)"
+            )
         module, _, class_name = NETWORKS[name].partition(":")
         cls = getattr(importlib.import_module(module), class_name)
         known = {field.name for field in dataclasses.fields(Network)}
@@ -119,5 +131,5 @@ def make(
         }
         network = cls(*given, **registry.read_options(usual, texts, what))
     else:
-        network = importlib.import_module(OWN).load(*given, name, texts)
+        network = importlib.import_module(OWN).load(*given, name, texts, edges)
     return network

@@ -227,7 +227,8 @@ def _stamp(folder: RunFolder, step: int) -> tuple[int, ...]:
 def network_of(config: RunConfig, game: Game[Any]) -> Network:
     """Returns the network of a run; one object for equal ones, so that it compiles once."""
     heads = targets.heads(parse_targets(config.targets))
-    return _network(config.network, game.observation_shape, game.num_actions, heads)
+    edges = np.asarray(getattr(game, "adjacency", ()), bool).tobytes()
+    return _network(config.network, game.observation_shape, game.num_actions, heads, edges)
 
 
 @functools.cache
@@ -236,8 +237,9 @@ def _network(
     observation_shape: tuple[int, ...],
     actions: int,
     heads: tuple[tuple[str, Kind], ...],
+    edges: bytes,
 ) -> Network:
-    return network.make(config, observation_shape, actions, heads)
+    return network.make(config, observation_shape, actions, heads, edges)
 
 
 def _find_step(folder: RunFolder, wanted: int | None) -> int:

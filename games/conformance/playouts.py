@@ -116,8 +116,9 @@ def look(game: Game[Any], state: Any) -> Batch:
     The fields are read here, on the device, for a field may also be a property that computes it.
     """
     turn: Any = (state.to_play, state.legal_action_mask, state.terminated)
-    seen: Any = game.observe(state)
-    return Batch(state, *turn, seen.reshape(as_board(game.observation_shape)), game.returns(state))
+    seen = game.observe(state).reshape(as_board(game.observation_shape))
+    results: Any = (seen, game.returns(state))
+    return Batch(state, *turn, *results)
 
 
 def take(tree: Any, envs: Any) -> Any:

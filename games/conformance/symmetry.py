@@ -44,7 +44,7 @@ def well_formed(findings: Findings, game: Game[Any]) -> tuple[Symmetry, ...]:
 def _check_neighbours(
     findings: Findings, game: Game[Any], symmetries: tuple[Symmetry, ...]
 ) -> None:
-    edges = getattr(game, "adjacency", None)
+    edges: Any = getattr(game, "adjacency", None)
     for number, symmetry in enumerate(symmetries if edges is not None else ()):
         nodes = np.asarray(symmetry.observation)
         wrong = np.argwhere(edges[np.ix_(nodes, nodes)] != edges)
