@@ -41,7 +41,7 @@ class Heaps:
         )
 
     def legal(self, left: jax.Array) -> jax.Array:
-        return (jnp.arange(FULL) < left[:, None]).reshape(-1)
+        return (jnp.arange(FULL)[None, :] < left[:, None]).reshape(-1)
 
     def step(self, state: State, action: jax.Array) -> State:
         heap, taken = action // FULL, action % FULL + 1
