@@ -5,6 +5,7 @@ And whether it is one for two players, zero-sum, without chance: what training w
 
 import dataclasses
 import inspect
+import math
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from games.game import Game
+from games.game import Game, cells_of
 from games.laws import Findings
 
 CHEAP_SECONDS = 1.0
@@ -106,13 +107,13 @@ def _check_sizes(findings: Findings, game: Game[Any]) -> bool:
         for name, value in (("num_actions", game.num_actions), ("max_plies", game.max_plies))
         if not isinstance(value, int | np.integer) or value < 1
     ]
-    if not (isinstance(shape, tuple) and len(shape) == 3 and all(int(n) == n > 0 for n in shape)):
+    if not (isinstance(shape, tuple) and shape and all(int(n) == n > 0 for n in shape)):
         wrong.append(f"observation_shape = {shape!r}")
     if wrong:
         findings.add(
             "form",
-            "num_actions and max_plies to be whole numbers above 0, observation_shape (H, W, C), "
-            "(n, 1, 1) of n numbers",
+            "num_actions and max_plies to be whole numbers above 0, observation_shape (H, W, C) of "
+            "a board, (n,) of n numbers, (N, F) of N nodes",
             ", ".join(wrong),
         )
     return not wrong
@@ -143,11 +144,26 @@ def check_form(findings: Findings, game: Game[Any]) -> bool:
             _add_form(findings, "observe", f"numbers {list(game.observation_shape)}", seen)
     with findings.trying("form", doing="tracing returns(state)"):
         _check_leaf(findings, "returns", jax.eval_shape(game.returns, state), (2,), "float32")
+    with findings.trying("form", doing="adjacency, of a graph's nodes"):
+        _check_graph(findings, game)
     formed = len(findings.violations) == before
     if formed and _draws(jax.make_jaxpr(game.step)(state, action).jaxpr):
         found = "it draws with a key from the state: games of chance are not supported"
         findings.add("form", "step to draw no random numbers", found)
     return formed
+
+
+def _check_graph(findings: Findings, game: Game[Any]) -> None:
+    edges, nodes = getattr(game, "adjacency", None), math.prod(cells_of(game.observation_shape))
+    if edges is None:
+        return
+    if not isinstance(edges, np.ndarray):  # jax's would touch a device
+        findings.add("form", "adjacency to be a NumPy array", type(edges).__name__)
+    elif (edges.dtype, edges.shape) != (bool, (nodes, nodes)):
+        _add_form(findings, "adjacency", f"bool[{nodes}, {nodes}]", edges)
+    elif (edges != edges.T).any():
+        found = f"{np.argwhere(edges != edges.T)[0].tolist()} in one direction only"
+        findings.add("form", "adjacency to be symmetric", found)
 
 
 def _draws(jaxpr: Any) -> bool:

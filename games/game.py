@@ -14,7 +14,8 @@ Laws, checked by `games.conformance` (command `selfplay game check`):
 - returns sum to zero, and are zero before the end;
 - the observation is the mover's own view: plane 0 holds the mover's pieces;
 - positions that look alike have the same legal actions, which lead to what looks alike;
-- a symmetry maps observation, legal actions and next positions consistently;
+- a symmetry maps observation, legal actions and next positions consistently, and of a `Graph` edges
+  to edges;
 - every game has ended after `max_plies` plies;
 - a game that can forget and recall its past (`Remembering`) plays on as if it had not forgotten;
 - what a game says of its ends (`Territorial`, `Scoring`) fits results, seats and symmetries;
@@ -26,6 +27,7 @@ it, the check takes that for a wrong sign. A game whose rules go by something th
 of it shows says what by `unobserved`, for example `unobserved = "superko history"`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -63,21 +65,28 @@ class Symmetry(NamedTuple):
     this symmetry; or, where its arrays have these axes too, each through its own.
     """
 
-    observation: np.ndarray  # int32[H * W]
+    observation: np.ndarray  # int32[cells], of `cells_of` in row-major order: H * W of a board
     action: np.ndarray  # int32[A]
 
-    def on_observation(self, values: Any) -> Any:
-        """Returns the images of `[..., H, W, C]`, observations or other values of each cell."""
-        cells = values.reshape(*values.shape[:-3], -1, values.shape[-1])
+    def on_observation(self, values: Any, rank: int = 3) -> Any:
+        """Returns the images of observations, or of other values of each cell.
+
+        Args:
+          values: `[..., *shape]`, as `[..., H, W, C]`.
+          rank: the axes of one, `len(game.observation_shape)`.
+        """
+        if rank == 1:  # of n numbers each is a cell
+            return self.on_cells(values, rank)
+        cells = values.reshape(*values.shape[: values.ndim - rank], -1, values.shape[-1])
         if self.observation.ndim == 1:
             image = cells[..., self.observation, :]
         else:
             image = jnp.take_along_axis(cells, self.observation[..., None], axis=-2)
         return image.reshape(values.shape)
 
-    def on_cells(self, values: Any) -> Any:
-        """Returns the images of `[..., H, W]`, a value of each cell."""
-        return self.on_observation(values[..., None])[..., 0]
+    def on_cells(self, values: Any, rank: int = 2) -> Any:
+        """Returns the images of a value of each cell, `[..., *cells]`: `rank` axes, as H, W."""
+        return self.on_observation(values[..., None], rank + 1)[..., 0]
 
     def on_actions(self, values: Any) -> Any:
         """Returns the images of `[..., A]`: masks, policies, a value of each action."""
@@ -107,7 +116,10 @@ class Game(Protocol[S]):
 
     @property
     def observation_shape(self) -> tuple[int, ...]:
-        """`(H, W, C)` of `observe`."""
+        """That of `observe`: `(H, W, C)` of a board, `(n,)` of n numbers, `(N, F)` of N nodes.
+
+        Or `(D, H, W, C)` and more: all axes but the last number the cells (`cells_of`).
+        """
         ...
 
     @property
@@ -124,7 +136,7 @@ class Game(Protocol[S]):
         ...
 
     def observe(self, state: S) -> jax.Array:
-        """Returns the mover's view `[H, W, C]`, bool unless the game documents another dtype."""
+        """Returns the mover's view `[*observation_shape]`, bool unless the game says otherwise."""
         ...
 
     def returns(self, state: S) -> jax.Array:
@@ -180,11 +192,11 @@ class Territorial(Game[S], Protocol[S]):
     """
 
     def final_planes(self, state: S) -> jax.Array:
-        """Returns int8[2, H, W], the last position as seat 0 sees it, and as seat 1 does.
+        """Returns int8[2, *cells], the last position as seat 0 sees it, and as seat 1 does.
 
-        Cells are those of `observe`. In plane s, a cell of seat s has 1, one of the other seat -1,
-        any other 0: where both see the board the same way round, one plane is minus the other. Only
-        asked of terminated states.
+        Cells are those of `observe`, [H, W] of a board. In plane s, a cell of seat s has 1, one of
+        the other seat -1, any other 0: where both see the board the same way round, one plane is
+        minus the other. Only asked of terminated states.
         """
         ...
 
@@ -202,6 +214,16 @@ class Scoring(Game[S], Protocol[S]):
 
         In the game's own units: points, discs, boxes. Only asked of terminated states.
         """
+        ...
+
+
+@runtime_checkable
+class Graph(Game[S], Protocol[S]):
+    """A game whose cells are the nodes of a graph; optional, a network of one's own may use it."""
+
+    @property
+    def adjacency(self) -> np.ndarray:
+        """bool[N, N], symmetric: which nodes are neighbours. Symmetries map edges to edges."""
         ...
 
 
@@ -241,8 +263,7 @@ def largest_margin(game: Game[Any]) -> float:
     Raises:
       ValueError: the game's own `largest_margin` is no number above 0.
     """
-    height, width = game.observation_shape[:2]
-    bound = getattr(game, "largest_margin", height * width)
+    bound = getattr(game, "largest_margin", math.prod(cells_of(game.observation_shape)))
     if not isinstance(bound, int | float | np.number) or not 0 < bound < np.inf:
         raise ValueError(f"largest_margin must be a number above 0, got {bound!r}")
     return float(bound)
@@ -255,7 +276,17 @@ def drawn_plies(game: Game[Any]) -> int:
 
 def identity(observation_shape: tuple[int, ...], num_actions: int) -> Symmetry:
     """Returns the symmetry that every game has."""
-    height, width = observation_shape[:2]
-    return Symmetry(
-        np.arange(height * width, dtype=np.int32), np.arange(num_actions, dtype=np.int32)
-    )
+    sizes = math.prod(cells_of(observation_shape)), num_actions
+    return Symmetry(*(np.arange(size, dtype=np.int32) for size in sizes))
+
+
+def cells_of(observation_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of an observation that number its cells: all but the last, or the only one."""
+    return observation_shape[:-1] or observation_shape
+
+
+def as_board(observation_shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """The `(H, W, C)` by which checks and pages look at any observation: `(n,)` as `(n, 1, 1)`."""
+    cells = cells_of(observation_shape)
+    width = cells[-1] if len(cells) > 1 else 1
+    return math.prod(cells) // width, width, (*observation_shape, 1)[len(cells)]

@@ -42,7 +42,7 @@ def _describe(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "options": registry.options(type(game)),
-        "board": [int(n) for n in game.observation_shape[:2]],
+        "board": [int(n) for n in game.observation_shape[:-1] or game.observation_shape],
         "actions": int(game.num_actions),
         "max_plies": int(game.max_plies),
         "about": (inspect.getdoc(type(game)) or "").partition("\n")[0],

@@ -138,7 +138,8 @@ def _along(game: Game[Any], history: jax.Array) -> tuple[State, jax.Array]:
 def _looks(game: Game[Any], states: State, observations: np.ndarray) -> np.ndarray:
     """Returns the least of the images' bytes, and who is to play."""
     # The smallest image stands for all images of a position.
-    images = [np.asarray(symmetry.on_observation(observations)) for symmetry in game.symmetries()]
+    rank = len(game.observation_shape)
+    images = [np.asarray(s.on_observation(observations, rank)) for s in game.symmetries()]
     seats = np.asarray(states.to_play).tolist()
     least = [
         min(image[i].tobytes() for image in images) + bytes([seat]) for i, seat in enumerate(seats)

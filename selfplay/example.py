@@ -20,8 +20,8 @@ class Kind(enum.Enum):
     SCALAR = "scalar"  # [], a symmetry leaves it as it is
     ACTION = "action"  # [], the number of an action: its image's number
     PER_ACTION = "per action"  # [A], moves with the actions
-    PER_CELL = "per cell"  # [H, W], moves with the cells; as the game is observed
-    OBSERVATION = "observation"  # [H, W, C], likewise
+    PER_CELL = "per cell"  # [H, W] of a board, moves with the cells; as the game is observed
+    OBSERVATION = "observation"  # [H, W, C] of a board, likewise
 
 
 class Column(NamedTuple):
@@ -168,7 +168,7 @@ def shape(kind: Kind, observation_shape: tuple[int, ...], num_actions: int) -> t
     """Returns the shape of what a column holds of one example."""
     shapes = {
         Kind.PER_ACTION: (num_actions,),
-        Kind.PER_CELL: observation_shape[:2],
+        Kind.PER_CELL: observation_shape[:-1] or observation_shape,  # `cells_of`, without jax
         Kind.OBSERVATION: observation_shape,
     }
     return shapes.get(kind, ())

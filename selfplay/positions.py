@@ -147,7 +147,7 @@ def observation_keys(states: State, observations: np.ndarray) -> np.ndarray:
     """Returns uint64[N] or bytes[N], equal where seat and observation are.
 
     Args:
-      observations: bool[N, H, W, C].
+      observations: bool[N, *observation_shape].
     """
     seat = np.asarray(states.to_play)[:, None] == 1
     flat = observations.reshape(len(seat), math.prod(observations.shape[1:]))

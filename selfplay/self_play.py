@@ -46,7 +46,9 @@ class Openings(NamedTuple):
 class Trajectory(NamedTuple):
     """T plies of B games; what a ply was decided on, then what it led to."""
 
-    observation: Any  # bool[T, B, H, W, C] as `Bits`, or another dtype of the game's as it is
+    observation: (
+        Any  # bool[T, B, *observation_shape] as `Bits`, or another dtype of the game's as it is
+    )
     legal_action_mask: Any  # bool[T, B, A] as `Bits`
     action_weights: jax.Array  # float16[T, B, A], the policy target
     q: jax.Array  # float16[T, B, A]

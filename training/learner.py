@@ -24,13 +24,13 @@ from training.settings import LearnerConfig
 from training.targets import LEARNED, of_batch
 
 NO_TARGETS: Mapping[str, float] = {}
-# How a symmetry acts on a column.
+# How a symmetry acts on a column, [M, ...].
 ACTS: dict[Kind, Callable[[Symmetry, Any], Any] | None] = {
     Kind.SCALAR: None,
     Kind.ACTION: Symmetry.on_action,
     Kind.PER_ACTION: Symmetry.on_actions,
-    Kind.PER_CELL: Symmetry.on_cells,
-    Kind.OBSERVATION: Symmetry.on_observation,
+    Kind.PER_CELL: lambda symmetry, values: symmetry.on_cells(values, values.ndim - 1),
+    Kind.OBSERVATION: lambda symmetry, values: symmetry.on_observation(values, values.ndim - 1),
 }
 
 

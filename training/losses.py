@@ -34,7 +34,7 @@ ACTION_VALUES_TEMPERATURE = 0.1
 class Minibatch(NamedTuple):
     """The fields of M replay examples that training needs."""
 
-    observation: jax.Array  # bool[M, H, W, C]
+    observation: jax.Array  # bool[M, *observation_shape]
     legal_action_mask: jax.Array  # bool[M, A]
     policy_target: jax.Array  # float16[M, A]
     action: jax.Array  # int16[M], the action played

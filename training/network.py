@@ -20,6 +20,7 @@ from selfplay.example import Kind
 from training.settings import NETWORKS, NetworkConfig
 
 OWN = "training.networks.own"  # finds those of a user's own
+ANY_SHAPE = ("mlp",)  # of the catalogue: the others need a board
 CHECKED = 11  # positions that a network is tried with; no other of its sizes is likely to be 11
 VALUE_LOGITS = "value_logits"  # what a network says by this name beside its targets, if wdl
 
@@ -60,7 +61,7 @@ class Network(abc.ABC):
           observation: `[M, *observation_shape]`.
 
         Returns:
-          Its Evaluation; of each target float32[M], [M, A] or [M, H, W], by name, and with
+          Its Evaluation; of each target float32[M], [M, A] or [M, *cells], by name, and with
             `network.value` wdl float32[M, 3], logits of win, draw and loss, as `VALUE_LOGITS`; and
             the moved `batch_stats`.
         """
@@ -127,11 +128,14 @@ def make(
     num_actions: int,
     targets: tuple[tuple[str, Kind], ...] = (),
     sizes: int = 0,
+    edges: bytes = b"",
 ) -> Network:
     """Returns the network that `config.name` names, for a game's shapes.
 
     Args:
       sizes: of a game on boards of several, how many there are; as in `Network`.
+      edges: of a `Graph`, its `adjacency`, bool[N, N] as bytes: a network is made once for equal
+        arguments.
 
     Raises:
       ValueError: there is none, or it does not fit these shapes.
@@ -142,6 +146,12 @@ def make(
     network: Network
     # The room is imported when one of its networks is named.
     if name in NETWORKS:
+        if len(observation_shape) != 3 and name not in ANY_SHAPE:
+            raise ValueError(
+                f"{what} needs a board, (H, W, C), and this game's observation is "
+                f"{observation_shape}: use --network mlp --learner.learning-rate 2e-3 "
+                "--learner.dense-rate 1, or a network of your own (docs/networks.md)"
+            )
         module, _, class_name = NETWORKS[name].partition(":")
         cls = getattr(importlib.import_module(module), class_name)
         known = {field.name for field in dataclasses.fields(Network)}
@@ -150,5 +160,5 @@ def make(
         }
         network = cls(*given, **registry.read_options(usual, texts, what))
     else:
-        network = importlib.import_module(OWN).load(*given, name, texts)
+        network = importlib.import_module(OWN).load(*given, name, texts, edges)
     return network

@@ -258,7 +258,9 @@ def network_of(config: RunConfig, game: Game[Any]) -> Network:
     """Returns the network of a run; one object for equal ones, so that it compiles once."""
     heads = targets.heads(parse_targets(config.targets))
     sizes = getattr(game, "sizes", 0)
-    return _network(config.network, game.observation_shape, game.num_actions, heads, sizes)
+    edges = np.asarray(getattr(game, "adjacency", ()), bool).tobytes()
+    shape = game.observation_shape
+    return _network(config.network, shape, game.num_actions, heads, sizes, edges)
 
 
 @functools.cache
@@ -268,8 +270,9 @@ def _network(
     actions: int,
     heads: tuple[tuple[str, Kind], ...],
     sizes: int,
+    edges: bytes,
 ) -> Network:
-    return network.make(config, observation_shape, actions, heads, sizes)
+    return network.make(config, observation_shape, actions, heads, sizes, edges)
 
 
 def _find_step(folder: RunFolder, wanted: int | None) -> int:

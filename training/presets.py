@@ -28,6 +28,13 @@ def preset(name: Preset, game: str) -> RunConfig:
     return dataclasses.replace(base, game=game, preset=name)
 
 
+def without_board(config: RunConfig) -> RunConfig:
+    """Returns a preset for a game whose observation is no board: a perceptron, and rates for it."""
+    network = dataclasses.replace(config.network, name="mlp")
+    learner = dataclasses.replace(config.learner, learning_rate=2e-3, dense_rate=1.0)
+    return dataclasses.replace(config, network=network, learner=learner)
+
+
 # Many games by short searches, each example seen twice, in many small steps: docs/strength.md.
 # Dense layers at the usual rate of 2e-3, or most units of the value's would die.
 _QUICK = RunConfig(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from selfplay.self_play import Compute  # who learns from examples needs no self-play
 
 # `(predicted, target, batch) -> float32[M]`, an example's own loss. `predicted` is float32[M], [M,
-# A] or [M, H, W]; `target` has its shape and the column's dtype. Both are of `batch`, whose
+# A] or [M, *cells]; `target` has its shape and the column's dtype. Both are of `batch`, whose
 # examples are already shown through their symmetries.
 TargetLoss = Callable[[jax.Array, jax.Array, Minibatch], jax.Array]
 
@@ -51,7 +51,7 @@ SOFTNESS = 4  # the temperature of `soft_policy`, KataGo's
 
 
 def final_board(game: Any, final: Any) -> jax.Array:
-    """Returns int8[2, H, W], the last position as each seat sees it."""
+    """Returns int8[2, *cells], the last position as each seat sees it."""
     planes: jax.Array = game.final_planes(final)
     return planes
 
@@ -129,7 +129,7 @@ def owner_loss(predicted: jax.Array, target: jax.Array, batch: Minibatch) -> jax
     del batch
     owner = target.astype(jnp.float32)
     surprise = jax.nn.softplus(2 * predicted) - (1 + owner) * predicted
-    return (surprise - jnp.log(2.0) * (1 - jnp.abs(owner))).mean(axis=(1, 2))
+    return (surprise - jnp.log(2.0) * (1 - jnp.abs(owner))).mean(tuple(range(1, owner.ndim)))
 
 
 def squared(predicted: jax.Array, target: jax.Array, batch: Minibatch) -> jax.Array:

@@ -14,7 +14,7 @@ from games.conformance.moves import ENOUGH
 from games.conformance.playouts import Batch, Ply
 from games.conformance.seats import WARM_UP, Twins
 from games.conformance.symmetry import Images
-from games.game import largest_margin
+from games.game import as_board, cells_of, largest_margin
 
 LAW = "last board"
 EXCHANGED = (
@@ -45,8 +45,7 @@ class LastBoards:
         """Traces what the game has of them."""
         trial, game = self.trial, self.trial.game
         trial.findings.tried.add(LAW)
-        height, width = game.observation_shape[:2]
-        form = f"int8[2,{height},{width}]"
+        form = f"int8[{','.join(map(str, (2, *cells_of(game.observation_shape))))}]"
         self.planes = trial.compiled(LAW, "final_planes", form, openings.state)
         self.margin = trial.compiled(LAW, "margin", "float32[]", openings.state)
         if self.margin:
@@ -61,7 +60,8 @@ class LastBoards:
             return
         with self.trial.findings.trying(LAW, doing="final_planes or margin at the end"):
             if self.planes:
-                self._watch_planes(self.planes(ply.after.state), ply, ended)
+                shape = 2, *as_board(self.trial.game.observation_shape)[:2]
+                self._watch_planes(self.planes(ply.after.state).reshape(-1, *shape), ply, ended)
             if self.margin and self.bound:
                 self._watch_margins(self.margin(ply.after.state), ply, ended)
 

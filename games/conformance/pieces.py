@@ -14,6 +14,7 @@ from games.conformance.cases import Case, Trial
 from games.conformance.moves import ENOUGH
 from games.conformance.playouts import MOVES_TRIED, Ply, differs, take
 from games.conformance.seats import BothViews
+from games.game import as_board
 
 
 @dataclasses.dataclass
@@ -52,7 +53,7 @@ class Pieces:
         Not so where they go along a track that is written in rows: there they never change rows
         but at its ends.
         """
-        for axis, size in enumerate(self.trial.game.observation_shape[:2]):
+        for axis, size in enumerate(as_board(self.trial.game.observation_shape)[:2]):
             far = strides[:, axis] == size - 1
             near, across = strides[~far, axis], strides[~far, 1 - axis] > 0
             if size < 4 or far.sum() < 3 or not len(near) or near.max() > (1 if size < 6 else 2):

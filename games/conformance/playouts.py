@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.game import Game, Symmetry
+from games.game import Game, Symmetry, as_board
 
 MOVES_TRIED = 8  # by a branching player, from each position
 LONGEST = 4096  # plies, after which play-outs stop even if max_plies is larger
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     to_play: np.ndarray  # int8[N]
     mask: np.ndarray  # bool[N, A]
     terminated: np.ndarray  # bool[N]
-    observation: np.ndarray  # [N, H, W, C]
+    observation: np.ndarray  # [N, H, W, C], by `as_board` whatever the game's own shape is
     returns: np.ndarray  # float32[N, 2]
 
 
@@ -116,7 +116,8 @@ def look(game: Game[Any], state: Any) -> Batch:
     The fields are read here, on the device, for a field may also be a property that computes it.
     """
     turn: Any = (state.to_play, state.legal_action_mask, state.terminated)
-    results: Any = (game.observe(state), game.returns(state))
+    seen = game.observe(state).reshape(as_board(game.observation_shape))
+    results: Any = (seen, game.returns(state))
     return Batch(state, *turn, *results)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from games.conformance.cases import Trial
 from games.conformance.playouts import Ply, take
+from games.game import as_board
 
 ENOUGH = 16  # games or moves, before anything is called odd
 OFTEN = 1 / 3  # of games that are cut off at max_plies, which may be a rule
@@ -38,8 +39,9 @@ class Portrait:
         # Of each game: its plies, the last to move, its legal actions then, and who was to be next.
         self.plies, self.mover, self.choices, self.next = np.zeros((4, count), int)
         self.ended, self.returns = np.zeros(count, bool), np.zeros((count, 2), np.float32)
+        # Actions ever legal, and planes ever not zero.
         self.ever_legal = np.zeros(self.trial.game.num_actions, bool)
-        self.written = np.zeros(self.trial.game.observation_shape[2], bool)  # planes ever not zero
+        self.written = np.zeros(as_board(self.trial.game.observation_shape)[2], bool)
 
     def watch(self, ply: Ply) -> None:
         """Notes one ply."""

@@ -18,7 +18,7 @@ from games.board import dihedral
 from games.conformance.cases import Case, Trial, scene
 from games.conformance.moves import ENOUGH
 from games.conformance.playouts import Batch, Ply, choose, differs, image, take
-from games.game import Game, Symmetry
+from games.game import Game, Symmetry, as_board
 
 SELDOM = 0.3  # of positions: what is there at more of them is how the game is shown
 WARM_UP = 2  # plies, one of each seat, after which twins that still look alike are the same game
@@ -177,7 +177,7 @@ def _turns(game: Game[Any]) -> tuple[Symmetry, ...]:
 
     A game whose opening they change may not call them symmetries; and yet they exchange the seats.
     """
-    rows, cols = game.observation_shape[:2]
+    rows, cols, _ = as_board(game.observation_shape)
     rest = np.arange(rows * cols, game.num_actions, dtype=np.int32)
     if not 0 <= game.num_actions - rows * cols <= 1:
         return ()
@@ -213,13 +213,17 @@ def seen_by_both(trial: Trial, at: Batch) -> BothViews | None:
 def check_views(trial: Trial, seen: BothViews) -> None:
     """Looks at sampled positions, and after a move from each, with the eyes of either seat."""
     findings, at = trial.findings, seen.at
-    _note_shared_cells(trial, seen)
+    # Of which of the other's planes always is plane 0: the mover's pieces, or the other's.
+    theirs = np.all(at.observation == seen.other[..., :1], axis=(0, 1, 2))
+    _note_shared_cells(trial, seen, theirs)
+    # Numbers that are no board need not be anybody's pieces.
+    pieces = len(trial.game.observation_shape) > 2 or theirs[1:].any()
     live = ~at.terminated[:, None, None]
     own = (seen.mover_after > at.observation)[..., 0] & live
     others = (seen.other_after > seen.other)[..., 0] & live
     env = int(others.any(axis=(1, 2)).argmax())
     case = trial.case(at.state, env, seen.action[env], seen.after.state)
-    if others.any() and not own.any():
+    if others.any() and not own.any() and pieces:
         findings.add(
             "observation",
             "a move to add to the mover's own plane 0, not to the opponent's",
@@ -249,12 +253,11 @@ def _has_planes_of_seats(seen: BothViews) -> bool:
     return bool((owner[0][0] and owner[1].any()) or (owner[1][0] and owner[0].any()))
 
 
-def _note_shared_cells(trial: Trial, seen: BothViews) -> None:
+def _note_shared_cells(trial: Trial, seen: BothViews, theirs: np.ndarray) -> None:
     at = seen.at
-    theirs = np.all(at.observation == seen.other[..., :1], axis=(0, 1, 2))  # always their plane 0
     both = np.any((at.observation[..., 0] > 0) & (seen.other[..., 0] > 0), axis=(1, 2))
     # Seats that see the board in another frame have no cells in common; a row may be a scale.
-    board = theirs[1:].any() and min(trial.game.observation_shape[:2]) > 2
+    board = theirs[1:].any() and min(as_board(trial.game.observation_shape)[:2]) > 2
     if board and 0 < both.sum() < SELDOM * len(both):
         case = trial.case(at.state, int(both.argmax()))
         trial.findings.note(

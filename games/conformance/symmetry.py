@@ -1,6 +1,7 @@
 """The law of symmetries: the mirrored game, played with mirrored moves, is the game's image."""
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 
 from games.conformance.cases import Trial
 from games.conformance.playouts import Batch, Ply, differs, image, take
-from games.game import Game, Symmetry
+from games.game import Game, Symmetry, as_board, cells_of
 from games.laws import Findings
 
 PARTS = ("observation", "mask", "to_play", "terminated", "returns")  # that have images
@@ -17,8 +18,8 @@ PARTS = ("observation", "mask", "to_play", "terminated", "returns")  # that have
 def well_formed(findings: Findings, game: Game[Any]) -> tuple[Symmetry, ...]:
     """Checks the form of the symmetries; returns those that can be tried, without the identity."""
     given = game.symmetries()
-    height, width = game.observation_shape[:2]
-    sizes = (("observation", height * width), ("action", game.num_actions))
+    cells = math.prod(cells_of(game.observation_shape))
+    sizes = (("observation", cells), ("action", game.num_actions))
     for number, symmetry in enumerate(given):
         if not isinstance(symmetry, Symmetry):
             findings.add("symmetry", "a tuple of games.Symmetry", f"{type(symmetry).__name__}")
@@ -36,7 +37,24 @@ def well_formed(findings: Findings, game: Game[Any]) -> tuple[Symmetry, ...]:
     if not given or any((getattr(given[0], n) != np.arange(size)).any() for n, size in sizes):
         findings.add("symmetry", "the identity as the first symmetry", "another one, or none")
         return ()
+    _check_neighbours(findings, game, given)
     return tuple(Symmetry(*map(np.asarray, symmetry)) for symmetry in given[1:])
+
+
+def _check_neighbours(
+    findings: Findings, game: Game[Any], symmetries: tuple[Symmetry, ...]
+) -> None:
+    edges: Any = getattr(game, "adjacency", None)
+    for number, symmetry in enumerate(symmetries if edges is not None else ()):
+        nodes = np.asarray(symmetry.observation)
+        wrong = np.argwhere(edges[np.ix_(nodes, nodes)] != edges)
+        if len(wrong):
+            findings.add(
+                "symmetry",
+                "neighbours to be neighbours in the image too, by adjacency",
+                f"symmetry {number}: not so of nodes {wrong[0].tolist()} of the image",
+            )
+            return
 
 
 @dataclasses.dataclass
@@ -118,7 +136,7 @@ class Images:
 
     def _fits_transposed(self, ply: Ply, number: int) -> bool:
         """Whether the masks would be images if their cells were numbered column by column."""
-        height, width = self.trial.game.observation_shape[:2]
+        height, width, _ = as_board(self.trial.game.observation_shape)
         if height != width or self.trial.game.num_actions != height * width:
             return False
         masks = [at.mask.reshape(-1, height, width) for at in self._pair(ply.after, number)]
@@ -134,7 +152,8 @@ def _put(old: np.ndarray, envs: slice, new: np.ndarray) -> np.ndarray:
 
 def _mapped(game: Game[Any], symmetry: Symmetry, states: Any) -> Any | None:
     """Returns the states with every board and action field mapped, None if one is neither."""
-    height, width = game.observation_shape[:2]
+    cells = cells_of(game.observation_shape)
+    count = math.prod(cells)
 
     def mapped(path: Any, leaf: np.ndarray) -> np.ndarray:
         shape = leaf.shape[1:]
@@ -142,12 +161,12 @@ def _mapped(game: Game[Any], symmetry: Symmetry, states: Any) -> Any | None:
             return leaf
         if shape == (game.num_actions,) and getattr(path[-1], "name", "") == "legal_action_mask":
             return symmetry.on_actions(leaf)
-        if shape[:2] == (height, width):
-            planes = leaf.reshape(len(leaf), height, width, -1)
-            return symmetry.on_observation(planes).reshape(leaf.shape)
-        if shape[-2:] == (height, width) or shape[-1] == height * width:
-            boards = leaf.reshape(len(leaf), -1, height, width)
-            return symmetry.on_cells(boards).reshape(leaf.shape)
+        if shape[: len(cells)] == cells:
+            planes = leaf.reshape(len(leaf), count, -1)
+            return symmetry.on_observation(planes, 2).reshape(leaf.shape)
+        if shape[-len(cells) :] == cells or shape[-1] == count:
+            boards = leaf.reshape(len(leaf), -1, count)
+            return symmetry.on_cells(boards, 1).reshape(leaf.shape)
         raise ValueError(f"a field of shape {shape}")
 
     try:

@@ -19,7 +19,9 @@ from selfplay import devices, self_play
 from selfplay.config import SelfPlayConfig
 from selfplay.self_play import SelfPlayState
 from training import flops
-from training.network import Network, make
+from training.config import RunConfig
+from training.network import Network
+from training.players import network_of
 from training.settings import NetworkConfig
 
 OPENING_PLIES = 8  # random plies before the positions that are searched
@@ -39,7 +41,7 @@ class Setup(NamedTuple):
 
 def prepare(game: Game[Any], network_config: NetworkConfig, batch: int) -> Setup:
     """Returns a network and `batch` games for the measurements below."""
-    network = make(network_config, game.observation_shape, game.num_actions)
+    network = network_of(RunConfig(network=network_config), game)
     variables = devices.replicate(network.fold(network.init(jax.random.key(0))))
     settings = SelfPlayConfig(batch=batch, plies_per_call=2, random_opening_plies=OPENING_PLIES)
     start = self_play.start(game, settings, jax.random.key(1))

@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import games
 from games import registry
+from games.catalogue import GAMES
 from scripts.flags import checks
 from scripts.terminal.console import (
     Flat,
@@ -111,6 +113,8 @@ def defaults(argv: list[str]) -> Args:
     game = flag_value(argv, "game") or _recorded_game(recorded) or old.game
     preset = flag_value(argv, "preset") or old.preset
     config = presets.preset(preset, game)  # type: ignore[arg-type]
+    if not _has_board(game):
+        config = presets.without_board(config)
     if source:
         # The policy is there: what an overseer decides need not argue with what search prefers.
         overseer = dataclasses.replace(config.overseer, games_policy=0.0)
@@ -120,6 +124,20 @@ def defaults(argv: list[str]) -> Args:
     if (to_the_end or counted) and not flag_value(argv, "minutes"):
         config = dataclasses.replace(config, minutes=0.0)
     return Args(config)
+
+
+def _has_board(game: str) -> bool:
+    """Whether a game is seen as a board; one that is not ours is loaded to know."""
+    if game.partition(":")[0] in (*GAMES, "pgx"):
+        return True
+    # Here, since a game takes jax; of ours `--help` needs none.
+    from scripts.terminal import devices
+
+    devices.one_per_core()
+    try:
+        return len(games.load(game).observation_shape) == 3
+    except Exception:  # whoever trains on it says what is wrong
+        return True
 
 
 def check(args: Args) -> None:

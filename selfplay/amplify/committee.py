@@ -25,7 +25,7 @@ def committee_act(
     """Returns the committee's decision as `act(variables, states, key)`."""
     symmetries = game.symmetries()
     chosen = [symmetries[member % len(symmetries)] for member in range(committee.members)]
-    view = _stack(chosen)
+    view, rank = _stack(chosen), len(game.observation_shape)
     back = _stack([symmetry.inverse() for symmetry in chosen])
     if committee.considered:
         config = dataclasses.replace(config, max_considered_actions=committee.considered)
@@ -35,7 +35,7 @@ def committee_act(
             view, back, search_key = member
 
             def evaluate_image(variables: Variables, observation: jax.Array) -> Evaluation:
-                evaluation = evaluate(variables, view.on_observation(observation))
+                evaluation = evaluate(variables, view.on_observation(observation, rank))
                 return evaluation._replace(prior_logits=back.on_actions(evaluation.prior_logits))
 
             return search(game, evaluate_image, variables, states, search_key, config)

@@ -6,7 +6,7 @@ Source: lightvector, KataGo, docs/Analysis_Engine.md.
 import json
 from typing import Any, NamedTuple
 
-from games.game import Game
+from games.game import Game, as_board
 from games.go import Go
 from games.registry import spec_of
 from selfplay.analyse.fields import QUOTED, Fields, QueryError, integers, quoted, read_object
@@ -118,7 +118,7 @@ class QueryReader:
         return query
 
     def _check_board(self, fields: Fields) -> None:
-        height, width = self.game.observation_shape[:2]
+        height, width, _ = as_board(self.game.observation_shape)
         for name, size in (("boardXSize", width), ("boardYSize", height)):
             message = f"Must provide {size}, as it is on the board of {spec_of(self.game)}"
             fields.whole(name, size, size, size, message)

@@ -53,7 +53,7 @@ def compare(game: Game[Any], decisions: Sequence[Decision], states: State) -> Li
     nearest: dict[tuple[int, int], tuple[float, int]] = {}  # by pair: weight elsewhere, wanted
     for symmetry in symmetries:
         number_of = symmetry.inverse().action  # the number that an action has in the image
-        for j, image in enumerate(np.asarray(symmetry.on_observation(seen))):
+        for j, image in enumerate(np.asarray(symmetry.on_observation(seen, seen.ndim - 1))):
             i = first.get((by[j], image.tobytes()), j)
             if i >= j or keys[i] == keys[j]:
                 continue  # each pair once

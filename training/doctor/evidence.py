@@ -48,7 +48,7 @@ class Replayed(NamedTuple):
 
     examples: np.ndarray  # int64[R], their numbers among the evidence's examples
     states: State  # [R, ...], in NumPy
-    observation: np.ndarray  # [R, H, W, C]
+    observation: np.ndarray  # [R, *observation_shape]
     outcome: np.ndarray  # float32[R], for the seat that was to play
 
 

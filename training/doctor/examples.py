@@ -23,7 +23,8 @@ def rules(evidence: Evidence) -> Result:
         evidence.replayed,
     )
     outcomes = np.abs(replayed.outcome - examples.outcome) > 1e-3
-    seen = (examples.observation != replayed.observation).any(axis=(1, 2, 3))
+    seen = examples.observation != replayed.observation
+    seen = seen.any(axis=tuple(range(1, seen.ndim)))
     allowed = (replayed.states.legal_action_mask != examples.legal_action_mask).any(axis=1)
     wrong, misplaced, count = int(outcomes.sum()), int((seen | allowed).sum()), len(outcomes)
     told = f"{wrong} wrong outcomes, {misplaced} wrong positions"

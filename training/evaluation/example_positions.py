@@ -40,7 +40,7 @@ class Found(NamedTuple):
 class Seen(NamedTuple):
     """What an example shows of one position."""
 
-    observation: np.ndarray  # [H, W, C]
+    observation: np.ndarray  # of the game's shape
     legal_action_mask: np.ndarray  # bool[A]
     ply: int
 
@@ -85,9 +85,10 @@ def look_for(game: Game[Any], wanted: Seen) -> list[int] | None:
     """Returns moves to a position that looks so; None where `MOST_EXPANDED` tries find none.
 
     A search in depth, which goes on only from positions whose pieces are all among the wanted ones.
-    It finds nothing where pieces move away, or are captured on the way.
+    It finds nothing where pieces move away, or are captured on the way, nor without a board.
     """
-    if wanted.ply > LONGEST or wanted.observation.shape[-1] < 2:
+    observation = wanted.observation
+    if wanted.ply > LONGEST or observation.ndim < 3 or observation.shape[-1] < 2:
         return None
     opening = jax.device_get(positions.opening_position(game))
     for same_way in (True, False):
@@ -137,10 +138,10 @@ class _Walk:
     def _possible(self, state: State, after: State, seen: np.ndarray) -> list[int]:
         """Returns the legal actions after which the position may still come."""
         wanted = self.wanted.observation[..., [OWN, OTHERS]].astype(bool)
-        own_view = (np.asarray(after.to_play) == self.seat)[:, None, None, None]
+        own_view = (np.asarray(after.to_play) == self.seat).reshape(-1, *[1] * wanted.ndim)
         pieces = seen[..., [OWN, OTHERS]].astype(bool)
         pieces = np.where(own_view, pieces, pieces[..., ::-1] & self.same_way)
-        outside = (pieces & ~wanted).any(axis=(1, 2, 3))
+        outside = (pieces & ~wanted).reshape(len(pieces), -1).any(axis=1)
         possible: list[int] = np.flatnonzero(
             np.asarray(state.legal_action_mask) & ~outside
         ).tolist()

@@ -122,9 +122,9 @@ def image(examples: Sample, symmetry: Symmetry) -> Sample:
         column = example.column(name)
         kind = column.kind if column else Kind.SCALAR
         if kind is Kind.OBSERVATION:
-            columns[name] = np.asarray(symmetry.on_observation(values))
+            columns[name] = np.asarray(symmetry.on_observation(values, values.ndim - 1))
         elif kind is Kind.PER_CELL:
-            columns[name] = np.asarray(symmetry.on_cells(values))
+            columns[name] = np.asarray(symmetry.on_cells(values, values.ndim - 1))
         elif kind is Kind.PER_ACTION:
             columns[name] = np.asarray(symmetry.on_actions(values))
         elif kind is Kind.ACTION:

@@ -17,7 +17,7 @@ COUNT = 256  # positions at most
 class Sample(NamedTuple):
     """N unfinished positions."""
 
-    observations: np.ndarray  # [N, H, W, C], in the game's own dtype
+    observations: np.ndarray  # [N, *observation_shape], in the game's own dtype
     # Of each action its name, None if it was legal in none of many positions. None for all where
     # an action had two names, as in games that count moves from the mover's side: there a name of
     # one position may be wrong in the next.

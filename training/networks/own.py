@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ class Spec(NamedTuple):
     targets: Mapping[str, tuple[int, ...]]  # the shape of each head beside policy and value
     sizes: int = 0  # as in `training.network.Network`
     value: str = "tanh"  # in [-1, 1], [B]; or "wdl": logits of win, draw and loss, [B, 3]
+    adjacency: np.ndarray | None = None  # bool[N, N] of a `Graph`'s nodes; None of another game
 
 
 def load(
@@ -37,6 +39,7 @@ def load(
     sizes: int,
     target: str,
     texts: dict[str, str],
+    edges: bytes,
 ) -> Network:
     """Returns the network that `target`, a `module:factory`, makes with the options `texts`.
 
@@ -56,10 +59,13 @@ def load(
         targets={name: shape(kind, observation_shape, num_actions) for name, kind in targets},
         sizes=sizes,
         value=config.value,
+        adjacency=np.frombuffer(edges, bool).reshape(math.isqrt(len(edges)), -1) if edges else None,
     )
     network: Network
     if _is_module(inspect.unwrap(factory)):
-        network = OwnModule(*given, factory=functools.partial(factory, spec, **options))
+        network = OwnModule(
+            *given, edges=edges, factory=functools.partial(factory, spec, **options)
+        )
     else:
         plug_in.check_call(factory, ("spec",), what)
         functions = factory(spec, **options)
@@ -69,7 +75,7 @@ def load(
                     f"{what} must return an object with functions init and apply, or be a class "
                     f"of flax's nnx.Module; got {type(functions).__name__}, without {name}"
                 )
-        network = OwnFunctions(*given, functions=functions)
+        network = OwnFunctions(*given, edges=edges, functions=functions)
     _check_shapes(network, what)
     return network
 
@@ -78,6 +84,7 @@ def load(
 class OwnModule(ModuleNetwork):
     """A network from an nnx module of a user's own."""
 
+    edges: bytes = b""
     factory: Callable[..., Any] = dataclasses.field(default=nnx.Module, compare=False)
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
@@ -94,6 +101,7 @@ class OwnModule(ModuleNetwork):
 class OwnFunctions(Network):
     """A network from two pure functions of a user's own; any trees of arrays are its weights."""
 
+    edges: bytes = b""
     functions: Any = dataclasses.field(default=None, compare=False)
 
     @functools.partial(jax.jit, static_argnums=0)

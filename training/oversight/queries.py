@@ -57,7 +57,10 @@ def with_images(
         for symmetry in game.symmetries()[1:]:
             image = tuple(int(action) for action in symmetry.inverse().action[list(moves)])
             fresh = image not in decided and image not in queries and image not in images
-            if fresh and (symmetry.on_observation(observation) != observation).any():
+            if (
+                fresh
+                and (symmetry.on_observation(observation, observation.ndim) != observation).any()
+            ):
                 images.append(image)
                 break
     replayed = positions.replay(game, images).legal_plies if images else ()

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from games.game import Game, Symmetry
+from games.game import Game, Symmetry, as_board
 from mcts import Variables
 from scripts.web.ops.game_argument import game_of
 from scripts.web.ops.player_argument import player_of
@@ -100,6 +100,7 @@ def one_example(args: Args, tell: Tell) -> dict[str, Any]:
     images = [surprise.image(stored, symmetry) for symmetry in symmetries]
     shown = images[chosen]
     said = _judge(run, shown)
+    seen = np.asarray(shown.observation[0]).reshape(as_board(run.game.observation_shape))
     moves = _moves_of_image(run.game, found, symmetries[chosen], shown)
     return {
         "game": run.spec,
@@ -108,7 +109,7 @@ def one_example(args: Args, tell: Tell) -> dict[str, Any]:
         "player": run.player,
         "position": None if found is None else found.how,
         "moves": moves,
-        "planes": np.moveaxis(shown.observation[0], -1, 0).astype(float).tolist(),
+        "planes": np.moveaxis(seen, -1, 0).astype(float).tolist(),
         "plane_names": _plane_names(run.game),
         "actions": _actions(run.game, shown, said.policy[0], moves),
         "columns": _scalars(shown),
@@ -116,7 +117,7 @@ def one_example(args: Args, tell: Tell) -> dict[str, Any]:
             surprise.value_target(shown, run.config.learner.root_value_weight)[0]
         ),
         "root_value_weight": run.config.learner.root_value_weight,
-        "targets": _targets(shown),
+        "targets": _targets(shown, seen.shape[:2]),
         "now": _now(said, 0) | {"entropy": float(surprise.entropy(said.policy)[0])},
         "images": [
             {"same": np.array_equal(image.observation, stored.observation)} for image in images
@@ -165,22 +166,19 @@ def _scalars(shown: Sample) -> dict[str, float | int]:
     return {name: getattr(shown, name)[0].item() for name in names}
 
 
-def _targets(shown: Sample) -> list[dict[str, Any]]:
+def _targets(shown: Sample, board: tuple[int, ...]) -> list[dict[str, Any]]:
     """The further targets of an example: a number, [H][W] or [A]; none where they are derived.
 
     A weight of 0 says that the example has no such target.
     """
-    return [
-        {
-            "name": name,
-            "weight": float(weight[0]),
-            "kind": example.TARGETS[name].column.kind.value,
-            "value": np.asarray(shown.targets[name][0], float).tolist()
-            if name in shown.targets
-            else None,
-        }
-        for name, weight in shown.target_weights.items()
-    ]
+    told = []
+    for name, weight in shown.target_weights.items():
+        kind, value = example.TARGETS[name].column.kind, None
+        if name in shown.targets:
+            one = np.asarray(shown.targets[name][0], float)
+            value = (one.reshape(board) if kind is Kind.PER_CELL else one).tolist()
+        told.append({"name": name, "weight": float(weight[0]), "kind": kind.value, "value": value})
+    return told
 
 
 def _actions(
@@ -227,11 +225,12 @@ def _plane_names(game: Game[Any]) -> list[str]:
 
     A game names them by an attribute `plane_names`, a text for each.
     """
-    planes = game.observation_shape[-1]
+    planes = as_board(game.observation_shape)[2]
     given = getattr(game, "plane_names", ())
     if isinstance(given, list | tuple) and len(given) == planes:
         return [str(name) for name in given]
-    return ["the mover's pieces", *[""] * (planes - 1)]
+    first = "the mover's pieces" if len(game.observation_shape) > 2 else ""
+    return [first, *[""] * (planes - 1)]
 
 
 OPS = {"examples": Op(examples, "search"), "example": Op(one_example, "search")}

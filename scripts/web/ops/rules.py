@@ -17,7 +17,17 @@ from games.conformance import check as check_game
 from games.conformance.cases import rendered
 from games.drawing.picture import draw
 from games.drawing.text import svg_of_text
-from games.game import Drawn, Game, Invariable, Remembering, Scoring, State, Territorial
+from games.game import (
+    Drawn,
+    Game,
+    Graph,
+    Invariable,
+    Remembering,
+    Scoring,
+    State,
+    Territorial,
+    as_board,
+)
 from games.plug_in import described
 from scripts.web.ops.game_argument import game_of, state_of
 from scripts.web.ops.question import Args, Op, Tell, number
@@ -30,6 +40,7 @@ OPTIONAL = (  # what a game may have beside its rules, in words, and the protoco
     ("a past that a search may forget", Remembering),
     ("who owns each cell", Territorial),
     ("a margin by which it is won", Scoring),
+    ("which cells are neighbours", Graph),
     ("an invariant check", Invariable),
 )
 
@@ -70,8 +81,13 @@ def _told(fact: Callable[[], Any]) -> dict[str, Any]:
 
 def _observation(game: Game[Any]) -> str:
     seen = jax.eval_shape(game.observe, jax.eval_shape(game.init, jax.random.key(0)))
-    height, width, planes = game.observation_shape
-    return f"{height} x {width}, {planes} planes of {seen.dtype}"
+    *cells, last = game.observation_shape
+    if not cells:
+        return f"{last} numbers of {seen.dtype}"
+    each = "numbers each, of" if len(cells) == 1 else "planes of"
+    return (
+        f"{' x '.join(map(str, cells))}{' nodes' * (len(cells) == 1)}, {last} {each} {seen.dtype}"
+    )
 
 
 def _size(game: Game[Any]) -> str:
@@ -138,8 +154,9 @@ def planes(args: Args, tell: Tell) -> dict[str, Any]:
     _, states = state_of(game, args)
     symmetries = game.symmetries()
     which = number(args, "symmetry", 0, 0, len(symmetries) - 1)
-    seen = symmetries[which].on_observation(np.asarray(_observe(game, states[-1])))
-    by_plane = np.moveaxis(np.asarray(seen), -1, 0)  # C x H x W
+    shape = game.observation_shape
+    seen = symmetries[which].on_observation(np.asarray(_observe(game, states[-1])), len(shape))
+    by_plane = np.moveaxis(seen.reshape(as_board(shape)), -1, 0)  # C x H x W
     numbers = by_plane.astype(float).round(4)
     return {
         "to_play": int(states[-1].to_play),
