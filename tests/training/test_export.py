@@ -88,17 +88,18 @@ def test_onnxruntime_says_of_held_out_positions_what_our_network_says(
 
 
 @pytest.mark.parametrize(
-    ("name", "spec"),
+    ("name", "spec", "value"),
     [
-        ("resnet:pool=true,squeeze=true", "connect_four"),
-        ("nbt", "connect_four"),
-        ("convolutional", "hex:size=3+5"),
-        ("transformer:heads=2", "go:size=5"),
-        ("mlp:width=7", "connect_four"),
+        ("resnet", "connect_four", "wdl"),
+        ("resnet:pool=true,squeeze=true", "connect_four", "tanh"),
+        ("nbt", "connect_four", "wdl"),
+        ("convolutional", "hex:size=3+5", "tanh"),
+        ("transformer:heads=2", "go:size=5", "tanh"),
+        ("mlp:width=7", "connect_four", "tanh"),
     ],
 )
-def test_onnxruntime_says_what_every_network_of_the_catalogue_says(tmp_path, name, spec):
-    one, seen, said = case(spec, dataclasses.replace(SMALL, name=name, channels=8))
+def test_onnxruntime_says_what_every_network_of_the_catalogue_says(tmp_path, name, spec, value):
+    one, seen, said = case(spec, dataclasses.replace(SMALL, name=name, channels=8, value=value))
     path = tmp_path / "a.onnx"
     onnx_file.write(path, one, {}, seen.dtype)
     assert np.ptp(said.value) > 0.01, "the positions look alike to this network"

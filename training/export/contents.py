@@ -38,7 +38,7 @@ def contents(trained: Trained, metadata: dict[str, str]) -> Contents:
         )
     if trained.network.config.value == "wdl":
         raise ValueError(
-            f"{trained.name} has network.value wdl: --onnx and --safetensors write tanh's alone, "
+            f"{trained.name} has network.value wdl: --safetensors writes tanh's alone, "
             "--jax writes either"
         )
     weights = {}
