@@ -222,11 +222,10 @@ def test_a_sure_value_leaves_no_room_for_draws(wdl_run, value, wanted):
     np.testing.assert_allclose(outcomes(player, state, value), wanted, atol=1e-6)
 
 
-def test_export_writes_jax_and_refuses_the_other_forms(wdl_run, tmp_path, capsys):
-    assert cli.run(["export", str(wdl_run), "--jax", str(tmp_path / "a.jax")]) == 0
-    for form in ("onnx", "safetensors"):
-        assert cli.run(["export", str(wdl_run), f"--{form}", str(tmp_path / "a")]) == 2
-        assert "network.value wdl" in capsys.readouterr().err
+def test_export_refuses_weights_by_layer(wdl_run, tmp_path, capsys):
+    assert cli.run(["export", str(wdl_run), "--safetensors", str(tmp_path / "a")]) == 2
+    assert "network.value wdl" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("value", ["tanh", "wdl"])
