@@ -184,14 +184,14 @@ def _read_game(
     return values[-1] | {SIZE: SEVERAL.join(sizes)}
 
 
-def are_other_games(one: str, other: str) -> bool:
+def are_other_games(one: str, other: str, any_size: bool = False) -> bool:
     """Whether two texts are known to name different games of ours, without loading them.
 
-    A board of another size does not count: a network may fit both.
+    Args:
+      any_size: whether boards that differ in size alone are the same game.
     """
-    ours = {
-        canonical(without_size(spec)) for spec in (one, other) if spec.partition(":")[0] in GAMES
-    }
+    specs = [spec for spec in (one, other) if spec.partition(":")[0] in GAMES]
+    ours = {canonical(without_size(spec) if any_size else spec) for spec in specs}
     return len(ours) == 2
 
 

@@ -49,6 +49,10 @@ class NetworkConfig:
         """Whether it is one of the catalogue."""
         return self.name.partition(":")[0] in NETWORKS
 
+    def may_fit_any_size(self) -> bool:
+        """Whether weights on one board may fit others; of one's own it is seen when it is made."""
+        return self.name == "convolutional" or not self.is_ours()
+
     def problems(self) -> list[str]:
         """The faults of these settings, a sentence each."""
         name, colon, _ = self.name.partition(":")

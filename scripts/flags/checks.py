@@ -26,9 +26,9 @@ def players(specs: Sequence[str], game: str) -> str:
     for spec in specs:
         if found := player_spec.run_of(spec):
             step(spec, *found)
-            own = RunFolder(found[0]).read_config().game
-            game = game or own
-            if registry.are_other_games(own, game):
+            config = RunFolder(found[0]).read_config()
+            own, game = config.game, game or config.game
+            if registry.are_other_games(own, game, config.network.may_fit_any_size()):
                 raise ValueError(f"player {spec!r} plays {own}, not {game}")
     if specs and not game:
         raise player_spec.needs_game(specs[0])

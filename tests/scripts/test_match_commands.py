@@ -57,8 +57,8 @@ def run(tmp_path, monkeypatch):
     folder.create(dataclasses.replace(RunConfig(), game="tic_tac_toe"))
     steps = [0, 10, 20]
 
-    def load_player(path, simulations=32, checkpoint=None, temperature=0.0, search=None):
-        assert path == str(folder.path)
+    def load_player(path, simulations=32, checkpoint=None, temperature=0.0, search=None, game=GAME):
+        assert (path, game) == (str(folder.path), GAME)
         name = f"run@{steps[-1] if checkpoint is None else checkpoint}"
         if simulations == 0:
             return dataclasses.replace(players.random_player(GAME), name=name)

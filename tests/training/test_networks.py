@@ -343,7 +343,9 @@ def test_a_small_board_in_a_larger_array_is_scored_as_if_it_were_alone():
         seen, shown = positions(5, game.observation_shape), np.zeros((5, 6, 6, 4), bool)
         shown[inside] = np.concatenate([seen, np.ones_like(seen[..., :1])], axis=-1)
         played = [net.evaluate(net.fold(weights), x) for net, x in ((alone, seen), (framed, shown))]
-        trained = [net.forward_all(weights, x) for net, x in ((alone, seen), (framed, shown))]
+        trained = [
+            jax.jit(net.forward_all)(weights, x) for net, x in ((alone, seen), (framed, shown))
+        ]
         for one, other in (played, [evaluation for evaluation, *_ in trained]):
             assert np.ptp(one.value) > 0.01
             assert not np.any(other.prior_logits[:, -3:])
