@@ -130,11 +130,12 @@ def _has_board(game: str) -> bool:
     """Whether a game is seen as a board; one that is not ours is loaded to know."""
     if game.partition(":")[0] in (*GAMES, "pgx"):
         return True
-    # Here, since a game takes jax; of ours `--help` needs none.
-    from scripts.terminal import devices
-
-    devices.one_per_core()
     try:
+        registry.check_name(game)
+        # Here, since a game takes jax; of ours, and of unknown ones, nobody waits for it.
+        from scripts.terminal import devices
+
+        devices.one_per_core()
         return len(games.load(game).observation_shape) == 3
     except Exception:  # whoever trains on it says what is wrong
         return True
