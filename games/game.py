@@ -24,7 +24,8 @@ Laws, checked by `games.conformance` (command `selfplay game check`):
 
 A game in which the deciding move never wins says so by a class attribute `misere = True`; without
 it, the check takes that for a wrong sign. A game whose rules go by something that no observation
-of it shows says what by `unobserved`, for example `unobserved = "superko history"`.
+of it shows says what by `unobserved`, for example `unobserved = "superko history"`. One whose first
+plies nobody chooses says how many by `drawn_plies`: self-play and matches draw them at random.
 """
 
 import math
@@ -270,7 +271,7 @@ def largest_margin(game: Game[Any]) -> float:
 
 
 def drawn_plies(game: Game[Any]) -> int:
-    """How many first plies of each game are drawn at random, whoever plays; 0 unless it says so."""
+    """How many first plies of each game are drawn at random; 0 unless the game says so."""
     return int(getattr(game, "drawn_plies", 0))
 
 

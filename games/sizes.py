@@ -37,8 +37,6 @@ class State(NamedTuple):
 class Frame(NamedTuple):
     """Where a board lies in the largest one."""
 
-    top: int
-    left: int
     cells: np.ndarray  # int32[h * w], of each cell its number in the largest board
     to_large: np.ndarray  # int32[a], of each action
     to_small: np.ndarray  # int32[A], likewise; `a` where there is none
@@ -117,14 +115,11 @@ class Sizes:
         return self._state(jnp.where(state.size < 0, chosen, state.size), tuple(boards))
 
     def observe(self, state: State) -> jax.Array:
-        height, width, _ = self.observation_shape
         seen = []
-        for game, frame, board in self._each(state):
+        for game, _, board in self._each(state):
             own = game.observe(board)
             on_board = jnp.ones_like(own, shape=(*own.shape[:2], 1))
-            rows, cols = (height - len(own), width - own.shape[1])
-            around = ((frame.top, rows - frame.top), (frame.left, cols - frame.left), (0, 0))
-            seen.append(jnp.pad(jnp.concatenate([own, on_board], axis=-1), around))
+            seen.append(self._framed(jnp.concatenate([own, on_board], axis=-1), axis=0))
         return jnp.where(state.size < 0, jnp.zeros_like(seen[0]), _chosen(state.size, seen))
 
     def returns(self, state: State) -> jax.Array:
@@ -176,6 +171,14 @@ class Sizes:
             terminated=_chosen(size, [board.terminated for board in boards]),
         )
 
+    def _framed(self, board: jax.Array, axis: int) -> jax.Array:
+        """Returns what lies on a board, whose rows are `axis`, on the largest, with 0 around."""
+        around = [(0, 0)] * board.ndim
+        for side, size in enumerate(self.observation_shape[:2]):
+            before = _before(size, board.shape[axis + side])
+            around[axis + side] = before, size - board.shape[axis + side] - before
+        return jnp.pad(board, around)
+
     @property
     def _frames(self) -> tuple[Frame, ...]:
         return _frames(self)
@@ -201,20 +204,25 @@ def _has(symmetry: Symmetry, game: Game[Any], frame: Frame) -> bool:
     )
 
 
+def _before(large: int, small: int) -> int:
+    """The rows or columns before a board that lies in the middle of a larger one."""
+    return (large - small) // 2
+
+
 @functools.cache
 def _frames(sizes: Sizes) -> tuple[Frame, ...]:
     height, width, _ = sizes.observation_shape
     frames = []
     for game in sizes.games:
         rows, cols = game.observation_shape[:2]
-        top, left = (height - rows) // 2, (width - cols) // 2
+        top, left = _before(height, rows), _before(width, cols)
         board = np.arange(height * width, dtype=np.int32).reshape(height, width)
         cells = board[top : top + rows, left : left + cols].reshape(-1)
         others = np.arange(height * width, sizes.games[-1].num_actions, dtype=np.int32)
         to_large = np.append(cells, others)
         to_small = np.full(sizes.num_actions, game.num_actions, np.int32)
         to_small[to_large] = np.arange(game.num_actions)
-        frames.append(Frame(top, left, cells, to_large, to_small))
+        frames.append(Frame(cells, to_large, to_small))
     return tuple(frames)
 
 
@@ -241,14 +249,8 @@ class _Remembering(Sizes):
 
 class _Territorial(Sizes):
     def final_planes(self, state: State) -> jax.Array:
-        height, width, _ = self.observation_shape
-        planes = []
-        for game, frame, board in self._each(state):
-            own = game.final_planes(board)
-            rows, cols = height - own.shape[1], width - own.shape[2]
-            around = ((0, 0), (frame.top, rows - frame.top), (frame.left, cols - frame.left))
-            planes.append(jnp.pad(own, around))
-        return _chosen(state.size, planes)
+        planes = [g.final_planes(board) for g, _, board in self._each(state)]
+        return _chosen(state.size, [self._framed(plane, axis=1) for plane in planes])
 
 
 class _Scoring(Sizes):

@@ -46,6 +46,7 @@ class Network(abc.ABC):
     # Of a game on boards of several sizes (`games/sizes.py`), how many there are: the last plane of
     # an observation tells the cells of the board, and as many last actions choose it.
     sizes: int = 0
+    edges: bytes = b""  # of a `Graph`, its `adjacency`, bool[N, N]; bytes can be compared
 
     @abc.abstractmethod
     def init(self, key: jax.Array) -> Weights:
@@ -134,13 +135,12 @@ def make(
 
     Args:
       sizes: of a game on boards of several, how many there are; as in `Network`.
-      edges: of a `Graph`, its `adjacency`, bool[N, N] as bytes: a network is made once for equal
-        arguments.
+      edges: of a `Graph`, its `adjacency`; as in `Network`.
 
     Raises:
       ValueError: there is none, or it does not fit these shapes.
     """
-    given = config, observation_shape, num_actions, targets, sizes
+    given = config, observation_shape, num_actions, targets, sizes, edges
     what = f"network {config.name!r}"
     name, texts = registry.split_options(config.name, what)
     network: Network
@@ -160,5 +160,5 @@ def make(
         }
         network = cls(*given, **registry.read_options(usual, texts, what))
     else:
-        network = importlib.import_module(OWN).load(*given, name, texts, edges)
+        network = importlib.import_module(OWN).load(*given, name, texts)
     return network

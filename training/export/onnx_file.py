@@ -10,6 +10,7 @@ import numpy as np
 from selfplay.files import durable
 from training.export.onnx_graph import COUNT, INPUT, Graph, Name, Unknown
 from training.players import Trained
+from training.traced import interpret
 
 # Of 2022, as old as the operators that are used allow: onnxruntime reads all that is older than it,
 # and refuses what is newer.
@@ -76,7 +77,7 @@ def _graph(onnx: Any, trained: Trained, dtype: np.dtype[Any]) -> Graph:
     graph = Graph(onnx)
     observation = graph.add("Cast", Name(INPUT), to=onnx.helper.np_dtype_to_tensor_dtype(dtype))
     try:
-        results = graph.run(program, [*jax.tree.leaves(trained.folded), observation])
+        results = interpret(program, [*jax.tree.leaves(trained.folded), observation], graph.convert)
     except Unknown as error:
         raise ValueError(
             f"network {trained.network.config.name!r} computes {error}, which has no operator of "

@@ -10,11 +10,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
+
+from training.traced import bind, interpret
 
 INPUT = "observation"
 COUNT = 10_007  # a prime
-CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint")
 SAME = {  # primitives that are an operator
     **{"add": "Add", "add_any": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "pow": "Pow"},
     **{"max": "Max", "min": "Min", "neg": "Neg", "abs": "Abs", "sign": "Sign", "floor": "Floor"},
@@ -59,47 +59,23 @@ class Graph:
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
-    def run(self, program: core.ClosedJaxpr, given: Sequence[Any]) -> list[Any]:
-        """Adds a program's nodes; returns its results.
+    def convert(self, equation: Any, inputs: list[Any]) -> Sequence[Any]:
+        """Adds the nodes of an equation that calls nothing; returns its results.
 
         Args:
-          given: its arguments, arrays and Names.
+          inputs: arrays and Names.
 
         Raises:
-          Unknown: a primitive has no operator here.
+          Unknown: its primitive has no operator here.
         """
-        return self._run(program.jaxpr, program.consts, given)
-
-    def _run(self, jaxpr: core.Jaxpr, consts: Any, given: Sequence[Any]) -> list[Any]:
-        values: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
-        values |= dict(zip(jaxpr.invars, given, strict=True))
-
-        def read(variable: Any) -> Any:
-            if isinstance(variable, core.Literal):
-                return np.asarray(variable.val, variable.aval.dtype)  # type: ignore[attr-defined]
-            return values[variable]
-
-        for equation in jaxpr.eqns:
-            outputs = self._convert(equation, [read(variable) for variable in equation.invars])
-            values.update(zip(equation.outvars, outputs, strict=True))
-        return [read(variable) for variable in jaxpr.outvars]
-
-    def _convert(self, equation: Any, inputs: list[Any]) -> list[Any]:
         name, params = equation.primitive.name, equation.params
-        if name in CALLS:
-            inner = params.get("jaxpr") or params["call_jaxpr"]
-            return self._run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs)
         if name == "platform_index":
             return [None]
         if name == "cond" and params.get("branches_platforms"):  # the same on each platform
-            branch = params["branches"][-1]
-            return self._run(branch.jaxpr, branch.consts, inputs[1:])
+            return interpret(params["branches"][-1], inputs[1:], self.convert)
         is_open = any(COUNT in variable.aval.shape for variable in equation.outvars)
         if not is_open and not any(isinstance(value, Name) for value in inputs):
-            bound = equation.primitive.bind(
-                *map(jnp.asarray, inputs), **equation.primitive.get_bind_params(params)
-            )
-            return list(bound) if equation.primitive.multiple_results else [bound]
+            return bind(equation, list(map(jnp.asarray, inputs)))
         if name == "split":
             sizes = np.array(params["sizes"], np.int64)
             return self._split(inputs[0], sizes, params["axis"])

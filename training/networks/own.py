@@ -37,9 +37,9 @@ def load(
     num_actions: int,
     targets: tuple[tuple[str, Kind], ...],
     sizes: int,
+    edges: bytes,
     target: str,
     texts: dict[str, str],
-    edges: bytes,
 ) -> Network:
     """Returns the network that `target`, a `module:factory`, makes with the options `texts`.
 
@@ -53,7 +53,7 @@ def load(
     what = f"network {config.name!r}"
     factory = plug_in.import_function(target, what)
     options = registry.read_options(_options(inspect.unwrap(factory)), texts, what)
-    given = config, observation_shape, num_actions, targets, sizes
+    given = config, observation_shape, num_actions, targets, sizes, edges
     spec = Spec(
         *(observation_shape, num_actions),
         targets={name: shape(kind, observation_shape, num_actions) for name, kind in targets},
@@ -63,9 +63,7 @@ def load(
     )
     network: Network
     if _is_module(inspect.unwrap(factory)):
-        network = OwnModule(
-            *given, edges=edges, factory=functools.partial(factory, spec, **options)
-        )
+        network = OwnModule(*given, factory=functools.partial(factory, spec, **options))
     else:
         plug_in.check_call(factory, ("spec",), what)
         functions = factory(spec, **options)
@@ -75,7 +73,7 @@ def load(
                     f"{what} must return an object with functions init and apply, or be a class "
                     f"of flax's nnx.Module; got {type(functions).__name__}, without {name}"
                 )
-        network = OwnFunctions(*given, edges=edges, functions=functions)
+        network = OwnFunctions(*given, functions=functions)
     _check_shapes(network, what)
     return network
 
@@ -84,7 +82,6 @@ def load(
 class OwnModule(ModuleNetwork):
     """A network from an nnx module of a user's own."""
 
-    edges: bytes = b""
     factory: Callable[..., Any] = dataclasses.field(default=nnx.Module, compare=False)
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
@@ -101,7 +98,6 @@ class OwnModule(ModuleNetwork):
 class OwnFunctions(Network):
     """A network from two pure functions of a user's own; any trees of arrays are its weights."""
 
-    edges: bytes = b""
     functions: Any = dataclasses.field(default=None, compare=False)
 
     @functools.partial(jax.jit, static_argnums=0)
