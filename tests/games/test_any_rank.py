@@ -31,6 +31,15 @@ class Flat(TicTacToe):
 
 
 @dataclasses.dataclass(frozen=True)
+class Others(Flat):
+    """Of each cell the other's stone, and whether it is empty: the mover's stones are neither."""
+
+    def observe(self, state):
+        own, other = super().observe(state).reshape(9, 2).T
+        return jnp.stack([other, ~(own | other)], axis=-1).reshape(18)
+
+
+@dataclasses.dataclass(frozen=True)
 class Deep(TicTacToe):
     """Tic-tac-toe as a board of three axes."""
 
@@ -82,7 +91,7 @@ def test_each_shape_has_its_cells_and_looks_like_a_board(shape, board):
     )
 
 
-@pytest.mark.parametrize("game", [Heaps(), GraphSnort(), Flat(), Deep()])
+@pytest.mark.parametrize("game", [Heaps(), GraphSnort(), Flat(), Others(), Deep()])
 def test_of_correct_games_of_other_shapes_nothing_is_said(game):
     require_form(game, "its_own")
     report = check(game, games=GAMES, fresh_process=False)
